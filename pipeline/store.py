@@ -1,0 +1,80 @@
+"""A folder of files named by their key: pictures, scores, answers and finished instances live in such stores.
+
+Plain files need no server and no lock, survive a killed run, and are shared by every worker: whoever writes a key
+writes the same bytes. Local folders and Beam's object stores (`gs://`, `s3://`) work alike.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import uuid
+
+
+def content_key(*parts) -> str:
+    """The sha256 (hex) of the parts as canonical JSON: the same question has the same key in every run."""
+    text = json.dumps(parts, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+class Store:
+    """`root/ab/abcdef...suffix`, one file a key. A write is atomic: temporary name, then rename."""
+
+    def __init__(self, root: str, suffix: str = ""):
+        self.root, self.suffix = str(root), suffix
+
+    def path(self, key: str) -> str:
+        return f"{self.root}/{key[:2]}/{key}{self.suffix}"
+
+    def read(self, key: str) -> bytes | None:
+        """The bytes of the key; None when it was never written."""
+        try:
+            with open_bytes(self.path(key)) as file:
+                return file.read()
+        except FileNotFoundError:
+            return None
+
+    def write(self, key: str, data: bytes) -> None:
+        write_bytes(self.path(key), data)
+
+    def has(self, key: str) -> bool:
+        path = self.path(key)
+        return _files().exists(path) if is_remote(path) else os.path.exists(path)
+
+
+def is_remote(path: str) -> bool:
+    return "://" in path
+
+
+def open_bytes(path: str):
+    """Open for reading. Raises FileNotFoundError where there is nothing, also on object stores."""
+    if not is_remote(path):
+        return open(path, "rb")
+    if not _files().exists(path):
+        raise FileNotFoundError(path)
+    return _files().open(path, compression_type="uncompressed")
+
+
+def write_bytes(path: str, data: bytes) -> None:
+    """Write a whole file or none: readers never see half of it."""
+    temporary = f"{path}.{uuid.uuid4().hex}.tmp"
+    if is_remote(path):
+        with _files().create(temporary, compression_type="uncompressed") as file:
+            file.write(data)
+        _files().rename([temporary], [path])
+        return
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    try:
+        with open(temporary, "wb") as file:
+            file.write(data)
+        os.replace(temporary, path)
+    except OSError:
+        if os.path.exists(temporary):
+            os.unlink(temporary)
+        raise
+
+
+def _files():
+    from apache_beam.io.filesystems import FileSystems      # slow to import, and local runs need it only for the DAG
+    return FileSystems
