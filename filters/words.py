@@ -8,8 +8,8 @@ from __future__ import annotations
 import re
 
 _CODE = re.compile(r"```.*?```", re.S)
-_LINK = re.compile(r"!?\[([^\]]*)\]\([^)]*\)")
-_MARK = re.compile(r"[*_`#>|]+|^\s*(?:[-+]|\d+[.)])\s+", re.M)
+_LINK = re.compile(r"!?\[([^\[\]]*)\]\((?:[^()]|\([^()]*\))*\)")
+_MARK = re.compile(r"[*_`#>|]+|^[^\S\n]*(?:[-+]|\d+[.)])\s+", re.M)
 _RULE = re.compile(r"^[\s|:+-]+$", re.M)
 _WORD = re.compile(r"\w+(?:['’.-]\w+)*")
 _END = re.compile(r"(?<=[.!?…])[\"'”’)\]]*\s+(?=[\"'“‘(\[]?[A-Z0-9])|\n+")
@@ -20,7 +20,7 @@ _HEADING = re.compile(r"^\s*#{1,6}\s+\S")
 def plain(text: str) -> str:
     """The text without Markdown marks: links keep their words, code blocks go."""
     text = _CODE.sub(" ", text)
-    text = _LINK.sub(r"\1", text)
+    text = _LINK.sub(r"\1", _LINK.sub(r"\1", text))       # twice, for a picture inside a link
     text = _RULE.sub("", text)
     return _MARK.sub("", text).strip()
 
@@ -33,19 +33,16 @@ def words(text: str) -> list[str]:
 def sentences(text: str) -> list[str]:
     """The sentences of a text; a line break always ends one. Common abbreviations do not."""
     found: list[str] = []
-    open_ = ""
+    pieces: list[str] = []
     for piece in _END.split(text):
         piece = piece.strip()
         if not piece:
             continue
-        open_ = f"{open_} {piece}" if open_ else piece
-        if _ABBREVIATION.search(open_):
-            continue
-        found.append(open_)
-        open_ = ""
-    if open_:
-        found.append(open_)
-    return found
+        pieces.append(piece)
+        if not _ABBREVIATION.search(piece):
+            found.append(" ".join(pieces))
+            pieces = []
+    return [*found, " ".join(pieces)] if pieces else found
 
 
 def is_heading(text: str) -> bool:

@@ -1,0 +1,25 @@
+# The worker of a Beam service (Dataflow, Flink, Spark): the pipeline, its libraries, and Beam's boot program.
+# The language model is not in here: it is served beside the workers by vLLM's own image, and --llm-url says where.
+#
+#   docker build -t leafinstruct .
+#   docker run --rm --entrypoint leafinstruct leafinstruct --help
+
+FROM apache/beam_python3.11_sdk:2.77.0 AS beam
+
+FROM python:3.11-slim
+WORKDIR /opt/leafinstruct
+
+COPY requirements/constraints.txt requirements/
+RUN pip install --no-cache-dir torch==2.13.0 -c requirements/constraints.txt
+
+COPY pyproject.toml README.md LICENSE beam_pipeline.py ./
+COPY schemas schemas
+COPY filters filters
+COPY prompts prompts
+COPY pipeline pipeline
+COPY models models
+COPY configs configs
+RUN pip install --no-cache-dir -e '.[models]' 'apache-beam[gcp]' -c requirements/constraints.txt
+
+COPY --from=beam /opt/apache/beam /opt/apache/beam
+ENTRYPOINT ["/opt/apache/beam/boot"]

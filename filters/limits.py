@@ -1,0 +1,20 @@
+"""The comparison that every rule ends with."""
+
+from __future__ import annotations
+
+import math
+
+from schemas.records import Drop
+
+
+def within(rule: str, value: float, at_least: float = -math.inf, at_most: float = math.inf) -> Drop | None:
+    """None where at_least <= value <= at_most, otherwise the Drop.
+
+    The value is rounded to 6 decimals first, so that a decision and the value in the ledger never disagree.
+    """
+    value = round(value, 6)
+    if value < at_least:
+        return Drop(rule, value, at_least)
+    if value > at_most:
+        return Drop(rule, value, at_most)
+    return None

@@ -1,0 +1,59 @@
+"""What the text rules measure, counted once a document and only when a rule asks for it."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections import Counter
+from functools import cached_property
+
+from schemas.records import Document
+
+_TOKEN = re.compile(r"https?://[^\s)\]>\"]+|\w+(?:['’.,-]\w+)*|-{2,}|\.{2,}|[^\w\s]")
+
+
+@dataclasses.dataclass(frozen=True)
+class TextStats:
+    """The raw text of a document (paragraphs joined by line breaks, Markdown as it stands) and its number of images.
+
+    Tokens are words and marks: a URL is one word, so is `don't`, `3.5` and `well-known`; `---` and `...` are one mark
+    and any other mark stands alone. Most rules need only how often each token occurs, which is why `tokens` and
+    `words` are counters: a document has far fewer different tokens than tokens.
+    """
+
+    text: str
+    images: int
+
+    @classmethod
+    def of(cls, document: Document) -> TextStats:
+        return cls("\n".join(document.texts), len(document.images))
+
+    @cached_property
+    def sequence(self) -> list[str]:
+        """All tokens in reading order."""
+        return _TOKEN.findall(self.text)
+
+    @cached_property
+    def tokens(self) -> Counter[str]:
+        return Counter(self.sequence)
+
+    @cached_property
+    def words(self) -> Counter[str]:
+        """The tokens that hold a letter or a digit."""
+        return Counter({token: n for token, n in self.tokens.items() if any(map(str.isalnum, token))})
+
+    @cached_property
+    def word_count(self) -> int:
+        return self.words.total()
+
+    @cached_property
+    def lower_words(self) -> Counter[str]:
+        lower: Counter[str] = Counter()
+        for word, n in self.words.items():
+            lower[word.lower()] += n
+        return lower
+
+    @cached_property
+    def lines(self) -> list[str]:
+        """All lines, empty ones too."""
+        return self.text.splitlines()

@@ -1,0 +1,61 @@
+"""From a document with its scores and answers to an instance: instruction, context, output."""
+
+from __future__ import annotations
+
+import hashlib
+
+from filters.words import is_heading
+from schemas.records import Document, Image, Instance, Provenance, Segment, Text
+
+
+class AssembleFault(Exception):
+    """The segments cannot make an instance: `kind` says why."""
+
+    def __init__(self, kind: str, detail: str):
+        super().__init__(detail)
+        self.kind, self.detail = kind, detail
+
+
+def assemble(document: Document, *, key: str, context_free: float, salt: str, provenance: Provenance) -> Instance:
+    """Split the document into context and output, and put the record together.
+
+    `context_free` is the share of instances without a context (the whole document is the output). Which, and where
+    the others are cut, is decided by a hash of salt and id, so every run cuts alike. Output and context each hold at
+    least one text and one image; a document with no such cut becomes context-free.
+    """
+    segments = text_before_image(document.segments)
+    if not (_has_both(segments)):
+        raise AssembleFault("no_output", "an output needs a text and an image")
+    cuts = possible_cuts(segments)
+    draw = hashlib.blake2b(document.id.encode(), digest_size=16, key=salt.encode()).digest()
+    share, pick = int.from_bytes(draw[:8]) / 2**64, int.from_bytes(draw[8:])
+    cut = cuts[pick % len(cuts)] if cuts and share >= context_free else 0
+    return Instance(
+        id=document.id, key=key, instruction=document.written.instruction, context=segments[:cut],
+        output=segments[cut:], domain=document.written.domain, title=document.title, source=document.source,
+        url=document.url, license=document.license, coherence=document.coherence, ratings=document.ratings,
+        provenance=provenance)
+
+
+def text_before_image(segments: tuple[Segment, ...]) -> tuple[Segment, ...]:
+    """Pictures that stand before the first text move behind it: a picture follows the text that it belongs to."""
+    texts = [i for i, s in enumerate(segments) if isinstance(s, Text)]
+    first = next((i for i in texts if not is_heading(segments[i].text)), texts[0] if texts else None)
+    if first is None or not any(isinstance(s, Image) for s in segments[:first]):
+        return segments
+    texts = tuple(s for s in segments[:first + 1] if isinstance(s, Text))
+    images = tuple(s for s in segments[:first + 1] if isinstance(s, Image))
+    return texts + images + segments[first + 1:]
+
+
+def possible_cuts(segments: tuple[Segment, ...]) -> list[int]:
+    """Where the output may begin: at a text that no heading precedes, with both kinds of segment on both sides."""
+    def follows_heading(i: int) -> bool:
+        before = segments[i - 1]
+        return isinstance(before, Text) and is_heading(before.text)
+    return [i for i in range(1, len(segments)) if isinstance(segments[i], Text) and not follows_heading(i)
+            and _has_both(segments[:i]) and _has_both(segments[i:])]
+
+
+def _has_both(segments: tuple[Segment, ...]) -> bool:
+    return any(isinstance(s, Text) for s in segments) and any(isinstance(s, Image) for s in segments)

@@ -1,0 +1,143 @@
+"""The launcher: check everything that can be checked, run the graph, publish what it made."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import errno
+import logging
+import os
+import signal
+import sys
+
+import apache_beam as beam
+from apache_beam.options.pipeline_options import PipelineOptions
+
+from filters import presets
+from pipeline import __version__, config as configuration
+from pipeline import corpora, dag, ledger, local_server, progress, publish
+from pipeline.clip import clip_version
+from pipeline.llm import check_server
+from pipeline.run import Run
+from pipeline.store import is_remote, write_bytes
+from prompts import version
+from schemas.codec import config_hash
+from schemas.errors import UserError
+from schemas.records import Provenance
+
+SHOWN = ("Read", "Judge text", "Store pictures", "Score coherence", "Take excerpt", "Rate text", "Write instruction",
+         "Assemble")
+"""The steps whose counts the progress line shows."""
+
+
+def build(config_path: str, output: str, *, corpora: list[str] | None = None, limit: int | None = None,
+          llm_url: str | None = None, work: str | None = None, beam_flags: list[str] = ()) -> str:
+    """Run the whole pipeline and publish to `output`; the text of the funnel. Raises UserError before anything is
+    overwritten where the user has to mend something."""
+    config = _configured(config_path, corpora, limit, llm_url)
+    options = _beam_options(list(beam_flags))
+    output, work = output.rstrip("/"), (work or f"{output.rstrip('/')}/.work").rstrip("/")
+    with contextlib.ExitStack() as stack, _plain_errors(output):
+        stack.enter_context(_sigterm_as_exit())
+        run = _prepare(config, output, work)
+        publish.claim(run)
+        if not config.llm.url:
+            stack.enter_context(local_server.when_wanted(run))
+        print(f"{', '.join(f'{c.format}:{c.path}' for c in config.corpora)} -> {output}", file=sys.stderr)
+        with progress.shown(run.counts, SHOWN):
+            with beam.Pipeline(options=options) as pipeline:
+                dag.build(pipeline, run)
+        counts = publish.publish(run)
+    return ledger.funnel_text(counts)
+
+
+def _configured(path: str, corpora_: list[str] | None, limit: int | None, llm_url: str | None) -> configuration.Config:
+    config = configuration.load(path)
+    if corpora_:
+        config = dataclasses.replace(config, corpora=tuple(map(configuration.parse_corpus, corpora_)))
+    if limit is not None:
+        if limit < 1:
+            raise UserError(f"--limit must be at least 1, not {limit}")
+        config = dataclasses.replace(config, limit=limit)
+    if llm_url:
+        config = dataclasses.replace(config, llm=dataclasses.replace(config.llm, url=llm_url))
+    for corpus in config.corpora:
+        corpora.check(corpus.format, corpus.path)
+    presets.load(config.preset, config.accept_missing)
+    return config
+
+
+def _prepare(config: configuration.Config, output: str, work: str) -> Run:
+    """Where to ask the LLM, and what will have made the instances."""
+    if config.llm.url:
+        name = check_server(config.llm.url, config.llm.name)
+        url, identity, wanted = config.llm.url, name, ""
+    else:
+        url, identity = local_server.reserve(config.llm)
+        name, wanted = config.llm.name, f"{work}/llm"
+    provenance = Provenance(
+        pipeline=__version__, config=config_hash(configuration.as_dict(config)),
+        clip=clip_version(config.clip.model, config.clip.pretrained), llm=identity,
+        rate_prompt=version("rate"), write_prompt=version("write"))
+    return Run(config, output, work, url, name, wanted, provenance)
+
+
+def _beam_options(flags: list[str]) -> PipelineOptions:
+    """Beam's own flags. FnApiRunner is the default: plain DirectRunner would look for another engine on the network."""
+    if not any(flag.split("=")[0] == "--runner" for flag in flags):
+        flags = ["--runner=FnApiRunner", *flags]
+    logging.getLogger("apache_beam").setLevel(logging.ERROR)
+    options = PipelineOptions(flags)
+    known = options.get_all_options(retain_unknown_options=False)
+    unknown = set(options.get_all_options(retain_unknown_options=True)) - set(known)
+    if unknown:
+        raise UserError(f"neither LeafInstruct nor Beam knows {', '.join('--' + u for u in sorted(unknown))}; "
+                        "see leafinstruct build --help")
+    return options
+
+
+@contextlib.contextmanager
+def _plain_errors(output: str):
+    """Errors of the machine, in one sentence. Beam wraps what a worker raises, so the text is searched as well."""
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        text = str(error)
+        if _is(error, errno.ENOSPC) or "No space left on device" in text:
+            raise UserError(f"the disk that holds {output} is full; free some space and run the same command again: "
+                            "what was finished is kept") from error
+        if _is(error, errno.EACCES) or _is(error, errno.EROFS):
+            raise UserError(f"cannot write to {getattr(error, 'filename', None) or output}: {error.strerror}; "
+                            "choose another --output") from error
+        for cause in _causes(error):
+            if isinstance(cause, UserError):
+                raise cause from None
+        if "UserError: " in text:
+            raise UserError(text.split("UserError: ", 1)[1].split(" [while running", 1)[0].split("\n")[0]) from None
+        raise
+
+
+def _is(error: Exception, number: int) -> bool:
+    return any(isinstance(cause, OSError) and cause.errno == number for cause in _causes(error))
+
+
+def _causes(error: BaseException | None):
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+@contextlib.contextmanager
+def _sigterm_as_exit():
+    """A polite kill unwinds the stack, so that the server ends and the counts are written."""
+    try:
+        before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    except ValueError:                      # not the main thread: the embedding program minds its signals
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

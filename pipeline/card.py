@@ -1,0 +1,124 @@
+"""README.md of an output folder: what `datasets` has to know to load the shards, and what a reader wants to know."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pyarrow as pa
+import yaml
+
+from schemas.arrow import INSTANCE
+
+_TEXT = """
+# {name}
+
+{instances:,} examples of interleaved instruction following: an instruction, a context and an output, both of text and \
+{images:,} images in reading order. They were cut from web documents and kept by rules, by text-image coherence and by \
+a language model's ratings. The format is LeafInstruct {version}.
+
+## Load it
+
+```python
+import datasets
+data = datasets.load_dataset("path/to/this/folder", split="train")
+sample = data[0]
+for segment in sample["json"]["context"] + sample["json"]["output"]:
+    print(segment["text"] if segment["type"] == "text" else sample[segment["image"]])
+```
+
+A sample has a column for every picture name that occurs in the set; those that it does not use are empty. The same \
+files are WebDataset shards (`shards/*.tar`): a `.json` and its pictures a sample. `index.parquet` has one row an \
+instance, with its scores and the place of its bytes; `ledger/` says of every input document what became of it; \
+`manifest.json` holds the checksums.
+
+## What is in it
+
+{domains}
+
+{sources}
+
+{licenses}
+
+Every instance carries the `source`, `url` and `license` of the document that it was cut from. Whoever uses it is \
+bound by that licence.
+
+## How it was made
+
+{input:,} documents were read; {kept:,} were kept.
+
+{funnel}
+
+| step | by |
+|---|---|
+| pipeline | {pipeline} |
+| text-image coherence | {clip} |
+| ratings and instructions | {llm} |
+| prompt for ratings | {rate_prompt} |
+| prompt for instructions | {write_prompt} |
+
+The instructions, the domains and the ratings are a model's, not a person's. Order and splits follow from the salt \
+`{salt}`; no clock and no chance went into the files. The whole configuration, with every threshold:
+
+```yaml
+{config}```
+"""
+
+
+def card(manifest: dict) -> str:
+    """The data card of the folder that this manifest describes."""
+    counts, funnel = manifest["counts"], manifest["funnel"]
+    ended = ([(f"dropped: {rule}", number) for rule, number in funnel["dropped"].items()]
+             + [(f"failed: {error}", number) for error, number in funnel["failed"].items()])
+    body = _TEXT.format(
+        name=manifest["name"], version=manifest["format_version"], salt=manifest["salt"],
+        instances=counts["instances"], images=counts["images"], input=funnel["input"], kept=funnel["kept"],
+        domains=_table("domain", counts["domains"]), sources=_table("source", counts["sources"]),
+        licenses=_table("licence", {name or "not stated": n for name, n in counts["licenses"].items()}),
+        funnel=_table("documents that ended", dict(ended)),
+        config=yaml.safe_dump(manifest["config"], sort_keys=True, allow_unicode=True),
+        **{name: value for name, value in manifest["provenance"].items() if name != "config"})
+    front = yaml.safe_dump(_front_matter(manifest), sort_keys=False, allow_unicode=True)
+    return f"---\n{front}---\n{body}"
+
+
+def _front_matter(manifest: dict) -> dict:
+    """`dataset_info` names a column for every member that occurs: samples differ in their members, and without it
+    `datasets` would take the first five as the rule."""
+    instances = manifest["counts"]["instances"]
+    return {
+        "pretty_name": manifest["name"],
+        "license": "other", "license_name": "per-instance",
+        "tags": ["interleaved", "instruction-tuning", "webdataset"],
+        "size_categories": [_size_category(instances)],
+        "configs": [{"config_name": "default", "data_files": [{"split": "train", "path": "shards/*.tar"}]}],
+        "dataset_info": {
+            "config_name": "default",
+            "features": [{"name": "json", **_feature(pa.struct(list(INSTANCE)))},
+                         *({"name": member, "dtype": "image"} for member in manifest["members"])],
+            "splits": [{"name": "train", "num_bytes": sum(s["bytes"] for s in manifest["shards"]),
+                        "num_examples": instances}]}}
+
+
+def _feature(kind: pa.DataType) -> dict:
+    """An Arrow type in the words that `datasets` uses in a card."""
+    if pa.types.is_struct(kind):
+        return {"struct": [{"name": field.name, **_feature(field.type)} for field in kind]}
+    if pa.types.is_list(kind):
+        (word, inner), = _feature(kind.value_type).items()
+        return {"list": inner}
+    return {"dtype": {"double": "float64"}.get(str(kind), str(kind))}
+
+
+def _size_category(instances: int) -> str:
+    """The hub's names for sizes."""
+    steps = [(10**3, "n<1K"), (10**4, "1K<n<10K"), (10**5, "10K<n<100K"), (10**6, "100K<n<1M")]
+    return next((name for limit, name in steps if instances < limit), "1M<n<10M")
+
+
+def _table(title: str, counts: Mapping[str, int]) -> str:
+    rows = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    return "\n".join([f"| {title} | number |", "|---|---|", *(f"| {_cell(name)} | {n:,} |" for name, n in rows)])
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.replace("|", "\\|").split())

@@ -1,0 +1,131 @@
+"""The commands. Each prints its answer on stdout, progress on stderr, and exits with 0, or 1 where `validate` found
+defects, or 2 with one sentence where the user has to mend something."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+
+from schemas.errors import UserError
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = _parser()
+    options, rest = parser.parse_known_args(argv)
+    if rest and options.command is not build:
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    try:
+        return options.command(options, rest)
+    except UserError as error:
+        print(f"leafinstruct: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("leafinstruct: stopped; what was finished is kept, run the same command again to go on", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        return 0
+
+
+def build(options, beam_flags: list[str]) -> int:
+    """Run the pipeline and publish what it made."""
+    from pipeline.build import build as run
+    funnel = run(options.config, options.output, corpora=options.corpus, limit=options.limit, llm_url=options.llm_url,
+                 work=options.work, beam_flags=beam_flags)
+    print(funnel)
+    print(f"\nLook at {options.output}/report.html; check with: leafinstruct validate {options.output} --deep")
+    return 0
+
+
+def validate(options, _) -> int:
+    """Check a folder of shards."""
+    from schemas.validate import validate as check
+    defects = check(options.folder, deep=options.deep)
+    if options.json:
+        print(json.dumps({"ok": not defects, "defects": [vars(d) for d in defects]}, indent=2))
+    else:
+        for defect in defects:
+            print(defect)
+        print(f"{options.folder}: {len(defects)} defects" if defects else f"{options.folder}: valid"
+              + ("" if options.deep else " (structure, schemas and counts; --deep also reads every byte)"))
+    return 1 if defects else 0
+
+
+def funnel(options, _) -> int:
+    """How many documents each stage let through."""
+    from pipeline import ledger
+    counts = ledger.funnel(ledger.read_outcomes(options.folder))
+    print(json.dumps(counts.to_json(), indent=2) if options.json else ledger.funnel_text(counts))
+    return 0
+
+
+def explain(options, _) -> int:
+    """What happened to one document, and why."""
+    from pipeline import ledger
+    print(ledger.explain(options.folder, options.id))
+    return 0
+
+
+def show(options, _) -> int:
+    """One instance, readable, with its pictures."""
+    from pipeline.show import show as text
+    print(text(options.folder, options.id, options.to))
+    return 0
+
+
+def calibrate(options, _) -> int:
+    """Derive the coherence thresholds of a model from a corpus, and write them into the config."""
+    from pipeline.calibration import calibrate_config
+    print(calibrate_config(options.config, corpora=options.corpus, limit=options.limit, work=options.work))
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="leafinstruct", description=__doc__.split("\n")[0], allow_abbrev=False)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def command(function, **kwargs):
+        made = commands.add_parser(function.__name__, help=function.__doc__, description=function.__doc__,
+                                   allow_abbrev=False, **kwargs)
+        made.set_defaults(command=function)
+        return made
+
+    made = command(build, epilog="Any other flag goes to Beam: --runner, --direct_num_workers, ...")
+    made.add_argument("--config", required=True, help="a YAML file, such as configs/demo.yaml")
+    made.add_argument("--output", required=True, help="the folder to publish to (local, or any Beam filesystem)")
+    made.add_argument("--corpus", action="append", metavar="FORMAT:PATH",
+                      help="instead of the config's corpora: native:, mmc4:, obelics: or wikihow: and a folder, file, "
+                           "glob or tar; may be repeated")
+    made.add_argument("--limit", type=int, help="read at most so many records")
+    made.add_argument("--llm-url", help="an OpenAI-compatible server, such as http://127.0.0.1:8000/v1; "
+                                        "without it the pipeline starts vLLM itself")
+    made.add_argument("--work", help="folder of caches and scratch (default: OUTPUT/.work)")
+
+    made = command(validate)
+    made.add_argument("folder")
+    made.add_argument("--deep", action="store_true", help="read every byte: tars, records, pictures, hashes")
+    made.add_argument("--json", action="store_true", help="machine-readable")
+
+    made = command(funnel)
+    made.add_argument("folder")
+    made.add_argument("--json", action="store_true", help="machine-readable")
+
+    made = command(explain)
+    made.add_argument("folder")
+    made.add_argument("id")
+
+    made = command(show)
+    made.add_argument("folder")
+    made.add_argument("id", help="the id of a document, or the key of an instance")
+    made.add_argument("--to", help="folder for the pictures (default: FOLDER/show/KEY)")
+
+    made = command(calibrate)
+    made.add_argument("--config", required=True, help="the config whose coherence thresholds are to be written")
+    made.add_argument("--corpus", action="append", metavar="FORMAT:PATH", help="instead of the config's corpora")
+    made.add_argument("--limit", type=int, help="read at most so many records")
+    made.add_argument("--work", required=True, help="folder of caches, such as build/calibrate")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

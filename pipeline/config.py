@@ -1,0 +1,215 @@
+"""The configuration: one YAML file, read into frozen dataclasses; an unknown key or a wrong type is refused.
+
+Every key is explained where it stands below, and in `configs/leafinstruct.yaml`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import json
+import pathlib
+import types
+import typing
+
+import yaml
+
+from schemas.errors import UserError
+
+
+@dataclasses.dataclass(frozen=True)
+class Corpus:
+    """Where documents come from: a format (native, mmc4, obelics, wikihow) and a folder, file, glob or tar."""
+
+    format: str
+    path: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Images:
+    """How pictures are fetched and stored. Sides in pixels, sizes in bytes, times in seconds."""
+
+    max_side: int = 512
+    max_bytes: int = 20_000_000
+    max_pixels: int = 50_000_000
+    timeout: float = 20.0
+    allow_private_hosts: bool = False
+    workers: int = 8
+
+
+@dataclasses.dataclass(frozen=True)
+class Clip:
+    """The coherence model: an open_clip name with a pretrained tag, or `local-dir:FOLDER` without one."""
+
+    model: str = "ViT-L-14"
+    pretrained: str | None = None
+    batch_documents: int = 32
+
+
+@dataclasses.dataclass(frozen=True)
+class CoherenceRules:
+    """Cosines below which an image or a document goes; `leafinstruct calibrate` derives them for a model."""
+
+    own_at_least: float
+    mean_at_least: float
+    margin_at_least: float
+    similar_at_most: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Excerpt:
+    """How much of a document becomes the instance."""
+
+    max_words: int = 300
+    max_images: int = 4
+    min_words: int = 40
+
+
+@dataclasses.dataclass(frozen=True)
+class Llm:
+    """The instruct model behind an OpenAI-compatible server.
+
+    `model` is a folder or hub name for a vLLM that the pipeline starts; `name` is what the server calls it; `url`
+    names a server that runs already. `concurrency` is the number of questions in flight, `deadline` the seconds after
+    which a question that gets no answer has failed.
+    """
+
+    model: str
+    name: str
+    url: str | None = None
+    concurrency: int = 64
+    timeout: float = 120.0
+    deadline: float = 600.0
+    max_model_len: int = 2048
+
+
+@dataclasses.dataclass(frozen=True)
+class Quality:
+    """Ratings (1 to 5) that a document must reach: its lowest of the four, and their mean."""
+
+    lowest_at_least: float
+    mean_at_least: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Split:
+    """`context_free` is the share of instances without a context."""
+
+    context_free: float = 0.5
+
+
+@dataclasses.dataclass(frozen=True)
+class Shards:
+    """Instances in a shard (exactly, but for the last), and the salt that fixes order and splits."""
+
+    size: int = 1000
+    salt: str = "leafinstruct"
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """Everything that decides what comes out."""
+
+    corpora: tuple[Corpus, ...]
+    clip: Clip
+    coherence: CoherenceRules
+    llm: Llm
+    quality: Quality
+    domains: tuple[str, ...]
+    preset: str = "leafinstruct"
+    accept_missing: tuple[str, ...] = ()
+    limit: int | None = None
+    images: Images = Images()
+    excerpt: Excerpt = Excerpt()
+    split: Split = Split()
+    shards: Shards = Shards()
+
+
+NOT_IN_HASH = {"llm": ("url", "concurrency", "timeout", "deadline"), "clip": ("batch_documents",),
+               "images": ("workers", "timeout")}
+"""How a run is carried out, as against what comes out of it."""
+
+
+def load(path: str) -> Config:
+    """Read a configuration file. Raises UserError with the file and the key."""
+    try:
+        text = pathlib.Path(path).read_text()
+    except OSError as error:
+        raise UserError(f"cannot read the config {path}: {error.strerror}; "
+                        "give an existing file to --config, such as configs/demo.yaml") from error
+    try:
+        tree = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise UserError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
+    config = _build(Config, tree, path, "")
+    _check(config, path)
+    return config
+
+
+def as_dict(config: Config) -> dict:
+    """The whole configuration as plain JSON types, without what only says how a run is carried out."""
+    tree = json.loads(json.dumps(dataclasses.asdict(config)))
+    for section, keys in NOT_IN_HASH.items():
+        for key in keys:
+            del tree[section][key]
+    return tree
+
+
+def parse_corpus(text: str) -> Corpus:
+    """`FORMAT:PATH`, as the command line gives it."""
+    format_, colon, path = text.partition(":")
+    if not colon or not path:
+        raise UserError(f"--corpus wants FORMAT:PATH, such as native:examples/corpus, not {text!r}")
+    return Corpus(format_, path)
+
+
+def _check(config: Config, path: str) -> None:
+    """What the types cannot say."""
+    if not config.corpora:
+        raise UserError(f"{path}: corpora is empty; name at least one, or give --corpus FORMAT:PATH")
+    if len(set(config.domains)) < 12:
+        raise UserError(f"{path}: domains must list at least 12 different names, not {len(set(config.domains))}")
+    for key, value in (("shards.size", config.shards.size), ("excerpt.max_images", config.excerpt.max_images),
+                       ("llm.concurrency", config.llm.concurrency), ("images.max_side", config.images.max_side),
+                       ("limit", 1 if config.limit is None else config.limit)):
+        if value < 1:
+            raise UserError(f"{path}: {key} must be at least 1, not {value}")
+    if not 0 <= config.split.context_free <= 1:
+        raise UserError(f"{path}: split.context_free is a share from 0 to 1, not {config.split.context_free}")
+
+
+def _build(kind, value, path: str, key: str):
+    """`value` as `kind`: a dataclass, a tuple, an optional, or a plain type."""
+    if dataclasses.is_dataclass(kind):
+        return _section(kind, value, path, key)
+    origin = typing.get_origin(kind)
+    if origin is tuple:
+        if not isinstance(value, list):
+            raise UserError(f"{path}: {key} must be a list")
+        return tuple(_build(typing.get_args(kind)[0], v, path, f"{key}[{i}]") for i, v in enumerate(value))
+    if origin is types.UnionType:
+        return None if value is None else _build(typing.get_args(kind)[0], value, path, key)
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+        raise UserError(f"{path}: {key} must be {_NAMES[kind]}, not {value!r}")
+    return value
+
+
+_NAMES = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
+
+
+def _section(kind, value, path: str, key: str):
+    if not isinstance(value, dict):
+        raise UserError(f"{path}: {key or 'the file'} must hold keys and values")
+    hints = typing.get_type_hints(kind)
+    prefix = f"{key}." if key else ""
+    for name in value:
+        if name not in hints:
+            near = difflib.get_close_matches(str(name), hints, n=1)
+            hint = f"; did you mean {prefix}{near[0]}?" if near else f"; the keys are {', '.join(hints)}"
+            raise UserError(f"{path}: unknown key {prefix}{name}{hint}")
+    for field in dataclasses.fields(kind):
+        if field.name not in value and field.default is dataclasses.MISSING:
+            raise UserError(f"{path}: {prefix}{field.name} is missing")
+    return kind(**{name: _build(hints[name], v, path, prefix + name) for name, v in value.items()})

@@ -1,0 +1,87 @@
+"""Checks that every reader needs: each returns the value of a field or raises ValueError with a reason."""
+
+from __future__ import annotations
+
+import html
+import posixpath
+import unicodedata
+
+
+class BadRecord(Exception):
+    """A record that could not be decoded. `kind` is the ledger's word for it:
+
+    unreadable     the file is damaged here; what follows in it is lost
+    too_long       a line of more than 32 MiB
+    bad_utf8       bytes that are no UTF-8, or a string with half a surrogate pair
+    bad_json       not JSON
+    not_an_object  JSON, but not an object
+    bad_record     an object in which a field is missing or of the wrong type
+    """
+
+    def __init__(self, kind: str, detail: str):
+        super().__init__(kind, detail)
+        self.kind, self.detail = kind, detail
+
+
+def string(record: dict, name: str, default: str | None = None) -> str:
+    """A string field; null and absence give the default, or are refused when there is none."""
+    value = record.get(name)
+    if value is None and default is not None:
+        return default
+    if not isinstance(value, str):
+        raise ValueError(f"{name} must be a string, not {_kind(value)}")
+    return value
+
+
+def objects(record: dict, name: str) -> list[dict]:
+    """A list of objects."""
+    value = array(record, name)
+    for i, item in enumerate(value):
+        if not isinstance(item, dict):
+            raise ValueError(f"{name}[{i}] must be an object, not {_kind(item)}")
+    return value
+
+
+def array(record: dict, name: str) -> list:
+    value = record.get(name)
+    if not isinstance(value, list):
+        raise ValueError(f"{name} must be a list, not {_kind(value)}")
+    return value
+
+
+def pixels(record: dict, name: str) -> int | None:
+    """A width or height: a whole number from 1, or None where the record does not tell."""
+    value = record.get(name)
+    if value is None:
+        return None
+    if type(value) is not int or value < 1:
+        raise ValueError(f"{name} must be a whole number from 1, not {value!r}"[:200])
+    return value
+
+
+def identifier(record: dict, name: str) -> str:
+    """An id: a string (or whole number) that is not blank and holds no control characters."""
+    value = record.get(name)
+    if type(value) is int:
+        return str(value)
+    value = string(record, name)
+    if not value.strip() or any(unicodedata.category(c) in ("Cc", "Zl", "Zp") for c in value):
+        raise ValueError(f"{name} must not be blank or hold control characters, is {value!r}"[:200])
+    return value
+
+
+def title(record: dict, name: str) -> str:
+    """One line of text; HTML entities are turned back (`&lt;add&gt;` is `<add>`)."""
+    return " ".join(html.unescape(string(record, name, "")).split())
+
+
+def relative(name: str) -> str:
+    """A file name below a folder, normalised. Raises ValueError for one that leads out of it."""
+    path = posixpath.normpath(name)
+    if not name or path.startswith(("/", "../")) or path in (".", "..") or "\\" in name or "\0" in name:
+        raise ValueError(f"{name!r} is no file name inside the corpus"[:200])
+    return path
+
+
+def _kind(value: object) -> str:
+    return "missing" if value is None else type(value).__name__

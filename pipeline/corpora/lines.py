@@ -1,0 +1,96 @@
+"""JSON Lines: cut a file at line starts, and decode lines one by one."""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import json
+import sys
+import zipfile
+import zlib
+from collections.abc import Iterator
+
+from pipeline.corpora.fields import BadRecord
+from pipeline.store import open_bytes
+
+PART_LINES = 200
+MAX_LINE = 32 << 20     # bytes; a longer line is a fault, so that one of them cannot fill the memory
+_BLOCK = 1 << 20
+_DAMAGE = (EOFError, zlib.error, gzip.BadGzipFile, zipfile.BadZipFile, LookupError, RuntimeError)     # last two: zipfile
+
+
+def compressed(file: str) -> bool:
+    return file.endswith((".gz", ".zip"))
+
+
+def cut(file, offset: int = 0, size: int = sys.maxsize) -> Iterator[dict]:
+    """Runs of PART_LINES lines in the next `size` bytes of an open file: their first (from 1), offset, size, count."""
+    file.seek(offset)
+    end, at = offset + size, offset
+    start, first, count = offset, 1, 0          # the run that is open
+    last = b""
+    while block := file.read(min(_BLOCK, end - at)):
+        position, breaks, last = 0, block.count(b"\n"), block[-1:]
+        while count + breaks >= PART_LINES:
+            for _ in range(PART_LINES - count):
+                position = block.index(b"\n", position) + 1
+                breaks -= 1
+            yield {"first": first, "offset": start, "size": at + position - start, "count": PART_LINES}
+            start, first, count = at + position, first + PART_LINES, 0
+        count += breaks
+        at += len(block)
+    if at > start:
+        yield {"first": first, "offset": start, "size": at - start, "count": count + (last != b"\n")}
+
+
+def read(path: str, offset: int, size: int | None) -> Iterator[dict | BadRecord | None]:
+    """Every line decoded: an object, what is wrong with the line, or None for a blank one. Damage of a compressed
+    file ends it with one BadRecord of kind `unreadable`."""
+    try:
+        with _opened(path) as file:
+            file.seek(offset)
+            for line in _lines(file, sys.maxsize if size is None else size):
+                yield _decoded(line)
+    except _DAMAGE as error:
+        yield BadRecord("unreadable", f"{type(error).__name__}: {error}")
+
+
+@contextlib.contextmanager
+def _opened(path: str):
+    with contextlib.ExitStack() as stack:
+        file = stack.enter_context(open_bytes(path))
+        if path.endswith(".gz"):
+            file = stack.enter_context(gzip.GzipFile(fileobj=file))
+        elif path.endswith(".zip"):
+            archive = stack.enter_context(zipfile.ZipFile(file))
+            file = stack.enter_context(archive.open(archive.namelist()[0]))
+        yield file
+
+
+def _lines(file, left: int) -> Iterator[bytes | None]:
+    """The lines of the next `left` bytes; None for one that is too long, which is skipped without being held."""
+    while line := file.readline(min(left, MAX_LINE + 1)):
+        left -= len(line)
+        if len(line) <= MAX_LINE or line.endswith(b"\n"):
+            yield line
+            continue
+        while (rest := file.readline(min(left, _BLOCK))) and not rest.endswith(b"\n"):
+            left -= len(rest)
+        left -= len(rest)
+        yield None
+
+
+def _decoded(line: bytes | None) -> dict | BadRecord | None:
+    if line is None:
+        return BadRecord("too_long", f"the line has more than {MAX_LINE} bytes")
+    if not line.strip():
+        return None
+    try:
+        record = json.loads(line.decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        return BadRecord("bad_utf8", str(error))
+    except (ValueError, RecursionError) as error:
+        return BadRecord("bad_json", str(error))
+    if not isinstance(record, dict):
+        return BadRecord("not_an_object", f"the line holds a {type(record).__name__}")
+    return record

@@ -1,0 +1,40 @@
+"""MMC4 (allenai/mmc4): sentences, and images that CLIP assigned to them.
+
+`image_info` is not in reading order, and several images may share a sentence: each image goes behind the sentence
+`matched_text_index`, ties in the order of the record. Local images lie in `images/` under their `image_name`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pipeline.corpora.fields import array, objects, string
+from pipeline.corpora.parts import Place
+from schemas.records import Document, Image, Segment, Text
+
+
+def documents(record: dict, place: Place) -> Iterator[Document]:
+    sentences = array(record, "text_list")
+    if not all(isinstance(sentence, str) for sentence in sentences):
+        raise ValueError("text_list must hold strings")
+    behind: list[list[Image]] = [[] for _ in sentences]
+    for info in objects(record, "image_info"):
+        index = info.get("matched_text_index")
+        if type(index) is not int or not 0 <= index < len(sentences):
+            raise ValueError(f"matched_text_index {index!r} names none of {len(sentences)} sentences")
+        behind[index].append(Image(_uri(info, place)))
+    segments: list[Segment] = []
+    for sentence, images in zip(sentences, behind):
+        if sentence.strip():
+            segments.append(Text(sentence.strip()))
+        segments += images
+    yield Document(id=place.id, source=place.format, segments=tuple(segments), url=string(record, "url", ""),
+                   location=place.location)
+
+
+def _uri(info: dict, place: Place) -> str:
+    """The local image, or else its address; a missing image keeps its local name, and the store says `missing`."""
+    name, address = string(info, "image_name", ""), string(info, "raw_url", "")
+    if address and not (name and place.has(name)):
+        return place.address(address)
+    return place.uri(name)

@@ -1,0 +1,39 @@
+"""The native format: one document a line, images by file name in `images/` beside the file.
+
+{"id", "source", "url", "license", "title", "segments": [{"text"} | {"image", "alt", "caption", "width", "height"}]};
+only `id` and `segments` are required. Instead of `url` a record may name `repo`, `commit` and `path` on GitHub.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from urllib.parse import quote
+
+from pipeline.corpora.fields import identifier, objects, pixels, string, title
+from pipeline.corpora.parts import Place
+from schemas.records import Document, Image, Segment, Text
+
+
+def documents(record: dict, place: Place) -> Iterator[Document]:
+    segments = [_segment(item, place) for item in objects(record, "segments")]
+    yield Document(
+        id=identifier(record, "id"), source=string(record, "source", "native"), segments=tuple(filter(None, segments)),
+        title=title(record, "title"), url=_url(record), license=string(record, "license", ""),
+        location=place.location)
+
+
+def _segment(item: dict, place: Place) -> Segment | None:
+    """A segment, None for a blank text."""
+    if "image" in item:
+        return Image(place.uri(string(item, "image")), alt=string(item, "alt", ""), caption=string(item, "caption", ""),
+                     width=pixels(item, "width"), height=pixels(item, "height"))
+    text = string(item, "text").strip()
+    return Text(text) if text else None
+
+
+def _url(record: dict) -> str:
+    url = string(record, "url", "")
+    repo, commit, path = (string(record, name, "") for name in ("repo", "commit", "path"))
+    if url or not (repo and commit and path):
+        return url
+    return f"https://github.com/{repo}/blob/{commit}/{quote(path)}"

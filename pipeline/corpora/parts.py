@@ -1,0 +1,178 @@
+"""What all corpus readers share: work items, and a fault for whatever cannot be read.
+
+A reader itself is a function of one decoded record and its place; it knows nothing of files. See docs/corpora.md.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import re
+from collections.abc import Callable, Iterator
+from urllib.parse import quote
+
+from pipeline import files
+from pipeline.corpora import lines, rows
+from pipeline.corpora.fields import BadRecord, relative
+from pipeline.files import is_http
+from pipeline.store import open_bytes
+from schemas.records import Document, Fault
+
+JSONL = (".jsonl", ".jsonl.gz", ".jsonl.zip", ".tar")
+PARQUET = (".parquet",)
+
+
+@dataclasses.dataclass(frozen=True)
+class Format:
+    """A corpus format: the reader of one record, the endings of its files, and the folder of images beside them."""
+
+    documents: Callable[[dict, Place], Iterator[Document]]
+    suffixes: tuple[str, ...]
+    images: str = "images"
+
+
+@dataclasses.dataclass(frozen=True)
+class Place:
+    """Where a record lies.
+
+    `id` is unique within the corpus and stays when the corpus moves (`docs.jsonl:12`); `location` names the file as
+    it was given. `images` is the folder of local images; `local` says whether there is one.
+    """
+
+    format: str
+    id: str
+    location: str
+    images: str
+    local: bool
+
+    def uri(self, name: str) -> str:
+        """Where an image is: an http(s) address as it stands, a relative name under the image folder.
+
+        Raises ValueError for any other name: a corpus must not reach files outside its folder.
+        """
+        return name if is_http(name) else f"{self.images}/{relative(name)}"
+
+    def address(self, url: str) -> str:
+        """An address as a web corpus gives it. One that is not http(s) becomes the name of a file that nobody has, so
+        that the image is counted as missing and the document stays."""
+        return url if is_http(url) else f"{self.images}/{quote(url, safe='')[:200]}"
+
+    def has(self, name: str) -> bool:
+        """Is there a local image of this relative name?"""
+        return self.local and files.exists(self.uri(name))
+
+
+@dataclasses.dataclass(frozen=True)
+class Part:
+    """A piece of a corpus that one worker reads.
+
+    `file` is the path or URL of a JSON Lines, Parquet or tar file, `member` the JSON Lines inside a tar, `name` the
+    file's name within the corpus. `first` is the number (from 1) of the first line or row. `offset` is the byte at
+    which that line starts, or the row group of a Parquet file; `size` the bytes and `count` the lines or rows that
+    follow, None for a compressed file, which is read to its end. `images` is the folder of local images, `local`
+    whether there is one. `fault` says why the file could not be cut.
+    """
+
+    format: str
+    file: str
+    name: str
+    member: str = ""
+    first: int = 1
+    offset: int = 0
+    size: int | None = None
+    count: int | None = None
+    images: str = ""
+    local: bool = False
+    fault: str = ""
+
+    def place(self, number: int) -> Place:
+        inside = f"!/{self.member}" if self.member else ""
+        return Place(self.format, f"{self.name}{inside}:{number}", f"{self.file}{inside}:{number}",
+                     self.images, self.local)
+
+
+def cut(format: str, shape: Format, path: str) -> Iterator[Part]:
+    """The parts of every file that `path` means, in order of file and line."""
+    root = os.path.dirname(re.split(r"[*?\[]", f"{path.rstrip('/')}/*")[0])     # the folder, or where the glob starts
+    for file in files.find(path, shape.suffixes):
+        part = Part(format, file, file.removeprefix(root).lstrip("/") or os.path.basename(file))
+        if file.endswith(".tar"):
+            yield from _cut_tar(part, shape.images)
+            continue
+        images = f"{os.path.dirname(file) or '.'}/{shape.images}"
+        part = dataclasses.replace(part, images=images, local=files.exists(images))
+        if file.endswith(".parquet"):
+            yield from _cut_parquet(part)
+        elif lines.compressed(file):
+            yield part
+        else:
+            with open_bytes(file) as opened:
+                for run in lines.cut(opened):
+                    yield dataclasses.replace(part, **run)
+
+
+def read(part: Part, shape: Format) -> Iterator[Document | Fault]:
+    """The documents of a part, and one fault for each record that gives none. Raises OSError where a file is gone."""
+    if part.fault:
+        yield _fault(part.place(part.first), BadRecord("unreadable", part.fault))
+        return
+    if part.file.endswith(".parquet"):
+        records = rows.read(part.file, part.offset)
+    else:
+        records = lines.read(part.file, part.offset, part.size)
+    for number, record in enumerate(records, part.first):
+        if record is None:      # a blank line
+            continue
+        place = part.place(number)
+        try:
+            if isinstance(record, BadRecord):
+                raise record
+            documents = list(shape.documents(record, place))    # all before the first: a record is read whole or not
+            for document in documents:
+                _strings(document).encode()     # JSON can spell half a surrogate pair, which nobody can write again
+        except BadRecord as error:
+            yield _fault(place, error)
+        except UnicodeEncodeError as error:
+            yield _fault(place, BadRecord("bad_utf8", str(error)))
+        except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:   # also forgotten checks
+            yield _fault(place, BadRecord("bad_record", f"{type(error).__name__}: {error}"))
+        else:
+            yield from documents
+
+
+def _cut_tar(part: Part, images: str) -> Iterator[Part]:
+    """The JSON Lines members of a tar, cut like files; the images lie beside them in the tar."""
+    index = files.tar_index(part.file)
+    names = [n for n in index.members if n.endswith(".jsonl") and not os.path.basename(n).startswith(".")]
+    for name in sorted(names):
+        offset, size = index.members[name]
+        folder = f"{part.file}!/{os.path.dirname(name)}/{images}".replace("!//", "!/")
+        member = dataclasses.replace(part, member=name, images=folder, local=files.exists(folder))
+        with open_bytes(part.file) as opened:
+            for run in lines.cut(opened, offset, size):
+                yield dataclasses.replace(member, **run)
+    if index.error:
+        yield dataclasses.replace(part, fault=index.error)
+
+
+def _cut_parquet(part: Part) -> Iterator[Part]:
+    """One part a row group: Parquet is decoded by row groups, and a part that starts inside one would pay for all."""
+    try:
+        counts = rows.counts(part.file)
+    except rows.DAMAGE as error:
+        yield dataclasses.replace(part, fault=str(error))
+        return
+    first = 1
+    for group, count in enumerate(counts):
+        yield dataclasses.replace(part, first=first, offset=group, count=count)
+        first += count
+
+
+def _strings(document: Document) -> str:
+    images = [text for image in document.images for text in (image.uri, image.alt, image.caption)]
+    return "".join([document.id, document.source, document.title, document.url, document.license,
+                    *document.texts, *images])
+
+
+def _fault(place: Place, error: BadRecord) -> Fault:
+    return Fault(place.id, place.format, place.location, error.kind, error.detail[:500])

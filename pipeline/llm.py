@@ -1,0 +1,249 @@
+"""Questions to an OpenAI-compatible server: asked many at once, checked, and remembered.
+
+An answer is kept by the content of its question, one file each, as soon as it is known: a second run asks nothing,
+and a killed run loses nothing that was finished. The server's address is not part of the question.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import dataclasses
+import itertools
+import json
+import random
+import threading
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Awaitable, Callable
+
+import aiohttp
+import jsonschema
+
+from pipeline.store import Store, content_key
+from schemas.errors import UserError
+
+TRIES = 3                       # a question, and twice again when its answer is invalid
+RETRY_TEMPERATURE = 0.7         # at 0 another seed would bring the same answer
+FORBIDDEN = -9999.0             # vLLM's log-probability of a token that the schema does not allow
+FIRST_PAUSE, LONGEST_PAUSE = 0.25, 8.0      # seconds between tries while the server does not answer
+
+
+class LlmFault(Exception):
+    """A question without a good answer. Kinds: `unreachable`, `timeout`, `refused` (4xx), `invalid_answer`."""
+
+    def __init__(self, kind: str, detail: str):
+        super().__init__(kind, detail)
+        self.kind, self.detail = kind, detail
+
+    def __str__(self) -> str:
+        return f"{self.kind}: {self.detail}"
+
+
+@dataclasses.dataclass(frozen=True)
+class Answer:
+    """`text` is JSON that fits the schema; `logprobs` is OpenAI's list, one entry a token, or None."""
+
+    text: str
+    logprobs: list[dict] | None = None
+    cached: bool = False
+
+
+class Client:
+    """Asks `model` at `url`, at most `concurrency` questions at once, from an event loop in a thread of its own.
+
+    `timeout` is for one answer, `deadline` for a server that is away or overloaded (both seconds); once a server has
+    been away for that long, further questions fail at the first try. `identity` is what the cache calls the model:
+    its name, unless that name can stand for other weights tomorrow. `ready` is awaited before a question goes out, not
+    where the cache knows the answer: it may start the server.
+    """
+
+    def __init__(self, url: str, model: str, concurrency: int = 64, timeout: float = 120.0, cache: Store | None = None,
+                 api_key: str | None = None, *, deadline: float = 600.0, identity: str | None = None,
+                 ready: Callable[[], Awaitable] | None = None):
+        self.url, self.model, self.identity = base_url(url), model, identity or model
+        self.timeout, self.deadline, self.cache, self.ready = timeout, deadline, cache, ready
+        self._away_since: float | None = None
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="llm", daemon=True)
+        self._thread.start()
+        self.submit(self._open(concurrency, api_key)).result()
+
+    async def _open(self, concurrency: int, api_key: str | None) -> None:
+        self._slots = asyncio.Semaphore(concurrency)
+        # aiohttp: 0.14 ms of CPU a request here, against 1.2 to 2.6 ms for httpx2, openai and httpx. vLLM closes a
+        # connection that was idle for 5 s, so ours are given up before that.
+        self._http = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=4), headers=_headers(api_key),
+            timeout=aiohttp.ClientTimeout(total=self.timeout))
+
+    def submit(self, coroutine) -> concurrent.futures.Future:
+        """Start a coroutine (`ask`, or one that awaits it) on the client's loop."""
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+
+    def close(self) -> None:
+        """End what is under way and the thread."""
+        async def end():
+            others = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+            for task in others:
+                task.cancel()
+            await asyncio.gather(*others, return_exceptions=True)
+            await self._http.close()
+        self.submit(end()).result()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.close()
+
+    async def ask(self, prompt, *, temperature: float = 0.0, seed: int = 0, max_tokens: int = 256, logprobs: int = 0,
+                  validate: Callable[[Answer], object] | None = None) -> Answer:
+        """The valid answer to a prompt (`messages`, `schema`), from the cache or from the server; raises LlmFault.
+
+        `logprobs` is the number of alternatives to report for each token, 0 for none. An answer is valid when it is
+        JSON, fits the schema and `validate(answer)` raises no ValueError; an invalid one is asked again, twice.
+        """
+        messages = list(prompt.messages)
+        question = {"temperature": temperature, "seed": seed, "max_tokens": max_tokens, "logprobs": logprobs}
+        key = content_key("answer", self.identity, question, messages, prompt.schema)
+        if answer := await self._remembered(key, prompt.schema, validate):
+            return answer
+        if self.ready:
+            await self.ready()
+        body = {"model": self.model, "messages": messages, "temperature": temperature, "seed": seed,
+                "max_tokens": max_tokens, "response_format": {"type": "json_schema", "json_schema": {
+                    "name": "answer", "schema": prompt.schema, "strict": True}}}
+        if logprobs:
+            body |= {"logprobs": True, "top_logprobs": logprobs}
+        for attempt in range(TRIES):
+            if attempt:
+                body |= {"temperature": max(temperature, RETRY_TEMPERATURE), "seed": seed + 1000 * attempt}
+            reply = await self._post(body)
+            try:
+                answer = _read(reply)
+                _check(answer, prompt.schema, validate)
+            except ValueError as error:
+                fault = LlmFault("invalid_answer", str(error))
+                continue
+            if self.cache:
+                data = json.dumps({"text": answer.text, "logprobs": answer.logprobs}, ensure_ascii=False)
+                await asyncio.to_thread(self.cache.write, key, data.encode())
+            return answer
+        raise fault
+
+    async def _remembered(self, key: str, schema: dict, validate) -> Answer | None:
+        if not self.cache:
+            return None
+        data = await asyncio.to_thread(self.cache.read, key)    # a thread: the store may be across a network
+        if data is None:
+            return None
+        answer = Answer(**json.loads(data), cached=True)
+        try:
+            _check(answer, schema, validate)
+        except ValueError:
+            return None                                         # `validate` has become stricter since
+        return answer
+
+    async def _post(self, body: dict) -> dict:
+        """The server's reply, tried again while the server is away or too busy."""
+        started = time.monotonic()
+        for attempt in itertools.count():
+            try:
+                async with self._slots, self._http.post(f"{self.url}/chat/completions", json=body) as reply:
+                    text = await reply.text()
+                self._away_since = None
+                if reply.status == 200:
+                    return json.loads(text)
+                if 400 <= reply.status < 500 and reply.status not in (408, 429):
+                    raise LlmFault("refused", f"{reply.status}: {_message(text)}")
+                fault, since = LlmFault("unreachable", f"{reply.status}: {_message(text)}"), started
+            except TimeoutError:
+                fault, since = LlmFault("timeout", f"no answer within {self.timeout:g} s"), started
+            except (aiohttp.ClientError, OSError, ValueError) as error:
+                self._away_since = since = self._away_since or time.monotonic()
+                fault = LlmFault("unreachable", f"{type(error).__name__}: {error}")
+            pause = min(FIRST_PAUSE * 2 ** attempt, LONGEST_PAUSE) * random.uniform(0.5, 1)
+            if time.monotonic() + pause > since + self.deadline:
+                raise fault
+            await asyncio.sleep(pause)
+
+
+def check_server(url: str, model: str | None, api_key: str | None = None) -> str:
+    """The id of the model to ask: `model` if the server has it, its only one if `model` is None; else UserError."""
+    try:
+        request = urllib.request.Request(f"{base_url(url)}/models", headers=_headers(api_key))
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))       # as aiohttp: no proxy
+        with opener.open(request, timeout=20) as reply:
+            served = [entry["id"] for entry in json.load(reply)["data"]]
+    except urllib.error.HTTPError as error:
+        if error.code in (401, 403):
+            raise UserError(f"The LLM server at {url} refuses the API key ({error.code}): set the right one.") from None
+        raise UserError(f"The LLM server at {url} answers {error.code} to /models: give the address of an "
+                        "OpenAI-compatible server, such as http://127.0.0.1:8000/v1.") from None
+    except OSError as error:
+        raise UserError(f"The LLM server at {url} does not answer ({getattr(error, 'reason', error)}): start it, or "
+                        "correct the address.") from None
+    except (ValueError, KeyError, TypeError):
+        raise UserError(f"{url} is not an OpenAI-compatible server: its list of models cannot be read.") from None
+    if model is None and len(served) == 1:
+        return served[0]
+    if model not in served:
+        wanted = f"does not serve {model!r}" if model else "serves several models"
+        raise UserError(f"The LLM server at {url} {wanted}: choose one of {', '.join(map(repr, sorted(served)))} "
+                        "in the config.")
+    return model
+
+
+def base_url(url: str) -> str:
+    """The address that `/chat/completions` is added to: `/v1` is understood where there is no path."""
+    parts = urllib.parse.urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.netloc:
+        raise UserError(f"{url!r} is not an http(s) address, such as http://127.0.0.1:8000/v1.")
+    return url.rstrip("/") if parts.path.strip("/") else f"{url.rstrip('/')}/v1"
+
+
+def _headers(api_key: str | None) -> dict[str, str]:
+    return {"Authorization": f"Bearer {api_key}"} if api_key else {}
+
+
+def _read(reply: dict) -> Answer:
+    try:
+        choice = reply["choices"][0]
+        text, finish = choice["message"]["content"] or "", choice.get("finish_reason")
+        tokens = (choice.get("logprobs") or {}).get("content")
+    except (LookupError, TypeError, AttributeError):
+        raise ValueError("the reply holds no message") from None
+    if finish == "length":
+        raise ValueError("cut off at max_tokens")
+    return Answer(text, tokens and [_slim(token) for token in tokens])
+
+
+def _slim(token: dict) -> dict:
+    """A token's entry without its bytes, with rounded numbers, and without the tokens that the schema forbids."""
+    slim = {"token": token["token"], "logprob": round(token["logprob"], 4)}
+    if "top_logprobs" in token:
+        slim["top_logprobs"] = [_slim(other) for other in token["top_logprobs"] if other["logprob"] > FORBIDDEN]
+    return slim
+
+
+def _check(answer: Answer, schema: dict, validate) -> None:
+    value = json.loads(answer.text)
+    if error := jsonschema.exceptions.best_match(jsonschema.Draft202012Validator(schema).iter_errors(value)):
+        raise ValueError(f"{error.json_path}: {error.message}")
+    if validate:
+        validate(answer)
+
+
+def _message(text: str) -> str:
+    """The server's own words: OpenAI's `error.message`, vLLM's `message`, or the start of whatever it sent."""
+    try:
+        value = json.loads(text)
+        return str((value.get("error") or value)["message"])
+    except (ValueError, LookupError, AttributeError, TypeError):
+        return text[:300]

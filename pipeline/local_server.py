@@ -1,0 +1,71 @@
+"""The pipeline's own vLLM, started at the first question that no stored answer settles.
+
+Workers cannot start it: they may be several processes, and none outlives its bundle for sure. So the launcher keeps
+an eye on a folder; the first worker that has to ask leaves a file there, and every worker waits for the file that says
+that the server is up, or why it is not.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import threading
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from pipeline import vllm_server
+from pipeline.config import Llm
+from pipeline.run import Run
+from pipeline.store import write_bytes
+from schemas.errors import UserError
+
+EVERY = 0.2
+"""Seconds between two looks at the folder."""
+
+
+def reserve(llm: Llm) -> tuple[str, str]:
+    """A free address, and the model's identity. Raises UserError where no server could be started later."""
+    vllm_server.find_python()
+    if not os.path.isdir(llm.model) and llm.model.startswith(("build/", "./", "/", "../")):
+        raise UserError(f"there is no model in {llm.model}: run `make models`, or name another in the config (llm.model)")
+    identity = vllm_server.model_identity(llm.model, llm.name) if os.path.isdir(llm.model) else llm.model
+    return f"http://127.0.0.1:{vllm_server.free_port()}/v1", identity
+
+
+@contextlib.contextmanager
+def when_wanted(run: Run):
+    """While the block runs, start a server at `run.llm_url` as soon as a worker wants one; end it with the block."""
+    llm, done, servers = run.config.llm, threading.Event(), []
+
+    def serve() -> None:
+        while not os.path.exists(f"{run.llm_wanted}/wanted"):
+            if done.wait(EVERY):
+                return
+        try:
+            servers.append(vllm_server.Server(
+                llm.model, llm.name, port=urlsplit(run.llm_url).port, max_model_len=llm.max_model_len,
+                max_num_seqs=llm.concurrency, log_path=Path(run.work) / "vllm.log"))
+            write_bytes(f"{run.llm_wanted}/ready", b"")
+        except Exception as error:
+            write_bytes(f"{run.llm_wanted}/failed", str(error).encode())
+    thread = threading.Thread(target=serve, name="vllm-start")
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+        for server in servers:
+            server.close()
+
+
+async def ready(folder: str) -> None:
+    """Say that a server is wanted, and wait until it is up. Raises UserError with the launcher's reason if it fails."""
+    if not folder or os.path.exists(f"{folder}/ready"):
+        return
+    write_bytes(f"{folder}/wanted", b"")
+    while not os.path.exists(f"{folder}/ready"):
+        if os.path.exists(f"{folder}/failed"):
+            raise UserError(Path(folder, "failed").read_text())
+        await asyncio.sleep(EVERY)

@@ -1,0 +1,164 @@
+"""From the bytes of a picture, whatever they are, to one normal form: upright RGB on white, bounded, no metadata.
+
+What is refused, and under which name, is the table KINDS; docs/corpora.md shows both sides.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import warnings
+
+from PIL import Image
+from PIL.Image import Transpose
+
+RECIPE = 1      # raise it when the same bytes may normalise to other bytes: it is part of every cache key
+FEW_COLOURS = 1024
+JPEG_QUALITY = 90
+_FORMATS = ["JPEG", "MPO", "PNG", "GIF", "WEBP", "BMP", "AVIF"]        # MPO: a JPEG that holds a second one
+_MAGIC = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"BM")
+_LOSSLESS = ("PNG", "GIF", "BMP")
+_UPRIGHT = {2: Transpose.FLIP_LEFT_RIGHT, 3: Transpose.ROTATE_180, 4: Transpose.FLIP_TOP_BOTTOM,
+            5: Transpose.TRANSPOSE, 6: Transpose.ROTATE_270, 7: Transpose.TRANSVERSE, 8: Transpose.ROTATE_90}
+
+KINDS = {
+    "missing": "there is no such file, or no such member of the tar",
+    "unreadable": "the file may not be read, or is damaged in another way than being cut short",
+    "truncated": "the file ends before its picture does, or is empty",
+    "too_many_bytes": "more bytes than max_bytes; no more than that were read",
+    "too_many_pixels": "the header claims more pixels than max_pixels; nothing was decoded",
+    "animated": "more than one frame: no single frame is what the text is about",
+    "unsupported_format": "not JPEG, PNG, GIF, WebP, BMP or AVIF: SVG, HTML, TIFF and the rest",
+    "timeout": "the server was too slow",
+    "unreachable": "no such host, nobody answers, TLS fails, or the connection broke",
+    "http_status": "the server answered with another status than 200, or redirected too often",
+    "refused_host": "the address is not public, or not http(s)",
+    "opted_out": "the server reserves the picture from this use (X-Robots-Tag, tdm-reservation)",
+}
+
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)     # `max_pixels` decides, not Pillow's guess
+
+
+class ImageFault(Exception):
+    """A picture that cannot be had. `kind` is a key of KINDS, `detail` says more."""
+
+    def __init__(self, kind: str, detail: str):
+        super().__init__(kind, detail)
+        self.kind, self.detail = kind, detail
+
+
+@dataclasses.dataclass(frozen=True)
+class Header:
+    """Pixels as the picture is seen (an EXIF quarter turn swaps them), and Pillow's name of the format."""
+
+    width: int
+    height: int
+    format: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Normal:
+    """A picture in normal form: the bytes of a JPEG or PNG file and its pixels."""
+
+    data: bytes
+    width: int
+    height: int
+
+
+def read_header(data: bytes) -> Header:
+    """What the first bytes of a file say; nothing is decoded. Raises ImageFault."""
+    with _open(data) as picture:
+        width, height = picture.size
+        if "exif" in picture.info and _orientation(picture) >= 5:
+            width, height = height, width
+        return Header(width, height, "JPEG" if picture.format == "MPO" else picture.format)
+
+
+def normalise(data: bytes, *, max_side: int, max_pixels: int) -> Normal:
+    """Decode once and write the normal form; the same bytes give the same bytes. Raises ImageFault.
+
+    Neither side is longer than `max_side`; small pictures are not enlarged. Transparency is laid on white. A picture
+    from a lossless format with at most FEW_COLOURS colours (line art, many screenshots) becomes a PNG, everything else
+    a JPEG of quality 90. A JPEG that is in normal form already is kept byte for byte, so that running the pipeline on
+    its own output loses nothing.
+    """
+    with _open(data) as picture:
+        width, height = picture.size
+        if width * height > max_pixels:
+            raise ImageFault("too_many_pixels", f"{width} x {height}")
+        try:
+            if getattr(picture, "is_animated", False) and picture.format != "MPO":
+                raise ImageFault("animated", f"{picture.n_frames} frames")
+            normal = _is_normal(picture, data, max_side)
+            picture.draft(None, (2 * max_side, 2 * max_side))       # JPEG: decode at 1/2, 1/4 or 1/8
+            picture.load()
+            rgb = None if normal else _upright(_rgb(picture), _orientation(picture))
+        except ImageFault:
+            raise
+        except Exception as error:      # decoders raise nearly anything on damaged bytes
+            raise _damage(data, error) from error
+        if normal:
+            return Normal(data, width, height)
+        rgb.thumbnail((max_side, max_side), Image.Resampling.LANCZOS, reducing_gap=None)
+        return Normal(_encoded(rgb, picture.format in _LOSSLESS), *rgb.size)
+
+
+def extension(data: bytes) -> str:
+    """`jpg` or `png`: the ending for the bytes of a stored picture."""
+    return "png" if data.startswith(b"\x89PNG") else "jpg"
+
+
+def _open(data: bytes) -> Image.Image:
+    try:
+        return Image.open(io.BytesIO(data), formats=_FORMATS)
+    except Image.DecompressionBombError as error:
+        raise ImageFault("too_many_pixels", str(error)) from error
+    except Exception as error:
+        raise _damage(data, error) from error
+
+
+def _damage(data: bytes, error: Exception) -> ImageFault:
+    if not data:
+        return ImageFault("truncated", "the file is empty")
+    webp = data[:4] == b"RIFF" and data[8:12] == b"WEBP"
+    if not (data.startswith(_MAGIC) or webp or data[4:12] == b"ftypavif"):
+        return ImageFault("unsupported_format", f"starts with {data[:16]!r}")
+    cut = "truncated" in str(error).lower() or webp and int.from_bytes(data[4:8], "little") + 8 > len(data)
+    return ImageFault("truncated" if cut else "unreadable", str(error)[:200] or type(error).__name__)
+
+
+def _is_normal(picture: Image.Image, data: bytes, max_side: int) -> bool:
+    """A baseline or progressive RGB JPEG that fits, with the plain 14 bytes of JFIF and nothing else beside it."""
+    return (picture.format == "JPEG" and picture.mode == "RGB" and max(picture.size) <= max_side
+            and [(name, len(block)) for name, block in picture.applist] == [("APP0", 14)]
+            and data.endswith(b"\xff\xd9"))
+
+
+def _rgb(picture: Image.Image) -> Image.Image:
+    if picture.mode.startswith("I;16"):     # Pillow clips some 16-bit modes to 255 where it should scale them
+        return picture.convert("I").point(lambda value: value / 256).convert("L").convert("RGB")
+    if not picture.has_transparency_data:
+        return picture.convert("RGB")
+    picture = picture.convert("RGBA")
+    white = Image.new("RGBA", picture.size, "white")
+    return Image.alpha_composite(white, picture).convert("RGB")
+
+
+def _orientation(picture: Image.Image) -> int:
+    try:
+        return int(picture.getexif().get(0x0112, 1))
+    except Exception:       # a damaged EXIF block says nothing about the picture
+        return 1
+
+
+def _upright(picture: Image.Image, orientation: int) -> Image.Image:
+    return picture.transpose(_UPRIGHT[orientation]) if orientation in _UPRIGHT else picture
+
+
+def _encoded(picture: Image.Image, lossless: bool) -> bytes:
+    buffer = io.BytesIO()
+    if lossless and picture.getcolors(FEW_COLOURS) is not None:
+        picture.save(buffer, "PNG", compress_level=6)
+    else:
+        picture.save(buffer, "JPEG", quality=JPEG_QUALITY, subsampling="4:2:0", optimize=True)
+    return buffer.getvalue()

@@ -1,0 +1,112 @@
+"""From a finished run to a published folder: put together aside, checked, moved into place, the manifest last."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import os
+import shutil
+
+import yaml
+
+from pipeline import card, files, ledger, report, shards
+from pipeline import config as configuration
+from pipeline.run import Run
+from pipeline.store import is_remote, open_bytes, write_bytes
+from schemas.codec import config_hash
+from schemas.errors import UserError
+from schemas.index import IndexRow, Member
+
+LIBRARIES = ("apache-beam", "open_clip_torch", "pillow", "pyarrow", "torch")
+"""Packages that the bytes of a build depend on; their versions stand in the manifest."""
+
+MANIFEST = "manifest.json"
+
+
+def claim(run: Run) -> None:
+    """Make sure that the output folder is ours to write: new, empty, or made with the same configuration; else
+    UserError. Then clear what an earlier try left unpublished."""
+    tree = configuration.as_dict(run.config)
+    try:
+        with open_bytes(f"{run.output}/config.yaml") as file:
+            theirs = config_hash(yaml.safe_load(file.read()))
+    except FileNotFoundError:
+        theirs = None
+    if theirs not in (None, config_hash(tree)):
+        raise UserError(f"{run.output} holds the results of another config; choose another --output, or delete it. "
+                        "Nothing was overwritten")
+    if theirs is None and not is_remote(run.output) and os.path.isdir(run.output):
+        strangers = sorted(set(os.listdir(run.output)) - {".work"})
+        if strangers:
+            raise UserError(f"{run.output} holds files that are not this pipeline's ({strangers[0]}); "
+                            "choose an empty or new folder for --output. Nothing was overwritten")
+    for folder in (run.staging, run.counts, run.llm_wanted):
+        if folder:
+            _remove(folder)
+    header = "# What decided this folder's contents; give this file to --config to make it again.\n"
+    write_bytes(f"{run.output}/config.yaml", (header + yaml.safe_dump(tree, sort_keys=False)).encode())
+
+
+def publish(run: Run) -> ledger.Funnel:
+    """Add index, card, report and manifest to what the graph left under `run.staging`, then move it all to the output
+    folder. Raises an AssertionError, and publishes nothing, where the account does not add up."""
+    results = []
+    for path in files.find(f"{run.staging}/results", (".json",)):
+        results.append(json.loads(files.read_bytes(path)))
+    written = [_shard(r) for r in results if "rows" in r and isinstance(r["rows"], list)]
+    parts = [shards.Table(**r) for r in results if not isinstance(r["rows"], list)]
+    counts = ledger.funnel(ledger.read_outcomes(run.staging))
+    total = sum(shard.instances for shard in written)
+    assert counts.kept == total, f"the ledger has {counts.kept} kept documents, the shards {total} instances"
+
+    config = run.config
+    index = shards.write_index((row for shard in written for row in shard.rows), f"{run.staging}/index.parquet")
+    manifest = shards.manifest(
+        name="leafinstruct", provenance=run.provenance,
+        libraries={name: importlib.metadata.version(name) for name in LIBRARIES},
+        config=configuration.as_dict(config), domains=config.domains, salt=config.shards.salt,
+        shard_size=config.shards.size, shards=written, index=index, ledger=parts, funnel=counts.to_json())
+    write_bytes(f"{run.staging}/README.md", card.card(manifest).encode())
+    shards.write_manifest(manifest, run.staging)
+    report.write_report(run.staging, dropped=run.store("dropped"))
+    _move(run.staging, run.output)
+    return counts
+
+
+def _shard(result: dict) -> shards.ShardResult:
+    rows = tuple(IndexRow(**{**row, "images": tuple(Member(**m) for m in row["images"])}) for row in result["rows"])
+    return shards.ShardResult(**{**result, "rows": rows})
+
+
+def _move(staging: str, output: str) -> None:
+    """Put the finished files in place. Without its manifest a folder counts as unfinished, so that goes first and
+    comes last."""
+    _remove(f"{output}/{MANIFEST}")
+    for folder, suffixes in (("shards", (".tar",)), ("ledger", (".parquet",))):
+        _remove(f"{output}/{folder}")
+        for path in files.find(f"{staging}/{folder}", suffixes):
+            _rename(path, f"{output}/{folder}/{path.rsplit('/', 1)[1]}")
+    for name in ("index.parquet", "README.md", "report.html", MANIFEST):
+        _rename(f"{staging}/{name}", f"{output}/{name}")
+    _remove(staging)
+
+
+def _rename(source: str, target: str) -> None:
+    if is_remote(target):
+        from apache_beam.io.filesystems import FileSystems
+        FileSystems.rename([source], [target])
+        return
+    os.makedirs(os.path.dirname(target), exist_ok=True)
+    os.replace(source, target)
+
+
+def _remove(path: str) -> None:
+    """A file, or a folder with all it holds; nothing happens where there is nothing."""
+    if is_remote(path):
+        from apache_beam.io.filesystems import FileSystems
+        if found := [m.path for m in FileSystems.match([f"{path}*"])[0].metadata_list]:
+            FileSystems.delete(found)
+    elif os.path.isdir(path):
+        shutil.rmtree(path)
+    elif os.path.exists(path):
+        os.unlink(path)

@@ -1,0 +1,113 @@
+"""The first steps of the DAG: work items, documents, and which of them come twice."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+
+import apache_beam as beam
+
+from filters.duplicates import text_digest
+from pipeline import corpora, outcomes, progress
+from pipeline.run import Run
+from pipeline.steps import ENDED
+from schemas.errors import UserError
+from schemas.records import Document, Drop, Fault
+
+
+def plan(run: Run) -> Iterator[corpora.Part]:
+    """Cut the corpora into work items. Stops at `limit` records."""
+    left = run.config.limit
+    owners: dict[str, object] = {}
+    for corpus in run.config.corpora:
+        for part in corpora.parts(corpus.format, corpus.path):
+            if owners.setdefault(part.file, corpus) is not corpus:
+                raise UserError(f"two corpora of the config hold {part.file}; name it once")
+            if left is not None:
+                if left <= 0:
+                    return
+                part = dataclasses.replace(part, count=left if part.count is None else min(part.count, left))
+                left -= part.count
+            yield part
+
+
+class Read(beam.DoFn):
+    """Part -> documents. A record that cannot be read is an outcome."""
+
+    def __init__(self, counts: str):
+        self.counts = counts
+
+    def setup(self):
+        self.counter = progress.counter(self.counts)
+
+    def process(self, part):
+        for record in corpora.read(part):
+            self.counter.tick(self.label)
+            if isinstance(record, Fault):
+                yield beam.pvalue.TaggedOutput(ENDED, outcomes.unreadable(record))
+            else:
+                yield record
+
+
+@dataclasses.dataclass(frozen=True)
+class Repeat:
+    """A document that repeats another: by id, or by its text. `copies` counts them all, the first one too."""
+
+    rule: str
+    copies: int
+    first: str
+
+
+def identify(part) -> Iterator[tuple[str, str, str]]:
+    """(id, location, digest of the text) of each document: all that is needed to find repeats. Reads the corpus a
+    second time, without its pictures, which is far cheaper than taking whole documents through a shuffle."""
+    for record in corpora.read(part):
+        if isinstance(record, Document):
+            yield record.id, record.location, text_digest(record)
+
+
+class Repeats(beam.PTransform):
+    """(id, location, digest) -> (location, Repeat) for every document that is not the first with its id or text.
+    The first by location keeps an id; of equal texts, the one with the smallest id stays."""
+
+    def expand(self, identities):
+        same_id = (identities | "By id" >> beam.Map(lambda i: (i[0], i[1])) | "Group ids" >> beam.GroupByKey()
+                   | "Same id" >> beam.FlatMap(_same_id))
+        same_text = (identities | "By text" >> beam.Map(lambda i: (i[2], (i[0], i[1])))
+                     | "Group texts" >> beam.GroupByKey() | "Same text" >> beam.FlatMap(_same_text))
+        return ((same_id, same_text) | beam.Flatten() | "By location" >> beam.GroupByKey()
+                | "One reason" >> beam.MapTuple(lambda location, found: (location, min(found, key=lambda r: r.rule))))
+
+
+def _same_id(group):
+    id_, locations = group[0], sorted(group[1])
+    for location in locations[1:]:
+        yield location, Repeat("duplicate_id", len(locations), id_)
+
+
+def _same_text(group):
+    documents = sorted(group[1])
+    for _, location in documents[1:]:
+        yield location, Repeat("duplicate_text", len(documents), documents[0][0])
+
+
+class DropRepeats(beam.DoFn):
+    """End the repeats. One with another's id goes into the ledger as `id@location`, for ids there are distinct."""
+
+    def __init__(self, counts: str):
+        self.counts = counts
+
+    def setup(self):
+        self.counter = progress.counter(self.counts)
+
+    def process(self, document, repeats: dict[str, Repeat]):
+        repeat = repeats.get(document.location)
+        if repeat is None:
+            self.counter.tick(self.label)
+            yield document
+            return
+        if repeat.rule == "duplicate_id":
+            document = dataclasses.replace(document, id=f"{document.id}@{document.location}")
+        drop = Drop(repeat.rule, float(repeat.copies), 1.0)
+        yield beam.pvalue.TaggedOutput(
+            ENDED, outcomes.dropped(document, "duplicates", drop, detail=f"repeats {repeat.first}"))

@@ -1,0 +1,125 @@
+"""`report.html`: one page, complete in itself, that shows what a run kept, dropped and why."""
+
+from __future__ import annotations
+
+import yaml
+
+from pipeline import ledger
+from pipeline.report.dropped import PER_RULE, read_samples
+from pipeline.report.figures import histogram
+from pipeline.report.gallery import gallery, mini
+from pipeline.report.pictures import Album
+from pipeline.report.render import percent, render
+from pipeline.report.tally import Tally, tally
+from pipeline.store import write_bytes
+
+KEPT_ROOM, DROPPED_ROOM = 3_600_000, 1_400_000
+"""Bytes of the page for pictures of kept and of dropped documents; with them the page stays below 6 MB."""
+
+ROWS = 15
+"""Domains, sources and licences that have a line of their own; the others share one."""
+
+EXPLANATIONS = {
+    "coherence": "How well the pictures fit the text beside them: mean cosine of the CLIP model.",
+    "margin": "How much better they fit their own text than the other text of the document.",
+    "recall_at_1": "Share of pictures that fit their own text best of all text in the document.",
+    "mean_rating": "The mean of the four ratings below, from 1 (bad) to 5 (good).",
+    "fluency": "The language model's rating of the sentences, 1 to 5.",
+    "text_coherence": "Its rating of how the text holds together, 1 to 5.",
+    "completeness": "Its rating of whether something is missing, 1 to 5.",
+    "usefulness": "Its rating of what a reader can do with it, 1 to 5.",
+    "attempts": "How often the language model was asked for the instruction.",
+}
+
+SPANS = {"recall_at_1": (0, 1), "attempts": (1, 3), **dict.fromkeys(("mean_rating", *ledger.RATINGS), (1, 5))}
+"""Scores whose whole range is shown, so that their pictures can be compared."""
+
+
+def write_report(folder: str, dropped: str | None = None) -> str:
+    """Write `folder/report.html` from the ledger, index, shards and manifest in `folder`; its path.
+
+    `dropped` is the folder of samples that `keep_sample` wrote (default: `folder/.work/dropped`). The same folder
+    gives the same page, byte for byte. Raises UserError where the build is not finished.
+    """
+    path = f"{folder}/report.html"
+    write_bytes(path, page(folder, dropped or f"{folder}/.work/dropped").encode())
+    return path
+
+
+def page(folder: str, dropped: str) -> str:
+    """The page as HTML."""
+    manifest = ledger.read_manifest(folder)
+    funnel = ledger.funnel(ledger.read_outcomes(folder))
+    samples = read_samples(dropped, funnel.dropped)
+    counted = tally(ledger.read_outcomes(folder), samples)
+    typical, weakest = gallery(folder, Album(KEPT_ROOM))
+    counts = manifest["counts"]
+    return render(
+        "page.html.jinja", funnel=funnel, titles=ledger.STAGE_TITLES, per_rule=PER_RULE,
+        dropped_total=sum(funnel.dropped.values()), failed_total=sum(funnel.failed.values()),
+        tiles=_tiles(funnel, counted, manifest), histograms=_histograms(counted, ledger.limits(manifest)),
+        domains=_rows(counts["domains"]), licenses=_rows(counts["licenses"]), images=_rows(funnel.images),
+        images_total=sum(funnel.images.values()), sources=_source_rows(counted.sources),
+        typical=typical, weakest=weakest, groups=_groups(funnel, counted, samples), failures=counted.failures,
+        facts=_facts(manifest), config=yaml.safe_dump(manifest["config"], sort_keys=False, allow_unicode=True))
+
+
+def _tiles(funnel: ledger.Funnel, counted: Tally, manifest: dict) -> list[dict]:
+    def tile(name, value, detail): return {"name": name, "value": value, "detail": detail}
+    shards = manifest["shards"]
+    size = sum(shard["bytes"] for shard in shards) / 1e6
+    return [
+        tile("Read", f"{funnel.input:,}", f"from {_plural(len(counted.sources), 'source')}"),
+        tile("Kept", f"{funnel.kept:,}", percent(funnel.kept, funnel.input)),
+        tile("Dropped", f"{sum(funnel.dropped.values()):,}", f"by {_plural(len(funnel.dropped), 'rule')}"),
+        tile("Failed", f"{sum(funnel.failed.values()):,}", f"{_plural(len(funnel.failed), 'kind')} of error"),
+        tile("Pictures", f"{manifest['counts']['images']:,}",
+             f"{manifest['counts']['images'] / funnel.kept:.1f} an instance" if funnel.kept else "in instances"),
+        tile("Shards", f"{len(shards):,}", f"{size:,.1f} MB"),
+    ]
+
+
+def _histograms(counted: Tally, least: dict[str, float]) -> list[tuple]:
+    names = {*counted.kept, *counted.others}
+    ordered = [name for name in EXPLANATIONS if name in names] + sorted(names - set(EXPLANATIONS))
+    return [(histogram(name, counted.kept[name], counted.others[name], least.get(name), SPANS.get(name)),
+             EXPLANATIONS.get(name, ""))
+            for name in ordered]
+
+
+def _rows(counts: dict[str, int]) -> list[dict]:
+    ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    rows = [{"name": name or "not given", "count": count, "of": None} for name, count in ordered[:ROWS]]
+    if rest := ordered[ROWS:]:
+        rows.append({"name": f"{len(rest):,} others", "count": sum(count for _, count in rest), "of": None})
+    return rows
+
+
+def _source_rows(sources: dict[str, list[int]]) -> list[dict]:
+    ordered = sorted(sources.items(), key=lambda item: (-item[1][1], item[0]))
+    rows = [{"name": name or "not given", "count": kept, "of": read} for name, (kept, read) in ordered[:ROWS]]
+    if rest := ordered[ROWS:]:
+        rows.append({"name": f"{len(rest):,} others", "count": sum(kept for _, (kept, _) in rest),
+                     "of": sum(read for _, (_, read) in rest)})
+    return rows
+
+
+def _groups(funnel: ledger.Funnel, counted: Tally, samples: dict[str, dict]) -> list[dict]:
+    album = Album(DROPPED_ROOM)
+    return [{"rule": rule, "count": count, "stage": ledger.STAGE_TITLES[stage.name],
+             "documents": [mini(o, samples.get(o.id), album) for o in counted.dropped[rule] if o.stage == stage.name]}
+            for stage in funnel.stages for rule, count in stage.dropped.items()]
+
+
+def _facts(manifest: dict) -> list[tuple[str, str]]:
+    names = {"pipeline": "Pipeline", "config": "Configuration (hash)", "clip": "Coherence model", "llm": "Language model",
+             "rate_prompt": "Rating prompt (hash)", "write_prompt": "Writing prompt (hash)"}
+    facts = [(names.get(name, name), value) for name, value in manifest["provenance"].items()]
+    libraries = ", ".join(f"{name} {version}" for name, version in sorted(manifest["libraries"].items()))
+    shards = [(shard["name"], f"{shard['instances']:,} instances, sha256 {shard['sha256']}")
+              for shard in manifest["shards"][:ROWS]]
+    return [("Dataset", manifest["name"]), *facts, ("Libraries", libraries), *shards]
+
+
+def _plural(n: int, word: str) -> str:
+    return f"{n:,} {word}" if n == 1 else f"{n:,} {word}s"

@@ -1,0 +1,100 @@
+"""The geometry of a histogram; `parts.html.jinja` draws it."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections import Counter
+
+WIDTH, HEIGHT, TOP, BASE = 340, 150, 26, 128
+"""The drawing's size, and the y of the highest bar's top and of the axis, in SVG units."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Bar:
+    """One bin: two rectangles, kept below, others on top, in SVG units, and what they say."""
+
+    x: float
+    width: float
+    kept_y: float
+    kept_height: float
+    other_y: float
+    other_height: float
+    label: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Histogram:
+    """A drawn histogram. `ticks` and `threshold` are (x, label); `medians` are of kept and of others, None if empty."""
+
+    name: str
+    bars: tuple[Bar, ...]
+    ticks: tuple[tuple[float, str], ...]
+    threshold: tuple[float, str] | None
+    kept: int
+    others: int
+    medians: tuple[float | None, float | None]
+
+
+def histogram(name: str, kept: Counter[float], others: Counter[float], threshold: float | None = None,
+              span: tuple[float, float] | None = None, bins: int = 24) -> Histogram:
+    """Lay out the values of kept documents and of others (value -> how many) in about `bins` equal bins.
+
+    A bin's edge lies on the threshold, so that no bar holds values of both sides. `span` is shown at least.
+    """
+    values = [*kept, *others, *(span or ())] + ([threshold] if threshold is not None else [])
+    step = nice_step((max(values) - min(values)) / bins)
+    origin = threshold if threshold is not None else 0.0
+    def bin_of(value: float) -> int: return math.floor((value - origin) / step + 1e-6)
+    below, above = _binned(kept, bin_of), _binned(others, bin_of)
+    first, last = min(map(bin_of, values)), max(map(bin_of, values)) + 1
+    highest = max(below[i] + above[i] for i in range(first, last))
+    scale, room = (BASE - TOP) / highest, WIDTH / (last - first)
+    def x(value: float) -> float: return round(((value - origin) / step - first) * room, 2)
+    bars = []
+    for i in range(first, last):
+        if below[i] + above[i]:
+            low, high = below[i] * scale, above[i] * scale
+            bars.append(Bar(x(origin + i * step), round(max(room - 1, 1), 2), round(BASE - low, 2), round(low, 2),
+                            round(BASE - low - high, 2), round(high, 2),
+                            f"{_short(origin + i * step)} to {_short(origin + (i + 1) * step)}: "
+                            f"{below[i]:,} kept, {above[i]:,} not kept"))
+    start, stop = origin + first * step, origin + last * step
+    gap = nice_step((stop - start) / 5)
+    ticks = tuple((x(t), _short(t)) for t in _multiples(start, stop, gap) if 8 <= x(t) <= WIDTH - 8)
+    return Histogram(name, tuple(bars), ticks, None if threshold is None else (x(threshold), _short(threshold)),
+                     kept.total(), others.total(), (median(kept), median(others)))
+
+
+def median(values: Counter[float]) -> float | None:
+    """The lower median of counted values."""
+    if not values:
+        return None
+    middle, seen = (values.total() + 1) // 2, 0
+    for value in sorted(values):
+        seen += values[value]
+        if seen >= middle:
+            return value
+
+
+def nice_step(step: float) -> float:
+    """The next of 1, 2, 2.5, 5 times a power of ten; 1 where there is no extent."""
+    if step <= 0:
+        return 1.0
+    power = 10.0 ** math.floor(math.log10(step))
+    return next(m * power for m in (1, 2, 2.5, 5, 10) if m * power >= step * (1 - 1e-9))
+
+
+def _binned(values: Counter[float], bin_of) -> Counter[int]:
+    counts: Counter[int] = Counter()
+    for value, count in values.items():
+        counts[bin_of(value)] += count
+    return counts
+
+
+def _multiples(start: float, stop: float, step: float) -> list[float]:
+    return [i * step for i in range(math.ceil(start / step), math.floor(stop / step) + 1)]
+
+
+def _short(value: float) -> str:
+    return f"{value + 0.0:.4f}".rstrip("0").rstrip(".").replace("-0", "0" if round(value, 4) == 0 else "-0")

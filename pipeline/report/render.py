@@ -1,0 +1,59 @@
+"""Templates and the Markdown of documents, made safe: nothing that a document says becomes markup, link or request."""
+
+from __future__ import annotations
+
+import pathlib
+
+import jinja2
+from markdown_it import MarkdownIt
+from markdown_it.renderer import RendererHTML
+from markupsafe import Markup, escape
+
+from pipeline.ledger import number, reason
+
+HERE = pathlib.Path(__file__).parent
+
+
+class _Renderer(RendererHTML):
+    """Documents bring no links, no remote pictures and no headings that would disturb the outline of the page."""
+
+    def image(self, tokens, index, options, env):
+        return str(escape(tokens[index].content))
+
+    def link_open(self, tokens, index, options, env):
+        return '<span class="link">'
+
+    def link_close(self, tokens, index, options, env):
+        return "</span>"
+
+    def heading_open(self, tokens, index, options, env):
+        return f'<p class="heading level-{tokens[index].tag[1]}">'
+
+    def heading_close(self, tokens, index, options, env):
+        return "</p>\n"
+
+
+_markdown = MarkdownIt("commonmark", {"html": False}, renderer_cls=_Renderer).enable("table")
+
+
+def markdown(text: str) -> Markup:
+    """CommonMark with tables as HTML; raw HTML is shown as text, links and pictures as their words."""
+    return Markup(_markdown.render(text))
+
+
+def percent(part: float, whole: float) -> str:
+    """A share as people read it: 100 %, 26.7 %, < 0.1 %."""
+    share = part / whole if whole else 0.0
+    if 0 < share < 0.001:
+        return "< 0.1 %"
+    return f"{share:.0%}".replace("%", " %") if share in (0.0, 1.0) else f"{share:.1%}".replace("%", " %")
+
+
+def render(template: str, **values) -> str:
+    """Fill a template of this folder; every value is escaped, and a name that is missing is an error."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(HERE), autoescape=True, undefined=jinja2.StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True)
+    environment.filters |= {"markdown": markdown, "number": number}
+    environment.globals |= {"percent": percent, "reason": reason, "style": Markup((HERE / "style.css").read_text())}
+    return environment.get_template(template).render(**values)

@@ -1,0 +1,48 @@
+"""What the report counts beyond the funnel, in one pass over the ledger; memory does not grow with the ledger."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import heapq
+from collections import Counter
+from collections.abc import Container, Iterable
+
+from pipeline import ledger
+from pipeline.report.dropped import PER_RULE, rank
+from schemas.records import DROPPED, FAILED, KEPT, Outcome
+
+MAX_FAILURES = 50
+
+
+@dataclasses.dataclass
+class Tally:
+    """kept, others: score -> (value -> documents). sources: source -> [kept, read]. failures: the first MAX_FAILURES.
+    dropped: rule -> examples, those first that have a sample, then by `rank`."""
+
+    kept: dict[str, Counter[float]]
+    others: dict[str, Counter[float]]
+    sources: dict[str, list[int]]
+    failures: list[Outcome]
+    dropped: dict[str, list[Outcome]]
+
+
+def tally(outcomes: Iterable[Outcome], sampled: Container[str]) -> Tally:
+    """Count. `sampled` are the ids of documents that a sample was kept of (see `dropped.read_samples`)."""
+    found = Tally(collections.defaultdict(Counter), collections.defaultdict(Counter),
+                  collections.defaultdict(lambda: [0, 0]), [], {})
+    first: dict[str, list] = collections.defaultdict(list)
+    for outcome in outcomes:
+        is_kept = outcome.status == KEPT
+        found.sources[outcome.source][0] += is_kept
+        found.sources[outcome.source][1] += 1
+        side = found.kept if is_kept else found.others
+        for name, value in ledger.scores(outcome):
+            side[name][value] += 1
+        if outcome.status == FAILED and len(found.failures) < MAX_FAILURES:
+            found.failures.append(outcome)
+        elif outcome.status == DROPPED:
+            entry = (outcome.id not in sampled, rank(outcome.id), outcome)
+            first[outcome.rule] = heapq.nsmallest(PER_RULE, [*first[outcome.rule], entry], key=lambda e: e[:2])
+    found.dropped = {rule: [entry[2] for entry in entries] for rule, entries in first.items()}
+    return found

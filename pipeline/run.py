@@ -1,0 +1,40 @@
+"""One run: its configuration, its folders, and what made it. Prepared by the launcher, carried to every worker."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from pipeline.config import Config
+from schemas.records import Provenance
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """Everything that a worker has to know. Small, frozen and picklable.
+
+    output: the folder that people look at. work: scratch and caches (pictures, scores, answers), shared by runs.
+    llm_url and llm_name: where to ask; llm_wanted: a file that a worker touches at its first question, so that a
+    server is started only when there is something to ask ("" where a server runs already).
+    """
+
+    config: Config
+    output: str
+    work: str
+    llm_url: str
+    llm_name: str
+    llm_wanted: str
+    provenance: Provenance
+
+    @property
+    def staging(self) -> str:
+        """Where this run's shards and ledger wait until all of them are there."""
+        return f"{self.work}/staging"
+
+    @property
+    def counts(self) -> str:
+        """Where workers leave their counts for the progress line."""
+        return f"{self.work}/counts"
+
+    def store(self, name: str) -> str:
+        """The folder of one of the content-addressed stores: images, sources, scores, answers, instances."""
+        return f"{self.work}/{name}"

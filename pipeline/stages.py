@@ -1,0 +1,189 @@
+"""What each step of the DAG does to one document.
+
+A function here runs once in each worker and returns the step (see `steps.py`): from a document to the same document
+with one more thing known, or to a `Drop`; what a step raises becomes a failed outcome. Models are imported where they
+are used, so that a worker loads only what it runs.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import dataclasses
+import json
+from collections.abc import Callable
+
+from filters import coherence as coherence_rules
+from filters import presets, quality
+from filters.drop_images import drop_images
+from pipeline import ask, local_server, outcomes
+from pipeline.assemble import assemble
+from pipeline.excerpt import best_excerpt
+from pipeline.images import ImageStore
+from pipeline.llm import Client
+from pipeline.pictures import ImageFault
+from pipeline.run import Run
+from pipeline.store import Store, content_key
+from pipeline.writing import Staged
+from schemas import codec
+from schemas.records import Coherence, Document, Drop
+
+Result = Document | Drop
+
+
+def judge_text(run: Run) -> Callable[[Document], Result]:
+    """The preset's rules about the text."""
+    preset = presets.load(run.config.preset, run.config.accept_missing)
+
+    def step(document: Document) -> Result:
+        return presets.judge_document(document, preset.document_rules) or document
+    return step
+
+
+def judge_headers(run: Run) -> Callable[[Document], Result]:
+    """The preset's rules about picture sizes, from file headers alone. A picture whose header is not at hand (http) or
+    is damaged goes on: the next step fetches it, and either judges or refuses it."""
+    preset = presets.load(run.config.preset, run.config.accept_missing)
+    images = image_store(run)
+
+    def step(document: Document) -> Result:
+        judged = presets.judge_images(images.with_headers(document), preset.image_rules)
+        return presets.judge_document(judged, preset.after_images) or judged
+    return step
+
+
+def store_pictures(run: Run) -> Callable[[Document], concurrent.futures.Future]:
+    """Fetch and decode each picture once and keep its normal form. A picture that cannot be had is taken out, and the
+    document goes on if others are left; with none left it has failed with the first one's fault."""
+    preset = presets.load(run.config.preset, run.config.accept_missing)
+    images = image_store(run)
+    pool = concurrent.futures.ThreadPoolExecutor(run.config.images.workers, "pictures")
+
+    def stored(document: Document) -> Result:
+        faults: dict[int, ImageFault] = {}
+        segments, position = [], 0
+        for segment in document.segments:
+            if hasattr(segment, "uri"):
+                try:
+                    segment = images.store(segment)
+                except ImageFault as fault:
+                    faults[position] = fault
+                position += 1
+            segments.append(segment)
+        if faults and len(faults) == position:
+            raise faults[0]
+        document = dataclasses.replace(document, segments=tuple(segments))
+        # A rule measures; a fault does not: 0 readable pictures where 1 was wanted.
+        document = drop_images(document, {i: Drop(f.kind, 0.0, 1.0) for i, f in faults.items()}, "images")
+        document = presets.judge_images(document, preset.image_rules)
+        return presets.judge_document(document, preset.after_images) or document
+    return lambda document: pool.submit(stored, document)
+
+
+def score_coherence(run: Run) -> Callable[[list[Document]], list[Document]]:
+    """Score many documents at once; scores are kept by content, and the model is loaded when one is not known yet."""
+    cache, images = Store(run.store("scores"), ".json"), image_store(run)
+    scorer = None
+
+    def step(documents: list[Document]) -> list[Document]:
+        nonlocal scorer
+        keys = [content_key("coherence", run.provenance.clip, [
+            s.sha256 if hasattr(s, "sha256") else s.text for s in d.segments]) for d in documents]
+        known = {key: data for key in keys if (data := cache.read(key)) is not None}
+        missing = {key: document for key, document in zip(keys, documents) if key not in known}
+        if missing:
+            if scorer is None:
+                from pipeline.clip import Scorer
+                scorer = Scorer(run.config.clip.model, run.config.clip.pretrained)
+            for key, score in zip(missing, scorer.score(list(missing.values()), images.open), strict=True):
+                known[key] = json.dumps(dataclasses.asdict(score)).encode()
+                cache.write(key, known[key])
+        return [dataclasses.replace(d, coherence=_coherence(known[key])) for d, key in zip(documents, keys)]
+    return step
+
+
+def _coherence(data: bytes) -> Coherence:
+    value = json.loads(data)
+    return Coherence(**value | {name: tuple(value[name]) for name in ("own", "other", "similar")})
+
+
+def judge_coherence(run: Run) -> Callable[[Document], Result]:
+    """Take out pictures that do not fit or come twice, then judge what is left of the document."""
+    preset, rules = presets.load(run.config.preset, run.config.accept_missing), run.config.coherence
+
+    def step(document: Document) -> Result:
+        document = coherence_rules.judge_coherence(
+            document, own_at_least=rules.own_at_least, similar_at_most=rules.similar_at_most)
+        return (presets.judge_document(document, preset.after_images)
+                or coherence_rules.mean_score(document, at_least=rules.mean_at_least)
+                or coherence_rules.margin(document, at_least=rules.margin_at_least) or document)
+    return step
+
+
+def take_excerpt(run: Run) -> Callable[[Document], Result]:
+    """The part that becomes the instance, or a drop where no part has both words and a picture."""
+    limits = run.config.excerpt
+
+    def step(document: Document) -> Result:
+        excerpt = best_excerpt(document, max_words=limits.max_words, max_images=limits.max_images,
+                               min_words=limits.min_words)
+        return excerpt or Drop("no_excerpt", 0.0, 1.0)
+    return step
+
+
+def rate_text(run: Run) -> Callable[[Document], concurrent.futures.Future]:
+    """Ask the LLM for its ratings."""
+    client = asker(run)
+
+    async def rate(document: Document) -> Document:
+        return dataclasses.replace(document, ratings=await ask.rate(client, document))
+    return lambda document: client.submit(rate(document))
+
+
+def judge_quality(run: Run) -> Callable[[Document], Result]:
+    """The rules about the ratings."""
+    rules = run.config.quality
+
+    def step(document: Document) -> Result:
+        return (quality.lowest_rating(document, at_least=rules.lowest_at_least)
+                or quality.mean_rating(document, at_least=rules.mean_at_least) or document)
+    return step
+
+
+def write_instruction(run: Run) -> Callable[[Document], concurrent.futures.Future]:
+    """Ask the LLM for the instruction and the domain; the answer is checked, and asked for again when it fails."""
+    client = asker(run)
+
+    async def write(document: Document) -> Result:
+        written = await ask.write(client, document, run.config.domains)
+        return written if isinstance(written, Drop) else dataclasses.replace(document, written=written)
+    return lambda document: client.submit(write(document))
+
+
+def assemble_instance(run: Run) -> Callable[[Document], tuple[str, Staged]]:
+    """Make the instance and let its JSON wait in a store; only its key and its ledger row travel on."""
+    instances, images, config = Store(run.store("instances"), ".json"), image_store(run), run.config
+
+    def step(document: Document) -> tuple[str, Staged]:
+        key = codec.key_of(document.id)
+        instance = assemble(document, key=key, context_free=config.split.context_free, salt=config.shards.salt,
+                            provenance=run.provenance)
+        extensions = {image.sha256: images.extension(image.sha256) for image in document.images}
+        data = codec.json_bytes(codec.to_json(instance, extensions))
+        waiting = content_key(data.decode())
+        instances.write(waiting, data)
+        return document.id, Staged(waiting, outcomes.kept(document, shard="", key=key))
+    return step
+
+
+def image_store(run: Run) -> ImageStore:
+    limits = run.config.images
+    return ImageStore(run.store("images"), max_side=limits.max_side, max_bytes=limits.max_bytes,
+                      max_pixels=limits.max_pixels, timeout=limits.timeout,
+                      allow_private_hosts=limits.allow_private_hosts)
+
+
+def asker(run: Run) -> Client:
+    """A connection to the LLM with the cache of its answers; a server of ours is started at the first question."""
+    llm = run.config.llm
+    return Client(run.llm_url, run.llm_name, llm.concurrency, llm.timeout, Store(run.store("answers"), ".json"),
+                  patience=llm.deadline, identity=run.provenance.llm, ready=lambda: local_server.ready(run.llm_wanted))

@@ -1,0 +1,33 @@
+"""Lets torchvision import beside a CPU build of torch. Import this module before open_clip, timm or transformers.
+
+The registry's torchvision for Linux is a CUDA build. Beside a CPU build of torch its operator library cannot load, and
+`import torchvision` dies with "operator torchvision::nms does not exist". Declaring the two missing schemas is enough
+to import it; nothing here calls the operators. Where torchvision fits torch, this module does nothing.
+"""
+
+from __future__ import annotations
+
+import torch
+
+_SCHEMA = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
+_declared: torch.library.Library | None = None       # the schemas live only as long as this object
+
+
+def ready_torchvision() -> bool:
+    """Make `import torchvision` work; True if the missing operators had to be declared."""
+    global _declared
+    try:
+        import torchvision  # noqa: F401
+    except ImportError:
+        return False                                 # there is no torchvision, so nothing to mend
+    except RuntimeError as error:
+        if "torchvision::nms" not in str(error):
+            raise
+        _declared = torch.library.Library("torchvision", "DEF")
+        for name in ("nms", "qnms"):
+            _declared.define(name + _SCHEMA)
+        import torchvision  # noqa: F401
+    return _declared is not None
+
+
+ready_torchvision()

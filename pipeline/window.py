@@ -1,0 +1,37 @@
+"""The sliding window: keeps many answers under way while a stage walks through its documents."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import queue
+from collections.abc import Iterator
+
+
+class Window:
+    """A sliding window: at most `size` futures under way; finished ones come out as they finish, in any order.
+
+    A result is `(item, value)`, or `(item, exception)` where the future failed: nothing is raised here.
+    """
+
+    def __init__(self, size: int):
+        self.size = size
+        self._items: dict[concurrent.futures.Future, object] = {}
+        self._done: queue.SimpleQueue = queue.SimpleQueue()
+
+    def add(self, item, future: concurrent.futures.Future) -> list[tuple]:
+        """Take one more in, wait while the window is full, and return what has finished by then."""
+        self._items[future] = item
+        future.add_done_callback(self._done.put)
+        finished = []
+        while len(self._items) >= self.size or not self._done.empty():
+            finished.append(self._next())
+        return finished
+
+    def drain(self) -> Iterator[tuple]:
+        """Wait for all the others, and yield each as it finishes."""
+        while self._items:
+            yield self._next()
+
+    def _next(self) -> tuple:
+        future = self._done.get()
+        return self._items.pop(future), future.exception() or future.result()

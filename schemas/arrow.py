@@ -1,0 +1,89 @@
+"""The records as Arrow schemas, derived from the dataclasses (ledger, index) and from the JSON Schema (instance)."""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+import typing
+from collections.abc import Iterable
+
+import pyarrow as pa
+
+from schemas.index import IndexRow, Member
+from schemas.jsonschema import INSTANCE as INSTANCE_JSON
+from schemas.records import Drop, ImageDrop, Outcome
+
+_SIMPLE = {str: pa.string(), int: pa.int64(), float: pa.float64()}
+_JSON = {"string": pa.string(), "integer": pa.int64(), "number": pa.float64()}
+
+
+def schema_of(record: type) -> pa.Schema:
+    """The Arrow schema of a dataclass: one field each, nullable exactly where the type says `| None`."""
+    return pa.schema(_fields(record))
+
+
+def _fields(record: type) -> list[pa.Field]:
+    hints = typing.get_type_hints(record)
+    return [_field(f.name, hints[f.name]) for f in dataclasses.fields(record)]
+
+
+def _field(name: str, hint) -> pa.Field:
+    if isinstance(hint, types.UnionType):
+        inner, = (h for h in typing.get_args(hint) if h is not types.NoneType)
+        return pa.field(name, _type(inner), nullable=True)
+    return pa.field(name, _type(hint), nullable=False)
+
+
+def _type(hint) -> pa.DataType:
+    if hint in _SIMPLE:
+        return _SIMPLE[hint]
+    if dataclasses.is_dataclass(hint):
+        return pa.struct(_fields(hint))
+    items = typing.get_args(hint)
+    if items[-1] is Ellipsis:                               # tuple[T, ...]
+        return pa.list_(_field("element", items[0]))        # Parquet's own word, so that a file reads back equal
+    return pa.struct([_field("name", items[0]), _field("value", items[1])])     # tuple[str, float]: a named number
+
+
+def _from_json(schema: dict) -> pa.DataType:
+    kind = schema["type"]
+    if isinstance(kind, list):
+        kind, = (k for k in kind if k != "null")
+    if kind == "array":
+        return pa.list_(_from_json(schema["items"]))
+    if kind == "object":
+        properties = dict(schema["properties"])
+        for choice in schema.get("allOf", ()):              # a segment: the fields of a text and of an image together
+            properties |= choice["then"]["properties"]
+        return pa.struct([pa.field(name, _from_json(s)) for name, s in properties.items()])
+    return _JSON[kind]
+
+
+LEDGER = schema_of(Outcome)
+INDEX = schema_of(IndexRow)
+INSTANCE = pa.schema(list(_from_json(INSTANCE_JSON)))
+"""An instance's JSON as a table; a text segment has null for the fields of an image and the other way round."""
+
+
+def outcome_table(outcomes: Iterable[Outcome]) -> pa.Table:
+    """The ledger rows as a table with the LEDGER schema."""
+    rows = [dataclasses.asdict(o) | {"scores": [{"name": n, "value": v} for n, v in o.scores]} for o in outcomes]
+    return pa.Table.from_pylist(rows, schema=LEDGER)
+
+
+def outcomes_from_table(table: pa.Table) -> list[Outcome]:
+    """The other way round: `outcomes_from_table(outcome_table(x)) == list(x)`."""
+    return [Outcome(**row | {
+        "scores": tuple((s["name"], s["value"]) for s in row["scores"]),
+        "dropped_images": tuple(ImageDrop(**d | {"drop": Drop(**d["drop"])}) for d in row["dropped_images"])})
+        for row in table.to_pylist()]
+
+
+def index_table(rows: Iterable[IndexRow]) -> pa.Table:
+    """The index rows as a table with the INDEX schema."""
+    return pa.Table.from_pylist([dataclasses.asdict(row) for row in rows], schema=INDEX)
+
+
+def index_rows(table: pa.Table) -> list[IndexRow]:
+    """The other way round."""
+    return [IndexRow(**row | {"images": tuple(Member(**m) for m in row["images"])}) for row in table.to_pylist()]

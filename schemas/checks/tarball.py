@@ -1,0 +1,100 @@
+"""The files of a shard, read front to back, and whatever is not as `schemas.tar` writes it."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import os
+import re
+import tarfile
+from collections.abc import Iterator
+from typing import BinaryIO
+
+from schemas.tar import BLOCK, RECORD, header
+
+_NAME = re.compile(r"[0-9a-f]{20}\.(json|[0-9]{2}\.(jpg|png))")
+
+
+@dataclasses.dataclass(frozen=True)
+class Entry:
+    """A file of the tar: `<key>.<member>`; `offset` is that of its data."""
+
+    key: str
+    member: str
+    offset: int
+    data: bytes
+
+
+@dataclasses.dataclass(frozen=True)
+class Problem:
+    """Something wrong with the tar itself."""
+
+    kind: str
+    message: str
+    key: str = ""
+
+
+class Reader:
+    """A file that is read once: keeps the offset and the sha256 of what has passed."""
+
+    def __init__(self, file: BinaryIO):
+        self._file, self._hash, self.offset = file, hashlib.sha256(), 0
+        self.size = os.fstat(file.fileno()).st_size
+
+    def read(self, size: int) -> bytes:
+        """At most what is left: a damaged size field must not ask for gigabytes."""
+        data = self._file.read(min(size, self.size - self.offset))
+        self._hash.update(data)
+        self.offset += len(data)
+        return data
+
+    def finish(self) -> str:
+        """Read to the end; the sha256 of the whole file."""
+        while self.read(1 << 20):
+            pass
+        return self._hash.hexdigest()
+
+
+def entries(reader: Reader) -> Iterator[Entry | Problem]:
+    """The files in order. A problem of kind `tar-truncated`, `tar-broken` or `tar-end` is the last that comes."""
+    key = ""                                    # of the sample that we are in
+    while True:
+        start = reader.offset
+        block = reader.read(BLOCK)
+        if len(block) < BLOCK:
+            yield Problem("tar-truncated", "stops without an end mark", key)
+            return
+        if not any(block):
+            if problem := _end(reader, start):
+                yield problem
+            return
+        try:
+            info = tarfile.TarInfo.frombuf(block, "utf-8", "strict")
+            if info.size < 0:
+                raise ValueError("negative size")
+        except (tarfile.TarError, ValueError) as error:
+            yield Problem("tar-broken", f"no tar header at byte {start}: {error}", key)
+            return
+        offset, data = reader.offset, reader.read(info.size)
+        padding = reader.read(-info.size % BLOCK)
+        if len(data) < info.size or len(padding) < -info.size % BLOCK:
+            yield Problem("tar-truncated", f"stops inside {info.name}", key)
+            return
+        if not info.isreg():
+            yield Problem("tar-header", f"{info.name} is not a regular file", key)
+        elif not _NAME.fullmatch(info.name):
+            yield Problem("member-stray", f"{info.name!r} is no member of a sample", key)
+        else:
+            key, _, member = info.name.partition(".")
+            if block != header(info.name, info.size) or any(padding):
+                yield Problem("tar-header", f"{info.name} is not plain USTAR with mode 0644, no owner and time 0", key)
+            yield Entry(key, member, offset, data)
+
+
+def _end(reader: Reader, start: int) -> Problem | None:
+    """After the first empty block: zeros up to a whole record, and nothing after it."""
+    stop = -(-(start + 2 * BLOCK) // RECORD) * RECORD
+    rest = reader.read(stop - reader.offset)
+    if any(rest) or reader.offset != stop or reader.size != stop:
+        return Problem("tar-end", f"does not end with zeros at byte {stop}")
+    return None

@@ -1,0 +1,34 @@
+"""What the validator reports, and what it may meet when it reads damaged files."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pyarrow as pa
+
+READ_ERRORS = (OSError, ValueError, pa.ArrowException)
+"""What pyarrow and json raise on damaged files (bad UTF-8 and arrow's own errors are among them)."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Defect:
+    """Something wrong in a folder of shards: `kind` is one of the names in docs/format.md, `file` is relative to the
+    folder, `shard` and `key` name the instance where there is one, `pointer` is a JSON pointer into its JSON, into
+    the manifest, or to a column of a row (`/coherence`)."""
+
+    kind: str
+    file: str
+    message: str
+    shard: str = ""
+    key: str = ""
+    pointer: str = ""
+
+    def __str__(self) -> str:
+        shard = self.shard if not self.file.endswith(self.shard) else ""
+        place = " ".join(part for part in (self.file, shard, self.key, self.pointer) if part)
+        return f"{place}: {self.message} [{self.kind}]"
+
+
+def pointer_of(path) -> str:
+    """The JSON pointer (RFC 6901) of a path of names and numbers."""
+    return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in path)

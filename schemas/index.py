@@ -1,0 +1,58 @@
+"""The index: one row an instance, with what one filters by and where its bytes lie in the shard."""
+
+from __future__ import annotations
+
+import dataclasses
+
+
+@dataclasses.dataclass(frozen=True)
+class Member:
+    """A picture inside a shard: `size` bytes from `offset` on are the picture file itself (the tar header is before)."""
+
+    name: str
+    offset: int
+    size: int
+
+
+@dataclasses.dataclass(frozen=True)
+class IndexRow:
+    """One instance. `shard` is the file name under shards/; offsets and sizes are bytes; scores as in the JSON."""
+
+    key: str
+    id: str
+    shard: str
+    domain: str
+    source: str
+    license: str
+    url: str
+    title: str
+    instruction: str
+    coherence: float
+    margin: float | None
+    recall_at_1: float | None
+    fluency: float
+    text_coherence: float
+    completeness: float
+    usefulness: float
+    n_context_texts: int
+    n_context_images: int
+    n_output_texts: int
+    n_output_images: int
+    json_offset: int
+    json_size: int
+    images: tuple[Member, ...]
+
+
+def index_row(instance: dict, shard: str, json_offset: int, json_size: int, images: tuple[Member, ...]) -> IndexRow:
+    """The row of an instance (as its JSON dict) that lies at these places of the shard."""
+    scores = {name: value for name, value in instance["scores"].items() if not isinstance(value, list)}
+    same = {name: instance[name] for name in ("key", "id", "domain", "source", "license", "url", "title", "instruction")}
+    return IndexRow(
+        **same, **scores, shard=shard,
+        n_context_texts=_count(instance["context"], "text"), n_context_images=_count(instance["context"], "image"),
+        n_output_texts=_count(instance["output"], "text"), n_output_images=_count(instance["output"], "image"),
+        json_offset=json_offset, json_size=json_size, images=images)
+
+
+def _count(segments: list[dict], kind: str) -> int:
+    return sum(s["type"] == kind for s in segments)

@@ -1,0 +1,30 @@
+"""The bytes of a shard: plain USTAR, and only one way to write it. The writer and the validator share this."""
+
+from __future__ import annotations
+
+import tarfile
+
+BLOCK = tarfile.BLOCKSIZE
+RECORD = tarfile.RECORDSIZE
+
+
+def header(name: str, size: int) -> bytes:
+    """The one header that a file of this name and size may have: mode 0644, no owner, no time."""
+    info = tarfile.TarInfo(name)
+    info.size = size
+    return info.tobuf(tarfile.USTAR_FORMAT)
+
+
+def add(file, name: str, data: bytes) -> int:
+    """Append one member to a file object; the offset of its data."""
+    file.write(header(name, len(data)))
+    offset = file.tell()
+    file.write(data)
+    file.write(bytes(-len(data) % BLOCK))
+    return offset
+
+
+def finish(file) -> None:
+    """Append the end mark: two empty blocks, then zeros up to a whole record (10,240 bytes), as tar does."""
+    end = file.tell() + 2 * BLOCK
+    file.write(bytes(2 * BLOCK + -end % RECORD))

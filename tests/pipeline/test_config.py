@@ -1,0 +1,96 @@
+"""Configuration files: what is read, and how mistakes are answered."""
+
+import dataclasses
+import pathlib
+
+import pytest
+import yaml
+
+from pipeline import config as configuration
+from schemas.codec import config_hash
+from schemas.errors import UserError
+
+CONFIGS = pathlib.Path(__file__).parents[2] / "configs"
+DEMO = yaml.safe_load((CONFIGS / "demo.yaml").read_text())
+
+
+def load(tmp_path, tree) -> configuration.Config:
+    path = tmp_path / "config.yaml"
+    path.write_text(yaml.safe_dump(tree))
+    return configuration.load(str(path))
+
+
+@pytest.mark.parametrize("name", ["demo.yaml", "leafinstruct.yaml"])
+def test_shipped_configs_load(name):
+    config = configuration.load(str(CONFIGS / name))
+    assert len(config.domains) >= 12
+    assert config.preset == "leafinstruct"
+
+
+def test_production_config_explains_every_key():
+    """configs/leafinstruct.yaml is where keys are explained, so it must name them all."""
+    tree = yaml.safe_load((CONFIGS / "leafinstruct.yaml").read_text())
+    assert set(tree) == {f.name for f in dataclasses.fields(configuration.Config)}
+    for name, value in tree.items():
+        kind = configuration.Config.__dataclass_fields__[name].type
+        if isinstance(value, dict):
+            assert set(value) == {f.name for f in dataclasses.fields(getattr(configuration, kind))}
+
+
+@pytest.mark.parametrize("change, words", [
+    ({"shard": {"size": 3}}, ["unknown key shard", "did you mean shards"]),
+    ({"shards": {"sise": 3}}, ["unknown key shards.sise", "did you mean shards.size"]),
+    ({"shards": {"size": "many"}}, ["shards.size", "a whole number", "many"]),
+    ({"shards": {"size": True}}, ["shards.size", "a whole number"]),
+    ({"shards": {"size": 0}}, ["shards.size", "at least 1"]),
+    ({"shards": [1]}, ["shards must hold keys and values"]),
+    ({"domains": ["one", "two"]}, ["domains", "at least 12"]),
+    ({"domains": "cooking"}, ["domains must be a list"]),
+    ({"corpora": []}, ["corpora is empty"]),
+    ({"corpora": [{"format": "native"}]}, ["corpora[0].path is missing"]),
+    ({"split": {"context_free": 2}}, ["split.context_free", "from 0 to 1"]),
+    ({"coherence": {"own_at_least": 0.1}}, ["coherence.mean_at_least is missing"]),
+])
+def test_mistakes_are_named(tmp_path, change, words):
+    with pytest.raises(UserError) as error:
+        load(tmp_path, DEMO | change)
+    for word in words:
+        assert word in str(error.value)
+
+
+def test_a_missing_file_and_bad_yaml_are_named(tmp_path):
+    with pytest.raises(UserError, match="cannot read the config .*nowhere.yaml"):
+        configuration.load(str(tmp_path / "nowhere.yaml"))
+    (tmp_path / "bad.yaml").write_text("a: [1")
+    with pytest.raises(UserError, match="is not YAML"):
+        configuration.load(str(tmp_path / "bad.yaml"))
+
+
+def test_whole_numbers_are_numbers(tmp_path):
+    config = load(tmp_path, DEMO | {"quality": {"lowest_at_least": 2, "mean_at_least": 3}})
+    assert config.quality.lowest_at_least == 2.0 and isinstance(config.quality.lowest_at_least, float)
+
+
+def test_the_hash_is_about_results_not_about_the_run(tmp_path):
+    config = load(tmp_path, DEMO)
+
+    def hash_with(section, **changes):
+        changed = dataclasses.replace(config, **{section: dataclasses.replace(getattr(config, section), **changes)})
+        return config_hash(configuration.as_dict(changed))
+    same = config_hash(configuration.as_dict(config))
+    assert hash_with("llm", url="http://127.0.0.1:1/v1", concurrency=3) == same
+    assert hash_with("images", workers=1) == same
+    assert hash_with("shards", size=7) != same
+    assert hash_with("images", max_side=7) != same
+
+
+def test_the_published_config_can_be_given_again(tmp_path):
+    config = load(tmp_path, DEMO)
+    again = load(tmp_path, configuration.as_dict(config))
+    assert configuration.as_dict(again) == configuration.as_dict(config)
+
+
+def test_corpus_argument():
+    assert configuration.parse_corpus("mmc4:a/b:c.jsonl") == configuration.Corpus("mmc4", "a/b:c.jsonl")
+    with pytest.raises(UserError, match="FORMAT:PATH"):
+        configuration.parse_corpus("a/b.jsonl")
