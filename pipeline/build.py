@@ -20,10 +20,10 @@ from pipeline.clip import clip_version
 from pipeline.llm import check_server
 from pipeline.run import Run
 from pipeline.store import is_remote, write_bytes
-from prompts import version
+from prompts import render
 from schemas.codec import config_hash
 from schemas.errors import UserError
-from schemas.records import Provenance
+from schemas.records import Document, Provenance
 
 SHOWN = ("Read", "Judge text", "Store pictures", "Score coherence", "Take excerpt", "Rate text", "Write instruction",
          "Assemble")
@@ -75,10 +75,12 @@ def _prepare(config: configuration.Config, output: str, work: str) -> Run:
     else:
         url, identity = local_server.reserve(config.llm)
         name, wanted = config.llm.name, f"{work}/llm"
+    nothing = Document("", "", ())
     provenance = Provenance(
         pipeline=__version__, config=config_hash(configuration.as_dict(config)),
         clip=clip_version(config.clip.model, config.clip.pretrained), llm=identity,
-        rate_prompt=version("rate"), write_prompt=version("write"))
+        rate_prompt=render("rate", nothing).version,
+        write_prompt=render("write", nothing, domains=config.domains).version)
     return Run(config, output, work, url, name, wanted, provenance)
 
 

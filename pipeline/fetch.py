@@ -13,7 +13,6 @@ import ipaddress
 import itertools
 import os
 import socket
-import ssl
 import threading
 import time
 
@@ -196,7 +195,7 @@ class _Stream(httpcore.NetworkStream):
 @functools.lru_cache(maxsize=4)
 def _pool(allow_private_hosts: bool, process: int) -> httpcore.ConnectionPool:
     """One a process: `process` keeps a forked worker from writing into its parent's connections."""
-    return httpcore.ConnectionPool(ssl_context=ssl.create_default_context(), max_connections=64,
+    return httpcore.ConnectionPool(ssl_context=httpx.create_ssl_context(), max_connections=64,
                                    max_keepalive_connections=32, keepalive_expiry=15.0,
                                    network_backend=_Backend(allow_private_hosts))
 

@@ -74,14 +74,14 @@ def find(path: str, suffixes: tuple[str, ...]) -> list[str]:
     """The files that `path` means, sorted: itself, the files directly in a folder, or what a glob matches; only those
     that end with one of the suffixes."""
     if is_remote(path):
-        found = _match(path) or _match(f"{path.rstrip('/')}/*")
+        found = [name for pattern in (path, f"{path.rstrip('/')}/*") for name in _match(pattern)]
     elif os.path.isdir(path):
         found = glob.glob(f"{glob.escape(path)}/*")
     elif os.path.exists(path):
         found = [path]
     else:
         found = glob.glob(path, recursive=True)
-    return sorted(name for name in found if name.endswith(suffixes))
+    return sorted({name for name in found if name.endswith(suffixes)})
 
 
 def is_http(uri: str) -> bool:

@@ -20,13 +20,14 @@ from pipeline.pictures import RECIPE, Header, ImageFault, extension, normalise, 
 from pipeline.store import Store, content_key
 from schemas.records import Image
 
-_PREFIX = 64 << 10      # bytes that hold the header of nearly every file; the rest are read whole
+_PREFIX = 64 << 10
 _MISSING = {errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP}
 _FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EISDIR}
 
 
-def header(uri: str) -> Header:
-    """Pixels and format of a picture in a file, a tar or an object store, from its first bytes. Raises ImageFault.
+def header(uri: str, max_bytes: int = 32 << 20) -> Header:
+    """Pixels and format of a picture in a file, a tar or an object store, from its first bytes: 64 KiB are enough for
+    nearly all, and no more than `max_bytes` are read. Raises ImageFault.
 
     It cannot see that the rest is missing or damaged: storing the picture does.
     """
@@ -36,7 +37,7 @@ def header(uri: str) -> Header:
     except ImageFault:
         if len(prefix) < _PREFIX:
             raise
-    return read_header(_read(uri))
+    return read_header(_read(uri, max_bytes))
 
 
 class ImageStore:
@@ -55,8 +56,13 @@ class ImageStore:
     def header(self, uri: str) -> Header:
         """As the function `header`; a picture on the web is fetched and stored for it, once. Raises ImageFault."""
         if not is_http(uri):
-            return header(uri)
+            return header(uri, self.max_bytes)
         return Header(**self._fetched(uri)["header"])
+
+    def sized(self, image: Image) -> Image:
+        """The image with the pixels of its source, as `header` gives them. Raises ImageFault."""
+        found = self.header(image.uri)
+        return dataclasses.replace(image, width=found.width, height=found.height)
 
     def store(self, image: Image) -> Image:
         """The image with the hash and the pixels of its stored picture.
@@ -69,9 +75,19 @@ class ImageStore:
 
     def open(self, sha256: str) -> PIL.Image.Image:
         """The picture, decoded, RGB. Raises FileNotFoundError for a hash that was never stored."""
-        picture = PIL.Image.open(io.BytesIO(self.read(sha256)))
-        picture.load()
-        return picture
+        return _decoded(self.read(sha256))
+
+    def glance(self, image: Image) -> PIL.Image.Image | None:
+        """The picture for people to look at: stored or not, but never fetched for it. None where it cannot be had."""
+        try:
+            if image.sha256 is not None:
+                return self.open(image.sha256)
+            if is_http(image.uri):
+                return None
+            source = self._source(image.uri)
+            return _decoded(normalise(source, max_side=self.max_side, max_pixels=self.max_pixels).data)
+        except (ImageFault, FileNotFoundError):
+            return None
 
     def read(self, sha256: str) -> bytes:
         """The bytes of the file. Raises FileNotFoundError for a hash that was never stored."""
@@ -127,6 +143,12 @@ class ImageStore:
             return {"fault": [fault.kind, fault.detail]}
         except ImageFault as fault:
             return {"fault": [fault.kind, fault.detail]}
+
+
+def _decoded(data: bytes) -> PIL.Image.Image:
+    picture = PIL.Image.open(io.BytesIO(data))
+    picture.load()
+    return picture
 
 
 def _read(uri: str, at_most: int = -1) -> bytes:

@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 
 from pipeline import files
 from pipeline.store import open_bytes
+from pipeline.wording import count, number, percent, printable, reason
 from schemas.arrow import outcomes_from_table
 from schemas.errors import UserError
 from schemas.records import DROPPED, FAILED, KEPT, STAGES, ImageDrop, Outcome
@@ -121,14 +122,15 @@ def funnel_text(counts: Funnel, width: int | None = None) -> str:
     lines = [_bar_line("Input", counts.input, counts.input, room)]
     for stage in counts.stages:
         lines.append(_bar_line(STAGE_TITLES[stage.name], stage.left, counts.input, room))
-        ended = [f"{rule} {count:,}" for rule, count in stage.dropped.items()]
-        ended += [f"failed: {error} {count:,}" for error, count in stage.failed.items()]
+        ended = [f"{rule} {n:,}" for rule, n in stage.dropped.items()]
+        ended += [f"failed: {error} {n:,}" for error, n in stage.failed.items()]
         if ended:
-            lines += textwrap.wrap("– " + ", ".join(ended), width, initial_indent=" " * 16, subsequent_indent=" " * 18)
-    lines += ["", f"{counts.input:,} read = {counts.kept:,} kept + {sum(counts.dropped.values()):,} dropped + "
-                  f"{sum(counts.failed.values()):,} failed"]
+            lines += textwrap.wrap("– " + ", ".join(ended), width, initial_indent=" " * 16,
+                                   subsequent_indent=" " * 18)
+    lines += ["", f"{counts.input:,} read = {counts.kept:,} kept + "
+                  f"{sum(counts.dropped.values()):,} dropped + {sum(counts.failed.values()):,} failed"]
     if counts.images:
-        pictures = ", ".join(f"{rule} {count:,}" for rule, count in counts.images.items())
+        pictures = ", ".join(f"{rule} {n:,}" for rule, n in counts.images.items())
         lines += textwrap.wrap(f"Pictures taken out of documents that went on: {pictures}", width,
                                subsequent_indent="  ")
     return "\n".join(lines)
@@ -168,7 +170,7 @@ def find(folder: str, name: str) -> Outcome:
     ids = (id_ for batch in _batches(folder, ["id"]) for id_ in batch["id"].to_pylist())
     near = difflib.get_close_matches(name, itertools.islice(ids, 200_000), n=3, cutoff=0.5)
     hint = f"Did you mean {' or '.join(near)}?" if near else "The ids are in the column `id` of its ledger."
-    raise UserError(f"No document {printable(name)!r} in {folder}. {hint}")
+    raise UserError(printable(f"No document {name!r} in {folder}. {hint}"))
 
 
 def explain(folder: str, name: str) -> str:
@@ -196,29 +198,10 @@ def explain_outcome(outcome: Outcome, least: dict[str, float]) -> str:
     return "\n".join(lines + (["", "Also measured: " + "; ".join(rest)] if rest else []))
 
 
-def reason(rule: str, value: float | None, threshold: float | None) -> str:
-    """Why a rule said no, in words: `margin is 0.01, below the threshold 0.02`."""
-    if value is None or threshold is None:
-        return rule
-    side = "below" if value < threshold else "above" if value > threshold else "at"
-    return f"{rule} is {number(value)}, {side} the threshold {number(threshold)}"
-
-
-def number(value: float) -> str:
-    """A number as short as it can be said: 1,200, 0.1234, 3."""
-    return f"{value:,.0f}" if float(value).is_integer() else f"{value:,.4f}".rstrip("0").rstrip(".")
-
-
-def printable(text: str) -> str:
-    """The text without control characters: a document must not be able to steer the terminal."""
-    return "".join(c for c in text if c.isprintable() or c == "\n")
-
-
 def _ending(outcome: Outcome) -> str:
     stage = STAGE_TITLES.get(outcome.stage, outcome.stage)
     if outcome.status == KEPT:
-        pictures = "1 picture" if outcome.images == 1 else f"{outcome.images} pictures"
-        return f"Kept, with {pictures}: {outcome.shard}, key {outcome.key}."
+        return f"Kept, with {count(outcome.images, 'picture')}: {outcome.shard}, key {outcome.key}."
     detail = printable(f" ({outcome.detail})") if outcome.detail else ""
     if outcome.status == DROPPED:
         return f"Dropped at “{stage}”: {reason(outcome.rule, outcome.value, outcome.threshold)}{detail}."
@@ -248,10 +231,9 @@ def _most_first(counts: Counter) -> dict[str, int]:
     return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 
 
-def _bar_line(title: str, count: int, total: int, room: int) -> str:
-    share = count / total if total else 0.0
-    eighths = round(share * room * 8)
+def _bar_line(title: str, documents: int, total: int, room: int) -> str:
+    eighths = round(documents / total * room * 8) if total else 0
     bar = "█" * (eighths // 8) + " ▏▎▍▌▋▊▉"[eighths % 8].strip()
-    if count and not bar:
+    if documents and not bar:
         bar = "▏"
-    return f"{title:<15} {bar:<{room}} {count:>11,} {share:>7.1%}"
+    return f"{title:<15} {bar:<{room}} {documents:>11,} {percent(documents, total):>7}"

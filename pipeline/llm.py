@@ -54,17 +54,17 @@ class Answer:
 class Client:
     """Asks `model` at `url`, at most `concurrency` questions at once, from an event loop in a thread of its own.
 
-    `timeout` is for one answer, `deadline` for a server that is away or overloaded (both seconds); once a server has
+    `timeout` is for one answer, `patience` for a server that is away or overloaded (both seconds); once a server has
     been away for that long, further questions fail at the first try. `identity` is what the cache calls the model:
     its name, unless that name can stand for other weights tomorrow. `ready` is awaited before a question goes out, not
     where the cache knows the answer: it may start the server.
     """
 
     def __init__(self, url: str, model: str, concurrency: int = 64, timeout: float = 120.0, cache: Store | None = None,
-                 api_key: str | None = None, *, deadline: float = 600.0, identity: str | None = None,
+                 api_key: str | None = None, *, patience: float = 600.0, identity: str | None = None,
                  ready: Callable[[], Awaitable] | None = None):
         self.url, self.model, self.identity = base_url(url), model, identity or model
-        self.timeout, self.deadline, self.cache, self.ready = timeout, deadline, cache, ready
+        self.timeout, self.patience, self.cache, self.ready = timeout, patience, cache, ready
         self._away_since: float | None = None
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="llm", daemon=True)
@@ -169,7 +169,7 @@ class Client:
                 self._away_since = since = self._away_since or time.monotonic()
                 fault = LlmFault("unreachable", f"{type(error).__name__}: {error}")
             pause = min(FIRST_PAUSE * 2 ** attempt, LONGEST_PAUSE) * random.uniform(0.5, 1)
-            if time.monotonic() + pause > since + self.deadline:
+            if time.monotonic() + pause > since + self.patience:
                 raise fault
             await asyncio.sleep(pause)
 

@@ -15,7 +15,7 @@ from PIL.Image import Transpose
 RECIPE = 1      # raise it when the same bytes may normalise to other bytes: it is part of every cache key
 FEW_COLOURS = 1024
 JPEG_QUALITY = 90
-_FORMATS = ["JPEG", "MPO", "PNG", "GIF", "WEBP", "BMP", "AVIF"]        # MPO: a JPEG that holds a second one
+_FORMATS = ["JPEG", "PNG", "GIF", "WEBP", "BMP", "AVIF"]
 _MAGIC = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"BM")
 _LOSSLESS = ("PNG", "GIF", "BMP")
 _UPRIGHT = {2: Transpose.FLIP_LEFT_RIGHT, 3: Transpose.ROTATE_180, 4: Transpose.FLIP_TOP_BOTTOM,
@@ -36,7 +36,7 @@ KINDS = {
     "opted_out": "the server reserves the picture from this use (X-Robots-Tag, tdm-reservation)",
 }
 
-warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)     # `max_pixels` decides, not Pillow's guess
+warnings.filterwarnings("ignore", module=r"PIL\.")      # of big pictures and damaged EXIF: both are decided here
 
 
 class ImageFault(Exception):
@@ -87,7 +87,7 @@ def normalise(data: bytes, *, max_side: int, max_pixels: int) -> Normal:
         if width * height > max_pixels:
             raise ImageFault("too_many_pixels", f"{width} x {height}")
         try:
-            if getattr(picture, "is_animated", False) and picture.format != "MPO":
+            if getattr(picture, "is_animated", False) and picture.format != "MPO":      # a JPEG with a second one
                 raise ImageFault("animated", f"{picture.n_frames} frames")
             normal = _is_normal(picture, data, max_side)
             picture.draft(None, (2 * max_side, 2 * max_side))       # JPEG: decode at 1/2, 1/4 or 1/8
@@ -156,6 +156,7 @@ def _upright(picture: Image.Image, orientation: int) -> Image.Image:
 
 
 def _encoded(picture: Image.Image, lossless: bool) -> bytes:
+    picture.info = {}       # Pillow would write the comment of a JPEG again
     buffer = io.BytesIO()
     if lossless and picture.getcolors(FEW_COLOURS) is not None:
         picture.save(buffer, "PNG", compress_level=6)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 
 from pipeline.config import Config
+from pipeline.fetch import Http
+from pipeline.images import ImageStore
 from schemas.records import Provenance
 
 
@@ -38,3 +40,11 @@ class Run:
     def store(self, name: str) -> str:
         """The folder of one of the content-addressed stores: images, sources, scores, answers, instances."""
         return f"{self.work}/{name}"
+
+
+def image_store(run: Run) -> ImageStore:
+    """The run's picture store, under the limits of its configuration."""
+    limits = run.config.images
+    return ImageStore(run.store("images"), max_side=limits.max_side, max_bytes=limits.max_bytes,
+                      max_pixels=limits.max_pixels,
+                      http=Http(deadline=limits.timeout, allow_private_hosts=limits.allow_private_hosts))

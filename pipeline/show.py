@@ -11,10 +11,10 @@ import textwrap
 from pyarrow.compute import field
 
 from pipeline.instances import index_rows, read_instance
-from pipeline.ledger import number, printable
 from pipeline.report.gallery import card
 from pipeline.report.render import render
 from pipeline.store import write_bytes
+from pipeline.wording import number, printable
 from schemas.errors import UserError
 
 
@@ -40,8 +40,8 @@ def find_row(folder: str, name: str) -> dict:
     ids = (row["id"] for row in index_rows(folder, ["id"]))
     near = difflib.get_close_matches(name, itertools.islice(ids, 200_000), n=3, cutoff=0.5)
     hint = f"Did you mean {' or '.join(near)}?" if near else "The ids of all instances are in its index.parquet."
-    raise UserError(f"No instance {printable(name)!r} in {folder}. {hint} "
-                    "`leafinstruct explain` says what became of a document that was not kept.")
+    raise UserError(printable(f"No instance {name!r} in {folder}. {hint} "
+                              "`leafinstruct explain` says what became of a document that was not kept."))
 
 
 def instance_text(instance: dict, shard: str, to: str, width: int | None = None) -> str:

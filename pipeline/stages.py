@@ -18,14 +18,14 @@ from filters.drop_images import drop_images
 from pipeline import ask, local_server, outcomes
 from pipeline.assemble import assemble
 from pipeline.excerpt import best_excerpt
-from pipeline.images import ImageStore
+from pipeline.files import is_http
 from pipeline.llm import Client
 from pipeline.pictures import ImageFault
-from pipeline.run import Run
+from pipeline.run import Run, image_store
 from pipeline.store import Store, content_key
 from pipeline.writing import Staged
 from schemas import codec
-from schemas.records import Coherence, Document, Drop
+from schemas.records import Coherence, Document, Drop, Image
 
 Result = Document | Drop
 
@@ -40,13 +40,14 @@ def judge_text(run: Run) -> Callable[[Document], Result]:
 
 
 def judge_headers(run: Run) -> Callable[[Document], Result]:
-    """The preset's rules about picture sizes, from file headers alone. A picture whose header is not at hand (http) or
-    is damaged goes on: the next step fetches it, and either judges or refuses it."""
+    """The preset's rules about picture sizes, from the headers of local files; for pictures on the web, from the sizes
+    that the corpus claims, if it does. What is damaged goes on: the next step finds out."""
     preset = presets.load(run.config.preset, run.config.accept_missing)
     images = image_store(run)
 
     def step(document: Document) -> Result:
-        judged = presets.judge_images(images.with_headers(document), preset.image_rules)
+        document, _ = change_images(document, lambda image: image if is_http(image.uri) else images.sized(image))
+        judged = presets.judge_images(document, preset.image_rules)
         return presets.judge_document(judged, preset.after_images) or judged
     return step
 
@@ -59,24 +60,37 @@ def store_pictures(run: Run) -> Callable[[Document], concurrent.futures.Future]:
     pool = concurrent.futures.ThreadPoolExecutor(run.config.images.workers, "pictures")
 
     def stored(document: Document) -> Result:
-        faults: dict[int, ImageFault] = {}
-        segments, position = [], 0
-        for segment in document.segments:
-            if hasattr(segment, "uri"):
-                try:
-                    segment = images.store(segment)
-                except ImageFault as fault:
-                    faults[position] = fault
-                position += 1
-            segments.append(segment)
-        if faults and len(faults) == position:
-            raise faults[0]
-        document = dataclasses.replace(document, segments=tuple(segments))
-        # A rule measures; a fault does not: 0 readable pictures where 1 was wanted.
-        document = drop_images(document, {i: Drop(f.kind, 0.0, 1.0) for i, f in faults.items()}, "images")
-        document = presets.judge_images(document, preset.image_rules)
+        if any(is_http(image.uri) for image in document.images):
+            document, faults = change_images(document, images.sized)
+            document = presets.judge_images(without_faults(document, faults), preset.image_rules)
+        document, faults = change_images(document, images.store)
+        document = without_faults(document, faults)
         return presets.judge_document(document, preset.after_images) or document
     return lambda document: pool.submit(stored, document)
+
+
+def change_images(document: Document, change: Callable[[Image], Image]) -> tuple[Document, dict[int, ImageFault]]:
+    """The document with `change` made to each image, and the faults of those to which it could not be made, by their
+    position among the images; these stay as they are."""
+    faults: dict[int, ImageFault] = {}
+
+    def changed(position: int, image: Image) -> Image:
+        try:
+            return change(image)
+        except ImageFault as fault:
+            faults[position] = fault
+            return image
+    images = iter([changed(position, image) for position, image in enumerate(document.images)])
+    segments = tuple(next(images) if isinstance(s, Image) else s for s in document.segments)
+    return dataclasses.replace(document, segments=segments), faults
+
+
+def without_faults(document: Document, faults: dict[int, ImageFault]) -> Document:
+    """The document without the images that had a fault; raises the first fault where no image is left."""
+    if faults and len(faults) == len(document.images):
+        raise faults[0]
+    # A rule measures something and a fault does not: 0 readable pictures, where 1 was wanted.
+    return drop_images(document, {at: Drop(fault.kind, 0.0, 1.0) for at, fault in faults.items()}, "images")
 
 
 def score_coherence(run: Run) -> Callable[[list[Document]], list[Document]]:
@@ -87,7 +101,7 @@ def score_coherence(run: Run) -> Callable[[list[Document]], list[Document]]:
     def step(documents: list[Document]) -> list[Document]:
         nonlocal scorer
         keys = [content_key("coherence", run.provenance.clip, [
-            s.sha256 if hasattr(s, "sha256") else s.text for s in d.segments]) for d in documents]
+            s.sha256 if isinstance(s, Image) else s.text for s in d.segments]) for d in documents]
         known = {key: data for key in keys if (data := cache.read(key)) is not None}
         missing = {key: document for key, document in zip(keys, documents) if key not in known}
         if missing:
@@ -106,16 +120,14 @@ def _coherence(data: bytes) -> Coherence:
     return Coherence(**value | {name: tuple(value[name]) for name in ("own", "other", "similar")})
 
 
-def judge_coherence(run: Run) -> Callable[[Document], Result]:
-    """Take out pictures that do not fit or come twice, then judge what is left of the document."""
+def judge_pictures(run: Run) -> Callable[[Document], Result]:
+    """Take out pictures that fit no text beside them, and those that come twice."""
     preset, rules = presets.load(run.config.preset, run.config.accept_missing), run.config.coherence
 
     def step(document: Document) -> Result:
         document = coherence_rules.judge_coherence(
             document, own_at_least=rules.own_at_least, similar_at_most=rules.similar_at_most)
-        return (presets.judge_document(document, preset.after_images)
-                or coherence_rules.mean_score(document, at_least=rules.mean_at_least)
-                or coherence_rules.margin(document, at_least=rules.margin_at_least) or document)
+        return presets.judge_document(document, preset.after_images) or document
     return step
 
 
@@ -127,6 +139,16 @@ def take_excerpt(run: Run) -> Callable[[Document], Result]:
         excerpt = best_excerpt(document, max_words=limits.max_words, max_images=limits.max_images,
                                min_words=limits.min_words)
         return excerpt or Drop("no_excerpt", 0.0, 1.0)
+    return step
+
+
+def judge_coherence(run: Run) -> Callable[[Document], Result]:
+    """The rules about the coherence of what became of the document, its excerpt."""
+    rules = run.config.coherence
+
+    def step(document: Document) -> Result:
+        return (coherence_rules.mean_score(document, at_least=rules.mean_at_least)
+                or coherence_rules.margin(document, at_least=rules.margin_at_least) or document)
     return step
 
 
@@ -173,13 +195,6 @@ def assemble_instance(run: Run) -> Callable[[Document], tuple[str, Staged]]:
         instances.write(waiting, data)
         return document.id, Staged(waiting, outcomes.kept(document, shard="", key=key))
     return step
-
-
-def image_store(run: Run) -> ImageStore:
-    limits = run.config.images
-    return ImageStore(run.store("images"), max_side=limits.max_side, max_bytes=limits.max_bytes,
-                      max_pixels=limits.max_pixels, timeout=limits.timeout,
-                      allow_private_hosts=limits.allow_private_hosts)
 
 
 def asker(run: Run) -> Client:

@@ -14,9 +14,8 @@ import apache_beam as beam
 from apache_beam.transforms.window import GlobalWindows
 
 from pipeline import outcomes, progress
-from pipeline.images import ImageStore
 from pipeline.report.dropped import keep_sample
-from pipeline.run import Run
+from pipeline.run import Run, image_store
 from pipeline.window import Window
 from schemas.errors import UserError
 from schemas.records import Document, Drop
@@ -34,7 +33,7 @@ class _Step(beam.DoFn):
     def setup(self):
         self.step = self.make(self.run)
         self.counter = progress.counter(self.run.counts)
-        self.pictures = ImageStore.of(self.run.store("images"), self.run.config.images)
+        self.pictures = image_store(self.run)
 
     def result(self, document: Document, get: Callable[[], Document | Drop]):
         """The output for one document, whatever `get` returns or raises."""
@@ -73,12 +72,12 @@ class Batches(_Step):
     def process(self, document):
         self.waiting.append(document)
         if len(self.waiting) >= self.size:
-            yield from self.run()
+            yield from self.flush()
 
     def finish_bundle(self):
-        yield from _windowed(self.run())
+        yield from _windowed(self.flush())
 
-    def run(self) -> Iterator:
+    def flush(self) -> Iterator:
         documents, self.waiting = self.waiting, []
         if not documents:
             return

@@ -7,8 +7,7 @@ import json
 from collections.abc import Iterable, Iterator
 
 from pipeline import shards
-from pipeline.images import ImageStore
-from pipeline.run import Run
+from pipeline.run import Run, image_store
 from pipeline.store import Store, write_bytes
 from schemas.codec import shard_name
 from schemas.records import Outcome
@@ -30,7 +29,7 @@ def write_shard(group: tuple[int, Iterable[tuple[int, Staged]]], run: Run) -> It
     number, ranked = group
     name = shard_name(number)
     staged = [s for _, s in sorted(ranked, key=lambda pair: pair[0])]
-    instances, pictures = Store(run.store("instances"), ".json"), ImageStore.of(run)
+    instances, pictures = Store(run.store("instances"), ".json"), image_store(run)
 
     def samples():
         for one in staged:

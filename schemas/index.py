@@ -7,7 +7,7 @@ import dataclasses
 
 @dataclasses.dataclass(frozen=True)
 class Member:
-    """A picture inside a shard: `size` bytes from `offset` on are the picture file itself (the tar header is before)."""
+    """A picture inside a shard: `size` bytes from `offset` on are the picture file."""
 
     name: str
     offset: int
@@ -46,7 +46,8 @@ class IndexRow:
 def index_row(instance: dict, shard: str, json_offset: int, json_size: int, images: tuple[Member, ...]) -> IndexRow:
     """The row of an instance (as its JSON dict) that lies at these places of the shard."""
     scores = {name: value for name, value in instance["scores"].items() if not isinstance(value, list)}
-    same = {name: instance[name] for name in ("key", "id", "domain", "source", "license", "url", "title", "instruction")}
+    same = {name: instance[name]
+            for name in ("key", "id", "domain", "source", "license", "url", "title", "instruction")}
     return IndexRow(
         **same, **scores, shard=shard,
         n_context_texts=_count(instance["context"], "text"), n_context_images=_count(instance["context"], "image"),

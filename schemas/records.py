@@ -163,7 +163,7 @@ class Instance:
 
 KEPT, DROPPED, FAILED = "kept", "dropped", "failed"
 
-STAGES = ("read", "duplicates", "text", "image_rules", "images", "coherence", "excerpt", "quality", "instruction",
+STAGES = ("read", "duplicates", "text", "image_rules", "images", "excerpt", "coherence", "quality", "instruction",
           "assemble")
 """Where a document can end, in the order of the flow; `Outcome.stage` and `ImageDrop.stage` are one of these."""
 

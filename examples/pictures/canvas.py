@@ -99,6 +99,11 @@ class Chart:
         return self.canvas.picture()
 
 
+def ticks(*values: float) -> list[tuple[float, str]]:
+    """Ticks for a chart at these values."""
+    return [(value, f"{value:,}") for value in values]
+
+
 def font(size: float) -> ImageFont.FreeTypeFont:
     """The typeface that Pillow carries, so that a drawing looks the same on every machine."""
     return ImageFont.load_default(size=size)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import re
 import subprocess
 from pathlib import Path
 
@@ -31,13 +30,6 @@ def convert(path: str) -> Image.Image:
     width, height = card.size
     size = max(width, height * 3 // 4) + 40, max(height, width * 3 // 4) + 40
     return ImageOps.pad(ImageOps.expand(card, 20, "white"), size, color="white")
-
-
-def title(path: str) -> str:
-    """The title and the author that the drawing itself names."""
-    names = re.findall(r"<dc:title>\s*(.*?)\s*</dc:title>", (PACKAGE / path).read_text(errors="replace"), re.S)
-    names = [n for n in names if n and n not in ("Open Clip Art Project", "Open Clip Art Library", "Public Domain")]
-    return ", ".join(dict.fromkeys(names[:2])) or Path(path).stem
 
 
 def convert_all() -> dict[str, Image.Image]:

@@ -7,7 +7,7 @@ import math
 import numpy as np
 from PIL import Image
 
-from .canvas import BLUE, GREEN, GREY, INK, ORANGE, RED, VIOLET, YELLOW, Canvas, Chart, encoded, grid
+from .canvas import BLUE, GREEN, GREY, INK, ORANGE, RED, Canvas, Chart, encoded, grid, ticks
 
 BANDS = ("#111111", "#7b4a21", "#d02f2f", "#ef8a1d", "#f6d72c", "#2f9b46", "#2a5fd0", "#8a4fc7", "#8d8d8d", "#f7f7f7")
 NAMES = ("black", "brown", "red", "orange", "yellow", "green", "blue", "violet", "grey", "white")
@@ -33,8 +33,8 @@ def led() -> dict:
     circuit.text(360, 180, "red LED", 19)
     circuit.text(265, 326, "current flows from plus, through both parts, to minus", 16, GREY)
     chart = Chart((100, 1000), (0, 75), title="Current through the LED at 9 volts", x_label="resistor in ohms",
-                  y_label="milliamperes", x_ticks=[(v, str(v)) for v in (100, 330, 470, 680, 1000)],
-                  y_ticks=[(v, str(v)) for v in (0, 20, 40, 60)])
+                  y_label="milliamperes", x_ticks=ticks(100, 330, 470, 680, 1000),
+                  y_ticks=ticks(0, 20, 40, 60))
     ohms = np.linspace(100, 1000, 90)
     chart.curve(ohms, 7000 / ohms)
     x, y = chart.at(330, 7000 / 330)
@@ -83,7 +83,7 @@ def binary_search() -> dict:
             canvas.text(300, y + 74, words, 17, ORANGE if 2 * half + row < 3 else GREEN)
         pictures[f"binary-search-{half + 1}-looks.png"] = canvas.picture()
     chart = Chart((0, 1000), (0, 1050), title="Looks needed, at worst", x_label="cards in the row", y_label="looks",
-                  x_ticks=[(v, str(v)) for v in (0, 250, 500, 750, 1000)], y_ticks=[(v, str(v)) for v in (0, 500, 1000)])
+                  x_ticks=ticks(0, 250, 500, 750, 1000), y_ticks=ticks(0, 500, 1000))
     chart.curve((0, 1000), (0, 1000), RED)
     chart.curve(range(1, 1001), [math.floor(math.log2(n)) + 1 for n in range(1, 1001)], GREEN)
     chart.note(560, 700, "one after the other", RED)
@@ -97,7 +97,7 @@ def koch() -> dict:
     for _ in range(5):
         shapes.append(points)
         points = [p for a, b in zip(points, points[1:])
-                  for p in (a, a + (b - a) / 3, a + (b - a) / 3 + (b - a) / 3 * turn, a + (b - a) * 2 / 3)] + [points[0]]
+                  for p in (a, a + (b - a) / 3, a + (b - a) / 3 * (1 + turn), a + (b - a) * 2 / 3)] + [points[0]]
 
     def flake(points, side, fill, colour):
         canvas = Canvas(side, side)
@@ -134,8 +134,9 @@ def life() -> dict:
         x = 16 + 142 * i
         for k in range(9):
             full = k in neighbours or k == 4 and alive
-            rules.box(x + 40 * (k % 3), 40 + 40 * (k // 3), x + 40 * (k % 3) + 40, 80 + 40 * (k // 3),
-                      (ORANGE if k == 4 else GREEN) if full else "#f7f9fa", RED if k == 4 else GREY, 2.5 if k == 4 else 1)
+            left, top, colour = x + 40 * (k % 3), 40 + 40 * (k // 3), ORANGE if k == 4 else GREEN
+            rim = (RED, 2.5) if k == 4 else (GREY, 1)
+            rules.box(left, top, left + 40, top + 40, colour if full else "#f7f9fa", *rim)
         rules.text(x + 60, 190, words, 19)
         rules.text(x + 60, 216, f"{len(neighbours)} neighbour{'s' * (len(neighbours) > 1)}", 16, GREY)
     gif = encoded(frames[0], "GIF", save_all=True, append_images=frames[1:], duration=250, loop=0)
@@ -173,7 +174,8 @@ def quilt() -> dict:
     for i, colour in enumerate((*light, *dark)):
         fabric.box(40, 26 + 32 * i, 470 - 20 * (i % 4), 50 + 32 * i, colour, "#ffffff", 1)
     fabric.box(486, 26, 526, 66, RED, "#ffffff", 1)
-    return {"quilt-1-strips.png": fabric.picture(), "quilt-2-rounds.png": grid(stages, 2), "quilt-3-top.png": whole.picture()}
+    return {"quilt-1-strips.png": fabric.picture(), "quilt-2-rounds.png": grid(stages, 2),
+            "quilt-3-top.png": whole.picture()}
 
 
 def cross_stitch() -> dict:
@@ -212,7 +214,8 @@ def paper_cup() -> dict:
     mirror = (2 - foot[0], 0)
     paper, back, light = "#f6c65b", "#fbe3ad", "#fdf1d3"
     shapes = (
-        ("a square, creased", [([(0.3, -0.2), (1.7, -0.2), (1.7, 1.2), (0.3, 1.2)], paper), ([(0.3, -0.2), (1.7, 1.2)], None)]),
+        ("a square, creased", [([(0.3, -0.2), (1.7, -0.2), (1.7, 1.2), (0.3, 1.2)], paper),
+                               ([(0.3, -0.2), (1.7, 1.2)], None)]),
         ("folded to a triangle", [([(0, 0), (2, 0), (1, 1)], paper)]),
         ("right corner across", [([(0, 0), foot, right, (1, 1)], paper), ([left, right, foot], back)]),
         ("left corner across", [([mirror, foot, right, (1, 1), left], paper), ([left, right, foot], back),

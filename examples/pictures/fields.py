@@ -8,21 +8,21 @@ import numpy as np
 from PIL import Image
 from skimage import measure
 
-from .canvas import BLUE, GREEN, GREY, INK, ORANGE, RED, VIOLET, YELLOW, Canvas, Chart, encoded, grid, photo
+from .canvas import BLUE, GREEN, GREY, INK, ORANGE, RED, VIOLET, YELLOW, Canvas, Chart, encoded, grid, photo, ticks
 
 
 def compound() -> dict:
     years = np.arange(0, 31)
     plain, grown = 1000 * (1 + 0.05 * years), 1000 * 1.05 ** years
     chart = Chart((0, 30), (0, 4600), title="1,000 saved once, at 5 % a year", x_label="years", y_label="money",
-                  x_ticks=[(v, str(v)) for v in (0, 10, 20, 30)], y_ticks=[(v, f"{v:,}") for v in (0, 1000, 2000, 3000, 4000)])
+                  x_ticks=ticks(0, 10, 20, 30), y_ticks=ticks(0, 1000, 2000, 3000, 4000))
     chart.curve(years, plain, ORANGE)
     chart.curve(years, grown, GREEN)
     chart.note(29.5, 4480, f"interest left in: {grown[-1]:,.0f}", GREEN, anchor="rm")
     chart.note(29.5, 1500, f"interest taken out: {plain[-1]:,.0f}", ORANGE, anchor="rm")
     bars = Chart((-0.6, 3.6), (0, 46000), title="50 a month at 5 %: what you paid, what it earned", y_label="money",
                  x_ticks=list(enumerate(("5 years", "10 years", "20 years", "30 years"))),
-                 y_ticks=[(v, f"{v:,}") for v in (0, 10000, 20000, 30000, 40000)])
+                 y_ticks=ticks(0, 10000, 20000, 30000, 40000))
     for i, span in enumerate((5, 10, 20, 30)):
         paid, total = 600 * span, 50 * ((1 + 0.05 / 12) ** (12 * span) - 1) / (0.05 / 12)
         bars.bar(i, total, GREEN)
@@ -33,8 +33,9 @@ def compound() -> dict:
 
 def contours() -> dict:
     y, x = np.mgrid[0:400, 0:480]
-    hill = (260 * np.exp(-((x - 180) ** 2 / 9000 + (y - 190) ** 2 / 14000))
-            + 190 * np.exp(-((x - 350) ** 2 / 4200 + (y - 240) ** 2 / 5200)) + 12 * np.sin(x / 31) * np.cos(y / 27) + 60)
+    hill = (60 + 260 * np.exp(-((x - 180) ** 2 / 9000 + (y - 190) ** 2 / 14000))
+            + 190 * np.exp(-((x - 350) ** 2 / 4200 + (y - 240) ** 2 / 5200))
+            + 12 * np.sin(x / 31) * np.cos(y / 27))
     dy, dx = np.gradient(hill)
     light = (1 + 0.16 * (dx + dy)) / np.sqrt(3 * (1 + (0.16 * dx) ** 2 + (0.16 * dy) ** 2))       # from the upper left
     high = np.clip((hill - 60) / 260, 0, 1)[..., None]
@@ -53,8 +54,8 @@ def contours() -> dict:
     ways = np.linspace(0, 1, 120)
     heights = hill[(205 + 27 * ways).astype(int), (20 + 440 * ways).astype(int)]
     profile = Chart((0, 2.2), (0, 350), title="The walk from A to B, seen from the side", x_label="kilometres",
-                    y_label="metres", x_ticks=[(v, str(v)) for v in (0, 0.5, 1, 1.5, 2)],
-                    y_ticks=[(v, str(v)) for v in (0, 100, 200, 300)])
+                    y_label="metres", x_ticks=ticks(0, 0.5, 1, 1.5, 2),
+                    y_ticks=ticks(0, 100, 200, 300))
     profile.area(ways * 2.2, heights, "#cfe0c2")
     profile.curve(ways * 2.2, heights, GREEN)
     deep = Image.fromarray((hill / hill.max() * 65535).astype(np.uint16))          # one 16-bit channel
@@ -79,7 +80,8 @@ def moon() -> dict:
             dx, dy = (60, 0) if angle == 0 else (0, -32) if angle == 90 else (0, 34) if angle == 270 else (0, 32)
             orbit.text(x + dx, y + dy, names[angle], 16, "#dfe6f2")
     faces = []
-    for i, name in enumerate(("new", "crescent", "first quarter", "gibbous", "full", "gibbous", "last quarter", "crescent")):
+    phases = ("new", "crescent", "first quarter", "gibbous", "full", "gibbous", "last quarter", "crescent")
+    for i, name in enumerate(phases):
         face = np.zeros((120, 120, 3)) + np.array([0.055, 0.086, 0.15])
         v, u = (np.mgrid[0:120, 0:120] - 59.5) / 52
         disc = u ** 2 + v ** 2 < 1
@@ -95,10 +97,11 @@ def sundial() -> dict:
     dial = Canvas(520, 400, "#f6f1e4")
     dial.box(20, 20, 500, 380, "#fbf8f0", "#b9a77f", 3)
     for hour in range(6, 19):
-        angle = math.atan2(math.sin(latitude) * math.sin(math.radians(15 * (hour - 12))), math.cos(math.radians(15 * (hour - 12))))
-        x, y = 260 + 250 * math.sin(angle), 320 - 250 * math.cos(angle)
-        dial.line([(260, 320), (260 + 195 * math.sin(angle), 320 - 195 * math.cos(angle))], INK, 2 if hour != 12 else 3.5)
-        dial.text(260 + 216 * math.sin(angle), 320 - 216 * math.cos(angle), str(hour), 20)
+        turn = math.radians(15 * (hour - 12))
+        angle = math.atan2(math.sin(latitude) * math.sin(turn), math.cos(turn))
+        across, up = math.sin(angle), math.cos(angle)
+        dial.line([(260, 320), (260 + 195 * across, 320 - 195 * up)], INK, 2 if hour != 12 else 3.5)
+        dial.text(260 + 216 * across, 320 - 216 * up, str(hour), 20)
     dial.circle(260, 320, 7, RED, None)
     dial.text(260, 352, "foot of the gnomon", 16, RED)
     dial.text(260, 54, "north", 16, GREY)
@@ -114,10 +117,10 @@ def sundial() -> dict:
 
 
 def vote() -> dict:
-    def rounds(title, shares, colours, note):
+    def count(title, shares, note):
         chart = Chart((-0.5, 3.5), (0, 70), title=title, y_label="votes",
-                      x_ticks=list(enumerate(("Park", "Pool", "Library", "Skate ramp"))), y_ticks=[(v, str(v)) for v in (0, 20, 40, 60)])
-        for i, (share, colour) in enumerate(zip(shares, colours)):
+                      x_ticks=list(enumerate(("Park", "Pool", "Library", "Skate ramp"))), y_ticks=ticks(0, 20, 40, 60))
+        for i, (share, colour) in enumerate(zip(shares, (BLUE, GREEN, ORANGE, VIOLET))):
             chart.bar(i, share, colour)
             chart.note(i, max(share - 7, 4) if share else 3, str(share), "#ffffff" if share else INK)
         chart.curve((-0.5, 3.5), (50, 50), RED, 1.5)
@@ -133,15 +136,16 @@ def vote() -> dict:
         ballot.text(77, y, rank, 22, BLUE)
         ballot.text(115, y, name, 20, anchor="lm")
     return {"vote-1-ballot.png": ballot.picture(),
-            "vote-2-first.png": rounds("First count", (38, 32, 21, 9), (BLUE, GREEN, ORANGE, VIOLET), "nobody has a majority"),
-            "vote-3-last.png": rounds("After two transfers", (46, 54, 0, 0), (BLUE, GREEN, ORANGE, VIOLET), "the Pool wins")}
+            "vote-2-first.png": count("First count", (38, 32, 21, 9), "nobody has a majority"),
+            "vote-3-last.png": count("After two transfers", (46, 54, 0, 0), "the Pool wins")}
 
 
 def eggs() -> dict:
     chart = Chart((3, 13), (0, 4), title="Minutes in boiling water, medium egg from the fridge", x_label="minutes",
-                  x_ticks=[(v, str(v)) for v in range(4, 13)])
-    for row, (x0, x1, colour, words) in enumerate(((4, 6, "#f5a623", "runny yolk"), (6, 8, "#f7bd54", "jammy"),
-                                                   (8, 10, "#f9d27f", "just set"), (10, 12, "#f5e2a8", "firm and pale"))):
+                  x_ticks=ticks(*range(4, 13)))
+    stages = ((4, 6, "#f5a623", "runny yolk"), (6, 8, "#f7bd54", "jammy"), (8, 10, "#f9d27f", "just set"),
+              (10, 12, "#f5e2a8", "firm and pale"))
+    for row, (x0, x1, colour, words) in enumerate(stages):
         a, b = chart.at(x0, 3.7 - row * 0.9), chart.at(x1, 3.1 - row * 0.9)
         chart.canvas.box(a[0], a[1], b[0], b[1], colour, None)
         chart.note((x0 + x1) / 2, 3.4 - row * 0.9, words)

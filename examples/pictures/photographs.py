@@ -1,4 +1,4 @@
-"""Pictures computed from the public-domain and CC0 photographs that scikit-image carries: every step is a real result."""
+"""Pictures computed from public-domain and CC0 photographs of scikit-image: every step shows its real result."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 from skimage import color, data, exposure, feature, filters, measure, morphology, restoration, segmentation
 
-from .canvas import BLUE, GREEN, GREY, INK, ORANGE, RED, YELLOW, Canvas, Chart, encoded, grid, photo
+from .canvas import BLUE, GREEN, GREY, INK, ORANGE, RED, YELLOW, Canvas, Chart, encoded, grid, photo, ticks
 
 
 def histogram() -> dict:
@@ -43,7 +43,7 @@ def thirds() -> dict:
     for i in (1, 2):
         canvas.line([(640 * i / 3, 0), (640 * i / 3, 427)], YELLOW, 1.5)
         canvas.line([(0, 427 * i / 3), (640, 427 * i / 3)], YELLOW, 1.5)
-    crop = launch.crop((180, 40, 520, 420))
+    crop = launch.crop((207, 40, 547, 420))
     return {"thirds-1-grid.jpg": canvas.picture(), "thirds-2-crop.jpg": crop,
             "thirds-3-banner.jpg": launch.crop((0, 330, 640, 410))}
 
@@ -68,7 +68,7 @@ def white_balance() -> dict:
     means = cast[np.quantile(cast[..., 2], 0.985) < cast[..., 2]].mean(0)      # the porcelain: the bluest pixels
     fixed = cast * (means[0] / means)
     chart = Chart((-0.5, 2.5), (0, 1.1), title="Average colour of the white porcelain", y_label="mean, 0 to 1",
-                  x_ticks=[(0, "red"), (1, "green"), (2, "blue")], y_ticks=[(v, f"{v:.2f}") for v in (0, 0.5, 1)])
+                  x_ticks=[(0, "red"), (1, "green"), (2, "blue")], y_ticks=ticks(0, 0.5, 1))
     for i, colour in enumerate((RED, GREEN, BLUE)):
         chart.bar(i, means[i], colour)
         chart.note(i, means[i] + 0.04, f"{means[i]:.2f}")
@@ -142,8 +142,8 @@ def pixels() -> dict:
         for c, value in enumerate(row):
             canvas.box(56 * c, 56 * r, 56 * c + 56, 56 * r + 56, (value,) * 3, GREY, 0.5)
             canvas.text(56 * c + 28, 56 * r + 28, str(value), 19, "#ffffff" if value < 128 else INK)
-    return {"pixels-1-cat.jpg": photo(cat), "pixels-2-squares.png": photo(eye).resize((560, 420), Image.Resampling.NEAREST),
-            "pixels-3-numbers.png": canvas.picture()}
+    squares = photo(eye).resize((560, 420), Image.Resampling.NEAREST)
+    return {"pixels-1-cat.jpg": photo(cat), "pixels-2-squares.png": squares, "pixels-3-numbers.png": canvas.picture()}
 
 
 def hidden() -> dict:
@@ -156,24 +156,27 @@ def hidden() -> dict:
 
 def quality() -> dict:
     face = photo(data.astronaut()).crop((110, 10, 410, 310))
-    sizes = {q: len(encoded(face, "JPEG", quality=q)) for q in (95, 85, 50, 10)}
+    files = encoded(face, "PNG", optimize=True), *(encoded(face, "JPEG", quality=q) for q in (95, 85, 50, 10))
+
     def saved(q):
         return Image.open(io.BytesIO(encoded(face, "JPEG", quality=q))).crop((70, 60, 200, 190)).resize((270, 270))
+
     chart = Chart((-0.5, 4.5), (0, 190), title="Size of one 300 by 300 photograph", y_label="kilobytes",
-                  x_ticks=list(enumerate(["PNG", "JPEG 95", "85", "50", "10"])), y_ticks=[(v, str(v)) for v in (0, 50, 100, 150)])
-    for i, size in enumerate([len(encoded(face, "PNG", optimize=True)), *sizes.values()]):
+                  x_ticks=list(enumerate(["PNG", "JPEG 95", "85", "50", "10"])),
+                  y_ticks=ticks(0, 50, 100, 150))
+    for i, size in enumerate(map(len, files)):
         chart.bar(i, size / 1000, GREEN if i == 0 else BLUE)
         chart.note(i, size / 1000 + 8, f"{size / 1000:.0f}")
     return {"quality-1-compared.jpg": grid([("quality 95", saved(95)), ("quality 10", saved(10))], 2),
             "quality-2-sizes.png": chart.picture(),
-            "quality-3-portrait.png": encoded(face, "JPEG", quality=90)}         # a JPEG whose name says PNG, on purpose
+            "quality-3-portrait.png": encoded(face, "JPEG", quality=90)}     # the name says PNG: a fault on purpose
 
 
 def halftone() -> dict:
     cup = photo(data.coffee()[20:380, 100:520])
     inks = cup.convert("CMYK")
-    panels = []
-    for name, ink, tint in zip(("cyan", "magenta", "yellow"), inks.split(), ((0, 174, 239), (236, 0, 140), (255, 222, 0))):
+    panels, tints = [], ((0, 174, 239), (236, 0, 140), (255, 222, 0))
+    for name, ink, tint in zip(("cyan", "magenta", "yellow"), inks.split(), tints):
         share = np.asarray(ink)[..., None] / 255
         panels.append((name, photo(1 - share * (1 - np.array(tint) / 255)).resize((210, 180))))
     grey = np.asarray(cup.convert("L").resize((70, 60)))

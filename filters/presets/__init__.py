@@ -75,10 +75,14 @@ def load(name_or_path: str, accept_missing: Iterable[str] = (), word_lists: Mapp
     absent = {name: why for name, why in {**wanted, **missing}.items() if name not in accepted and name not in lists}
     if absent:
         how = "; ".join(f"{name} ({' '.join(why.split())})" for name, why in absent.items())
-        raise UserError(f"The preset {path.stem} needs what is not here: {how}. Give word lists as files under "
-                        f"word_lists, or go without by naming them: accept_missing: [{', '.join(absent)}].")
+        files = "Give each word list as a file under word_lists, or go" if wanted.keys() & absent.keys() else "Go"
+        raise UserError(f"The preset {path.stem} needs what is not here: {how}. {files} without by naming them: "
+                        f"accept_missing: [{', '.join(absent)}].")
+    for entry in content["document"]:
+        if "word_list" in entry and entry["word_list"] not in wanted:
+            raise UserError(f"{path}: document: word_list {entry['word_list']!r} is not among word_lists.")
     words = {name: _words(file) for name, file in lists.items()}
-    rules = {section: tuple(_rule(path, section, entry, words) for entry in content.get(section) or ()
+    rules = {section: tuple(_rule(path, section, entry, words) for entry in content[section]
                             if entry.get("word_list") is None or entry["word_list"] in words)
              for section in ("document", "image", "after_images")}
     return Preset(path.stem, rules["document"], rules["image"], rules["after_images"], content.get("about", ""),
@@ -112,6 +116,10 @@ def _read(path: pathlib.Path) -> dict:
         raise UserError(f"{path} must be a mapping with the keys {', '.join(sorted(KEYS))}.")
     if unknown := set(content) - KEYS:
         raise UserError(f"{path}: unknown key {min(unknown)!r}; the keys are {', '.join(sorted(KEYS))}.")
+    for section in ("document", "image", "after_images"):
+        entries = content.setdefault(section, [])
+        if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+            raise UserError(f"{path}: {section}: the rules must be a list, and each of them must be a mapping.")
     return content
 
 
@@ -132,6 +140,9 @@ def _rule(path: pathlib.Path, section: str, entry: dict, words: Mapping[str, fro
                         f"it takes {', '.join(parameters)}.")
     if left := [p.name for p in parameters.values() if p.default is p.empty and p.name not in arguments]:
         raise UserError(f"{path}: {section}: {entry['rule']} needs the argument {left[0]!r}.")
+    for key, value in arguments.items():
+        if key not in ("words", "allowed") and not isinstance(value, (int, float)):
+            raise UserError(f"{path}: {section}: {entry['rule']}: {key} must be a number, not {value!r}.")
     rule = functools.partial(function, **arguments)
     rule.rule, rule.source, rule.unit = name, entry.get("source", ""), entry.get("unit", "")
     return rule

@@ -36,7 +36,7 @@ def check(format: str, path: str) -> None:
                 damage = f"{part.file}: {part.fault}"
             elif next(read(part), None) is not None:
                 return
-    except OSError as error:
+    except (OSError, ValueError) as error:      # ValueError: an object store that Beam was not installed for
         raise UserError(f"corpus {format}:{path} cannot be read: {error}") from error
     if damage:
         raise UserError(f"corpus {format}:{path} cannot be read: {damage}")

@@ -16,7 +16,7 @@ from pipeline.store import open_bytes
 PART_LINES = 200
 MAX_LINE = 32 << 20     # bytes; a longer line is a fault, so that one of them cannot fill the memory
 _BLOCK = 1 << 20
-_DAMAGE = (EOFError, zlib.error, gzip.BadGzipFile, zipfile.BadZipFile, LookupError, RuntimeError)     # last two: zipfile
+_DAMAGE = (EOFError, zlib.error, gzip.BadGzipFile, zipfile.BadZipFile, LookupError, RuntimeError)    # last two: zip
 
 
 def compressed(file: str) -> bool:

@@ -6,6 +6,7 @@ A reader itself is a function of one decoded record and its place; it knows noth
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import os
 import re
 from collections.abc import Callable, Iterator
@@ -35,8 +36,9 @@ class Format:
 class Place:
     """Where a record lies.
 
-    `id` is unique within the corpus and stays when the corpus moves (`docs.jsonl:12`); `location` names the file as
-    it was given. `images` is the folder of local images; `local` says whether there is one.
+    `id` is for documents whose format has none: unique within the corpus, and the same wherever the corpus lies
+    (`docs.jsonl:12`). `location` names the file as it was given. `images` is the folder of local images; `local` says
+    whether there is one.
     """
 
     format: str
@@ -59,7 +61,7 @@ class Place:
 
     def has(self, name: str) -> bool:
         """Is there a local image of this relative name?"""
-        return self.local and files.exists(self.uri(name))
+        return self.local and files.exists(f"{self.images}/{relative(name)}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,8 +71,8 @@ class Part:
     `file` is the path or URL of a JSON Lines, Parquet or tar file, `member` the JSON Lines inside a tar, `name` the
     file's name within the corpus. `first` is the number (from 1) of the first line or row. `offset` is the byte at
     which that line starts, or the row group of a Parquet file; `size` the bytes and `count` the lines or rows that
-    follow, None for a compressed file, which is read to its end. `images` is the folder of local images, `local`
-    whether there is one. `fault` says why the file could not be cut.
+    follow, None for a compressed file, which is read to its end. A smaller `count` reads less. `images` is the folder
+    of local images, `local` whether there is one. `fault` says why the file could not be cut.
     """
 
     format: str
@@ -120,7 +122,7 @@ def read(part: Part, shape: Format) -> Iterator[Document | Fault]:
         records = rows.read(part.file, part.offset)
     else:
         records = lines.read(part.file, part.offset, part.size)
-    for number, record in enumerate(records, part.first):
+    for number, record in enumerate(itertools.islice(records, part.count), part.first):
         if record is None:      # a blank line
             continue
         place = part.place(number)
@@ -175,4 +177,5 @@ def _strings(document: Document) -> str:
 
 
 def _fault(place: Place, error: BadRecord) -> Fault:
-    return Fault(place.id, place.format, place.location, error.kind, error.detail[:500])
+    """Its id is its location: two corpora may hold files of the same name, but no file is read twice."""
+    return Fault(place.location, place.format, place.location, error.kind, error.detail[:500])

@@ -1,8 +1,8 @@
 """wikiHow-VGSI (WikihowText_data.json, JSON Lines despite its name): articles of methods of illustrated steps.
 
-The methods of an article are alternatives, so each becomes a document, `<file_id>_<method>`. Pictures lie in
-`wiki_images/<step_id>.png`. Text is CC BY-NC-SA 3.0. The article's introduction is left out: it would open every
-method of the article with the same words.
+The methods of an article are alternatives, so each becomes a document, `<file_id>_<method>` at
+`<file>:<line>#<method>`. Pictures lie in `wiki_images/<step_id>.png`. Text is CC BY-NC-SA 3.0. The article's
+introduction is left out: it would open every method with the same words.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def documents(record: dict, place: Place) -> Iterator[Document]:
         for step in objects(method, "steps"):
             segments += _step(step, place)
         yield Document(id=f"{article}_{index}", source=place.format, segments=tuple(segments), title=goal,
-                       license="CC-BY-NC-SA-3.0", location=place.location)
+                       license="CC-BY-NC-SA-3.0", location=f"{place.location}#{index}")
 
 
 def _step(step: dict, place: Place) -> Iterator[Segment]:

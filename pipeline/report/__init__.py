@@ -9,9 +9,11 @@ from pipeline.report.dropped import PER_RULE, read_samples
 from pipeline.report.figures import histogram
 from pipeline.report.gallery import gallery, mini
 from pipeline.report.pictures import Album
-from pipeline.report.render import percent, render
+from pipeline.report.render import render
 from pipeline.report.tally import Tally, tally
 from pipeline.store import write_bytes
+from pipeline.wording import count as plural
+from pipeline.wording import percent
 
 KEPT_ROOM, DROPPED_ROOM = 3_600_000, 1_400_000
 """Bytes of the page for pictures of kept and of dropped documents; with them the page stays below 6 MB."""
@@ -69,10 +71,10 @@ def _tiles(funnel: ledger.Funnel, counted: Tally, manifest: dict) -> list[dict]:
     shards = manifest["shards"]
     size = sum(shard["bytes"] for shard in shards) / 1e6
     return [
-        tile("Read", f"{funnel.input:,}", f"from {_plural(len(counted.sources), 'source')}"),
+        tile("Read", f"{funnel.input:,}", f"from {plural(len(counted.sources), 'source')}"),
         tile("Kept", f"{funnel.kept:,}", percent(funnel.kept, funnel.input)),
-        tile("Dropped", f"{sum(funnel.dropped.values()):,}", f"by {_plural(len(funnel.dropped), 'rule')}"),
-        tile("Failed", f"{sum(funnel.failed.values()):,}", f"{_plural(len(funnel.failed), 'kind')} of error"),
+        tile("Dropped", f"{sum(funnel.dropped.values()):,}", f"by {plural(len(funnel.dropped), 'rule')}"),
+        tile("Failed", f"{sum(funnel.failed.values()):,}", f"{plural(len(funnel.failed), 'kind')} of error"),
         tile("Pictures", f"{manifest['counts']['images']:,}",
              f"{manifest['counts']['images'] / funnel.kept:.1f} an instance" if funnel.kept else "in instances"),
         tile("Shards", f"{len(shards):,}", f"{size:,.1f} MB"),
@@ -112,14 +114,10 @@ def _groups(funnel: ledger.Funnel, counted: Tally, samples: dict[str, dict]) -> 
 
 
 def _facts(manifest: dict) -> list[tuple[str, str]]:
-    names = {"pipeline": "Pipeline", "config": "Configuration (hash)", "clip": "Coherence model", "llm": "Language model",
-             "rate_prompt": "Rating prompt (hash)", "write_prompt": "Writing prompt (hash)"}
+    names = {"pipeline": "Pipeline", "config": "Configuration (hash)", "clip": "Coherence model",
+             "llm": "Language model", "rate_prompt": "Rating prompt (hash)", "write_prompt": "Writing prompt (hash)"}
     facts = [(names.get(name, name), value) for name, value in manifest["provenance"].items()]
     libraries = ", ".join(f"{name} {version}" for name, version in sorted(manifest["libraries"].items()))
     shards = [(shard["name"], f"{shard['instances']:,} instances, sha256 {shard['sha256']}")
               for shard in manifest["shards"][:ROWS]]
     return [("Dataset", manifest["name"]), *facts, ("Libraries", libraries), *shards]
-
-
-def _plural(n: int, word: str) -> str:
-    return f"{n:,} {word}" if n == 1 else f"{n:,} {word}s"

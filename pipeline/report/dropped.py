@@ -38,7 +38,7 @@ def keep_sample(folder: str, document: Document, outcome: Outcome, open_image: O
 
 
 def dropped_sample(document: Document, outcome: Outcome, open_image: OpenImage) -> dict:
-    """The beginning of a dropped document as plain JSON types, pictures as base64 of small JPEGs (None: not at hand)."""
+    """The beginning of a dropped document as plain JSON types, pictures as base64 of small JPEGs (None: not there)."""
     segments, texts, images = [], 0, 0
     for segment in document.segments:
         if isinstance(segment, Image):

@@ -8,9 +8,11 @@ from collections.abc import Callable
 
 from pyarrow.compute import field
 
+from filters.words import plain
 from pipeline.instances import index_rows, read_instance
-from pipeline.ledger import RATINGS, mean_rating, number, reason
+from pipeline.ledger import RATINGS, mean_rating
 from pipeline.report.pictures import Album
+from pipeline.wording import count, number, reason
 from schemas.records import Outcome
 
 TYPICAL, WEAKEST = 15, 3
@@ -123,12 +125,14 @@ def card(instance: dict, shard: str, src: Callable[[str], str | None], weak_in: 
 def mini(outcome: Outcome, sample: dict | None, album: Album) -> Mini:
     """A dropped document; its reason is the ledger's, its words and pictures are the sample's, if there is one."""
     segments = sample["segments"] if sample else []
-    texts = [s["text"] for s in segments if s["type"] == "text"]
+    texts = [s["text"] for s in segments if s["type"] == "text" and plain(s["text"]) != outcome.title]
     pictures = [Block("image", src=album.add(s["thumbnail"]), alt=s["alt"])
                 for s in segments if s["type"] == "image" and s["thumbnail"]]
-    contents = f"{_count(sample['texts'], 'text')}, {_count(sample['images'], 'picture')} · " if sample else ""
+    contents = f"{count(sample['texts'], 'text')}, {count(sample['images'], 'picture')} · " if sample else ""
     why = reason(outcome.rule, outcome.value, outcome.threshold).replace("_", " ")
-    return Mini(outcome.id, outcome.title[:200], outcome.location, why + (f" ({outcome.detail})" if outcome.detail else ""),
+    if outcome.detail:
+        why = f"{why} ({outcome.detail})"
+    return Mini(outcome.id, outcome.title[:200], outcome.location, why,
                 "\n\n".join(texts)[:400], contents, tuple(p for p in pictures if p.src))
 
 
@@ -153,7 +157,7 @@ def _side(segments: list[dict], src: Callable[[str], str | None], fold: bool) ->
     end = _fold_at(blocks) if fold else len(blocks)
     rest = blocks[end:]
     images = sum(b.kind == "image" for b in rest)
-    more = " and ".join(_count(n, word) for n, word in ((len(rest) - images, "paragraph"), (images, "picture")) if n)
+    more = " and ".join(count(n, word) for n, word in ((len(rest) - images, "paragraph"), (images, "picture")) if n)
     return Side(tuple(blocks[:end]), tuple(rest), f"{more} more")
 
 
@@ -173,7 +177,3 @@ def _picture(segment: dict, src: str | None) -> Block:
     scale = min(1.0, THUMBNAIL / max(width, height))
     return Block("image", src=src, width=round(width * scale), height=round(height * scale), alt=segment["alt"],
                  caption=segment["caption"][:400])
-
-
-def _count(n: int, word: str) -> str:
-    return f"{n:,} {word}" if n == 1 else f"{n:,} {word}s"

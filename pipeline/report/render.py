@@ -9,7 +9,7 @@ from markdown_it import MarkdownIt
 from markdown_it.renderer import RendererHTML
 from markupsafe import Markup, escape
 
-from pipeline.ledger import number, reason
+from pipeline.wording import number, percent
 
 HERE = pathlib.Path(__file__).parent
 
@@ -41,19 +41,11 @@ def markdown(text: str) -> Markup:
     return Markup(_markdown.render(text))
 
 
-def percent(part: float, whole: float) -> str:
-    """A share as people read it: 100 %, 26.7 %, < 0.1 %."""
-    share = part / whole if whole else 0.0
-    if 0 < share < 0.001:
-        return "< 0.1 %"
-    return f"{share:.0%}".replace("%", " %") if share in (0.0, 1.0) else f"{share:.1%}".replace("%", " %")
-
-
 def render(template: str, **values) -> str:
     """Fill a template of this folder; every value is escaped, and a name that is missing is an error."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(HERE), autoescape=True, undefined=jinja2.StrictUndefined,
         trim_blocks=True, lstrip_blocks=True)
     environment.filters |= {"markdown": markdown, "number": number}
-    environment.globals |= {"percent": percent, "reason": reason, "style": Markup((HERE / "style.css").read_text())}
+    environment.globals |= {"percent": percent, "style": Markup((HERE / "style.css").read_text())}
     return environment.get_template(template).render(**values)

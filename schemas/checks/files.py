@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import pathlib
+import stat
 from collections.abc import Iterator
 
 from schemas.defects import Defect
@@ -25,7 +26,9 @@ def check(folder: pathlib.Path, manifest: dict) -> Iterator[Defect]:
         except OSError as error:
             yield Defect("file-unreadable", name, str(error), shard=_shard(name))
         else:
-            if status.st_size != entry["bytes"]:
+            if not stat.S_ISREG(status.st_mode):
+                yield Defect("file-missing", name, "is not a file", shard=_shard(name))
+            elif status.st_size != entry["bytes"]:
                 yield Defect("file-size", name, f"has {status.st_size} bytes; the manifest says {entry['bytes']}",
                              shard=_shard(name))
     for part in ("shards", "ledger"):

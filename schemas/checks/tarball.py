@@ -75,6 +75,8 @@ def entries(reader: Reader) -> Iterator[Entry | Problem]:
         except (tarfile.TarError, ValueError) as error:
             yield Problem("tar-broken", f"no tar header at byte {start}: {error}", key)
             return
+        named = _NAME.fullmatch(info.name)
+        key = info.name[:20] if named else key
         offset, data = reader.offset, reader.read(info.size)
         padding = reader.read(-info.size % BLOCK)
         if len(data) < info.size or len(padding) < -info.size % BLOCK:
@@ -82,13 +84,12 @@ def entries(reader: Reader) -> Iterator[Entry | Problem]:
             return
         if not info.isreg():
             yield Problem("tar-header", f"{info.name} is not a regular file", key)
-        elif not _NAME.fullmatch(info.name):
+        elif not named:
             yield Problem("member-stray", f"{info.name!r} is no member of a sample", key)
         else:
-            key, _, member = info.name.partition(".")
             if block != header(info.name, info.size) or any(padding):
                 yield Problem("tar-header", f"{info.name} is not plain USTAR with mode 0644, no owner and time 0", key)
-            yield Entry(key, member, offset, data)
+            yield Entry(key, info.name[21:], offset, data)
 
 
 def _end(reader: Reader, start: int) -> Problem | None:

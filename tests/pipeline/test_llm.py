@@ -49,13 +49,13 @@ def server():
 
 @pytest.fixture
 def client(server):
-    with Client(server.url, "fake", timeout=1.0, deadline=20) as client:
+    with Client(server.url, "fake", timeout=1.0, patience=20) as client:
         yield client
 
 
 @pytest.fixture
 def hasty(server):
-    with Client(server.url, "fake", timeout=0.5, deadline=1.0) as client:
+    with Client(server.url, "fake", timeout=0.5, patience=1.0) as client:
         yield client
 
 
@@ -222,7 +222,7 @@ def test_the_server_is_only_wanted_for_what_the_cache_does_not_know(server, tmp_
 
 def test_a_server_that_comes_back_on_its_port_gets_the_question(tmp_path):
     port = free_port()
-    with Client(f"http://127.0.0.1:{port}", "fake", deadline=20) as client:
+    with Client(f"http://127.0.0.1:{port}", "fake", patience=20) as client:
         future = client.submit(client.ask(prompt("q")))
         time.sleep(0.3)                                             # refused at least once by now
         assert not future.done()
@@ -233,6 +233,7 @@ def test_a_server_that_comes_back_on_its_port_gets_the_question(tmp_path):
 def test_once_a_server_has_been_away_for_long_questions_fail_at_the_first_try(server, hasty):
     fault(hasty, "!drop first")
     assert len(server.requests) > 1
+    time.sleep(1.0)                                                 # the patience is over
     server.requests.clear()
     for i in range(5):
         assert fault(hasty, f"!drop {i}").kind == "unreachable"

@@ -12,7 +12,7 @@ import PIL.Image
 
 from pipeline import card, shards
 from schemas.codec import config_hash, key_of, rank_of, shard_name, to_json
-from schemas.records import (Coherence, Drop, Image, ImageDrop, Instance, Outcome, Provenance, Ratings, Text)
+from schemas.records import Coherence, Drop, Image, ImageDrop, Instance, Outcome, Provenance, Ratings, Text
 
 SALT = "pepper"
 SIZE = 3

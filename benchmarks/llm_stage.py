@@ -1,0 +1,123 @@
+"""The LLM stage against a bare asyncio client on the same vLLM server.
+
+    python -m benchmarks.llm_stage --corpus native:../shared/corpora/howto.tar --questions 192 [--json]
+
+Both ask the same questions ("rate" about the same excerpts) at the same concurrency. The bare client is aiohttp and a
+semaphore, and does nothing with what it gets. The stage is what the pipeline runs: a Beam DoFn with its sliding
+window, the answer cache (empty), validation against the schema, and the reading of the ratings. Every run starts
+each prompt with a word of its own, so that vLLM's prefix cache helps neither. The order alternates; the first pair
+warms up and is not counted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import dataclasses
+import itertools
+import json
+import statistics
+import tempfile
+import time
+import uuid
+from pathlib import Path
+
+import aiohttp
+
+from pipeline import ask
+from pipeline.corpora import parts, read
+from pipeline.excerpt import best_excerpt
+from pipeline.llm import Client
+from pipeline.store import Store
+from pipeline.vllm_server import Server
+from pipeline.window import Window
+from prompts import render
+from schemas.records import Document, Text
+
+
+def excerpts(corpus: str, count: int) -> list[Document]:
+    """The first `count` documents that have an excerpt of the demo's size."""
+    kind, path = corpus.split(":", 1)
+    documents = (d for part in parts(kind, path) for d in read(part) if isinstance(d, Document))
+    found = (best_excerpt(d, max_words=300, max_images=4) for d in documents)
+    return list(itertools.islice(filter(None, found), count))
+
+
+def marked(documents: list[Document]) -> list[Document]:
+    """The same documents, each beginning with a word that no prompt began with before."""
+    return [dataclasses.replace(d, segments=(Text(uuid.uuid4().hex[:8]), *d.segments)) for d in documents]
+
+
+def bare(url: str, model: str, documents: list[Document], concurrency: int) -> None:
+    """Send what the stage sends, and read the replies."""
+    async def run():
+        slots = asyncio.Semaphore(concurrency)
+        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0),
+                                         timeout=aiohttp.ClientTimeout(total=600)) as http:
+            async def one(body):
+                async with slots, http.post(f"{url}/chat/completions", json=body) as reply:
+                    reply.raise_for_status()
+                    return (await reply.json())["choices"][0]["message"]["content"]
+            await asyncio.gather(*map(one, bodies))
+    bodies = []
+    for document in documents:
+        prompt = render("rate", document)
+        bodies.append({
+            "model": model, "messages": list(prompt.messages), "temperature": 0.0, "seed": 0,
+            "max_tokens": ask.MAX_TOKENS, "logprobs": True, "top_logprobs": ask.ALTERNATIVES,
+            "response_format": {"type": "json_schema", "json_schema": {
+                "name": "answer", "schema": prompt.schema, "strict": True}}})
+    asyncio.run(run())
+
+
+def stage(url: str, model: str, documents: list[Document], concurrency: int) -> None:
+    """Drive the client through the window, as the DoFn of the pipeline does."""
+    with tempfile.TemporaryDirectory() as folder:
+        with Client(url, model, concurrency, timeout=600, cache=Store(folder, ".json")) as client:
+            window, done = Window(concurrency), []
+            for document in documents:
+                done += window.add(document, client.submit(ask.rate(client, document)))
+            done += window.drain()
+    for _, result in done:
+        if isinstance(result, Exception):
+            raise result
+
+
+def compare(url: str, model: str, documents: list[Document], concurrency: int, repeats: int) -> dict:
+    rates: dict[str, list[float]] = {"bare": [], "stage": []}
+    for repeat in range(repeats + 1):
+        order = (bare, stage) if repeat % 2 else (stage, bare)
+        for run in order:
+            fresh = marked(documents)
+            started = time.monotonic()
+            run(url, model, fresh, concurrency)
+            if repeat:
+                rates[run.__name__].append(round(len(fresh) / (time.monotonic() - started), 3))
+    medians = {name: statistics.median(values) for name, values in rates.items()}
+    return {"requests_per_second": rates, "median": medians, "ratio": round(medians["stage"] / medians["bare"], 3),
+            "ratios": [round(s / b, 3) for s, b in zip(rates["stage"], rates["bare"])],
+            "questions": len(documents), "concurrency": concurrency}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--corpus", required=True, metavar="FORMAT:PATH")
+    parser.add_argument("--model", default="build/models/language", help="the folder to serve")
+    parser.add_argument("--questions", type=int, default=192)
+    parser.add_argument("--concurrency", type=int, default=64)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--json", action="store_true")
+    args = parser.parse_args()
+    documents = excerpts(args.corpus, args.questions)
+    with tempfile.TemporaryDirectory() as folder:
+        with Server(args.model, "benchmark", log_path=Path(folder) / "vllm.log") as server:
+            result = compare(server.url, "benchmark", documents, args.concurrency, args.repeats)
+    if args.json:
+        print(json.dumps(result))
+    else:
+        print(f"stage {result['median']['stage']:.2f}, bare {result['median']['bare']:.2f} requests/s "
+              f"(medians of {args.repeats}); ratio {result['ratio']:.2f}")
+
+
+if __name__ == "__main__":
+    main()

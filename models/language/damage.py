@@ -1,0 +1,90 @@
+"""Planted damage: what the rater is trained on and measured with. Each kind spoils one aspect of a sound excerpt."""
+
+from __future__ import annotations
+
+import dataclasses
+import random
+
+from filters.words import is_heading, sentences, words
+from models.language.clutter import clutter_lines
+from schemas.records import Document, Text
+
+ASPECT = {"shuffled": "coherence", "dropped": "fluency", "cut": "completeness", "clutter": "usefulness"}
+"""The aspect that each kind of damage lowers."""
+MIN_SENTENCES = 5
+"""Fewer sentences than this cannot be shuffled noticeably."""
+
+
+def damage(document: Document, kind: str, rng: random.Random, *, strength: float, unseen: bool = False) -> Document:
+    """The document with one kind of damage of a strength from 0 to 1; `unseen` uses the clutter kept for evaluation."""
+    if kind == "clutter":
+        return _clutter(document, rng, strength, unseen)
+    return {"shuffled": _shuffle, "dropped": _drop, "cut": _cut}[kind](document, rng, strength)
+
+
+def can_shuffle(document: Document) -> bool:
+    return sum(len(sentences(s.text)) for s in document.segments if _is_body(s)) >= MIN_SENTENCES
+
+
+def _is_body(segment) -> bool:
+    return isinstance(segment, Text) and not is_heading(segment.text)
+
+
+def _shuffle(document: Document, rng: random.Random, strength: float) -> Document:
+    """Sentences change places over the whole excerpt: half of them at strength 0, all at strength 1."""
+    places = [(i, j, sentence) for i, s in enumerate(document.segments) if _is_body(s)
+              for j, sentence in enumerate(sentences(s.text))]
+    moving = rng.sample(range(len(places)), max(4, round(len(places) * (0.5 + 0.5 * strength))))
+    order = moving[:]
+    while order == moving:
+        rng.shuffle(order)
+    text_at = {places[to][:2]: places[origin][2] for to, origin in zip(moving, order)}
+    bodies: dict[int, list[str]] = {}
+    for i, j, sentence in places:
+        bodies.setdefault(i, []).append(text_at.get((i, j), sentence))
+    return dataclasses.replace(document, segments=tuple(
+        Text(("\n" if "\n" in s.text else " ").join(bodies[i])) if i in bodies else s
+        for i, s in enumerate(document.segments)))
+
+
+def _drop(document: Document, rng: random.Random, strength: float) -> Document:
+    """Words go missing at random: 8 % of them at strength 0, 35 % at strength 1."""
+    share = 0.08 + 0.27 * strength
+    def thin(text: str) -> str:
+        return "\n".join(" ".join(w for w in line.split(" ") if rng.random() >= share) for line in text.split("\n"))
+    return _texts(document, thin)
+
+
+def _texts(document: Document, change) -> Document:
+    return dataclasses.replace(document, segments=tuple(
+        Text(change(s.text)) if _is_body(s) else s for s in document.segments))
+
+
+def _cut(document: Document, rng: random.Random, strength: float) -> Document:
+    """The text breaks off inside a sentence: near its end at strength 0, before its middle at strength 1."""
+    total = sum(len(words(s.text)) for s in document.segments if _is_body(s))
+    keep = max(12, round(total * (0.9 - 0.55 * strength) - rng.random() * 0.1 * total))
+    kept = []
+    for segment in document.segments:
+        if not _is_body(segment):
+            kept.append(segment)
+            continue
+        pieces = segment.text.split(" ")
+        if len(pieces) < keep:
+            keep -= len(pieces)
+            kept.append(segment)
+            continue
+        head = " ".join(pieces[:max(2, keep)]).rstrip(" .!?:;,)\n")
+        if len(head) >= len(segment.text.rstrip(" .!?:;,)\n")):     # a whole sentence must lose something
+            head = head[:max(8, len(head) * 2 // 3)]
+        kept.append(Text(head))
+        break
+    return dataclasses.replace(document, segments=tuple(kept))
+
+
+def _clutter(document: Document, rng: random.Random, strength: float, unseen: bool) -> Document:
+    """Lines of a web page's furniture stand between the paragraphs: 2 at strength 0, 7 at strength 1."""
+    segments = list(document.segments)
+    for line in clutter_lines(rng, 2 + round(5 * strength), unseen=unseen):
+        segments.insert(rng.randint(1 if len(segments) > 1 else 0, len(segments)), Text(line))
+    return dataclasses.replace(document, segments=tuple(segments))

@@ -1,0 +1,138 @@
+"""Question and answer pairs for the language model, made from real documents and from texts written for it."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import io
+import json
+import pathlib
+import random
+import re
+import tarfile
+from collections.abc import Iterator
+
+from filters.words import words
+from models import HELD_OUT
+from models.language.damage import ASPECT, can_shuffle, damage
+from models.language.titles import instruction
+from pipeline.excerpt import excerpts
+from prompts import ASPECTS, parts, render
+from schemas.records import Document, Image, Text
+
+DOMAINS = ("Computers and software", "Programming", "Electronics and making", "Cooking and food", "Home and garden",
+           "Crafts and hobbies", "Health and care", "Sports and outdoors", "Science and nature", "History and culture",
+           "Society and law", "Business and money", "Travel and maps", "Art and photography")
+SOURCE_DOMAIN = {
+    "iis-docs": "Computers and software", "microbit": "Electronics and making", "godot": "Programming",
+    "appcenter": "Programming", "openstax-nursing-external-bundle": "Health and care",
+    "openstax-principles-economics-bundle": "Business and money", "openstax-physics": "Science and nature",
+    "openstax-life-liberty-and-pursuit-happiness": "History and culture", "18f": "Society and law",
+    "openstax-introduction-python-programming": "Programming"}
+FEW = ("openstax-life-liberty-and-pursuit-happiness", "18f", "openstax-nursing-external-bundle",
+       "openstax-principles-economics-bundle", "openstax-physics", "godot")
+"""Sources with few usable titles: the writer sees each section twice, asked for in two forms."""
+OWN_TEXTS = pathlib.Path(__file__).parent / "own_texts.json"
+LENGTHS = (60, 90, 130, 200)
+"""Words in an excerpt; the demo asks for at most 200."""
+RATED_PER_SOURCE = 320
+
+
+@dataclasses.dataclass(frozen=True)
+class Pair:
+    """One training example: the prompt's messages and the answer that is to be learnt."""
+
+    task: str
+    messages: tuple[dict, ...]
+    answer: str
+
+
+def documents(corpus: pathlib.Path) -> Iterator[Document]:
+    """The documents of howto.tar, without their pictures' bytes."""
+    with tarfile.open(corpus) as tar:
+        for line in io.TextIOWrapper(tar.extractfile("howto/docs.jsonl"), "utf-8"):
+            record = json.loads(line)
+            yield Document(record["id"], record["source"], title=record["title"], segments=tuple(
+                Text(s["text"]) if "text" in s else Image(s["image"], s.get("alt") or "", s.get("caption") or "")
+                for s in record["segments"]))
+
+
+def own_texts() -> Iterator[Document]:
+    """Short how-to texts written for this model, for the domains that the corpus lacks; `source` is the domain."""
+    for i, (domain, title, text) in enumerate(json.loads(OWN_TEXTS.read_text())):
+        paragraphs = [Text(p) for p in text.split("\n")]
+        picture = Image("", alt=title if i % 3 == 0 else "")
+        yield Document(f"own-{i}", domain, title=title, segments=(paragraphs[0], picture, *paragraphs[1:]))
+
+
+def sections(docs, *, lengths: tuple[int, ...] = LENGTHS) -> list[Document]:
+    """One excerpt a heading, of a length that the heading's hash chooses; English prose only, no twins."""
+    found, seen = [], set()
+    for document in docs:
+        for length in lengths:
+            for excerpt in excerpts(document, max_words=length, max_images=4):
+                key = (document.source, excerpt.title.casefold(), "".join(excerpt.texts)[:80])
+                start = (document.id, excerpt.segments[0])
+                if lengths[pick(start) % len(lengths)] == length and key not in seen and _is_english(excerpt):
+                    seen.add(key)
+                    found.append(excerpt)
+    return found
+
+
+def pick(*parts_) -> int:
+    """A stable number made from anything that prints."""
+    return int.from_bytes(hashlib.blake2b(repr(parts_).encode(), digest_size=8).digest(), "big")
+
+
+def _is_english(document: Document) -> bool:
+    text = "\n".join(parts(document))
+    found = re.findall(r"\b(?:the|to|of|and|a|is|in|you|for)\b", text.lower())
+    return len(words(text)) >= 30 and len(found) >= 0.12 * len(words(text)) and text.count("|") < 20
+
+
+def training_pairs(corpus: pathlib.Path, *, seed: int = 0) -> list[Pair]:
+    """Every pair, in a random order: two rater's pairs a section (one sound, one damaged) and one writer's pair."""
+    rng = random.Random(seed)
+    found = sections(d for d in documents(corpus) if d.source not in HELD_OUT)
+    rng.shuffle(found)
+    counts: dict[str, int] = {}
+    pairs = []
+    for section in found:
+        counts[section.source] = counts.get(section.source, 0) + 1
+        if counts[section.source] <= RATED_PER_SOURCE:
+            pairs += rate_pairs(section, rng)
+        for copy in range(2 if section.source in FEW else 1):
+            pairs += write_pairs(section, SOURCE_DOMAIN[section.source], copy)
+    for section in own_texts():
+        for copy in range(4):
+            pairs += write_pairs(section, section.source, copy)
+        pairs += rate_pairs(section, rng)
+    rng.shuffle(pairs)
+    return pairs
+
+
+def rate_pairs(section: Document, rng: random.Random) -> list[Pair]:
+    """The sound text (5 throughout), and the same with one damage, or now and then two."""
+    kinds = [k for k in ASPECT if k != "shuffled" or can_shuffle(section)]
+    if "shuffled" in kinds and rng.random() < 0.35:         # the hardest to see, so it is shown more often
+        kinds = ["shuffled"]
+    chosen = rng.sample(kinds, 2 if len(kinds) > 1 and rng.random() < 0.2 else 1)
+    marks, spoiled = dict.fromkeys(ASPECTS, 5), section
+    for kind in sorted(chosen, key=list(ASPECT).index):
+        strength = rng.random()
+        spoiled = damage(spoiled, kind, rng, strength=strength)
+        marks[ASPECT[kind]] = 1 if strength > 0.4 else 2
+    return [_rate_pair(section, dict.fromkeys(ASPECTS, 5)), _rate_pair(spoiled, marks)]
+
+
+def _rate_pair(document: Document, marks: dict[str, int]) -> Pair:
+    return Pair("rate", render("rate", document).messages, json.dumps(marks))
+
+
+def write_pairs(section: Document, domain: str, copy: int = 0) -> list[Pair]:
+    text = "\n".join(parts(section))
+    asked = instruction(section.title, text, pick(section.title, section.source) + copy)
+    if asked is None:
+        return []
+    answer = json.dumps({"instruction": asked, "domain": domain}, ensure_ascii=False)
+    return [Pair("write", render("write", section, domains=DOMAINS).messages, answer)]

@@ -1,0 +1,118 @@
+"""Turns a section's title into the instruction that a reader might have given: the writer's training target."""
+
+from __future__ import annotations
+
+import re
+
+from filters.words import plain, words
+
+USELESS = re.compile(
+    r"^(overview|introduction|summary|setup|set ?up|see also|steps?|tasks?|notes?|tools?|hardware|software|learning outcomes?"
+    r"|standards|conclusion|examples?|code( example)?|prerequisites|requirements|download|materials?|resources?|references?"
+    r"|compatibility|teacher support|discussion|suggested sequencing|check your understanding|practice problems"
+    r"|facilitation notes|solution|strategy|misconception alert|miscellaneous|settings|attributes?|next steps?|more"
+    r"|how to|try it out|name|lists?|table|figure|tips?|warning|background|feedback|design|results?|the (team|problem)"
+    r"|getting started|get started|get ready|test it|program it|make it|improve it|code it|let's code|activity|scripts?"
+    r"|configuration( sample)?|sample code|element information|answers?|hints?|what's new|questions?|ready, set, code!?"
+    r"|(short|full) description|abstract|appendix|source link|sourcing questions|contents?|features?|usage|options?)$"
+    r"|^(test prep|windows|iis|introductory|internet information|by |figure |table |chapter|section |part )"
+    r"|questions?$|release notes|quiz|unplugged$|^step \S{1,3}$|essay|concept items|critical thinking|performance task"
+    r"|extended response|what you.ll|^steps to|^important$|@|~|^description|discussion for|^figure|^(let.s|your turn|play it|have fun)|multiple choice|short answer|student outcomes|sidebar|key terms|review|answers", re.I)
+_LABEL = re.compile(
+    r"^\W*(?:(?:step|task|part|exercise|lesson|activity|lab|phase|section)\s*\d*\s*[-–—:.)]\s*|\d+(?:\.\d+)*[.):]?\s+|[A-H]\.\s+)", re.I)
+_TAIL = re.compile(r"\s*(\{[^}]*\}|\(optional\)|@\w+|&lt;.*?&gt;|<[^>]*>|[\s:.,;–—-]+$)\s*", re.I)
+_VERBS = """add adjust analyze animate apply arrange assemble assess assign attach bake balance boil browse build buy calculate
+calibrate capture care change check choose clean clear collect combine compare compute configure connect control convert
+cook copy create customize cut debug decorate define delete deploy deny describe design detect determine develop disable
+display distribute download draw drive dry edit enable evaluate examine export extend feed filter find fix fold follow
+freeze generate get give grow handle host identify implement import improve install integrate interpret invite join keep
+knit learn load log make manage map measure mend migrate mix modify monitor move navigate open order organize pack paint
+paste pick pitch plan plant play plot poach position prepare prevent print program prune publish push put read record reduce
+register remove rename repair replace request reset restore review run save scale schedule secure select send serve set
+sew share sharpen ship show simulate sketch solve start stop store store stretch switch take teach test tie track train
+transfer translate troubleshoot tie tune turn understand uninstall update upgrade upload use validate verify view visualize
+visit walk wash water wire work write""".split()
+VERBS = frozenset(_VERBS)
+
+
+def _gerunds() -> dict[str, str]:
+    """Every form in -ing of the verbs above, however it is spelled."""
+    forms = {}
+    for verb in VERBS:
+        forms[verb + "ing"] = verb
+        if verb.endswith("e"):
+            forms[verb[:-1] + "ing"] = verb
+        forms[verb + verb[-1] + "ing"] = verb
+    return forms
+
+
+GERUNDS = _gerunds()
+
+HOW_TO = (
+    "Explain how to {}.", "Show step by step how to {}, with pictures.", "How do I {}?", "Teach me how to {}.",
+    "Write an illustrated guide that shows how to {}.", "Walk me through the steps to {}.", "Please show me how to {}.",
+    "Describe, with pictures, how to {}.", "Give me illustrated instructions to {}.", "How can I {}? Show me with pictures.",
+    "I want to {}. Show me how.", "Help me {}, step by step.")
+ABOUT = (
+    "Explain {} with pictures.", "Write an illustrated introduction to {}.", "Describe {} and show what it looks like.",
+    "Give me an illustrated overview of {}.", "Teach a beginner about {}.", "Tell me about {}, with pictures.",
+    "What should I know about {}?", "Write a short illustrated article about {}.", "Can you explain {} to me?",
+    "Show me what there is to know about {}.", "Write an illustrated lesson on {}.", "Help me understand {}.")
+
+
+def clean(title: str) -> str | None:
+    """The title without numbering and labels; None for one that names no subject."""
+    if USELESS.search(title):
+        return None
+    title = re.sub(r"[^\w\s.,:;'’&/()?!+#-]", "", plain(title.replace("&lt;", "<").replace("&gt;", ">")))
+    for _ in range(2):
+        title = _LABEL.sub("", title)
+    title = _TAIL.sub(" ", title).strip()
+    count = len(words(title))
+    if USELESS.search(title) or not 1 <= count <= 11 or len(title) < 5 or not title.isascii() or "." in title[:-1]:
+        return None
+    if re.search(r"[\[\]{}<>=_]|[a-z][A-Z]\w*$", title) and count == 1:
+        return None
+    return title
+
+
+def instruction(title: str, text: str, choice: int) -> str | None:
+    """An instruction for a text of this title, in one of a dozen forms chosen by `choice`; None where none fits.
+
+    Words that the text writes small are written small; at least half of the title's longer words must stand in the text.
+    """
+    title = clean(title)
+    if title is None:
+        return None
+    lower = set(re.findall(r"\b[a-z][\w-]*", text))
+    stems = {w[:5].lower() for w in words(text)}
+    content = [w for w in words(title) if len(w) > 3]
+    if not content or sum(w[:5].lower() in stems for w in content) * 2 < len(content):
+        return None
+    small = " ".join(w.lower() if w.lower().strip(".,:?!()") in lower or w.lower() in _SMALL else w for w in title.split())
+    first, _, rest = small.partition(" ")
+    key = first.lower()
+    if key == "how" and rest.startswith("to "):
+        return _fill(HOW_TO, choice, rest[3:].rstrip("?"))
+    if key == "to" and rest:
+        return _fill(HOW_TO, choice, rest)
+    if re.match(r"(what|how|why|when|where|who|which|can|is|are|do|does)\b", key):
+        if small.endswith("?") or key in ("what", "why", "how"):
+            form = ("{}?", "{}? Explain with pictures.", "Explain this to me: {}?")[choice % 3]
+            asked = small.rstrip("?")
+            return form.format(asked if "this" in form else asked[0].upper() + asked[1:])
+        return None
+    if key in GERUNDS and rest:
+        return _fill(HOW_TO, choice, f"{GERUNDS[key]} {rest}")
+    if key in VERBS and rest and not rest.lower().startswith(("and ", "of ")):
+        return _fill(HOW_TO, choice, f"{key} {rest}")
+    if small.endswith(("?", "!")) or ":" in small:
+        return None
+    return _fill(ABOUT, choice, small)
+
+
+_SMALL = frozenset("a an the and or of for with to in on from by at your how as into using".split())
+
+
+def _fill(forms: tuple[str, ...], choice: int, subject: str) -> str:
+    return forms[choice % len(forms)].format(subject.strip(" .!"))

@@ -1,0 +1,123 @@
+"""Trains the LoRA on a CPU: `python -m models.language.train --corpus HOWTO.tar --base FOLDER --out FILE`.
+
+`--base` is the plain model as `models.language.build` makes it (without our adapters). Each of the threads works on its
+own half of a batch with one core, which is faster on a busy machine than two cores on one matrix.
+"""
+
+from __future__ import annotations
+
+import argparse
+import concurrent.futures
+import math
+import pathlib
+import random
+import time
+
+import torch
+from torch.nn.functional import cross_entropy
+
+from models.language import lora
+from models.language.build import load_model
+from models.language.data import Pair, training_pairs
+
+THREADS = 2
+BATCH = 4
+"""Examples a thread and step, all of about the same length."""
+LEARNING_RATE = 6e-4
+WARMUP = 20
+FRAME_WEIGHT = 0.1
+"""Weight of an answer's tokens that the JSON schema dictates anyway: of a rating, all but the digits."""
+
+
+def encode(pair: Pair, tokenizer) -> tuple[list[int], list[int], list[float]]:
+    """Token ids, the positions that predict an answer's token, and the weight of each."""
+    prompt = tokenizer.apply_chat_template(list(pair.messages), add_generation_prompt=True, tokenize=False)
+    head = tokenizer(prompt, add_special_tokens=False)["input_ids"]
+    tail = tokenizer(pair.answer + "<|im_end|>", add_special_tokens=False)["input_ids"]
+    weights = [1.0] * len(tail)
+    if pair.task == "rate":
+        weights = [1.0 if tokenizer.decode([t]).strip().isdigit() else FRAME_WEIGHT for t in tail]
+    return head + tail, list(range(len(head) - 1, len(head) + len(tail) - 1)), weights
+
+
+def loss_of(model, examples) -> torch.Tensor:
+    """The mean weighted cross-entropy of the answers; the large output layer runs at their positions only."""
+    longest = max(len(ids) for ids, _, _ in examples)
+    ids = torch.tensor([ids + [0] * (longest - len(ids)) for ids, _, _ in examples])    # causal: right padding is inert
+    hidden = model.model(input_ids=ids, use_cache=False).last_hidden_state
+    rows = torch.tensor([i for i, (_, at, _) in enumerate(examples) for _ in at])
+    columns = torch.tensor([p for _, at, _ in examples for p in at])
+    weights = torch.tensor([w for _, _, each in examples for w in each])
+    logits = model.lm_head(hidden[rows, columns]).float()
+    return (cross_entropy(logits, ids[rows, columns + 1], reduction="none") * weights).sum() / weights.sum()
+
+
+def batches(examples, rng: random.Random) -> list:
+    """All examples once, in steps of THREADS * BATCH of about the same length, in random order."""
+    size = THREADS * BATCH
+    pools = [examples[i:i + 40 * size] for i in range(0, len(examples), 40 * size)]
+    found = []
+    for pool in pools:
+        pool = sorted(pool, key=lambda e: len(e[0]))
+        found += [pool[i:i + size] for i in range(0, len(pool), size)]
+    found = [b for b in found if len(b) == size]
+    rng.shuffle(found)
+    return found
+
+
+def train(corpus: pathlib.Path, base: pathlib.Path, out: pathlib.Path, *, minutes: float, seed: int = 0) -> None:
+    """One pass over the pairs, or as much of it as fits; the rate falls along a cosine to zero at the end of either."""
+    torch.manual_seed(seed)
+    torch.set_num_threads(1)
+    model, tokenizer = load_model(base)
+    parameters = lora.add(model)
+    steps = batches([encode(pair, tokenizer) for pair in training_pairs(corpus, seed=seed)], random.Random(seed))
+    tokens = sum(len(e[0]) for batch in steps for e in batch)
+    print(f"{len(steps)} steps, {tokens} tokens, {sum(p.numel() for p in parameters)} parameters", flush=True)
+    optimiser = torch.optim.AdamW(parameters, lr=LEARNING_RATE, weight_decay=0.0)
+    start, seen, mean = time.monotonic(), 0, None
+
+    def gradients(part):
+        loss = loss_of(model, part)
+        return float(loss), torch.autograd.grad(loss, parameters)
+
+    with concurrent.futures.ThreadPoolExecutor(THREADS) as pool:
+        for step, batch in enumerate(steps):
+            spent = (time.monotonic() - start) / 60
+            done = max(step / len(steps), spent / minutes)
+            if done >= 1:
+                break
+            rate = LEARNING_RATE * min(1.0, (step + 1) / WARMUP) * 0.5 * (1 + math.cos(math.pi * done))
+            for group in optimiser.param_groups:
+                group["lr"] = rate
+            found = list(pool.map(gradients, [batch[i::THREADS] for i in range(THREADS)]))
+            for i, parameter in enumerate(parameters):
+                parameter.grad = sum(g[i] for _, g in found) / THREADS
+            torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+            optimiser.step()
+            seen += sum(len(e[0]) for e in batch)
+            loss = sum(value for value, _ in found) / THREADS
+            mean = loss if mean is None else 0.95 * mean + 0.05 * loss
+            if step % 10 == 0:
+                spent = (time.monotonic() - start) / 60
+                left = min(minutes - spent, spent / seen * (tokens - seen))
+                print(f"step {step} loss {mean:.3f} lr {rate:.1e} {seen / spent / 60:.0f} tokens/s, "
+                      f"{spent:.1f} min, {left:.1f} left", flush=True)
+            if step % 100 == 99:
+                lora.save(model, out)
+    lora.save(model, out)
+    print(f"wrote {out}", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--corpus", type=pathlib.Path, required=True)
+    parser.add_argument("--base", type=pathlib.Path, required=True)
+    parser.add_argument("--out", type=pathlib.Path, default=lora.WEIGHTS)
+    parser.add_argument("--minutes", type=float, default=50)
+    options = parser.parse_args()
+    train(options.corpus, options.base, options.out, minutes=options.minutes)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,177 @@
+from __future__ import annotations
+
+import json
+import pathlib
+import pickle
+
+import pytest
+
+from filters import presets
+from schemas.errors import UserError
+from schemas.records import Document, Drop, Image, Text
+from tests.filters.documents import PROSE, document
+
+ALL_MISSING = {
+    "curator": ["blur", "qr_code"], "mmc4": ["nsfw", "repeated_images", "image_hash"],
+    "mmc4-core": ["nsfw", "repeated_images", "image_hash"], "omnicorpus": ["flagged_words", "paragraph_rules"],
+    "obelics": ["flagged_words", "common_words", "paragraph_rules", "language_id", "perplexity", "nsfw",
+                "repeated_images"]}
+
+
+def rule_values(rules):
+    return [(rule.rule, rule.keywords) for rule in rules]
+
+
+def test_the_known_presets():
+    assert presets.names() == ["curator", "gopher", "leafinstruct", "mmc4", "mmc4-core", "obelics", "omnicorpus"]
+
+
+def test_thresholds_reach_the_rules():
+    core = presets.load("mmc4-core", ALL_MISSING["mmc4-core"])
+    assert rule_values(core.document_rules) == [("sentence_count", {"at_least": 4, "at_most": 40})]
+    assert rule_values(core.image_rules) == [("shorter_side", {"at_least": 150}), ("aspect_ratio", {"at_most": 2})]
+    assert rule_values(core.after_images) == [("image_count", {"at_least": 2, "at_most": 15})]
+    assert core.coherence == {"model": "CLIP ViT-L/14", "image_to_its_sentence_above": 0.25,
+                              "share_of_images_at_least": 0.75}
+
+
+def test_every_preset_loads_names_its_source_and_survives_pickling():
+    for name in presets.names():
+        preset = presets.load(name, ALL_MISSING.get(name, ()))
+        assert preset.source and preset.about
+        again = pickle.loads(pickle.dumps(preset))
+        assert presets.judge_document(document("a"), again.document_rules) == presets.judge_document(
+            document("a"), preset.document_rules)
+
+
+def test_every_number_of_the_default_has_a_source():
+    preset = presets.load("leafinstruct")
+    rules = preset.document_rules + preset.image_rules + preset.after_images
+    assert all(rule.source and rule.unit for rule in rules) and preset.missing == {}
+
+
+@pytest.mark.parametrize("name", sorted(ALL_MISSING))
+def test_a_preset_refuses_to_skip_silently(name):
+    with pytest.raises(UserError) as error:
+        presets.load(name)
+    assert all(part in str(error.value) for part in ALL_MISSING[name])
+    with pytest.raises(UserError, match=f"accept_missing: \\[{ALL_MISSING[name][-1]}\\]"):
+        presets.load(name, ALL_MISSING[name][:-1])
+
+
+def test_a_given_word_list_is_used_and_an_accepted_one_left_out(tmp_path):
+    (tmp_path / "flagged.txt").write_text("Casino\n\n")
+    page = document(PROSE * 3 + "casino " * 20)
+    given = presets.load("omnicorpus", ["paragraph_rules"], {"flagged_words": str(tmp_path / "flagged.txt")})
+    without = presets.load("omnicorpus", ALL_MISSING["omnicorpus"])
+    assert presets.judge_document(page, given.document_rules) == Drop("flagged_words", 0.10989, 0.02)
+    assert presets.judge_document(page, without.document_rules) is None
+    with pytest.raises(UserError, match="cannot be read"):
+        presets.load("omnicorpus", ["paragraph_rules"], {"flagged_words": str(tmp_path / "none.txt")})
+
+
+@pytest.mark.parametrize("name, accept, lists, message", [
+    ("nosuch", (), {}, "no preset 'nosuch'; use one of curator, gopher, leafinstruct"),
+    ("../gopher", (), {}, "no preset"),
+    ("/nowhere/own.yaml", (), {}, "no preset"),
+    ("gopher", ["perplexity"], {}, "accept_missing names 'perplexity', which the preset gopher does not need"),
+    ("omnicorpus", ["nsfw"], {}, "it needs flagged_words, paragraph_rules"),
+    ("omnicorpus", ["paragraph_rules"], {"bad_words": "x"}, "word_lists names 'bad_words'"),
+])
+def test_what_is_wrong_is_said(name, accept, lists, message):
+    with pytest.raises(UserError, match=message):
+        presets.load(name, accept, lists)
+
+
+@pytest.mark.parametrize("content, message", [
+    ("documents: []", "unknown key 'documents'"),
+    ("- a", "must be a mapping"),
+    ("a: [", "not valid YAML"),
+    ("document: [{rule: text.nosuch}]", "document: there is no rule 'text.nosuch'"),
+    ("document: [{at_least: 3}]", "there is no rule None"),
+    ("document: [text.word_count]", "document: the rules must be a list, and each"),
+    ("document: {rule: text.word_count}", "document: the rules must be a list"),
+    ("document: [{rule: text.within, rule: text.within, value: 1}]", "no rule 'text.within'"),
+    ("document: [{rule: text._share, part: 1}]", "no rule 'text._share'"),
+    ("document: [{rule: image.shorter_side, at_least: 3}]", "no rule 'image.shorter_side'"),
+    ("image: [{rule: text.word_count, at_least: 3}]", "no rule 'text.word_count'"),
+    ("document: [{rule: os.system}]", "no rule 'os.system'"),
+    ("document: [{rule: text.word_count, atleast: 3}]", "text.word_count has no argument 'atleast'"),
+    ("document: [{rule: text.code}]", "text.code needs the argument 'at_most'"),
+    ("document: [{rule: text.code, at_most: half}]", "text.code: at_most must be a number"),
+    ("document: [{rule: text.flagged_words, word_list: bad, at_most: 0.1}]", "word_list 'bad' is not among word_lists"),
+])
+def test_a_faulty_file_is_refused_with_its_key(tmp_path, content, message):
+    path = tmp_path / "own.yaml"
+    path.write_text(content)
+    with pytest.raises(UserError, match=message) as error:
+        presets.load(str(path))
+    assert str(path) in str(error.value)
+
+
+def test_a_file_of_ones_own(tmp_path):
+    path = tmp_path / "short.yaml"
+    path.write_text("document: [{rule: text.word_count, at_most: 3, source: me, unit: words}]")
+    preset = presets.load(str(path))
+    assert preset.name == "short"
+    assert presets.judge_document(document("one two three four"), preset.document_rules) == Drop("word_count", 4, 3)
+
+
+def test_the_first_no_wins():
+    preset = presets.load("gopher")
+    assert presets.judge_document(document("# 1 # 2"), preset.document_rules) == Drop("word_count", 2, 50)
+    assert presets.judge_document(document(""), preset.document_rules) == Drop("word_count", 0, 50)
+
+
+def test_bad_images_are_taken_out_and_recorded():
+    preset = presets.load("leafinstruct")
+    page = document(PROSE, (30, 30), (640, 480), PROSE, (900, 90))
+    kept = presets.judge_images(page, preset.image_rules)
+    assert [i.width for i in kept.images] == [640] and kept.texts == (PROSE, PROSE)
+    assert [(d.index, d.stage, d.drop) for d in kept.dropped_images] == [
+        (0, "image_rules", Drop("shorter_side", 30, 80)), (2, "image_rules", Drop("aspect_ratio", 10, 4))]
+    assert presets.judge_document(kept, preset.after_images) is None
+    none = presets.judge_images(document(PROSE, (30, 30)), preset.image_rules)
+    assert presets.judge_document(none, preset.after_images) == Drop("image_count", 0, 1)
+
+
+def test_an_image_of_unknown_size_goes_on():
+    page = Document("d", "s", (Text(PROSE), Image("https://a.example/a.jpg")))
+    assert presets.judge_images(page, presets.load("leafinstruct").image_rules) is page
+
+
+@pytest.mark.parametrize("paragraphs, rule", [
+    ([PROSE], "word_count"),
+    (["Corte la tabla a la medida que necesita y lije los bordes hasta que queden suaves. " * 9], "stop_word_share"),
+    (["BUY THE NEW LAMP NOW AND SAVE ON IT WITH US. " * 12], "upper_case"),
+    (["Keep the board dry and keep it flat.\n```\n"
+      + "value = counter and if the other is not within range\n" * 60 + "```"], "code"),
+    (["\n".join(f"| the name of number {i} is | what this does when it is turned on |" for i in range(40))],
+     "table_lines"),
+    (["\n".join(f"You can read more of this and that in part {i}..." for i in range(40))], "ellipsis_lines"),
+    (["\n".join(f"Step {i}: on the taskbar, click Start, and then click Control Panel." for i in range(40))],
+     "word_repetition"),
+])
+def test_the_default_drops_what_is_obviously_bad(paragraphs, rule):
+    assert presets.judge_document(document(*paragraphs), presets.load("leafinstruct").document_rules).rule == rule
+
+
+@pytest.fixture
+def howto():
+    tar = pathlib.Path(__file__).parents[3] / "shared/corpora/howto.tar"
+    if not tar.exists():
+        pytest.skip(f"the real corpus is not here: {tar}")
+    import tarfile
+    with tarfile.open(tar) as archive:
+        member = next(m for m in archive if m.name.endswith("docs.jsonl"))
+        lines = archive.extractfile(member).readlines()[::10]
+    return [Document(d["id"], d["source"], tuple(Text(s["text"]) for s in d["segments"] if "text" in s))
+            for d in map(json.loads, lines)]
+
+
+def test_real_how_to_documents_mostly_pass_the_default_and_mostly_fail_gopher(howto):
+    def kept(name):
+        rules = presets.load(name).document_rules
+        return sum(presets.judge_document(d, rules) is None for d in howto) / len(howto)
+    assert 0.85 < kept("leafinstruct") < 0.97
+    assert kept("gopher") < 0.55

@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+from schemas.records import Image, Text
+
+
+def test_every_field_arrives(read_one, tmp_path):
+    document = read_one("native", {
+        "id": "d1", "source": "manuals", "url": "https://example.org/saw", "license": "CC0-1.0",
+        "title": "The &lt;saw&gt; &amp;\n its use", "source_path": "ignored", "segments": [
+            {"text": "## Saws "}, {"text": " \n"},
+            {"image": "a.jpg", "alt": "a saw", "caption": "A saw.", "width": 640, "height": 480, "source_path": "x"},
+            {"image": "https://example.org/b.png"}]})
+    assert (document.id, document.source, document.url) == ("d1", "manuals", "https://example.org/saw")
+    assert (document.license, document.title) == ("CC0-1.0", "The <saw> & its use")
+    assert document.segments == (
+        Text("## Saws"), Image(f"{tmp_path}/images/a.jpg", "a saw", "A saw.", 640, 480),
+        Image("https://example.org/b.png"))
+    assert document.location == f"{tmp_path}/docs.jsonl:1"
+
+
+def test_optional_fields_may_be_null_or_absent(read_one):
+    document = read_one("native", {"id": 7, "title": None, "segments": [{"image": "a.jpg", "alt": None,
+                                                                         "width": None}]})
+    assert (document.id, document.source, document.title, document.url) == ("7", "native", "", "")
+    assert (document.images[0].alt, document.images[0].width) == ("", None)
+
+
+def test_the_url_is_made_from_repo_commit_and_path(read_one):
+    where = {"repo": "a/b", "commit": "0f", "path": "docs/My page.md"}
+    made = "https://github.com/a/b/blob/0f/docs/My%20page.md"
+    assert read_one("native", {"id": "d", "segments": [], **where}).url == made
+    assert read_one("native", {"id": "d", "segments": [], "url": "https://x.org", **where}).url == "https://x.org"
+    assert read_one("native", {"id": "d", "segments": [], "repo": "a/b"}).url == ""
+
+
+def test_what_is_refused(read_one):
+    def detail(**fields):
+        fault = read_one("native", {"id": "d", "segments": [], **fields})
+        assert fault.error == "bad_record"
+        return fault.detail
+    assert "id must not be blank" in detail(id=" ")
+    assert "id must be a string, not bool" in detail(id=True)
+    assert "id must be a string, not missing" in detail(id=None)
+    assert "control characters" in detail(id="a\nb")
+    assert "title must be a string, not list" in detail(title=["a"])
+    assert "segments must be a list, not str" in detail(segments="text")
+    assert "segments[1] must be an object, not str" in detail(segments=[{"text": "a"}, "b"])
+    assert "text must be a string, not missing" in detail(segments=[{"txt": "a"}])
+    for size in (0, -3, "640", 12.5, True, float("nan")):
+        assert "width must be a whole number" in detail(segments=[{"image": "a.jpg", "width": size}])
+
+
+def test_an_image_name_cannot_leave_the_corpus(read_one):
+    for name in ("/etc/passwd", "../a.jpg", "a/../../b.jpg", "..", "", "a\\..\\b", "a\0.jpg", "a/../.."):
+        fault = read_one("native", {"id": "d", "segments": [{"image": name}]})
+        assert "is no file name inside the corpus" in fault.detail
+    document = read_one("native", {"id": "d", "segments": [{"image": "file:///etc/passwd"}, {"image": "sub/./a.jpg"}]})
+    assert [i.uri.partition("/images/")[2] for i in document.images] == ["file:/etc/passwd", "sub/a.jpg"]

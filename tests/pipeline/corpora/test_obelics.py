@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import json
+
+import pyarrow
+import pyarrow.parquet
+import pytest
+
+from pipeline import corpora
+from schemas.records import Image, Text
+
+URL = "https://img.example.org"
+
+
+@pytest.fixture
+def parquet(tmp_path):
+    def write(*records, **options):
+        path = tmp_path / "train.parquet"
+        pyarrow.parquet.write_table(pyarrow.Table.from_pylist(list(records)), path, **options)
+        return str(path)
+    return write
+
+
+def kite(**fields):
+    about = {"alt_text": "crossed sticks", "rendered_width": 640, "original_width": 800, "original_height": 600}
+    return {"images": [f"{URL}/1.jpg", None, f"{URL}/2.png", ""], "texts": [None, "Tie them.", "", "Glue\n\nit."],
+            "metadata": json.dumps([about, None, {"alt_text": ""}, None]),
+            "general_metadata": json.dumps({"url": "https://example.org/kite"}), **fields}
+
+
+def test_slots_alternate_and_empty_ones_are_null_or_blank(parquet, read_all):
+    [document] = read_all("obelics", parquet(kite()))
+    assert document.segments == (Image(f"{URL}/1.jpg", "crossed sticks", "", 800, 600), Text("Tie them."),
+                                 Image(f"{URL}/2.png"), Text("Glue\n\nit."))
+    assert (document.id, document.source, document.url) == ("train.parquet:1", "obelics", "https://example.org/kite")
+
+
+def test_parts_are_row_groups(parquet, read_all):
+    path = parquet(*(kite(texts=[None, str(i), None, None]) for i in range(25)), row_group_size=10)
+    parts = list(corpora.parts("obelics", path))
+    assert [(p.first, p.offset, p.count) for p in parts] == [(1, 0, 10), (11, 1, 10), (21, 2, 5)]
+    assert [d.texts for d in read_all("obelics", path)] == [(str(i),) for i in range(25)]
+    assert [d.location for d in corpora.read(parts[2])][0] == f"{path}:21"
+
+
+def test_omnicorpus_holds_objects_and_ids_and_may_share_a_slot(parquet, read_all):
+    [document] = read_all("omnicorpus", parquet({
+        "general_metadata": {"id": "omni-17"}, "images": [None, f"{URL}/d.jpg"], "texts": ["Mix.", "Rest."],
+        "metadata": [None, {"x": 1}]}))
+    assert (document.id, document.source) == ("omni-17", "omnicorpus")
+    assert document.segments == (Text("Mix."), Text("Rest."), Image(f"{URL}/d.jpg"))
+
+
+@pytest.mark.parametrize("fields, says", [
+    ({"texts": [None]}, "1 texts beside 4 images"),
+    ({"texts": None}, "texts must be a list, not missing"),
+    ({"metadata": "[null]"}, "metadata of 1 slots for 4"),
+    ({"metadata": "[{"}, "JSONDecodeError"),
+    ({"metadata": "{}"}, "metadata must be a list, not dict"),
+    ({"general_metadata": '{"url": 3}'}, "url must be a string, not int"),
+    ({"metadata": "[" * 100_000}, "RecursionError"),
+])
+def test_a_malformed_row_is_a_fault_and_the_next_one_is_read(parquet, read_all, fields, says):
+    fault, document = read_all("obelics", parquet(kite(**fields), kite()))
+    assert fault.error == "bad_record" and fault.location.endswith("train.parquet:1") and says in fault.detail
+    assert document.id == "train.parquet:2"
+
+
+def test_a_row_that_is_no_utf8_is_a_fault(tmp_path, read_all):
+    raw = pyarrow.array([b"{}", b"\xff\xfe", b"{}"]).view(pyarrow.string())
+    texts = pyarrow.array([["a"], ["b"], ["c"]])
+    nothing = pyarrow.array([[None]] * 3, pyarrow.list_(pyarrow.string()))
+    table = pyarrow.table({"texts": texts, "images": nothing, "general_metadata": raw})
+    pyarrow.parquet.write_table(table, tmp_path / "t.parquet")
+    first, fault, last = read_all("obelics", tmp_path / "t.parquet")
+    assert (first.texts, last.texts) == (("a",), ("c",))
+    assert (fault.error, fault.location) == ("bad_utf8", f"{tmp_path}/t.parquet:2")
+
+
+def test_half_a_surrogate_pair_in_the_inner_json_is_a_fault(parquet, read_all):
+    [fault] = read_all("obelics", parquet(kite(metadata='[{"alt_text": "\\ud83d"}, null, null, null]')))
+    assert fault.error == "bad_utf8"
+
+
+def test_a_damaged_page_ends_its_row_group_with_one_fault(parquet, read_all):
+    path = parquet(*(kite(texts=[None, str(i) * 50, None, None]) for i in range(20)), row_group_size=10,
+                   compression="none", use_dictionary=False)
+    with open(path, "rb+") as file:
+        file.seek(4)
+        file.write(b"\xff" * 40)        # the first page header
+    fault, *documents = read_all("obelics", path)
+    assert (fault.error, fault.location) == ("unreadable", f"{path}:1")
+    assert [d.id for d in documents] == [f"train.parquet:{i}" for i in range(11, 21)]

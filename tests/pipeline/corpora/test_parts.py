@@ -1,0 +1,194 @@
+"""Cutting and faults, on the native format."""
+
+from __future__ import annotations
+
+import dataclasses
+import gzip
+import io
+import json
+import pickle
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from pipeline import corpora
+from pipeline.corpora import lines
+from pipeline.corpora.parts import read as read_with
+from schemas.errors import UserError
+from schemas.records import Document, Fault
+from tests.pipeline import disk  # noqa: F401  (Beam knows file systems by their classes)
+
+
+def record(i, text="Cut the board."):
+    return {"id": f"d{i}", "segments": [{"text": text}]}
+
+
+def ids(found):
+    return [document.id for document in found]
+
+
+def tar_of(path, **members):
+    with tarfile.open(path, "w") as tar:
+        for name, data in members.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            tar.addfile(info, io.BytesIO(data))
+    return str(path)
+
+
+def test_a_file_is_cut_at_line_starts(jsonl):
+    path = jsonl(*map(record, range(450)))
+    parts = list(corpora.parts("native", path))
+    assert [(p.first, p.count) for p in parts] == [(1, 200), (201, 200), (401, 50)]
+    data = Path(path).read_bytes()
+    assert b"".join(data[p.offset:p.offset + p.size] for p in parts) == data
+    last = list(corpora.read(parts[2]))
+    assert ids(last) == [f"d{i}" for i in range(400, 450)]
+    assert last[0].location == f"{path}:401"
+
+
+def test_long_lines_and_a_missing_last_line_break(jsonl, monkeypatch):
+    monkeypatch.setattr(lines, "_BLOCK", 1000)      # shorter than a line: a run spans blocks, a block spans runs
+    path = jsonl(*(record(i, "x" * (3000 if i % 7 == 0 else 1)) for i in range(401)))
+    with open(path, "rb+") as file:
+        file.seek(-1, 2)
+        file.truncate()
+    parts = list(corpora.parts("native", path))
+    assert [(p.first, p.count) for p in parts] == [(1, 200), (201, 200), (401, 1)]
+    assert ids(d for p in parts for d in corpora.read(p)) == [f"d{i}" for i in range(401)]
+
+
+def test_every_malformed_line_is_one_fault_and_stops_nothing(jsonl, read_all, monkeypatch):
+    monkeypatch.setattr(lines, "MAX_LINE", 2000)
+    path = jsonl(
+        record(0), b'{"id": "d1", ', b'{"id": "\xff\xfe"}', b"[1, 2]", b"", {"id": "x"}, b'{"id": 1.5, "segments": []}',
+        record(7, "y" * 5000), b"[" * 1900, b'{"id": "a\\u0000b", "segments": []}',
+        {"id": "t", "title": "half \ud83d", "segments": []}, b'{"id": "z", "segments": [{"text": 3}]}', record(12))
+    found = read_all("native", path)
+    assert ids(f for f in found if isinstance(f, Document)) == ["d0", "d12"]
+    faults = [f for f in found if isinstance(f, Fault)]
+    assert [(f.location.removeprefix(path), f.error) for f in faults] == [
+        (":2", "bad_json"), (":3", "bad_utf8"), (":4", "not_an_object"), (":6", "bad_record"), (":7", "bad_record"),
+        (":8", "too_long"), (":9", "bad_json"), (":10", "bad_record"), (":11", "bad_utf8"), (":12", "bad_record")]
+    assert [f.id for f in faults] == [f.location for f in faults]
+    assert "segments must be a list, not missing" in faults[3].detail
+    assert {f.source for f in faults} == {"native"}
+
+
+def test_a_reader_that_forgets_a_check_gives_a_fault(jsonl):
+    shape = corpora.Format(lambda record, place: iter([record["no such field"].strip()]), corpora.JSONL)
+    [part] = corpora.parts("native", jsonl({}))
+    [fault] = read_with(part, shape)
+    assert (fault.error, fault.detail) == ("bad_record", "KeyError: 'no such field'")
+
+
+def test_folder_glob_and_name_of_a_record(jsonl, read_all, tmp_path):
+    page = {"text_list": ["Cut."], "image_info": []}        # a format without ids
+    jsonl(page, name="a/docs.jsonl")
+    jsonl(page, page, name="b/docs.jsonl")
+    (tmp_path / "b" / "notes.txt").write_text("no corpus")
+    assert ids(read_all("mmc4", tmp_path / "b")) == ["docs.jsonl:1", "docs.jsonl:2"]
+    assert ids(read_all("mmc4", f"{tmp_path}/b/")) == ["docs.jsonl:1", "docs.jsonl:2"]
+    assert ids(read_all("mmc4", tmp_path / "*" / "docs.jsonl")) == [
+        "a/docs.jsonl:1", "b/docs.jsonl:1", "b/docs.jsonl:2"]
+
+
+def test_a_smaller_count_reads_less(jsonl, tmp_path):
+    jsonl(*map(record, range(5)))
+    (tmp_path / "z.jsonl.gz").write_bytes(gzip.compress((tmp_path / "docs.jsonl").read_bytes()))
+    for part in corpora.parts("native", str(tmp_path)):
+        assert ids(corpora.read(dataclasses.replace(part, count=2))) == ["d0", "d1"]
+
+
+def test_gz_and_zip_are_one_part_each(tmp_path):
+    data = "".join(json.dumps(record(i)) + "\n" for i in range(300)).encode()
+    (tmp_path / "a.jsonl.gz").write_bytes(gzip.compress(data))
+    with zipfile.ZipFile(tmp_path / "b.jsonl.zip", "w") as archive:
+        archive.writestr("b.jsonl", data)
+    parts = list(corpora.parts("native", str(tmp_path)))
+    assert [p.name for p in parts] == ["a.jsonl.gz", "b.jsonl.zip"]
+    for part in parts:
+        assert ids(corpora.read(part)) == [f"d{i}" for i in range(300)]
+
+
+def test_damage_inside_a_compressed_file_is_one_fault_after_what_was_whole(tmp_path, read_all):
+    data = "".join(json.dumps(record(i, str(i * i))) + "\n" for i in range(3000)).encode()
+    (tmp_path / "a.jsonl.gz").write_bytes(gzip.compress(data)[:-2000])
+    *documents, fault = read_all("native", tmp_path / "a.jsonl.gz")
+    assert 0 < len(documents) < 3000 and ids(documents) == [f"d{i}" for i in range(len(documents))]
+    assert (fault.error, fault.location) == ("unreadable", f"{tmp_path}/a.jsonl.gz:{len(documents) + 1}")
+    (tmp_path / "c.jsonl.zip").write_bytes(b"PK no archive")
+    [fault] = read_all("native", tmp_path / "c.jsonl.zip")
+    assert (fault.error, fault.location) == ("unreadable", f"{tmp_path}/c.jsonl.zip:1")
+
+
+def test_a_tar_is_read_in_place(tmp_path, read_all):
+    text = "".join(json.dumps(record(i)) + "\n" for i in range(250)).encode()
+    path = tar_of(tmp_path / "c.tar", **{"c/._docs.jsonl": b"\0", "c/images/a.jpg": b"jpg", "c/docs.jsonl": text + b"?",
+                                         "c/more.txt": b"{}\n"})
+    parts = list(corpora.parts("native", path))
+    assert [(p.first, p.count, p.member) for p in parts] == [(1, 200, "c/docs.jsonl"), (201, 51, "c/docs.jsonl")]
+    *documents, fault = read_all("native", path)
+    assert len(documents) == 250 and documents[249].location == f"{path}!/c/docs.jsonl:250"
+    assert (fault.location, fault.error) == (f"{path}!/c/docs.jsonl:251", "bad_json")      # not what lies behind it
+
+
+def test_a_damaged_tar_gives_what_lies_before_the_damage_and_a_fault(tmp_path, read_all):
+    line = json.dumps(record(0)).encode() + b"\n"
+    path = tar_of(tmp_path / "c.tar", **{"docs.jsonl": line, "images/a.jpg": b"x" * 600, "more.jsonl": line})
+    data = bytearray(Path(path).read_bytes())
+    data[1024:1034] = b"\xff" * 10      # the header of images/a.jpg
+    Path(path).write_bytes(data)
+    document, fault = read_all("native", path)
+    assert document.id == "d0"
+    assert (fault.error, fault.detail) == ("unreadable", "damaged header at byte 1024")
+
+
+def test_parts_are_small_and_can_be_pickled(jsonl):
+    [part] = corpora.parts("native", jsonl(record(1)))
+    assert pickle.loads(pickle.dumps(part)) == part and len(pickle.dumps(part)) < 1000
+
+
+def test_an_object_store_is_read_like_a_folder(jsonl, read_all, tmp_path):
+    path = jsonl({"id": "d", "segments": [{"image": "a.jpg"}]})
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / "a.jpg").write_bytes(b"x")
+    for url in (f"disk:/{path}", f"disk:/{tmp_path}", f"disk:/{tmp_path}/*.jsonl"):
+        corpora.check("native", url)
+        [document] = read_all("native", url)
+        assert document.images[0].uri == f"disk:/{tmp_path}/images/a.jpg"
+        [part] = corpora.parts("native", url)
+        assert part.local
+    with pytest.raises(UserError, match="holds no records"):
+        corpora.check("native", f"disk:/{tmp_path}/nothing")
+
+
+@pytest.mark.parametrize("format, path, says", [
+    ("natvie", "docs.jsonl", "unknown corpus format 'natvie': the known ones are native, mmc4, obelics"),
+    ("native", "missing.jsonl", r"looked for a file, a folder or a glob of \*.jsonl"),
+    ("obelics", "docs.jsonl", r"looked for .* \*.parquet"),
+    ("native", "empty.jsonl", "holds no records"),
+    ("native", "blank.jsonl", "is empty"),
+    ("native", "empty.jsonl.gz", "is empty"),
+    ("native", "nosuchscheme://bucket/docs.jsonl", "cannot be read: .*nosuchscheme"),
+    ("native", "broken.tar", "cannot be read: .*broken.tar: "),
+    ("obelics", "broken.parquet", "cannot be read: .*broken.parquet: "),
+])
+def test_check_says_what_to_mend(tmp_path, format, path, says):
+    (tmp_path / "docs.jsonl").write_text("{}\n")
+    (tmp_path / "empty.jsonl").write_text("")
+    (tmp_path / "blank.jsonl").write_text("\n\n")
+    (tmp_path / "empty.jsonl.gz").write_bytes(gzip.compress(b""))
+    (tmp_path / "broken.tar").write_bytes(b"no tar" * 1000)
+    (tmp_path / "broken.parquet").write_bytes(b"no parquet" * 1000)
+    with pytest.raises(UserError, match=says):
+        corpora.check(format, path if "://" in path else str(tmp_path / path))
+
+
+def test_check_passes_when_one_file_of_several_is_good(jsonl, tmp_path):
+    (tmp_path / "a.jsonl").write_text("")
+    (tmp_path / "b.tar").write_bytes(b"no tar" * 1000)
+    jsonl(record(1), name="c.jsonl")
+    corpora.check("native", str(tmp_path))

@@ -1,0 +1,79 @@
+"""A real web server on the loopback that answers as told."""
+
+from __future__ import annotations
+
+import dataclasses
+import http.server
+import threading
+
+
+@dataclasses.dataclass(frozen=True)
+class Answer:
+    body: bytes
+    status: int
+    headers: tuple[tuple[str, str], ...]
+    wait: float         # seconds before the first byte
+    drip: float         # seconds between the bytes of the body; 0 sends it at once
+
+
+def answer(body=b"", status=200, headers=(), wait=0.0, drip=0.0):
+    return Answer(body, status, tuple(headers), wait, drip)
+
+
+class Server:
+    """`answers`: path -> Answer, or a list of which each request takes one. `asked` holds the paths in order, `ports`
+    the client's port of each request, `agents` its User-Agent."""
+
+    def __init__(self, answers):
+        self.answers, self.asked, self.ports, self.agents = answers, [], [], []
+        server = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_GET(self):
+                server.asked.append(self.path)
+                server.ports.append(self.client_address[1])
+                server.agents.append(self.headers["User-Agent"])
+                found = server.answers[self.path]
+                found = found.pop(0) if isinstance(found, list) else found
+                try:
+                    self.reply(found)
+                except (BrokenPipeError, ConnectionResetError):     # the client has had enough
+                    self.close_connection = True
+
+            def reply(self, found):
+                server.stopped.wait(found.wait)
+                self.send_response(found.status)
+                names = {name.lower() for name, _ in found.headers}
+                for name, value in found.headers:
+                    self.send_header(name, value)
+                if "transfer-encoding" not in names and "content-length" not in names:
+                    self.send_header("Content-Length", str(len(found.body)))
+                self.end_headers()
+                if not found.drip:
+                    self.wfile.write(found.body)
+                    return
+                for byte in found.body:
+                    self.wfile.write(bytes([byte]))
+                    if server.stopped.wait(found.drip):
+                        return
+
+            def log_message(self, *arguments):
+                pass
+
+        self.httpd = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.httpd.daemon_threads = True
+        self.stopped = threading.Event()
+
+    def url(self, path, host="127.0.0.1"):
+        return f"http://{host}:{self.httpd.server_address[1]}{path}"
+
+    def __enter__(self):
+        threading.Thread(target=self.httpd.serve_forever, args=(0.02,), daemon=True).start()
+        return self
+
+    def __exit__(self, *_):
+        self.stopped.set()
+        self.httpd.shutdown()
+        self.httpd.server_close()
