@@ -13,12 +13,11 @@ import sys
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from filters import presets
 from pipeline import __version__, config as configuration
 from pipeline import corpora, dag, ledger, local_server, progress, publish
 from pipeline.clip import clip_version
 from pipeline.llm import check_server
-from pipeline.run import Run
+from pipeline.run import Run, preset_of
 from pipeline.store import is_remote, write_bytes
 from prompts import render
 from schemas.codec import config_hash
@@ -63,7 +62,7 @@ def _configured(path: str, corpora_: list[str] | None, limit: int | None, llm_ur
         config = dataclasses.replace(config, llm=dataclasses.replace(config.llm, url=llm_url))
     for corpus in config.corpora:
         corpora.check(corpus.format, corpus.path)
-    presets.load(config.preset, config.accept_missing)
+    preset_of(config)
     return config
 
 

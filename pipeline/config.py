@@ -118,6 +118,7 @@ class Config:
     domains: tuple[str, ...]
     preset: str = "leafinstruct"
     accept_missing: tuple[str, ...] = ()
+    word_lists: dict[str, str] = dataclasses.field(default_factory=dict)
     limit: int | None = None
     images: Images = Images()
     excerpt: Excerpt = Excerpt()
@@ -183,6 +184,10 @@ def _build(kind, value, path: str, key: str):
     if dataclasses.is_dataclass(kind):
         return _section(kind, value, path, key)
     origin = typing.get_origin(kind)
+    if origin is dict:
+        if not isinstance(value, dict) or not all(isinstance(v, str) for v in value.values()):
+            raise UserError(f"{path}: {key} must hold names and texts")
+        return value
     if origin is tuple:
         if not isinstance(value, list):
             raise UserError(f"{path}: {key} must be a list")
@@ -210,6 +215,6 @@ def _section(kind, value, path: str, key: str):
             hint = f"; did you mean {prefix}{near[0]}?" if near else f"; the keys are {', '.join(hints)}"
             raise UserError(f"{path}: unknown key {prefix}{name}{hint}")
     for field in dataclasses.fields(kind):
-        if field.name not in value and field.default is dataclasses.MISSING:
+        if field.name not in value and field.default is field.default_factory is dataclasses.MISSING:
             raise UserError(f"{path}: {prefix}{field.name} is missing")
     return kind(**{name: _build(hints[name], v, path, prefix + name) for name, v in value.items()})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
+from filters import presets
 from pipeline.config import Config
 from pipeline.fetch import Http
 from pipeline.images import ImageStore
@@ -48,3 +49,8 @@ def image_store(run: Run) -> ImageStore:
     return ImageStore(run.store("images"), max_side=limits.max_side, max_bytes=limits.max_bytes,
                       max_pixels=limits.max_pixels,
                       http=Http(deadline=limits.timeout, allow_private_hosts=limits.allow_private_hosts))
+
+
+def preset_of(config: Config) -> presets.Preset:
+    """The configuration's rules. Raises UserError where the preset, or something that it needs, is not there."""
+    return presets.load(config.preset, config.accept_missing, config.word_lists)

@@ -21,7 +21,7 @@ from pipeline.excerpt import best_excerpt
 from pipeline.files import is_http
 from pipeline.llm import Client
 from pipeline.pictures import ImageFault
-from pipeline.run import Run, image_store
+from pipeline.run import Run, image_store, preset_of
 from pipeline.store import Store, content_key
 from pipeline.writing import Staged
 from schemas import codec
@@ -32,7 +32,7 @@ Result = Document | Drop
 
 def judge_text(run: Run) -> Callable[[Document], Result]:
     """The preset's rules about the text."""
-    preset = presets.load(run.config.preset, run.config.accept_missing)
+    preset = preset_of(run.config)
 
     def step(document: Document) -> Result:
         return presets.judge_document(document, preset.document_rules) or document
@@ -42,7 +42,7 @@ def judge_text(run: Run) -> Callable[[Document], Result]:
 def judge_headers(run: Run) -> Callable[[Document], Result]:
     """The preset's rules about picture sizes, from the headers of local files; for pictures on the web, from the sizes
     that the corpus claims, if it does. What is damaged goes on: the next step finds out."""
-    preset = presets.load(run.config.preset, run.config.accept_missing)
+    preset = preset_of(run.config)
     images = image_store(run)
 
     def step(document: Document) -> Result:
@@ -55,7 +55,7 @@ def judge_headers(run: Run) -> Callable[[Document], Result]:
 def store_pictures(run: Run) -> Callable[[Document], concurrent.futures.Future]:
     """Fetch and decode each picture once and keep its normal form. A picture that cannot be had is taken out, and the
     document goes on if others are left; with none left it has failed with the first one's fault."""
-    preset = presets.load(run.config.preset, run.config.accept_missing)
+    preset = preset_of(run.config)
     images = image_store(run)
     pool = concurrent.futures.ThreadPoolExecutor(run.config.images.workers, "pictures")
 
@@ -122,7 +122,7 @@ def _coherence(data: bytes) -> Coherence:
 
 def judge_pictures(run: Run) -> Callable[[Document], Result]:
     """Take out pictures that fit no text beside them, and those that come twice."""
-    preset, rules = presets.load(run.config.preset, run.config.accept_missing), run.config.coherence
+    preset, rules = preset_of(run.config), run.config.coherence
 
     def step(document: Document) -> Result:
         document = coherence_rules.judge_coherence(
