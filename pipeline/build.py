@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import errno
-import logging
 import os
 import signal
 import sys
@@ -87,7 +86,6 @@ def _beam_options(flags: list[str]) -> PipelineOptions:
     """Beam's own flags. FnApiRunner is the default: plain DirectRunner would look for another engine on the network."""
     if not any(flag.split("=")[0] == "--runner" for flag in flags):
         flags = ["--runner=FnApiRunner", *flags]
-    logging.getLogger("apache_beam").setLevel(logging.ERROR)
     options = PipelineOptions(flags)
     known = options.get_all_options(retain_unknown_options=False)
     unknown = set(options.get_all_options(retain_unknown_options=True)) - set(known)

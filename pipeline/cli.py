@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import sys
 
 from schemas.errors import UserError
@@ -29,6 +30,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def build(options, beam_flags: list[str]) -> int:
     """Run the pipeline and publish what it made."""
+    logging.getLogger().setLevel(logging.ERROR)     # Beam warns of every cloud package that is not there
     from pipeline.build import build as run
     funnel = run(options.config, options.output, corpora=options.corpus, limit=options.limit, llm_url=options.llm_url,
                  work=options.work, beam_flags=beam_flags)

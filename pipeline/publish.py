@@ -6,6 +6,7 @@ import importlib.metadata
 import json
 import os
 import shutil
+from collections.abc import Iterator
 
 import yaml
 
@@ -15,7 +16,7 @@ from pipeline.run import Run
 from pipeline.store import is_remote, open_bytes, write_bytes
 from schemas.codec import config_hash
 from schemas.errors import UserError
-from schemas.index import IndexRow, Member
+from schemas.index import IndexRow
 
 LIBRARIES = ("apache-beam", "open_clip_torch", "pillow", "pyarrow", "torch")
 """Packages that the bytes of a build depend on; their versions stand in the manifest."""
@@ -50,22 +51,20 @@ def claim(run: Run) -> None:
 def publish(run: Run) -> ledger.Funnel:
     """Add index, card, report and manifest to what the graph left under `run.staging`, then move it all to the output
     folder. Raises an AssertionError, and publishes nothing, where the account does not add up."""
-    results = []
-    for path in files.find(f"{run.staging}/results", (".json",)):
-        results.append(json.loads(files.read_bytes(path)))
-    written = [_shard(r) for r in results if "rows" in r and isinstance(r["rows"], list)]
-    parts = [shards.Table(**r) for r in results if not isinstance(r["rows"], list)]
+    written = [shards.ShardResult(**value) for value in _results(run, "leafinstruct-")]
+    parts = [shards.Table(**value) for value in _results(run, "part-")]
     counts = ledger.funnel(ledger.read_outcomes(run.staging))
     total = sum(shard.instances for shard in written)
     assert counts.kept == total, f"the ledger has {counts.kept} kept documents, the shards {total} instances"
 
-    config = run.config
-    index = shards.write_index((row for shard in written for row in shard.rows), f"{run.staging}/index.parquet")
+    config, index_path = run.config, f"{run.staging}/index.parquet"
+    index = shards.write_index(_index_rows(run), index_path)
     manifest = shards.manifest(
         name="leafinstruct", provenance=run.provenance,
         libraries={name: importlib.metadata.version(name) for name in LIBRARIES},
         config=configuration.as_dict(config), domains=config.domains, salt=config.shards.salt,
-        shard_size=config.shards.size, shards=written, index=index, ledger=parts, funnel=counts.to_json())
+        shard_size=config.shards.size, shards=written, counts=shards.count(shards.read_index(index_path)), index=index,
+        ledger=parts, funnel=counts.to_json())
     write_bytes(f"{run.staging}/README.md", card.card(manifest).encode())
     shards.write_manifest(manifest, run.staging)
     report.write_report(run.staging, dropped=run.store("dropped"))
@@ -73,9 +72,15 @@ def publish(run: Run) -> ledger.Funnel:
     return counts
 
 
-def _shard(result: dict) -> shards.ShardResult:
-    rows = tuple(IndexRow(**{**row, "images": tuple(Member(**m) for m in row["images"])}) for row in result["rows"])
-    return shards.ShardResult(**{**result, "rows": rows})
+def _results(run: Run, prefix: str) -> list[dict]:
+    """What the writers of shards or of ledger parts left about them, by name."""
+    paths = files.find(f"{run.staging}/results", (".json",))
+    return [json.loads(files.read_bytes(path)) for path in paths if path.rsplit("/", 1)[1].startswith(prefix)]
+
+
+def _index_rows(run: Run) -> Iterator[IndexRow]:
+    for path in files.find(f"{run.staging}/index", (".parquet",)):
+        yield from shards.read_index(path)
 
 
 def _move(staging: str, output: str) -> None:

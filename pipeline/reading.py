@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Iterator
 
 import apache_beam as beam
@@ -67,8 +68,8 @@ def identify(part) -> Iterator[tuple[str, str, str]]:
 
 
 class Repeats(beam.PTransform):
-    """(id, location, digest) -> (location, Repeat) for every document that is not the first with its id or text.
-    The first by location keeps an id; of equal texts, the one with the smallest id stays."""
+    """(id, location, digest) -> (location, Repeat) for every document that is not the first with its id or text:
+    the first by file name and line, whichever worker reads it."""
 
     def expand(self, identities):
         same_id = (identities | "By id" >> beam.Map(lambda i: (i[0], i[1])) | "Group ids" >> beam.GroupByKey()
@@ -80,15 +81,21 @@ class Repeats(beam.PTransform):
 
 
 def _same_id(group):
-    id_, locations = group[0], sorted(group[1])
+    id_, locations = group[0], sorted(group[1], key=_place)
     for location in locations[1:]:
         yield location, Repeat("duplicate_id", len(locations), id_)
 
 
 def _same_text(group):
-    documents = sorted(group[1])
+    documents = sorted(group[1], key=lambda document: _place(document[1]))
     for _, location in documents[1:]:
         yield location, Repeat("duplicate_text", len(documents), documents[0][0])
+
+
+def _place(location: str) -> tuple[str, int, str]:
+    """`file:12#3` as something to sort by: line 9 comes before line 12."""
+    file, line, rest = re.fullmatch(r"(.*):(\d+)(.*?)", location, re.S).groups()
+    return file, int(line), rest
 
 
 class DropRepeats(beam.DoFn):

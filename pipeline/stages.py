@@ -66,7 +66,10 @@ def store_pictures(run: Run) -> Callable[[Document], concurrent.futures.Future]:
         document, faults = change_images(document, images.store)
         document = without_faults(document, faults)
         return presets.judge_document(document, preset.after_images) or document
-    return lambda document: pool.submit(stored, document)
+    def step(document: Document) -> concurrent.futures.Future:
+        return pool.submit(stored, document)
+    step.close = pool.shutdown
+    return step
 
 
 def change_images(document: Document, change: Callable[[Image], Image]) -> tuple[Document, dict[int, ImageFault]]:
@@ -158,7 +161,7 @@ def rate_text(run: Run) -> Callable[[Document], concurrent.futures.Future]:
 
     async def rate(document: Document) -> Document:
         return dataclasses.replace(document, ratings=await ask.rate(client, document))
-    return lambda document: client.submit(rate(document))
+    return asking(client, rate)
 
 
 def judge_quality(run: Run) -> Callable[[Document], Result]:
@@ -178,7 +181,7 @@ def write_instruction(run: Run) -> Callable[[Document], concurrent.futures.Futur
     async def write(document: Document) -> Result:
         written = await ask.write(client, document, run.config.domains)
         return written if isinstance(written, Drop) else dataclasses.replace(document, written=written)
-    return lambda document: client.submit(write(document))
+    return asking(client, write)
 
 
 def assemble_instance(run: Run) -> Callable[[Document], tuple[str, Staged]]:
@@ -194,6 +197,14 @@ def assemble_instance(run: Run) -> Callable[[Document], tuple[str, Staged]]:
         waiting = content_key(data.decode())
         instances.write(waiting, data)
         return document.id, Staged(waiting, outcomes.kept(document, shard="", key=key))
+    return step
+
+
+def asking(client: Client, question: Callable) -> Callable[[Document], concurrent.futures.Future]:
+    """A step that starts the coroutine `question(document)` on the client's loop."""
+    def step(document: Document) -> concurrent.futures.Future:
+        return client.submit(question(document))
+    step.close = client.close
     return step
 
 

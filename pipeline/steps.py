@@ -35,6 +35,11 @@ class _Step(beam.DoFn):
         self.counter = progress.counter(self.run.counts)
         self.pictures = image_store(self.run)
 
+    def teardown(self):
+        """A step that holds threads or connections has a `close`."""
+        if close := getattr(self.step, "close", None):
+            close()
+
     def result(self, document: Document, get: Callable[[], Document | Drop]):
         """The output for one document, whatever `get` returns or raises."""
         try:

@@ -25,7 +25,7 @@ class Staged:
 
 
 def write_shard(group: tuple[int, Iterable[tuple[int, Staged]]], run: Run) -> Iterator[Outcome]:
-    """Write one tar under `run.staging`, and what the index and the manifest will say of it beside it."""
+    """Write one tar under `run.staging`, with its part of the index and its line of the manifest beside it."""
     number, ranked = group
     name = shard_name(number)
     staged = [s for _, s in sorted(ranked, key=lambda pair: pair[0])]
@@ -37,6 +37,8 @@ def write_shard(group: tuple[int, Iterable[tuple[int, Staged]]], run: Run) -> It
             images = [s for s in instance["context"] + instance["output"] if s["type"] == "image"]
             yield instance, ((s["image"], pictures.read(s["sha256"])) for s in images)
     result = shards.write_shard(f"{run.staging}/shards/{name}", samples())
+    shards.write_index(result.rows, f"{run.staging}/index/{name}.parquet")
+    result = dataclasses.replace(result, rows=())
     write_bytes(f"{run.staging}/results/{name}.json", json.dumps(dataclasses.asdict(result)).encode())
     for one in staged:
         yield dataclasses.replace(one.outcome, shard=name)

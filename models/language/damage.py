@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import random
+import re
 
 from filters.words import is_heading, sentences, words
 from models.language.clutter import clutter_lines
@@ -11,6 +12,7 @@ from schemas.records import Document, Text
 
 ASPECT = {"shuffled": "coherence", "dropped": "fluency", "cut": "completeness", "clutter": "usefulness"}
 """The aspect that each kind of damage lowers."""
+_MARKER = re.compile(r"[-*+(]?\s*(\d{1,2}[.)])?[\s*-]*")
 MIN_SENTENCES = 5
 """Fewer sentences than this cannot be shuffled noticeably."""
 
@@ -23,7 +25,18 @@ def damage(document: Document, kind: str, rng: random.Random, *, strength: float
 
 
 def can_shuffle(document: Document) -> bool:
-    return sum(len(sentences(s.text)) for s in document.segments if _is_body(s)) >= MIN_SENTENCES
+    return sum(len(_sentences(s.text)) for s in document.segments if _is_body(s)) >= MIN_SENTENCES
+
+
+def _sentences(text: str) -> list[str]:
+    """Sentences, each with the number or bullet of its list item."""
+    found: list[str] = []
+    for sentence in sentences(text):
+        if found and _MARKER.fullmatch(found[-1]):
+            found[-1] += f" {sentence}"
+        else:
+            found.append(sentence)
+    return found
 
 
 def _is_body(segment) -> bool:
@@ -33,7 +46,7 @@ def _is_body(segment) -> bool:
 def _shuffle(document: Document, rng: random.Random, strength: float) -> Document:
     """Sentences change places over the whole excerpt: half of them at strength 0, all at strength 1."""
     places = [(i, j, sentence) for i, s in enumerate(document.segments) if _is_body(s)
-              for j, sentence in enumerate(sentences(s.text))]
+              for j, sentence in enumerate(_sentences(s.text))]
     moving = rng.sample(range(len(places)), max(4, round(len(places) * (0.5 + 0.5 * strength))))
     order = moving[:]
     while order == moving:

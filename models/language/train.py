@@ -23,6 +23,8 @@ from models.language.data import Pair, training_pairs
 THREADS = 2
 BATCH = 4
 """Examples a thread and step, all of about the same length."""
+LONGEST = 600
+"""Tokens. The few texts with more are tables and code, which tokenise badly."""
 LEARNING_RATE = 6e-4
 WARMUP = 20
 FRAME_WEIGHT = 0.1
@@ -36,7 +38,7 @@ def encode(pair: Pair, tokenizer) -> tuple[list[int], list[int], list[float]]:
     tail = tokenizer(pair.answer + "<|im_end|>", add_special_tokens=False)["input_ids"]
     weights = [1.0] * len(tail)
     if pair.task == "rate":
-        weights = [1.0 if tokenizer.decode([t]).strip().isdigit() else FRAME_WEIGHT for t in tail]
+        weights = [1.0 if tokenizer.decode([t]).isdigit() else FRAME_WEIGHT for t in tail]
     return head + tail, list(range(len(head) - 1, len(head) + len(tail) - 1)), weights
 
 
@@ -71,7 +73,8 @@ def train(corpus: pathlib.Path, base: pathlib.Path, out: pathlib.Path, *, minute
     torch.set_num_threads(1)
     model, tokenizer = load_model(base)
     parameters = lora.add(model)
-    steps = batches([encode(pair, tokenizer) for pair in training_pairs(corpus, seed=seed)], random.Random(seed))
+    examples = [encode(pair, tokenizer) for pair in training_pairs(corpus, seed=seed)]
+    steps = batches([e for e in examples if len(e[0]) <= LONGEST], random.Random(seed))
     tokens = sum(len(e[0]) for batch in steps for e in batch)
     print(f"{len(steps)} steps, {tokens} tokens, {sum(p.numel() for p in parameters)} parameters", flush=True)
     optimiser = torch.optim.AdamW(parameters, lr=LEARNING_RATE, weight_decay=0.0)
@@ -79,7 +82,7 @@ def train(corpus: pathlib.Path, base: pathlib.Path, out: pathlib.Path, *, minute
 
     def gradients(part):
         loss = loss_of(model, part)
-        return float(loss), torch.autograd.grad(loss, parameters)
+        return loss.item(), torch.autograd.grad(loss, parameters)
 
     with concurrent.futures.ThreadPoolExecutor(THREADS) as pool:
         for step, batch in enumerate(steps):

@@ -1,4 +1,4 @@
-"""The card makes the folder load where people will load it: in `datasets`, offline, with differing numbers of images."""
+"""The card makes the folder load where people will load it: in `datasets`, with differing numbers of images."""
 
 from __future__ import annotations
 

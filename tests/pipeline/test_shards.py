@@ -124,7 +124,7 @@ def test_index_has_its_schema_and_comes_back(tmp_path, written):
     assert table == shards.Table("index.parquet", 3, len(data), hashlib.sha256(data).hexdigest())
 
 
-def test_index_does_not_depend_on_how_rows_come(tmp_path, written, monkeypatch):
+def test_index_does_not_depend_on_how_rows_come(tmp_path, written):
     _, result, _ = written
     one = shards.write_index(list(result.rows), f"{tmp_path}/index.parquet")
     two = shards.write_index(iter(result.rows), f"{tmp_path}/index.parquet")
@@ -165,4 +165,5 @@ def test_manifest_says_everything_and_no_time(tmp_path):
     assert manifest["counts"]["domains"] == {"cooking": 3, "gardening": 2, "repair": 2}
     assert manifest["funnel"] == {"input": 10, "kept": 7, "dropped": {"word_count": 1, "no_images": 1},
                                   "failed": {"malformed": 1}}
-    assert [(p["name"], p["rows"]) for p in manifest["ledger"]] == [("part-00000.parquet", 6), ("part-00001.parquet", 4)]
+    assert [(p["name"], p["rows"]) for p in manifest["ledger"]] == [
+        ("part-00000.parquet", 6), ("part-00001.parquet", 4)]

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import io
 import json
 import pathlib
+import struct
+import zlib
 
+import PIL.Image
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -138,3 +142,29 @@ def first(**fields):
         head, *rest = rows
         return [head | fields if isinstance(head, dict) else dataclasses.replace(head, **fields), *rest]
     return change
+
+
+def header(folder, shard: int, at_: int, change):
+    """Change a tar header and make its checksum right again."""
+    def patched(data):
+        block = bytearray(data[at_:at_ + 512])
+        change(block)
+        block[148:156] = b" " * 8
+        block[148:156] = b"%06o\0 " % sum(block)
+        data[at_:at_ + 512] = block
+    patch(folder, shard, patched)
+
+
+def grey():
+    """A picture that is not RGB."""
+    file = io.BytesIO()
+    PIL.Image.new("L", (24, 16)).save(file, "JPEG")
+    return file.getvalue()
+
+
+def bomb():
+    """A tiny PNG whose header says 60,000 x 60,000."""
+    data = bytearray(example.picture(1, "PNG"))
+    data[16:24] = struct.pack(">II", 60_000, 60_000)
+    data[29:33] = struct.pack(">I", zlib.crc32(data[12:29]))
+    return bytes(data)

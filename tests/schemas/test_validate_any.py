@@ -7,7 +7,7 @@ import pytest
 from schemas.validate import validate
 from tests.schemas.test_validate import CARD, L0, M, S0, I
 
-PLACES = 16
+PLACES = 10
 
 
 @pytest.mark.parametrize("name", [S0, I, L0, M, CARD])

@@ -6,19 +6,15 @@ Every set is signed again after the damage, so that not the checksum but the che
 
 from __future__ import annotations
 
-import io
-import struct
 import tarfile
-import zlib
 
-import PIL.Image
 import pytest
 
 from schemas.codec import json_bytes, rank_of
 from schemas.validate import validate
 from tests.schemas import example
-from tests.schemas.damage import (KEYS, SHARDS, edit, first, index, manifest, members, patch, raw_json,
-                                  replace_picture, rewrite, sign)
+from tests.schemas.damage import (KEYS, SHARDS, bomb, edit, first, grey, header, index, manifest, members, patch,
+                                  raw_json, replace_picture, rewrite, sign)
 from tests.schemas.test_validate import I, L0, S0, S1, S2, at, places
 
 K0, K1, K2, K3 = KEYS[:4]
@@ -36,34 +32,16 @@ def _scores(**fields):
 
 
 def _flip(folder):
-    path = folder / S0
-    data = bytearray(path.read_bytes())
-    data[members_offset(folder, f"{K0}.01.jpg") + 30] ^= 1
-    path.write_bytes(data)
-
-
-def members_offset(folder, name: str) -> int:
     with tarfile.open(folder / S0) as tar:
-        return tar.getmember(name).offset_data
+        place = tar.getmember(f"{K0}.01.jpg").offset_data + 30
+    data = bytearray((folder / S0).read_bytes())
+    data[place] ^= 1
+    (folder / S0).write_bytes(data)
 
 
 def _flip_signed(folder):
     _flip(folder)
     sign(folder)
-
-
-def _grey():
-    file = io.BytesIO()
-    PIL.Image.new("L", (24, 16)).save(file, "JPEG")
-    return file.getvalue()
-
-
-def _bomb():
-    """A tiny PNG whose header says 60,000 x 60,000."""
-    data = bytearray(example.picture(1, "PNG"))
-    data[16:24] = struct.pack(">II", 60_000, 60_000)
-    data[29:33] = struct.pack(">I", zlib.crc32(data[12:29]))
-    return bytes(data)
 
 
 def _picture(data, **fields):
@@ -103,17 +81,6 @@ def _replace_sample(folder):
                                       *((f"{value['key']}.{name}", data) for name, data in pictures)])
 
 
-def _header(folder, shard: int, at_: int, change):
-    """Change a tar header and make its checksum right again."""
-    def patched(data):
-        block = bytearray(data[at_:at_ + 512])
-        change(block)
-        block[148:156] = b" " * 8
-        block[148:156] = b"%06o\0 " % sum(block)
-        data[at_:at_ + 512] = block
-    patch(folder, shard, patched)
-
-
 def _gnu(block):
     block[257:265] = b"ustar  \0"
 
@@ -151,12 +118,14 @@ DEEP = {
     "flipped bit": (_flip_signed, [at("image-sha256", S0, K0, "/output/2/sha256")]),
     "index sha256": (lambda f: manifest(f, lambda m: m["index"].update(sha256="0" * 64)), [at("file-sha256", I)]),
     "ledger sha256": (lambda f: manifest(f, lambda m: m["ledger"][0].update(sha256="0" * 64)), [at("file-sha256", L0)]),
+    "shard is a folder": (lambda f: [(f / S1).unlink(), (f / S1).mkdir()],
+                          [at("file-missing", S1), at("file-unreadable", S1)]),
     # pictures
     "picture cut": (_picture(example.picture(5)[:400]), [at("image-undecodable", S0, K0, "/output/2/image")]),
     "picture empty": (_picture(b""), [at("image-undecodable", S0, K0, "/output/2/image")]),
     "picture is text": (_picture(b"<html>404</html>"), [at("image-undecodable", S0, K0, "/output/2/image")]),
-    "picture is a bomb": (_picture(_bomb()), [at("image-undecodable", S0, K0, "/output/2/image")]),
-    "picture grey": (_picture(_grey()), [at("image-mode", S0, K0, "/output/2/image")]),
+    "picture is a bomb": (_picture(bomb()), [at("image-undecodable", S0, K0, "/output/2/image")]),
+    "picture grey": (_picture(grey()), [at("image-mode", S0, K0, "/output/2/image")]),
     "picture of other format": (_picture(example.picture(5, "PNG")), [at("image-format", S0, K0, "/output/2/image")]),
     "picture of other size": (_picture(example.picture(5, size=(24, 17))),
                               [at("image-size", S0, K0, "/output/2/height")]),
@@ -241,9 +210,9 @@ DEEP = {
     "index: JSON elsewhere": (lambda f: index(f, first(json_offset=511)), [at("index-row", I, K0, "/json_offset")]),
     "index: picture elsewhere": (lambda f: index(f, _move_picture), [at("index-row", I, K0, "/images")]),
     # the tar itself
-    "tar header with a time": (lambda f: _header(f, 0, 0, _mtime), [at("tar-header", S0, K0)]),
-    "tar header of GNU": (lambda f: _header(f, 0, 0, _gnu), [at("tar-header", S0, K0)]),
-    "member is a link": (lambda f: _header(f, 1, 0, _link), [at("tar-header", S1, K3), at("member-missing", S1, K3)]),
+    "tar header with a time": (lambda f: header(f, 0, 0, _mtime), [at("tar-header", S0, K0)]),
+    "tar header of GNU": (lambda f: header(f, 0, 0, _gnu), [at("tar-header", S0, K0)]),
+    "member is a link": (lambda f: header(f, 1, 0, _link), [at("tar-header", S1, K3), at("member-missing", S1, K3)]),
     "header checksum wrong": (lambda f: patch(f, 1, lambda d: d.__setitem__(0, 0)), [at("tar-broken", S1)]),
     "padding not empty": (_pad, [at("tar-header", S0, K0)]),
     "end mark lost": (lambda f: patch(f, 2, lambda d: d.rstrip(b"\0") + bytes(-len(d.rstrip(b"\0")) % 512)),

@@ -1,0 +1,32 @@
+"""Work items, and documents that come twice."""
+
+import apache_beam as beam
+import pytest
+from apache_beam.testing.util import assert_that, equal_to
+
+from pipeline import reading
+from pipeline.config import Corpus
+from schemas.errors import UserError
+from tests.pipeline.runs import ROOT, a_run
+
+EXAMPLES = Corpus("native", str(ROOT / "examples/corpus"))
+
+
+def test_limit_counts_records(tmp_path):
+    parts = list(reading.plan(a_run(tmp_path, corpora=(EXAMPLES,), limit=7)))
+    assert [part.count for part in parts] == [7]
+
+
+def test_a_file_in_two_corpora_is_refused(tmp_path):
+    twice = (EXAMPLES, Corpus("native", f"{EXAMPLES.path}/docs.jsonl"))
+    with pytest.raises(UserError, match="name it once"):
+        list(reading.plan(a_run(tmp_path, corpora=twice)))
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_the_first_by_line_stays(order):
+    identities = [("a", "f:2", "x"), ("a", "f:10", "y"), ("b", "f:9", "x"), ("c", "e:1", "z"), ("b", "f:11", "x")]
+    with beam.Pipeline(runner="FnApiRunner") as p:
+        found = p | beam.Create(identities[::order]) | reading.Repeats()
+        assert_that(found | beam.MapTuple(lambda at, r: (at, r.rule, r.copies, r.first)), equal_to([
+            ("f:10", "duplicate_id", 2, "a"), ("f:9", "duplicate_text", 3, "a"), ("f:11", "duplicate_id", 2, "b")]))
