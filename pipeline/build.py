@@ -16,7 +16,7 @@ from pipeline import __version__, config as configuration
 from pipeline import corpora, dag, ledger, local_server, progress, publish
 from pipeline.clip import clip_version
 from pipeline.llm import check_server
-from pipeline.run import Run, preset_of
+from pipeline.run import LLM_KEY, Run, preset_of
 from pipeline.store import is_remote, write_bytes
 from prompts import render
 from schemas.codec import config_hash
@@ -68,7 +68,7 @@ def _configured(path: str, corpora_: list[str] | None, limit: int | None, llm_ur
 def _prepare(config: configuration.Config, output: str, work: str) -> Run:
     """Where to ask the LLM, and what will have made the instances."""
     if config.llm.url:
-        name = check_server(config.llm.url, config.llm.name)
+        name = check_server(config.llm.url, config.llm.name, os.environ.get(LLM_KEY))
         url, identity, wanted = config.llm.url, name, ""
     else:
         url, identity = local_server.reserve(config.llm)

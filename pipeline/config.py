@@ -175,6 +175,8 @@ def _check(config: Config, path: str) -> None:
                        ("limit", 1 if config.limit is None else config.limit)):
         if value < 1:
             raise UserError(f"{path}: {key} must be at least 1, not {value}")
+    if not (1 <= len(config.shards.salt) <= 64 and config.shards.salt.isascii() and config.shards.salt.isprintable()):
+        raise UserError(f"{path}: shards.salt must be 1 to 64 printable ASCII characters")
     if not 0 <= config.split.context_free <= 1:
         raise UserError(f"{path}: split.context_free is a share from 0 to 1, not {config.split.context_free}")
 

@@ -11,6 +11,10 @@ from pipeline.images import ImageStore
 from schemas.records import Provenance
 
 
+LLM_KEY = "LEAFINSTRUCT_LLM_KEY"
+"""The environment variable with the key of a server that wants one. It is never written anywhere."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Run:
     """Everything that a worker has to know. Small, frozen and picklable.

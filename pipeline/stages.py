@@ -10,6 +10,7 @@ from __future__ import annotations
 import concurrent.futures
 import dataclasses
 import json
+import os
 from collections.abc import Callable
 
 from filters import coherence as coherence_rules
@@ -21,7 +22,7 @@ from pipeline.excerpt import best_excerpt
 from pipeline.files import is_http
 from pipeline.llm import Client
 from pipeline.pictures import ImageFault
-from pipeline.run import Run, image_store, preset_of
+from pipeline.run import LLM_KEY, Run, image_store, preset_of
 from pipeline.store import Store, content_key
 from pipeline.writing import Staged
 from schemas import codec
@@ -212,4 +213,5 @@ def asker(run: Run) -> Client:
     """A connection to the LLM with the cache of its answers; a server of ours is started at the first question."""
     llm = run.config.llm
     return Client(run.llm_url, run.llm_name, llm.concurrency, llm.timeout, Store(run.store("answers"), ".json"),
-                  patience=llm.deadline, identity=run.provenance.llm, ready=lambda: local_server.ready(run.llm_wanted))
+                  os.environ.get(LLM_KEY), patience=llm.deadline, identity=run.provenance.llm,
+                  ready=lambda: local_server.ready(run.llm_wanted))

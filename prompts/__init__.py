@@ -14,11 +14,11 @@ import pathlib
 
 import jinja2
 
+from filters.quality import ASPECTS, GRADES
 from filters.words import is_heading, plain
 from schemas.records import Document, Image, Text
 
 SYSTEM = "You judge and describe illustrated how-to texts. You answer with one JSON object."
-ASPECTS = ("fluency", "coherence", "completeness", "usefulness")
 ALT_WORDS = 10
 """A picture is shown as at most this many words of its alternative text."""
 
@@ -67,7 +67,7 @@ def _same(heading: str, title: str) -> bool:
 
 def _schema(name: str, variables: dict) -> dict:
     if name == "rate":
-        properties = {aspect: {"type": "integer", "enum": [1, 2, 3, 4, 5]} for aspect in ASPECTS}
+        properties = {aspect: {"type": "integer", "enum": list(GRADES)} for aspect in ASPECTS}
     else:
         properties = {"instruction": {"type": "string"},
                       "domain": {"type": "string", "enum": list(variables.get("domains", ()))}}

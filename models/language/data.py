@@ -17,7 +17,8 @@ from models import HELD_OUT
 from models.language.damage import ASPECT, can_shuffle, damage
 from models.language.titles import instruction
 from pipeline.excerpt import excerpts
-from prompts import ASPECTS, parts, render
+from filters.quality import ASPECTS
+from prompts import parts, render
 from schemas.records import Document, Image, Text
 
 DOMAINS = ("Computers and software", "Programming", "Electronics and making", "Cooking and food", "Home and garden",

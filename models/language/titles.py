@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from filters.instruction import ACTIONS
 from filters.words import plain, words
 
 USELESS = re.compile(
@@ -21,24 +22,12 @@ USELESS = re.compile(
 _LABEL = re.compile(
     r"^\W*(?:(?:step|task|part|exercise|lesson|activity|lab|phase|section)\s*\d*\s*[-–—:.)]\s*|\d+(?:\.\d+)*[.):]?\s+|[A-H]\.\s+)", re.I)
 _TAIL = re.compile(r"\s*(\{[^}]*\}|\(optional\)|@\w+|&lt;.*?&gt;|<[^>]*>|[\s:.,;–—-]+$)\s*", re.I)
-_VERBS = """add adjust analyze animate apply arrange assemble assess assign attach bake balance boil browse build buy calculate
-calibrate capture care change check choose clean clear collect combine compare compute configure connect control convert
-cook copy create customize cut debug decorate define delete deploy deny describe design detect determine develop disable
-display distribute download draw drive dry edit enable evaluate examine export extend feed filter find fix fold follow
-freeze generate get give grow handle host identify implement import improve install integrate interpret invite join keep
-knit learn load log make manage map measure mend migrate mix modify monitor move navigate open order organize pack paint
-paste pick pitch plan plant play plot poach position prepare prevent print program prune publish push put read record reduce
-register remove rename repair replace request reset restore review run save scale schedule secure select send serve set
-sew share sharpen ship show simulate sketch solve start stop store store stretch switch take teach test tie track train
-transfer translate troubleshoot tie tune turn understand uninstall update upgrade upload use validate verify view visualize
-visit walk wash water wire work write""".split()
-VERBS = frozenset(_VERBS)
 
 
 def _gerunds() -> dict[str, str]:
-    """Every form in -ing of the verbs above, however it is spelled."""
+    """Every form in -ing of the verbs, however it is spelled."""
     forms = {}
-    for verb in VERBS:
+    for verb in ACTIONS:
         forms[verb + "ing"] = verb
         if verb.endswith("e"):
             forms[verb[:-1] + "ing"] = verb
@@ -104,7 +93,7 @@ def instruction(title: str, text: str, choice: int) -> str | None:
         return None
     if key in GERUNDS and rest:
         return _fill(HOW_TO, choice, f"{GERUNDS[key]} {rest}")
-    if key in VERBS and rest and not rest.lower().startswith(("and ", "of ")):
+    if key in ACTIONS and rest and not rest.lower().startswith(("and ", "of ")):
         return _fill(HOW_TO, choice, f"{key} {rest}")
     if small.endswith(("?", "!")) or ":" in small:
         return None

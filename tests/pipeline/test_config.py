@@ -43,6 +43,8 @@ def test_production_config_explains_every_key():
     ({"shards": {"size": "many"}}, ["shards.size", "a whole number", "many"]),
     ({"shards": {"size": True}}, ["shards.size", "a whole number"]),
     ({"shards": {"size": 0}}, ["shards.size", "at least 1"]),
+    ({"shards": {"salt": ""}}, ["shards.salt", "1 to 64"]),
+    ({"word_lists": ["a"]}, ["word_lists must hold names and texts"]),
     ({"shards": [1]}, ["shards must hold keys and values"]),
     ({"domains": ["one", "two"]}, ["domains", "at least 12"]),
     ({"domains": "cooking"}, ["domains must be a list"]),

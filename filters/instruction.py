@@ -1,0 +1,122 @@
+"""Is what the LLM wrote an instruction for this document? Each rule is a small question; `check` asks them in turn.
+
+The thresholds are this project's own: they were set on instructions made from section titles of howto.tar, of which
+they let nearly all pass, and on sentences of the texts and instructions of other texts, which they must refuse
+(tests/filters/test_instruction.py; shares in docs/models.md).
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+
+from filters.limits import within
+from filters.text import FUNCTION_WORDS
+from filters.words import is_heading, plain, sentences, words
+from schemas.records import Document, Drop, Text
+
+REQUESTS = frozenset("""answer compare compose define demonstrate describe design discuss draft explain explore give guide
+help identify illustrate introduce list make outline plan prepare present produce provide recommend review show suggest
+summarise summarize talk teach tell walk write""".split())
+"""Verbs that ask for a text."""
+
+ACTIONS = frozenset("""add adjust analyze animate apply arrange assemble assess assign attach bake balance boil browse build
+buy calculate calibrate capture care change check choose clean clear collect combine compare compute configure connect
+control convert cook copy create customize cut debug decorate define delete deploy deny describe design detect determine
+develop disable display distribute download draw drive dry edit enable evaluate examine export extend feed filter find
+fix fold follow freeze generate get give grow handle host identify implement import improve install integrate interpret
+invite join keep knit learn load log make manage map measure mend migrate mix modify monitor move navigate open order
+organize pack paint paste pick pitch plan plant play plot poach position prepare prevent print program prune publish
+push put read record reduce register remove rename repair replace request reset restore review run save scale schedule
+secure select send serve set sew share sharpen ship show simulate sketch solve start stop store stretch switch take
+teach test tie track train transfer translate troubleshoot tune turn understand uninstall update upgrade upload use
+validate verify view visualize visit walk wash water wire work write""".split())
+"""Verbs that a how-to text is about, and with which a request may begin."""
+
+QUESTIONS = frozenset("how what why when where which who whose whom can could is are do does did should will would".split())
+WANTS = re.compile(r"(?:i|we) (?:want|need|would like|wish|am trying|have to|am looking)\b|i['’]d like\b|let['’]?s ", re.I)
+POLITE = re.compile(r"^(?:please|kindly|in (?:a few|simple|your own) \w+|step by step|with pictures)[, ]+", re.I)
+ASKING = re.compile(
+    r"^(?:(?:please|can you|could you|would you|kindly)\s+)*(?:(?:explain|describe|show|teach|tell|give|help|walk|write|guide)"
+    r"(?: to)?(?: me| us| a beginner)?)?(?:[, ]+with pictures,?| step by step| through the steps to| illustrated "
+    r"instructions to| an illustrated \w+(?: that shows)?)?(?:\s*(?:how (?:to|do i|can i)|what is|about|to))?\s+", re.I)
+PLACEHOLDERS = re.compile(
+    r"\.\.\.|…|[\[\]{}<>]|\b(?:(?:this|the|above|following|given|provided) (?:text|passage|document|excerpt|article|images?)"
+    r"|text above|(?:an?|the|this|its|one) (?:instruction|domain|subject|topic)s?\b|one sentence|lorem ipsum|insert \w+ here|"
+    r"your (?:text|instruction) here|asks for it|json)", re.I)
+"""What stands for an instruction without being one: gaps to fill, and phrases of the prompt itself."""
+
+FRAME = frozenset("""article beginner detail detailed explanation guide guideline guidelines illustrated illustration
+illustrations image images instruction instructions introduction know lesson look looks overview photo photos picture
+pictures please short simple step steps text tutorial want understand work works way ways example examples""".split()
+) | REQUESTS
+"""Words of the request itself, which say nothing of the subject."""
+
+
+def check(instruction: str, document: Document) -> Drop | None:
+    """The first reason why this is no instruction for the document (an excerpt); None where it is one."""
+    for rule in (length, asks, placeholder):
+        if drop := rule(instruction):
+            return drop
+    for rule in (about, copied_step, gives_away):
+        if drop := rule(instruction, document):
+            return drop
+    return None
+
+
+def length(instruction: str, *, at_least: int = 3, at_most: int = 40) -> Drop | None:
+    """Words of the instruction: two name a topic, more than forty tell the answer."""
+    return within("instruction_length", len(words(instruction)), at_least, at_most)
+
+
+def asks(instruction: str) -> Drop | None:
+    """It is a question, a wish, or begins with a verb in the imperative; 1 if so."""
+    text = POLITE.sub("", instruction.strip())
+    first = (words(text) or [""])[0].lower()
+    good = (text.endswith("?") and first in QUESTIONS or first in REQUESTS or first in ACTIONS or first in QUESTIONS
+            or WANTS.match(text) is not None)
+    return within("instruction_asks", float(good), at_least=1.0)
+
+
+def placeholder(instruction: str) -> Drop | None:
+    """No gap to be filled in and no phrase of the prompt; the number of those found."""
+    return within("instruction_placeholder", len(PLACEHOLDERS.findall(instruction)), at_most=0)
+
+
+def about(instruction: str, document: Document, *, at_least: float = 0.5) -> Drop | None:
+    """The share of the instruction's words of meaning that the document has too, compared by their first 5 letters."""
+    subject = {_stem(w) for w in words(instruction) if w.lower() not in FUNCTION_WORDS | FRAME}
+    known = {_stem(w) for w in words(_everything(document))}
+    return within("instruction_about", len(subject & known) / len(subject) if subject else 0.0, at_least=at_least)
+
+
+def copied_step(instruction: str, document: Document, *, at_most: float = 0.8) -> Drop | None:
+    """How alike the instruction (without its "explain how to") and the document's likest sentence are, word by word.
+
+    difflib's ratio, 0 to 1. Sentences of fewer than five words and headings are names rather than steps.
+    """
+    asked = _folded(ASKING.sub("", instruction.strip(), count=1))
+    steps = [_folded(s) for text in document.texts if not is_heading(text) for s in sentences(plain(text))]
+    alike = max((difflib.SequenceMatcher(None, asked, step, autojunk=False).ratio() for step in steps if len(step) >= 5),
+                default=0.0)
+    return within("instruction_copied", alike, at_most=at_most)
+
+
+def gives_away(instruction: str, document: Document, *, at_most: int = 8) -> Drop | None:
+    """The longest run of words that the instruction shares with the document's sentences (headings aside)."""
+    asked = _folded(instruction)
+    body = [w for text in document.texts if not is_heading(text) for w in _folded(plain(text))]
+    match = difflib.SequenceMatcher(None, asked, body, autojunk=False).find_longest_match()
+    return within("instruction_gives_away", match.size, at_most=at_most)
+
+
+def _everything(document: Document) -> str:
+    return "\n".join(s.text if isinstance(s, Text) else f"{s.alt} {s.caption}" for s in document.segments)
+
+
+def _folded(text: str) -> list[str]:
+    return [w.casefold() for w in words(text)]
+
+
+def _stem(word: str) -> str:
+    return word.casefold()[:5]

@@ -1,0 +1,163 @@
+"""The commands as people type them, above all when they get something wrong: one sentence, exit code 2, nothing lost."""
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+import yaml
+
+from pipeline.cli import main
+from tests.answers import MODEL, server
+from tests.pipeline.runs import ROOT
+
+DEMO = yaml.safe_load((ROOT / "configs/demo.yaml").read_text())
+
+
+@pytest.fixture(scope="module")
+def llm():
+    with server() as running:
+        yield running
+
+
+@pytest.fixture
+def config(tmp_path):
+    """Write a config that differs from the demo's by `changes`; its path."""
+    def write(**changes) -> str:
+        tree = DEMO | {"corpora": [{"format": "native", "path": str(ROOT / "examples/corpus")}]} | changes
+        tree["llm"] = tree["llm"] | {"name": MODEL}
+        path = tmp_path / "config.yaml"
+        path.write_text(yaml.safe_dump(tree))
+        return str(path)
+    return write
+
+
+def refused(capsys, *argv: str) -> str:
+    """Run a command that must be refused; what it said."""
+    assert main(list(argv)) == 2
+    said = capsys.readouterr()
+    assert said.out == "" and "Traceback" not in said.err
+    sentence = said.err.strip().splitlines()[-1]
+    assert sentence.startswith("leafinstruct: ")
+    return sentence
+
+
+@pytest.mark.parametrize("corpus, words", [
+    ("native:nowhere", "nowhere"), ("nativ:examples/corpus", "native, mmc4"), ("examples/corpus", "FORMAT:PATH"),
+    ("obelics:examples/corpus", "examples/corpus"),
+])
+def test_a_corpus_that_cannot_be_read(capsys, config, llm, tmp_path, corpus, words):
+    said = refused(capsys, "build", "--config", config(), "--output", str(tmp_path / "out"), "--corpus", corpus,
+                   "--llm-url", llm.url)
+    assert words in said
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("changes, words", [
+    ({"preset": "leafinstrukt"}, ["leafinstrukt", "leafinstruct"]),
+    ({"preset": "obelics"}, ["obelics", "accept_missing"]),
+    ({"shard": {}}, ["unknown key shard"]),
+])
+def test_a_config_that_is_wrong(capsys, config, llm, tmp_path, changes, words):
+    said = refused(capsys, "build", "--config", config(**changes), "--output", str(tmp_path / "out"),
+                   "--llm-url", llm.url)
+    assert all(word in said for word in words)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_server_that_does_not_answer(capsys, config, tmp_path):
+    said = refused(capsys, "build", "--config", config(), "--output", str(tmp_path / "out"),
+                   "--llm-url", "http://127.0.0.1:9/v1")
+    assert "http://127.0.0.1:9/v1" in said and "does not answer" in said
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_server_without_the_model(capsys, config, tmp_path):
+    with server("another") as other:
+        said = refused(capsys, "build", "--config", config(), "--output", str(tmp_path / "out"), "--llm-url", other.url)
+    assert "another" in said
+
+
+def test_a_model_that_was_not_put_together(capsys, config, tmp_path):
+    clip = {"model": f"local-dir:{tmp_path}/nothing"}
+    with server() as llm:
+        said = refused(capsys, "build", "--config", config(clip=clip), "--output", str(tmp_path / "out"),
+                       "--llm-url", llm.url)
+    assert "make models" in said
+
+
+def test_an_output_that_holds_something_else(capsys, config, llm, tmp_path):
+    output = tmp_path / "out"
+    output.mkdir()
+    (output / "thesis.txt").write_text("mine")
+    said = refused(capsys, "build", "--config", config(), "--output", str(output), "--llm-url", llm.url)
+    assert "thesis.txt" in said
+    assert os.listdir(output) == ["thesis.txt"]
+
+
+def test_an_output_of_another_config(capsys, config, llm, tmp_path):
+    output = tmp_path / "out"
+    output.mkdir()
+    (output / "config.yaml").write_text("preset: another\n")
+    said = refused(capsys, "build", "--config", config(), "--output", str(output), "--llm-url", llm.url)
+    assert "another config" in said
+    assert (output / "config.yaml").read_text() == "preset: another\n"
+
+
+def test_an_output_that_cannot_be_written(capsys, config, llm, tmp_path):
+    (tmp_path / "file").write_text("")
+    said = refused(capsys, "build", "--config", config(), "--output", str(tmp_path / "file/out"), "--llm-url", llm.url)
+    assert "--output" in said
+
+
+@pytest.mark.parametrize("flag", ["--limt=3", "--bogus"])
+def test_a_flag_that_nobody_knows(capsys, config, llm, tmp_path, flag):
+    said = refused(capsys, "build", "--config", config(), "--output", str(tmp_path / "out"), "--llm-url", llm.url, flag)
+    assert flag.split("=")[0] in said
+
+
+def test_a_limit_of_nothing(capsys, config, llm, tmp_path):
+    said = refused(capsys, "build", "--config", config(), "--output", str(tmp_path / "out"), "--limit", "0",
+                   "--llm-url", llm.url)
+    assert "--limit" in said
+
+
+@pytest.mark.parametrize("command", [["funnel"], ["explain", "an-id"], ["show", "an-id"]])
+def test_views_of_a_folder_that_is_none(capsys, tmp_path, command):
+    said = refused(capsys, command[0], str(tmp_path / "nowhere"), *command[1:])
+    assert str(tmp_path / "nowhere") in said
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to mount a small disk")
+@pytest.mark.skipif(not (ROOT / "build/models/coherence").is_dir(), reason="build/models is not there: run `make models`")
+def test_a_full_disk(config, llm, tmp_path):
+    """A disk of 1 MB fills up while pictures are stored."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(disk)]).returncode:
+        pytest.skip("this machine lets nobody mount a disk")
+    try:
+        ended = subprocess.run(
+            [sys.executable, str(ROOT / "beam_pipeline.py"), "--config", config(), "--output", str(disk / "out"),
+             "--llm-url", llm.url], cwd=ROOT, capture_output=True, text=True)
+        assert ended.returncode == 2
+        assert "is full" in ended.stderr.splitlines()[-1] and "Traceback" not in ended.stderr
+        assert not (disk / "out/manifest.json").exists()
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
+
+
+def test_validate_tells_by_its_exit_code(capsys, tmp_path):
+    (tmp_path / "shards").mkdir()
+    assert main(["validate", str(tmp_path), "--json"]) == 1
+    found = json.loads(capsys.readouterr().out)
+    assert not found["ok"] and "manifest" in found["defects"][0]["kind"]
+
+
+def test_help_names_every_command():
+    said = subprocess.run([sys.executable, "-m", "pipeline.cli", "--help"], cwd=ROOT, capture_output=True, text=True)
+    for command in ("build", "validate", "funnel", "explain", "show", "calibrate"):
+        assert command in said.stdout
+    assert pathlib.Path(ROOT / "beam_pipeline.py").is_file()
