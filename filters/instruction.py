@@ -43,7 +43,7 @@ ASKING = re.compile(
 PLACEHOLDERS = re.compile(
     r"\.\.\.|…|[\[\]{}<>]|\b(?:(?:this|the|above|following|given|provided) (?:text|passage|document|excerpt|article|images?)"
     r"|text above|(?:an?|the|this|its|one) (?:instruction|domain|subject|topic)s?\b|one sentence|lorem ipsum|insert \w+ here|"
-    r"your (?:text|instruction) here|asks for it|json)", re.I)
+    r"your (?:text|instruction) here|asks for it|json)(?!\w)", re.I)
 """What stands for an instruction without being one: gaps to fill, and phrases of the prompt itself."""
 
 FRAME = frozenset("""article beginner detail detailed explanation guide guideline guidelines illustrated illustration

@@ -151,7 +151,7 @@ def test_shoddy_text_is_dropped_by_its_rating(config, tmp_path):
     with server() as llm:
         build(str(tmp_path / "config.yaml"), str(tmp_path / "out"), llm_url=llm.url, corpora=[f"native:{tmp_path}/c"])
     row = outcomes(tmp_path)["shoddy"]
-    assert (row.status, row.stage, row.rule, row.value) == ("dropped", "quality", "lowest_rating", 1.0)
+    assert (row.status, row.stage, row.rule, row.value) == ("dropped", "quality", "fluency", 1.0)
     assert manifest(tmp_path)["counts"]["instances"] == 0 and validate(tmp_path / "out", deep=True) == []
 
 

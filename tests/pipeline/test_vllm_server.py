@@ -84,7 +84,7 @@ def test_a_server_that_is_killed_comes_back_on_its_port(server, tmp_path, which)
     first = pids(tmp_path)
     os.kill(first[0] if which == "server" else server._guard.pid, signal.SIGKILL)
     assert eventually(lambda: not any(map(alive, first)))           # its child is not left behind either
-    with Client(server.url, "fake", deadline=30) as client:
+    with Client(server.url, "fake", patience=30) as client:
         schema = {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]}
         answer = client.submit(client.ask(Prompt(({"role": "user", "content": "q"},), schema))).result(60)
     assert json.loads(answer.text) == {"a": 0}

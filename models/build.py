@@ -1,0 +1,74 @@
+"""Puts the embedded models together under build/models: `python -m models.build`, or `make models`.
+
+A model that stands already, made of the same files by the same recipe, is left as it is.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import pathlib
+import shutil
+import sys
+import time
+from collections.abc import Callable
+
+from models import packages
+from schemas.errors import UserError
+
+HERE = pathlib.Path(__file__).parent
+MODELS = pathlib.Path("build/models")
+
+
+def main() -> None:
+    MODELS.mkdir(parents=True, exist_ok=True)
+    make("coherence", [HERE / "dual_encoder" / "build.py", *sorted((HERE / "dual_encoder").glob("*.safetensors"))],
+         [packages.EFFICIENTNET_LITE0, packages.MINILM], _coherence)
+    make("language", [HERE / "language" / "build.py", HERE / "language" / "lora.py",
+                      *sorted((HERE / "language").glob("*.safetensors"))],
+         [packages.SMOLLM2], _language)
+
+
+def make(name: str, recipe: list[pathlib.Path], wanted: list[packages.Package],
+         build: Callable[[pathlib.Path, pathlib.Path, pathlib.Path], None]) -> None:
+    """Make MODELS/name with `build(files, out, final)`, whole or not at all, unless its stamp says that it stands."""
+    final, stamp = MODELS / name, MODELS / f"{name}.recipe"
+    digest = recipe_hash(recipe, wanted, final)
+    if final.is_dir() and stamp.is_file() and stamp.read_text().strip() == digest:
+        print(f"{final} stands", flush=True)
+        return
+    print(f"{final}: fetching its parts", flush=True)
+    start, work = time.monotonic(), MODELS / f"{name}.making"
+    shutil.rmtree(work, ignore_errors=True)         # of a run that was interrupted
+    for package in wanted:
+        packages.fetch(package, work / "files")
+    print(f"{final}: putting it together", flush=True)
+    build(work / "files", work / "out", final)
+    shutil.rmtree(final, ignore_errors=True)
+    (work / "out").rename(final)
+    stamp.write_text(digest + "\n")
+    shutil.rmtree(work)
+    print(f"{final}: made in {time.monotonic() - start:.0f} s", flush=True)
+
+
+def recipe_hash(recipe: list[pathlib.Path], wanted: list[packages.Package], final: pathlib.Path) -> str:
+    """What decides the result: our files, the packages' files, and the place, which open_clip's config names."""
+    parts = [hashlib.sha256(path.read_bytes()).hexdigest() for path in recipe]
+    parts += [f"{package.name}=={package.version} {package.files}" for package in wanted]
+    return hashlib.sha256("\n".join([*parts, str(final.absolute())]).encode()).hexdigest()
+
+
+def _coherence(files: pathlib.Path, out: pathlib.Path, final: pathlib.Path) -> None:
+    from models.dual_encoder.build import build         # torch is slow to import, and often nothing is to be done
+    build(files / "efficientnet-lite0-57934424.pth", files, out, final=final)
+
+
+def _language(files: pathlib.Path, out: pathlib.Path, final: pathlib.Path) -> None:
+    from models.language.build import build
+    build(files / "SmolLM2-135M-Instruct.Q4_1.gguf", out)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except UserError as error:
+        sys.exit(f"make models: {error}")

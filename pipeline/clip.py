@@ -1,0 +1,179 @@
+"""Text-image coherence with open_clip, for many documents at once.
+
+Each distinct picture and sentence of a call is encoded once, in batches across documents. Batches have a few fixed
+shapes (the last one is filled up, sentences are padded to a multiple of 16 tokens), because a matrix product rounds
+differently for another shape: so a score depends on its picture and its sentence only, never on what else was in the
+batch, and any number of workers writes the same scores.
+"""
+
+from __future__ import annotations
+
+import collections
+import concurrent.futures
+import itertools
+from collections.abc import Callable, Iterable
+
+import numpy as np
+import PIL.Image
+import torch
+
+from filters.words import plain, sentences, words
+from pipeline.clip_model import TextTower, clip_version, has_fast_bfloat16, load
+from schemas.records import Coherence, Document, Image, Text
+
+__all__ = ["NEAREST", "Scorer", "clip_version", "coherence", "neighbours"]
+
+NEAREST = 6
+"""Sentences on each side of a picture that count as its own text: this project's choice, about a paragraph."""
+
+REMEMBERED = 16_384
+"""Vectors that a scorer keeps between calls: 16 MB for the embedded model's 256 numbers, 48 MB for ViT-L/14's 768."""
+
+OpenImage = Callable[[str], PIL.Image.Image]
+
+
+class Scorer:
+    """An open_clip model that scores documents. `model` and `pretrained` are open_clip's: a name and a tag (or a file),
+    or `local-dir:FOLDER` and None. Runs on a GPU where there is one, in bfloat16 where that is fast.
+
+    batch_size: 64 on a GPU and 16 on a CPU, where more is no faster; halved when memory does not suffice.
+    Raises UserError when the model cannot be loaded.
+    """
+
+    def __init__(self, model: str, pretrained: str | None = None, batch_size: int | None = None):
+        self.version = clip_version(model, pretrained)
+        self.device = "cuda" if torch.cuda.is_available() else "cpu"
+        self.dtype = torch.bfloat16 if has_fast_bfloat16(self.device) else torch.float32
+        self.batch_size = batch_size or (64 if self.device == "cuda" else 16)
+        self.model, self.preprocess, tokenizer = load(model, pretrained)
+        self.model.to(self.device, self.dtype, memory_format=torch.channels_last)
+        self.text_tower = TextTower(self.model, tokenizer)
+        self._vectors: collections.OrderedDict[tuple[str, str], np.ndarray] = collections.OrderedDict()
+
+    def score(self, documents: list[Document], open_image: OpenImage) -> list[Coherence]:
+        """The coherence of each document, whose images all have their `sha256`; `open_image` opens one by it.
+
+        A picture without any text beside it has cosines of 0.
+        """
+        hashes = [[image.sha256 for image in document.images] for document in documents]
+        slots = [neighbours(document) for document in documents]
+        images = self.image_vectors(itertools.chain.from_iterable(hashes), open_image)
+        texts = self.text_vectors(sentence for own in slots for slot in own for sentence in slot)
+        return [self._coherence([images[sha256] for sha256 in own_images],
+                                [[texts[sentence] for sentence in slot] for slot in own_slots])
+                for own_images, own_slots in zip(hashes, slots, strict=True)]
+
+    def image_vectors(self, hashes: Iterable[str], open_image: OpenImage) -> dict[str, np.ndarray]:
+        """Picture hash -> unit vector, float32. Pictures are decoded in threads, one batch ahead of the model."""
+        found, missing = self._remembered("image", hashes)
+        with concurrent.futures.ThreadPoolExecutor(4) as pool:
+            def begin(batch: list[str]) -> list[concurrent.futures.Future]:
+                return [pool.submit(lambda sha256: self.preprocess(open_image(sha256)), sha256) for sha256 in batch]
+            batches = _batches(missing, self.batch_size)
+            begun = collections.deque(map(begin, batches[:1]))
+            for at, batch in enumerate(batches):
+                begun.extend(map(begin, batches[at + 1:at + 2]))
+                rows = torch.stack([pixels.result() for pixels in begun.popleft()])
+                found |= self._remember("image", batch, self._encode(self._encode_images, rows))
+        return found
+
+    def text_vectors(self, texts: Iterable[str]) -> dict[str, np.ndarray]:
+        """Sentence -> unit vector, float32. One longer than the model's context is cut, its end token kept."""
+        found, missing = self._remembered("text", texts)
+        for tokens in self.text_tower.tokens(missing).values():
+            for batch in _batches(list(tokens), self.batch_size):
+                rows = torch.stack([tokens[text] for text in batch])
+                found |= self._remember("text", batch, self._encode(self.text_tower.encode, rows))
+        return found
+
+    def _encode_images(self, pixels: torch.Tensor) -> torch.Tensor:
+        return self.model.encode_image(pixels.to(self.dtype).contiguous(memory_format=torch.channels_last))
+
+    @torch.inference_mode()
+    def _encode(self, encode: Callable[[torch.Tensor], torch.Tensor], rows: torch.Tensor) -> np.ndarray:
+        """Unit vectors of the rows. The model always sees `batch_size` rows: the first one fills up what is missing."""
+        try:
+            made = []
+            for part in rows.split(self.batch_size):
+                filled = torch.cat([part, part[:1].expand(self.batch_size - len(part), *part.shape[1:])])
+                vectors = encode(filled.to(self.device))[:len(part)].float()
+                made.append(torch.nn.functional.normalize(vectors, dim=-1).cpu())
+            return torch.cat(made).numpy()
+        except torch.OutOfMemoryError:
+            if self.batch_size == 1:
+                raise
+        self.batch_size //= 2
+        torch.cuda.empty_cache()
+        return self._encode(encode, rows)
+
+    def _remembered(self, kind: str, names: Iterable[str]) -> tuple[dict[str, np.ndarray], list[str]]:
+        """What is known, and the distinct others in the order of their first use."""
+        found, missing = {}, []
+        for name in dict.fromkeys(names):
+            if (kind, name) in self._vectors:
+                self._vectors.move_to_end((kind, name))
+                found[name] = self._vectors[kind, name]
+            else:
+                missing.append(name)
+        return found, missing
+
+    def _remember(self, kind: str, names: list[str], vectors: np.ndarray) -> dict[str, np.ndarray]:
+        made = dict(zip(names, vectors, strict=True))
+        self._vectors.update({(kind, name): vector for name, vector in made.items()})
+        while len(self._vectors) > REMEMBERED:
+            self._vectors.popitem(last=False)
+        return made
+
+    def _coherence(self, images: list[np.ndarray], slots: list[list[np.ndarray]]) -> Coherence:
+        if not images:
+            return Coherence((), (), (), None, None, self.version)
+        stack = np.stack(images)
+        best = [(stack @ np.stack(slot).T).max(axis=1) if slot else np.zeros(len(images)) for slot in slots]
+        return coherence(np.stack(best, axis=1), stack @ stack.T, self.version)
+
+
+def _batches(items: list[str], size: int) -> list[list[str]]:
+    return [items[i:i + size] for i in range(0, len(items), size)]
+
+
+def coherence(scores: np.ndarray, alike: np.ndarray, model: str) -> Coherence:
+    """The record of one document, from `scores[image, slot]` and `alike[image, image]` (cosines, n x n, n > 0).
+
+    The baseline is the mean over all pairs of a picture with another's text: what the own text would score under a
+    uniformly random derangement of the pictures, without drawing one. Equal scores count as a hit in recall.
+    """
+    n = len(scores)
+    own = np.diagonal(scores)
+    other = (scores.sum(axis=1) - own) / (n - 1) if n > 1 else own
+    similar = [-1.0] + [alike[i, :i].max() for i in range(1, n)]
+    own, other, similar = (tuple(round(float(x), 4) for x in values) for values in (own, other, similar))
+    margin = recall = None
+    if n > 1:
+        margin = round(sum(own) / n - sum(other) / n, 4)
+        recall = round(float((np.diagonal(scores) >= scores.max(axis=1)).mean()), 4)
+    return Coherence(own, other, similar, margin, recall, model)
+
+
+def neighbours(document: Document) -> list[list[str]]:
+    """For each image, the sentences of the text beside it: up to `NEAREST` before and after, the nearest first.
+
+    Pictures in a row share the text around the row, and text that has been met ends at the next picture. Alternative
+    text and captions are left out: they describe the picture by design, and would hide that it is in the wrong place.
+    """
+    segments = document.segments
+    return [[*_beside(segments[:i][::-1], backwards=True), *_beside(segments[i + 1:], backwards=False)]
+            for i, segment in enumerate(segments) if isinstance(segment, Image)]
+
+
+def _beside(segments: Iterable[Text | Image], *, backwards: bool) -> list[str]:
+    found: list[str] = []
+    for segment in segments:
+        if isinstance(segment, Image):
+            if found:
+                break
+            continue
+        spoken = [sentence for sentence in sentences(plain(segment.text)) if words(sentence)]
+        found += reversed(spoken) if backwards else spoken
+        if len(found) >= NEAREST:
+            break
+    return found[:NEAREST]

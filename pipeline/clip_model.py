@@ -1,0 +1,125 @@
+"""Loading an open_clip model, naming exactly which one it is, and its text tower with little padding."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import hashlib
+import json
+import pathlib
+from collections.abc import Iterator
+
+import pipeline.torch_compat  # noqa: F401 - before open_clip, which imports torchvision
+import open_clip
+import torch
+from open_clip.hf_model import HFTextEncoder
+
+from schemas.errors import UserError
+
+LOCAL = "local-dir:"
+
+
+def load(model: str, pretrained: str | None):
+    """The open_clip model in evaluation mode, its image preprocessing and its tokenizer. Raises UserError."""
+    with _plain_errors(model, pretrained):
+        made, _, preprocess = open_clip.create_model_and_transforms(model, pretrained=pretrained)
+        return made.eval(), preprocess, open_clip.get_tokenizer(model)
+
+
+def clip_version(model: str, pretrained: str | None) -> str:
+    """The model's name and 12 digits of a hash over its weights, architecture, tokenizer and preprocessing.
+
+    Named weights are downloaded for it if they are not there yet. Raises UserError when the model cannot be had.
+    """
+    name = pathlib.Path(model.removeprefix(LOCAL)).name if model.startswith(LOCAL) else model
+    return f"{name}{'/' + pathlib.Path(pretrained).name if pretrained else ''}@{_hash(model, pretrained)[:12]}"
+
+
+@functools.lru_cache
+def _hash(model: str, pretrained: str | None) -> str:
+    with _plain_errors(model, pretrained):
+        recipe, files = _recipe(model, pretrained)
+        digest = hashlib.sha256(json.dumps(recipe, sort_keys=True).encode())
+        for path in files:
+            with path.open("rb") as file:
+                digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()
+
+
+def _recipe(model: str, pretrained: str | None) -> tuple[dict, list[pathlib.Path]]:
+    """What decides the scores: configuration, and files by content."""
+    if model.startswith(LOCAL):
+        folder = pathlib.Path(model.removeprefix(LOCAL))
+        recipe = json.loads((folder / "open_clip_config.json").read_text())
+        recipe["model_cfg"]["text_cfg"].pop("hf_model_name", None)      # a folder's place on the disk
+        return recipe, sorted(path for path in folder.iterdir() if path.name != "open_clip_config.json")
+    recipe = {"model": open_clip.get_model_config(model)}
+    if model.startswith("hf-hub:"):
+        return recipe, [pathlib.Path(open_clip.download_pretrained_from_hf(model.removeprefix("hf-hub:")))]
+    if recipe["model"] is None:
+        raise ValueError("open_clip has no model of that name")
+    if not pretrained:
+        raise ValueError("without weights it would score at random; name them under `pretrained`")
+    if published := open_clip.get_pretrained_cfg(model, pretrained):
+        return recipe | {"published": published}, [pathlib.Path(open_clip.download_pretrained(published))]
+    return recipe, [pathlib.Path(pretrained)]
+
+
+@contextlib.contextmanager
+def _plain_errors(model: str, pretrained: str | None) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, ValueError, RuntimeError) as error:
+        mend = "run `make models`, which puts the embedded model together" if model.startswith(LOCAL) else (
+            "check clip.model and clip.pretrained in the config, and the network if the weights are to be downloaded")
+        raise UserError(f"cannot load the open_clip model {model!r} (pretrained: {pretrained}): {error}; {mend}.") \
+            from error
+
+
+def has_fast_bfloat16(device: str) -> bool:
+    """On a CPU that means AMX: there the embedded model is 2 (images) to 3 (sentences) times as fast as in float32."""
+    if device == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return bool(torch.cpu.get_capabilities().get("amx_bf16"))
+
+
+class TextTower:
+    """Tokens with as little padding as the model allows, and their vectors.
+
+    A Hugging Face tower has a mask, so padding changes nothing. CLIP's own tower looks backwards only and takes its
+    vector at the end token, so what follows it may be cut off. Any other tower gets its full length.
+    """
+
+    STEP = 16
+    """Tokens. Lengths are multiples of it, so that there are few shapes."""
+
+    def __init__(self, model: torch.nn.Module, tokenizer):
+        self.model, self.tokenizer = model, tokenizer
+        self.masked = isinstance(getattr(model, "text", None), HFTextEncoder)
+        self.causal = (isinstance(model, open_clip.CLIP) and model.attn_mask is not None
+                       and model.text_pool_type in ("argmax", "eos"))
+
+    def tokens(self, texts: list[str]) -> dict[int, dict[str, torch.Tensor]]:
+        """Length -> the texts of that many tokens or up to 15 fewer -> their token ids (int64, of that length)."""
+        found: dict[int, dict[str, torch.Tensor]] = {}
+        for text, row in zip(texts, self.tokenizer(texts) if texts else [], strict=True):
+            length = self._length(row)
+            found.setdefault(length, {})[text] = row[:length]
+        return dict(sorted(found.items()))
+
+    def _length(self, row: torch.Tensor) -> int:
+        if not (self.masked or self.causal):
+            return len(row)
+        pad = self.model.text.config.pad_token_id if self.masked else 0
+        last = int((row != pad).nonzero()[-1]) + 1
+        return min(-(-last // self.STEP) * self.STEP, len(row))
+
+    def encode(self, tokens: torch.Tensor) -> torch.Tensor:
+        """[batch, length] -> [batch, width]."""
+        if not self.causal:
+            return self.model.encode_text(tokens)
+        length = tokens.shape[1]
+        shorter = {"positional_embedding": self.model.positional_embedding[:length],
+                   "attn_mask": self.model.attn_mask[:length, :length]}
+        made = torch.func.functional_call(self.model, shorter, (), {"text": tokens})
+        return made["text_features"] if isinstance(made, dict) else made[1]

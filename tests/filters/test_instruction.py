@@ -1,0 +1,57 @@
+"""What counts as an instruction for a document, and each reason to refuse one."""
+
+import pytest
+
+from filters.instruction import check
+from schemas.records import Document, Image, Text
+
+BREAD = Document("1", "s", title="Baking bread", segments=(
+    Text("## Baking bread"),
+    Text("Stir flour, salt, yeast and warm water into a rough dough and knead it for ten minutes. "
+         "Let the dough rise under a cloth until it has doubled."),
+    Image("a.jpg", alt="A loaf on a rack"),
+    Text("Bake the loaf in a hot oven until the bottom sounds hollow when you knock on it.")))
+
+
+@pytest.mark.parametrize("instruction", [
+    "Explain how to bake bread.", "How do I bake a loaf at home?", "I want to bake bread. Show me how.",
+    "Please show me, with pictures, how to knead dough.", "Write an illustrated guide to baking a loaf.",
+    "What should I know about dough?", "Bake a loaf of bread and show each step."])
+def test_instructions_pass(instruction):
+    assert check(instruction, BREAD) is None
+
+
+@pytest.mark.parametrize("instruction, rule", [
+    ("", "instruction_length"),
+    ("Bread dough", "instruction_length"),
+    ("Explain how to bake bread " + "and bread " * 20, "instruction_length"),
+    ("The dough rises under a cloth.", "instruction_asks"),
+    ("Baking bread is easy with warm dough.", "instruction_asks"),
+    ("Dough and bread: is it done?", "instruction_asks"),
+    ("Explain how to bake [bread].", "instruction_placeholder"),
+    ("Describe what the text above says about bread.", "instruction_placeholder"),
+    ("Write one sentence that asks for it and names its subject.", "instruction_placeholder"),
+    ("Explain how to install a web server.", "instruction_about"),
+    ("Show me step by step how to do it, with pictures.", "instruction_about"),
+    ("Bake the loaf in a hot oven until the bottom sounds hollow.", "instruction_copied"),
+    ("Explain how to let the dough rise under a cloth until doubled.", "instruction_copied"),
+    ("How do I make bread, do I stir flour, salt, yeast and warm water into a rough dough and then wait?",
+     "instruction_gives_away")])
+def test_others_are_refused_with_the_reason(instruction, rule):
+    assert check(instruction, BREAD).rule == rule
+
+
+def test_a_drop_says_what_was_measured():
+    drop = check("Explain how to bake cakes and install servers.", BREAD)
+    assert (drop.rule, drop.value, drop.threshold) == ("instruction_about", 0.25, 0.5)
+
+
+def test_a_heading_is_no_step_so_the_title_may_be_asked_for():
+    wheel = Document("2", "s", (Text("# Building the water wheel of a small mill step by step"), Text(
+        "The wheel turns on an axle of oak. Buckets along its rim catch the water and pull it down.")))
+    assert check("Explain building the water wheel of a small mill step by step.", wheel) is None
+
+
+def test_a_document_without_sentences_can_be_asked_about():
+    picture = Document("3", "s", (Image("a.jpg", alt="A red kite above a field"),))
+    assert check("Tell me about kites and show one in a field.", picture) is None

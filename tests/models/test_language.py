@@ -1,0 +1,176 @@
+"""The language model's recipe: pairs, damage, adapters and measures. The weights themselves are judged by evaluate.py."""
+
+import json
+import pathlib
+import random
+
+import jsonschema
+import pytest
+import torch
+from safetensors.torch import load_file
+import pipeline.torch_compat  # noqa: F401 - before transformers, which imports torchvision
+from transformers import LlamaConfig, LlamaForCausalLM
+
+from filters.instruction import check
+from filters.words import words
+from models import HELD_OUT
+from models.language import data, lora, measures, titles
+from models.language.clutter import SEEN, UNSEEN, clutter_lines
+from models.language.damage import ASPECT, can_shuffle, damage
+from models.language.train import loss_of
+from prompts import render
+from schemas.records import Document, Image, Text
+
+HOWTO = pathlib.Path(__file__).parents[3] / "shared/corpora/howto.tar"
+
+WALL = Document("w", "s", title="Painting a wall", segments=(
+    Text("## Painting a wall"), Text("Move the furniture away. Cover the floor. Fill the cracks and sand them smooth."),
+    Image("a.jpg"), Text("Stir the paint well. Begin in a corner. Roll from the top to the bottom. Wash the roller.")))
+
+
+@pytest.fixture(scope="module")
+def pairs():
+    if not HOWTO.exists():
+        pytest.skip(f"the training corpus is not here: {HOWTO}")
+    return data.training_pairs(HOWTO)
+
+
+def tiny() -> LlamaForCausalLM:
+    torch.manual_seed(0)
+    return LlamaForCausalLM(LlamaConfig(
+        vocab_size=50, hidden_size=16, intermediate_size=24, num_hidden_layers=lora.FIRST_LAYER + 1,
+        num_attention_heads=2, num_key_value_heads=1))
+
+
+# the pairs
+
+def test_held_out_sources_are_never_trained_on(pairs):
+    held_out = [text for d in data.documents(HOWTO) if d.source in HELD_OUT for text in d.texts if len(text) > 200]
+    prompts = "\n".join(pair.messages[-1]["content"] for pair in pairs)
+    assert len(held_out) > 1000 and not [text for text in held_out[::10] if text.strip() in prompts]
+
+
+def test_every_answer_fits_the_schema_that_the_server_enforces(pairs):
+    schemas = {"rate": render("rate", WALL).schema, "write": render("write", WALL, domains=data.DOMAINS).schema}
+    for pair in pairs:
+        jsonschema.validate(json.loads(pair.answer), schemas[pair.task])
+        assert ": " not in pair.answer.split('"instruction"')[0]
+    assert {json.loads(p.answer)["domain"] for p in pairs if p.task == "write"} == set(data.DOMAINS)
+
+
+def test_pairs_are_the_same_every_time(pairs):
+    assert data.training_pairs(HOWTO)[:50] == pairs[:50]
+
+
+def test_own_texts_yield_a_wish_that_passes_the_checker():
+    texts = list(data.own_texts())
+    wishes = [(t, data.write_pairs(t, t.source)) for t in texts]
+    assert {t.source for t in texts} <= set(data.DOMAINS)
+    assert sum(bool(w) for _, w in wishes) >= 50
+    assert all(check(json.loads(w[0].answer)["instruction"], t) is None for t, w in wishes if w)
+
+
+@pytest.mark.parametrize("title, asked", [
+    ("Step 3: Installing the Server", "Explain how to install the server."),
+    ("How to Prune Roses", "Explain how to prune roses."),
+    ("Parallel Circuits", "Explain parallel circuits with pictures."),
+    ("What Is a Primate?", "What Is a primate?"),
+    ("Overview", None), ("Learning Outcomes", None), ("Windows Server 2012", None), ("Bing画像の追加", None)])
+def test_titles_become_instructions(title, asked):
+    text = "installing the server, then how to prune roses in parallel circuits; a primate and an overview of windows"
+    assert titles.instruction(title, text, 0) == asked
+
+
+def test_a_title_that_the_text_does_not_speak_of_gives_no_pair():
+    assert titles.instruction("Parallel Circuits", "Wash the roller in warm water.", 0) is None
+
+
+# damage
+
+@pytest.mark.parametrize("kind", ASPECT)
+@pytest.mark.parametrize("strength", [0.0, 1.0])
+def test_damage_changes_the_text_and_keeps_the_pictures_before_the_break(kind, strength):
+    spoiled = damage(WALL, kind, random.Random(1), strength=strength)
+    assert "\n".join(spoiled.texts) != "\n".join(WALL.texts)
+    assert damage(WALL, kind, random.Random(1), strength=strength) == spoiled
+    assert kind == "cut" or spoiled.images == WALL.images
+
+
+def test_shuffling_only_moves_sentences():
+    spoiled = damage(WALL, "shuffled", random.Random(1), strength=1.0)
+    assert sorted(words(" ".join(spoiled.texts))) == sorted(words(" ".join(WALL.texts)))
+    assert can_shuffle(WALL) and not can_shuffle(Document("d", "s", (Text("Wash it. Dry it."),)))
+
+
+def test_list_items_keep_their_numbers():
+    steps = Document("d", "s", (Text("1. Wash it.\n2. Dry it.\n3. Oil it.\n4. Wrap it.\n5. Keep it dry."),))
+    spoiled = damage(steps, "shuffled", random.Random(1), strength=1.0)
+    assert sorted(spoiled.texts[0].split("\n")) == sorted(steps.texts[0].split("\n"))
+
+
+def test_dropping_and_cutting_take_words_away():
+    before = len(words(" ".join(WALL.texts)))
+    for kind in ("dropped", "cut"):
+        light, heavy = (len(words(" ".join(damage(WALL, kind, random.Random(1), strength=s).texts))) for s in (0.0, 1.0))
+        assert heavy < light < before
+    assert not damage(WALL, "cut", random.Random(1), strength=0.5).texts[-1].endswith(".")
+
+
+def test_clutter_for_the_evaluation_is_never_seen_in_training():
+    assert not set(SEEN.split("\n")) & set(UNSEEN.split("\n")) - {""}
+    lines = clutter_lines(random.Random(0), 7, unseen=True)
+    assert len(set(lines)) == 7 and not any("{" in line for line in lines)
+
+
+# the adapters
+
+def test_fresh_adapters_change_nothing_and_merged_ones_agree_with_the_adapted_model(tmp_path):
+    model, ids = tiny(), torch.arange(12)[None]
+    before = model(ids).logits
+    parameters = lora.add(model)
+    assert len(parameters) == 2 * len(lora.TARGETS)             # one layer of the eleven is adapted
+    assert torch.equal(model(ids).logits, before)
+    for p in parameters:
+        p.data = (torch.randn_like(p) * 0.3).half().float()     # values that the float16 file holds exactly
+    adapted = model(ids).logits
+    lora.save(model, tmp_path / "a.safetensors")
+    merged = tiny()
+    lora.merge(merged, tmp_path / "a.safetensors")
+    assert not torch.allclose(adapted, before, atol=1e-2)
+    torch.testing.assert_close(merged(ids).logits, adapted, atol=1e-4, rtol=1e-4)
+
+
+def test_the_loss_is_that_of_the_answers_alone():
+    model = tiny()
+    short, long = [3, 4, 5, 6, 7], [8, 9, 10, 11, 12, 13, 14]
+    found = loss_of(model, [(short, [2, 3], [1.0, 1.0]), (long, [4, 5], [1.0, 0.0])])
+    expected = [-torch.log_softmax(model(torch.tensor([ids])).logits[0, p], -1)[ids[p + 1]]
+                for ids, p in ((short, 2), (short, 3), (long, 4))]
+    torch.testing.assert_close(found, sum(expected) / 3)
+
+
+def test_the_committed_adapters_are_small_and_complete():
+    tensors = load_file(lora.WEIGHTS)
+    assert lora.WEIGHTS.stat().st_size < 5_000_000
+    assert len(tensors) == 2 * len(lora.TARGETS) * (30 - lora.FIRST_LAYER)
+    assert all(t.dtype == torch.float16 and t.isfinite().all() and t.any() for t in tensors.values())
+
+
+# the measures
+
+def test_auc():
+    assert measures.auc([5, 4], [1, 2]) == 1.0
+    assert measures.auc([3, 3], [3, 3]) == 0.5
+    assert measures.auc([1, 5], [3]) == 0.5
+
+
+def test_parroting_is_five_words_of_the_prompt_in_a_row():
+    question = "Write the instruction that the text above answers."
+    assert measures.parrots("Please write the instruction that the boat needs.", question)
+    assert not measures.parrots("Write the steps that the boat needs.", question)
+
+
+def test_the_right_title_is_found_by_its_rare_words():
+    names = [f"{a} {b}" for a in ("Painting", "Washing", "Building", "Mending", "Selling") for b in ("a wall", "a boat", "a kite", "bread")]
+    assert measures.titles_found([f"Explain how to start {n.lower()}." for n in names], names, among=20) == 1.0
+    assert measures.titles_found(["Explain this."] * len(names), names, among=20) == 0.0
