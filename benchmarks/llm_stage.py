@@ -3,8 +3,8 @@
     python -m benchmarks.llm_stage --corpus native:../shared/corpora/howto.tar --questions 192 [--json]
 
 Both ask the same questions ("rate" about the same excerpts) at the same concurrency. The bare client is aiohttp and a
-semaphore, and does nothing with what it gets. The stage is what the pipeline runs: a Beam DoFn with its sliding
-window, the answer cache (empty), validation against the schema, and the reading of the ratings. Every run starts
+semaphore, and does nothing with what it gets. The stage is what the pipeline's step runs: the sliding window,
+the answer cache (empty), validation against the schema, and the reading of the ratings. Every run starts
 each prompt with a word of its own, so that vLLM's prefix cache helps neither. The order alternates; the first pair
 warms up and is not counted.
 """
@@ -71,7 +71,7 @@ def bare(url: str, model: str, documents: list[Document], concurrency: int) -> N
 
 
 def stage(url: str, model: str, documents: list[Document], concurrency: int) -> None:
-    """Drive the client through the window, as the DoFn of the pipeline does."""
+    """Drive the client through the window, as the pipeline's step does."""
     with tempfile.TemporaryDirectory() as folder:
         with Client(url, model, concurrency, timeout=600, cache=Store(folder, ".json")) as client:
             window, done = Window(concurrency), []

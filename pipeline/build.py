@@ -32,7 +32,7 @@ def build(config_path: str, output: str, *, corpora: list[str] | None = None, li
           llm_url: str | None = None, work: str | None = None, beam_flags: list[str] = ()) -> str:
     """Run the whole pipeline and publish to `output`; the text of the funnel. Raises UserError before anything is
     overwritten where the user has to mend something."""
-    config = _configured(config_path, corpora, limit, llm_url)
+    config = configured(config_path, corpora, limit, llm_url)
     options = _beam_options(list(beam_flags))
     output, work = output.rstrip("/"), (work or f"{output.rstrip('/')}/.work").rstrip("/")
     with contextlib.ExitStack() as stack, _plain_errors(output):
@@ -49,7 +49,9 @@ def build(config_path: str, output: str, *, corpora: list[str] | None = None, li
     return ledger.funnel_text(counts)
 
 
-def _configured(path: str, corpora_: list[str] | None, limit: int | None, llm_url: str | None) -> configuration.Config:
+def configured(path: str, corpora_: list[str] | None, limit: int | None,
+               llm_url: str | None = None) -> configuration.Config:
+    """The configuration file, with what the command line replaces. Raises UserError where a run could not begin."""
     config = configuration.load(path)
     if corpora_:
         config = dataclasses.replace(config, corpora=tuple(map(configuration.parse_corpus, corpora_)))

@@ -78,7 +78,7 @@ def show(options, _) -> int:
 def calibrate(options, _) -> int:
     """Derive the coherence thresholds of a model from a corpus, and write them into the config."""
     from pipeline.calibration import calibrate_config
-    print(calibrate_config(options.config, corpora=options.corpus, limit=options.limit, work=options.work))
+    print(calibrate_config(options.config, options.corpus, options.limit, options.work))
     return 0
 
 

@@ -86,6 +86,10 @@ class Scorer:
                 found |= self._remember("text", batch, self._encode(self.text_tower.encode, rows))
         return found
 
+    def forget(self) -> None:
+        """Drop the vectors kept from earlier calls."""
+        self._vectors.clear()
+
     def _encode_images(self, pixels: torch.Tensor) -> torch.Tensor:
         return self.model.encode_image(pixels.to(self.dtype).contiguous(memory_format=torch.channels_last))
 

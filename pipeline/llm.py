@@ -32,7 +32,8 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.25, 8.0      # seconds between tries while the se
 
 
 class LlmFault(Exception):
-    """A question without a good answer. Kinds: `unreachable`, `timeout`, `refused` (4xx), `invalid_answer`."""
+    """A question without a good answer. Kinds: `unreachable` (nobody there), `timeout`, `server_error` (5xx, or too
+    busy), `refused` (4xx), `invalid_answer`."""
 
     def __init__(self, kind: str, detail: str):
         super().__init__(kind, detail)
@@ -162,7 +163,7 @@ class Client:
                     return json.loads(text)
                 if 400 <= reply.status < 500 and reply.status not in (408, 429):
                     raise LlmFault("refused", f"{reply.status}: {_message(text)}")
-                fault, since = LlmFault("unreachable", f"{reply.status}: {_message(text)}"), started
+                fault, since = LlmFault("server_error", f"{reply.status}: {_message(text)}"), started
             except TimeoutError:
                 fault, since = LlmFault("timeout", f"no answer within {self.timeout:g} s"), started
             except (aiohttp.ClientError, OSError, ValueError) as error:

@@ -20,12 +20,13 @@ from pipeline import ask, local_server, outcomes
 from pipeline.assemble import assemble
 from pipeline.excerpt import best_excerpt
 from pipeline.files import is_http
-from pipeline.llm import Client
+from pipeline.llm import Client, LlmFault
 from pipeline.pictures import ImageFault
 from pipeline.run import LLM_KEY, Run, image_store, preset_of
 from pipeline.store import Store, content_key
 from pipeline.writing import Staged
 from schemas import codec
+from schemas.errors import UserError
 from schemas.records import Coherence, Document, Drop, Image
 
 Result = Document | Drop
@@ -202,9 +203,19 @@ def assemble_instance(run: Run) -> Callable[[Document], tuple[str, Staged]]:
 
 
 def asking(client: Client, question: Callable) -> Callable[[Document], concurrent.futures.Future]:
-    """A step that starts the coroutine `question(document)` on the client's loop."""
+    """A step that starts the coroutine `question(document)` on the client's loop. A server that is gone for good ends
+    the run: it would fail every document that is left."""
+    async def asked(document: Document) -> Result:
+        try:
+            return await question(document)
+        except LlmFault as fault:
+            if fault.kind != "unreachable":
+                raise
+            raise UserError(f"the LLM server at {client.url} stopped answering ({fault.detail}); start it and run the "
+                            "same command again: what was finished is kept") from None
+
     def step(document: Document) -> concurrent.futures.Future:
-        return client.submit(question(document))
+        return client.submit(asked(document))
     step.close = client.close
     return step
 

@@ -10,6 +10,7 @@ import hashlib
 import importlib.util
 import os
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -27,7 +28,7 @@ PYTHON_VARIABLE = "LEAFINSTRUCT_VLLM_PYTHON"
 RESTARTS = 3
 _PREFIX = re.compile(r"^(\(\w+ pid=\d+\) )?((INFO|WARNING|ERROR) \S+ \S+ \[\S+\] )?")
 SPEAK_EVERY = 5.0                                               # seconds between two lines of progress
-# Starts in 45 s instead of 95 s on two cores; and no blanks between JSON tokens: about a third fewer tokens to write.
+# Eager: ready in about half the time on two cores. No blanks between JSON tokens: fewer tokens to write.
 CPU_FLAGS = ("--enforce-eager", "--structured-outputs-config",
              '{"backend": "xgrammar", "disable_any_whitespace": true}')
 ENVIRONMENT = {"VLLM_CPU_KVCACHE_SPACE": "2", "VLLM_NO_USAGE_STATS": "1"}       # the first in GiB
@@ -43,9 +44,11 @@ class Server:
 
     def __init__(self, model: str, served_name: str, *, log_path: str | Path,
                  python: str | Path | None = None, host: str = "127.0.0.1", port: int = 0, max_model_len: int = 2048,
-                 max_num_seqs: int = 64, flags: Sequence[str] = CPU_FLAGS, start_timeout: float = 900.0):
+                 max_num_seqs: int = 64, flags: Sequence[str] | None = None, start_timeout: float = 900.0):
         self.log_path, self.start_timeout = Path(log_path).resolve(), start_timeout
         port = port or free_port(host)
+        if flags is None:
+            flags = () if shutil.which("nvidia-smi") else CPU_FLAGS
         self.root, self.url = f"http://{host}:{port}", f"http://{host}:{port}/v1"
         local = os.path.isdir(model)
         self._command = [

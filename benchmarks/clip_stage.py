@@ -1,0 +1,122 @@
+"""The pipeline's CLIP stage against the bare open_clip model on the same pictures and sentences.
+
+    python -m benchmarks.clip_stage --corpus native:../shared/corpora/howto.tar [--limit N] [--model M] [--json]
+
+The stage gets documents in batches, as the graph hands them over, opens the stored pictures, finds each picture's
+sentences, encodes and scores. The bare model gets the same distinct pictures, decoded and preprocessed before the
+clock starts, and the same distinct sentences, tokenised and sorted by length, in its best batches, and only encodes.
+They take turns; the ratio is that of the medians of pictures and sentences per second. At least 0.9 is the target.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+
+import torch
+
+from pipeline import corpora
+from pipeline.clip import Scorer, neighbours
+from pipeline.images import ImageStore
+from schemas.records import Document, Image
+
+BATCH_DOCUMENTS = 32
+"""As in the configuration's default."""
+
+
+def stored(corpus: str, limit: int, store: ImageStore) -> list[Document]:
+    """The first documents of a corpus, their pictures in the store."""
+    found = []
+    for part in corpora.parts(*corpus.split(":", 1)):
+        for record in corpora.read(part):
+            if isinstance(record, Document) and record.images:
+                found.append(_with_pictures(record, store))
+            if len(found) == limit:
+                return found
+    return found
+
+
+def _with_pictures(document: Document, store: ImageStore) -> Document:
+    return Document(document.id, document.source, tuple(
+        store.store(s) if isinstance(s, Image) else s for s in document.segments))
+
+
+def stage(documents: list[Document], store: ImageStore, model: str, pretrained: str | None) -> Callable[[], None]:
+    """The stage as the graph runs it, one batch of documents after the other, from a cold memory of vectors."""
+    scorer = Scorer(model, pretrained)
+
+    def run() -> None:
+        scorer.forget()
+        for i in range(0, len(documents), BATCH_DOCUMENTS):
+            scorer.score(documents[i:i + BATCH_DOCUMENTS], store.open)
+    return run
+
+
+def bare(hashes: list[str], texts: list[str], store: ImageStore, scorer: Scorer, size: int) -> Callable[[], None]:
+    """The model alone: tensors in, vectors out."""
+    model, dtype, device = scorer.model, scorer.dtype, scorer.device
+    pixels = torch.stack([scorer.preprocess(store.open(sha256)) for sha256 in hashes]).to(dtype)
+    images = [part.contiguous(memory_format=torch.channels_last) for part in pixels.split(size)]
+    tokens = [torch.stack(list(group.values())).split(size) for group in scorer.text_tower.tokens(texts).values()]
+
+    @torch.inference_mode()
+    def run() -> None:
+        for part in images:
+            model.encode_image(part.to(device)).float().cpu()
+        for parts in tokens:
+            for part in parts:
+                scorer.text_tower.encode(part.to(device)).float().cpu()
+    return run
+
+
+def seconds(run: Callable[[], None]) -> float:
+    start = time.perf_counter()
+    run()
+    return time.perf_counter() - start
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--corpus", required=True, help="FORMAT:PATH")
+    parser.add_argument("--limit", type=int, default=128, help="documents")
+    parser.add_argument("--model", default="local-dir:build/models/coherence")
+    parser.add_argument("--pretrained")
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        store = ImageStore(folder, max_side=1024, max_bytes=20_000_000, max_pixels=50_000_000)
+        documents = stored(options.corpus, options.limit, store)
+        hashes = list(dict.fromkeys(image.sha256 for document in documents for image in document.images))
+        texts = list(dict.fromkeys(s for document in documents for slot in neighbours(document) for s in slot))
+        scorer = Scorer(options.model, options.pretrained)
+        sizes = (16, 32, 64) if scorer.device == "cpu" else (64, 128, 256)
+        alone = {size: bare(hashes, texts, store, scorer, size) for size in sizes}
+        best = min(sizes, key=lambda size: min(seconds(alone[size]) for _ in range(2)))
+        contenders = {"stage": stage(documents, store, options.model, options.pretrained), "bare": alone[best]}
+        contenders["stage"]()                                       # both have run once before the clock starts
+        times: dict[str, list[float]] = {name: [] for name in contenders}
+        for repeat in range(options.repeats):
+            for name in list(contenders)[::-1 if repeat % 2 else 1]:
+                times[name].append(seconds(contenders[name]))
+    items = len(hashes) + len(texts)
+    rates = {name: items / statistics.median(values) for name, values in times.items()}
+    result = {"model": options.model, "device": scorer.device, "dtype": str(scorer.dtype).removeprefix("torch."),
+              "documents": len(documents), "pictures": len(hashes), "sentences": len(texts), "bare_batch": best,
+              "stage_per_second": round(rates["stage"], 1), "bare_per_second": round(rates["bare"], 1),
+              "ratio": round(rates["stage"] / rates["bare"], 3),
+              "seconds": {name: [round(value, 2) for value in values] for name, values in times.items()}}
+    if options.json:
+        print(json.dumps(result))
+        return
+    print(f"{len(hashes)} pictures and {len(texts)} sentences of {len(documents)} documents, {result['dtype']} on "
+          f"{scorer.device}: stage {rates['stage']:.1f}/s, bare model {rates['bare']:.1f}/s (batches of {best}), "
+          f"ratio {result['ratio']}")
+
+
+if __name__ == "__main__":
+    main()
