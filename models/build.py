@@ -58,7 +58,7 @@ def recipe_hash(recipe: list[pathlib.Path], wanted: list[packages.Package], fina
 
 
 def _coherence(files: pathlib.Path, out: pathlib.Path, final: pathlib.Path) -> None:
-    from models.dual_encoder.build import build         # torch is slow to import, and often nothing is to be done
+    from models.dual_encoder.build import build  # torch is slow to import, and often nothing is to be done
     build(files / "efficientnet-lite0-57934424.pth", files, out, final=final)
 
 

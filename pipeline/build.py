@@ -12,12 +12,11 @@ import sys
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from pipeline import __version__, config as configuration
-from pipeline import corpora, dag, ledger, local_server, progress, publish
+from pipeline import __version__, corpora, dag, ledger, local_server, progress, publish
+from pipeline import config as configuration
 from pipeline.clip import clip_version
 from pipeline.llm import check_server
 from pipeline.run import LLM_KEY, Run, preset_of
-from pipeline.store import is_remote, write_bytes
 from prompts import render
 from schemas.codec import config_hash
 from schemas.errors import UserError
@@ -37,6 +36,7 @@ def build(config_path: str, output: str, *, corpora: list[str] | None = None, li
     output, work = output.rstrip("/"), (work or f"{output.rstrip('/')}/.work").rstrip("/")
     with contextlib.ExitStack() as stack, _plain_errors(output):
         stack.enter_context(_sigterm_as_exit())
+        publish.check_output(output, config)
         run = _prepare(config, output, work)
         publish.claim(run)
         if not config.llm.url:
@@ -97,6 +97,9 @@ def _beam_options(flags: list[str]) -> PipelineOptions:
     return options
 
 
+_NOT_WRITABLE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR}
+
+
 @contextlib.contextmanager
 def _plain_errors(output: str):
     """Errors of the machine, in one sentence. Beam wraps what a worker raises, so the text is searched as well."""
@@ -106,22 +109,19 @@ def _plain_errors(output: str):
         raise
     except Exception as error:
         text = str(error)
-        if _is(error, errno.ENOSPC) or "No space left on device" in text:
+        if "No space left on device" in text:
             raise UserError(f"the disk that holds {output} is full; free some space and run the same command again: "
                             "what was finished is kept") from error
-        if _is(error, errno.EACCES) or _is(error, errno.EROFS):
-            raise UserError(f"cannot write to {getattr(error, 'filename', None) or output}: {error.strerror}; "
-                            "choose another --output") from error
+        for cause in _causes(error):
+            if isinstance(cause, OSError) and cause.errno in _NOT_WRITABLE:
+                raise UserError(f"cannot write to {cause.filename or output}: {cause.strerror}; "
+                                "choose another --output") from error
         for cause in _causes(error):
             if isinstance(cause, UserError):
                 raise cause from None
         if "UserError: " in text:
             raise UserError(text.split("UserError: ", 1)[1].split(" [while running", 1)[0].split("\n")[0]) from None
         raise
-
-
-def _is(error: Exception, number: int) -> bool:
-    return any(isinstance(cause, OSError) and cause.errno == number for cause in _causes(error))
 
 
 def _causes(error: BaseException | None):

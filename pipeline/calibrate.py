@@ -148,7 +148,7 @@ def _line(match: re.Match, value: float) -> str:
     """The line with another value; a comment stays in its column where there is room."""
     new = f"{value:.4f}"
     width = len(match["old"]) + len(match["gap"])
-    return match["head"] + (new.ljust(width) if match["comment"] else new) + match["comment"] + match["end"]
+    return match["head"] + (f"{new} ".ljust(width) if match["comment"] else new) + match["comment"] + match["end"]
 
 
 def _low(values: list[float]) -> float:

@@ -9,11 +9,11 @@ import json
 import pathlib
 from collections.abc import Iterator
 
-import pipeline.torch_compat  # noqa: F401 - before open_clip, which imports torchvision
 import open_clip
 import torch
 from open_clip.hf_model import HFTextEncoder
 
+import pipeline.torch_compat  # noqa: F401 - before open_clip, which imports torchvision
 from schemas.errors import UserError
 
 LOCAL = "local-dir:"
@@ -69,7 +69,7 @@ def _recipe(model: str, pretrained: str | None) -> tuple[dict, list[pathlib.Path
 def _plain_errors(model: str, pretrained: str | None) -> Iterator[None]:
     try:
         yield
-    except (OSError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError, AssertionError) as error:     # open_clip asserts that shapes agree
         mend = "run `make models`, which puts the embedded model together" if model.startswith(LOCAL) else (
             "check clip.model and clip.pretrained in the config, and the network if the weights are to be downloaded")
         raise UserError(f"cannot load the open_clip model {model!r} (pretrained: {pretrained}): {error}; {mend}.") \

@@ -19,7 +19,9 @@ from pipeline.steps import ENDED, Batches, Each, InFlight
 
 def build(pipeline: beam.Pipeline, run: Run) -> None:
     """Add the whole graph to `pipeline`. It leaves shards, index parts and ledger parts under `run.staging`."""
-    config, ended = run.config, []
+    images, clip, llm = run.config.images, run.config.clip, run.config.llm
+    size, salt = run.config.shards.size, run.config.shards.salt
+    ended = []
 
     def step(documents, label: str, do: beam.DoFn, *side):
         do.label = label
@@ -39,26 +41,26 @@ def build(pipeline: beam.Pipeline, run: Run) -> None:
     found = step(found, "Drop repeats", reading.DropRepeats(run.counts), AsDict(repeats))
     found = step(found, "Judge text", Each(run, "text", stages.judge_text))
     found = step(found, "Judge picture headers", Each(run, "image_rules", stages.judge_headers))
-    found = step(found, "Store pictures", InFlight(run, "images", stages.store_pictures, config.images.workers))
-    found = step(found, "Score coherence", Batches(run, "coherence", stages.score_coherence, config.clip.batch_documents))
+    found = step(found, "Store pictures", InFlight(run, "images", stages.store_pictures, images.workers))
+    found = step(found, "Score coherence", Batches(run, "coherence", stages.score_coherence, clip.batch_documents))
     found = step(found, "Judge pictures", Each(run, "coherence", stages.judge_pictures))
     found = step(found, "Take excerpt", Each(run, "excerpt", stages.take_excerpt))
     found = step(found, "Judge coherence", Each(run, "coherence", stages.judge_coherence))
-    found = step(found, "Rate text", InFlight(run, "quality", stages.rate_text, config.llm.concurrency))
+    found = step(found, "Rate text", InFlight(run, "quality", stages.rate_text, llm.concurrency))
     found = step(found, "Judge quality", Each(run, "quality", stages.judge_quality))
-    found = step(found, "Write instruction", InFlight(run, "instruction", stages.write_instruction, config.llm.concurrency))
+    found = step(found, "Write instruction", InFlight(run, "instruction", stages.write_instruction, llm.concurrency))
     staged = step(found, "Assemble", Each(run, "assemble", stages.assemble_instance))
 
     kept = (staged
-            | "Rank instances" >> RankByHash(config.shards.salt)
-            | "Assign shards" >> beam.Map(lambda ranked: (ranked[0] // config.shards.size, ranked))
+            | "Rank instances" >> RankByHash(salt)
+            | "Assign shards" >> beam.Map(lambda ranked: (ranked[0] // size, ranked))
             | "Group shards" >> beam.GroupByKey()
             | "Write shards" >> beam.FlatMap(writing.write_shard, run))
 
     _ = ((*ended, kept)
          | "All outcomes" >> beam.Flatten()
          | "Key outcomes" >> beam.Map(lambda outcome: (outcome.id, outcome))
-         | "Rank outcomes" >> RankByHash(config.shards.salt)
+         | "Rank outcomes" >> RankByHash(salt)
          | "Assign ledger parts" >> beam.Map(lambda ranked: (ranked[0] // writing.LEDGER_ROWS, ranked))
          | "Group ledger" >> beam.GroupByKey()
          | "Write ledger" >> beam.Map(writing.write_ledger_part, run))

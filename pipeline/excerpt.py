@@ -38,7 +38,7 @@ def excerpts(document: Document, *, max_words: int, max_images: int, min_words: 
 
 
 def best_excerpt(document: Document, *, max_words: int, max_images: int, min_words: int = 40) -> Document | None:
-    """The excerpt with the most pictures, then with the best mean coherence, then the earliest; None if there is none."""
+    """The excerpt with the most pictures, then the best mean coherence, then the earliest; None if there is none."""
     def worth(excerpt: Document) -> tuple[int, float]:
         own = excerpt.coherence.own if excerpt.coherence else ()
         return len(excerpt.images), round(sum(own) / len(own), 4) if own else 0.0

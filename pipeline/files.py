@@ -102,6 +102,6 @@ def _member(archive: str, name: str) -> tuple[int, int]:
 
 
 def _match(pattern: str) -> list[str]:
-    from apache_beam.io.filesystems import FileSystems      # slow to import, and local runs do without
+    from apache_beam.io.filesystems import FileSystems  # slow to import, and local runs do without
     [result] = FileSystems.match([pattern])
     return [metadata.path for metadata in result.metadata_list]

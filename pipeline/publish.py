@@ -24,27 +24,31 @@ LIBRARIES = ("apache-beam", "open_clip_torch", "pillow", "pyarrow", "torch")
 MANIFEST = "manifest.json"
 
 
-def claim(run: Run) -> None:
+def check_output(output: str, config: configuration.Config) -> None:
     """Make sure that the output folder is ours to write: new, empty, or made with the same configuration; else
-    UserError. Then clear what an earlier try left unpublished."""
-    tree = configuration.as_dict(run.config)
+    UserError."""
     try:
-        with open_bytes(f"{run.output}/config.yaml") as file:
+        with open_bytes(f"{output}/config.yaml") as file:
             theirs = config_hash(yaml.safe_load(file.read()))
     except FileNotFoundError:
         theirs = None
-    if theirs not in (None, config_hash(tree)):
-        raise UserError(f"{run.output} holds the results of another config; choose another --output, or delete it. "
+    if theirs not in (None, config_hash(configuration.as_dict(config))):
+        raise UserError(f"{output} holds the results of another config; choose another --output, or delete it. "
                         "Nothing was overwritten")
-    if theirs is None and not is_remote(run.output) and os.path.isdir(run.output):
-        strangers = sorted(set(os.listdir(run.output)) - {".work"})
+    if theirs is None and not is_remote(output) and os.path.isdir(output):
+        strangers = sorted(set(os.listdir(output)) - {".work"})
         if strangers:
-            raise UserError(f"{run.output} holds files that are not this pipeline's ({strangers[0]}); "
+            raise UserError(f"{output} holds files that are not this pipeline's ({strangers[0]}); "
                             "choose an empty or new folder for --output. Nothing was overwritten")
-    for folder in (run.staging, run.counts, run.llm_wanted):
+
+
+def claim(run: Run) -> None:
+    """Write the configuration into the output folder, and clear what an earlier try left unpublished."""
+    for folder in (run.staging, run.counts, run.store("dropped"), run.llm_wanted):
         if folder:
             _remove(folder)
     header = "# What decided this folder's contents; give this file to --config to make it again.\n"
+    tree = configuration.as_dict(run.config)
     write_bytes(f"{run.output}/config.yaml", (header + yaml.safe_dump(tree, sort_keys=False)).encode())
 
 

@@ -10,7 +10,6 @@ from pipeline.fetch import Http
 from pipeline.images import ImageStore
 from schemas.records import Provenance
 
-
 LLM_KEY = "LEAFINSTRUCT_LLM_KEY"
 """The environment variable with the key of a server that wants one. It is never written anywhere."""
 

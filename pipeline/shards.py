@@ -92,7 +92,7 @@ def replacing(path: str) -> Iterator[Hashed]:
     """Stream to a file (local, or of Beam's filesystems) that gets its name only when it is whole."""
     temporary = f"{path}.{uuid.uuid4().hex}.tmp"
     if is_remote(path):
-        from apache_beam.io.filesystems import FileSystems      # slow to import; local runs do without
+        from apache_beam.io.filesystems import FileSystems  # slow to import; local runs do without
         with FileSystems.create(temporary, compression_type="uncompressed") as file:
             yield Hashed(file)
         FileSystems.rename([temporary], [path])

@@ -76,5 +76,5 @@ def write_bytes(path: str, data: bytes) -> None:
 
 
 def _files():
-    from apache_beam.io.filesystems import FileSystems      # slow to import, and local runs need it only for the DAG
+    from apache_beam.io.filesystems import FileSystems  # slow to import, and local runs need it only for the DAG
     return FileSystems

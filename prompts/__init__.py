@@ -16,7 +16,7 @@ import jinja2
 
 from filters.quality import ASPECTS, GRADES
 from filters.words import is_heading, plain
-from schemas.records import Document, Image, Text
+from schemas.records import Document, Image
 
 SYSTEM = "You judge and describe illustrated how-to texts. You answer with one JSON object."
 ALT_WORDS = 10

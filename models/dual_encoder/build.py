@@ -9,10 +9,11 @@ import json
 import pathlib
 import shutil
 
-import pipeline.torch_compat  # noqa: F401 - before timm, which imports torchvision
 import timm
 import torch
 from safetensors.torch import load_file, save_file
+
+import pipeline.torch_compat  # noqa: F401 - before timm, which imports torchvision
 
 PROJECTIONS = pathlib.Path(__file__).parent / "projections.safetensors"
 """What we trained: `visual.head.proj.weight` and `text.proj.weight`, named as in open_clip."""
@@ -50,7 +51,8 @@ def config(folder: pathlib.Path) -> dict:
             "embed_dim": WIDTH,
             "vision_cfg": {"image_size": 224, "timm_model_name": IMAGE_TOWER, "timm_model_pretrained": False,
                            "timm_pool": "avg", "timm_proj": "linear"},
-            "text_cfg": {"hf_model_name": str(folder), "hf_tokenizer_name": str(folder), "hf_model_pretrained": False,
+            "text_cfg": {"hf_model_name": str(folder), "hf_model_pretrained": False,
+                         "hf_tokenizer_name": "all-MiniLM-L6-v2",       # of a local folder, open_clip reads that folder
                          "hf_pooler_type": "mean_pooler", "hf_proj_type": "linear", "context_length": 128},
         },
         # As the image tower was trained, but the whole picture squeezed into the square: screenshots and diagrams

@@ -6,7 +6,6 @@ import dataclasses
 import pathlib
 
 import numpy as np
-import PIL.Image
 import torch
 from tqdm import tqdm
 

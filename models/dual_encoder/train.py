@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import pathlib
 import random
 import statistics
@@ -21,6 +20,7 @@ from torch import nn
 from torch.nn.functional import cross_entropy, dropout, log_softmax, normalize
 from tqdm import tqdm
 
+import pipeline.torch_compat  # noqa: F401 - before timm, which imports torchvision
 from models import HELD_OUT, packages
 from models.dual_encoder.build import PROJECTIONS, WIDTH, build
 from models.dual_encoder.data import Features, Item, Towers, features

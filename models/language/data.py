@@ -12,12 +12,12 @@ import re
 import tarfile
 from collections.abc import Iterator
 
+from filters.quality import ASPECTS
 from filters.words import words
 from models import HELD_OUT
 from models.language.damage import ASPECT, can_shuffle, damage
 from models.language.titles import instruction
 from pipeline.excerpt import excerpts
-from filters.quality import ASPECTS
 from prompts import parts, render
 from schemas.records import Document, Image, Text
 
@@ -34,9 +34,11 @@ FEW = ("openstax-life-liberty-and-pursuit-happiness", "18f", "openstax-nursing-e
        "openstax-principles-economics-bundle", "openstax-physics", "godot")
 """Sources with few usable titles: the writer sees each section twice, asked for in two forms."""
 OWN_TEXTS = pathlib.Path(__file__).parent / "own_texts.json"
-LENGTHS = (60, 90, 140, 240)
+LENGTHS = (60, 90, 130, 180, 240)
 """Words in an excerpt; the demo asks for at most 240."""
-RATED_PER_SOURCE = 320
+RATED_PER_SOURCE = 400
+DAMAGED = 0.4
+"""How likely each kind of damage is in a text of which some may be damaged."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,39 +93,42 @@ def _is_english(document: Document) -> bool:
     return len(words(text)) >= 30 and len(found) >= 0.12 * len(words(text)) and text.count("|") < 20
 
 
-def training_pairs(corpus: pathlib.Path, *, seed: int = 0) -> list[Pair]:
-    """Every pair, in a random order: two rater's pairs a section (one sound, one damaged) and one writer's pair."""
+def training_pairs(corpus: pathlib.Path, *, seed: int = 0, write_share: float = 1.0) -> list[Pair]:
+    """Every pair, in a random order; of the writer's pairs the share `write_share`, drawn at random."""
     rng = random.Random(seed)
     found = sections(d for d in documents(corpus) if d.source not in HELD_OUT)
     rng.shuffle(found)
     counts: dict[str, int] = {}
-    pairs = []
+    rated, written = [], []
     for section in found:
         counts[section.source] = counts.get(section.source, 0) + 1
         if counts[section.source] <= RATED_PER_SOURCE:
-            pairs += rate_pairs(section, rng)
+            rated += rate_pairs(section, rng)
         for copy in range(2 if section.source in FEW else 1):
-            pairs += write_pairs(section, SOURCE_DOMAIN[section.source], copy)
+            written += write_pairs(section, SOURCE_DOMAIN[section.source], copy)
     for section in own_texts():
         for copy in range(4):
-            pairs += write_pairs(section, section.source, copy)
-        pairs += rate_pairs(section, rng)
+            written += write_pairs(section, section.source, copy)
+        rated += rate_pairs(section, rng)
+    pairs = rated + rng.sample(written, round(write_share * len(written)))
     rng.shuffle(pairs)
     return pairs
 
 
 def rate_pairs(section: Document, rng: random.Random) -> list[Pair]:
-    """The sound text (5 throughout), and the same with one damage, or now and then two."""
-    kinds = [k for k in ASPECT if k != "shuffled" or can_shuffle(section)]
-    if "shuffled" in kinds and rng.random() < 0.35:         # the hardest to see, so it is shown more often
-        kinds = ["shuffled"]
-    chosen = rng.sample(kinds, 2 if len(kinds) > 1 and rng.random() < 0.2 else 1)
-    marks, spoiled = dict.fromkeys(ASPECTS, 5), section
-    for kind in sorted(chosen, key=list(ASPECT).index):
-        strength = rng.random()
-        spoiled = damage(spoiled, kind, rng, strength=strength)
-        marks[ASPECT[kind]] = 1 if strength > 0.4 else 2
-    return [_rate_pair(section, dict.fromkeys(ASPECTS, 5)), _rate_pair(spoiled, marks)]
+    """The text twice, each time with some of the damages or none. A spoiled aspect is rated 1 (2 where it is hardly
+    spoiled), the others 5: every answer teaches four things at once."""
+    pairs = []
+    for _ in range(2):
+        marks, spoiled = dict.fromkeys(ASPECTS, 5), section
+        sound = rng.random() < 0.2
+        for kind, aspect in ASPECT.items():
+            strength = rng.random()
+            if not sound and rng.random() < DAMAGED and (kind != "shuffled" or can_shuffle(section)):
+                spoiled = damage(spoiled, kind, rng, strength=strength)
+                marks[aspect] = 1 if strength > 0.25 else 2
+        pairs.append(_rate_pair(spoiled, marks))
+    return pairs
 
 
 def _rate_pair(document: Document, marks: dict[str, int]) -> Pair:

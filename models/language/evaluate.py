@@ -31,8 +31,8 @@ from pipeline.llm import Client, LlmFault, check_server
 from prompts import parts, render
 from schemas.records import Document, Ratings
 
-RATED, WORDS = 150, 240
-"""Sections that are rated, each five times (sound and with each damage), and the most words of a section."""
+RATED, WRITTEN, WORDS = 120, 250, 240
+"""Sections that are rated, each five times (sound and with each damage), that are written for, and the most words."""
 RIGHT_DOMAINS = {"learnosm": {"Travel and maps"}, "iot": {"Electronics and making", "Programming"},
                  "openstax-introduction-anthropology": {"History and culture", "Society and law"}}
 """Domains that a section of a held-out source may have; the fourth source, on drones, fits several and is not counted."""
@@ -69,7 +69,7 @@ def wish(section: Document) -> str | None:
 def measure(url: str, found: list[Document]) -> Figures:
     """Ask one server everything. Raises UserError where it does not answer, LlmFault where an answer stays invalid."""
     with Client(url, check_server(url, None), concurrency=32) as client:
-        return dataclasses.replace(_writer(client, [s for s in found if wish(s)]), **_rater(client, found))
+        return dataclasses.replace(_writer(client, [s for s in found if wish(s)][:WRITTEN]), **_rater(client, found))
 
 
 def _rater(client: Client, found: list[Document]) -> dict:

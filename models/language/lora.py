@@ -68,6 +68,15 @@ def save(model, path: pathlib.Path) -> None:
     save_file(tensors, path)
 
 
+def load(model, path: pathlib.Path) -> None:
+    """Put saved adapters into a model that has fresh ones."""
+    tensors = load_file(path)
+    for parent, name, key in _places(model):
+        adapted = getattr(parent, name)
+        adapted.a.data = tensors[f"{key}.lora_A.weight"].float()
+        adapted.b.data = tensors[f"{key}.lora_B.weight"].float()
+
+
 def merge(model, path: pathlib.Path = WEIGHTS) -> None:
     """Add the adapters' products to the weights of a plain float32 model, in place."""
     tensors = load_file(path)

@@ -27,8 +27,9 @@ LONGEST = 600
 """Tokens. The few texts with more are tables and code, which tokenise badly."""
 LEARNING_RATE = 6e-4
 WARMUP = 20
-FRAME_WEIGHT = 0.1
-"""Weight of an answer's tokens that the JSON schema dictates anyway: of a rating, all but the digits."""
+GRADE_WEIGHT, FRAME_WEIGHT = 6.0, 0.1
+"""Weights of a rating's digits and of its other tokens, which the JSON schema dictates; an instruction's tokens have 1.
+So the four digits of an answer weigh about as much as a whole instruction."""
 
 
 def encode(pair: Pair, tokenizer) -> tuple[list[int], list[int], list[float]]:
@@ -38,7 +39,7 @@ def encode(pair: Pair, tokenizer) -> tuple[list[int], list[int], list[float]]:
     tail = tokenizer(pair.answer + "<|im_end|>", add_special_tokens=False)["input_ids"]
     weights = [1.0] * len(tail)
     if pair.task == "rate":
-        weights = [1.0 if tokenizer.decode([t]).isdigit() else FRAME_WEIGHT for t in tail]
+        weights = [GRADE_WEIGHT if tokenizer.decode([t]).isdigit() else FRAME_WEIGHT for t in tail]
     return head + tail, list(range(len(head) - 1, len(head) + len(tail) - 1)), weights
 
 
@@ -67,18 +68,21 @@ def batches(examples, rng: random.Random) -> list:
     return found
 
 
-def train(corpus: pathlib.Path, base: pathlib.Path, out: pathlib.Path, *, minutes: float, seed: int = 0) -> None:
+def train(corpus: pathlib.Path, base: pathlib.Path, out: pathlib.Path, *, minutes: float, start: pathlib.Path | None,
+          write_share: float, seed: int = 0) -> None:
     """One pass over the pairs, or as much of it as fits; the rate falls along a cosine to zero at the end of either."""
     torch.manual_seed(seed)
     torch.set_num_threads(1)
     model, tokenizer = load_model(base)
     parameters = lora.add(model)
-    examples = [encode(pair, tokenizer) for pair in training_pairs(corpus, seed=seed)]
+    if start:
+        lora.load(model, start)
+    examples = [encode(pair, tokenizer) for pair in training_pairs(corpus, seed=seed, write_share=write_share)]
     steps = batches([e for e in examples if len(e[0]) <= LONGEST], random.Random(seed))
     tokens = sum(len(e[0]) for batch in steps for e in batch)
     print(f"{len(steps)} steps, {tokens} tokens, {sum(p.numel() for p in parameters)} parameters", flush=True)
     optimiser = torch.optim.AdamW(parameters, lr=LEARNING_RATE, weight_decay=0.0)
-    start, seen, mean = time.monotonic(), 0, None
+    began, seen, mean = time.monotonic(), 0, None
 
     def gradients(part):
         loss = loss_of(model, part)
@@ -86,7 +90,7 @@ def train(corpus: pathlib.Path, base: pathlib.Path, out: pathlib.Path, *, minute
 
     with concurrent.futures.ThreadPoolExecutor(THREADS) as pool:
         for step, batch in enumerate(steps):
-            spent = (time.monotonic() - start) / 60
+            spent = (time.monotonic() - began) / 60
             done = max(step / len(steps), spent / minutes)
             if done >= 1:
                 break
@@ -102,7 +106,7 @@ def train(corpus: pathlib.Path, base: pathlib.Path, out: pathlib.Path, *, minute
             loss = sum(value for value, _ in found) / THREADS
             mean = loss if mean is None else 0.95 * mean + 0.05 * loss
             if step % 10 == 0:
-                spent = (time.monotonic() - start) / 60
+                spent = (time.monotonic() - began) / 60
                 left = min(minutes - spent, spent / seen * (tokens - seen))
                 print(f"step {step} loss {mean:.3f} lr {rate:.1e} {seen / spent / 60:.0f} tokens/s, "
                       f"{spent:.1f} min, {left:.1f} left", flush=True)
@@ -118,8 +122,12 @@ def main() -> None:
     parser.add_argument("--base", type=pathlib.Path, required=True)
     parser.add_argument("--out", type=pathlib.Path, default=lora.WEIGHTS)
     parser.add_argument("--minutes", type=float, default=50)
+    parser.add_argument("--start", type=pathlib.Path, help="adapters of an earlier run to go on from")
+    parser.add_argument("--write-share", type=float, default=1.0, help="share of the writer's pairs to train on")
+    parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    train(options.corpus, options.base, options.out, minutes=options.minutes)
+    train(options.corpus, options.base, options.out, minutes=options.minutes, start=options.start,
+          write_share=options.write_share, seed=options.seed)
 
 
 if __name__ == "__main__":

@@ -8,9 +8,9 @@ import jsonschema
 import pytest
 import torch
 from safetensors.torch import load_file
-import pipeline.torch_compat  # noqa: F401 - before transformers, which imports torchvision
 from transformers import LlamaConfig, LlamaForCausalLM
 
+import pipeline.torch_compat  # noqa: F401 - before transformers, which imports torchvision
 from filters.instruction import check
 from filters.words import words
 from models import HELD_OUT

@@ -13,8 +13,19 @@ from pipeline import ledger, outcomes, shards
 from pipeline.assemble import assemble
 from pipeline.report.dropped import keep_sample
 from schemas.codec import config_hash, key_of, rank_of, shard_name, to_json
-from schemas.records import (Coherence, Document, Drop, Fault, Image, ImageDrop, Outcome, Provenance, Ratings, Text,
-                             Written)
+from schemas.records import (
+    Coherence,
+    Document,
+    Drop,
+    Fault,
+    Image,
+    ImageDrop,
+    Outcome,
+    Provenance,
+    Ratings,
+    Text,
+    Written,
+)
 
 CONFIG = {
     "coherence": {"own_at_least": 0.1, "mean_at_least": 0.2, "margin_at_least": 0.02, "similar_at_most": 0.95},

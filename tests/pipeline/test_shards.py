@@ -13,7 +13,7 @@ import pytest
 from pipeline import shards
 from schemas.arrow import INDEX, LEDGER, outcomes_from_table
 from schemas.codec import config_hash, json_bytes, key_of, shard_name
-from tests.pipeline import disk     # noqa: F401  (its import makes disk:// known)
+from tests.pipeline import disk  # noqa: F401  (its import makes disk:// known)
 from tests.schemas import example
 
 

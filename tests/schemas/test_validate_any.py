@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from schemas.validate import validate
-from tests.schemas.test_validate import CARD, L0, M, S0, I
+from tests.schemas.test_validate import CARD, L0, S0, I, M
 
 PLACES = 10
 

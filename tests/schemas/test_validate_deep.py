@@ -13,9 +13,24 @@ import pytest
 from schemas.codec import json_bytes, rank_of
 from schemas.validate import validate
 from tests.schemas import example
-from tests.schemas.damage import (KEYS, SHARDS, bomb, edit, first, grey, header, index, manifest, members, patch,
-                                  raw_json, replace_picture, rewrite, sign)
-from tests.schemas.test_validate import I, L0, S0, S1, S2, at, places
+from tests.schemas.damage import (
+    KEYS,
+    SHARDS,
+    bomb,
+    edit,
+    first,
+    grey,
+    header,
+    index,
+    manifest,
+    members,
+    patch,
+    raw_json,
+    replace_picture,
+    rewrite,
+    sign,
+)
+from tests.schemas.test_validate import L0, S0, S1, S2, I, at, places
 
 K0, K1, K2, K3 = KEYS[:4]
 STRANGER = next(example.sample(i) for i in range(30, 9999) if rank_of(f"doc-{i}", example.SALT) > b"\xfe")
