@@ -3,8 +3,8 @@
     python -m benchmarks.llm_stage --corpus native:../shared/corpora/howto.tar --questions 192 [--json]
 
 Both ask the same questions ("rate" about the same excerpts) at the same concurrency. The bare client is aiohttp and a
-semaphore, and does nothing with what it gets. The stage is what the pipeline's step runs: the sliding window,
-the answer cache (empty), validation against the schema, and the reading of the ratings. Every run starts
+semaphore, and does nothing with what it gets. The stage is the graph's own step in Beam's local runner: the sliding
+window, the answer cache (empty), validation against the schema, and the reading of the ratings. Every run starts
 each prompt with a word of its own, so that vLLM's prefix cache helps neither. The order alternates; the first pair
 warms up and is not counted.
 """
@@ -24,13 +24,13 @@ from pathlib import Path
 
 import aiohttp
 
-from pipeline import ask
+from benchmarks.steps import CONFIG, a_run, run_step
+from pipeline import ask, stages
+from pipeline import config as configuration
 from pipeline.corpora import parts, read
 from pipeline.excerpt import best_excerpt
-from pipeline.llm import Client
-from pipeline.store import Store
+from pipeline.steps import InFlight
 from pipeline.vllm_server import Server
-from pipeline.window import Window
 from prompts import render
 from schemas.records import Document, Text
 
@@ -71,16 +71,12 @@ def bare(url: str, model: str, documents: list[Document], concurrency: int) -> N
 
 
 def stage(url: str, model: str, documents: list[Document], concurrency: int) -> None:
-    """Drive the client through the window, as the pipeline's step does."""
+    """The step "Rate text" of the graph, in Beam's local runner, with an empty cache."""
+    config = configuration.load(str(CONFIG))
+    config = dataclasses.replace(config, llm=dataclasses.replace(config.llm, concurrency=concurrency, timeout=600.0))
     with tempfile.TemporaryDirectory() as folder:
-        with Client(url, model, concurrency, timeout=600, cache=Store(folder, ".json")) as client:
-            window, done = Window(concurrency), []
-            for document in documents:
-                done += window.add(document, client.submit(ask.rate(client, document)))
-            done += window.drain()
-    for _, result in done:
-        if isinstance(result, Exception):
-            raise result
+        run = a_run(folder, config, url, model)
+        run_step(documents, InFlight(run, "quality", stages.rate_text, concurrency))
 
 
 def compare(url: str, model: str, documents: list[Document], concurrency: int, repeats: int) -> dict:

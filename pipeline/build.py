@@ -70,7 +70,7 @@ def configured(path: str, corpora_: list[str] | None, limit: int | None,
 def _prepare(config: configuration.Config, output: str, work: str) -> Run:
     """Where to ask the LLM, and what will have made the instances."""
     if config.llm.url:
-        name = check_server(config.llm.url, config.llm.name, os.environ.get(LLM_KEY))
+        name = _served_model(config.llm)
         url, identity, wanted = config.llm.url, name, ""
     else:
         url, identity = local_server.reserve(config.llm)
@@ -82,6 +82,20 @@ def _prepare(config: configuration.Config, output: str, work: str) -> Run:
         rate_prompt=render("rate", nothing).version,
         write_prompt=render("write", nothing, domains=config.domains).version)
     return Run(config, output, work, url, name, wanted, provenance)
+
+
+def _served_model(llm: configuration.Llm) -> str:
+    """The config's model, or the only one that the server has: then that is what the records name."""
+    key = os.environ.get(LLM_KEY)
+    try:
+        return check_server(llm.url, llm.name, key)
+    except UserError as refusal:
+        try:
+            only = check_server(llm.url, None, key)
+        except UserError:
+            raise refusal from None
+        print(f"{llm.url} has no {llm.name}; asking its only model, {only}", file=sys.stderr)
+        return only
 
 
 def _beam_options(flags: list[str]) -> PipelineOptions:

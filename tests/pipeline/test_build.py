@@ -155,6 +155,15 @@ def test_shoddy_text_is_dropped_by_its_rating(config, tmp_path):
     assert manifest(tmp_path)["counts"]["instances"] == 0 and validate(tmp_path / "out", deep=True) == []
 
 
+def test_any_server_will_do(config, tmp_path, capsys):
+    """A server with one model of another name is asked, and the records say so."""
+    with server("somebody-elses-8b") as llm:
+        build(config, str(tmp_path / "out"), llm_url=llm.url, limit=12)
+    assert "somebody-elses-8b" in capsys.readouterr().err
+    assert manifest(tmp_path)["provenance"]["llm"] == "somebody-elses-8b"
+    assert validate(tmp_path / "out", deep=True) == []
+
+
 def test_no_state_and_no_timers(first):
     """What every runner can do, and no more."""
     import apache_beam as beam

@@ -74,12 +74,6 @@ def test_a_server_that_does_not_answer(capsys, config, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-def test_a_server_without_the_model(capsys, config, tmp_path):
-    with server("another") as other:
-        said = refused(capsys, "build", "--config", config(), "--output", str(tmp_path / "out"), "--llm-url", other.url)
-    assert "another" in said
-
-
 def test_a_model_that_was_not_put_together(capsys, config, tmp_path):
     clip = {"model": f"local-dir:{tmp_path}/nothing"}
     with server() as llm:

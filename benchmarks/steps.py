@@ -1,0 +1,32 @@
+"""One step of the graph by itself, run by Beam as in the whole pipeline."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import apache_beam as beam
+
+from pipeline import config as configuration
+from pipeline.run import Run
+from pipeline.steps import ENDED
+from schemas.records import Document, Outcome, Provenance
+
+CONFIG = Path(__file__).parent.parent / "configs" / "demo.yaml"
+
+
+def a_run(work: str, config: configuration.Config, llm_url: str = "http://127.0.0.1:9/v1", llm_name: str = "") -> Run:
+    return Run(config, work, work, llm_url, llm_name, "", Provenance("", "", "clip", llm_name, "", ""))
+
+
+def run_step(documents: list[Document], do: beam.DoFn) -> None:
+    """Send the documents through the step. Raises RuntimeError where one does not come out."""
+    do.label = "benchmark"
+    with beam.Pipeline(runner="FnApiRunner") as pipeline:
+        ended = (pipeline | beam.Create(documents, reshuffle=False)
+                 | beam.ParDo(do).with_outputs(ENDED, main="passed"))[ENDED]
+        _ = ended | beam.Map(_refuse)
+
+
+def _refuse(outcome: Outcome) -> None:
+    raise RuntimeError(f"{outcome.id}: {outcome.rule}{outcome.error} {outcome.detail}")
+
