@@ -9,11 +9,13 @@ import json
 import pathlib
 from collections.abc import Iterator
 
+import pipeline.torch_compat  # noqa: F401 - before open_clip, which imports torchvision
+
+# isort: split
 import open_clip
 import torch
 from open_clip.hf_model import HFTextEncoder
 
-import pipeline.torch_compat  # noqa: F401 - before open_clip, which imports torchvision
 from schemas.errors import UserError
 
 LOCAL = "local-dir:"

@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 import pathlib
 
+import pipeline.torch_compat  # noqa: F401 - before open_clip, which imports torchvision
+
+# isort: split
 import numpy as np
 import open_clip
 import PIL.Image
@@ -13,7 +16,6 @@ import torch
 from safetensors.torch import save_file
 from transformers import BertConfig, BertModel, BertTokenizerFast
 
-import pipeline.torch_compat  # noqa: F401 - before open_clip
 from models.dual_encoder.build import IMAGE_TOWER, build
 from schemas.records import Document, Image, Text
 

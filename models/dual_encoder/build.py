@@ -9,11 +9,12 @@ import json
 import pathlib
 import shutil
 
+import pipeline.torch_compat  # noqa: F401 - before timm, which imports torchvision
+
+# isort: split
 import timm
 import torch
 from safetensors.torch import load_file, save_file
-
-import pipeline.torch_compat  # noqa: F401 - before timm, which imports torchvision
 
 PROJECTIONS = pathlib.Path(__file__).parent / "projections.safetensors"
 """What we trained: `visual.head.proj.weight` and `text.proj.weight`, named as in open_clip."""
@@ -41,7 +42,9 @@ def build(image_weights: pathlib.Path, text_folder: pathlib.Path, out: pathlib.P
         **(load_file(PROJECTIONS) if projections is None else projections),
         "logit_scale": torch.tensor(1 / 0.07).log(),        # for open_clip's logits; cosines do not use it
     }
-    save_file({name: value.contiguous() for name, value in weights.items()}, out / "open_clip_model.safetensors")
+    path = out / "open_clip_model.safetensors"
+    save_file({name: value.contiguous() for name, value in weights.items()}, path)
+    path.chmod(0o644)                       # safetensors writes for the owner alone
 
 
 def config(folder: pathlib.Path) -> dict:

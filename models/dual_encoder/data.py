@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import pathlib
 
 import numpy as np
@@ -41,6 +42,11 @@ class Features:
     items: list[Item]
     pictures: torch.Tensor
     texts: torch.Tensor
+
+    @functools.cached_property
+    def meanings(self) -> torch.Tensor:
+        """The texts without what all of them have in common, as unit vectors."""
+        return torch.nn.functional.normalize(self.texts - self.texts.mean(dim=0), dim=-1)
 
 
 def read(corpus: str, work: pathlib.Path) -> tuple[list[Item], list[str], list[str], ImageStore]:

@@ -13,6 +13,9 @@ import random
 import statistics
 import tempfile
 
+import pipeline.torch_compat  # noqa: F401 - before timm, which imports torchvision
+
+# isort: split
 import torch
 from safetensors.torch import save_file
 from timm.data import ImageNetInfo
@@ -20,20 +23,35 @@ from torch import nn
 from torch.nn.functional import cross_entropy, dropout, log_softmax, normalize
 from tqdm import tqdm
 
-import pipeline.torch_compat  # noqa: F401 - before timm, which imports torchvision
 from models import HELD_OUT, packages
 from models.dual_encoder.build import PROJECTIONS, WIDTH, build
 from models.dual_encoder.data import Features, Item, Towers, features
 from models.dual_encoder.measures import described_as_pictures, measures
 from models.figures import write_block
 
-EPOCHS, BATCH, RATE, DECAY = 8, 256, 2e-3, 5.0
+EPOCHS, BATCH, RATE, DECAY = 16, 512, 2e-3, 5.0
 DROP_PICTURE, DROP_TEXT = 0.5, 0.3
 SENTENCES = 4
 """Of those beside a picture, drawn anew each time."""
-SOFT = 0.1
+SOFT = 0.05
 """Cosines within about this of the best sentence count as well: the score of a place is a soft maximum."""
+TAUGHT = 0.05
+"""The same for what a description says of the sentences."""
 SEEDS = 3
+
+
+TRIED = """\
+The target of 0.83 is missed. The eye, not the text, is the limit: with a picture's description in the picture's place,
+the text tower alone reaches an AUC of {ceiling:.3f}, and more than half of the held-out pictures come from manuals of
+programs (learnosm, qgc) that no training source shows. Held out by document instead of by source, an earlier recipe
+reached 0.86 (one seed).
+
+Tried on four other sources as validation (18f, microbit, openstax-principles-economics-bundle, appcenter; one seed
+each), AUC there: InfoNCE with one sampled text a picture 0.68, with class names as well 0.71, canonical correlation in
+closed form 0.72, places as bags of sentences 0.73, with definitions and the description's ranking as well 0.74 (what is
+used). Within the spread of seeds: pictures of 288 pixels, the mean of 224 and 288, four seeds side by side, 512 numbers
+instead of 256, batches of one source, soft targets from similar texts. Worse: MLP projections, average-and-maximum
+pooling, padding instead of squeezing, a sigmoid loss."""
 
 
 class Projections(nn.Module):
@@ -67,11 +85,13 @@ class Names:
         packaged = torch.load(image_weights, weights_only=True)
         self.weight, self.bias = packaged["_fc.weight"], packaged["_fc.bias"]
         info = ImageNetInfo()
-        self.texts = towers.texts([info.index_to_description(i) for i in range(len(self.bias))])
+        names, definitions = (towers.texts([info.index_to_description(i, detailed=detailed) for i in range(1000)])
+                              for detailed in (False, True))
+        self.texts = (names + definitions) / 2
 
     def loss(self, model: Projections, vectors: torch.Tensor, looks: torch.Tensor) -> torch.Tensor:
         seen = (vectors @ self.weight.T + self.bias).softmax(dim=-1)
-        return -(seen * log_softmax(scale(model) * looks @ model.texts(self.texts).T, dim=-1)).sum(dim=1).mean()
+        return agree(scale(model) * looks @ model.texts(self.texts).T, seen)
 
 
 def scale(model: Projections) -> torch.Tensor:
@@ -79,19 +99,28 @@ def scale(model: Projections) -> torch.Tensor:
 
 
 def loss_of(model: Projections, data: Features, batch: list[Item], names: Names, rng: random.Random) -> torch.Tensor:
-    """InfoNCE both ways between pictures and places (a soft maximum over the sentences of a place), the same between
-    pictures and descriptions, and the pull towards class names; equally weighted."""
+    """Four parts of equal weight: pictures and places find each other (InfoNCE; a place is a soft maximum over its
+    sentences), pictures and descriptions do, pictures are near the names of what they show, and a picture ranks the
+    sentences of the batch as the frozen text tower ranks them for its description."""
     which = torch.tensor([item.picture for item in batch])
     vectors = data.pictures[which]
     looks = model.pictures(vectors)
     drawn = [rng.sample(item.beside, min(SENTENCES, len(item.beside))) for item in batch]
     owner = torch.tensor([i for i, sentences in enumerate(drawn) for _ in sentences])
-    cosines = looks @ model.texts(data.texts[[s for sentences in drawn for s in sentences]]).T
+    sentences = torch.tensor([s for sentences in drawn for s in sentences])
+    cosines = looks @ model.texts(data.texts[sentences]).T
     place = SOFT * torch.zeros(len(batch), len(batch)).index_add(1, owner, (cosines / SOFT).exp()).log()
     shown = [i for i, item in enumerate(batch) if item.described]
-    described = looks[shown] @ model.texts(data.texts[[rng.choice(batch[i].described) for i in shown]]).T
+    descriptions = torch.tensor([rng.choice(batch[i].described) for i in shown])
+    described = looks[shown] @ model.texts(data.texts[descriptions]).T
+    taught = (data.meanings[descriptions] @ data.meanings[sentences].T / TAUGHT).softmax(dim=-1)
     return (info_nce(scale(model) * place, which) + info_nce(scale(model) * described, which[shown])
-            + names.loss(model, vectors, looks))
+            + names.loss(model, vectors, looks) + agree(scale(model) * cosines[shown], taught))
+
+
+def agree(logits: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
+    """Cross-entropy of rows of logits to rows of probabilities."""
+    return -(wanted * log_softmax(logits, dim=-1)).sum(dim=1).mean()
 
 
 def info_nce(logits: torch.Tensor, picture: torch.Tensor) -> torch.Tensor:
@@ -143,14 +172,14 @@ def page(trained: list[dict], untrained: list[dict], ceiling: float, command: st
         "A place is the text beside a picture, scored as the pipeline scores it: the best of up to six sentences on "
         "each side.", "",
         "| figure | random projections | trained | the committed seed |", "|---|---|---|---|", *lines, "",
-        f"With a picture's description in the picture's place, the text tower alone reaches an AUC of {ceiling:.3f}: "
-        "the eye, not the text, is the limit.", "", f"Command: `{command}`"])
+        TRIED.format(ceiling=ceiling), "", f"Command: `{command}`"])
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--corpus", required=True, help="howto.tar, or another corpus in the native format")
-    parser.add_argument("--work", type=pathlib.Path, default="build/train-coherence", help="pictures, features")
+    parser.add_argument("--work", type=pathlib.Path, default="build/train-coherence",
+                        help="folder for the stored pictures and the towers' vectors, kept for the next run")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         files, base = pathlib.Path(folder) / "files", pathlib.Path(folder) / "base"
@@ -162,6 +191,7 @@ def main() -> None:
         names = Names(image_weights, Towers(f"local-dir:{base}"))
     models = [train(data, names, seed) for seed in range(SEEDS)]
     save_file(models[0].weights(), PROJECTIONS)
+    PROJECTIONS.chmod(0o644)
     figures = [held_out_figures(model, data) for model in models]
     print(json.dumps(figures, indent=1))
     random_figures = []

@@ -138,19 +138,19 @@ def test_a_run_that_was_cut_off_goes_on_where_it_was(config, first, tmp_path):
 
 
 def test_shoddy_text_is_dropped_by_its_rating(config, tmp_path):
-    words = " ".join(f"The {word} is set down with care in its own place on the board." for word in
-                     "saw hammer plane chisel square gauge mallet rasp file clamp drill awl".split())
-    picture = next((ROOT / "examples/corpus/images").glob("*.jpg"))
-    (tmp_path / "c/images").mkdir(parents=True)
-    shutil.copy(picture, tmp_path / "c/images/a.jpg")
-    record = {"id": "shoddy", "source": "s", "segments": [{"text": f"SHODDY work. {words}"}, {"image": "a.jpg"}]}
+    """A good document of the examples with the word that the stand-in rates 1; and nothing kept is a result too."""
+    lines = (ROOT / "examples/corpus/docs.jsonl").read_text().splitlines()
+    record = next(json.loads(line) for line in lines if '"kitchen-lemonade"' in line)
+    record["segments"].insert(1, {"text": "SHODDY work follows here."})
+    (tmp_path / "c").mkdir()
     (tmp_path / "c/docs.jsonl").write_text(json.dumps(record))
+    shutil.copytree(ROOT / "examples/corpus/images", tmp_path / "c/images")
     tree = yaml.safe_load(pathlib.Path(config).read_text())
     tree["coherence"] |= {"own_at_least": -1.0, "mean_at_least": -1.0, "margin_at_least": -2.0}
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(tree))
     with server() as llm:
         build(str(tmp_path / "config.yaml"), str(tmp_path / "out"), llm_url=llm.url, corpora=[f"native:{tmp_path}/c"])
-    row = outcomes(tmp_path)["shoddy"]
+    row = outcomes(tmp_path)["kitchen-lemonade"]
     assert (row.status, row.stage, row.rule, row.value) == ("dropped", "quality", "fluency", 1.0)
     assert manifest(tmp_path)["counts"]["instances"] == 0 and validate(tmp_path / "out", deep=True) == []
 
