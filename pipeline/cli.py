@@ -12,6 +12,7 @@ from schemas.errors import UserError
 
 
 def main(argv: list[str] | None = None) -> int:
+    logging.getLogger().setLevel(logging.ERROR)     # Beam warns of every cloud package that is not there
     parser = _parser()
     options, rest = parser.parse_known_args(argv)
     if rest and options.command is not build:
@@ -30,7 +31,6 @@ def main(argv: list[str] | None = None) -> int:
 
 def build(options, beam_flags: list[str]) -> int:
     """Run the pipeline and publish what it made."""
-    logging.getLogger().setLevel(logging.ERROR)     # Beam warns of every cloud package that is not there
     from pipeline.build import build as run
     funnel = run(options.config, options.output, corpora=options.corpus, limit=options.limit, llm_url=options.llm_url,
                  work=options.work, beam_flags=beam_flags)
