@@ -71,6 +71,6 @@ def mean_rating(document: Document, *, at_least: float) -> Drop | None:
 
 
 def _named(document: Document) -> dict[str, float]:
-    """The ratings under the names that an instance's scores have: `coherence` alone means that of the pictures there."""
+    """The ratings under the names that an instance's scores have: `coherence` is that of the pictures there."""
     return {"text_coherence" if aspect == "coherence" else aspect: getattr(document.ratings, aspect)
             for aspect in ASPECTS}

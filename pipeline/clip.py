@@ -29,6 +29,10 @@ NEAREST = 6
 REMEMBERED = 16_384
 """Vectors that a scorer keeps between calls: 16 MB for the embedded model's 256 numbers, 48 MB for ViT-L/14's 768."""
 
+TOKENS = 128
+"""Tokens that go into a batch in the place of a picture: with 8 of 16 to 32 sentences, most of a CPU's throughput, and
+few rows to fill up."""
+
 OpenImage = Callable[[str], PIL.Image.Image]
 
 
@@ -36,7 +40,8 @@ class Scorer:
     """An open_clip model that scores documents. `model` and `pretrained` are open_clip's: a name and a tag (or a file),
     or `local-dir:FOLDER` and None. Runs on a GPU where there is one, in bfloat16 where that is fast.
 
-    batch_size: 64 on a GPU and 16 on a CPU, where more is no faster; halved when memory does not suffice.
+    batch_size: pictures, 64 on a GPU and 8 on a CPU (the fastest there: more do not fit its cache); a batch of
+    sentences has `TOKENS` times as many tokens. Halved when memory does not suffice.
     Raises UserError when the model cannot be loaded.
     """
 
@@ -44,7 +49,7 @@ class Scorer:
         self.version = clip_version(model, pretrained)
         self.device = "cuda" if torch.cuda.is_available() else "cpu"
         self.dtype = torch.bfloat16 if has_fast_bfloat16(self.device) else torch.float32
-        self.batch_size = batch_size or (64 if self.device == "cuda" else 16)
+        self.batch_size = batch_size or (64 if self.device == "cuda" else 8)
         self.model, self.preprocess, tokenizer = load(model, pretrained)
         self.model.to(self.device, self.dtype, memory_format=torch.channels_last)
         self.text_tower = TextTower(self.model, tokenizer)
@@ -74,16 +79,15 @@ class Scorer:
             for at, batch in enumerate(batches):
                 begun.extend(map(begin, batches[at + 1:at + 2]))
                 rows = torch.stack([pixels.result() for pixels in begun.popleft()])
-                found |= self._remember("image", batch, self._encode(self._encode_images, rows))
+                found |= self._remember("image", batch, self._encode(self._encode_images, rows, 1))
         return found
 
     def text_vectors(self, texts: Iterable[str]) -> dict[str, np.ndarray]:
         """Sentence -> unit vector, float32. One longer than the model's context is cut, its end token kept."""
         found, missing = self._remembered("text", texts)
-        for tokens in self.text_tower.tokens(missing).values():
-            for batch in _batches(list(tokens), self.batch_size):
-                rows = torch.stack([tokens[text] for text in batch])
-                found |= self._remember("text", batch, self._encode(self.text_tower.encode, rows))
+        for length, tokens in self.text_tower.tokens(missing).items():
+            vectors = self._encode(self.text_tower.encode, torch.stack(list(tokens.values())), TOKENS / length)
+            found |= self._remember("text", list(tokens), vectors)
         return found
 
     def forget(self) -> None:
@@ -94,12 +98,13 @@ class Scorer:
         return self.model.encode_image(pixels.to(self.dtype).contiguous(memory_format=torch.channels_last))
 
     @torch.inference_mode()
-    def _encode(self, encode: Callable[[torch.Tensor], torch.Tensor], rows: torch.Tensor) -> np.ndarray:
-        """Unit vectors of the rows. The model always sees `batch_size` rows: the first one fills up what is missing."""
+    def _encode(self, encode: Callable[[torch.Tensor], torch.Tensor], rows: torch.Tensor, share: float) -> np.ndarray:
+        """Unit vectors of the rows. The model always sees `batch_size * share` of them: copies fill up the last batch."""
+        size = max(1, int(self.batch_size * share))
         try:
             made = []
-            for part in rows.split(self.batch_size):
-                filled = torch.cat([part, part[:1].expand(self.batch_size - len(part), *part.shape[1:])])
+            for part in rows.split(size):
+                filled = torch.cat([part, part[:1].expand(size - len(part), *part.shape[1:])])
                 vectors = encode(filled.to(self.device))[:len(part)].float()
                 made.append(torch.nn.functional.normalize(vectors, dim=-1).cpu())
             return torch.cat(made).numpy()
@@ -108,7 +113,7 @@ class Scorer:
                 raise
         self.batch_size //= 2
         torch.cuda.empty_cache()
-        return self._encode(encode, rows)
+        return self._encode(encode, rows, share)
 
     def _remembered(self, kind: str, names: Iterable[str]) -> tuple[dict[str, np.ndarray], list[str]]:
         """What is known, and the distinct others in the order of their first use."""

@@ -1,6 +1,7 @@
 """Measures the language model on held-out sources through running vLLM servers, and writes docs/models.md.
 
-    python -m models.language.evaluate --corpus HOWTO.tar --url http://127.0.0.1:8000/v1 --untrained http://127.0.0.1:8001/v1
+    python -m models.language.evaluate --corpus HOWTO.tar \\
+        --url http://127.0.0.1:8000/v1 --untrained http://127.0.0.1:8001/v1
 
 The first server has our model, the second the packaged one (`build(..., adapters=None)`); both answer the same
 questions. Without `--untrained` the figures are only printed.
@@ -33,9 +34,11 @@ from schemas.records import Document, Ratings
 
 RATED, WRITTEN, WORDS = 120, 250, 240
 """Sections that are rated, each five times (sound and with each damage), that are written for, and the most words."""
+NOTES = pathlib.Path(__file__).parent / "notes.md"
+"""How the weights came about and what was tried: the part of the page that no script can know."""
 RIGHT_DOMAINS = {"learnosm": {"Travel and maps"}, "iot": {"Electronics and making", "Programming"},
                  "openstax-introduction-anthropology": {"History and culture", "Society and law"}}
-"""Domains that a section of a held-out source may have; the fourth source, on drones, fits several and is not counted."""
+"""Domains that a section of a held-out source may have; the fourth source, on drones, fits several and is left out."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -122,7 +125,8 @@ def checker_shares(found: list[Document]) -> dict[str, float]:
     """What the checker lets pass on held-out sections: wishes, another section's wish, and sentences of the text."""
     pairs = [(s, wish(s)) for s in found if wish(s)]
     others = random.Random(0).sample(pairs, len(pairs))
-    lines = [(s, line) for s, _ in pairs for text in s.texts for line in sentences(plain(text)) if len(words(line)) >= 5]
+    lines = [(s, line) for s, _ in pairs for text in s.texts for line in sentences(plain(text))
+             if len(words(line)) >= 5]
     return {"title": statistics.mean(check(w, s) is None for s, w in pairs),
             "other": statistics.mean(check(w, s) is None for (s, own), (_, w) in zip(pairs, others) if w != own),
             "sentence": statistics.mean(check(line, s) is None for s, line in lines)}
@@ -142,17 +146,18 @@ def block(ours: Figures, plain_: Figures, shares: dict[str, float]) -> str:
     return "\n".join([
         f"Measured by `python -m models.language.evaluate` through vLLM on held-out sources ({', '.join(HELD_OUT)}): "
         f"{ours.rated} sections rated, sound and with each damage; {ours.written} sections with a title that names a "
-        "subject written for, the title hidden.", "",
+        f"subject written for, the title hidden. The model as it comes: {plain_.rated} and {plain_.written} of them.", "",
         "| | trained | as it comes | target |", "|---|---|---|---|", *rows, "",
         "The score behind an AUC is the expected rating (`filters.quality.read_ratings`) of the aspect that the damage "
         "spoils, sound sections against damaged ones, with damage of random strength; the clutter lines mixed in are "
         "ones that training never showed. Titles are compared by TF-IDF of the words' first five letters. The right "
         f"domain is judged by source, for {len(RIGHT_DOMAINS)} of them.", "",
-        "Mean ratings by the trained model:", "", "| | " + " | ".join(ASPECTS) + " |", "|---|---|---|---|---|", *means, "",
+        "Mean ratings by the trained model:", "", "| | " + " | ".join(ASPECTS) + " |", "|---|---|---|---|---|", *means,
+        "",
         f"The checker itself, on the same sections: it passes {percent(shares['title'])} of the instructions made from "
         f"the section's own title, {percent(shares['other'])} of those made from another section's, and "
         f"{percent(shares['sentence'])} of the text's own sentences. What it refused of the trained model's: "
-        + (", ".join(f"{rule} {n}" for rule, n in ours.reasons.items()) or "nothing") + "."])
+        + (", ".join(f"{rule} {n}" for rule, n in ours.reasons.items()) or "nothing") + ".", "", NOTES.read_text()])
 
 
 def main() -> None:

@@ -8,8 +8,10 @@ from filters.instruction import ACTIONS
 from filters.words import plain, words
 
 USELESS = re.compile(
-    r"^(overview|introduction|summary|setup|set ?up|see also|steps?|tasks?|notes?|tools?|hardware|software|learning outcomes?"
-    r"|standards|conclusion|examples?|code( example)?|prerequisites|requirements|download|materials?|resources?|references?"
+    r"^(overview|introduction|summary|setup|set ?up|see also|steps?|tasks?|notes?|tools?|hardware|software"
+    r"|learning outcomes?"
+    r"|standards|conclusion|examples?|code( example)?|prerequisites|requirements|download|materials?|resources?"
+    r"|references?"
     r"|compatibility|teacher support|discussion|suggested sequencing|check your understanding|practice problems"
     r"|facilitation notes|solution|strategy|misconception alert|miscellaneous|settings|attributes?|next steps?|more"
     r"|how to|try it out|name|lists?|table|figure|tips?|warning|background|feedback|design|results?|the (team|problem)"
@@ -18,9 +20,12 @@ USELESS = re.compile(
     r"|(short|full) description|abstract|appendix|source link|sourcing questions|contents?|features?|usage|options?)$"
     r"|^(test prep|windows|iis|introductory|internet information|by |figure |table |chapter|section |part )"
     r"|questions?$|release notes|quiz|unplugged$|^step \S{1,3}$|essay|concept items|critical thinking|performance task"
-    r"|extended response|what you.ll|^steps to|^important$|@|~|^description|discussion for|^figure|^(let.s|your turn|play it|have fun)|multiple choice|short answer|student outcomes|sidebar|key terms|review|answers", re.I)
+    r"|extended response|what you.ll|^steps to"
+    r"|^important$|@|~|^description|discussion for|^figure|^(let.s|your turn|play it|have fun)"
+    r"|multiple choice|short answer|student outcomes|sidebar|key terms|review|answers", re.I)
 _LABEL = re.compile(
-    r"^\W*(?:(?:step|task|part|exercise|lesson|activity|lab|phase|section)\s*\d*\s*[-–—:.)]\s*|\d+(?:\.\d+)*[.):]?\s+|[A-H]\.\s+)", re.I)
+    r"^\W*(?:(?:step|task|part|exercise|lesson|activity|lab|phase|section)\s*\d*\s*[-–—:.)]\s*"
+    r"|\d+(?:\.\d+)*[.):]?\s+|[A-H]\.\s+)", re.I)
 _TAIL = re.compile(r"\s*(\{[^}]*\}|\(optional\)|@\w+|&lt;.*?&gt;|<[^>]*>|[\s:.,;–—-]+$)\s*", re.I)
 
 
@@ -40,7 +45,8 @@ GERUNDS = _gerunds()
 HOW_TO = (
     "Explain how to {}.", "Show step by step how to {}, with pictures.", "How do I {}?", "Teach me how to {}.",
     "Write an illustrated guide that shows how to {}.", "Walk me through the steps to {}.", "Please show me how to {}.",
-    "Describe, with pictures, how to {}.", "Give me illustrated instructions to {}.", "How can I {}? Show me with pictures.",
+    "Describe, with pictures, how to {}.", 
+    "Give me illustrated instructions to {}.", "How can I {}? Show me with pictures.",
     "I want to {}. Show me how.", "Help me {}, step by step.")
 ABOUT = (
     "Explain {} with pictures.", "Write an illustrated introduction to {}.", "Describe {} and show what it looks like.",
@@ -68,7 +74,7 @@ def clean(title: str) -> str | None:
 def instruction(title: str, text: str, choice: int) -> str | None:
     """An instruction for a text of this title, in one of a dozen forms chosen by `choice`; None where none fits.
 
-    Words that the text writes small are written small; at least half of the title's longer words must stand in the text.
+    Words that the text writes small are written small; half of the title's longer words must stand in the text.
     """
     title = clean(title)
     if title is None:
@@ -78,7 +84,8 @@ def instruction(title: str, text: str, choice: int) -> str | None:
     content = [w for w in words(title) if len(w) > 3]
     if not content or sum(w[:5].lower() in stems for w in content) * 2 < len(content):
         return None
-    small = " ".join(w.lower() if w.lower().strip(".,:?!()") in lower or w.lower() in _SMALL else w for w in title.split())
+    small = " ".join(w.lower() if w.lower().strip(".,:?!()") in lower or w.lower() in _SMALL else w
+                     for w in title.split())
     first, _, rest = small.partition(" ")
     key = first.lower()
     if key == "how" and rest.startswith("to "):

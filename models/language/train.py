@@ -1,7 +1,8 @@
 """Trains the LoRA on a CPU: `python -m models.language.train --corpus HOWTO.tar --base FOLDER --out FILE`.
 
-`--base` is the plain model as `models.language.build` makes it (without our adapters). Each of the threads works on its
-own half of a batch with one core, which is faster on a busy machine than two cores on one matrix.
+Run it twice: first from nothing, then with `--start FIRST --write-share 0.2 --seed 1`, which is mostly the rater's.
+`--base` is the plain model as `models.language.build` makes it (`adapters=None`). Each of the threads works on its own
+half of a batch with one core, which is faster on a busy machine than two cores on one matrix.
 """
 
 from __future__ import annotations

@@ -55,3 +55,9 @@ def test_a_heading_is_no_step_so_the_title_may_be_asked_for():
 def test_a_document_without_sentences_can_be_asked_about():
     picture = Document("3", "s", (Image("a.jpg", alt="A red kite above a field"),))
     assert check("Tell me about kites and show one in a field.", picture) is None
+
+
+def test_words_of_the_prompt_are_free_where_they_are_the_subject():
+    page = Document("4", "s", (Text("Select the text, choose the images, and enter the domain name of the topic list."),))
+    for instruction in ("Explain the domain name of a topic list.", "How do I select the text?", "Show me how to choose the images."):
+        assert check(instruction, page) is None

@@ -37,7 +37,8 @@ def test_other_tokens_do_not_count_and_the_rest_is_renormalised():
 
 def test_the_digit_may_share_its_token():
     answer = ANSWER.replace(":5", ": 5")
-    found = quality.read_ratings(answer, tokens(token(" 5,", {" 5,": 0.5, " 3,": 0.5, "3": 0.1}), rest=answer.partition(",")[2]))
+    five = token(" 5,", {" 5,": 0.5, " 3,": 0.5, "3": 0.1})
+    found = quality.read_ratings(answer, tokens(five, rest=answer.partition(",")[2]))
     assert found.fluency == 4.0
 
 
@@ -51,7 +52,8 @@ def test_tokens_of_something_else_leave_the_integers():
 
 
 @pytest.mark.parametrize("answer, reason", [
-    ("fluency 5", "not JSON"), ("[5,4,3,2]", "not an object"), (ANSWER.replace('"fluency":5,', ""), "no rating of fluency"),
+    ("fluency 5", "not JSON"), ("[5,4,3,2]", "not an object"),
+    (ANSWER.replace('"fluency":5,', ""), "no rating of fluency"),
     (ANSWER.replace(":5", ":6"), "fluency is 6"), (ANSWER.replace(":5", ":4.5"), "fluency is 4.5"),
     (ANSWER.replace(":5", ":true"), "fluency is True"), (ANSWER.replace(":5", ':"5"'), "fluency is '5'")])
 def test_invalid_answers_say_why(answer, reason):

@@ -1,4 +1,4 @@
-"""The language model's recipe: pairs, damage, adapters and measures. The weights themselves are judged by evaluate.py."""
+"""The language model's recipe: pairs, damage, adapters and measures. The weights are judged by evaluate.py."""
 
 import json
 import pathlib
@@ -111,7 +111,8 @@ def test_list_items_keep_their_numbers():
 def test_dropping_and_cutting_take_words_away():
     before = len(words(" ".join(WALL.texts)))
     for kind in ("dropped", "cut"):
-        light, heavy = (len(words(" ".join(damage(WALL, kind, random.Random(1), strength=s).texts))) for s in (0.0, 1.0))
+        light, heavy = (len(words(" ".join(damage(WALL, kind, random.Random(1), strength=strength).texts)))
+                        for strength in (0.0, 1.0))
         assert heavy < light < before
     assert not damage(WALL, "cut", random.Random(1), strength=0.5).texts[-1].endswith(".")
 
@@ -171,6 +172,7 @@ def test_parroting_is_five_words_of_the_prompt_in_a_row():
 
 
 def test_the_right_title_is_found_by_its_rare_words():
-    names = [f"{a} {b}" for a in ("Painting", "Washing", "Building", "Mending", "Selling") for b in ("a wall", "a boat", "a kite", "bread")]
+    names = [f"{a} {b}" for a in ("Painting", "Washing", "Building", "Mending", "Selling")
+             for b in ("a wall", "a boat", "a kite", "bread")]
     assert measures.titles_found([f"Explain how to start {n.lower()}." for n in names], names, among=20) == 1.0
     assert measures.titles_found(["Explain this."] * len(names), names, among=20) == 0.0
