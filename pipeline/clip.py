@@ -51,6 +51,7 @@ class Scorer:
         self.dtype = torch.bfloat16 if has_fast_bfloat16(self.device) else torch.float32
         self.batch_size = batch_size or (64 if self.device == "cuda" else 8)
         self.model, self.preprocess, tokenizer = load(model, pretrained)
+        *self._shape, _, self._normalise = self.preprocess.transforms       # between them: to numbers from 0 to 1
         self.model.to(self.device, self.dtype, memory_format=torch.channels_last)
         self.text_tower = TextTower(self.model, tokenizer)
         self._vectors: collections.OrderedDict[tuple[str, str], np.ndarray] = collections.OrderedDict()
@@ -73,7 +74,7 @@ class Scorer:
         found, missing = self._remembered("image", hashes)
         with concurrent.futures.ThreadPoolExecutor(4) as pool:
             def begin(batch: list[str]) -> list[concurrent.futures.Future]:
-                return [pool.submit(lambda sha256: self.preprocess(open_image(sha256)), sha256) for sha256 in batch]
+                return [pool.submit(lambda sha256: self._pixels(open_image(sha256)), sha256) for sha256 in batch]
             batches = _batches(missing, self.batch_size)
             begun = collections.deque(map(begin, batches[:1]))
             for at, batch in enumerate(batches):
@@ -94,8 +95,15 @@ class Scorer:
         """Drop the vectors kept from earlier calls."""
         self._vectors.clear()
 
+    def _pixels(self, picture: PIL.Image.Image) -> torch.Tensor:
+        """open_clip's preprocessing up to bytes; the rest is done for a whole batch, and on the device."""
+        for transform in self._shape:
+            picture = transform(picture)
+        return torch.from_numpy(np.array(picture)).permute(2, 0, 1)
+
     def _encode_images(self, pixels: torch.Tensor) -> torch.Tensor:
-        return self.model.encode_image(pixels.to(self.dtype).contiguous(memory_format=torch.channels_last))
+        pixels = self._normalise(pixels.float().div_(255)).to(self.dtype)
+        return self.model.encode_image(pixels.contiguous(memory_format=torch.channels_last))
 
     @torch.inference_mode()
     def _encode(self, encode: Callable[[torch.Tensor], torch.Tensor], rows: torch.Tensor, share: float) -> np.ndarray:

@@ -92,29 +92,33 @@ class TextTower:
     vector at the end token, so what follows it may be cut off. Any other tower gets its full length.
     """
 
-    STEP = 16
-    """Tokens. Lengths are multiples of it, so that there are few shapes."""
+    STEP, SHORT = 16, 32
+    """Tokens. Lengths are multiples of STEP, so that there are few shapes."""
 
     def __init__(self, model: torch.nn.Module, tokenizer):
         self.model, self.tokenizer = model, tokenizer
         self.masked = isinstance(getattr(model, "text", None), HFTextEncoder)
         self.causal = (isinstance(model, open_clip.CLIP) and model.attn_mask is not None
                        and model.text_pool_type in ("argmax", "eos"))
+        self.pad = model.text.config.pad_token_id if self.masked else 0
 
     def tokens(self, texts: list[str]) -> dict[int, dict[str, torch.Tensor]]:
         """Length -> the texts of that many tokens or up to 15 fewer -> their token ids (int64, of that length)."""
+        context = self.tokenizer.context_length
+        if not (self.masked or self.causal):
+            return {context: self._tokenize(texts, context)}
+        # Most sentences are short, and padding all of them to the full context costs more than asking some twice.
+        rows = self._tokenize(texts, min(self.SHORT, context))
+        rows |= self._tokenize([text for text, row in rows.items() if row[-1] != self.pad], context)
         found: dict[int, dict[str, torch.Tensor]] = {}
-        for text, row in zip(texts, self.tokenizer(texts) if texts else [], strict=True):
-            length = self._length(row)
+        for text, row in rows.items():
+            used = int((row != self.pad).nonzero()[-1]) + 1
+            length = min(-(-used // self.STEP) * self.STEP, context)
             found.setdefault(length, {})[text] = row[:length]
         return dict(sorted(found.items()))
 
-    def _length(self, row: torch.Tensor) -> int:
-        if not (self.masked or self.causal):
-            return len(row)
-        pad = self.model.text.config.pad_token_id if self.masked else 0
-        last = int((row != pad).nonzero()[-1]) + 1
-        return min(-(-last // self.STEP) * self.STEP, len(row))
+    def _tokenize(self, texts: list[str], context: int) -> dict[str, torch.Tensor]:
+        return dict(zip(texts, self.tokenizer(texts, context_length=context), strict=True)) if texts else {}
 
     def encode(self, tokens: torch.Tensor) -> torch.Tensor:
         """[batch, length] -> [batch, width]."""

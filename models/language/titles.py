@@ -45,7 +45,7 @@ GERUNDS = _gerunds()
 HOW_TO = (
     "Explain how to {}.", "Show step by step how to {}, with pictures.", "How do I {}?", "Teach me how to {}.",
     "Write an illustrated guide that shows how to {}.", "Walk me through the steps to {}.", "Please show me how to {}.",
-    "Describe, with pictures, how to {}.", 
+    "Describe, with pictures, how to {}.",
     "Give me illustrated instructions to {}.", "How can I {}? Show me with pictures.",
     "I want to {}. Show me how.", "Help me {}, step by step.")
 ABOUT = (
