@@ -12,7 +12,8 @@ from schemas.errors import UserError
 
 
 def main(argv: list[str] | None = None) -> int:
-    logging.getLogger().setLevel(logging.ERROR)     # Beam warns of every cloud package that is not there
+    logging.getLogger().setLevel(logging.ERROR)     # Beam warns of every cloud package that is not there,
+    logging.getLogger("apache_beam").setLevel(logging.CRITICAL)     # and logs every error that it raises
     parser = _parser()
     options, rest = parser.parse_known_args(argv)
     if rest and options.command is not build:

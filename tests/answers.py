@@ -1,6 +1,6 @@
 """A language model for tests: a loopback server whose answers depend on the question alone, and are good enough.
 
-It rates every text 4, but one that holds the word SHODDY 1; its instruction is made of the text's own longest words.
+It rates every text 5, but one that holds the word SHODDY 1; its instruction is made of the text's own longest words.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ def answer(body: dict) -> str:
     properties = body["response_format"]["json_schema"]["schema"]["properties"]
     text = body["messages"][-1]["content"].rsplit("---", 1)[0]
     if "fluency" in properties:
-        return json.dumps({name: 1 if "SHODDY" in text else 4 for name in properties})
+        return json.dumps({name: 1 if "SHODDY" in text else 5 for name in properties})
     words = sorted({w.lower() for w in re.findall(r"[A-Za-z]{4,}", re.sub(r"\[image[^\]]*\]", "", text))},
                    key=lambda w: (-len(w), w))[:3]
     domains = properties["domain"]["enum"]

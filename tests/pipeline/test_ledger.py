@@ -66,7 +66,7 @@ def test_explain_a_document_that_a_score_stopped(folder):
     assert "Dropped at “Coherence”: margin is 0.01, below the threshold 0.02." in text
     assert "✓ Text rules" in text and "✗ Coherence       margin: coherence 0.32 (at least 0.2)" in text
     assert "corpus/docs.jsonl:107" in text
-    assert "Excerpt" not in text                                        # it never got there
+    assert "Ratings" not in text                                        # it never got there
 
 
 def test_explain_a_kept_document_by_id_and_by_key(folder):
