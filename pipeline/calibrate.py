@@ -91,7 +91,8 @@ def with_images(document: Document, images: tuple[Image, ...]) -> Document:
         segment if isinstance(segment, Text) else next(following) for segment in document.segments))
 
 
-def copy_cosines(documents: list[Document], scorer: Scorer, open_image: Callable[[str], PIL.Image.Image]) -> list[float]:
+def copy_cosines(documents: list[Document], scorer: Scorer,
+                 open_image: Callable[[str], PIL.Image.Image]) -> list[float]:
     """The cosines of up to `COPIED` pictures with three copies each, as sites make them."""
     hashes = sorted({image.sha256 for document in documents for image in document.images})[:COPIED]
     pairs = [(sha256, name) for sha256 in hashes for name in COPIES]
@@ -161,7 +162,7 @@ def _mean(score: Coherence) -> float:
 
 
 def _different(document: Document, score: Coherence) -> list[float]:
-    """For each picture but the first, its cosine with the most similar earlier one, where no earlier one is the same."""
+    """Of each picture but the first: its cosine with the most similar earlier one, where none of them is the same."""
     seen, values = set(), []
     for image, value in zip(document.images, score.similar, strict=True):
         if seen and image.sha256 not in seen:

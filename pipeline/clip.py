@@ -107,7 +107,7 @@ class Scorer:
 
     @torch.inference_mode()
     def _encode(self, encode: Callable[[torch.Tensor], torch.Tensor], rows: torch.Tensor, share: float) -> np.ndarray:
-        """Unit vectors of the rows. The model always sees `batch_size * share` of them: copies fill up the last batch."""
+        """Unit vectors of the rows. The model always sees `batch_size * share` of them: copies fill up the last."""
         size = max(1, int(self.batch_size * share))
         try:
             made = []

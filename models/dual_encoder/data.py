@@ -67,7 +67,7 @@ def read(corpus: str, work: pathlib.Path) -> tuple[list[Item], list[str], list[s
 
 
 def features(corpus: str, work: pathlib.Path, model: str) -> Features:
-    """The vectors of the whole corpus by the towers of the open_clip model; they are kept in `work` for the next run."""
+    """The vectors of the whole corpus by the towers of the open_clip model, kept in `work` for the next run."""
     items, hashes, texts, store = read(corpus, work)
     path = work / "features.npz"
     if path.exists():

@@ -151,7 +151,8 @@ def train(data: Features, names: Names, seed: int, epochs: int = EPOCHS, batch: 
 
 @torch.inference_mode()
 def held_out_figures(model: Projections, data: Features) -> dict[str, float]:
-    return measures([item for item in data.items if item.held_out], model.picture(data.pictures), model.text(data.texts))
+    held_out = [item for item in data.items if item.held_out]
+    return measures(held_out, model.picture(data.pictures), model.text(data.texts))
 
 
 def page(trained: list[dict], untrained: list[dict], ceiling: float, command: str) -> str:

@@ -85,8 +85,8 @@ def test_scores_are_cosines_of_the_plain_model(clip_model_name):
         images = model.encode_image(torch.stack([preprocess(picture("1")), preprocess(picture("2"))]), normalize=True)
         texts = model.encode_text(tokenizer(STEPS[:2]), normalize=True)
     cosines = images @ texts.T
-    found, = scorer.score([page], picture)
-    assert found.own == pytest.approx([cosines[0].max().item(), cosines[1, 1].item()], abs=0.02)    # bfloat16 where it is fast
+    found, = scorer.score([page], picture)       # bfloat16 where it is fast
+    assert found.own == pytest.approx([cosines[0].max().item(), cosines[1, 1].item()], abs=0.02)
     assert found.similar[1] == pytest.approx((images[0] @ images[1]).item(), abs=0.02)
 
 
