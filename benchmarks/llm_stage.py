@@ -36,11 +36,11 @@ from schemas.records import Document, Text
 
 
 def excerpts(corpus: str, count: int) -> list[Document]:
-    """The first `count` documents that have an excerpt of the demo's size."""
+    """The first `count` documents that have an excerpt of the demo's size (and no table that is mostly marks)."""
     kind, path = corpus.split(":", 1)
     documents = (d for part in parts(kind, path) for d in read(part) if isinstance(d, Document))
-    found = (best_excerpt(d, max_words=300, max_images=4) for d in documents)
-    return list(itertools.islice(filter(None, found), count))
+    found = (best_excerpt(d, max_words=240, max_images=4) for d in documents)
+    return list(itertools.islice((e for e in found if e and sum(map(len, e.texts)) < 2500), count))
 
 
 def marked(documents: list[Document]) -> list[Document]:

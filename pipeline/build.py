@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import errno
 import os
+import re
 import signal
 import sys
 
@@ -17,6 +18,7 @@ from pipeline import config as configuration
 from pipeline.clip import clip_version
 from pipeline.llm import check_server
 from pipeline.run import LLM_KEY, Run, preset_of
+from pipeline.store import is_remote
 from prompts import render
 from schemas.codec import config_hash
 from schemas.errors import UserError
@@ -72,6 +74,9 @@ def _prepare(config: configuration.Config, output: str, work: str) -> Run:
     if config.llm.url:
         name = _served_model(config.llm)
         url, identity, wanted = config.llm.url, name, ""
+    elif is_remote(work):
+        raise UserError(f"a server that the pipeline starts serves this machine alone, and {work} is for many; give the "
+                        "address of one that all workers reach: --llm-url, or a local --work")
     else:
         url, identity = local_server.reserve(config.llm)
         name, wanted = config.llm.name, f"{work}/llm"
@@ -122,7 +127,7 @@ def _plain_errors(output: str):
     except UserError:
         raise
     except Exception as error:
-        text = str(error)
+        text = str(error)                   # Beam hands on the text of what a worker raised, not the error itself
         if "No space left on device" in text:
             raise UserError(f"the disk that holds {output} is full; free some space and run the same command again: "
                             "what was finished is kept") from error
@@ -133,6 +138,9 @@ def _plain_errors(output: str):
         for cause in _causes(error):
             if isinstance(cause, UserError):
                 raise cause from None
+        if found := re.search(r"(?:PermissionError|FileNotFoundError|NotADirectoryError|IsADirectoryError|OSError): "
+                              r"(\[Errno \d+\] [^\n]*?)(?: \[while running|\n|$)", text):
+            raise UserError(f"{found[1]}; mend it and run the same command again: what was finished is kept") from None
         if "UserError: " in text:
             raise UserError(text.split("UserError: ", 1)[1].split(" [while running", 1)[0].split("\n")[0]) from None
         raise

@@ -37,6 +37,13 @@ def _documents(run: Run) -> Iterator[Document]:
     store = stages.store_pictures(run)
     steps = stages.judge_text(run), stages.judge_headers(run), lambda document: store(document).result()
 
+    try:
+        yield from _through(run, steps)
+    finally:
+        store.close()
+
+
+def _through(run: Run, steps) -> Iterator[Document]:
     def passed(found: Document | Drop | Fault) -> bool:
         return isinstance(found, Document)
     for part in reading.plan(run):
@@ -46,4 +53,3 @@ def _documents(run: Run) -> Iterator[Document]:
                     found = step(found) if passed(found) else found
                 if passed(found):
                     yield found
-    store.close()

@@ -28,6 +28,9 @@ def main(argv: list[str] | None = None) -> int:
         return 130
     except BrokenPipeError:
         return 0
+    except OSError as error:
+        print(f"leafinstruct: {error.filename or options.command.__name__}: {error.strerror or error}", file=sys.stderr)
+        return 2
 
 
 def build(options, beam_flags: list[str]) -> int:
@@ -97,7 +100,7 @@ def _parser() -> argparse.ArgumentParser:
     made.add_argument("--config", required=True, help="a YAML file, such as configs/demo.yaml")
     made.add_argument("--output", required=True, help="the folder to publish to (local, or any Beam filesystem)")
     made.add_argument("--corpus", action="append", metavar="FORMAT:PATH",
-                      help="instead of the config's corpora: native:, mmc4:, obelics: or wikihow: and a folder, file, "
+                      help="instead of the config's corpora: native:, mmc4:, obelics:, omnicorpus: or wikihow: and a folder, file, "
                            "glob or tar; may be repeated")
     made.add_argument("--limit", type=int, help="read at most so many records")
     made.add_argument("--llm-url", help="an OpenAI-compatible server, such as http://127.0.0.1:8000/v1; "

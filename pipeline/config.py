@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import json
+import math
 import pathlib
 import types
 import typing
@@ -19,7 +20,7 @@ from schemas.errors import UserError
 
 @dataclasses.dataclass(frozen=True)
 class Corpus:
-    """Where documents come from: a format (native, mmc4, obelics, wikihow) and a folder, file, glob or tar."""
+    """Where documents come from: a format (native, mmc4, obelics, omnicorpus, wikihow) and a folder, file, glob or tar."""
 
     format: str
     path: str
@@ -135,8 +136,8 @@ def load(path: str) -> Config:
     """Read a configuration file. Raises UserError with the file and the key."""
     try:
         text = pathlib.Path(path).read_text()
-    except OSError as error:
-        raise UserError(f"cannot read the config {path}: {error.strerror}; "
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"cannot read the config {path}: {getattr(error, 'strerror', 'it is not UTF-8')}; "
                         "give an existing file to --config, such as configs/demo.yaml") from error
     try:
         tree = yaml.safe_load(text)
@@ -171,12 +172,15 @@ def _check(config: Config, path: str) -> None:
     if len(set(config.domains)) < 12:
         raise UserError(f"{path}: domains must list at least 12 different names, not {len(set(config.domains))}")
     for key, value in (("shards.size", config.shards.size), ("excerpt.max_images", config.excerpt.max_images),
-                       ("llm.concurrency", config.llm.concurrency), ("images.max_side", config.images.max_side),
+                       ("llm.concurrency", config.llm.concurrency), ("images.workers", config.images.workers),
+                       ("clip.batch_documents", config.clip.batch_documents), ("images.max_side", config.images.max_side),
                        ("limit", 1 if config.limit is None else config.limit)):
         if value < 1:
             raise UserError(f"{path}: {key} must be at least 1, not {value}")
     if not (1 <= len(config.shards.salt) <= 64 and config.shards.salt.isascii() and config.shards.salt.isprintable()):
         raise UserError(f"{path}: shards.salt must be 1 to 64 printable ASCII characters")
+    if config.excerpt.max_images > 100:
+        raise UserError(f"{path}: excerpt.max_images must be at most 100, not {config.excerpt.max_images}")
     if not 0 <= config.split.context_free <= 1:
         raise UserError(f"{path}: split.context_free is a share from 0 to 1, not {config.split.context_free}")
 
@@ -198,6 +202,8 @@ def _build(kind, value, path: str, key: str):
         return None if value is None else _build(typing.get_args(kind)[0], value, path, key)
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
+    if kind is float and isinstance(value, float) and not math.isfinite(value):
+        raise UserError(f"{path}: {key} must be a finite number, not {value}")
     if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
         raise UserError(f"{path}: {key} must be {_NAMES[kind]}, not {value!r}")
     return value

@@ -86,7 +86,7 @@ class ImageStore:
                 return None
             source = self._source(image.uri)
             return _decoded(normalise(source, max_side=self.max_side, max_pixels=self.max_pixels).data)
-        except (ImageFault, FileNotFoundError):
+        except (ImageFault, OSError):
             return None
 
     def read(self, sha256: str) -> bytes:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
-import dataclasses
 import itertools
 import json
 import random
@@ -20,14 +19,13 @@ import urllib.request
 from collections.abc import Awaitable, Callable
 
 import aiohttp
-import jsonschema
 
+from pipeline.replies import Answer, check, message, read
 from pipeline.store import Store, content_key
 from schemas.errors import UserError
 
 TRIES = 3                       # a question, and twice again when its answer is invalid
 RETRY_TEMPERATURE = 0.7         # at 0 another seed would bring the same answer
-FORBIDDEN = -9999.0             # vLLM's log-probability of a token that the schema does not allow
 FIRST_PAUSE, LONGEST_PAUSE = 0.25, 8.0      # seconds between tries while the server does not answer
 
 
@@ -41,15 +39,6 @@ class LlmFault(Exception):
 
     def __str__(self) -> str:
         return f"{self.kind}: {self.detail}"
-
-
-@dataclasses.dataclass(frozen=True)
-class Answer:
-    """`text` is JSON that fits the schema; `logprobs` is OpenAI's list, one entry a token, or None."""
-
-    text: str
-    logprobs: list[dict] | None = None
-    cached: bool = False
 
 
 class Client:
@@ -127,8 +116,8 @@ class Client:
                 body |= {"temperature": max(temperature, RETRY_TEMPERATURE), "seed": seed + 1000 * attempt}
             reply = await self._post(body)
             try:
-                answer = _read(reply)
-                _check(answer, prompt.schema, validate)
+                answer = read(reply)
+                check(answer, prompt.schema, validate)
             except ValueError as error:
                 fault = LlmFault("invalid_answer", str(error))
                 continue
@@ -144,11 +133,11 @@ class Client:
         data = await asyncio.to_thread(self.cache.read, key)    # a thread: the store may be across a network
         if data is None:
             return None
-        answer = Answer(**json.loads(data), cached=True)
         try:
-            _check(answer, schema, validate)
-        except ValueError:
-            return None                                         # `validate` has become stricter since
+            answer = Answer(**json.loads(data), cached=True)
+            check(answer, schema, validate)
+        except (ValueError, TypeError):
+            return None                         # a damaged file, or `validate` has become stricter since
         return answer
 
     async def _post(self, body: dict) -> dict:
@@ -159,19 +148,24 @@ class Client:
                 async with self._slots, self._http.post(f"{self.url}/chat/completions", json=body) as reply:
                     text = await reply.text()
                 self._away_since = None
-                if reply.status == 200:
+                if reply.status == 200 and text.lstrip().startswith("{"):
                     return json.loads(text)
+                if reply.status in (401, 403):                  # true of every question
+                    raise UserError(f"The LLM server at {self.url} refuses the API key ({reply.status}): set the right one.")
                 if 400 <= reply.status < 500 and reply.status not in (408, 429):
-                    raise LlmFault("refused", f"{reply.status}: {_message(text)}")
-                fault, since = LlmFault("server_error", f"{reply.status}: {_message(text)}"), started
+                    raise LlmFault("refused", f"{reply.status}: {message(text)}")
+                fault, since = LlmFault("server_error", f"{reply.status}: {message(text)}"), started
             except TimeoutError:
                 fault, since = LlmFault("timeout", f"no answer within {self.timeout:g} s"), started
             except (aiohttp.ClientError, OSError, ValueError) as error:
                 self._away_since = since = self._away_since or time.monotonic()
                 fault = LlmFault("unreachable", f"{type(error).__name__}: {error}")
             pause = min(FIRST_PAUSE * 2 ** attempt, LONGEST_PAUSE) * random.uniform(0.5, 1)
-            if time.monotonic() + pause > since + self.patience:
+            now = time.monotonic() + pause
+            if now > since + self.patience:
                 raise fault
+            if now > started + 2 * self.patience:               # it comes and goes: perhaps this question kills it
+                raise LlmFault("timeout", f"no answer in {2 * self.patience:g} s: {fault}")
             await asyncio.sleep(pause)
 
 
@@ -211,40 +205,3 @@ def base_url(url: str) -> str:
 
 def _headers(api_key: str | None) -> dict[str, str]:
     return {"Authorization": f"Bearer {api_key}"} if api_key else {}
-
-
-def _read(reply: dict) -> Answer:
-    try:
-        choice = reply["choices"][0]
-        text, finish = choice["message"]["content"] or "", choice.get("finish_reason")
-        tokens = (choice.get("logprobs") or {}).get("content")
-    except (LookupError, TypeError, AttributeError):
-        raise ValueError("the reply holds no message") from None
-    if finish == "length":
-        raise ValueError("cut off at max_tokens")
-    return Answer(text, tokens and [_slim(token) for token in tokens])
-
-
-def _slim(token: dict) -> dict:
-    """A token's entry without its bytes, with rounded numbers, and without the tokens that the schema forbids."""
-    slim = {"token": token["token"], "logprob": round(token["logprob"], 4)}
-    if "top_logprobs" in token:
-        slim["top_logprobs"] = [_slim(other) for other in token["top_logprobs"] if other["logprob"] > FORBIDDEN]
-    return slim
-
-
-def _check(answer: Answer, schema: dict, validate) -> None:
-    value = json.loads(answer.text)
-    if error := jsonschema.exceptions.best_match(jsonschema.Draft202012Validator(schema).iter_errors(value)):
-        raise ValueError(f"{error.json_path}: {error.message}")
-    if validate:
-        validate(answer)
-
-
-def _message(text: str) -> str:
-    """The server's own words: OpenAI's `error.message`, vLLM's `message`, or the start of whatever it sent."""
-    try:
-        value = json.loads(text)
-        return str((value.get("error") or value)["message"])
-    except (ValueError, LookupError, AttributeError, TypeError):
-        return text[:300]

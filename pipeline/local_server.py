@@ -45,7 +45,7 @@ def when_wanted(run: Run):
         try:
             servers.append(vllm_server.Server(
                 llm.model, llm.name, port=urlsplit(run.llm_url).port, max_model_len=llm.max_model_len,
-                max_num_seqs=llm.concurrency, log_path=Path(run.work) / "vllm.log"))
+                max_num_seqs=llm.concurrency, log_path=Path(run.work) / "vllm.log", closing=done))
             write_bytes(f"{run.llm_wanted}/ready", b"")
         except Exception as error:
             write_bytes(f"{run.llm_wanted}/failed", str(error).encode())

@@ -9,7 +9,7 @@ import dataclasses
 import io
 import warnings
 
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 from PIL.Image import Transpose
 
 RECIPE = 1      # raise it when the same bytes may normalise to other bytes: it is part of every cache key
@@ -124,6 +124,8 @@ def _damage(data: bytes, error: Exception) -> ImageFault:
     if not (data.startswith(_MAGIC) or webp or data[4:12] == b"ftypavif"):
         return ImageFault("unsupported_format", f"starts with {data[:16]!r}")
     cut = "truncated" in str(error).lower() or webp and int.from_bytes(data[4:8], "little") + 8 > len(data)
+    if isinstance(error, UnidentifiedImageError):       # its text names an address in memory, another one every time
+        return ImageFault("truncated" if cut else "unreadable", "no decoder knows its header")
     return ImageFault("truncated" if cut else "unreadable", str(error)[:200] or type(error).__name__)
 
 

@@ -33,7 +33,7 @@ class Counter:
     def tick(self, name: str) -> None:
         with self.lock:
             self.counts[name] += 1
-            if time.monotonic() - self.written > EVERY:
+            if time.monotonic() - self.written > EVERY and not is_remote(self.path):
                 self.flush()
 
     def flush(self) -> None:
@@ -88,6 +88,6 @@ def shown(folder: str, names: tuple[str, ...], seconds: float = 5.0):
     finally:
         stop.set()
         thread.join()
-        for each in _counters.values():
-            each.flush()
+        if own := _counters.pop(folder, None):
+            own.flush()
         print(line(), file=sys.stderr, flush=True)

@@ -22,24 +22,38 @@ LIBRARIES = ("apache-beam", "open_clip_torch", "pillow", "pyarrow", "torch")
 """Packages that the bytes of a build depend on; their versions stand in the manifest."""
 
 MANIFEST = "manifest.json"
+HEADER = "# What decided this folder's contents; give this file to --config to make it again.\n"
+UNPUBLISHED = {".work", ".staging", "config.yaml", "shards", "ledger", "index.parquet", "README.md", "report.html"}
+"""What a run that was cut off may have left behind."""
 
 
 def check_output(output: str, config: configuration.Config) -> None:
     """Make sure that the output folder is ours to write: new, empty, or made with the same configuration; else
     UserError."""
     try:
-        with open_bytes(f"{output}/config.yaml") as file:
-            theirs = config_hash(yaml.safe_load(file.read()))
+        with open_bytes(f"{output}/{MANIFEST}") as file:
+            theirs = json.load(file)["config_hash"]
     except FileNotFoundError:
         theirs = None
+    except (ValueError, KeyError, TypeError):
+        theirs = "a manifest that cannot be read"
     if theirs not in (None, config_hash(configuration.as_dict(config))):
         raise UserError(f"{output} holds the results of another config; choose another --output, or delete it. "
                         "Nothing was overwritten")
     if theirs is None and not is_remote(output) and os.path.isdir(output):
-        strangers = sorted(set(os.listdir(output)) - {".work"})
+        strangers = sorted(set(os.listdir(output)) - (UNPUBLISHED if _is_ours(output) else {".work"}))
         if strangers:
             raise UserError(f"{output} holds files that are not this pipeline's ({strangers[0]}); "
                             "choose an empty or new folder for --output. Nothing was overwritten")
+
+
+def _is_ours(output: str) -> bool:
+    """Did a run of ours begin here?"""
+    try:
+        with open_bytes(f"{output}/config.yaml") as file:
+            return file.read(len(HEADER)) == HEADER.encode()
+    except FileNotFoundError:
+        return False
 
 
 def claim(run: Run) -> None:
@@ -47,9 +61,8 @@ def claim(run: Run) -> None:
     for folder in (run.staging, run.counts, run.store("dropped"), run.llm_wanted):
         if folder:
             _remove(folder)
-    header = "# What decided this folder's contents; give this file to --config to make it again.\n"
     tree = configuration.as_dict(run.config)
-    write_bytes(f"{run.output}/config.yaml", (header + yaml.safe_dump(tree, sort_keys=False)).encode())
+    write_bytes(f"{run.output}/config.yaml", (HEADER + yaml.safe_dump(tree, sort_keys=False)).encode())
 
 
 def publish(run: Run) -> ledger.Funnel:
@@ -113,7 +126,8 @@ def _remove(path: str) -> None:
     """A file, or a folder with all it holds; nothing happens where there is nothing."""
     if is_remote(path):
         from apache_beam.io.filesystems import FileSystems
-        if found := [m.path for m in FileSystems.match([f"{path}*"])[0].metadata_list]:
+        matches = FileSystems.match([path, f"{path}/**"])
+        if found := [m.path for match in matches for m in match.metadata_list]:
             FileSystems.delete(found)
     elif os.path.isdir(path):
         shutil.rmtree(path)

@@ -33,8 +33,9 @@ class Run:
 
     @property
     def staging(self) -> str:
-        """Where this run's shards and ledger wait until all of them are there."""
-        return f"{self.work}/staging"
+        """Where this run's shards and ledger wait until all of them are there: on the output's own disk, so that moving
+        them into place copies nothing."""
+        return f"{self.output}/.staging"
 
     @property
     def counts(self) -> str:

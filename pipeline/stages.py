@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import dataclasses
+import functools
 import json
 import os
 from collections.abc import Callable
@@ -30,6 +31,9 @@ from schemas.errors import UserError
 from schemas.records import Coherence, Document, Drop, Image
 
 Result = Document | Drop
+
+SCORING = 1
+"""Raise it when the same pictures and text may score otherwise (`pipeline/clip.py`): it is part of every score's key."""
 
 
 def judge_text(run: Run) -> Callable[[Document], Result]:
@@ -70,7 +74,7 @@ def store_pictures(run: Run) -> Callable[[Document], concurrent.futures.Future]:
         return presets.judge_document(document, preset.after_images) or document
     def step(document: Document) -> concurrent.futures.Future:
         return pool.submit(stored, document)
-    step.close = pool.shutdown
+    step.close = functools.partial(pool.shutdown, cancel_futures=True)
     return step
 
 
@@ -105,7 +109,7 @@ def score_coherence(run: Run) -> Callable[[list[Document]], list[Document]]:
 
     def step(documents: list[Document]) -> list[Document]:
         nonlocal scorer
-        keys = [content_key("coherence", run.provenance.clip, [
+        keys = [content_key("coherence", SCORING, run.provenance.clip, [
             s.sha256 if isinstance(s, Image) else s.text for s in d.segments]) for d in documents]
         known = {key: data for key in keys if (data := cache.read(key)) is not None}
         missing = {key: document for key, document in zip(keys, documents) if key not in known}

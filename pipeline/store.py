@@ -1,7 +1,7 @@
 """A folder of files named by their key: pictures, scores, answers and finished instances live in such stores.
 
 Plain files need no server and no lock, survive a killed run, and are shared by every worker: whoever writes a key
-writes the same bytes. Local folders and Beam's object stores (`gs://`, `s3://`) work alike.
+writes what will do for all. Local folders and Beam's object stores (`gs://`, `s3://`) work alike.
 """
 
 from __future__ import annotations

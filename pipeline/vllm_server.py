@@ -37,14 +37,15 @@ ENVIRONMENT = {"VLLM_CPU_KVCACHE_SPACE": "2", "VLLM_NO_USAGE_STATS": "1"}       
 class Server:
     """A running server at `url` (with `/v1`). Restarted when it dies, at most three times, on the same port.
 
-    `model` is a folder, or a hub name that vLLM downloads. Raises UserError when the server does not get ready; the
+    `closing`, when set, ends a start that is under way. `model` is a folder, or a hub name that vLLM downloads. Raises UserError when the server does not get ready; the
     end of its log is in the message. A context manager. Whatever ends this process, `kill -9` included, ends the
     server too: see `process_guard.py`.
     """
 
     def __init__(self, model: str, served_name: str, *, log_path: str | Path,
                  python: str | Path | None = None, host: str = "127.0.0.1", port: int = 0, max_model_len: int = 2048,
-                 max_num_seqs: int = 64, flags: Sequence[str] | None = None, start_timeout: float = 900.0):
+                 max_num_seqs: int = 64, flags: Sequence[str] | None = None, start_timeout: float = 900.0,
+                 closing: threading.Event | None = None):
         self.log_path, self.start_timeout = Path(log_path).resolve(), start_timeout
         port = port or free_port(host)
         if flags is None:
@@ -57,7 +58,7 @@ class Server:
             "--host", host, "--port", str(port), "--max-model-len", str(max_model_len),
             "--max-num-seqs", str(max_num_seqs), *flags]
         self._environment = ENVIRONMENT | {"HF_HUB_OFFLINE": "1" if local else "0"} | dict(os.environ)
-        self._closing = threading.Event()
+        self._closing = closing or threading.Event()
         self._lock = threading.Lock()
         self.log_path.parent.mkdir(parents=True, exist_ok=True)
         self._guard = self._spawn("wb")

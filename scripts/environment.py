@@ -50,7 +50,7 @@ def make(name: str) -> int:
     venv.create(PROJECT / name, with_pip=True, clear=True)
     for what, arguments in STEPS[name]:
         if not install(PROJECT / name / "bin/python", what, arguments):
-            if what == "vLLM":
+            if what == "vLLM" and "No matching distribution" in (PROJECT / name / "install.log").read_text():
                 print(NO_VLLM)
             return 2
     stamp.write_text(recipe)

@@ -6,10 +6,12 @@ import pathlib
 import tempfile
 import zipfile
 
+import pipeline.torch_compat  # noqa: F401 - before transformers, which imports torchvision
+
+# isort: split
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-import pipeline.torch_compat  # noqa: F401 - before transformers, which imports torchvision
 from models.language import lora
 
 GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"

@@ -6,11 +6,14 @@ import random
 
 import jsonschema
 import pytest
+
+import pipeline.torch_compat  # noqa: F401 - before transformers looks up a class, which imports torchvision
+
+# isort: split
 import torch
 import transformers
 from safetensors.torch import load_file
 
-import pipeline.torch_compat  # noqa: F401 - before transformers looks up a class, which imports torchvision
 from filters.instruction import check
 from filters.words import words
 from models import HELD_OUT

@@ -3,8 +3,10 @@ model is a stand-in, because here it has to give the same answers every time, an
 
 import dataclasses
 import json
+import os
 import pathlib
 import shutil
+import tempfile
 
 import pytest
 import yaml
@@ -135,6 +137,15 @@ def test_a_run_that_was_cut_off_goes_on_where_it_was(config, first, tmp_path):
         again = {json.dumps(body["messages"]) for body in llm.requests}
     assert not again & {json.dumps(body["messages"]) for body in asked[:10]}
     assert manifest(tmp_path)["counts"] == manifest(first)["counts"]
+
+
+def test_a_work_folder_on_another_disk(config, first, tmp_path):
+    """Publishing moves files, and must not need both folders on one disk."""
+    if not os.path.isdir("/dev/shm") or os.stat("/dev/shm").st_dev == os.stat(tmp_path).st_dev:
+        pytest.skip("there is no second disk here")
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as work, server() as llm:
+        build(config, str(tmp_path / "out"), llm_url=llm.url, work=work)
+    assert (tmp_path / "out/manifest.json").read_bytes() == (first / "out/manifest.json").read_bytes()
 
 
 def test_shoddy_text_is_dropped_by_its_rating(config, tmp_path):

@@ -91,13 +91,17 @@ def test_an_output_that_holds_something_else(capsys, config, llm, tmp_path):
     assert os.listdir(output) == ["thesis.txt"]
 
 
-def test_an_output_of_another_config(capsys, config, llm, tmp_path):
+@pytest.mark.parametrize("name, text, words", [
+    ("manifest.json", '{"config_hash": "0123"}', "another config"), ("manifest.json", "?", "another config"),
+    ("config.yaml", "preset: mine\n", "config.yaml"),
+])
+def test_an_output_of_another_config(capsys, config, llm, tmp_path, name, text, words):
     output = tmp_path / "out"
     output.mkdir()
-    (output / "config.yaml").write_text("preset: another\n")
+    (output / name).write_text(text)
     said = refused(capsys, "build", "--config", config(), "--output", str(output), "--llm-url", llm.url)
-    assert "another config" in said
-    assert (output / "config.yaml").read_text() == "preset: another\n"
+    assert words in said
+    assert {p.name: p.read_text() for p in output.iterdir()} == {name: text}
 
 
 def test_an_output_that_cannot_be_written(capsys, config, llm, tmp_path):
