@@ -71,7 +71,7 @@ def test_the_question_carries_schema_seed_and_logprobs(server, client):
 
 
 def test_tokens_that_the_schema_forbids_are_left_out():
-    from pipeline.llm import _slim
+    from pipeline.replies import _slim
     token = {"token": "3", "logprob": -0.123456, "bytes": [51], "top_logprobs": [
         {"token": "3", "logprob": -0.123456, "bytes": [51]}, {"token": "x", "logprob": -9999.0, "bytes": [120]}]}
     assert _slim(token) == {"token": "3", "logprob": -0.1235, "top_logprobs": [{"token": "3", "logprob": -0.1235}]}
