@@ -35,6 +35,8 @@ def build(config_path: str, output: str, *, corpora: list[str] | None = None, li
     overwritten where the user has to mend something."""
     config = configured(config_path, corpora, limit, llm_url)
     options = _beam_options(list(beam_flags))
+    if not output.strip("/"):
+        raise UserError("--output must name a folder")
     output, work = output.rstrip("/"), (work or f"{output.rstrip('/')}/.work").rstrip("/")
     with contextlib.ExitStack() as stack, _plain_errors(output):
         stack.enter_context(_sigterm_as_exit())
@@ -105,6 +107,9 @@ def _served_model(llm: configuration.Llm) -> str:
 
 def _beam_options(flags: list[str]) -> PipelineOptions:
     """Beam's own flags. FnApiRunner is the default: plain DirectRunner would look for another engine on the network."""
+    for before, word in zip(["", *flags], flags):           # Beam passes over what it does not know
+        if not word.startswith("--") and (not before.startswith("--") or "=" in before):
+            raise UserError(f"what is {word!r}? Corpora are given as --corpus FORMAT:PATH, Beam flags with two dashes")
     if not any(flag.split("=")[0] == "--runner" for flag in flags):
         flags = ["--runner=FnApiRunner", *flags]
     options = PipelineOptions(flags)

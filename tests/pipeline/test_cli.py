@@ -110,7 +110,7 @@ def test_an_output_that_cannot_be_written(capsys, config, llm, tmp_path):
     assert "--output" in said
 
 
-@pytest.mark.parametrize("flag", ["--limt=3", "--bogus"])
+@pytest.mark.parametrize("flag", ["--limt=3", "--bogus", "native:examples/corpus", "-x"])
 def test_a_flag_that_nobody_knows(capsys, config, llm, tmp_path, flag):
     said = refused(capsys, "build", "--config", config(), "--output", str(tmp_path / "out"), "--llm-url", llm.url, flag)
     assert flag.split("=")[0] in said
