@@ -9,16 +9,14 @@ import hashlib
 import io
 import itertools
 import json
-import os
 import posixpath
-import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.store import is_remote, open_bytes, write_bytes
+from pipeline.store import open_bytes, replacing, write_bytes
 from schemas import tar
 from schemas.arrow import INDEX, LEDGER, index_rows, index_table, outcome_table
 from schemas.codec import config_hash, json_bytes
@@ -88,30 +86,16 @@ class Hashed(io.RawIOBase):
 
 
 @contextlib.contextmanager
-def replacing(path: str) -> Iterator[Hashed]:
-    """Stream to a file (local, or of Beam's filesystems) that gets its name only when it is whole."""
-    temporary = f"{path}.{uuid.uuid4().hex}.tmp"
-    if is_remote(path):
-        from apache_beam.io.filesystems import FileSystems  # slow to import; local runs do without
-        with FileSystems.create(temporary, compression_type="uncompressed") as file:
-            yield Hashed(file)
-        FileSystems.rename([temporary], [path])
-        return
-    os.makedirs(os.path.dirname(path), exist_ok=True)
-    try:
-        with open(temporary, "wb") as file:
-            yield Hashed(file)
-        os.replace(temporary, path)
-    except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(temporary)
-        raise
+def hashed(path: str) -> Iterator[Hashed]:
+    """`store.replacing`, with the size and the sha256 of what was written."""
+    with replacing(path) as file:
+        yield Hashed(file)
 
 
 def write_shard(path: str, samples: Iterable[Sample]) -> ShardResult:
     """Write one tar of samples, in the order given. One sample is in memory at a time."""
     name = posixpath.basename(path)
-    with replacing(path) as file:
+    with hashed(path) as file:
         rows = tar_shard(file, name, samples)
     return ShardResult(name, len(rows), file.size, file.sha256, tuple(rows))
 
@@ -209,7 +193,7 @@ def _batches(rows: Iterable) -> Iterator[list]:
 def _write_parquet(tables: Iterable[pa.Table], schema: pa.Schema, path: str) -> Table:
     """Every setting that the bytes depend on is fixed here; the rest is pyarrow's version, which is pinned."""
     count = 0
-    with replacing(path) as file:
+    with hashed(path) as file:
         with pq.ParquetWriter(file, schema, version="2.6", data_page_version="1.0", compression="zstd",
                               compression_level=3, use_dictionary=True, write_statistics=True) as writer:
             for table in tables:

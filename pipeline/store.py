@@ -6,10 +6,13 @@ writes what will do for all. Local folders and Beam's object stores (`gs://`, `s
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
 import uuid
+from collections.abc import Iterator
+from typing import BinaryIO
 
 
 def content_key(*parts) -> str:
@@ -56,23 +59,30 @@ def open_bytes(path: str):
     return _files().open(path, compression_type="uncompressed")
 
 
-def write_bytes(path: str, data: bytes) -> None:
-    """Write a whole file or none: readers never see half of it."""
+@contextlib.contextmanager
+def replacing(path: str) -> Iterator[BinaryIO]:
+    """Stream to a file that gets its name only when it is whole: readers never see half of it."""
     temporary = f"{path}.{uuid.uuid4().hex}.tmp"
     if is_remote(path):
         with _files().create(temporary, compression_type="uncompressed") as file:
-            file.write(data)
+            yield file
         _files().rename([temporary], [path])
         return
     os.makedirs(os.path.dirname(path), exist_ok=True)
     try:
         with open(temporary, "wb") as file:
-            file.write(data)
+            yield file
         os.replace(temporary, path)
-    except OSError:
-        if os.path.exists(temporary):
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary)
         raise
+
+
+def write_bytes(path: str, data: bytes) -> None:
+    """Write a whole file or none."""
+    with replacing(path) as file:
+        file.write(data)
 
 
 def _files():
