@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import functools
 import hashlib
+import itertools
 import json
 import pathlib
 from collections.abc import Iterator
 
-import pipeline.torch_compat  # noqa: F401 - before open_clip, which imports torchvision
+import torch_compat  # noqa: F401 - before open_clip, which imports torchvision
 
 # isort: split
 import open_clip
@@ -101,6 +103,7 @@ class TextTower:
         self.causal = (isinstance(model, open_clip.CLIP) and model.attn_mask is not None
                        and model.text_pool_type in ("argmax", "eos"))
         self.pad = model.text.config.pad_token_id if self.masked else 0
+        self._cut = functools.cache(self._shorter)
 
     def tokens(self, texts: list[str]) -> dict[int, dict[str, torch.Tensor]]:
         """Length -> the texts of that many tokens or up to 15 fewer -> their token ids (int64, of that length)."""
@@ -122,10 +125,13 @@ class TextTower:
 
     def encode(self, tokens: torch.Tensor) -> torch.Tensor:
         """[batch, length] -> [batch, width]."""
-        if not self.causal:
-            return self.model.encode_text(tokens)
-        length = tokens.shape[1]
-        shorter = {"positional_embedding": self.model.positional_embedding[:length],
-                   "attn_mask": self.model.attn_mask[:length, :length]}
-        made = torch.func.functional_call(self.model, shorter, (), {"text": tokens})
-        return made["text_features"] if isinstance(made, dict) else made[1]
+        return (self._cut(tokens.shape[1]) if self.causal else self.model).encode_text(tokens)
+
+    def _shorter(self, length: int) -> torch.nn.Module:
+        """The model with positions and mask for that many tokens. It shares the weights, and several threads may use
+        it, which `torch.func.functional_call` does not allow."""
+        tensors = itertools.chain(self.model.parameters(), self.model.buffers())
+        cut = copy.deepcopy(self.model, {id(tensor): tensor for tensor in tensors})
+        cut.positional_embedding = torch.nn.Parameter(self.model.positional_embedding[:length], requires_grad=False)
+        cut.attn_mask = self.model.attn_mask[:length, :length]
+        return cut

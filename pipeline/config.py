@@ -15,6 +15,7 @@ import typing
 
 import yaml
 
+from filters import presets
 from schemas.errors import UserError
 
 
@@ -149,7 +150,14 @@ def load(path: str) -> Config:
 
 
 def as_dict(config: Config) -> dict:
-    """The whole configuration as plain JSON types, without what only says how a run is carried out."""
+    """All that decides what comes out, as plain JSON types: the settings, and the rules that the preset's name and the
+    paths of word lists stand for. It is what `schemas.codec.config_hash` is made of."""
+    preset = presets.load(config.preset, config.accept_missing, config.word_lists)
+    return settings(config) | {"rules": presets.as_dict(preset)}
+
+
+def settings(config: Config) -> dict:
+    """The configuration as a file can hold it, without what only says how a run is carried out."""
     tree = json.loads(json.dumps(dataclasses.asdict(config)))
     for section, keys in NOT_IN_HASH.items():
         for key in keys:

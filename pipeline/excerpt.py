@@ -1,8 +1,9 @@
 """The part of a document that becomes the instance.
 
 Manuals and textbook chapters run to thousands of words and dozens of pictures; a model that trains on interleaved
-sequences has room for a few (Chameleon: 3 images in 4,096 tokens). An excerpt is a run of whole segments that starts
-at the document's beginning or at a heading, and that stays within the given numbers of words and images.
+sequences has room for a few (Chameleon: 3 images in 4,096 tokens). An excerpt is a run of whole segments that stays
+within the given numbers of words and images. It starts at the document's beginning or at a heading; where no such run
+holds a picture, because the first one stands too far below its heading, at any paragraph.
 """
 
 from __future__ import annotations
@@ -15,35 +16,53 @@ from schemas.records import Coherence, Document, Image, Text
 
 
 def excerpts(document: Document, *, max_words: int, max_images: int, min_words: int = 40) -> Iterator[Document]:
-    """Every excerpt of the document, in reading order: each fills up from its start and holds at least one image.
+    """Every excerpt that starts at the beginning or at a heading, in reading order: each fills up from its start and
+    holds at least one image.
 
     The title of an excerpt that does not start at the beginning is its first heading. Excerpts may overlap; each
     starts at another heading.
     """
-    segments = document.segments
-    starts = [0] + [i for i, s in enumerate(segments) if i and isinstance(s, Text) and is_heading(s.text)]
-    for start in starts:
-        stop = _fill(segments, start, max_words, max_images)
-        piece = segments[start:stop]
-        if sum(len(words(s.text)) for s in piece if isinstance(s, Text)) < min_words:
-            continue
-        if not any(isinstance(s, Image) for s in piece):
-            continue
-        first_image = sum(isinstance(s, Image) for s in segments[:start])
-        count = sum(isinstance(s, Image) for s in piece)
-        title = document.title if start == 0 else plain(piece[0].text)
-        yield dataclasses.replace(
-            document, segments=piece, title=title or document.title,
-            coherence=_part(document.coherence, first_image, first_image + count))
+    starts = [0] + [i for i in _texts(document) if i and is_heading(document.segments[i].text)]
+    yield from _from(document, starts, max_words, max_images, min_words)
 
 
 def best_excerpt(document: Document, *, max_words: int, max_images: int, min_words: int = 40) -> Document | None:
-    """The excerpt with the most pictures, then the best mean coherence, then the earliest; None if there is none."""
+    """The excerpt with the most pictures, then the best mean coherence, then the earliest; None if there is none.
+
+    Only where no excerpt starts at a heading may one start at any paragraph; its title is the nearest heading above.
+    """
     def worth(excerpt: Document) -> tuple[int, float]:
         own = excerpt.coherence.own if excerpt.coherence else ()
         return len(excerpt.images), round(sum(own) / len(own), 4) if own else 0.0
-    return max(excerpts(document, max_words=max_words, max_images=max_images, min_words=min_words),
-               key=worth, default=None)        # max() keeps the first of equals
+    found = list(excerpts(document, max_words=max_words, max_images=max_images, min_words=min_words))
+    found = found or _from(document, _texts(document), max_words, max_images, min_words)
+    return max(found, key=worth, default=None)      # max() keeps the first of equals
+
+
+def _texts(document: Document) -> list[int]:
+    return [i for i, segment in enumerate(document.segments) if isinstance(segment, Text)]
+
+
+def _from(document: Document, starts: list[int], max_words: int, max_images: int, min_words: int) -> Iterator[Document]:
+    """The excerpts from these starts that hold an image and enough words."""
+    segments = document.segments
+    for start in starts:
+        piece = segments[start:_fill(segments, start, max_words, max_images)]
+        count = sum(isinstance(s, Image) for s in piece)
+        if not count or sum(len(words(s.text)) for s in piece if isinstance(s, Text)) < min_words:
+            continue
+        first_image = sum(isinstance(s, Image) for s in segments[:start])
+        yield dataclasses.replace(
+            document, segments=piece, title=_title(document, start),
+            coherence=_part(document.coherence, first_image, first_image + count))
+
+
+def _title(document: Document, start: int) -> str:
+    """The document's own at its beginning, elsewhere that of the nearest heading: at the start or above it."""
+    if start == 0:
+        return document.title
+    headings = (s.text for s in reversed(document.segments[:start + 1]) if isinstance(s, Text) and is_heading(s.text))
+    return plain(next(headings, "")) or document.title
 
 
 def _fill(segments, start: int, max_words: int, max_images: int) -> int:

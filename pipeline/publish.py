@@ -61,27 +61,31 @@ def claim(run: Run) -> None:
     for folder in (run.staging, run.counts, run.store("dropped"), run.llm_wanted):
         if folder:
             _remove(folder)
-    tree = configuration.as_dict(run.config)
+    tree = configuration.settings(run.config)
     write_bytes(f"{run.output}/config.yaml", (HEADER + yaml.safe_dump(tree, sort_keys=False)).encode())
 
 
 def publish(run: Run) -> ledger.Funnel:
     """Add index, card, report and manifest to what the graph left under `run.staging`, then move it all to the output
-    folder. Raises an AssertionError, and publishes nothing, where the account does not add up."""
+    folder. Publishes nothing where the account does not add up (AssertionError), or where the rules are not those that
+    the run began with (UserError)."""
+    config = configuration.as_dict(run.config)
+    if config_hash(config) != run.provenance.config:
+        raise UserError("the preset or a word list was changed while the run went on; run the same command again")
     written = [shards.ShardResult(**value) for value in _results(run, "leafinstruct-")]
     parts = [shards.Table(**value) for value in _results(run, "part-")]
     counts = ledger.funnel(ledger.read_outcomes(run.staging))
     total = sum(shard.instances for shard in written)
     assert counts.kept == total, f"the ledger has {counts.kept} kept documents, the shards {total} instances"
 
-    config, index_path = run.config, f"{run.staging}/index.parquet"
+    index_path = f"{run.staging}/index.parquet"
     index = shards.write_index(_index_rows(run), index_path)
     manifest = shards.manifest(
         name="leafinstruct", provenance=run.provenance,
         libraries={name: importlib.metadata.version(name) for name in LIBRARIES},
-        config=configuration.as_dict(config), domains=config.domains, salt=config.shards.salt,
-        shard_size=config.shards.size, shards=written, counts=shards.count(shards.read_index(index_path)), index=index,
-        ledger=parts, funnel=counts.to_json())
+        config=config, domains=run.config.domains, salt=run.config.shards.salt, shard_size=run.config.shards.size,
+        shards=written, counts=shards.count(shards.read_index(index_path)), index=index, ledger=parts,
+        funnel=counts.to_json())
     write_bytes(f"{run.staging}/README.md", card.card(manifest).encode())
     shards.write_manifest(manifest, run.staging)
     report.write_report(run.staging, dropped=run.store("dropped"))

@@ -10,6 +10,7 @@ import apache_beam as beam
 
 from filters.duplicates import text_digest
 from pipeline import corpora, outcomes, progress
+from pipeline.corpora.parts import limited
 from pipeline.run import Run
 from pipeline.steps import ENDED
 from schemas.errors import UserError
@@ -17,7 +18,7 @@ from schemas.records import Document, Drop, Fault
 
 
 def plan(run: Run) -> Iterator[corpora.Part]:
-    """Cut the corpora into work items. Stops at `limit` records."""
+    """Cut the corpora into work items. Stops at `limit` records (lines or rows)."""
     left = run.config.limit
     owners: dict[str, object] = {}
     for corpus in run.config.corpora:
@@ -27,7 +28,7 @@ def plan(run: Run) -> Iterator[corpora.Part]:
             if left is not None:
                 if left <= 0:
                     return
-                part = dataclasses.replace(part, count=left if part.count is None else min(part.count, left))
+                part = limited(part, left)
                 left -= part.count
             yield part
 

@@ -43,8 +43,9 @@ class Run:
         return f"{self.work}/counts"
 
     def store(self, name: str) -> str:
-        """The folder of one of the content-addressed stores: images, sources, scores, answers, instances."""
-        return f"{self.work}/{name}"
+        """The folder of a store, by name. Runs share images, scores and answers; finished instances belong to this run
+        alone, so they wait in its staging folder and go with it."""
+        return f"{self.staging if name == 'instances' else self.work}/{name}"
 
 
 def image_store(run: Run) -> ImageStore:

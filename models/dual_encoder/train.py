@@ -13,7 +13,7 @@ import random
 import statistics
 import tempfile
 
-import pipeline.torch_compat  # noqa: F401 - before timm, which imports torchvision
+import torch_compat  # noqa: F401 - before timm, which imports torchvision
 
 # isort: split
 import torch

@@ -6,7 +6,7 @@ import pathlib
 import tempfile
 import zipfile
 
-import pipeline.torch_compat  # noqa: F401 - before transformers, which imports torchvision
+import torch_compat  # noqa: F401 - before transformers, which imports torchvision
 
 # isort: split
 import torch

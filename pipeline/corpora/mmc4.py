@@ -28,7 +28,7 @@ def documents(record: dict, place: Place) -> Iterator[Document]:
         if sentence.strip():
             segments.append(Text(sentence.strip()))
         segments += images
-    yield Document(id=place.id, source=place.format, segments=tuple(segments), url=string(record, "url", ""),
+    yield Document(id=place.id(record), source=place.format, segments=tuple(segments), url=string(record, "url", ""),
                    location=place.location)
 
 

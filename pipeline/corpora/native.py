@@ -1,7 +1,8 @@
 """The native format: one document a line, images by file name in `images/` beside the file.
 
 {"id", "source", "url", "license", "title", "segments": [{"text"} | {"image", "alt", "caption", "width", "height"}]};
-only `id` and `segments` are required. Instead of `url` a record may name `repo`, `commit` and `path` on GitHub.
+only `id` and `segments` are required. Instead of `url` a record may name `repo`, `commit` and `path` on GitHub. What
+converters leave of links around pictures is taken out of the texts (`residue.py`).
 """
 
 from __future__ import annotations
@@ -11,13 +12,15 @@ from urllib.parse import quote
 
 from pipeline.corpora.fields import identifier, objects, pixels, string, title
 from pipeline.corpora.parts import Place
+from pipeline.corpora.residue import without_residue
 from schemas.records import Document, Image, Segment, Text
 
 
 def documents(record: dict, place: Place) -> Iterator[Document]:
     segments = [_segment(item, place) for item in objects(record, "segments")]
     yield Document(
-        id=identifier(record, "id"), source=string(record, "source", "native"), segments=tuple(filter(None, segments)),
+        id=identifier(record, "id"), source=string(record, "source", "native"),
+        segments=without_residue(filter(None, segments)),
         title=title(record, "title"), url=_url(record), license=string(record, "license", ""),
         location=place.location)
 

@@ -28,8 +28,9 @@ def documents(record: dict, place: Place) -> Iterator[Document]:
         if address:
             segments.append(_image(place.address(address), about or {}))
     general = _decoded(record.get("general_metadata"), dict) or {}
-    yield Document(id=identifier(general, "id") if "id" in general else place.id, source=place.format,
-                   segments=tuple(segments), url=string(general, "url", ""), location=place.location)
+    yield Document(id=identifier(general, "id") if "id" in general else place.id(record),
+                   source=place.format, segments=tuple(segments), url=string(general, "url", ""),
+                   location=place.location)
 
 
 def _image(uri: str, about: dict) -> Image:

@@ -6,7 +6,9 @@ A reader itself is a function of one decoded record and its place; it knows noth
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import itertools
+import json
 import os
 import re
 from collections.abc import Callable, Iterator
@@ -36,16 +38,21 @@ class Format:
 class Place:
     """Where a record lies.
 
-    `id` is for documents whose format has none: unique within the corpus, and the same wherever the corpus lies
-    (`docs.jsonl:12`). `location` names the file as it was given. `images` is the folder of local images; `local` says
-    whether there is one.
+    `name` names the record within the corpus (`docs.jsonl:12`), the same wherever the corpus lies; `location` names the
+    file as it was given. `images` is the folder of local images; `local` says whether there is one.
     """
 
     format: str
-    id: str
+    name: str
     location: str
     images: str
     local: bool
+
+    def id(self, record: dict) -> str:
+        """For documents whose format has no ids: the record's name, and 12 hex digits of the sha256 of its content,
+        since two corpora may hold files of the same name (`docs.jsonl:12-9d4a0c71e2b8`)."""
+        content = json.dumps(record, sort_keys=True, default=str)       # str: Parquet has dates and bytes
+        return f"{self.name}-{hashlib.sha256(content.encode()).hexdigest()[:12]}"
 
     def uri(self, name: str) -> str:
         """Where an image is: an http(s) address as it stands, a relative name under the image folder.
@@ -140,6 +147,17 @@ def read(part: Part, shape: Format) -> Iterator[Document | Fault]:
             yield _fault(place, BadRecord("bad_record", f"{type(error).__name__}: {error}"))
         else:
             yield from documents
+
+
+def limited(part: Part, most: int) -> Part:
+    """The part with no more than `most` lines or rows. How many a compressed file holds is found out by reading it, as
+    far as that."""
+    count = part.count
+    if part.fault:
+        count = 1
+    elif count is None:
+        count = sum(1 for _ in itertools.islice(lines.read(part.file, part.offset, part.size), most))
+    return dataclasses.replace(part, count=min(count, most))
 
 
 def _cut_tar(part: Part, images: str) -> Iterator[Part]:

@@ -20,7 +20,7 @@ from tests.tiny_clip import document, dual_encoder_folder, parts, picture
 
 BUILT = pathlib.Path("build/models/coherence")
 OFFLINE = """
-import sys, torch, pipeline.torch_compat, open_clip
+import sys, torch, torch_compat, open_clip
 model, _, preprocess = open_clip.create_model_and_transforms(sys.argv[1])
 with torch.no_grad():
     torch.save(model.eval().encode_image(torch.linspace(-1, 1, 3 * 224 * 224).reshape(1, 3, 224, 224)), sys.argv[2])

@@ -7,7 +7,7 @@ import random
 import jsonschema
 import pytest
 
-import pipeline.torch_compat  # noqa: F401 - before transformers looks up a class, which imports torchvision
+import torch_compat  # noqa: F401 - before transformers looks up a class, which imports torchvision
 
 # isort: split
 import torch

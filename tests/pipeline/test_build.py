@@ -119,6 +119,11 @@ def test_a_second_run_asks_nothing_and_changes_nothing(config, first):
     assert {p: p.read_bytes() for p in (first / "out").rglob("*") if p.is_file()} == before
 
 
+def test_nothing_of_one_run_alone_is_left(first):
+    assert not (first / "out/.staging").exists()
+    assert not (first / "work/instances").exists()
+
+
 def test_a_run_that_was_cut_off_goes_on_where_it_was(config, first, tmp_path):
     """The server refuses everything after ten answers: those ten are not asked for again."""
     corpus = [f"native:{ROOT}/examples/corpus"]

@@ -86,9 +86,35 @@ def test_the_hash_is_about_results_not_about_the_run(tmp_path):
     assert hash_with("images", max_side=7) != same
 
 
+def test_the_hash_is_about_the_contents_of_the_preset_and_its_word_lists(tmp_path):
+    preset, words = tmp_path / "mine.yaml", tmp_path / "flagged.txt"
+    config = load(tmp_path, DEMO | {"preset": str(preset), "word_lists": {"flagged_words": str(words)}})
+
+    def hash_with(at_least=50, comment="", flagged="boo\nbah\n"):
+        preset.write_text(f"""{comment}
+document:
+  - {{rule: text.word_count, at_least: {at_least}}}
+  - {{rule: text.flagged_words, at_most: 0.1, word_list: flagged_words}}
+word_lists: {{flagged_words: words nobody wants}}
+""")
+        words.write_text(flagged)
+        return config_hash(configuration.as_dict(config))
+    same = hash_with()
+    assert hash_with(comment="# a comment", flagged="bah\n\nBoo\n") == same
+    assert hash_with(at_least=51) != same
+    assert hash_with(flagged="boo\n") != same
+
+
+def test_the_rules_stand_in_the_config_of_the_manifest(tmp_path):
+    rules = configuration.as_dict(load(tmp_path, DEMO))["rules"]
+    assert {"rule": "image.shorter_side", "at_least": 80} in rules["image"]
+    assert {"rule": "text.image_count", "at_least": 1, "at_most": 60} in rules["after_images"]
+    assert rules["document"][0] == {"rule": "text.word_count", "at_least": 80, "at_most": 20000}
+
+
 def test_the_published_config_can_be_given_again(tmp_path):
     config = load(tmp_path, DEMO)
-    again = load(tmp_path, configuration.as_dict(config))
+    again = load(tmp_path, configuration.settings(config))
     assert configuration.as_dict(again) == configuration.as_dict(config)
 
 

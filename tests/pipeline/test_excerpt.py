@@ -49,7 +49,31 @@ def test_scores_follow_their_pictures():
     assert (part.own, part.other, part.similar, part.margin) == ((0.4,), (0.15,), (0.3,), 0.25)
 
 
+def test_where_no_heading_is_near_a_picture_a_paragraph_may_be_the_start():
+    far = document(H1, text(90), text(60), A, text(20), H2, text(200), text(30), B)
+    assert list(excerpts(far, **LIMITS)) == []
+    found = best_excerpt(far, **LIMITS)
+    assert (found.segments, found.title) == ((text(60), A, text(20)), "One")
+    later = document(H1, text(90), text(60), text(200), H2, text(90), text(15), text(30), B, C)
+    found = best_excerpt(later, **LIMITS)
+    assert (found.segments, found.title) == ((text(15), text(30), B, C), "Two")
+
+
+def test_a_heading_is_preferred_even_with_fewer_pictures():
+    found = best_excerpt(document(H1, text(60), A, text(60), B, C), **LIMITS)
+    assert found.segments == (H1, text(60), A)
+
+
+def test_an_excerpt_from_a_paragraph_has_its_own_pictures_scores_and_never_starts_with_a_picture():
+    whole = document(text(90), text(20), A, text(50), B,
+                     coherence=Coherence((0.2, 0.4), (0.1, 0.15), (-1.0, 0.3), 0.175, 1.0, "m"))
+    found = best_excerpt(whole, max_words=60, max_images=1, min_words=20)
+    assert (found.segments, found.title) == ((text(50), B), "The whole")
+    assert (found.coherence.own, found.coherence.margin) == ((0.4,), 0.25)
+
+
 def test_none_where_nothing_fits():
     assert best_excerpt(document(text(30)), **LIMITS) is None
     assert best_excerpt(document(text(5), A), **LIMITS) is None
     assert best_excerpt(document(text(500), A), **LIMITS) is None
+    assert best_excerpt(document(H1, text(500), A, text(19)), **LIMITS) is None

@@ -1,10 +1,12 @@
 """Work items, and documents that come twice."""
 
+import gzip
+
 import apache_beam as beam
 import pytest
 from apache_beam.testing.util import assert_that, equal_to
 
-from pipeline import reading
+from pipeline import corpora, reading
 from pipeline.config import Corpus
 from schemas.errors import UserError
 from tests.pipeline.runs import ROOT, a_run
@@ -15,6 +17,20 @@ EXAMPLES = Corpus("native", str(ROOT / "examples/corpus"))
 def test_limit_counts_records(tmp_path):
     parts = list(reading.plan(a_run(tmp_path, corpora=(EXAMPLES,), limit=7)))
     assert [part.count for part in parts] == [7]
+
+
+def test_limit_takes_no_more_of_a_compressed_file_than_it_holds(tmp_path):
+    line = b'{"id": "a", "segments": []}\n'
+    (tmp_path / "a.jsonl.gz").write_bytes(gzip.compress(line * 3))
+    (tmp_path / "b.jsonl.gz").write_bytes(gzip.compress(line * 30)[:-8])        # damaged: an unreadable end is a record
+    (tmp_path / "c.jsonl").write_bytes(line * 30)
+    (tmp_path / "d.tar").write_bytes(b"no tar" * 1000)
+    (tmp_path / "e.jsonl.gz").write_bytes(gzip.compress(line * 30))
+    corpus = (Corpus("native", str(tmp_path)),)
+    for limit, counts in ((2, [2]), (5, [3, 2]), (40, [3, 31, 6]), (66, [3, 31, 30, 1, 1])):
+        parts = list(reading.plan(a_run(tmp_path, corpora=corpus, limit=limit)))
+        assert [part.count for part in parts] == counts
+        assert sum(len(list(corpora.read(part))) for part in parts) == limit
 
 
 def test_a_file_in_two_corpora_is_refused(tmp_path):

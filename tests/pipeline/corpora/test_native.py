@@ -18,6 +18,13 @@ def test_every_field_arrives(read_one, tmp_path):
     assert document.location == f"{tmp_path}/docs.jsonl:1"
 
 
+def test_halves_of_links_around_pictures_go(read_one):
+    document = read_one("native", {"id": "d", "segments": [
+        {"text": "1. Saw. ["}, {"image": "a.jpg"}, {"text": "](large.jpg)\n2. Sand."}, {"text": "["},
+        {"image": "b.jpg"}]})
+    assert document.texts == ("1. Saw.", "2. Sand.") and len(document.images) == 2
+
+
 def test_optional_fields_may_be_null_or_absent(read_one):
     document = read_one("native", {"id": 7, "title": None, "segments": [{"image": "a.jpg", "alt": None,
                                                                          "width": None}]})

@@ -89,10 +89,22 @@ def test_folder_glob_and_name_of_a_record(jsonl, read_all, tmp_path):
     jsonl(page, name="a/docs.jsonl")
     jsonl(page, page, name="b/docs.jsonl")
     (tmp_path / "b" / "notes.txt").write_text("no corpus")
-    assert ids(read_all("mmc4", tmp_path / "b")) == ["docs.jsonl:1", "docs.jsonl:2"]
-    assert ids(read_all("mmc4", f"{tmp_path}/b/")) == ["docs.jsonl:1", "docs.jsonl:2"]
-    assert ids(read_all("mmc4", tmp_path / "*" / "docs.jsonl")) == [
-        "a/docs.jsonl:1", "b/docs.jsonl:1", "b/docs.jsonl:2"]
+    def names(path):
+        return [id_.partition("-")[0] for id_ in ids(read_all("mmc4", path))]
+    assert names(tmp_path / "b") == ["docs.jsonl:1", "docs.jsonl:2"]
+    assert names(f"{tmp_path}/b/") == ["docs.jsonl:1", "docs.jsonl:2"]
+    assert names(tmp_path / "*" / "docs.jsonl") == ["a/docs.jsonl:1", "b/docs.jsonl:1", "b/docs.jsonl:2"]
+
+
+def test_an_id_that_we_give_tells_corpora_with_equal_file_names_apart(jsonl, read_all, tmp_path):
+    """It depends on content and name alone, not on where the corpus lies."""
+    def page(text):
+        return {"text_list": [text], "image_info": [], "url": "https://example.org"}
+    for corpus, text in (("a", "Cut."), ("b", "Glue."), ("elsewhere/a", "Cut.")):
+        jsonl(page(text), page("\ud83d\ude00"), name=f"{corpus}/docs.jsonl")
+    a, b, again = (ids(read_all("mmc4", tmp_path / corpus)) for corpus in ("a", "b", "elsewhere/a"))
+    assert a[0] != b[0] and a[0].startswith("docs.jsonl:1-")
+    assert a == again and len(a) == 2
 
 
 def test_a_smaller_count_reads_less(jsonl, tmp_path):

@@ -25,7 +25,7 @@ def run(folder, torchvision: str | None) -> subprocess.CompletedProcess:
     if torchvision is not None:
         (folder / "torchvision.py").write_text(torchvision)
     code = (f"import sys; sys.path.insert(0, {str(folder)!r})\n"
-            "from pipeline.torch_compat import ready_torchvision\n"
+            "from torch_compat import ready_torchvision\n"
             "import torchvision, torch\n"
             "print(torchvision.__file__, ready_torchvision(), torch.ops.torchvision.nms is not None)")
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
@@ -48,5 +48,5 @@ def test_other_errors_are_not_hidden(tmp_path):
 
 @pytest.mark.parametrize("module", ["open_clip", "transformers.models.bert.modeling_bert"])
 def test_the_installed_torchvision_imports(module):
-    done = subprocess.run([sys.executable, "-c", f"import pipeline.torch_compat, {module}"], capture_output=True)
+    done = subprocess.run([sys.executable, "-c", f"import torch_compat, {module}"], capture_output=True)
     assert done.returncode == 0, done.stderr.decode()

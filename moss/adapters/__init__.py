@@ -1,0 +1,15 @@
+"""The adapters and their registration with PEFT."""
+
+from __future__ import annotations
+
+from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING, PEFT_TYPE_TO_PREFIX_MAPPING, PEFT_TYPE_TO_TUNER_MAPPING
+
+from moss.adapters.config import MOSS, MossConfig
+from moss.adapters.tuner import MossModel
+
+__all__ = ["MossConfig", "MossModel"]
+
+# PEFT's own register function wants a member of its PeftType enumeration; these tables are all that it fills.
+PEFT_TYPE_TO_CONFIG_MAPPING[MOSS] = MossConfig
+PEFT_TYPE_TO_TUNER_MAPPING[MOSS] = MossModel
+PEFT_TYPE_TO_PREFIX_MAPPING[MOSS] = MossModel.prefix

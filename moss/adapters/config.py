@@ -1,0 +1,102 @@
+"""What an adapter is made of: PEFT's configuration of the method."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from peft import PeftConfig
+
+KINDS = ("lora", "moe_lora", "moss")
+CONV_SPACES = ("feature", "feature_depthwise", "rank")
+
+
+class _PeftTypeName(str):
+    """A name that also answers to `.value`, as the members of PEFT's enumeration do."""
+
+    @property
+    def value(self) -> str:
+        return str(self)
+
+
+MOSS = _PeftTypeName("MOSS")
+
+
+@dataclasses.dataclass
+class MossConfig(PeftConfig):
+    """Adapters of every targeted linear layer. The defaults are ours: the paper's are not known.
+
+    kind: "moss" is a linear LoRA for text tokens and a convolutional one for image tokens; "moe_lora" a linear LoRA
+    for each; "lora" one for both. The last two are the baselines of the paper's ablation.
+    conv_space: where the convolution works, three readings of the paper. "feature": a dense k x k convolution of the
+    layer's input, down to the rank. "feature_depthwise": one k x k filter for each input feature, then A. "rank":
+    A, then a k x k convolution of the r numbers (the place that Conv-LoRA, arXiv 2401.17868, gives it).
+    kernel_size: k; a token sees itself and its neighbours up to k - 1 rows up and k - 1 columns left.
+    r, r_image: ranks of the text and of the image branch; r_image None is r // 2 for "moss", r for "moe_lora".
+    alpha, alpha_image: a branch's output is multiplied by alpha / rank; None is twice the rank.
+    grid: rows and columns of every image. row_end_id: the id that closes each row, for backbones that have one.
+    image_token_ids: low <= id < high are image tokens. Everything else, boundary tokens too, is text: a token's own
+    kind chooses its branch, so the begin token (text) predicts the first image token, the last one (image) the end.
+
+    Raises ValueError for settings that mean nothing.
+    """
+
+    target_modules: list[str] | str | None = None
+    exclude_modules: list[str] | str | None = None
+    modules_to_save: list[str] | None = None
+    kind: str = "moss"
+    conv_space: str = "feature"
+    kernel_size: int = 2
+    r: int = 64
+    r_image: int | None = None
+    alpha: float | None = None
+    alpha_image: float | None = None
+    dropout: float = 0.0
+    grid: tuple[int, int] | None = None
+    row_end_id: int | None = None
+    image_token_ids: tuple[int, int] | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.peft_type = MOSS
+        for name, value, known in (("kind", self.kind, KINDS), ("conv_space", self.conv_space, CONV_SPACES)):
+            if value not in known:
+                raise ValueError(f"{name} is {value!r}; it can be {', '.join(known)}")
+        if self.kind == "moe_lora":
+            self.kernel_size, self.conv_space = 1, "feature"     # a 1 x 1 convolution is a linear layer
+        self.r_image = self.r_image or (max(1, self.r // 2) if self.kind == "moss" else self.r)
+        self.alpha = self.alpha or 2.0 * self.r
+        self.alpha_image = self.alpha_image or 2.0 * self.r_image
+        if self.kind != "lora":
+            self._check_grid()
+
+    def _check_grid(self) -> None:
+        if self.grid is None or self.image_token_ids is None:
+            raise ValueError(f"kind {self.kind!r} needs grid=(rows, columns) and image_token_ids=(low, high): without "
+                             "them no token is known to be an image's; MossConfig.for_backbone fills them in")
+        self.grid, self.image_token_ids = tuple(self.grid), tuple(self.image_token_ids)
+        if not 1 <= self.kernel_size <= min(self.grid):
+            raise ValueError(f"kernel_size {self.kernel_size} does not fit into a grid of {self.grid[0]} x {self.grid[1]}")
+
+    @classmethod
+    def for_backbone(cls, generalist, **settings: Any) -> MossConfig:
+        """The configuration for a `moss.backbones` model: its grid, ids and linear layers, and `settings`."""
+        layout = generalist.layout
+        known = {"target_modules": generalist.target_modules, "grid": (layout.rows, layout.columns),
+                 "row_end_id": layout.row_end, "image_token_ids": (layout.low, layout.high)}
+        return cls(**{**known, **{name: value for name, value in settings.items() if value is not None}})
+
+    @property
+    def row_stride(self) -> int:
+        """Tokens from the start of a row to the start of the next."""
+        return self.grid[1] + (self.row_end_id is not None)
+
+    @property
+    def taps(self) -> tuple[tuple[int, int], ...]:
+        """The kernel's places as (rows up, columns left); the token itself comes first."""
+        return tuple((up, left) for up in range(self.kernel_size) for left in range(self.kernel_size))
+
+    @property
+    def offsets(self) -> tuple[int, ...]:
+        """How many tokens before the present one each tap lies."""
+        return tuple(up * self.row_stride + left for up, left in self.taps)

@@ -1,0 +1,44 @@
+"""Which tokens are an image's, and which of a token's neighbours on the image grid there are."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from moss.adapters.config import MossConfig
+
+
+class Plan(NamedTuple):
+    """Built once a forward and shared by all layers; K is the number of taps.
+
+    is_text: bool (B, L, 1). valid: bool (B, L, K): this image token has that neighbour (itself first).
+    inside: int64 (B,): how many tokens of an unfinished image the row ends with; what a next chunk starts from.
+    """
+
+    is_text: Tensor
+    valid: Tensor
+    inside: Tensor
+
+
+def plan(ids: Tensor, config: MossConfig, inside: Tensor | None = None) -> Plan:
+    """The plan for token ids (B, L); `inside` (B,) goes on from an earlier chunk's.
+
+    A token's place on the grid is its distance from the last token that belongs to no image, so two images need at
+    least one token between them. Raises RuntimeError (on a GPU: asynchronously) where an image is longer than the grid.
+    """
+    low, high = config.image_token_ids
+    is_image = (ids >= low) & (ids < high)
+    in_block = is_image if config.row_end_id is None else is_image | (ids == config.row_end_id)
+    index = torch.arange(ids.shape[1], device=ids.device).expand_as(ids)
+    if inside is None:
+        inside = ids.new_zeros(ids.shape[0])
+    last_outside = torch.where(in_block, -1 - inside[:, None], index).cummax(dim=1).values
+    place = index - last_outside - 1
+    torch._assert_async((place < config.grid[0] * config.row_stride).all(),
+                        f"an image is longer than its grid of {config.grid[0]} x {config.grid[1]} tokens, or two "
+                        "images follow each other without a token between them")
+    row, column = place // config.row_stride, place % config.row_stride
+    valid = torch.stack([is_image & (row >= up) & (column >= left) for up, left in config.taps], dim=-1)
+    return Plan(~is_image[..., None], valid, torch.where(in_block[:, -1], place[:, -1] + 1, 0))

@@ -1,0 +1,37 @@
+"""Backbones: one file each, each with `load(path)` for a checkpoint's folder and `tiny(seed)` for random weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from schemas.errors import UserError
+
+if TYPE_CHECKING:
+    import torch
+
+    from moss.backbones.generalist import Generalist
+
+
+def load(name: str, path: Path | str, dtype: torch.dtype | None = None) -> Generalist:
+    """The backbone "chameleon", "emu3", "janus" or "continuous" from a checkpoint's folder; the path "tiny" stands for
+    small random weights. dtype: float32 unless given. Raises UserError for another name."""
+    import torch
+
+    match name:
+        case "chameleon":
+            from moss.backbones import chameleon as backbone
+        case "emu3":
+            from moss.backbones import emu3 as backbone
+        case "janus":
+            from moss.backbones import janus as backbone
+        case "continuous":
+            from moss.backbones import continuous as backbone
+        case _:
+            raise UserError(f"There is no backbone {name!r}; choose chameleon, emu3, janus or continuous.")
+    dtype = dtype or torch.float32
+    if str(path) == "tiny":
+        tiny = backbone.tiny()
+        tiny.model.to(dtype)
+        return tiny
+    return backbone.load(path, dtype=dtype)

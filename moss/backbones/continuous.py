@@ -1,0 +1,201 @@
+"""An Emu2-like backbone (Emu2: arXiv 2312.13286): any causal language model that reads and writes images as vectors.
+
+An image is 64 vectors, 8 x 8 in raster order, between a begin and an end token. `up` puts a vector into the model in
+place of a token's embedding; `down` predicts the next vector from a hidden state, by regression. Emu2 itself (37B,
+remote code) is not loaded. `up`, `down` and the two new tokens are new weights, `Continuous.extra`: the base model and
+its vocabulary stay as they are, and `extra` has to be trained and saved beside the adapters.
+
+Any folder that AutoModelForCausalLM reads will do, under its own licence; SmolLM2's is Apache-2.0:
+
+    hf download HuggingFaceTB/SmolLM2-360M --local-dir checkpoints/continuous
+    python -m moss.train --config configs/moss_continuous.yaml --set backbone.path=checkpoints/continuous
+
+Not run with a large model here. Which vectors an image has is decided by its Pixels: `PatchPixels` are the pixels of
+patches, small but exact both ways; `ClipPixels` are features of a vision tower, which need a decoder such as Emu2-Gen's
+to be seen again (none is shipped).
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import adaptive_avg_pool2d, cosine_similarity, mse_loss
+from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+from moss.backbones.generalist import Generalist
+from moss.backbones.hub import HubText, byte_tokenizer, check_folder, enlarge, fingerprint, square
+from moss.layout import ImageLayout
+from schemas.errors import UserError
+
+GRID = 8        # Emu2's 8 x 8 vectors
+
+
+def load(path: Path | str, *, dtype: torch.dtype = torch.float32, clip: str | None = None,
+         clip_weights: str | None = None, extra: Path | str | None = None) -> Continuous:
+    """A causal language model's folder. clip, clip_weights: an open_clip model and where its weights are (a file or
+    open_clip's name for them); without, images are `PatchPixels`. extra: a safetensors file of `Continuous.extra`;
+    without, it is new, the same every time. Raises UserError for a folder or a model that does not fit."""
+    folder = check_folder(path)
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype)
+    pixels = clip_pixels(clip, clip_weights) if clip else PatchPixels()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)        # every process of a run starts with the same new weights
+        generalist = Continuous(model, AutoTokenizer.from_pretrained(folder), pixels)
+    if extra is not None:
+        generalist.extra.load_state_dict(safetensors.torch.load_file(extra))
+    return generalist
+
+
+def tiny(seed: int = 0) -> Continuous:
+    """Random weights: a picture of 32 pixels as 8 x 8 vectors of 48 numbers, text as bytes."""
+    tokenizer = byte_tokenizer()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = LlamaForCausalLM(LlamaConfig(
+            vocab_size=len(tokenizer), hidden_size=96, intermediate_size=192, num_hidden_layers=2,
+            num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=2048,
+            pad_token_id=tokenizer.pad_token_id, bos_token_id=tokenizer.bos_token_id,
+            eos_token_id=tokenizer.eos_token_id))
+        enlarge(model)
+        return Continuous(model, tokenizer, PatchPixels())
+
+
+class Continuous(Generalist):
+    """Three ids follow the model's vocabulary: begin and end of an image (embedded and predicted by `extra`), and the
+    slot of a vector, which is never predicted as text. `extra` is kept in float32."""
+
+    def __init__(self, model: nn.Module, tokenizer: PreTrainedTokenizerFast,
+                 pixels: PatchPixels | ClipPixels) -> None:
+        table = model.get_input_embeddings().weight
+        begin, end, slot = range(len(table), len(table) + 3)
+        layout = ImageLayout(GRID, GRID, low=slot, high=slot + 1, begin=begin, end=end)
+        super().__init__("continuous", model, layout, HubText(tokenizer), pixels, linear_layers(model))
+        embedding_std, head_std = (w.detach().std().item() for w in (table, model.get_output_embeddings().weight))
+        self.extra = new_weights(pixels.channels, table.shape[1], embedding_std, head_std)
+
+    def hidden(self, ids: Tensor, positions: Tensor | None = None, vectors: Tensor | None = None, cache=None) -> Tensor:
+        """vectors: float32 (slots in `ids`, c), in reading order; with a cache, those of the present `ids` alone.
+        Raises ValueError for another number of them."""
+        table, slots = self.plain_model.get_input_embeddings(), ids == self.layout.low
+        embedded = table(ids.clamp(max=self.layout.begin - 1))
+        bounds = self.extra["bounds"]((ids - self.layout.begin).clamp(0, 1)).to(embedded.dtype)
+        embedded = torch.where((ids >= self.layout.begin).unsqueeze(-1), bounds, embedded)
+        up = self.extra["up"]
+        if vectors is None:     # `up` gets a zero gradient instead of none, which distributed training waits for
+            vectors = up.weight.new_empty(0, up.in_features)
+        if int(slots.sum()) != len(vectors):
+            raise ValueError(f"{len(vectors)} vectors for {int(slots.sum())} image slots")
+        embedded = embedded.masked_scatter(slots.unsqueeze(-1), up(vectors.to(up.weight.dtype)).to(embedded.dtype))
+        known = {"moss_ids": ids} if hasattr(self.core, "moss_router") else {}
+        return self.core(inputs_embeds=embedded, position_ids=positions, past_key_values=cache,
+                         use_cache=cache is not None, **known).last_hidden_state
+
+    def text_logits(self, hidden: Tensor) -> Tensor:
+        """(N, d) -> (N, vocabulary + 2): the begin and the end token of an image come last."""
+        own, head = self.plain_model.get_output_embeddings()(hidden), self.extra["bound_head"]
+        return torch.cat([own, head(hidden.to(head.weight.dtype)).to(own.dtype)], dim=-1)
+
+    def image_vectors(self, hidden: Tensor) -> Tensor:
+        """(N, d) -> float32 (N, c): the vectors that come next."""
+        down = self.extra["down"]
+        return down(hidden.to(down.weight.dtype)).float()
+
+    def image_logits(self, hidden: Tensor) -> Tensor:
+        raise NotImplementedError("this backbone's images are vectors, not codes: ask image_vectors for them")
+
+    def image_scores(self, hidden: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """(I, d) and vectors (I, c) -> squared error (mean over c), cosine, and zeros for log_z, each (I,)."""
+        predicted = self.image_vectors(hidden)
+        target = target.float().reshape(len(predicted), -1).expand_as(predicted)     # zeros (I,) where no image is
+        loss = mse_loss(predicted, target, reduction="none").mean(-1)
+        return loss, cosine_similarity(predicted.detach(), target, dim=-1), torch.zeros_like(loss)
+
+
+def new_weights(channels: int, width: int, embedding_std: float, head_std: float) -> nn.ModuleDict:
+    """Random `up`, `down` and image tokens, at the scale of the model's own embeddings for vectors of unit variance."""
+    extra = nn.ModuleDict({"up": nn.Linear(channels, width), "down": nn.Linear(width, channels),
+                           "bounds": nn.Embedding(2, width), "bound_head": nn.Linear(width, 2, bias=False)}).float()
+    nn.init.normal_(extra["up"].weight, std=embedding_std / channels ** 0.5)
+    nn.init.zeros_(extra["up"].bias)
+    nn.init.normal_(extra["bounds"].weight, std=embedding_std)
+    nn.init.normal_(extra["bound_head"].weight, std=head_std)
+    return extra
+
+
+def linear_layers(model: nn.Module) -> str:
+    """A regular expression of all linear layers before the output layer. Raises UserError where there are none."""
+    prefix = model.base_model_prefix
+    names = {name.rpartition(".")[2] for name, module in getattr(model, prefix).named_modules()
+             if isinstance(module, nn.Linear)}
+    if not names:
+        raise UserError(f"{type(model).__name__} has no torch.nn.Linear layers for adapters (GPT-2's are Conv1D): "
+                        "choose a model such as SmolLM2")
+    return rf"{re.escape(prefix)}\..*\.({'|'.join(sorted(map(re.escape, names)))})"
+
+
+class PatchPixels:
+    """An image of 8 * patch pixels squared; a vector is the patch * patch * 3 pixels of a place, from -1 to 1. Exact
+    both ways (float16 tells all 256 levels apart), so good for tests and demos; blind to what a picture shows."""
+
+    def __init__(self, patch: int = 4) -> None:
+        self.patch, self.channels, self.fingerprint = patch, patch * patch * 3, f"patch-pixels-{patch}"
+
+    def encode(self, images: Sequence[PIL.Image.Image]) -> np.ndarray:
+        pixels = np.stack([np.asarray(square(image, GRID * self.patch), dtype=np.float32) for image in images])
+        patches = pixels.reshape(-1, GRID, self.patch, GRID, self.patch, 3).swapaxes(2, 3)
+        return (patches.reshape(-1, GRID, GRID, self.channels) / 127.5 - 1).astype(np.float16)
+
+    def decode(self, vectors: np.ndarray) -> PIL.Image.Image:
+        pixels = (np.clip(vectors.astype(np.float32), -1, 1) + 1) * 127.5
+        patches = pixels.reshape(GRID, GRID, self.patch, self.patch, 3).swapaxes(1, 2)
+        return PIL.Image.fromarray(patches.reshape(GRID * self.patch, GRID * self.patch, 3).round().astype(np.uint8))
+
+
+class ClipPixels:
+    """The last layer's patch features of an open_clip vision tower, average-pooled to 8 x 8 as Emu2 does with EVA-CLIP.
+
+    visual: the tower; preprocess: PIL image -> (3, H, W). Raises UserError for a tower of fewer than 8 x 8 patches.
+    """
+
+    def __init__(self, visual: nn.Module, preprocess) -> None:
+        self.visual, self.preprocess = visual.eval().requires_grad_(False), preprocess
+        rows, columns, self.channels = self.encode_raw([PIL.Image.new("RGB", (64, 64))]).permute(0, 2, 3, 1).shape[1:]
+        if min(rows, columns) < GRID:
+            raise UserError(f"the vision tower has {rows} x {columns} patches; choose one of at least 8 x 8, such as "
+                            "ViT-B-16")
+
+    @functools.cached_property
+    def fingerprint(self) -> str:
+        return fingerprint(self.visual, str(self.preprocess))
+
+    @torch.no_grad()
+    def encode_raw(self, images: Sequence[PIL.Image.Image]) -> Tensor:
+        """float32 (N, c, rows, columns), before pooling."""
+        device = next(self.visual.parameters()).device
+        pixels = torch.stack([self.preprocess(image.convert("RGB")) for image in images]).to(device)
+        return self.visual.forward_intermediates(pixels, indices=1, normalize_intermediates=True,
+                                                 intermediates_only=True)["image_intermediates"][-1].float()
+
+    def encode(self, images: Sequence[PIL.Image.Image]) -> np.ndarray:
+        pooled = adaptive_avg_pool2d(self.encode_raw(images), GRID)
+        return pooled.permute(0, 2, 3, 1).cpu().numpy().astype(np.float16)
+
+    def decode(self, vectors: np.ndarray) -> PIL.Image.Image:
+        raise UserError("a vision tower's features cannot be turned back into pixels here: that needs a decoder "
+                        "trained for them, such as Emu2-Gen's. Evaluate losses with this backbone, or use PatchPixels")
+
+
+def clip_pixels(name: str, weights: str | None) -> ClipPixels:
+    """An open_clip model's vision tower."""
+    import open_clip
+
+    model, preprocess = open_clip.create_model_from_pretrained(name, pretrained=weights)
+    return ClipPixels(model.visual, preprocess)

@@ -1,0 +1,108 @@
+"""The few methods that training, evaluation and generation need of a model that reads and writes text and images."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+import numpy as np
+import PIL.Image
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy, linear
+
+from moss.batch import Batch
+from moss.layout import ImageLayout
+
+
+class TextTokenizer(Protocol):
+    bos: int
+    eos: int
+    pad: int
+
+    def encode(self, text: str) -> list[int]:
+        """Ids of plain text, without special tokens, whatever the text spells."""
+
+    def decode(self, ids: Sequence[int]) -> str: ...
+
+
+class Pixels(Protocol):
+    """Images to what the model reads and back. `fingerprint` changes when the same image would give other codes."""
+
+    fingerprint: str
+
+    def encode(self, images: Sequence[PIL.Image.Image]) -> np.ndarray:
+        """Codes, uint16 (N, rows, columns), or vectors, float16 (N, rows, columns, c)."""
+
+    def decode(self, codes: np.ndarray) -> PIL.Image.Image:
+        """The picture of one image's codes or vectors."""
+
+
+class TokenScores(NamedTuple):
+    """One number a target of a batch, float32: T for text, I for images; surplus targets included (see Batch).
+
+    loss: cross-entropy in nats (squared error, mean over c, for vectors). hit: 1.0 where the most likely token is
+    right (cosine for vectors). log_z: log of the softmax's denominator, which a z-loss keeps near 0.
+    """
+
+    text_loss: Tensor
+    text_hit: Tensor
+    text_log_z: Tensor
+    image_loss: Tensor
+    image_hit: Tensor
+    image_log_z: Tensor
+
+
+class Generalist(nn.Module):
+    """A transformers model whose image tokens are ids of its own vocabulary (Chameleon, Emu3).
+
+    `model` is what adapters are put on: `generalist.model = get_peft_model(generalist.model, config)`. Its core (the
+    part before the output layer) is called directly, so that no library masks image logits and the large output layer
+    runs at targets alone. Other backbones override `hidden`, `text_logits`, `image_logits` and `image_scores`.
+    """
+
+    def __init__(self, name: str, model: nn.Module, layout: ImageLayout, tokenizer: TextTokenizer, pixels: Pixels | None,
+                 target_modules: str) -> None:
+        super().__init__()
+        self.name, self.model, self.layout, self.tokenizer = name, model, layout, tokenizer
+        self.target_modules = target_modules    # regular expression of the language model's linear layers
+        object.__setattr__(self, "pixels", pixels)    # no submodule: neither trained, saved nor sharded with the rest
+
+    @property
+    def plain_model(self) -> nn.Module:
+        """The transformers model itself, beneath PEFT's wrapper if there is one."""
+        return self.model.get_base_model() if hasattr(self.model, "get_base_model") else self.model
+
+    @property
+    def core(self) -> nn.Module:
+        return getattr(self.plain_model, self.plain_model.base_model_prefix)
+
+    def hidden(self, ids: Tensor, positions: Tensor | None = None, vectors: Tensor | None = None, cache=None) -> Tensor:
+        """The last hidden states (B, L, d) of ids (B, L). With a transformers cache, ids continue what it holds."""
+        return self.core(input_ids=ids, position_ids=positions, past_key_values=cache,
+                         use_cache=cache is not None).last_hidden_state
+
+    def text_logits(self, hidden: Tensor) -> Tensor:
+        """(N, d) -> (N, vocabulary); image tokens' ids, where they are in the vocabulary, are among them."""
+        return self.plain_model.lm_head(hidden)
+
+    def image_logits(self, hidden: Tensor) -> Tensor:
+        """(N, d) -> (N, codes): only the image tokens' part of the vocabulary, 6 to 8 times less than all of it."""
+        head = self.plain_model.lm_head
+        bias = None if head.bias is None else head.bias[self.layout.low:self.layout.high]
+        return linear(hidden, head.weight[self.layout.low:self.layout.high], bias)
+
+    def image_scores(self, hidden: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """(I, d) and targets -> loss, hit, log_z, each (I,)."""
+        return _scores(self.image_logits(hidden), target)
+
+    def forward(self, batch: Batch) -> TokenScores:
+        hidden = self.hidden(batch.ids, batch.positions, batch.vectors).flatten(0, 1)
+        text = _scores(self.text_logits(hidden[batch.text_at]), batch.text_target)
+        image = self.image_scores(hidden[batch.image_at], batch.image_target)
+        return TokenScores(*text, *image)
+
+
+def _scores(logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    logits = logits.float()
+    loss = cross_entropy(logits, target, reduction="none")
+    return loss, (logits.argmax(-1) == target).float(), logits.logsumexp(-1)

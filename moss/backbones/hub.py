@@ -1,0 +1,92 @@
+"""What the backbones that come as a folder from the Hugging Face Hub share: text, squared pictures, checks."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import PIL.Image
+import PIL.ImageOps
+import tokenizers
+from tokenizers import decoders, models, pre_tokenizers
+from torch import nn
+from transformers import PreTrainedTokenizerFast
+
+from schemas.errors import UserError
+
+
+class HubText:
+    """A checkpoint's tokenizer as `TextTokenizer`.
+
+    Text is encoded by a copy without added tokens, so that a text which spells one ("<|image start|>") stays text. A
+    tokenizer without a begin or padding token lends its end token.
+    """
+
+    def __init__(self, tokenizer: PreTrainedTokenizerFast) -> None:
+        self.tokenizer = tokenizer
+        self.eos = tokenizer.eos_token_id
+        self.bos = self.eos if tokenizer.bos_token_id is None else tokenizer.bos_token_id
+        self.pad = self.eos if tokenizer.pad_token_id is None else tokenizer.pad_token_id
+        description = json.loads(tokenizer.backend_tokenizer.to_str())
+        description |= {"added_tokens": [], "post_processor": None, "truncation": None, "padding": None}
+        self.plain = tokenizers.Tokenizer.from_str(json.dumps(description))
+
+    def encode(self, text: str) -> list[int]:
+        return self.plain.encode(text, add_special_tokens=False).ids
+
+    def decode(self, ids: Sequence[int]) -> str:
+        return self.tokenizer.decode([int(i) for i in ids], skip_special_tokens=True,
+                                     clean_up_tokenization_spaces=False)
+
+
+def byte_tokenizer(added: Sequence[str] = (), **named: str) -> PreTrainedTokenizerFast:
+    """A tokenizer for tiny models: 256 bytes, then `<pad>`, `<s>`, `</s>`, then `named` (boi_token="...") and `added`
+    special tokens."""
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    plain = tokenizers.Tokenizer(models.BPE(vocab={letter: i for i, letter in enumerate(alphabet)}, merges=[]))
+    plain.pre_tokenizer, plain.decoder = pre_tokenizers.ByteLevel(add_prefix_space=False), decoders.ByteLevel()
+    plain.add_special_tokens(["<pad>", "<s>", "</s>", *named.values(), *added])
+    return PreTrainedTokenizerFast(tokenizer_object=plain, pad_token="<pad>", bos_token="<s>", eos_token="</s>",
+                                   extra_special_tokens=named)
+
+
+def token_id(tokenizer: PreTrainedTokenizerFast, token: str) -> int:
+    """The id of a token of the vocabulary; UserError where there is none."""
+    found = tokenizer.get_vocab().get(token)
+    if found is None:
+        raise UserError(f"the checkpoint's tokenizer has no token {token}: give the folder of a checkpoint that was "
+                        "converted for transformers (the top of the backbone's file names them)")
+    return found
+
+
+def check_folder(path: Path | str) -> Path:
+    """`path`, if it holds a checkpoint; else UserError."""
+    if not (Path(path) / "config.json").is_file():
+        raise UserError(f"{path} holds no checkpoint (no config.json): download one and give its folder, or give "
+                        "\"tiny\" for random weights")
+    return Path(path)
+
+
+def square(image: PIL.Image.Image, size: int) -> PIL.Image.Image:
+    """The middle square of a picture, in RGB, resized to `size` pixels: no stretching, no borders."""
+    return PIL.ImageOps.fit(image.convert("RGB"), (size, size), PIL.Image.Resampling.BICUBIC)
+
+
+def enlarge(*modules: nn.Module, std: float = 0.2) -> None:
+    """Redraw the matrices of a tiny random model. At transformers' usual 0.02 a narrow, frozen output layer cannot
+    express any certainty, and adapters could learn next to nothing."""
+    for parameter in itertools.chain(*(module.parameters() for module in modules)):
+        if parameter.ndim == 2:
+            nn.init.normal_(parameter, std=std)
+
+
+def fingerprint(module: nn.Module, *settings: object) -> str:
+    """16 hexadecimal digits that change with any weight of a module and with the settings."""
+    digest = hashlib.sha256(repr(settings).encode())
+    for name, tensor in sorted(module.state_dict().items()):
+        digest.update(f"{name} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.detach().float().cpu().contiguous().numpy())     # loading may change a counter's type
+    return digest.hexdigest()[:16]

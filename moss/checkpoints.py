@@ -1,0 +1,105 @@
+"""What a run leaves on disk: the trained weights, and what it needs to go on exactly where it was.
+
+    OUTPUT/checkpoint-00000100/
+        adapter/            PEFT's adapter_model.safetensors and adapter_config.json
+        extra.safetensors   a backbone's own trained weights beside the adapters, where it has some
+        optimizer.pt        AdamW's moments, by the parameters' names
+        state.json          the step, the place in the data, the settings
+
+There is no state of a random generator: `moss.train` seeds every step from its number.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import pathlib
+import shutil
+
+import torch
+from peft import PeftModel
+from safetensors.torch import load_file, save_file
+from torch.distributed.checkpoint.state_dict import StateDictOptions, get_optimizer_state_dict, set_optimizer_state_dict
+from torch.distributed.tensor import DTensor
+
+from moss.backbones.generalist import Generalist
+from moss.settings import Settings, flat
+from schemas.errors import UserError
+
+PREFIX = "checkpoint-"
+MAY_DIFFER = {"output", "data.workers", "training.save_every", "training.log_every", "training.gradient_checkpointing",
+              "training.compile"}
+"""How a run is carried out, as against what it learns."""
+
+WHOLE = StateDictOptions(full_state_dict=True, cpu_offload=True)
+
+
+@dataclasses.dataclass(frozen=True)
+class Position:
+    """How far a run is: `step` optimiser steps, and `start` micro-batches into `epoch`."""
+
+    step: int = 0
+    epoch: int = 0
+    start: int = 0
+
+
+def save(output: str, generalist: Generalist, optimizer: torch.optim.Optimizer, position: Position, settings: Settings,
+         *, writes: bool) -> pathlib.Path:
+    """Write a checkpoint. Every process calls it, for sharded weights are gathered; the one with `writes` writes. A
+    folder that bears a checkpoint's name is whole, however the run ended."""
+    trained = {name: _whole(p) for name, p in generalist.named_parameters() if p.requires_grad}
+    moments = get_optimizer_state_dict(generalist, optimizer, options=WHOLE)
+    folder = pathlib.Path(output) / f"{PREFIX}{position.step:08d}"
+    if not writes or folder.exists():
+        return folder
+    partial = folder.with_name(f".{folder.name}")
+    shutil.rmtree(partial, ignore_errors=True)
+    adapter = {name.removeprefix("model."): p for name, p in trained.items() if name.startswith("model.")}
+    generalist.model.save_pretrained(partial / "adapter", state_dict=adapter, save_embedding_layers=False)
+    extra = {name.removeprefix("extra."): p for name, p in trained.items() if name.startswith("extra.")}
+    if extra:
+        save_file(extra, partial / "extra.safetensors")
+    torch.save(moments, partial / "optimizer.pt")
+    state = {**dataclasses.asdict(position), "settings": flat(settings)}
+    (partial / "state.json").write_text(json.dumps(state, indent=2) + "\n")
+    os.replace(partial, folder)
+    return folder
+
+
+def latest(output: str) -> pathlib.Path | None:
+    """The checkpoint of the highest step in a run's folder, or None."""
+    found = [path for path in pathlib.Path(output).glob(f"{PREFIX}*") if path.name.removeprefix(PREFIX).isdigit()]
+    return max(found, key=lambda path: int(path.name.removeprefix(PREFIX)), default=None)
+
+
+def resume_position(folder: pathlib.Path, settings: Settings) -> Position:
+    """Where a checkpoint's run was. Raises UserError where these settings would make it another run."""
+    state = json.loads((folder / "state.json").read_text())
+    then, now = state.pop("settings"), flat(settings)
+    changed = [f"{key} was {then.get(key)!r} and is now {now.get(key)!r}" for key in sorted(then.keys() | now.keys())
+               if then.get(key) != now.get(key) and key not in MAY_DIFFER]
+    if changed:
+        raise UserError(f"{folder} belongs to another run: {'; '.join(changed)}; give these values back, or name "
+                        "another output")
+    return Position(**state)
+
+
+def load_weights(folder: pathlib.Path | str, generalist: Generalist, *, trainable: bool = False) -> Generalist:
+    """Put a checkpoint's adapters, and its other trained weights, on the backbone that they were trained on."""
+    folder = pathlib.Path(folder)
+    generalist.model = PeftModel.from_pretrained(generalist.model, folder / "adapter", is_trainable=trainable)
+    if (folder / "extra.safetensors").exists():
+        generalist.extra.load_state_dict(load_file(folder / "extra.safetensors"))
+    return generalist
+
+
+def load_optimizer(folder: pathlib.Path, generalist: Generalist, optimizer: torch.optim.Optimizer) -> None:
+    """Give a prepared model's optimiser its moments back, sharded or not."""
+    moments = torch.load(folder / "optimizer.pt", map_location="cpu", weights_only=True)
+    set_optimizer_state_dict(generalist, optimizer, moments, options=WHOLE)
+
+
+def _whole(parameter: torch.nn.Parameter) -> torch.Tensor:
+    value = parameter.detach()
+    return (value.full_tensor() if isinstance(value, DTensor) else value).cpu()

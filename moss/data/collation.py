@@ -1,0 +1,63 @@
+"""Rows of samples to a `Batch` of one static shape."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from moss.batch import Batch, Sample
+from moss.layout import ImageLayout
+
+ROUND = 128
+"""Numbers of targets are rounded up to a multiple of this, so that compiled code sees few shapes."""
+
+
+def collate(rows: Sequence[Sequence[Sample]], length: int, layout: ImageLayout, pad_id: int) -> Batch:
+    """Each row's samples one after the other, then padding up to `length`.
+
+    What is to be predicted at a token is the next token of the same sample, if that is trained. Raises ValueError
+    where a row is too long, or nothing at all is trained.
+    """
+    ids = np.full((len(rows), length), pad_id, np.int64)
+    positions = np.zeros_like(ids)
+    at, target, of, number, keys, vectors = [], [], [], [], [], []
+    for r, row in enumerate(rows):
+        start = 0
+        for sample in row:
+            end = start + len(sample.ids)
+            if end > length:
+                raise ValueError(f"a row's samples are longer than its {length} tokens, from {sample.key} on")
+            ids[r, start:end] = sample.ids
+            positions[r, start:end] = np.arange(end - start)
+            trained = 1 + np.flatnonzero(sample.trained[1:])
+            at.append(r * length + start + trained - 1)
+            target.append(sample.ids[trained])
+            of.append(np.full(len(trained), len(keys)))
+            number.append(sample.image_number[trained])
+            keys.append(sample.key)
+            if sample.vectors is not None:
+                vectors.append(sample.vectors)
+            start = end
+        positions[r, start:] = np.arange(length - start)
+    at, target, of, number = map(np.concatenate, (at, target, of, number))
+    if not len(at):
+        raise ValueError(f"nothing is trained in {', '.join(keys)}")
+    image = (layout.low <= target) & (target < layout.high)
+    flat = np.concatenate(vectors) if vectors else None
+    if flat is None:
+        image_target = target[image] - layout.low
+    else:
+        is_image = (layout.low <= ids) & (ids < layout.high)
+        image_target = flat[np.cumsum(is_image.ravel())[at[image] + 1] - 1]
+    return Batch(*map(torch.from_numpy, (
+        ids, positions, _rounded(at[~image]), _rounded(target[~image]), _rounded(of[~image], -1),
+        _rounded(at[image]), _rounded(image_target), _rounded(of[image], -1), _rounded(number[image]))),
+        None if flat is None else torch.from_numpy(flat), tuple(keys))
+
+
+def _rounded(values: np.ndarray, fill: int = 0) -> np.ndarray:
+    """Filled up to the next multiple of ROUND, and never empty."""
+    size = max(1, -(-len(values) // ROUND)) * ROUND
+    return np.concatenate([values, np.full((size - len(values), *values.shape[1:]), fill, values.dtype)])

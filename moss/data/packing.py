@@ -1,0 +1,38 @@
+"""Which samples share a row: a pure function of their lengths, so that every process finds the same answer alone."""
+
+from __future__ import annotations
+
+import collections
+import itertools
+from collections.abc import Sequence
+
+import numpy as np
+
+WINDOW = 64
+"""Samples, in the shuffled order, that a row may choose from."""
+
+
+def pack(lengths: Sequence[int], length: int, seed: int, epoch: int) -> list[list[int]]:
+    """The rows of an epoch: sample numbers, at most `length` tokens a row, every sample in exactly one row.
+
+    The samples are shuffled by numpy's generator of (seed, epoch). A row begins with the sample that has waited
+    longest, then takes the longest of the next WINDOW that still fits, until none does; so no sample is put off for
+    long and the order stays random. Raises ValueError for a sample longer than a row.
+    """
+    sizes = np.asarray(lengths).tolist()
+    if max(sizes, default=0) > length:
+        raise ValueError(f"a sample has {max(sizes)} tokens, a row {length}")
+    order = iter(np.random.default_rng((seed, epoch)).permutation(len(sizes)).tolist())
+    waiting = collections.deque(itertools.islice(order, WINDOW))
+    rows = []
+    while waiting:
+        row, free, pick = [], length, 0
+        while pick is not None:
+            row.append(waiting[pick])
+            free -= sizes[waiting[pick]]
+            del waiting[pick]
+            waiting.extend(itertools.islice(order, 1))
+            fitting = [n for n, sample in enumerate(waiting) if sizes[sample] <= free]
+            pick = max(fitting, key=lambda n: sizes[waiting[n]], default=None)
+        rows.append(row)
+    return rows

@@ -1,0 +1,178 @@
+"""What an image tokenizer makes of a built folder: beside every shard a tar of its instances with codes for pictures.
+
+Encoding is by far the slowest part of reading a shard and gives the same codes every time, so it is done once. The
+sidecars lie in the build's own folder for caches, `FOLDER/.work/codes/<fingerprint of the image tokenizer>/`, which
+belongs to no data set and which `leafinstruct validate` leaves alone; or in a folder that the caller names.
+
+A sidecar holds `sidecar.json` (what it was made from), then for each instance `<key>.json`, as in the shard, and
+`<key>.npy`: uint16 codes (images, rows, columns) or float16 vectors (images, rows, columns, c), in reading order.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import itertools
+import os
+import pathlib
+import tarfile
+import urllib.parse
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import PIL.Image
+from tqdm import tqdm
+
+from moss.backbones.generalist import Pixels
+from schemas import tar
+from schemas.checks import manifest as manifests
+from schemas.checks import sample as samples
+from schemas.checks.tarball import Problem, Reader, entries
+from schemas.codec import json_bytes, parse_json
+from schemas.errors import UserError
+
+HEADER = "sidecar.json"
+BATCH = 32
+"""Pictures (at least, but for a shard's last) that go through the image tokenizer together; instances stay whole."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Place:
+    """Where an instance's two files lie in a sidecar; bytes."""
+
+    json_offset: int
+    json_size: int
+    codes_offset: int
+    codes_size: int
+
+
+def encode_shards(folder: str | os.PathLike, pixels: Pixels, cache: str | os.PathLike | None = None,
+                  progress: bool = True) -> list[pathlib.Path]:
+    """The sidecars of all shards of a built folder, in their order; encodes what is not there yet.
+
+    A sidecar is used again as long as the manifest gives its shard the same sha256. Each appears whole or not at all,
+    so a stopped run goes on where it was, and processes that run at once do no harm but do the work twice: let one
+    process go first (`with accelerator.main_process_first()`). The sidecars' bytes depend on the shard and on
+    `pixels` alone. Raises UserError for a folder without a manifest, and for the first defect of a shard that
+    `leafinstruct validate --deep` would name, with the shard and the key.
+    """
+    folder = pathlib.Path(folder)
+    manifest, defects = manifests.read(folder)
+    if manifest is None:
+        raise UserError(f"{folder}: {defects[0]}. Give the output folder of `leafinstruct build`.")
+    target = pathlib.Path(cache or folder / ".work" / "codes") / urllib.parse.quote(pixels.fingerprint, safe="")
+    wanted = {target / shard["name"]: shard for shard in manifest["shards"]}
+    missing = {path: shard for path, shard in wanted.items() if _made_from(path) != _header(shard, pixels)}
+    with tqdm(total=sum(shard["instances"] for shard in missing.values()), desc="encoding images", unit=" instances",
+              disable=not (progress and missing)) as bar:
+        for path, shard in missing.items():
+            _write(path, _header(shard, pixels), _encoded(folder, shard, manifest, pixels), bar)
+    return list(wanted)
+
+
+def places(path: pathlib.Path) -> Iterator[tuple[Any, Place]]:
+    """The instances of a sidecar as JSON dicts, and where they lie. Raises UserError for a damaged file."""
+    found = 0
+    try:
+        with tarfile.open(path, "r:") as file:
+            header = parse_json(file.extractfile(file.next()).read())
+            while (member := file.next()) is not None:
+                codes = file.next()
+                instance = parse_json(file.extractfile(member).read())
+                yield instance, Place(member.offset_data, member.size, codes.offset_data, codes.size)
+                found += 1
+        if found != header["instances"]:
+            raise ValueError(f"holds {found} of {header['instances']} instances")
+    except (tarfile.TarError, ValueError, AttributeError) as error:
+        raise UserError(f"{path} is damaged ({error}); delete it, and it is made again") from error
+
+
+def load(path: pathlib.Path, place: Place) -> tuple[Any, np.ndarray]:
+    """One instance as its JSON dict, and its codes or vectors."""
+    with open(path, "rb") as file:
+        file.seek(place.json_offset)
+        instance = parse_json(file.read(place.json_size))
+        file.seek(place.codes_offset)
+        return instance, np.load(io.BytesIO(file.read(place.codes_size)))
+
+
+def _header(shard: dict, pixels: Pixels) -> dict:
+    return {"format": 1, "instances": shard["instances"], "pixels": pixels.fingerprint, "sha256": shard["sha256"]}
+
+
+def _made_from(path: pathlib.Path) -> dict | None:
+    """The header of a sidecar; None where there is none that can be read."""
+    try:
+        with tarfile.open(path, "r:") as file:
+            return parse_json(file.extractfile(HEADER).read())
+    except (FileNotFoundError, KeyError, ValueError, tarfile.TarError):
+        return None
+
+
+def _encoded(folder: pathlib.Path, shard: dict, manifest: dict, pixels: Pixels) -> Iterator[tuple[str, bytes, bytes]]:
+    """(key, JSON file, .npy file) of each instance. Always the same batches: a batch's size may change last bits."""
+    waiting: list[tuple[str, bytes, list[PIL.Image.Image]]] = []
+    for instance in itertools.chain(_instances(folder, shard, manifest), [None]):
+        if instance is not None:
+            waiting.append(instance)
+        pictures = [picture for _, _, some in waiting for picture in some]
+        if pictures and (instance is None or len(pictures) >= BATCH):
+            codes = iter(pixels.encode(pictures))
+            for key, data, some in waiting:
+                file = io.BytesIO()
+                np.save(file, np.stack(list(itertools.islice(codes, len(some)))), allow_pickle=False)
+                yield key, data, file.getvalue()
+            waiting = []
+
+
+def _instances(folder: pathlib.Path, shard: dict, manifest: dict) -> Iterator[tuple[str, bytes, list[PIL.Image.Image]]]:
+    """Key, JSON file and pictures of each instance of a shard, in one pass, one of them in memory."""
+    name, count = shard["name"], 0
+    try:
+        with open(folder / "shards" / name, "rb") as file:
+            reader = Reader(file)
+            for key, group in itertools.groupby(entries(reader), key=lambda entry: entry.key):
+                members = list(group)
+                for problem in members:
+                    if isinstance(problem, Problem):
+                        raise _broken(folder, name, key, problem.message)
+                _, defects = samples.check(members, name, manifest, None)
+                if defects:
+                    raise _broken(folder, name, key, "; ".join(f"{d.pointer} {d.message}".strip() for d in defects))
+                files = {member.member: member.data for member in members}
+                instance = parse_json(files["json"])
+                yield key, files["json"], [PIL.Image.open(io.BytesIO(files[segment["image"]])).convert("RGB")
+                                           for segment in instance["context"] + instance["output"]
+                                           if segment["type"] == "image"]
+                count += 1
+            digest = reader.finish()
+    except OSError as error:
+        raise _broken(folder, name, "", str(error)) from error
+    if count != shard["instances"]:
+        raise _broken(folder, name, "", f"holds {count} instances; the manifest says {shard['instances']}")
+    if digest != shard["sha256"]:
+        raise _broken(folder, name, "", f"has the sha256 {digest}; the manifest says {shard['sha256']}")
+
+
+def _broken(folder: pathlib.Path, shard: str, key: str, message: str) -> UserError:
+    place = f"{folder / 'shards' / shard}" + (f", instance {key}" if key else "")
+    return UserError(f"{place}: {message}. Copy or build this shard again; `leafinstruct validate {folder} --deep` "
+                     "lists everything that is wrong with the folder.")
+
+
+def _write(path: pathlib.Path, header: dict, instances: Iterator[tuple[str, bytes, bytes]], bar: tqdm) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f"{path.name}.{uuid.uuid4().hex}.tmp")
+    try:
+        with open(temporary, "wb") as file:
+            tar.add(file, HEADER, json_bytes(header))
+            for key, data, codes in instances:
+                tar.add(file, f"{key}.json", data)
+                tar.add(file, f"{key}.npy", codes)
+                bar.update()
+            tar.finish(file)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)

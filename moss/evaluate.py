@@ -1,0 +1,111 @@
+"""Compare runs on instances that none of them was trained on: one table, a row a method.
+
+    python -m moss.evaluate --shards out/howto --runs base=out/lora lora=out/lora moe_lora=out/moe moss=out/moss \
+        --output out/comparison [--sources wikihow] [--generate 50]
+
+The name `base` stands for its run's backbone without what was trained. All runs must have the same backbone, so that
+they read the same tokens. Intervals are 95 % bootstrap intervals over instances (see `moss.bootstrap`); differences
+are to the run named `lora`, paired by instance. Writes table.md, results.json and instances.npz (the sums that the
+table is made of).
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import pathlib
+import sys
+from collections.abc import Sequence
+
+import numpy as np
+
+from moss import data, measure, runs, table
+from moss.decoding import Sampling, has_slots
+from moss.runs import Run
+from schemas.errors import UserError
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    options = _parser().parse_args(arguments)
+    try:
+        found = {name: runs.find_run(folder) for name, folder in _named(options.runs).items()}
+        _same_backbone(found)
+        evaluate(options, found)
+        return 0
+    except UserError as error:
+        print(f"moss.evaluate: {error}", file=sys.stderr)
+        return 2
+
+
+def evaluate(options: argparse.Namespace, found: dict[str, Run]) -> None:
+    first = next(iter(found.values())).settings
+    sources = options.sources or first.data.held_out_sources or None
+    if sources is None:
+        print("moss.evaluate: no source was held out and none is given: this measures what was trained on",
+              file=sys.stderr)
+    methods, slots = [], False
+    for name, run in found.items():
+        print(f"{name}: {run.checkpoint}", file=sys.stderr)
+        generalist = runs.load_run(run.checkpoint, adapters=name != "base")
+        slots = has_slots(generalist.layout)
+        dataset = data.open_samples(options.shards, generalist, max_length=first.data.length,
+                                    max_images=first.data.max_images, sources=sources)
+        print(f"data: {dataset.report}", file=sys.stderr)
+        sums = measure.predictions(generalist, dataset, rows=options.rows, length=first.data.length)
+        sampling = Sampling(seed=options.seed, max_tokens=options.max_tokens)
+        writing = measure.writing(generalist, dataset, options.generate, sampling) if options.generate else None
+        methods.append(table.Method(name, 0 if name == "base" else run.trained_parameters, sums, writing))
+    results = table.results(methods, slots=slots, seed=options.seed)
+    text = table.markdown(results)
+    about = {"shards": str(options.shards), "sources": sources and list(sources), "seed": options.seed,
+             "instances": len(methods[0].sums.keys),
+             "runs": {name: str(run.checkpoint) for name, run in found.items()}}
+    output = pathlib.Path(options.output)
+    output.mkdir(parents=True, exist_ok=True)
+    np.savez_compressed(output / "instances.npz", keys=np.array(methods[0].sums.keys), **{
+        f"{method.name}.{part}": getattr(method.sums, part)
+        for method in methods for part in ("text", "boundary", "image")})
+    (output / "results.json").write_text(json.dumps({**about, "methods": results}, indent=2) + "\n", encoding="utf-8")
+    (output / "table.md").write_text(text, encoding="utf-8")
+    print(text)
+
+
+def _named(arguments: Sequence[str]) -> dict[str, str]:
+    named = {}
+    for argument in arguments:
+        name, equals, folder = argument.partition("=")
+        if not (name and equals and folder) or name in named:
+            raise UserError(f"--runs wants NAME=FOLDER, each name once, such as moss=out/moss; not {argument!r}")
+        named[name] = folder
+    return named
+
+
+def _same_backbone(found: dict[str, Run]) -> None:
+    (first, run), *others = found.items()
+    for name, other in others:
+        for part in ("backbone", "data"):
+            one, two = (dataclasses.asdict(getattr(r.settings, part)) for r in (run, other))
+            for key in one.keys() - {"workers", "train_boundaries"}:
+                if one[key] != two[key]:
+                    raise UserError(f"{first} and {name} cannot be compared: {part}.{key} is {one[key]!r} and "
+                                    f"{two[key]!r}; give runs that differ in their adapters or training only")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m moss.evaluate", description="Compare runs on held-out instances.")
+    parser.add_argument("--shards", required=True, type=pathlib.Path, help="the output folder of `leafinstruct build`")
+    parser.add_argument("--runs", required=True, nargs="+", metavar="NAME=FOLDER",
+                        help="outputs of moss.train; the name base leaves out what was trained")
+    parser.add_argument("--output", required=True, help="a folder for the table and the figures it is made of")
+    parser.add_argument("--sources", nargs="*", help="instances of these sources (default: those the runs held out)")
+    parser.add_argument("--rows", type=int, default=4, help="rows measured at a time (default 4)")
+    parser.add_argument("--generate", type=int, default=0, metavar="N", help="also answer the first N instances")
+    parser.add_argument("--max-tokens", type=int, default=2048,
+                        help="with --generate: new tokens an answer (default 2048)")
+    parser.add_argument("--seed", type=int, default=0, help="of the bootstrap's draws and of the answers (default 0)")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,181 @@
+"""Answer an instruction with interleaved text and images.
+
+    python -m moss.generate --checkpoint out/moss-demo --instruction "How do I fold a paper boat?" --output out/boat
+    python -m moss.generate --checkpoint out/moss-demo --shards out/demo --limit 8 --output out/answers
+
+The first writes output.json (segments as in the dataset), 00.png, 01.png ... and page.html; the second answers the
+first instances of a built folder, of the sources that the run held out if it held any out, each in a folder named by
+its key, with one page that shows them beside the reference. Every image is whole; a seed repeats an answer.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import itertools
+import json
+import pathlib
+import sys
+from collections.abc import Iterator, Sequence
+
+import PIL.Image
+
+from moss import answers, data, decoding, instances, page, runs, settings
+from moss.answers import Segments, Written
+from moss.backbones.generalist import Generalist
+from moss.decoding import Sampling
+from schemas.errors import UserError
+from schemas.records import Text
+
+PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    options = _parser().parse_args(arguments)
+    try:
+        _check(options)
+        return generate(options)
+    except UserError as error:
+        print(f"moss.generate: {error}", file=sys.stderr)
+        return 2
+
+
+def generate(options: argparse.Namespace) -> int:
+    sampling = Sampling(**{field.name: getattr(options, field.name) for field in dataclasses.fields(Sampling)})
+    sources = options.sources or ()
+    if options.checkpoint:
+        run = runs.find_run(options.checkpoint)
+        sources = sources or run.settings.data.held_out_sources
+        generalist, name = runs.load_run(run.checkpoint), str(run.checkpoint)
+    else:
+        backbone = settings.load(options.config).backbone
+        generalist, name = runs.load_backbone(backbone), f"{backbone.name} {backbone.path}, without adapters"
+    _check_pictures(generalist)
+    output = pathlib.Path(options.output)
+    answers.check_output(output)
+    facts = [("Model", name), *((key.replace("_", " ").capitalize(), str(value))
+                                for key, value in dataclasses.asdict(sampling).items() if value is not None)]
+    if options.shards:
+        written = list(itertools.islice(answer_shards(generalist, pathlib.Path(options.shards), sources, sampling),
+                                        options.limit))
+        if not written:
+            raise UserError(f"no instance of {options.shards} leaves room for an answer in the model's context")
+        files = {f"{one.key}/{file}": content for one in written
+                 for file, content in answers.files(one, name, sampling).items()}
+        lead = "Instances of the dataset: the reference, and what the model answered."
+    else:
+        written = [answer_one(generalist, "", options.instruction, read_context(options.context), sampling)]
+        files = answers.files(written[0], name, sampling)
+        lead = "Written token by token: text, and pictures where the model began them."
+    title = "1 answer" if len(written) == 1 else f"{len(written)} answers"
+    files["page.html"] = page.render(title, lead, [answers.entry(one) for one in written], facts).encode()
+    answers.publish(output, files)
+    for one in written:
+        print(f"{one.key or one.instruction}: {answers.summary(one)}")
+    print(f"{output / 'page.html'}")
+    return 0
+
+
+def answer_one(generalist: Generalist, key: str, instruction: str, context: Segments, sampling: Sampling,
+               reference: Segments | None = None) -> Written:
+    prompt = data.prompt_sample(generalist, instruction, context)
+    answer = decoding.answer(generalist, prompt.ids.tolist(), prompt.vectors, sampling, progress=True)
+    return Written(key, instruction, context, answer, decoding.segments(answer, generalist), reference)
+
+
+def answer_shards(generalist: Generalist, folder: pathlib.Path, sources: Sequence[str],
+                  sampling: Sampling) -> Iterator[Written]:
+    """Answers to a built folder's instances, in order; one whose prompt fills the model's context is told and passed
+    over."""
+    for instance, pictures in instances.read(folder, sources):
+        context, reference = (instances.with_pictures(part, pictures) for part in (instance.context, instance.output))
+        try:
+            yield answer_one(generalist, instance.key, instance.instruction, context, sampling, reference)
+        except decoding.PromptTooLong as error:
+            print(f"{instance.key} left out: {error}", file=sys.stderr)
+
+
+def read_context(arguments: Sequence[str]) -> Segments:
+    """Each argument is a text, a picture's path, or a JSON file with a list of segments as in the dataset (an image
+    names a file beside it). Raises UserError for what cannot be read."""
+    found: Segments = []
+    for argument in arguments:
+        path = pathlib.Path(argument)
+        if argument.lower().endswith(".json"):
+            found += _context_file(path)
+        else:
+            found.append(_picture(path) if argument.lower().endswith(PICTURES) else Text(argument))
+    return found
+
+
+def _check_pictures(generalist: Generalist) -> None:
+    """A checkpoint that cannot draw says so (UserError) before minutes are spent on writing."""
+    if generalist.pixels is None:
+        raise UserError(f"the backbone {generalist.name} was loaded without an image tokenizer; give its checkpoint "
+                        "with one")
+    generalist.pixels.decode(generalist.pixels.encode([PIL.Image.new("RGB", (64, 64))])[0])
+
+
+def _context_file(path: pathlib.Path) -> Segments:
+    try:
+        segments = json.loads(path.read_text(encoding="utf-8"))
+        return [Text(s["text"]) if s["type"] == "text" else _picture(path.parent / s["image"]) for s in segments]
+    except OSError as error:
+        raise UserError(f"--context: cannot read {path}: {error.strerror}") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"--context: {path} must hold a list of {{\"type\": \"text\", \"text\": ...}} and "
+                        "{\"type\": \"image\", \"image\": FILE}") from error
+
+
+def _picture(path: pathlib.Path) -> PIL.Image.Image:
+    try:
+        return PIL.Image.open(path).convert("RGB")
+    except OSError as error:
+        raise UserError(f"--context: cannot read the picture {path}") from error
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m moss.generate",
+                                     description="Answer with interleaved text and images.")
+    model = parser.add_mutually_exclusive_group(required=True)
+    model.add_argument("--checkpoint", help="a training run's output folder, or one checkpoint in it")
+    model.add_argument("--config", help="a training config: its backbone, without adapters")
+    asked = parser.add_mutually_exclusive_group(required=True)
+    asked.add_argument("--instruction", help="what to answer")
+    asked.add_argument("--shards", help="a built folder whose instances to answer")
+    parser.add_argument("--context", nargs="*", default=[], metavar="TEXT|PICTURE|FILE.json",
+                        help="with --instruction: texts, pictures and files of segments, in their order")
+    parser.add_argument("--sources", nargs="*", help="with --shards: instances of these sources (default: those that "
+                                                     "the run held out, or all)")
+    parser.add_argument("--limit", type=int, default=8, help="with --shards: how many instances (default 8)")
+    parser.add_argument("--output", required=True, help="a folder to write; answers that it holds are replaced")
+    parser.add_argument("--greedy", action="store_true", help="always the likeliest token")
+    for name, kind, text in (
+            ("seed", int, "repeats an answer on the same machine"), ("text-temperature", float, ""),
+            ("text-top-p", float, "draw text from the likeliest tokens that make up this share"),
+            ("image-temperature", float, ""), ("image-top-k", int, "draw images from so many codes (default all)"),
+            ("max-tokens", int, "new tokens, of text and images"),
+            ("max-images", int, "new images (default: no limit)")):
+        default = getattr(Sampling(), name.replace("-", "_"))
+        parser.add_argument(f"--{name}", type=kind, default=default,
+                            help=text if default is None else f"{text} (default {default})".strip())
+    return parser
+
+
+def _check(options: argparse.Namespace) -> None:
+    for name, right, wanted in (
+            ("text_temperature", options.text_temperature > 0, "more than 0; --greedy takes the likeliest"),
+            ("image_temperature", options.image_temperature > 0, "more than 0; --greedy takes the likeliest"),
+            ("text_top_p", 0 < options.text_top_p <= 1, "more than 0 and at most 1"),
+            ("image_top_k", options.image_top_k is None or options.image_top_k > 0, "at least 1"),
+            ("max_tokens", options.max_tokens > 0, "at least 1"), ("limit", options.limit > 0, "at least 1"),
+            ("seed", options.seed >= 0, "at least 0"),
+            ("max_images", options.max_images is None or options.max_images >= 0, "at least 0")):
+        if not right:
+            raise UserError(f"--{name.replace('_', '-')} must be {wanted}")
+    if options.shards and options.context:
+        raise UserError("--context goes with --instruction; the instances of --shards bring their own")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

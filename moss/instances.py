@@ -1,0 +1,43 @@
+"""Instances of a built folder with their pictures, through the index: nothing but what is asked for is read."""
+
+from __future__ import annotations
+
+import io
+import pathlib
+from collections.abc import Iterator, Sequence
+
+import PIL.Image
+import pyarrow.parquet as pq
+
+from schemas.checks import index
+from schemas.codec import from_json, parse_json
+from schemas.errors import UserError
+from schemas.records import Instance, Segment, Text
+
+Pictures = dict[str, PIL.Image.Image]
+
+
+def read(folder: pathlib.Path, sources: Sequence[str] = ()) -> Iterator[tuple[Instance, Pictures]]:
+    """In the order of the shards, which is shuffled; of these sources alone, where any are given. Raises UserError for
+    a folder without an index, or with no such instance."""
+    if not (folder / index.FILE).is_file():
+        raise UserError(f"{folder} has no {index.FILE}; give the output folder of `leafinstruct build`")
+    where = [("source", "in", list(sources))] if sources else None
+    rows = pq.read_table(folder / index.FILE, filters=where,
+                         columns=["shard", "json_offset", "json_size", "images"]).to_pylist()
+    if not rows:
+        raise UserError(f"{folder} has no instances of {', '.join(sources) or 'any source'}")
+    for row in rows:
+        with open(folder / "shards" / row["shard"], "rb") as file:
+            instance = from_json(parse_json(_part(file, row["json_offset"], row["json_size"])))
+            yield instance, {member["name"]: PIL.Image.open(io.BytesIO(_part(file, member["offset"], member["size"])))
+                             for member in row["images"]}
+
+
+def with_pictures(segments: Sequence[Segment], pictures: Pictures) -> list[Text | PIL.Image.Image]:
+    return [segment if isinstance(segment, Text) else pictures[segment.uri] for segment in segments]
+
+
+def _part(file, offset: int, size: int) -> bytes:
+    file.seek(offset)
+    return file.read(size)

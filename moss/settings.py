@@ -1,0 +1,205 @@
+"""The settings of a training run: one YAML file, read into frozen dataclasses; an unknown key or wrong type is refused.
+
+Every key is explained where it stands in `configs/moss_demo.yaml`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import math
+import pathlib
+import types
+import typing
+from collections.abc import Sequence
+from typing import Literal
+
+import yaml
+
+from schemas.errors import UserError
+
+
+@dataclasses.dataclass(frozen=True)
+class Backbone:
+    """Which model, from which folder ("tiny": a small one of random weights), in which type its weights are held."""
+
+    name: Literal["chameleon", "emu3", "continuous", "janus"]
+    path: str = "tiny"
+    dtype: Literal["float32", "bfloat16"] = "float32"
+
+
+@dataclasses.dataclass(frozen=True)
+class Adapter:
+    """The fields of `moss.MossConfig`; None leaves a value to it."""
+
+    kind: Literal["lora", "moe_lora", "moss"] = "moss"
+    conv_space: Literal["feature", "feature_depthwise", "rank"] = "feature"
+    kernel_size: int = 2
+    r: int = 64
+    r_image: int | None = None
+    alpha: float | None = None
+    alpha_image: float | None = None
+    dropout: float = 0.0
+    target_modules: str | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Data:
+    """How instances become rows of `length` tokens."""
+
+    length: int
+    max_images: int | None = None
+    train_boundaries: bool = True
+    workers: int = 0
+    held_out_sources: tuple[str, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class Training:
+    """A step trains on rows * accumulate rows, over all processes; `rows` at a time."""
+
+    steps: int
+    rows: int
+    accumulate: int = 1
+    learning_rate: float = 1e-4
+    warmup: int = 0
+    weight_decay: float = 0.0
+    clip: float = 1.0
+    text_weight: float = 1.0
+    image_weight: float = 1.0
+    z_loss: float = 0.0
+    seed: int = 0
+    precision: Literal["no", "bf16"] = "no"
+    gradient_checkpointing: bool = False
+    compile: bool = False
+    save_every: int = 1000
+    log_every: int = 1
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """Everything that decides what a run learns, and where it goes."""
+
+    shards: str
+    output: str
+    backbone: Backbone
+    data: Data
+    training: Training
+    adapter: Adapter = Adapter()
+
+
+def load(path: str, overrides: Sequence[str] = ()) -> Settings:
+    """Read a file, with `overrides` such as "training.steps=10" over it. Raises UserError with the file and the key."""
+    try:
+        tree = yaml.safe_load(pathlib.Path(path).read_text())
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"cannot read the config {path}: {getattr(error, 'strerror', None) or 'it is not UTF-8'}; "
+                        "give an existing file to --config, such as configs/moss_demo.yaml") from error
+    except yaml.YAMLError as error:
+        raise UserError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
+    for override in overrides:
+        _override(tree, override)
+    settings = _build(Settings, tree, path, "")
+    _check(settings, path)
+    return settings
+
+
+def flat(settings: Settings) -> dict[str, int | float | str | bool | None]:
+    """The settings as one table of names with dots and plain values, for a run's record and for comparing two runs."""
+    table = {}
+    for name, value in dataclasses.asdict(settings).items():
+        below = value.items() if isinstance(value, dict) else [("", value)]
+        table |= {f"{name}.{key}".rstrip("."): list(v) if isinstance(v, tuple) else v for key, v in below}
+    return table
+
+
+def _override(tree, text: str) -> None:
+    key, equals, value = text.partition("=")
+    *sections, name = key.split(".")
+    if not equals or not name or not isinstance(tree, dict):
+        raise UserError(f"--set wants KEY=VALUE, such as training.steps=10, not {text!r}")
+    for section in sections:
+        tree = tree.setdefault(section, {})
+        if not isinstance(tree, dict):
+            raise UserError(f"--set {text}: {section} is a value, not a section")
+    try:
+        tree[name] = yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise UserError(f"--set {text}: {value!r} is not a YAML value") from error
+
+
+def _check(settings: Settings, path: str) -> None:
+    """What the types cannot say."""
+    training, adapter, data = settings.training, settings.adapter, settings.data
+    for key, value, least in (
+            ("training.steps", training.steps, 1), ("training.rows", training.rows, 1),
+            ("training.accumulate", training.accumulate, 1), ("training.save_every", training.save_every, 1),
+            ("training.log_every", training.log_every, 1), ("training.warmup", training.warmup, 0),
+            ("training.weight_decay", training.weight_decay, 0), ("training.z_loss", training.z_loss, 0),
+            ("training.text_weight", training.text_weight, 0), ("training.image_weight", training.image_weight, 0),
+            ("data.length", data.length, 1), ("data.workers", data.workers, 0),
+            ("data.max_images", 0 if data.max_images is None else data.max_images, 0),
+            ("adapter.r", adapter.r, 1), ("adapter.r_image", 1 if adapter.r_image is None else adapter.r_image, 1),
+            ("adapter.kernel_size", adapter.kernel_size, 1)):
+        if value < least:
+            raise UserError(f"{path}: {key} must be at least {least}, not {value}")
+    for key, value in (("training.learning_rate", training.learning_rate), ("training.clip", training.clip)):
+        if value <= 0:
+            raise UserError(f"{path}: {key} must be more than 0, not {value}")
+    if not 0 <= adapter.dropout < 1:
+        raise UserError(f"{path}: adapter.dropout is a share from 0 to below 1, not {adapter.dropout}")
+    if training.warmup >= training.steps:
+        raise UserError(f"{path}: training.warmup ({training.warmup}) must be less than training.steps ({training.steps})")
+
+
+def _build(kind, value, path: str, key: str):
+    """`value` as `kind`: a dataclass, a choice, a tuple, an optional, or a plain type."""
+    if dataclasses.is_dataclass(kind):
+        return _section(kind, value, path, key)
+    origin = typing.get_origin(kind)
+    if origin is Literal:
+        if value is False and "no" in typing.get_args(kind):
+            value = "no"        # YAML reads a bare no as false
+        if value not in typing.get_args(kind):
+            raise UserError(f"{path}: {key} must be one of {', '.join(typing.get_args(kind))}, not {value!r}")
+        return value
+    if origin is tuple:
+        if not isinstance(value, list):
+            raise UserError(f"{path}: {key} must be a list")
+        return tuple(_build(typing.get_args(kind)[0], v, path, f"{key}[{i}]") for i, v in enumerate(value))
+    if origin is types.UnionType:
+        return None if value is None else _build(typing.get_args(kind)[0], value, path, key)
+    if kind is float:
+        return _number(value, path, key)
+    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+        raise UserError(f"{path}: {key} must be {_NAMES[kind]}, not {value!r}")
+    return value
+
+
+_NAMES = {int: "a whole number", str: "a text", bool: "true or false"}
+
+
+def _number(value, path: str, key: str) -> float:
+    try:
+        number = math.nan if isinstance(value, bool) else float(value)     # YAML reads 1e-4, without a dot, as a text
+    except (TypeError, ValueError):
+        number = math.nan
+    if not math.isfinite(number):
+        raise UserError(f"{path}: {key} must be a finite number, not {value!r}")
+    return number
+
+
+def _section(kind, value, path: str, key: str):
+    if not isinstance(value, dict):
+        raise UserError(f"{path}: {key or 'the file'} must hold keys and values")
+    hints = typing.get_type_hints(kind)
+    prefix = f"{key}." if key else ""
+    for name in value:
+        if name not in hints:
+            near = difflib.get_close_matches(str(name), hints, n=1)
+            hint = f"; did you mean {prefix}{near[0]}?" if near else f"; the keys are {', '.join(hints)}"
+            raise UserError(f"{path}: unknown key {prefix}{name}{hint}")
+    for field in dataclasses.fields(kind):
+        if field.name not in value and field.default is dataclasses.MISSING:
+            raise UserError(f"{path}: {prefix}{field.name} is missing")
+    return kind(**{name: _build(hints[name], v, path, prefix + name) for name, v in value.items()})

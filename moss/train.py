@@ -1,0 +1,241 @@
+"""python -m moss.train --config configs/moss_demo.yaml [--set training.steps=10 ...] [--resume]
+
+Trains adapters on a frozen backbone. One process, or several through `accelerate launch` (DDP or FSDP2: the configs'
+headers have the commands). A step is the same whatever its number of processes and micro-batches, up to rounding.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import dataclasses
+import pathlib
+import signal
+import sys
+import time
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from accelerate.utils import gather_object
+from peft import get_peft_model
+from torch.distributed.fsdp import MixedPrecisionPolicy
+from torch.distributed.tensor import DTensor
+from tqdm import tqdm
+
+from moss import MossConfig, backbones, checkpoints, data, losses
+from moss.backbones.generalist import Generalist
+from moss.batch import Batch
+from moss.checkpoints import Position
+from moss.schedule import learning_rate
+from moss.settings import Settings, flat, load
+from schemas.errors import UserError
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m moss.train", description="Fine-tune MoSS adapters on shards.")
+    parser.add_argument("--config", required=True, help="a YAML file; configs/moss_demo.yaml explains every key")
+    parser.add_argument("--set", dest="overrides", action="append", default=[], metavar="KEY=VALUE",
+                        help="a value over the file's, such as training.steps=10; may be given several times")
+    parser.add_argument("--resume", action="store_true", help="go on from the latest checkpoint in the output, if any")
+    options = parser.parse_args(arguments)
+    try:
+        settings = load(options.config, options.overrides)
+        return 0 if train(settings, resume=options.resume).step == settings.training.steps else 130
+    except UserError as error:
+        print(f"moss.train: {error}", file=sys.stderr)
+        return 2
+
+
+def train(settings: Settings, *, resume: bool = False) -> Position:
+    """Run to the last step, or to an interruption (Ctrl-C, SIGTERM), which saves. Returns how far it came."""
+    training = settings.training
+    accelerator = Accelerator(mixed_precision=training.precision, log_with="tensorboard", project_dir=settings.output)
+    if training.rows % accelerator.num_processes:
+        raise UserError(f"training.rows ({training.rows}) must be a multiple of the {accelerator.num_processes} processes")
+    folder = checkpoints.latest(settings.output)
+    if folder and not resume:
+        raise UserError(f"{settings.output} holds {folder.name} of an earlier run; give --resume to go on from there, "
+                        "or name another output")
+    position = checkpoints.resume_position(folder, settings) if folder else Position()
+    generalist = build(settings, folder)
+    with accelerator.main_process_first():      # the first one caches what the others read
+        dataset = data.open_samples(
+            pathlib.Path(settings.shards), generalist, max_length=settings.data.length,
+            max_images=settings.data.max_images, train_boundaries=settings.data.train_boundaries,
+            exclude_sources=settings.data.held_out_sources, progress=accelerator.is_main_process)
+    accelerator.print(f"data: {dataset.report}")
+    branches = trained(generalist)
+    counted = {branch: sum(p.numel() for p in parameters) for branch, parameters in branches.items()}
+    accelerator.print("trainable parameters:", ", ".join(f"{branch} {n:,}" for branch, n in counted.items()),
+                      f"({sum(counted.values()) / sum(p.numel() for p in generalist.parameters()):.2%} of all)")
+    model, optimizer = prepare(accelerator, generalist, settings)
+    if folder:
+        checkpoints.load_optimizer(folder, generalist, optimizer.optimizer)
+    accelerator.init_trackers("moss", {key: str(value) for key, value in flat(settings).items()})
+
+    feed = micro_batches(dataset, settings, position, accelerator)
+    bar = tqdm(total=training.steps, initial=position.step, unit="step", disable=not accelerator.is_main_process)
+    tokens, since = 0.0, time.perf_counter()
+    with interruptions() as asked, bar:
+        while position.step < training.steps:
+            taken = [next(feed) for _ in range(training.accumulate)]
+            values = train_step(accelerator, model, optimizer, generalist, [batch for batch, _, _ in taken], settings,
+                                position.step, stop=bool(asked))
+            position = Position(position.step + 1, *taken[-1][1:])
+            stop, tokens = values.pop("stop"), tokens + values.pop("tokens")
+            if position.step % training.log_every == 0 or position.step == training.steps:
+                speed = tokens / (time.perf_counter() - since)
+                tokens, since = 0.0, time.perf_counter()
+                accelerator.log({**values, "tokens_per_second": speed, "epoch": position.epoch}, step=position.step)
+                bar.set_postfix({"text": f"{values['loss/text']:.3f}", "image": f"{values['loss/image']:.3f}",
+                                 "tokens/s": f"{speed:.0f}"}, refresh=False)
+            bar.update()
+            if stop or position.step % training.save_every == 0 or position.step == training.steps:
+                checkpoints.save(settings.output, generalist, optimizer.optimizer, position, settings,
+                                 writes=accelerator.is_main_process)
+            if stop:
+                break
+    accelerator.wait_for_everyone()
+    accelerator.end_training()
+    if position.step < training.steps:
+        accelerator.print(f"stopped after step {position.step}; --resume goes on from there")
+    return position
+
+
+def build(settings: Settings, checkpoint: pathlib.Path | None = None) -> Generalist:
+    """The frozen backbone with its adapters: new ones from the seed, or a checkpoint's."""
+    backbone = settings.backbone
+    torch.manual_seed(settings.training.seed)       # for weights that a backbone adds; the same on every process
+    generalist = backbones.load(backbone.name, backbone.path, getattr(torch, backbone.dtype))
+    torch.manual_seed(settings.training.seed)
+    if checkpoint:
+        checkpoints.load_weights(checkpoint, generalist, trainable=True)
+    else:
+        try:
+            config = MossConfig.for_backbone(generalist, **dataclasses.asdict(settings.adapter))
+            generalist.model = get_peft_model(generalist.model, config)
+        except ValueError as error:
+            raise UserError(f"adapter: {error}") from error
+    if settings.training.gradient_checkpointing:
+        generalist.model.gradient_checkpointing_enable()
+    return generalist.train()
+
+
+def trained(generalist: Generalist) -> dict[str, list[torch.nn.Parameter]]:
+    """What is trained, by branch: the text adapters (with kind "lora" the shared ones), the image adapters, and a
+    backbone's own weights beside them."""
+    branches = {"text": [], "image": [], "extra": []}
+    for name, parameter in generalist.named_parameters():
+        if parameter.requires_grad:
+            branches["extra" if name.startswith("extra.") else "image" if "moss_image_" in name else "text"].append(parameter)
+    return {branch: parameters for branch, parameters in branches.items() if parameters}
+
+
+def prepare(accelerator: Accelerator, generalist: Generalist, settings: Settings):
+    """The model and its optimiser, on their device and wrapped or sharded as `accelerate launch` asked."""
+    parameters = [p for p in generalist.parameters() if p.requires_grad]
+    optimizer = torch.optim.AdamW(parameters, lr=settings.training.learning_rate,
+                                  weight_decay=settings.training.weight_decay)
+    if settings.training.compile:
+        generalist.core.compile()       # its shapes never change; the output layer's do, with the number of targets
+    plugin = getattr(accelerator.state, "fsdp_plugin", None)
+    if plugin and accelerator.mixed_precision == "bf16":    # accelerate's own would round losses and gradients to bf16
+        plugin.mixed_precision_policy = MixedPrecisionPolicy(param_dtype=torch.bfloat16, reduce_dtype=torch.float32)
+    kinds = {type(module).__name__ for module in generalist.modules()}
+    # what FSDP2 shards as a unit, for accelerate to find
+    generalist._no_split_modules = sorted(kinds.intersection(generalist.plain_model._no_split_modules or ()))
+    return accelerator.prepare(generalist, optimizer)
+
+
+def micro_batches(dataset, settings: Settings, position: Position, accelerator: Accelerator) -> Iterator[tuple[Batch, int, int]]:
+    """This process's batches from a position on, epoch after epoch, each with the position after it."""
+    epoch, start = position.epoch, position.start
+    while True:
+        for batch in data.batches(dataset, rows=settings.training.rows, length=settings.data.length,
+                                  seed=settings.training.seed, epoch=epoch, start=start, workers=settings.data.workers,
+                                  rank=accelerator.process_index, ranks=accelerator.num_processes):
+            start += 1
+            yield batch.to(accelerator.device), epoch, start
+        epoch, start = epoch + 1, 0
+
+
+def train_step(accelerator: Accelerator, model, optimizer, generalist: Generalist, batches: Sequence[Batch],
+               settings: Settings, step: int, *, stop: bool = False) -> dict[str, float]:
+    """One optimiser step on these micro-batches and those of the other processes. Returns what the step was like, the
+    same on every process. Raises UserError, before any weight has changed, for a loss or gradient that is not finite."""
+    training, ranks = settings.training, accelerator.num_processes
+    torch.manual_seed(step_seed(training.seed, step, accelerator.process_index))
+    counted = accelerator.reduce(losses.counts(batches))
+    parts, scores = [], []
+    for number, batch in enumerate(batches):
+        with accelerator.no_sync(model) if number + 1 < len(batches) else contextlib.nullcontext():
+            scores.append(model(batch))
+            parts.append(losses.sums(scores[-1], batch))
+            accelerator.backward(losses.total(parts[-1], counted, training) * ranks)    # gradients are averaged
+    sums = torch.stack([torch.stack(part).detach() for part in parts]).sum(0)
+    own = torch.stack([(batch.ids != generalist.tokenizer.pad).sum() for batch in batches]).sum()
+    sums = accelerator.reduce(torch.cat([sums, own[None], own.new_tensor([stop])]))
+    norms = {branch: gradient_norm(parameters) for branch, parameters in trained(generalist).items()}
+    text, image, z, tokens, stops = sums.tolist()
+    n_text, n_image = counted.tolist()
+    values = {"loss/text": text / max(n_text, 1), "loss/image": image / max(n_image, 1),
+              "z_squared": z / max(n_text + n_image, 1), "image_fraction": n_image / max(n_text + n_image, 1),
+              "learning_rate": learning_rate(step, training), "tokens": tokens, "stop": stops}
+    values |= {f"gradient_norm/{branch}": float(norm) for branch, norm in norms.items()}
+    check(values, n_text + n_image, step, batches, scores)
+    norm = torch.linalg.vector_norm(torch.stack(list(norms.values())))
+    torch.nn.utils.clip_grads_with_norm_([p for p in generalist.parameters() if p.grad is not None], training.clip, norm)
+    for group in optimizer.param_groups:
+        group["lr"] = values["learning_rate"]
+    optimizer.step()
+    optimizer.zero_grad()
+    return values
+
+
+def step_seed(seed: int, step: int, rank: int) -> int:
+    """The seed of a step's dropout: from its number alone, so that a resumed run needs no generator's state."""
+    return int(np.random.SeedSequence([seed, step, rank]).generate_state(1)[0])
+
+
+def gradient_norm(parameters: Sequence[torch.nn.Parameter]) -> torch.Tensor:
+    norm = torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
+    return norm.full_tensor() if isinstance(norm, DTensor) else norm
+
+
+def check(values: dict[str, float], targets: int, step: int, batches: Sequence[Batch], scores) -> None:
+    if not targets:
+        raise UserError(f"step {step + 1} has no target to learn: {_names(batches)}")
+    wrong = {name: value for name, value in values.items() if not np.isfinite(value)}
+    if wrong:
+        named = gather_object([key for batch, score in zip(batches, scores) for key in losses.not_finite(score, batch)])
+        raise UserError(f"step {step + 1}: {', '.join(f'{name} is {value}' for name, value in wrong.items())}, at "
+                        f"{', '.join(named) or _names(batches)}; lower training.learning_rate, or look at these instances")
+
+
+def _names(batches: Sequence[Batch]) -> str:
+    return "one of " + ", ".join(gather_object([key for batch in batches for key in batch.keys]))
+
+
+@contextlib.contextmanager
+def interruptions() -> Iterator[list[int]]:
+    """A list that Ctrl-C and SIGTERM add to, the first time; the second time they do what they always do."""
+    asked: list[int] = []
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def note(number, frame) -> None:
+        asked.append(number)
+        signal.signal(number, before[number])
+
+    try:
+        for number in before:
+            signal.signal(number, note)
+        yield asked
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

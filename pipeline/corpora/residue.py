@@ -1,0 +1,47 @@
+r"""What converters leave in the text when they take a picture out of a link.
+
+`[![a saw](saw.png)](large.png)` has become three segments: a text that ends with `[`, the picture, and a text that
+starts with `](large.png)`. Neither half means anything without the other.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from schemas.records import Image, Segment, Text
+
+_OPEN = re.compile(r"(?<!\\)\[\s*$")                        # not `\[`, which opens a formula
+_CLOSE = re.compile(
+    r"^\s*\](?:\((?:[^()\n]|\([^()\n]*\))*\)|\[[^\[\]\n]*\])"       # `](target)` or `][name of a target]`,
+    r"(?:[^\S\n]*[.,;:](?!\S))?")                                   # and the stop behind it
+_EMPTY_LINK = re.compile(r"(```.*?```|`[^`\n]*`)|(?<!!)\[\s*\]\(https?://[^\s()]*\)", re.S)     # code is left alone
+
+
+def without_residue(segments: Iterable[Segment]) -> tuple[Segment, ...]:
+    """The segments without the halves of links around pictures, and without links that show nothing,
+    `[](https://...)`.
+
+    A half goes only where a picture, or the other half, is the segment beside it. A text of which no word is left
+    goes too.
+    """
+    segments = tuple(segments)
+
+    def beside(at: int, other_half: re.Pattern) -> bool:
+        return 0 <= at < len(segments) and (
+            isinstance(segments[at], Image) or bool(other_half.search(segments[at].text)))
+
+    found: list[Segment] = []
+    for i, segment in enumerate(segments):
+        if isinstance(segment, Text):
+            text = _EMPTY_LINK.sub(lambda match: match[1] or "", segment.text)
+            if beside(i - 1, _OPEN):
+                text = _CLOSE.sub("", text)
+            if beside(i + 1, _CLOSE):
+                text = _OPEN.sub("", text)
+            if text != segment.text:
+                if not re.search(r"\w", text):
+                    continue
+                segment = Text(text.strip())
+        found.append(segment)
+    return tuple(found)

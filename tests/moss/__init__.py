@@ -1,0 +1,1 @@
+import torch_compat  # noqa: F401 - before transformers, which imports torchvision

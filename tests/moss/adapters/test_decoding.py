@@ -1,0 +1,116 @@
+"""Cached decoding: the convolution remembers what it needs, and says so when it cannot."""
+
+import copy
+
+import pytest
+import torch
+from transformers import DynamicCache
+
+from moss import MossConfig
+from tests.moss.adapters.little import KINDS, LOW, adapted, decoder, sequence
+
+every_kind = pytest.mark.parametrize("kind", KINDS)
+
+
+@every_kind
+@pytest.mark.parametrize("row_end", [False, True])
+@pytest.mark.parametrize("chunks", [[1] * 60, [7, 1, 1, 20, 3, 60], [26, 60]], ids=["tokens", "chunks", "prefill"])
+@torch.no_grad()
+def test_cached_decoding_equals_the_full_forward(kind, row_end, chunks):
+    model, ids = adapted(kind, row_end=row_end), sequence(row_end=row_end)
+    expected = model(ids).logits
+    cache, parts, start = DynamicCache(config=model.config), [], 0
+    for size in chunks:
+        part = ids[:, start:start + size]
+        if part.shape[1]:
+            parts.append(model(part, past_key_values=cache, use_cache=True).logits)
+        start += size
+    torch.testing.assert_close(torch.cat(parts, 1), expected, atol=2e-5, rtol=1e-5)
+
+
+@torch.no_grad()
+def test_the_state_is_as_small_as_the_kernel_allows():
+    model, ids = adapted("feature k=3"), sequence()
+    cache = DynamicCache(config=model.config)
+    model(ids, past_key_values=cache, use_cache=True)
+    longest = 2 * 5 + 2
+    assert {tuple(t.shape) for t in cache.moss_state.taps.values()} == {(2, longest, 9, 4)}
+    assert len(cache.moss_state.taps) == 10     # five linear layers in each of two decoder layers
+
+
+@torch.no_grad()
+def test_two_generations_do_not_mix():
+    model, ids = adapted("feature"), sequence()
+    first, second = DynamicCache(config=model.config), DynamicCache(config=model.config)
+    expected = model(ids).logits[:, -1]
+    for start in range(0, ids.shape[1] - 1, 4):
+        stop = min(start + 4, ids.shape[1] - 1)
+        model(ids[:, start:stop], past_key_values=first, use_cache=True)
+        model(ids[:, start:stop].flip(0), past_key_values=second, use_cache=True)
+    branch = copy.deepcopy(first)
+    for cache, rows in ((first, slice(None)), (branch, slice(None))):
+        found = model(ids[rows, -1:], past_key_values=cache, use_cache=True).logits[:, -1]
+        torch.testing.assert_close(found, expected, atol=2e-5, rtol=1e-5)
+
+
+@torch.no_grad()
+def test_generate_with_left_padding_equals_recomputing_every_step():
+    model, ids = adapted("feature"), sequence()
+    prompt = ids[:, :12].clone()
+    prompt[1, :4], mask = 0, torch.ones(2, 12, dtype=torch.long)
+    mask[1, :4] = 0
+    def only_images(_, scores):     # stay inside the image, where the convolution matters
+        scores[:, :LOW] = scores[:, LOW + 40:] = float("-inf")
+        return scores
+    found = model.generate(input_ids=prompt, attention_mask=mask, max_new_tokens=10, do_sample=False,
+                           logits_processor=[only_images])
+    for row in range(2):
+        text = prompt[row:row + 1, 4 * row:]
+        for _ in range(10):
+            scores = only_images(None, model(text).logits[:, -1])
+            text = torch.cat([text, scores.argmax(-1, keepdim=True)], dim=1)
+        assert torch.equal(found[row, 4 * row:], text[0])
+
+
+@torch.no_grad()
+def test_what_would_be_silently_wrong_is_refused():
+    model, ids = adapted("feature"), sequence()
+    for inner in (model, model.get_base_model()):       # around PEFT's wrapper too
+        with pytest.raises(NotImplementedError, match="Beam search, assisted"):
+            inner.generate(input_ids=ids, num_beams=4, max_new_tokens=4)
+        with pytest.raises(NotImplementedError, match="Beam search, assisted"):
+            inner.generate(input_ids=ids[:1], prompt_lookup_num_tokens=3, max_new_tokens=8)
+        with pytest.raises(NotImplementedError, match="Beam search, assisted"):
+            inner.generate(input_ids=ids[:1], assistant_model=decoder(1), max_new_tokens=4)
+    cache = DynamicCache(config=model.config)
+    model(ids, past_key_values=cache, use_cache=True)
+    with pytest.raises(NotImplementedError, match="would be wrong without an error"):
+        cache.crop(4)
+
+
+@torch.no_grad()
+def test_a_cache_that_the_adapters_did_not_fill_is_refused():
+    model, ids = adapted("feature"), sequence()
+    cache = DynamicCache(config=model.config)
+    decoder()(ids, past_key_values=cache, use_cache=True)
+    with pytest.raises(ValueError, match=f"holds {ids.shape[1]} tokens, of which the adapters saw 0"):
+        model(ids[:, :1], past_key_values=cache, use_cache=True)
+
+
+@torch.no_grad()
+def test_the_cache_that_a_forward_returns_can_be_continued():
+    model, ids = adapted("feature"), sequence()
+    first = model(ids[:, :20], use_cache=True)
+    second = model(ids[:, 20:], past_key_values=first.past_key_values, use_cache=True)
+    expected = model(ids).logits
+    torch.testing.assert_close(torch.cat([first.logits, second.logits], 1), expected, atol=2e-5, rtol=1e-5)
+
+
+@torch.no_grad()
+def test_unloading_leaves_nothing_behind():
+    model = adapted("feature").unload()
+    core = model.model
+    assert not core._forward_pre_hooks and not core._forward_hooks and not hasattr(core, "moss_router")
+    assert model(inputs_embeds=torch.zeros(1, 3, 32)).logits.shape == (1, 3, 100)
+    assert isinstance(MossConfig(kind="lora", target_modules=["q_proj"]), MossConfig)
+    model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": True})

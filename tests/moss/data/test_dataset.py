@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+import pickle
+
+import numpy as np
+import pytest
+
+from moss.data import open_samples, samples
+from schemas.codec import from_json
+from schemas.errors import UserError
+from tests.moss.data import stub
+from tests.schemas import example
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("built")
+    example.write(folder)
+    return folder
+
+
+def opened(folder, continuous=False, **options):
+    return open_samples(folder, stub.generalist(continuous), **{"max_length": 1000, "progress": False, **options})
+
+
+@pytest.mark.parametrize("continuous", [False, True])
+def test_samples_are_the_shards_instances_in_any_order(folder, continuous):
+    dataset = opened(folder, continuous)
+    expected = [from_json(value) for value, _ in example.samples()]
+    assert dataset.keys == tuple(instance.key for instance in expected)
+    for number in (6, 0, 3, 3):
+        made = dataset[number]
+        assert made.key == expected[number].key and len(made.ids) == dataset.lengths[number]
+        assert (made.vectors is not None) == continuous
+        assert TEXT.decode(made.ids[1:1 + 9]) == "Explain h"
+    assert (dataset.report.kept, dataset.report.too_long) == (7, 0)
+
+
+TEXT = stub.Bytes()
+
+
+def test_the_boundary_switch_reaches_the_samples(folder):
+    assert opened(folder)[0].trained.sum() > opened(folder, train_boundaries=False)[0].trained.sum()
+
+
+def test_what_does_not_fit_is_counted_and_nothing_is_cut(folder):
+    every = opened(folder)
+    limit = int(np.sort(every.lengths)[4])
+    dataset = opened(folder, max_length=limit)
+    fits = every.lengths <= limit
+    assert dataset.keys == tuple(np.array(every.keys)[fits]) and fits.sum() == 5
+    assert (dataset.report.kept, dataset.report.too_long, dataset.report.longest) == (5, 2, every.lengths.max())
+    assert dataset.report.longest_key == every.keys[int(every.lengths.argmax())]
+    for number in range(len(dataset)):
+        ids, layout = dataset[number].ids, dataset.layout
+        starts = np.flatnonzero(ids == layout.begin)
+        assert all(layout.codes(ids[at:at + layout.block_length]).shape == (2, 3) for at in starts)
+        assert ids[-1] == TEXT.eos
+    assert "5 instances; left out: 2 longer than" in str(dataset.report)
+
+
+def test_too_many_images_are_counted_apart(folder):
+    few = opened(folder, max_images=1)
+    assert (few.report.kept, few.report.too_many_images, few.report.too_long) == (3, 4, 0)
+    assert "4 with over 1 images" in str(few.report)
+
+
+def test_sources_make_two_halves(folder):
+    held_out, rest = opened(folder, sources=["source-1"]), opened(folder, exclude_sources=["source-1"])
+    assert {*held_out.keys} | {*rest.keys} == {*opened(folder).keys} and not {*held_out.keys} & {*rest.keys}
+    assert (len(held_out), held_out.report.other_source) == (3, 4)
+    assert {from_json(v).source for v, _ in example.samples() if v["key"] in held_out.keys} == {"source-1"}
+
+
+@pytest.mark.parametrize("options, says", [
+    ({"max_length": 20}, "nothing to train on.*the shortest instance has"), ({"max_images": 0}, "nothing to train on"),
+    ({"sources": ["sauce-1"]}, "no instances of sauce-1; it has source-0, source-1"),
+    ({"exclude_sources": ["sauce-1"]}, "no instances of sauce-1")])
+def test_nothing_to_train_on(folder, options, says):
+    with pytest.raises(UserError, match=says):
+        opened(folder, **options)
+
+
+def test_a_backbone_without_an_image_tokenizer(folder):
+    model = stub.generalist()
+    model.pixels = None
+    with pytest.raises(UserError, match="stub has no image tokenizer"):
+        open_samples(folder, model, max_length=1000)
+
+
+def test_samples_go_to_other_processes(folder):
+    dataset = opened(folder)
+    assert np.array_equal(pickle.loads(pickle.dumps(dataset))[2].ids, dataset[2].ids)
+
+
+def test_the_cache_may_lie_elsewhere(folder, tmp_path):
+    assert len(opened(folder, cache=tmp_path / "codes")) == 7
+    assert len(list((tmp_path / "codes" / "brightness%2F1").iterdir())) == 3
+
+
+def test_lengths_need_no_codes():
+    value, _ = example.sample(4)
+    assert samples.image_count(from_json(value)) == 2

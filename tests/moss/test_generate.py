@@ -1,0 +1,198 @@
+"""Answers of tiny backbones with random weights: whole images, the same ones again by seed, and as files."""
+
+import json
+
+import numpy as np
+import PIL.Image
+import pytest
+import torch
+from transformers import LogitsProcessorList
+
+from moss import answers, data, decoding, generate, metrics
+from moss.backbones import chameleon, continuous, emu3, janus
+from moss.decoding import Answer, Sampling, answer, has_slots, segments
+from moss.whole_images import FREE, WholeImages, forced, not_text, places
+from schemas.errors import UserError
+from schemas.records import Text
+from tests.moss.hands import adapt, picture
+from tests.schemas import example
+
+BACKBONES = {"chameleon": chameleon, "emu3": emu3, "continuous": continuous, "janus": janus}
+
+
+def eager(generalist, liking: float):
+    """The same generalist with another wish to begin images; random weights rarely do."""
+    own, begin = generalist.text_logits, generalist.layout.begin
+
+    def text_logits(hidden):
+        logits = own(hidden).clone()
+        logits[:, begin] += liking
+        return logits
+    generalist.text_logits = text_logits
+    return generalist
+
+
+@pytest.fixture(params=BACKBONES)
+def generalist(request):
+    made = adapt(BACKBONES[request.param].tiny())
+    torch.manual_seed(1)
+    for name, parameter in made.model.named_parameters():
+        if "moss_" in name:
+            torch.nn.init.normal_(parameter, std=0.1)
+    return eager(made.eval(), 6.0)
+
+
+def prompt_of(generalist):
+    return data.prompt_sample(generalist, "Show a cake.", [Text("It rises."), picture(1)])
+
+
+def asked(generalist, **sampling) -> Answer:
+    prompt = prompt_of(generalist)
+    return answer(generalist, prompt.ids.tolist(), prompt.vectors,
+                  Sampling(**{"text_temperature": 1.0, "text_top_p": 1.0, **sampling}))
+
+
+def test_every_image_is_whole_and_becomes_a_picture(generalist):
+    layout = generalist.layout
+    written = asked(generalist, max_images=2, max_tokens=3 * layout.block_length)
+    begun, whole = metrics.blocks(written.ids, layout)
+    assert begun == whole == written.ids.count(layout.begin) == 2
+    assert len(written.ids) <= written.budget and written.finished == (written.ids[-1] == generalist.tokenizer.eos)
+    assert metrics.images_in(segments(written, generalist)) == 2
+    if has_slots(layout):
+        assert written.vectors.shape == (2 * layout.rows * layout.columns, generalist.pixels.channels)
+
+
+def test_a_seed_repeats_an_answer_and_another_gives_another(generalist):
+    wanted = {"max_tokens": generalist.layout.block_length + 4, "max_images": 1}
+    first = asked(generalist, seed=3, **wanted)
+    torch.manual_seed(99)
+    again, other = asked(generalist, seed=3, **wanted), asked(generalist, seed=4, **wanted)
+    assert first.ids == again.ids and other.ids != first.ids
+    if first.vectors is not None and again.vectors is not None:
+        np.testing.assert_array_equal(first.vectors, again.vectors)
+
+
+@torch.no_grad()
+def test_the_cached_loop_takes_what_a_full_forward_finds_likeliest(generalist):
+    """Greedy, with adapters: each token against one forward over everything before it."""
+    layout, prompt = generalist.layout, prompt_of(generalist)
+    written = asked(eager(generalist, 30.0), greedy=True, max_images=1, max_tokens=layout.block_length + 3)
+    rules = WholeImages(layout, prompt_length=len(prompt.ids), max_tokens=written.budget, max_images=1,
+                        forbidden=not_text(layout, generalist.tokenizer))
+    ids = torch.tensor([[*prompt.ids, *written.ids]])
+    known = [] if prompt.vectors is None else [torch.from_numpy(prompt.vectors)]
+    vectors = None if not known else torch.cat([*known, torch.from_numpy(written.vectors)])
+    slots = ((layout.low <= ids) & (ids < layout.high))[0]
+    for n in range(len(prompt.ids), ids.shape[1]):
+        so_far, place = ids[:, :n], int(places(ids[:, :n], layout)[0, -1])
+        hidden = generalist.hidden(so_far, vectors=None if vectors is None else vectors[:slots[:n].sum()])[:, -1]
+        if place and forced(layout)[place] != FREE:
+            expected = forced(layout)[place]
+        elif place and has_slots(layout):
+            expected = layout.low
+            np.testing.assert_allclose(generalist.image_vectors(hidden)[0], vectors[slots[:n].sum()], atol=1e-4)
+        elif place:
+            expected = layout.low + int(generalist.image_logits(hidden).argmax())
+        else:
+            expected = int(rules(so_far, generalist.text_logits(hidden)).argmax())
+        assert ids[0, n] == expected
+    assert layout.begin in written.ids
+
+
+@pytest.mark.parametrize("backbone", [chameleon, emu3])
+def test_transformers_generate_writes_the_same_with_the_same_rules(backbone):
+    made = adapt(backbone.tiny()).eval()
+    prompt, layout = prompt_of(made).ids, made.layout
+    room = 2 * layout.block_length + 6
+    rules = WholeImages(layout, prompt_length=len(prompt), max_tokens=room, max_images=2,
+                        forbidden=not_text(layout, made.tokenizer))
+
+    def liking(ids, scores):
+        return scores + 30.0 * (torch.arange(scores.shape[1]) == layout.begin)
+    out = made.model.generate(input_ids=torch.tensor([prompt.tolist()]), max_new_tokens=room, do_sample=False,
+                              eos_token_id=made.tokenizer.eos, pad_token_id=made.tokenizer.pad,
+                              logits_processor=LogitsProcessorList([liking, rules]))
+    own = asked(eager(made, 30.0), greedy=True, max_tokens=room, max_images=2)
+    assert own.ids == tuple(out[0, len(prompt):].tolist()) and metrics.blocks(own.ids, layout) == (2, 2)
+
+
+def test_a_free_answer_may_break_its_images():
+    made = eager(emu3.tiny().eval(), 30.0)
+    prompt = prompt_of(made).ids.tolist()
+    assert decoding.image_tokens_in_vocabulary(made) and not decoding.image_tokens_in_vocabulary(continuous.tiny())
+    assert not decoding.image_tokens_in_vocabulary(janus.tiny())
+    free = decoding.free_answer(made, prompt, Sampling(max_tokens=60))
+    begun, whole = metrics.blocks(free.ids, made.layout)
+    assert begun > 1 and whole == 0 and len(free.ids) == 60
+
+
+def test_texts_are_split_at_blank_lines_and_at_images():
+    made = chameleon.tiny()
+    block = made.layout.block(made.pixels.encode([picture(2)])[0]).tolist()
+    before, after = (made.tokenizer.encode(text) for text in ("One.\n\nTwo.", " \n\nThree."))
+    found = segments(Answer((*before, *block, *block, *after, made.tokenizer.eos), True, 999), made)
+    assert [s.text if isinstance(s, Text) else s.size for s in found] == ["One.", "Two.", (32, 32), (32, 32), "Three."]
+
+
+def test_a_prompt_that_fills_the_context_is_refused():
+    made = chameleon.tiny()
+    with pytest.raises(UserError, match="give less context"):
+        answer(made, [3] * 5000, None, Sampling())
+
+
+@pytest.fixture
+def config(tmp_path):
+    path = tmp_path / "run.yaml"
+    path.write_text("shards: x\noutput: y\nbackbone: {name: continuous}\ndata: {length: 512}\n"
+                    "training: {steps: 1, rows: 1}\n")
+    return str(path)
+
+
+def test_the_command_writes_a_folder_and_replaces_only_answers(config, tmp_path, capsys):
+    picture(5).save(tmp_path / "cake.png")
+    (tmp_path / "more.json").write_text(
+        json.dumps([{"type": "text", "text": "Stir."}, {"type": "image", "image": "cake.png"}]))
+    arguments = ["--config", config, "--instruction", "Bake <b>it</b>.", "--max-tokens", "90",
+                 "--output", str(tmp_path / "out"),
+                 "--context", "It rises.", str(tmp_path / "cake.png"), str(tmp_path / "more.json")]
+    assert generate.main(arguments) == 0
+    record = json.loads((tmp_path / "out/output.json").read_text())
+    assert record["instruction"] == "Bake <b>it</b>." and record["tokens"] <= 90 and record["sampling"]["seed"] == 0
+    page = (tmp_path / "out/page.html").read_text()
+    assert "Bake &lt;b&gt;it&lt;/b&gt;." in page
+    assert page.count("<img") == 2 + len(list((tmp_path / "out").glob("*.png")))
+    assert generate.main([*arguments, "--seed", "1"]) == 0
+    assert json.loads((tmp_path / "out/output.json").read_text())["sampling"]["seed"] == 1
+    (tmp_path / "out/notes.txt").write_text("mine")
+    assert generate.main(arguments) == 2 and (tmp_path / "out/notes.txt").exists()
+    assert "name another --output" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+
+
+def test_the_command_answers_a_built_folders_instances(config, tmp_path):
+    example.write(tmp_path / "built")
+    assert generate.main(["--config", config, "--shards", str(tmp_path / "built"), "--limit", "2", "--max-tokens", "20",
+                          "--output", str(tmp_path / "out")]) == 0
+    folders = [path for path in (tmp_path / "out").iterdir() if path.is_dir()]
+    assert len(folders) == 2 and all((folder / "output.json").is_file() for folder in folders)
+    page = (tmp_path / "out/page.html").read_text()
+    assert page.count("<h3>Reference</h3>") == 2 and all(folder.name in page for folder in folders)
+
+
+@pytest.mark.parametrize("wrong,said", [
+    (["--text-temperature", "0"], "--greedy"), (["--text-top-p", "1.5"], "at most 1"),
+    (["--max-tokens", "0"], "at least 1"), (["--context", "nowhere.png"], "nowhere.png"),
+    (["--context", "nowhere.json"], "nowhere.json")])
+def test_what_cannot_be_is_said_in_a_sentence(config, tmp_path, capsys, wrong, said):
+    assert generate.main(["--config", config, "--instruction", "x", "--output", str(tmp_path / "out"), *wrong]) == 2
+    assert said in capsys.readouterr().err and not (tmp_path / "out").exists()
+
+
+def test_written_pictures_are_what_output_json_names():
+    shown = [Text("One."), PIL.Image.new("RGB", (8, 4), "red"), PIL.Image.new("RGB", (8, 4), "blue")]
+    files = answers.files(answers.Written("", "x", [], Answer((), True, 1), shown), "m", Sampling())
+    assert list(files) == ["output.json", "00.png", "01.png"]
+    assert json.loads(files["output.json"])["output"] == [
+        {"type": "text", "text": "One."}, {"type": "image", "image": "00.png", "width": 8, "height": 4},
+        {"type": "image", "image": "01.png", "width": 8, "height": 4}]
