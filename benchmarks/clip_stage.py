@@ -59,8 +59,8 @@ def _with_pictures(document: Document, store: ImageStore) -> Document:
 
 
 class Fed(Batches):
-    """The step, given a file of documents: they come up in the worker, as from the reader. In Beam's `Create` they would
-    be compressed into the graph first, which takes longer than all else that Beam does."""
+    """The step, given a file of documents: they come up in the worker, as from the reader. Beam's `Create` would
+    compress them into the graph first, which takes longer than all else that Beam does."""
 
     def process(self, path):
         for document in pickle.loads(Path(path).read_bytes()):
@@ -166,7 +166,7 @@ def main() -> None:
         print(json.dumps(result))
         return
     print(f"{len(hashes)} pictures and {len(texts)} sentences of {len(documents)} documents, {result['dtype']} on "
-          f"{scorer.device}: stage {rates['stage']:.1f}/s, bare model {rates['bare']:.1f}/s (in batches of {bare.best}), "
+          f"{scorer.device}: stage {rates['stage']:.1f}/s, bare model {rates['bare']:.1f}/s (batches of {bare.best}), "
           f"open_clip loop {rates['loop']:.1f}/s; ratios {ratios['bare']} and {ratios['loop']}")
 
 

@@ -51,7 +51,7 @@ def load_run(folder: str | pathlib.Path, *, adapters: bool = True) -> Generalist
 
 
 def load_backbone(backbone: Backbone) -> Generalist:
-    generalist = backbones.load(backbone.name, backbone.path, getattr(torch, backbone.dtype))
+    generalist = backbones.load(backbone.name, backbone.path, getattr(torch, backbone.dtype), **backbone.options)
     return generalist.to(_device()).eval()
 
 

@@ -21,11 +21,22 @@ from schemas.errors import UserError
 
 @dataclasses.dataclass(frozen=True)
 class Backbone:
-    """Which model, from which folder ("tiny": a small one of random weights), in which type its weights are held."""
+    """Which model, from which folder ("tiny": a small one of random weights), in which type its weights are held.
+
+    size: Emu3 alone, pixels. clip, clip_weights: continuous alone, the open_clip model whose features are the images.
+    """
 
     name: Literal["chameleon", "emu3", "continuous", "janus"]
     path: str = "tiny"
     dtype: Literal["float32", "bfloat16"] = "float32"
+    size: int | None = None
+    clip: str | None = None
+    clip_weights: str | None = None
+
+    @property
+    def options(self) -> dict[str, int | str | None]:
+        """For `moss.backbones.load`."""
+        return {"size": self.size, "clip": self.clip, "clip_weights": self.clip_weights}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -148,8 +159,12 @@ def _check(settings: Settings, path: str) -> None:
             raise UserError(f"{path}: {key} must be more than 0, not {value}")
     if not 0 <= adapter.dropout < 1:
         raise UserError(f"{path}: adapter.dropout is a share from 0 to below 1, not {adapter.dropout}")
+    if training.compile and training.gradient_checkpointing:    # torch 2.13 cannot compile a checkpoint's context_fn
+        raise UserError(f"{path}: training.compile and training.gradient_checkpointing do not work together; "
+                        "choose one")
     if training.warmup >= training.steps:
-        raise UserError(f"{path}: training.warmup ({training.warmup}) must be less than training.steps ({training.steps})")
+        raise UserError(f"{path}: training.warmup ({training.warmup}) must be less than training.steps "
+                        f"({training.steps})")
 
 
 def _build(kind, value, path: str, key: str):

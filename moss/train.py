@@ -15,21 +15,18 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 
-import numpy as np
 import torch
 from accelerate import Accelerator
-from accelerate.utils import gather_object
 from peft import get_peft_model
 from torch.distributed.fsdp import MixedPrecisionPolicy
-from torch.distributed.tensor import DTensor
 from tqdm import tqdm
 
-from moss import MossConfig, backbones, checkpoints, data, losses
+from moss import MossConfig, backbones, checkpoints, data
 from moss.backbones.generalist import Generalist
 from moss.batch import Batch
 from moss.checkpoints import Position
-from moss.schedule import learning_rate
 from moss.settings import Settings, flat, load
+from moss.step import train_step, trained
 from schemas.errors import UserError
 
 
@@ -53,23 +50,20 @@ def train(settings: Settings, *, resume: bool = False) -> Position:
     training = settings.training
     accelerator = Accelerator(mixed_precision=training.precision, log_with="tensorboard", project_dir=settings.output)
     if training.rows % accelerator.num_processes:
-        raise UserError(f"training.rows ({training.rows}) must be a multiple of the {accelerator.num_processes} processes")
+        raise UserError(f"training.rows is {training.rows}; make it a multiple of {accelerator.num_processes}, the "
+                        "number of processes")
     folder = checkpoints.latest(settings.output)
     if folder and not resume:
         raise UserError(f"{settings.output} holds {folder.name} of an earlier run; give --resume to go on from there, "
                         "or name another output")
     position = checkpoints.resume_position(folder, settings) if folder else Position()
-    generalist = build(settings, folder)
+    generalist = build(settings, folder).to(accelerator.device)
     with accelerator.main_process_first():      # the first one caches what the others read
         dataset = data.open_samples(
             pathlib.Path(settings.shards), generalist, max_length=settings.data.length,
             max_images=settings.data.max_images, train_boundaries=settings.data.train_boundaries,
             exclude_sources=settings.data.held_out_sources, progress=accelerator.is_main_process)
-    accelerator.print(f"data: {dataset.report}")
-    branches = trained(generalist)
-    counted = {branch: sum(p.numel() for p in parameters) for branch, parameters in branches.items()}
-    accelerator.print("trainable parameters:", ", ".join(f"{branch} {n:,}" for branch, n in counted.items()),
-                      f"({sum(counted.values()) / sum(p.numel() for p in generalist.parameters()):.2%} of all)")
+    accelerator.print(f"data: {dataset.report}\ntrainable parameters: {sizes(generalist)}")
     model, optimizer = prepare(accelerator, generalist, settings)
     if folder:
         checkpoints.load_optimizer(folder, generalist, optimizer.optimizer)
@@ -108,7 +102,7 @@ def build(settings: Settings, checkpoint: pathlib.Path | None = None) -> General
     """The frozen backbone with its adapters: new ones from the seed, or a checkpoint's."""
     backbone = settings.backbone
     torch.manual_seed(settings.training.seed)       # for weights that a backbone adds; the same on every process
-    generalist = backbones.load(backbone.name, backbone.path, getattr(torch, backbone.dtype))
+    generalist = backbones.load(backbone.name, backbone.path, getattr(torch, backbone.dtype), **backbone.options)
     torch.manual_seed(settings.training.seed)
     if checkpoint:
         checkpoints.load_weights(checkpoint, generalist, trainable=True)
@@ -123,14 +117,10 @@ def build(settings: Settings, checkpoint: pathlib.Path | None = None) -> General
     return generalist.train()
 
 
-def trained(generalist: Generalist) -> dict[str, list[torch.nn.Parameter]]:
-    """What is trained, by branch: the text adapters (with kind "lora" the shared ones), the image adapters, and a
-    backbone's own weights beside them."""
-    branches = {"text": [], "image": [], "extra": []}
-    for name, parameter in generalist.named_parameters():
-        if parameter.requires_grad:
-            branches["extra" if name.startswith("extra.") else "image" if "moss_image_" in name else "text"].append(parameter)
-    return {branch: parameters for branch, parameters in branches.items() if parameters}
+def sizes(generalist: Generalist) -> str:
+    counted = {branch: sum(p.numel() for p in parameters) for branch, parameters in trained(generalist).items()}
+    share = sum(counted.values()) / sum(p.numel() for p in generalist.parameters())
+    return ", ".join(f"{branch} {n:,}" for branch, n in counted.items()) + f" ({share:.2%} of all)"
 
 
 def prepare(accelerator: Accelerator, generalist: Generalist, settings: Settings):
@@ -149,7 +139,8 @@ def prepare(accelerator: Accelerator, generalist: Generalist, settings: Settings
     return accelerator.prepare(generalist, optimizer)
 
 
-def micro_batches(dataset, settings: Settings, position: Position, accelerator: Accelerator) -> Iterator[tuple[Batch, int, int]]:
+def micro_batches(dataset: data.Samples, settings: Settings, position: Position,
+                  accelerator: Accelerator) -> Iterator[tuple[Batch, int, int]]:
     """This process's batches from a position on, epoch after epoch, each with the position after it."""
     epoch, start = position.epoch, position.start
     while True:
@@ -159,63 +150,6 @@ def micro_batches(dataset, settings: Settings, position: Position, accelerator: 
             start += 1
             yield batch.to(accelerator.device), epoch, start
         epoch, start = epoch + 1, 0
-
-
-def train_step(accelerator: Accelerator, model, optimizer, generalist: Generalist, batches: Sequence[Batch],
-               settings: Settings, step: int, *, stop: bool = False) -> dict[str, float]:
-    """One optimiser step on these micro-batches and those of the other processes. Returns what the step was like, the
-    same on every process. Raises UserError, before any weight has changed, for a loss or gradient that is not finite."""
-    training, ranks = settings.training, accelerator.num_processes
-    torch.manual_seed(step_seed(training.seed, step, accelerator.process_index))
-    counted = accelerator.reduce(losses.counts(batches))
-    parts, scores = [], []
-    for number, batch in enumerate(batches):
-        with accelerator.no_sync(model) if number + 1 < len(batches) else contextlib.nullcontext():
-            scores.append(model(batch))
-            parts.append(losses.sums(scores[-1], batch))
-            accelerator.backward(losses.total(parts[-1], counted, training) * ranks)    # gradients are averaged
-    sums = torch.stack([torch.stack(part).detach() for part in parts]).sum(0)
-    own = torch.stack([(batch.ids != generalist.tokenizer.pad).sum() for batch in batches]).sum()
-    sums = accelerator.reduce(torch.cat([sums, own[None], own.new_tensor([stop])]))
-    norms = {branch: gradient_norm(parameters) for branch, parameters in trained(generalist).items()}
-    text, image, z, tokens, stops = sums.tolist()
-    n_text, n_image = counted.tolist()
-    values = {"loss/text": text / max(n_text, 1), "loss/image": image / max(n_image, 1),
-              "z_squared": z / max(n_text + n_image, 1), "image_fraction": n_image / max(n_text + n_image, 1),
-              "learning_rate": learning_rate(step, training), "tokens": tokens, "stop": stops}
-    values |= {f"gradient_norm/{branch}": float(norm) for branch, norm in norms.items()}
-    check(values, n_text + n_image, step, batches, scores)
-    norm = torch.linalg.vector_norm(torch.stack(list(norms.values())))
-    torch.nn.utils.clip_grads_with_norm_([p for p in generalist.parameters() if p.grad is not None], training.clip, norm)
-    for group in optimizer.param_groups:
-        group["lr"] = values["learning_rate"]
-    optimizer.step()
-    optimizer.zero_grad()
-    return values
-
-
-def step_seed(seed: int, step: int, rank: int) -> int:
-    """The seed of a step's dropout: from its number alone, so that a resumed run needs no generator's state."""
-    return int(np.random.SeedSequence([seed, step, rank]).generate_state(1)[0])
-
-
-def gradient_norm(parameters: Sequence[torch.nn.Parameter]) -> torch.Tensor:
-    norm = torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
-    return norm.full_tensor() if isinstance(norm, DTensor) else norm
-
-
-def check(values: dict[str, float], targets: int, step: int, batches: Sequence[Batch], scores) -> None:
-    if not targets:
-        raise UserError(f"step {step + 1} has no target to learn: {_names(batches)}")
-    wrong = {name: value for name, value in values.items() if not np.isfinite(value)}
-    if wrong:
-        named = gather_object([key for batch, score in zip(batches, scores) for key in losses.not_finite(score, batch)])
-        raise UserError(f"step {step + 1}: {', '.join(f'{name} is {value}' for name, value in wrong.items())}, at "
-                        f"{', '.join(named) or _names(batches)}; lower training.learning_rate, or look at these instances")
-
-
-def _names(batches: Sequence[Batch]) -> str:
-    return "one of " + ", ".join(gather_object([key for batch in batches for key in batch.keys]))
 
 
 @contextlib.contextmanager

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 
-import torch
 from peft.tuners.tuners_utils import BaseTuner
 from torch import nn
 
@@ -93,20 +92,3 @@ def _checkpointing(enable, model, router: MossRouter, gradient_checkpointing_kwa
                          "gradients when two forwards come before a backward: use_reentrant must be False")
     wanted.setdefault("context_fn", router.checkpoint_context)
     return enable(model, gradient_checkpointing_kwargs=wanted, **kwargs)
-
-
-def parameter_counts(model: nn.Module) -> dict[str, int]:
-    """Trainable numbers by branch: {"text": ..., "image": ..., "other": ...} (other: modules_to_save and the like)."""
-    counts = {"text": 0, "image": 0, "other": 0}
-    for name, parameter in model.named_parameters():
-        if parameter.requires_grad:
-            branch = next((b for b in ("text", "image") if f"moss_{b}_" in name), "other")
-            counts[branch] += parameter.numel()
-    return counts
-
-
-def gradient_norms(model: nn.Module) -> dict[str, float]:
-    """The 2-norm of the gradients of the text and of the image branch."""
-    return {branch: float(torch.linalg.vector_norm(torch.stack([
-        p.grad.detach().float().norm() for name, p in model.named_parameters()
-        if p.grad is not None and f"moss_{branch}_" in name] or [torch.zeros(())]))) for branch in ("text", "image")}

@@ -13,10 +13,20 @@ if TYPE_CHECKING:
     from moss.backbones.generalist import Generalist
 
 
-def load(name: str, path: Path | str, dtype: torch.dtype | None = None) -> Generalist:
+OPTIONS = {"emu3": ("size",), "continuous": ("clip", "clip_weights")}
+"""What a backbone's `load` takes beside the folder; the rest take nothing."""
+
+
+def load(name: str, path: Path | str, dtype: torch.dtype | None = None, **options) -> Generalist:
     """The backbone "chameleon", "emu3", "janus" or "continuous" from a checkpoint's folder; the path "tiny" stands for
-    small random weights. dtype: float32 unless given. Raises UserError for another name."""
+    small random weights. dtype: float32 unless given. options: for the backbone's own `load`; None is as if not given.
+    Raises UserError for another name, and for an option that the backbone does not have."""
     import torch
+
+    options = {key: value for key, value in options.items() if value is not None}
+    for key in options:
+        if str(path) == "tiny" or key not in OPTIONS.get(name, ()):
+            raise UserError(f"The backbone {name} at {path} has no option {key}; leave it out.")
 
     match name:
         case "chameleon":
@@ -34,4 +44,4 @@ def load(name: str, path: Path | str, dtype: torch.dtype | None = None) -> Gener
         tiny = backbone.tiny()
         tiny.model.to(dtype)
         return tiny
-    return backbone.load(path, dtype=dtype)
+    return backbone.load(path, dtype=dtype, **options)

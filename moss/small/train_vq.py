@@ -35,9 +35,9 @@ HERE = Path(__file__).parent / "vq"
 SIDE, JITTER = 64, 8
 """Pixels of a picture; training cuts it at random from one that many pixels larger."""
 BATCH, RATE = 16, 2e-3
-FREE, RENEWED = 0.12, 0.8
+FREE, RENEWED = 0.2, 0.8
 """Shares of the steps: without a codebook until the first, codes out of use move until the second."""
-COMMITMENT, DECAY = 0.25, 0.98
+COMMITMENT, DECAY, COLOUR = 0.25, 0.98, 4.0
 
 
 class Tokenizer(nn.Module):
@@ -93,11 +93,14 @@ def _nearest(points: Tensor, codebook: Tensor) -> Tensor:
 
 
 def reconstruction_loss(made: Tensor, pixels: Tensor) -> Tensor:
-    """L1 + L2 at full size and at a quarter of it, and L1 of the differences between neighbours."""
+    """L1 + L2 at full size and at a quarter of it, and L1 of the differences between neighbours. Colour, the distance
+    from grey, counts again: most pictures of the corpus have so little that grey reconstructions came of the rest."""
     off = made.float() - pixels
     coarse = avg_pool2d(off, 4)
     edges = off.diff(dim=2).abs().mean() + off.diff(dim=3).abs().mean()
-    return off.abs().mean() + off.square().mean() + coarse.abs().mean() + coarse.square().mean() + 0.5 * edges
+    colour = coarse - coarse.mean(dim=1, keepdim=True)
+    return (off.abs().mean() + off.square().mean() + coarse.abs().mean() + coarse.square().mean() + 0.5 * edges
+            + COLOUR * (colour.abs().mean() + colour.square().mean()))
 
 
 def train(pictures: np.ndarray, config: ChameleonVQVAEConfig, steps: int, seed: int = 0) -> Tokenizer:

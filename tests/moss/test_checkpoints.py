@@ -72,7 +72,8 @@ def test_a_save_that_was_cut_off_is_no_obstacle(tmp_path):
 
 def test_processes_that_do_not_write_leave_nothing(tmp_path):
     generalist = small.adapted()
-    checkpoints.save(str(tmp_path), generalist, stepped(generalist), Position(1), small.settings("s", "o"), writes=False)
+    settings = small.settings("s", "o")
+    checkpoints.save(str(tmp_path), generalist, stepped(generalist), Position(1), settings, writes=False)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -16,7 +16,8 @@ def folders(tmp_path_factory):
     """Eight instances as the pipeline writes them, and a tiny random backbone.
 
     The output layer stays frozen, and what comes into it has a fixed norm; a random one of the usual size can give no
-    token more than a few per cent, however the adapters are trained. Ten times larger it can be as sure as a trained one.
+    token more than a few per cent, however the adapters are trained. Ten times larger it can be as sure as one that
+    was trained.
     """
     folder = tmp_path_factory.mktemp("overfit")
     example.write(folder / "shards", count=8)

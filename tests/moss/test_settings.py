@@ -3,7 +3,7 @@ import pathlib
 import pytest
 import yaml
 
-from moss import settings
+from moss import backbones, settings
 from schemas.errors import UserError
 
 CONFIGS = sorted((pathlib.Path(__file__).parents[2] / "configs").glob("moss_*.yaml"))
@@ -46,10 +46,16 @@ def test_overrides_win_over_the_file(tmp_path):
     assert (read.data.held_out_sources, read.output) == (("a", "b"), "elsewhere")
 
 
+def test_compiling_and_checkpointing_exclude_each_other(tmp_path):
+    assert refused(tmp_path, LEAST, "training.compile=true", "training.gradient_checkpointing=true") == (
+        "training.compile and training.gradient_checkpointing do not work together; choose one")
+
+
 @pytest.mark.parametrize("override, said", [
     ("training.step=3", "unknown key training.step; did you mean training.steps?"),
     ("trainings.steps=3", "unknown key trainings; did you mean training?"),
-    ("data.zzz=3", "unknown key data.zzz; the keys are length, max_images, train_boundaries, workers, held_out_sources"),
+    ("data.zzz=3",
+     "unknown key data.zzz; the keys are length, max_images, train_boundaries, workers, held_out_sources"),
     ("training.steps=1.5", "training.steps must be a whole number, not 1.5"),
     ("training.steps=true", "training.steps must be a whole number, not True"),
     ("training.clip=.nan", "training.clip must be a finite number, not nan"),
@@ -84,4 +90,13 @@ def test_no_is_a_precision(tmp_path):
 def test_flat_names_every_value(tmp_path):
     table = settings.flat(load(tmp_path, LEAST))
     assert table["shards"] == "s" and table["training.steps"] == 4 and table["data.held_out_sources"] == []
-    assert table["adapter.r_image"] is None and len(table) == 35
+    assert table["adapter.r_image"] is None and len(table) == 38
+
+
+def test_options_belong_to_their_backbone():
+    with pytest.raises(UserError, match="backbone chameleon at tiny has no option size"):
+        backbones.load("chameleon", "tiny", size=256)
+    with pytest.raises(UserError, match="backbone janus at checkpoints/janus has no option clip"):
+        backbones.load("janus", "checkpoints/janus", clip="ViT-B-32")
+    emu3 = settings.load("configs/moss_emu3.yaml").backbone
+    assert emu3.options == {"size": 256, "clip": None, "clip_weights": None}

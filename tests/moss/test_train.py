@@ -12,6 +12,7 @@ from accelerate.state import AcceleratorState
 from safetensors.torch import load_file
 
 from moss import backbones, checkpoints, data, train
+from schemas.codec import key_of
 from schemas.errors import UserError
 from tests.moss import small
 from tests.moss import two_processes as steps
@@ -137,18 +138,21 @@ def test_losses_that_are_not_finite_stop_the_run_and_name_the_sample(shards, tmp
     def broken(name, path, dtype):
         generalist = small.bare(dtype)
         with torch.no_grad():
-            generalist.model.lm_head.weight[310] = float("nan")
+            generalist.model.model.embed_tokens.weight[3 + ord("5")] = float("nan")
         return generalist
 
     monkeypatch.setattr(backbones, "load", broken)
-    with pytest.raises(UserError, match=r"^step 1: loss/text is nan, loss/image is nan.*; lower training.learning_rate"):
-        run(small.settings(shards, tmp_path))
+    with pytest.raises(UserError) as error:     # every sample has a row of its own, and "5" stands in one of them
+        run(small.settings(shards, tmp_path, rows=7, data={"length": 190}))
+    assert str(error.value) == (
+        "step 1: loss/text is nan, loss/image is nan, z_squared is nan, gradient_norm/text is nan, gradient_norm/image "
+        f"is nan, at {key_of('doc-5')}; lower training.learning_rate, or look at these instances")
     assert checkpoints.latest(str(tmp_path)) is None
 
 
 @pytest.fixture(scope="module")
 def two_processes(tmp_path_factory):
-    """The steps of `two_processes.py`, in one process here and in two, which have but gloo: unsharded, and with FSDP2."""
+    """The steps of `two_processes.py`: in one process here, and in two over gloo, unsharded and with FSDP2."""
     folder = tmp_path_factory.mktemp("two_processes")
     environment = {**os.environ, "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"}
     AcceleratorState._reset_state(reset_partial_state=True)
@@ -177,10 +181,10 @@ def test_a_run_is_not_written_over(shards, tmp_path):
         run(small.settings(shards, tmp_path, steps=1, warmup=0))
 
 
-def test_the_command_reads_overrides_and_says_what_is_wrong(shards, tmp_path, capsys):
+def test_the_command_reads_overrides_and_says_what_is_wrong(shards, tmp_path, capsys, monkeypatch):
     config = ["--config", "configs/moss_demo.yaml", "--set", f"shards={shards}", "--set", f"output={tmp_path}/out",
               "--set", "training.steps=1", "--set", "training.warmup=0", "--set", "data.length=320"]
-    os.chdir(ROOT)
+    monkeypatch.chdir(ROOT)
     assert train.main([*config, "--set", "training.batch=3"]) == 2
     assert "moss.train: configs/moss_demo.yaml: unknown key training.batch" in capsys.readouterr().err
     assert train.main([*config, "--set", "adapter.kernel_size=9"]) == 2

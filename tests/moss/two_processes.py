@@ -15,6 +15,7 @@ from accelerate.utils import DistributedType, FullyShardedDataParallelPlugin
 
 from moss import checkpoints, train
 from moss.batch import Batch
+from moss.step import train_step
 from tests.moss import small
 
 WITH_IMAGES, OF_TEXT = [small.ROWS[0], small.ROWS[3]], [small.ROWS[2], [small.sample("g", 11, 0, 9)]]
@@ -36,7 +37,7 @@ def run(output: pathlib.Path, batches: list[Batch], sharded: bool = False, preci
     model, optimizer = train.prepare(accelerator, generalist.train(), settings)
     assert (type(model).__name__ == "FSDPGeneralist") == sharded
     for step in range(3):
-        values = train.train_step(accelerator, model, optimizer, generalist, batches, settings, step)
+        values = train_step(accelerator, model, optimizer, generalist, batches, settings, step)
         assert values["image_fraction"] == 18 / 80 and values["gradient_norm/image"] > 0
     assert sharded is False or model(batches[0]).text_loss.dtype == torch.float32
     folder = checkpoints.save(str(output), generalist, optimizer.optimizer, checkpoints.Position(3), settings,

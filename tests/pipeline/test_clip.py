@@ -77,6 +77,27 @@ def test_a_score_does_not_depend_on_its_batch(name, request):
     assert len({score.own for score in together}) == 7
 
 
+@pytest.mark.parametrize("name", ["clip_model_name", "dual_encoder_name"])
+def test_any_number_of_lanes_gives_the_same_scores(name, request, monkeypatch):
+    found = []
+    for lanes in (1, 5):
+        monkeypatch.setattr(clip, "LANES", lanes)
+        found.append(Scorer(request.getfixturevalue(name)).score(documents(24), picture))
+    assert found[0] == found[1]
+
+
+def test_a_picture_that_cannot_be_opened_is_an_error_of_the_call_and_of_no_other(clip_model_name):
+    scorer = Scorer(clip_model_name)
+    expected = scorer.score(documents(), picture)
+    scorer.forget()
+
+    def missing(sha256):
+        raise FileNotFoundError(sha256)
+    with pytest.raises(FileNotFoundError):
+        scorer.score(documents(), missing)
+    assert scorer.score(documents(), picture) == expected
+
+
 def test_scores_are_cosines_of_the_plain_model(clip_model_name):
     scorer = Scorer(clip_model_name)
     page = document(STEPS[0], 1, STEPS[1], 2)
@@ -122,7 +143,7 @@ def test_pictures_without_text_and_documents_without_pictures(clip_model_name):
 def test_out_of_memory_halves_the_batch(clip_model_name, monkeypatch):
     scorer = Scorer(clip_model_name, batch_size=4)
     expected = scorer.score(documents(), picture)
-    small, sizes = Scorer(clip_model_name), []
+    small, sizes = Scorer(clip_model_name, batch_size=8), []
     encode = small.model.encode_image
 
     def encode_image(pixels):
@@ -132,7 +153,7 @@ def test_out_of_memory_halves_the_batch(clip_model_name, monkeypatch):
         return encode(pixels)
     monkeypatch.setattr(small.model, "encode_image", encode_image)
     assert small.score(documents(), picture) == expected
-    assert sizes[:2] == [8, 4] and set(sizes[1:]) == {4}
+    assert sizes[0] == 8 and set(sizes) == {8, 4} and small.batch_size == 4
 
 
 @pytest.mark.parametrize("name", ["clip_model_name", "dual_encoder_name"])
