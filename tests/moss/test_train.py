@@ -32,7 +32,7 @@ def shards(tmp_path_factory):
 def alone(monkeypatch):
     """Every run begins as a process of its own would; the backbone is a small one."""
     AcceleratorState._reset_state(reset_partial_state=True)
-    monkeypatch.setattr(backbones, "load", lambda name, path, dtype: small.bare(dtype), raising=False)
+    monkeypatch.setattr(backbones, "load", lambda name, path, dtype, **_: small.bare(dtype))
     yield
     AcceleratorState._reset_state(reset_partial_state=True)
 
@@ -58,7 +58,7 @@ def uninterrupted(shards, tmp_path_factory):
     """Six steps of two micro-batches, three epochs and a half of them; with dropout, so that its draws count too."""
     output = tmp_path_factory.mktemp("uninterrupted")
     patch = pytest.MonkeyPatch()
-    patch.setattr(backbones, "load", lambda name, path, dtype: small.bare(dtype), raising=False)
+    patch.setattr(backbones, "load", lambda name, path, dtype, **_: small.bare(dtype))
     settings = small.settings(shards, output, adapter={"dropout": 0.2}, accumulate=2, save_every=1)
     assert run(settings).step == 6
     patch.undo()
@@ -135,7 +135,7 @@ def test_bf16_over_a_bf16_base_keeps_the_adapters_in_float32(shards, tmp_path):
 
 
 def test_losses_that_are_not_finite_stop_the_run_and_name_the_sample(shards, tmp_path, monkeypatch):
-    def broken(name, path, dtype):
+    def broken(name, path, dtype, **_):
         generalist = small.bare(dtype)
         with torch.no_grad():
             generalist.model.model.embed_tokens.weight[3 + ord("5")] = float("nan")
