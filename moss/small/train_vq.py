@@ -4,7 +4,8 @@
 trained from scratch on the pictures of the training sources; no discriminator and no perceptual network. A plain
 codebook collapses onto a few codes, so the first part of the training runs without one; it is then set to the k-means
 centres of what the encoder says and follows as a moving average (van den Oord et al., arXiv 1711.00937, appendix A.1),
-and codes that fell out of use move to where vectors are.
+and codes that fell out of use move to where vectors are. What comes of it is blurred and nearly grey: so short a
+training spends itself on light and shade.
 
 Writes config.json, vq.safetensors, pixel_decoder.safetensors (float16) and figures.json, measured on held-out sources
 with the weights as written. With --sheet it also writes a picture of held-out originals above their reconstructions.
@@ -94,7 +95,8 @@ def _nearest(points: Tensor, codebook: Tensor) -> Tensor:
 
 def reconstruction_loss(made: Tensor, pixels: Tensor) -> Tensor:
     """L1 + L2 at full size and at a quarter of it, and L1 of the differences between neighbours. Colour, the distance
-    from grey, counts again: most pictures of the corpus have so little that grey reconstructions came of the rest."""
+    from grey, counts again: most pictures of the corpus have little of it. (At this length of training, it hardly
+    helps.)"""
     off = made.float() - pixels
     coarse = avg_pool2d(off, 4)
     edges = off.diff(dim=2).abs().mean() + off.diff(dim=3).abs().mean()
