@@ -162,6 +162,7 @@ def main() -> None:
     generalist = new_generalist(seed=options.seed)
     figures = train(generalist, samples(options.corpus, generalist, options.epochs), seed=options.seed)
     generalist.model.half()
+    generalist.pixels.decoder.half()
     chameleon.save(generalist, options.out)
     (options.out / "figures.json").write_text(json.dumps(figures, indent=1) + "\n")
     print(json.dumps(figures))
