@@ -20,7 +20,8 @@ train-demo: setup       ## fine-tune a small generalist on out/demo, and a page 
 	@test -f out/demo/manifest.json || $(MAKE) demo
 	rm -rf out/moss_demo
 	$(BIN)/python -m moss.train --config configs/moss_demo.yaml
-	$(BIN)/python -m moss.generate --checkpoint out/moss_demo --shards out/demo --limit 6 --output out/moss_demo/answers
+	$(BIN)/python -m moss.generate --checkpoint out/moss_demo --shards out/demo --limit 6 \
+		--max-tokens 600 --text-temperature 0.3 --image-temperature 0.6 --output out/moss_demo/answers
 
 setup:          ## .venv: the environment of the pipeline and of moss/
 	@$(SETUP) .venv
