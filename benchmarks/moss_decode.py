@@ -14,7 +14,7 @@ import statistics
 import torch
 from transformers import DynamicCache
 
-from benchmarks.moss_step import VARIANTS, adapted, clock, decoder, sequences
+from benchmarks.moss_step import VARIANTS, adapted, decoder, sequences, take_turns
 
 TOKENS = 128
 
@@ -35,13 +35,7 @@ def measure(*, layers: int, width: int, rank: int, rounds: int, dtype: torch.dty
     torch.set_num_threads(1)
     ids = sequences(1, device)
     models = {name: adapted(decoder(layers, width, dtype, device), VARIANTS[name], rank).eval() for name in names}
-    times: dict[str, list[float]] = {name: [] for name in names}
-    for turn in range(rounds + 1):
-        for name, model in models.items():
-            began = clock(device)
-            decode(model, ids)
-            if turn:        # the first round warms up
-                times[name].append(clock(device) - began)
+    times = take_turns(models, lambda name, model: decode(model, ids), rounds, device)
     return {name: {"tokens_per_second": TOKENS / statistics.median(times[name]),
                    "share": statistics.median(b / t for t, b in zip(times[name], times["PEFT LoRA"]))} for name in names}
 

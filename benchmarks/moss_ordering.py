@@ -20,6 +20,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from moss.small import HELD_OUT
+
 METHODS = {
     "lora": {"kind": "lora", "r": 16},
     "moe_lora": {"kind": "moe_lora", "r": 8, "r_image": 8},
@@ -28,7 +30,6 @@ METHODS = {
     "moss_rank": {"kind": "moss", "conv_space": "rank", "r": 8, "r_image": 8},
 }
 """Ranks at which all have about the trainable parameters of a shared LoRA of rank 16: from -1.1 to +2.3 percent."""
-SOURCES = ("iot", "qgc", "learnosm", "openstax-introduction-anthropology")
 FIGURES = ("text loss", "image bits/token", "image top-1")
 
 
@@ -49,7 +50,7 @@ def evaluate(seed: int, runs: dict[str, Path], shards: Path, output: Path) -> di
     folder = output / f"seed-{seed}"
     named = [f"base={next(iter(runs.values()))}", *(f"{name}={run}" for name, run in runs.items())]
     _run([sys.executable, "-m", "moss.evaluate", "--shards", str(shards), "--output", str(folder),
-          "--sources", *SOURCES, "--runs", *named], output / f"seed-{seed}.log")
+          "--sources", *HELD_OUT, "--runs", *named], output / f"seed-{seed}.log")
     return json.loads((folder / "results.json").read_text())
 
 

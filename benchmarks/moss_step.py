@@ -13,6 +13,7 @@ import argparse
 import json
 import statistics
 import time
+from collections.abc import Callable
 
 import torch_compat  # noqa: F401 - before peft, which imports torchvision
 
@@ -106,19 +107,25 @@ def measure(*, layers: int, width: int, rank: int, rows: int, rounds: int, dtype
     optimisers = {name: torch.optim.AdamW([p for p in m.parameters() if p.requires_grad], lr=1e-4)
                   for name, m in models.items()}
     saved = {name: saved_mib(model, ids) for name, model in models.items()}
-    times: dict[str, list[float]] = {name: [] for name in names}
-    for turn in range(rounds + 1):
-        for name, model in models.items():
-            began = clock(device)
-            step(model, optimisers[name], ids)
-            if turn:        # the first round warms up
-                times[name].append(clock(device) - began)
+    times = take_turns(models, lambda name, model: step(model, optimisers[name], ids), rounds, device)
     base = times["PEFT LoRA"]
     return {name: {
         "seconds": statistics.median(times[name]),
         "ratio": statistics.median(t / b for t, b in zip(times[name], base)),
         "saved_mib": saved[name], "saved_ratio": saved[name] / saved["PEFT LoRA"],
         "trainable": sum(p.numel() for p in models[name].parameters() if p.requires_grad)} for name in names}
+
+
+def take_turns(models: dict, run: Callable[[str, torch.nn.Module], None], rounds: int, device: str) -> dict[str, list]:
+    """Seconds of run(name, model), for each model once a round, after a round that warms up."""
+    times: dict[str, list[float]] = {name: [] for name in models}
+    for turn in range(rounds + 1):
+        for name, model in models.items():
+            began = clock(device)
+            run(name, model)
+            if turn:
+                times[name].append(clock(device) - began)
+    return times
 
 
 def clock(device: str) -> float:

@@ -41,7 +41,8 @@ def predictions(generalist: Generalist, dataset: data.Samples, *, rows: int, len
     parts = []
     with tqdm(total=len(dataset), desc="measuring", unit=" instances") as bar:
         for batch in packed:
-            parts.append(metrics.instance_sums(generalist(batch.to(device)), batch.to(device), generalist.layout))
+            batch = batch.to(device)
+            parts.append(metrics.instance_sums(generalist(batch), batch, generalist.layout))
             bar.update(len(batch.keys))
     return metrics.joined(parts)
 

@@ -6,16 +6,13 @@ Every key is explained where it stands in `configs/moss_demo.yaml`.
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import math
-import pathlib
-import types
-import typing
 from collections.abc import Sequence
 from typing import Literal
 
 import yaml
 
+from schemas import settings as settings_file
 from schemas.errors import UserError
 
 
@@ -101,16 +98,10 @@ class Settings:
 
 def load(path: str, overrides: Sequence[str] = ()) -> Settings:
     """Read a file, with `overrides` such as "training.steps=10" over it. Raises UserError with the file and the key."""
-    try:
-        tree = yaml.safe_load(pathlib.Path(path).read_text())
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"cannot read the config {path}: {getattr(error, 'strerror', None) or 'it is not UTF-8'}; "
-                        "give an existing file to --config, such as configs/moss_demo.yaml") from error
-    except yaml.YAMLError as error:
-        raise UserError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
+    tree = settings_file.read(path, "configs/moss_demo.yaml")
     for override in overrides:
         _override(tree, override)
-    settings = _build(Settings, tree, path, "")
+    settings = settings_file.build(Settings, tree, path, number=_number)
     _check(settings, path)
     return settings
 
@@ -167,33 +158,6 @@ def _check(settings: Settings, path: str) -> None:
                         f"({training.steps})")
 
 
-def _build(kind, value, path: str, key: str):
-    """`value` as `kind`: a dataclass, a choice, a tuple, an optional, or a plain type."""
-    if dataclasses.is_dataclass(kind):
-        return _section(kind, value, path, key)
-    origin = typing.get_origin(kind)
-    if origin is Literal:
-        if value is False and "no" in typing.get_args(kind):
-            value = "no"        # YAML reads a bare no as false
-        if value not in typing.get_args(kind):
-            raise UserError(f"{path}: {key} must be one of {', '.join(typing.get_args(kind))}, not {value!r}")
-        return value
-    if origin is tuple:
-        if not isinstance(value, list):
-            raise UserError(f"{path}: {key} must be a list")
-        return tuple(_build(typing.get_args(kind)[0], v, path, f"{key}[{i}]") for i, v in enumerate(value))
-    if origin is types.UnionType:
-        return None if value is None else _build(typing.get_args(kind)[0], value, path, key)
-    if kind is float:
-        return _number(value, path, key)
-    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
-        raise UserError(f"{path}: {key} must be {_NAMES[kind]}, not {value!r}")
-    return value
-
-
-_NAMES = {int: "a whole number", str: "a text", bool: "true or false"}
-
-
 def _number(value, path: str, key: str) -> float:
     try:
         number = math.nan if isinstance(value, bool) else float(value)     # YAML reads 1e-4, without a dot, as a text
@@ -202,19 +166,3 @@ def _number(value, path: str, key: str) -> float:
     if not math.isfinite(number):
         raise UserError(f"{path}: {key} must be a finite number, not {value!r}")
     return number
-
-
-def _section(kind, value, path: str, key: str):
-    if not isinstance(value, dict):
-        raise UserError(f"{path}: {key or 'the file'} must hold keys and values")
-    hints = typing.get_type_hints(kind)
-    prefix = f"{key}." if key else ""
-    for name in value:
-        if name not in hints:
-            near = difflib.get_close_matches(str(name), hints, n=1)
-            hint = f"; did you mean {prefix}{near[0]}?" if near else f"; the keys are {', '.join(hints)}"
-            raise UserError(f"{path}: unknown key {prefix}{name}{hint}")
-    for field in dataclasses.fields(kind):
-        if field.name not in value and field.default is dataclasses.MISSING:
-            raise UserError(f"{path}: {prefix}{field.name} is missing")
-    return kind(**{name: _build(hints[name], v, path, prefix + name) for name, v in value.items()})

@@ -6,16 +6,10 @@ Every key is explained where it stands below, and in `configs/leafinstruct.yaml`
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import json
-import math
-import pathlib
-import types
-import typing
-
-import yaml
 
 from filters import presets
+from schemas import settings as settings_file
 from schemas.errors import UserError
 
 
@@ -135,16 +129,7 @@ NOT_IN_HASH = {"llm": ("url", "concurrency", "timeout", "deadline"), "clip": ("b
 
 def load(path: str) -> Config:
     """Read a configuration file. Raises UserError with the file and the key."""
-    try:
-        text = pathlib.Path(path).read_text()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"cannot read the config {path}: {getattr(error, 'strerror', 'it is not UTF-8')}; "
-                        "give an existing file to --config, such as configs/demo.yaml") from error
-    try:
-        tree = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise UserError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
-    config = _build(Config, tree, path, "")
+    config = settings_file.build(Config, settings_file.read(path, "configs/demo.yaml"), path)
     _check(config, path)
     return config
 
@@ -191,46 +176,3 @@ def _check(config: Config, path: str) -> None:
         raise UserError(f"{path}: excerpt.max_images must be at most 100, not {config.excerpt.max_images}")
     if not 0 <= config.split.context_free <= 1:
         raise UserError(f"{path}: split.context_free is a share from 0 to 1, not {config.split.context_free}")
-
-
-def _build(kind, value, path: str, key: str):
-    """`value` as `kind`: a dataclass, a tuple, an optional, or a plain type."""
-    if dataclasses.is_dataclass(kind):
-        return _section(kind, value, path, key)
-    origin = typing.get_origin(kind)
-    if origin is dict:
-        if not isinstance(value, dict) or not all(isinstance(v, str) for v in value.values()):
-            raise UserError(f"{path}: {key} must hold names and texts")
-        return value
-    if origin is tuple:
-        if not isinstance(value, list):
-            raise UserError(f"{path}: {key} must be a list")
-        return tuple(_build(typing.get_args(kind)[0], v, path, f"{key}[{i}]") for i, v in enumerate(value))
-    if origin is types.UnionType:
-        return None if value is None else _build(typing.get_args(kind)[0], value, path, key)
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if kind is float and isinstance(value, float) and not math.isfinite(value):
-        raise UserError(f"{path}: {key} must be a finite number, not {value}")
-    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
-        raise UserError(f"{path}: {key} must be {_NAMES[kind]}, not {value!r}")
-    return value
-
-
-_NAMES = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
-
-
-def _section(kind, value, path: str, key: str):
-    if not isinstance(value, dict):
-        raise UserError(f"{path}: {key or 'the file'} must hold keys and values")
-    hints = typing.get_type_hints(kind)
-    prefix = f"{key}." if key else ""
-    for name in value:
-        if name not in hints:
-            near = difflib.get_close_matches(str(name), hints, n=1)
-            hint = f"; did you mean {prefix}{near[0]}?" if near else f"; the keys are {', '.join(hints)}"
-            raise UserError(f"{path}: unknown key {prefix}{name}{hint}")
-    for field in dataclasses.fields(kind):
-        if field.name not in value and field.default is field.default_factory is dataclasses.MISSING:
-            raise UserError(f"{path}: {prefix}{field.name} is missing")
-    return kind(**{name: _build(hints[name], v, path, prefix + name) for name, v in value.items()})

@@ -6,6 +6,7 @@ import io
 import json
 import tarfile
 import tempfile
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -34,6 +35,18 @@ def documents(corpus: Path) -> list[dict]:
     raise UserError(f"There is no docs.jsonl in {corpus}.")
 
 
+def pictures(corpus: Path, names: Collection[str], side: int) -> Iterator[tuple[str, PIL.Image.Image]]:
+    """The pictures of these file names, in the corpus's order, not yet decoded; a JPEG will be at a fraction of its
+    size, at least 2 * side where it has that."""
+    with _open(corpus) as tar:
+        for member in tar:
+            name = Path(member.name).name
+            if name in names:
+                image = PIL.Image.open(io.BytesIO(tar.extractfile(member).read()))
+                image.draft("RGB", (2 * side, 2 * side))
+                yield name, image
+
+
 def squares(corpus: Path, side: int) -> Squares:
     """Each picture's middle square, decoded once and kept as an array in the system's temporary folder. A picture that
     a held-out source shows is held out; one that no document shows is left out."""
@@ -46,13 +59,8 @@ def squares(corpus: Path, side: int) -> Squares:
                 if "image" in segment:
                     shown.setdefault(segment["image"], set()).add(document["source"])
         found: dict[bool, list[np.ndarray]] = {False: [], True: []}
-        with _open(corpus) as tar:
-            for member in tqdm(tar, total=len(shown), desc="pictures", unit=""):
-                sources = shown.get(Path(member.name).name)
-                if sources:
-                    image = PIL.Image.open(io.BytesIO(tar.extractfile(member).read()))
-                    image.draft("RGB", (2 * side, 2 * side))    # JPEG: decoded at a fraction of its size
-                    found[not sources.isdisjoint(HELD_OUT)].append(square(image, side))
+        for name, image in tqdm(pictures(corpus, shown, side), total=len(shown), desc="pictures", unit=""):
+            found[not shown[name].isdisjoint(HELD_OUT)].append(square(image, side))
         part = cache.with_suffix(".part.npz")
         np.savez(part, train=np.stack(found[False]), held_out=np.stack(found[True]))
         part.rename(cache)

@@ -12,15 +12,13 @@ Writes a folder in Chameleon's format (float16) that `moss.backbones.chameleon.l
 from __future__ import annotations
 
 import argparse
-import io
+import itertools
 import json
-import tarfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import PIL.Image
 import torch
 from tqdm import tqdm
 
@@ -33,7 +31,7 @@ from moss.losses import counts, sums, total
 from moss.schedule import learning_rate
 from moss.settings import Training
 from moss.small.build import new_generalist
-from moss.small.corpus import documents
+from moss.small.corpus import documents, pictures
 from schemas.errors import UserError
 
 HERE = Path(__file__).parent / "generalist"
@@ -46,25 +44,13 @@ NEARBY = 48
 RATE, WARMUP = 2e-3, 40
 
 
-def pictures(corpus: Path, names: set[str], generalist: Generalist) -> dict[str, np.ndarray]:
+def codes_of(corpus: Path, names: set[str], generalist: Generalist) -> dict[str, np.ndarray]:
     """Codes (rows, columns) by file name."""
-    found, waiting = {}, []
-
-    def encode() -> None:
-        codes = generalist.pixels.encode([image for _, image in waiting])
-        found.update(zip((name for name, _ in waiting), codes))
-        waiting.clear()
-
-    with tarfile.open(corpus) as tar:
-        for member in tqdm(tar, total=len(names), desc="encoding pictures", unit="", mininterval=5):
-            name = Path(member.name).name
-            if name in names and name not in found:
-                image = PIL.Image.open(io.BytesIO(tar.extractfile(member).read()))
-                image.draft("RGB", (128, 128))      # JPEG: decoded at a fraction of its size
-                waiting.append((name, image.convert("RGBA" if "A" in image.getbands() or "P" in image.mode else "RGB")))
-                if len(waiting) == 64:
-                    encode()
-        encode()
+    found = {}
+    named = pictures(corpus, names, generalist.pixels.resolution)
+    bar = iter(tqdm(named, total=len(names), desc="encoding pictures", unit="", mininterval=5))
+    while some := list(itertools.islice(bar, 64)):
+        found.update(zip((name for name, _ in some), generalist.pixels.encode([image for _, image in some])))
     return found
 
 
@@ -98,7 +84,7 @@ def samples(corpus: Path, generalist: Generalist, epochs: int) -> list[list[Samp
     chosen = [d for d in documents(corpus) if d["source"] in SOURCES]
     if not chosen:
         raise UserError(f"{corpus} has no documents of {', '.join(SOURCES)}; name howto.tar with --corpus.")
-    codes = pictures(corpus, {s["image"] for d in chosen for s in d["segments"] if "image" in s}, generalist)
+    codes = codes_of(corpus, {s["image"] for d in chosen for s in d["segments"] if "image" in s}, generalist)
     dense = [sample for d in chosen for sample in _samples(d, codes, generalist, dense=True)]
     return [dense + [sample for d in chosen[epoch % 3::3] for sample in _samples(d, codes, generalist, dense=False)]
             for epoch in range(epochs)]

@@ -108,5 +108,12 @@ def packed_alone(generalist: Generalist) -> tuple[torch.Tensor, torch.Tensor]:
             generalist.hidden(alone.ids, alone.positions, alone.vectors)[0, :end - at])
 
 
+def assert_cached_and_packed(generalist: Generalist) -> None:
+    whole, steps = stepwise(generalist, samples(generalist)[0], prefill=7)
+    torch.testing.assert_close(steps, whole, atol=1e-4, rtol=0)
+    packed, alone = packed_alone(generalist)
+    torch.testing.assert_close(packed, alone, atol=1e-4, rtol=0)
+
+
 def adapted_layers(generalist: Generalist) -> list[str]:
     return sorted({name.partition(".moss_")[0] for name, _ in generalist.model.named_parameters() if ".moss_" in name})

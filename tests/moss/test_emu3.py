@@ -76,10 +76,7 @@ def test_adapters_learn_both_losses_and_stay_off_the_image_tokenizer():
 
 
 def test_cached_steps_equal_the_whole_and_packed_samples_are_apart(plain):
-    whole, steps = hands.stepwise(plain, hands.samples(plain)[0], prefill=7)
-    torch.testing.assert_close(steps, whole, atol=1e-4, rtol=0)
-    packed, alone = hands.packed_alone(plain)
-    torch.testing.assert_close(packed, alone, atol=1e-4, rtol=0)
+    hands.assert_cached_and_packed(plain)
 
 
 def test_image_scores_use_only_the_visual_part_of_the_vocabulary(plain):

@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 
+import models
+from moss import settings
 from moss.backbones import chameleon
-from moss.small import pretrain
+from moss.small import HELD_OUT, pretrain
 
 
 @pytest.fixture(scope="module")
@@ -41,8 +43,7 @@ def test_dense_pieces_keep_the_text_just_above_a_picture(generalist):
 
 
 def test_the_backbone_has_not_seen_what_is_measured_or_fine_tuned_on():
-    from benchmarks.moss_ordering import SOURCES
-    from moss.settings import load
-    assert not set(pretrain.SOURCES) & set(SOURCES)
-    held_out = load("configs/moss_ordering.yaml").data.held_out_sources
-    assert set(pretrain.SOURCES) <= set(held_out) and set(SOURCES) <= set(held_out)
+    assert HELD_OUT == models.HELD_OUT
+    assert not set(pretrain.SOURCES) & set(HELD_OUT)
+    held_out = settings.load("configs/moss_ordering.yaml").data.held_out_sources
+    assert set(pretrain.SOURCES) <= set(held_out) and set(HELD_OUT) <= set(held_out)

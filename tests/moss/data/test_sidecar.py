@@ -17,18 +17,6 @@ from tests.moss.data import stub
 from tests.schemas import example
 
 
-@pytest.fixture(scope="module")
-def built(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("built")
-    example.write(folder)
-    return folder
-
-
-@pytest.fixture
-def folder(built, tmp_path):
-    return shutil.copytree(built, tmp_path / "set")
-
-
 @pytest.fixture
 def pixels():
     return stub.generalist().pixels

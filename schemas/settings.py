@@ -1,0 +1,83 @@
+"""A YAML file read into frozen dataclasses; an unknown key or a wrong type is refused with the file and the key."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import math
+import pathlib
+import types
+import typing
+from collections.abc import Callable
+from typing import Any, Literal
+
+import yaml
+
+from schemas.errors import UserError
+
+_NAMES = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
+
+
+def read(path: str, example: str) -> Any:
+    """What a YAML file holds. `example` names a file to give instead. Raises UserError."""
+    try:
+        return yaml.safe_load(pathlib.Path(path).read_text())
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"cannot read the config {path}: {getattr(error, 'strerror', None) or 'it is not UTF-8'}; "
+                        f"give an existing file to --config, such as {example}") from error
+    except yaml.YAMLError as error:
+        raise UserError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
+
+
+def number(value: Any, path: str, key: str) -> float:
+    """A finite number. Raises UserError."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise UserError(f"{path}: {key} must be {_NAMES[float]}, not {value!r}")
+    if not math.isfinite(value):
+        raise UserError(f"{path}: {key} must be a finite number, not {value}")
+    return float(value)
+
+
+def build(kind: Any, value: Any, path: str, key: str = "", number: Callable[[Any, str, str], float] = number) -> Any:
+    """`value` as `kind`: a dataclass, a choice, names and texts, a tuple, an optional, or a plain type; floats are
+    what `number` makes of them. Raises UserError."""
+    if dataclasses.is_dataclass(kind):
+        return _section(kind, value, path, key, number)
+    origin, of = typing.get_origin(kind), typing.get_args(kind)
+    if origin is Literal:
+        if value is False and "no" in of:
+            value = "no"        # YAML reads a bare no as false
+        if value not in of:
+            raise UserError(f"{path}: {key} must be one of {', '.join(of)}, not {value!r}")
+        return value
+    if origin is dict:
+        if not isinstance(value, dict) or not all(isinstance(v, str) for v in value.values()):
+            raise UserError(f"{path}: {key} must hold names and texts")
+        return value
+    if origin is tuple:
+        if not isinstance(value, list):
+            raise UserError(f"{path}: {key} must be a list")
+        return tuple(build(of[0], v, path, f"{key}[{i}]", number) for i, v in enumerate(value))
+    if origin is types.UnionType:
+        return None if value is None else build(of[0], value, path, key, number)
+    if kind is float:
+        return number(value, path, key)
+    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+        raise UserError(f"{path}: {key} must be {_NAMES[kind]}, not {value!r}")
+    return value
+
+
+def _section(kind: Any, value: Any, path: str, key: str, number: Callable[[Any, str, str], float]) -> Any:
+    if not isinstance(value, dict):
+        raise UserError(f"{path}: {key or 'the file'} must hold keys and values")
+    hints = typing.get_type_hints(kind)
+    prefix = f"{key}." if key else ""
+    for name in value:
+        if name not in hints:
+            near = difflib.get_close_matches(str(name), hints, n=1)
+            hint = f"; did you mean {prefix}{near[0]}?" if near else f"; the keys are {', '.join(hints)}"
+            raise UserError(f"{path}: unknown key {prefix}{name}{hint}")
+    for field in dataclasses.fields(kind):
+        if field.name not in value and field.default is field.default_factory is dataclasses.MISSING:
+            raise UserError(f"{path}: {prefix}{field.name} is missing")
+    return kind(**{name: build(hints[name], v, path, prefix + name, number) for name, v in value.items()})
