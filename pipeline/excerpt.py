@@ -9,10 +9,15 @@ holds a picture, because the first one stands too far below its heading, at any 
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Iterator
 
 from filters.words import is_heading, plain, words
 from schemas.records import Coherence, Document, Image, Text
+
+
+_GOES_ON = re.compile(r"\s*(?:(?:[-*+]|(?!1[.)])\d{1,2}[.)])\s|[a-z])")
+"""A list item, unless its number is 1, or a small letter."""
 
 
 def excerpts(document: Document, *, max_words: int, max_images: int, min_words: int = 40) -> Iterator[Document]:
@@ -29,13 +34,16 @@ def excerpts(document: Document, *, max_words: int, max_images: int, min_words: 
 def best_excerpt(document: Document, *, max_words: int, max_images: int, min_words: int = 40) -> Document | None:
     """The excerpt with the most pictures, then the best mean coherence, then the earliest; None if there is none.
 
-    Only where no excerpt starts at a heading may one start at any paragraph; its title is the nearest heading above.
+    Only where no excerpt starts at a heading may one start at any paragraph, and inside a list or a sentence only
+    where there is no other; its title is the nearest heading above.
     """
     def worth(excerpt: Document) -> tuple[int, float]:
         own = excerpt.coherence.own if excerpt.coherence else ()
         return len(excerpt.images), round(sum(own) / len(own), 4) if own else 0.0
     found = list(excerpts(document, max_words=max_words, max_images=max_images, min_words=min_words))
-    found = found or _from(document, _texts(document), max_words, max_images, min_words)
+    texts = _texts(document)
+    for starts in ([i for i in texts if not _GOES_ON.match(document.segments[i].text)], texts):
+        found = found or list(_from(document, starts, max_words, max_images, min_words))
     return max(found, key=worth, default=None)      # max() keeps the first of equals
 
 

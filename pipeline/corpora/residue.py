@@ -1,7 +1,8 @@
-r"""What converters leave in the text when they take a picture out of a link.
+r"""What converters leave in the text when they take a picture out of a link or a template's tag.
 
 `[![a saw](saw.png)](large.png)` has become three segments: a text that ends with `[`, the picture, and a text that
-starts with `](large.png)`. Neither half means anything without the other.
+starts with `](large.png)`. Neither half means anything without the other. Of `{% image "saw.png" "a saw" %}` the
+picture is left, and a text that starts with `"a saw" %}`.
 """
 
 from __future__ import annotations
@@ -15,11 +16,12 @@ _OPEN = re.compile(r"(?<!\\)\[\s*$")                        # not `\[`, which op
 _CLOSE = re.compile(
     r"^\s*\](?:\((?:[^()\n]|\([^()\n]*\))*\)|\[[^\[\]\n]*\])"       # `](target)` or `][name of a target]`,
     r"(?:[^\S\n]*[.,;:](?!\S))?")                                   # and the stop behind it
+_TAG_END = re.compile(r'^\s*"[^\n]*?" ?%\}')
 _EMPTY_LINK = re.compile(r"(```.*?```|`[^`\n]*`)|(?<!!)\[\s*\]\(https?://[^\s()]*\)", re.S)     # code is left alone
 
 
 def without_residue(segments: Iterable[Segment]) -> tuple[Segment, ...]:
-    """The segments without the halves of links around pictures, and without links that show nothing,
+    """The segments without the halves of links and tags around pictures, and without links that show nothing,
     `[](https://...)`.
 
     A half goes only where a picture, or the other half, is the segment beside it. A text of which no word is left
@@ -35,6 +37,8 @@ def without_residue(segments: Iterable[Segment]) -> tuple[Segment, ...]:
     for i, segment in enumerate(segments):
         if isinstance(segment, Text):
             text = _EMPTY_LINK.sub(lambda match: match[1] or "", segment.text)
+            if i and isinstance(segments[i - 1], Image):
+                text = _TAG_END.sub("", text)
             if beside(i - 1, _OPEN):
                 text = _CLOSE.sub("", text)
             if beside(i + 1, _CLOSE):

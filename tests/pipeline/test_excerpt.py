@@ -1,11 +1,13 @@
 """The part of a document that becomes the instance."""
 
+import pytest
+
 from pipeline.excerpt import best_excerpt, excerpts
 from schemas.records import Coherence, Document, Image, Text
 
 
 def text(words: int) -> Text:
-    return Text(" ".join(["word"] * words))
+    return Text(" ".join(["Word"] * words))
 
 
 H1, H2 = Text("# One"), Text("## Two")
@@ -57,6 +59,20 @@ def test_where_no_heading_is_near_a_picture_a_paragraph_may_be_the_start():
     later = document(H1, text(90), text(60), text(200), H2, text(90), text(15), text(30), B, C)
     found = best_excerpt(later, **LIMITS)
     assert (found.segments, found.title) == ((text(15), text(30), B, C), "Two")
+
+
+@pytest.mark.parametrize("middle", ["- and sand it, ", "* ", "3. ", "12) ", "which "])
+def test_a_start_inside_a_list_or_a_sentence_is_the_last_choice(middle):
+    inside = Text(middle + "word " * 60)
+    far = document(H1, text(90), inside, A, B, text(200), text(60), C)
+    assert best_excerpt(far, **LIMITS).segments[0] == text(60)
+    assert best_excerpt(document(H1, text(90), inside, A), **LIMITS).segments == (inside, A)
+
+
+def test_a_list_may_be_started_at_its_first_item():
+    first = Text("1. " + "Word " * 60)
+    far = document(H1, text(90), first, A, B, text(200), text(60), C)
+    assert best_excerpt(far, **LIMITS).segments == (first, A, B)
 
 
 def test_a_heading_is_preferred_even_with_fewer_pictures():

@@ -54,6 +54,17 @@ def test_halves_that_stand_beside_nothing_stay():
         "The list opens with [", "one, two", "](x) closes nothing"]
 
 
+@pytest.mark.parametrize("after, left", [
+    ('"Don\'t break any yarns." %}', []),
+    ('"A plan with the title "How we work"" %}\n*How we work.*', ["*How we work.*"]),
+    ('"width-300px" "A list of types." %} Then go on.', ["Then go on."]),
+    ('"The site." %}](https://example.org)\nGo on.', ["Go on."]),
+    ('"A quotation," he said, of 5 %.', ['"A quotation," he said, of 5 %.'])])
+def test_the_rest_of_a_template_tag_goes_from_behind_its_picture(after, left):
+    assert cleaned("See [" if "](" in after else "See", A, after) == ["See", A, *left]
+    assert cleaned("See", after) == ["See", after]
+
+
 def test_links_that_show_nothing_go():
     assert cleaned("Fetch it[](https://example.org/a)[ ](https://example.org/a) [here](https://example.org/a).") == [
         "Fetch it [here](https://example.org/a)."]
