@@ -28,20 +28,23 @@ from moss.settings import Settings, flat
 from schemas.errors import UserError
 
 PREFIX = "checkpoint-"
-MAY_DIFFER = {"output", "data.workers", "training.save_every", "training.log_every", "training.gradient_checkpointing",
+MAY_DIFFER = {"output", "shards", "data.workers", "training.save_every", "training.log_every", "training.gradient_checkpointing",
               "training.compile"}
-"""How a run is carried out, as against what it learns."""
+"""How and where a run is carried out, as against what it learns; shards that have moved are known by their
+fingerprint."""
 
 WHOLE = StateDictOptions(full_state_dict=True, cpu_offload=True)
 
 
 @dataclasses.dataclass(frozen=True)
 class Position:
-    """How far a run is: `step` optimiser steps, and `start` micro-batches into `epoch`."""
+    """How far a run is: `step` optimiser steps, and `start` micro-batches into `epoch` over the samples of that
+    fingerprint."""
 
     step: int = 0
     epoch: int = 0
     start: int = 0
+    samples: str = ""
 
 
 def save(output: str, generalist: Generalist, optimizer: torch.optim.Optimizer, position: Position, settings: Settings,

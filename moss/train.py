@@ -63,6 +63,9 @@ def train(settings: Settings, *, resume: bool = False) -> Position:
             pathlib.Path(settings.shards), generalist, max_length=settings.data.length,
             max_images=settings.data.max_images, train_boundaries=settings.data.train_boundaries,
             exclude_sources=settings.data.held_out_sources, progress=accelerator.is_main_process)
+    if folder and position.samples != dataset.fingerprint:
+        raise UserError(f"{folder} was trained on other shards than {settings.shards} holds now; give these back, or "
+                        "name another output")
     accelerator.print(f"data: {dataset.report}\ntrainable parameters: {sizes(generalist)}")
     model, optimizer = prepare(accelerator, generalist, settings)
     if folder:
@@ -77,7 +80,7 @@ def train(settings: Settings, *, resume: bool = False) -> Position:
             taken = [next(feed) for _ in range(training.accumulate)]
             values = train_step(accelerator, model, optimizer, generalist, [batch for batch, _, _ in taken], settings,
                                 position.step, stop=bool(asked))
-            position = Position(position.step + 1, *taken[-1][1:])
+            position = Position(position.step + 1, *taken[-1][1:], dataset.fingerprint)
             stop, tokens = values.pop("stop"), tokens + values.pop("tokens")
             if position.step % training.log_every == 0 or position.step == training.steps:
                 speed = tokens / (time.perf_counter() - since)

@@ -39,7 +39,8 @@ class Report:
 
 @dataclasses.dataclass(frozen=True)
 class Samples:
-    """Samples by number, in the order of the shards; `lengths` int64 (len,) are their tokens.
+    """Samples by number, in the order of the shards; `lengths` int64 (len,) are their tokens. `fingerprint` is of the
+    shards that they were made from and of the numbers that stand for their images.
 
     Holds where they lie, but neither their tokens nor open files, so it can be sent to other processes.
     """
@@ -50,6 +51,7 @@ class Samples:
     layout: ImageLayout
     tokenizer: TextTokenizer
     train_boundaries: bool
+    fingerprint: str
     places: tuple[tuple[pathlib.Path, sidecar.Place], ...] = dataclasses.field(repr=False)
 
     def __len__(self) -> int:
@@ -103,4 +105,5 @@ def open_samples(shards: str | os.PathLike, generalist: Generalist, *, max_lengt
     if not keys:
         raise UserError(f"{shards} has nothing to train on: {report} Raise max_length or max_images, or choose other "
                         f"sources; the shortest instance has {shortest or 0:,} tokens.")
-    return Samples(np.array(lengths), tuple(keys), report, layout, tokenizer, train_boundaries, tuple(places))
+    return Samples(np.array(lengths), tuple(keys), report, layout, tokenizer, train_boundaries,
+                   sidecar.fingerprint(paths), tuple(places))

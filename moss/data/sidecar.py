@@ -11,14 +11,16 @@ A sidecar holds `sidecar.json` (what it was made from), then for each instance `
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import io
 import itertools
+import json
 import os
 import pathlib
 import tarfile
 import urllib.parse
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -87,6 +89,11 @@ def places(path: pathlib.Path) -> Iterator[tuple[Any, Place]]:
             raise ValueError(f"holds {found} of {header['instances']} instances")
     except (tarfile.TarError, ValueError, AttributeError) as error:
         raise UserError(f"{path} is damaged ({error}); delete it, and it is made again") from error
+
+
+def fingerprint(paths: Iterable[pathlib.Path]) -> str:
+    """12 hex digits that tell sidecars of these shards and numbers from others."""
+    return hashlib.sha256(json.dumps([_made_from(path) for path in paths]).encode()).hexdigest()[:12]
 
 
 def load(path: pathlib.Path, place: Place) -> tuple[Any, np.ndarray]:

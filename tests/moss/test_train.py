@@ -77,6 +77,17 @@ def test_a_resumed_run_ends_as_an_uninterrupted_one_bit_for_bit(uninterrupted, t
     assert_same(result(tmp_path, 6), result(uninterrupted.output, 6))
 
 
+def test_a_run_goes_on_with_shards_that_moved_but_not_with_others(shards, uninterrupted, tmp_path):
+    shutil.copytree(shards, tmp_path / "moved")
+    example.write(tmp_path / "others", 5)
+    shutil.copytree(f"{uninterrupted.output}/checkpoint-00000005", tmp_path / "out" / "checkpoint-00000005")
+    settings = dataclasses.replace(uninterrupted, output=str(tmp_path / "out"))
+    with pytest.raises(UserError, match="was trained on other shards than .*others holds now; give these back"):
+        run(dataclasses.replace(settings, shards=str(tmp_path / "others")), resume=True)
+    run(dataclasses.replace(settings, shards=str(tmp_path / "moved")), resume=True)
+    assert_same(result(settings.output, 6), result(uninterrupted.output, 6))
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interruption_ends_the_step_saves_and_can_be_resumed(uninterrupted, tmp_path, monkeypatch, number, capsys):
     drawn = data.batches
