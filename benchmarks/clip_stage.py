@@ -32,6 +32,7 @@ from benchmarks.steps import CONFIG, a_run, run_step
 from pipeline import clip, corpora, stages
 from pipeline import config as configuration
 from pipeline.clip import Scorer, neighbours
+from pipeline.clip_model import TextTower, load
 from pipeline.images import ImageStore
 from pipeline.run import Run, image_store
 from pipeline.steps import Batches
@@ -78,12 +79,15 @@ def stage(documents: list[Document], run: Run, scorer: Scorer) -> Callable[[], N
 
 
 class Bare:
-    """The open_clip model, and the batch sizes that are fastest for it here, found on the first of both kinds."""
+    """The open_clip model as it comes, and the batch sizes that are fastest for it here, found on the first of both
+    kinds."""
 
-    def __init__(self, hashes: list[str], texts: list[str], store: ImageStore, scorer: Scorer):
+    def __init__(self, hashes: list[str], texts: list[str], store: ImageStore, scorer: Scorer, model, tokenizer):
         self.hashes, self.texts, self.store, self.scorer = hashes, texts, store, scorer
+        self.model = model.to(scorer.device, scorer.dtype, memory_format=torch.channels_last)
+        self.text_tower = TextTower(self.model, tokenizer)
         self.pixels = self.preprocessed(hashes)
-        self.tokens = [torch.stack(list(group.values())) for group in scorer.text_tower.tokens(texts).values()]
+        self.tokens = [torch.stack(list(group.values())) for group in self.text_tower.tokens(texts).values()]
         first = [group[:256] for group in self.tokens]
         self.best = {"pictures": fastest(lambda size: self.encode_pictures(self.pixels[:128], size)),
                      "sentences": fastest(lambda size: self.encode_sentences(first, size))}
@@ -98,7 +102,7 @@ class Bare:
             self.encode_pictures(self.preprocessed(self.hashes[at:at + size]), size)
         size = self.best["sentences"]
         for at in range(0, len(self.texts), size):
-            self.encode(self.scorer.model.encode_text, self.scorer.text_tower.tokenizer(self.texts[at:at + size]))
+            self.encode(self.model.encode_text, self.text_tower.tokenizer(self.texts[at:at + size]))
 
     def preprocessed(self, hashes: list[str]) -> torch.Tensor:
         pixels = torch.stack([self.scorer.preprocess(self.store.open(sha256)) for sha256 in hashes])
@@ -106,12 +110,12 @@ class Bare:
 
     def encode_pictures(self, pixels: torch.Tensor, size: int) -> None:
         for part in pixels.split(size):
-            self.encode(self.scorer.model.encode_image, part)
+            self.encode(self.model.encode_image, part)
 
     def encode_sentences(self, groups: list[torch.Tensor], size: int) -> None:
         for group in groups:
             for part in group.split(size):
-                self.encode(self.scorer.text_tower.encode, part)
+                self.encode(self.text_tower.encode, part)
 
     @torch.inference_mode()
     def encode(self, model: Callable[[torch.Tensor], torch.Tensor], rows: torch.Tensor) -> None:
@@ -145,7 +149,8 @@ def main() -> None:
         hashes = list(dict.fromkeys(image.sha256 for document in documents for image in document.images))
         texts = list(dict.fromkeys(s for document in documents for slot in neighbours(document) for s in slot))
         scorer = Scorer(options.model, options.pretrained)
-        bare = Bare(hashes, texts, store, scorer)
+        plain, _, tokenizer = load(options.model, options.pretrained)
+        bare = Bare(hashes, texts, store, scorer, plain, tokenizer)
         contenders = {"stage": stage(documents, run, scorer), "bare": bare.alone, "loop": bare.loop}
         contenders["stage"]()                                       # each has met its shapes before the clock starts
         times: dict[str, list[float]] = {name: [] for name in contenders}

@@ -111,14 +111,25 @@ class TextTower:
         if not (self.masked or self.causal):
             return {context: self._tokenize(texts, context)}
         # Most sentences are short, and padding all of them to the full context costs more than asking some twice.
-        rows = self._tokenize(texts, min(self.SHORT, context))
-        rows |= self._tokenize([text for text, row in rows.items() if row[-1] != self.pad], context)
         found: dict[int, dict[str, torch.Tensor]] = {}
-        for text, row in rows.items():
-            used = int((row != self.pad).nonzero()[-1]) + 1
-            length = min(-(-used // self.STEP) * self.STEP, context)
-            found.setdefault(length, {})[text] = row[:length]
+        for most in (self.SHORT, context):
+            longer = []
+            rows = self._tokenize(texts, min(most, context))
+            for (text, row), used in zip(rows.items(), self._used(rows), strict=True):
+                if used == len(row) < context:
+                    longer.append(text)
+                else:
+                    length = min(-(-used // self.STEP) * self.STEP, context)
+                    found.setdefault(length, {})[text] = row[:length]
+            texts = longer
         return dict(sorted(found.items()))
+
+    def _used(self, rows: dict[str, torch.Tensor]) -> list[int]:
+        """Tokens up to the last that is no padding."""
+        if not rows:
+            return []
+        ids = torch.stack(list(rows.values()))
+        return ((ids != self.pad) * torch.arange(1, ids.shape[1] + 1)).amax(dim=1).tolist()
 
     def _tokenize(self, texts: list[str], context: int) -> dict[str, torch.Tensor]:
         return dict(zip(texts, self.tokenizer(texts, context_length=context), strict=True)) if texts else {}

@@ -32,7 +32,7 @@ from schemas.records import Coherence, Document, Drop, Image
 
 Result = Document | Drop
 
-SCORING = 1
+SCORING = 2
 """Raise it when the same pictures and text may score otherwise (`pipeline/clip.py`): it is part of every score's key."""
 
 

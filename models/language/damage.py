@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import random
 import re
 
@@ -25,7 +26,22 @@ def damage(document: Document, kind: str, rng: random.Random, *, strength: float
 
 
 def can_shuffle(document: Document) -> bool:
-    return sum(len(_sentences(s.text)) for s in document.segments if _is_body(s)) >= MIN_SENTENCES
+    return len(_body_sentences(document)) >= MIN_SENTENCES
+
+
+def order_marks(spoiled: Document, sound: Document) -> list[tuple[str, bool]]:
+    """The sentences of a spoiled excerpt that stand in the sound one as well, in their present order, and whether each
+    follows the sentence that it followed there. The first is left out, and so are those next to one that occurs twice.
+    """
+    order = _body_sentences(sound)
+    place = {sentence: i for i, sentence in enumerate(order)}
+    known = [sentence for sentence in _body_sentences(spoiled) if sentence in place]
+    return [(this, place[this] == place[before] + 1) for before, this in itertools.pairwise(known)
+            if order.count(before) == order.count(this) == 1]
+
+
+def _body_sentences(document: Document) -> list[str]:
+    return [sentence for s in document.segments if _is_body(s) for sentence in _sentences(s.text)]
 
 
 def _sentences(text: str) -> list[str]:

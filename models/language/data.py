@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import hashlib
 import io
@@ -15,11 +16,11 @@ from collections.abc import Iterator
 from filters.quality import ASPECTS
 from filters.words import words
 from models import HELD_OUT
-from models.language.damage import ASPECT, can_shuffle, damage
+from models.language.damage import ASPECT, can_shuffle, damage, order_marks
 from models.language.titles import instruction
 from pipeline.excerpt import excerpts
 from prompts import parts, render
-from schemas.records import Document, Image, Text
+from schemas.records import Document, Image, Segment, Text
 
 DOMAINS = ("Computers and software", "Programming", "Electronics and making", "Cooking and food", "Home and garden",
            "Crafts and hobbies", "Health and care", "Sports and outdoors", "Science and nature", "History and culture",
@@ -36,18 +37,22 @@ FEW = ("openstax-life-liberty-and-pursuit-happiness", "18f", "openstax-nursing-e
 OWN_TEXTS = pathlib.Path(__file__).parent / "own_texts.json"
 LENGTHS = (60, 90, 130, 180, 240)
 """Words in an excerpt; the demo asks for at most 240."""
-RATED_PER_SOURCE = 400
-DAMAGED = 0.4
-"""How likely each kind of damage is in a text of which some may be damaged."""
+RATED_PER_SOURCE, PASSAGES_PER_SOURCE = 400, 1200
+DAMAGED = {"shuffled": 0.6, "dropped": 0.4, "cut": 0.4, "clutter": 0.4}
+"""How likely each kind of damage is in a text that may be damaged; shuffling, the hardest to see, is the likeliest."""
+SOUND = 0.2
+"""The share of texts without any."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Pair:
-    """One training example: the prompt's messages and the answer that is to be learnt."""
+    """One training example: the prompt's messages and the answer that is to be learnt. `marks` are sentences of the
+    prompt in their order, and whether each follows the sentence that it should."""
 
     task: str
     messages: tuple[dict, ...]
     answer: str
+    marks: tuple[tuple[str, bool], ...] = ()
 
 
 def documents(corpus: pathlib.Path) -> Iterator[Document]:
@@ -82,6 +87,17 @@ def sections(docs, *, lengths: tuple[int, ...] = LENGTHS) -> list[Document]:
     return found
 
 
+def passages(document: Document) -> Iterator[Document]:
+    """The document cut into runs of whole segments, with pictures or without: rating needs no title and no picture."""
+    run: list[Segment] = []
+    for segment in document.segments:
+        run.append(segment)
+        length = LENGTHS[pick(run[0]) % len(LENGTHS)]
+        if sum(len(words(s.text)) for s in run if isinstance(s, Text)) >= length:
+            yield dataclasses.replace(document, segments=tuple(run))
+            run = []
+
+
 def pick(*parts_) -> int:
     """A stable number made from anything that prints."""
     return int.from_bytes(hashlib.blake2b(repr(parts_).encode(), digest_size=8).digest(), "big")
@@ -96,43 +112,49 @@ def _is_english(document: Document) -> bool:
 def training_pairs(corpus: pathlib.Path, *, seed: int = 0, write_share: float = 1.0) -> list[Pair]:
     """Every pair, in a random order; of the writer's pairs the share `write_share`, drawn at random."""
     rng = random.Random(seed)
-    found = sections(d for d in documents(corpus) if d.source not in HELD_OUT)
+    read = [d for d in documents(corpus) if d.source not in HELD_OUT]
+    found = sections(read)
     rng.shuffle(found)
-    counts: dict[str, int] = {}
+    counts: collections.Counter[str] = collections.Counter()
     rated, written = [], []
     for section in found:
-        counts[section.source] = counts.get(section.source, 0) + 1
+        counts[section.source] += 1
         if counts[section.source] <= RATED_PER_SOURCE:
-            rated += rate_pairs(section, rng)
+            rated += [rate_pair(section, rng) for _ in range(2)]
         for copy in range(2 if section.source in FEW else 1):
             written += write_pairs(section, SOURCE_DOMAIN[section.source], copy)
     for section in own_texts():
         for copy in range(4):
             written += write_pairs(section, section.source, copy)
-        rated += rate_pairs(section, rng)
+        rated += [rate_pair(section, rng) for _ in range(2)]
+    rated += [rate_pair(passage, rng) for passage in _passages(read, rng)]
     pairs = rated + rng.sample(written, round(write_share * len(written)))
     rng.shuffle(pairs)
     return pairs
 
 
-def rate_pairs(section: Document, rng: random.Random) -> list[Pair]:
-    """The text twice, each time with some of the damages or none. A spoiled aspect is rated 1 (2 where it is hardly
-    spoiled), the others 5: every answer teaches four things at once."""
-    pairs = []
-    for _ in range(2):
-        marks, spoiled = dict.fromkeys(ASPECTS, 5), section
-        sound = rng.random() < 0.2
-        for kind, aspect in ASPECT.items():
-            strength = rng.random()
-            if not sound and rng.random() < DAMAGED and (kind != "shuffled" or can_shuffle(section)):
-                spoiled = damage(spoiled, kind, rng, strength=strength)
-                marks[aspect] = 1 if strength > 0.25 else 2
-        pairs.append(_rate_pair(spoiled, marks))
-    return pairs
+def _passages(read: list[Document], rng: random.Random) -> Iterator[Document]:
+    """Passages that have an order to spoil, at most `PASSAGES_PER_SOURCE` drawn of each source."""
+    found = [p for document in read for p in passages(document) if _is_english(p) and can_shuffle(p)]
+    rng.shuffle(found)
+    counts: collections.Counter[str] = collections.Counter()
+    for passage in found:
+        counts[passage.source] += 1
+        if counts[passage.source] <= PASSAGES_PER_SOURCE:
+            yield passage
 
 
-def _rate_pair(document: Document, marks: dict[str, int]) -> Pair:
-    return Pair("rate", render("rate", document).messages, _compact(marks))
+def rate_pair(section: Document, rng: random.Random) -> Pair:
+    """The text with some of the damages or none. A spoiled aspect is rated 1 (2 where it is hardly spoiled), the others
+    5: every answer teaches four things at once."""
+    grades, spoiled = dict.fromkeys(ASPECTS, 5), section
+    sound = rng.random() < SOUND
+    for kind, aspect in ASPECT.items():
+        strength = rng.random()
+        if not sound and rng.random() < DAMAGED[kind] and (kind != "shuffled" or can_shuffle(section)):
+            spoiled = damage(spoiled, kind, rng, strength=strength)
+            grades[aspect] = 1 if strength > 0.25 else 2
+    return Pair("rate", render("rate", spoiled).messages, _compact(grades), tuple(order_marks(spoiled, section)))
 
 
 def write_pairs(section: Document, domain: str, copy: int = 0) -> list[Pair]:

@@ -8,14 +8,17 @@ half of a batch with one core, which is faster on a busy machine than two cores 
 from __future__ import annotations
 
 import argparse
+import bisect
 import concurrent.futures
+import dataclasses
 import math
 import pathlib
 import random
 import time
 
+import numpy as np
 import torch
-from torch.nn.functional import cross_entropy
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 from models.language import lora
 from models.language.build import load_model
@@ -31,29 +34,72 @@ WARMUP = 20
 GRADE_WEIGHT, FRAME_WEIGHT = 6.0, 0.1
 """Weights of a rating's digits and of its other tokens, which the JSON schema dictates; an instruction's tokens have 1.
 So the four digits of an answer weigh about as much as a whole instruction."""
+ORDER_LAYER, ORDER_WEIGHT = 22, 1.0
+"""Of the 30 blocks, the one after which the order of sentences is asked for."""
 
 
-def encode(pair: Pair, tokenizer) -> tuple[list[int], list[int], list[float]]:
-    """Token ids, the positions that predict an answer's token, and the weight of each."""
+@dataclasses.dataclass(frozen=True)
+class Example:
+    """Token ids, the positions that predict an answer's token and the weight of each, and the positions where a
+    sentence ends, with 1.0 where it follows the sentence that it should."""
+
+    ids: list[int]
+    answer: list[int]
+    weights: list[float]
+    ends: list[int]
+    follows: list[float]
+
+
+def encode(pair: Pair, tokenizer) -> Example:
     prompt = tokenizer.apply_chat_template(list(pair.messages), add_generation_prompt=True, tokenize=False)
-    head = tokenizer(prompt, add_special_tokens=False)["input_ids"]
-    tail = tokenizer(pair.answer + "<|im_end|>", add_special_tokens=False)["input_ids"]
-    weights = [1.0] * len(tail)
+    head = tokenizer(prompt, add_special_tokens=False, return_offsets_mapping=True)
+    ids = tokenizer(pair.answer + "<|im_end|>", add_special_tokens=False)["input_ids"]
+    weights = [1.0] * len(ids)
     if pair.task == "rate":
-        weights = [GRADE_WEIGHT if tokenizer.decode([t]).isdigit() else FRAME_WEIGHT for t in tail]
-    return head + tail, list(range(len(head) - 1, len(head) + len(tail) - 1)), weights
+        weights = [GRADE_WEIGHT if tokenizer.decode([t]).isdigit() else FRAME_WEIGHT for t in ids]
+    first = len(head["input_ids"])
+    stops, ends, follows, at = [stop for _, stop in head["offset_mapping"]], [], [], 0
+    for sentence, right in pair.marks:
+        found = prompt.find(sentence, at)
+        if found >= 0:                      # white space inside a sentence may be another in the prompt
+            at = found + len(sentence)
+            ends.append(bisect.bisect_left(stops, at))
+            follows.append(float(right))
+    return Example(head["input_ids"] + ids, list(range(first - 1, first + len(ids) - 1)), weights, ends, follows)
 
 
-def loss_of(model, examples) -> torch.Tensor:
-    """The mean weighted cross-entropy of the answers; the large output layer runs at their positions only."""
-    longest = max(len(ids) for ids, _, _ in examples)
-    ids = torch.tensor([ids + [0] * (longest - len(ids)) for ids, _, _ in examples])    # causal: right padding is inert
-    hidden = model.model(input_ids=ids, use_cache=False).last_hidden_state
-    rows = torch.tensor([i for i, (_, at, _) in enumerate(examples) for _ in at])
-    columns = torch.tensor([p for _, at, _ in examples for p in at])
-    weights = torch.tensor([w for _, _, each in examples for w in each])
-    logits = model.lm_head(hidden[rows, columns]).float()
-    return (cross_entropy(logits, ids[rows, columns + 1], reduction="none") * weights).sum() / weights.sum()
+class Model(torch.nn.Module):
+    """The language model with its adapters, and a linear layer that only training has: at the end of each sentence it
+    tells whether the sentence follows the right one. A text's grade for its order is one number in 300 tokens; this
+    says where the order is broken, in a layer whose outcome the grades can still read."""
+
+    def __init__(self, model):
+        super().__init__()
+        self.model = model
+        width = model.config.hidden_size
+        self.order = torch.nn.Sequential(torch.nn.LayerNorm(width), torch.nn.Linear(width, 1))
+
+    def losses(self, examples: list[Example]) -> tuple[torch.Tensor, torch.Tensor]:
+        """The mean weighted cross-entropy of the answers, the large output layer run at their positions only, and the
+        mean cross-entropy of the sentences' order (0 where no sentence is marked)."""
+        longest = max(len(e.ids) for e in examples)
+        ids = torch.tensor([e.ids + [0] * (longest - len(e.ids)) for e in examples])    # causal: padding is inert
+        out = self.model.model(input_ids=ids, use_cache=False, output_hidden_states=True)
+        rows, columns = _places([e.answer for e in examples])
+        weights = torch.tensor([w for e in examples for w in e.weights])
+        logits = self.model.lm_head(out.last_hidden_state[rows, columns]).float()
+        answers = (cross_entropy(logits, ids[rows, columns + 1], reduction="none") * weights).sum() / weights.sum()
+        rows, columns = _places([e.ends for e in examples])
+        marks = self.order(out.hidden_states[ORDER_LAYER][rows, columns].float()).squeeze(-1)
+        follows = torch.tensor([f for e in examples for f in e.follows])
+        order = binary_cross_entropy_with_logits(marks, follows, reduction="sum") / max(1, len(follows))
+        return answers, order
+
+
+def _places(positions: list[list[int]]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Rows and columns in the batch."""
+    rows = [i for i, row in enumerate(positions) for _ in row]
+    return torch.tensor(rows, dtype=torch.long), torch.tensor([p for row in positions for p in row], dtype=torch.long)
 
 
 def batches(examples, rng: random.Random) -> list:
@@ -62,7 +108,7 @@ def batches(examples, rng: random.Random) -> list:
     pools = [examples[i:i + 40 * size] for i in range(0, len(examples), 40 * size)]
     found = []
     for pool in pools:
-        pool = sorted(pool, key=lambda e: len(e[0]))
+        pool = sorted(pool, key=lambda e: len(e.ids))
         found += [pool[i:i + size] for i in range(0, len(pool), size)]
     found = [b for b in found if len(b) == size]
     rng.shuffle(found)
@@ -75,19 +121,21 @@ def train(corpus: pathlib.Path, base: pathlib.Path, out: pathlib.Path, *, minute
     torch.manual_seed(seed)
     torch.set_num_threads(1)
     model, tokenizer = load_model(base)
-    parameters = lora.add(model)
+    adapters = lora.add(model)
+    learner = Model(model)
+    parameters = [*adapters, *learner.order.parameters()]
     if start:
         lora.load(model, start)
     examples = [encode(pair, tokenizer) for pair in training_pairs(corpus, seed=seed, write_share=write_share)]
-    steps = batches([e for e in examples if len(e[0]) <= LONGEST], random.Random(seed))
-    tokens = sum(len(e[0]) for batch in steps for e in batch)
+    steps = batches([e for e in examples if len(e.ids) <= LONGEST], random.Random(seed))
+    tokens = sum(len(e.ids) for batch in steps for e in batch)
     print(f"{len(steps)} steps, {tokens} tokens, {sum(p.numel() for p in parameters)} parameters", flush=True)
     optimiser = torch.optim.AdamW(parameters, lr=LEARNING_RATE, weight_decay=0.0)
     began, seen, mean = time.monotonic(), 0, None
 
     def gradients(part):
-        loss = loss_of(model, part)
-        return loss.item(), torch.autograd.grad(loss, parameters)
+        answers, order = learner.losses(part)
+        return np.array([answers.item(), order.item()]), torch.autograd.grad(answers + ORDER_WEIGHT * order, parameters)
 
     with concurrent.futures.ThreadPoolExecutor(THREADS) as pool:
         for step, batch in enumerate(steps):
@@ -101,15 +149,15 @@ def train(corpus: pathlib.Path, base: pathlib.Path, out: pathlib.Path, *, minute
             found = list(pool.map(gradients, [batch[i::THREADS] for i in range(THREADS)]))
             for i, parameter in enumerate(parameters):
                 parameter.grad = sum(g[i] for _, g in found) / THREADS
-            torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+            torch.nn.utils.clip_grad_norm_(adapters, 1.0)
             optimiser.step()
-            seen += sum(len(e[0]) for e in batch)
+            seen += sum(len(e.ids) for e in batch)
             loss = sum(value for value, _ in found) / THREADS
             mean = loss if mean is None else 0.95 * mean + 0.05 * loss
             if step % 10 == 0:
                 spent = (time.monotonic() - began) / 60
                 left = min(minutes - spent, spent / seen * (tokens - seen))
-                print(f"step {step} loss {mean:.3f} lr {rate:.1e} {seen / spent / 60:.0f} tokens/s, "
+                print(f"step {step} loss {mean[0]:.3f} order {mean[1]:.3f} lr {rate:.1e} {seen / spent / 60:.0f} tokens/s, "
                       f"{spent:.1f} min, {left:.1f} left", flush=True)
             if step % 100 == 99:
                 lora.save(model, out)

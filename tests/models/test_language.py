@@ -17,10 +17,9 @@ from safetensors.torch import load_file
 from filters.instruction import check
 from filters.words import words
 from models import HELD_OUT
-from models.language import data, lora, measures, titles
+from models.language import data, lora, measures, titles, train
 from models.language.clutter import SEEN, UNSEEN, clutter_lines
-from models.language.damage import ASPECT, can_shuffle, damage
-from models.language.train import loss_of
+from models.language.damage import ASPECT, can_shuffle, damage, order_marks
 from prompts import render
 from schemas.records import Document, Image, Text
 
@@ -104,6 +103,25 @@ def test_shuffling_only_moves_sentences():
     assert can_shuffle(WALL) and not can_shuffle(Document("d", "s", (Text("Wash it. Dry it."),)))
 
 
+def test_order_marks_tell_which_sentences_follow_the_right_one():
+    sound = Document("d", "s", (Text("# Oiling"), Text("Wash it. Dry it. Oil it."), Text("Wrap it.")))
+    spoiled = Document("d", "s", (Text("# Oiling"), Text("Dry it. Buy now! Oil it. Wash it."), Text("Wrap it.")))
+    assert order_marks(spoiled, sound) == [("Oil it.", True), ("Wash it.", False), ("Wrap it.", False)]
+    plain = Document("d", "s", (Text("One. Two. Three."), Image("a.jpg"), Text("Four.")))
+    assert order_marks(plain, plain) == [("Two.", True), ("Three.", True), ("Four.", True)]
+    twice = Document("d", "s", (Text("One. Two. One. Three. Four."),))
+    assert order_marks(twice, twice) == [("Four.", True)]
+    thinner = Document("d", "s", (Text("One. Three."), Text("Four.")))
+    assert order_marks(thinner, plain) == [("Three.", False), ("Four.", True)]
+
+
+def test_passages_share_out_the_whole_document():
+    document = Document("d", "s", tuple(Text(f"Paragraph {i}. " + "word " * 50) for i in range(20)))
+    found = list(data.passages(document))
+    assert len(found) > 3 and all(len(words(" ".join(p.texts))) >= min(data.LENGTHS) for p in found)
+    assert [s for p in found for s in p.segments] == list(document.segments)[:sum(len(p.segments) for p in found)]
+
+
 def test_list_items_keep_their_numbers():
     steps = Document("d", "s", (Text("1. Wash it.\n2. Dry it.\n3. Oil it.\n4. Wrap it.\n5. Keep it dry."),))
     spoiled = damage(steps, "shuffled", random.Random(1), strength=1.0)
@@ -143,13 +161,42 @@ def test_fresh_adapters_change_nothing_and_merged_ones_agree_with_the_adapted_mo
     torch.testing.assert_close(merged(ids).logits, adapted, atol=1e-4, rtol=1e-4)
 
 
-def test_the_loss_is_that_of_the_answers_alone():
-    model = tiny()
-    short, long = [3, 4, 5, 6, 7], [8, 9, 10, 11, 12, 13, 14]
-    found = loss_of(model, [(short, [2, 3], [1.0, 1.0]), (long, [4, 5], [1.0, 0.0])])
-    expected = [-torch.log_softmax(model(torch.tensor([ids])).logits[0, p], -1)[ids[p + 1]]
-                for ids, p in ((short, 2), (short, 3), (long, 4))]
-    torch.testing.assert_close(found, sum(expected) / 3)
+def test_the_loss_is_that_of_the_answers_and_of_the_order_of_sentences(monkeypatch):
+    monkeypatch.setattr(train, "ORDER_LAYER", lora.FIRST_LAYER)
+    learner = train.Model(tiny())
+    short = train.Example([3, 4, 5, 6, 7], [2, 3], [1.0, 1.0], [], [])
+    long = train.Example([8, 9, 10, 11, 12, 13, 14], [4, 5], [1.0, 0.0], [1, 3], [1.0, 0.0])
+    answers, order = learner.losses([short, long])
+
+    def made(example):
+        return learner.model(torch.tensor([example.ids]), output_hidden_states=True)
+    expected = [-torch.log_softmax(made(e).logits[0, p], -1)[e.ids[p + 1]] for e, p in ((short, 2), (short, 3), (long, 4))]
+    torch.testing.assert_close(answers, sum(expected) / 3)
+    right, wrong = torch.sigmoid(learner.order(made(long).hidden_states[lora.FIRST_LAYER][0, [1, 3]])).squeeze(-1)
+    torch.testing.assert_close(order, -(right.log() + (1 - wrong).log()) / 2)
+    assert learner.losses([short])[1] == 0
+
+
+class Letters:
+    """A tokenizer with a token a letter."""
+
+    def apply_chat_template(self, messages, **_):
+        return "".join(m["content"] for m in messages)
+
+    def __call__(self, text, **_):
+        return {"input_ids": [ord(c) for c in text], "offset_mapping": [(i, i + 1) for i in range(len(text))]}
+
+    def decode(self, ids):
+        return "".join(map(chr, ids))
+
+
+def test_an_example_marks_where_each_sentence_ends_and_weighs_the_grades():
+    pair = data.Pair("rate", ({"role": "user", "content": "Wash it. Dry it. Rate!"},), "[5]",
+                     (("Wash it.", True), ("Dry it.", False), ("Gone.", True)))
+    example = train.encode(pair, Letters())
+    assert "".join(map(chr, example.ids)) == "Wash it. Dry it. Rate![5]<|im_end|>"
+    assert (example.ends, example.follows) == ([7, 15], [1.0, 0.0])
+    assert example.answer[0] == 21 and example.weights[:3] == [train.FRAME_WEIGHT, train.GRADE_WEIGHT, train.FRAME_WEIGHT]
 
 
 def test_the_committed_adapters_are_small_and_complete():
