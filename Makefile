@@ -10,6 +10,7 @@ help:           ## what there is to make
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 demo: setup models $(if $(LLM_URL),,setup-vllm)     ## the main job on the corpus in examples/ (LLM_URL= for a server of yours)
+	@rm -rf out/demo/* out/demo/.staging     # results of older code; .work, which holds what is slow, stays
 	$(BIN)/python beam_pipeline.py --config configs/demo.yaml --output out/demo $(if $(LLM_URL),--llm-url $(LLM_URL))
 
 test: setup models      ## the whole test suite

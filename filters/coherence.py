@@ -26,7 +26,7 @@ def judge_coherence(document: Document, *, own_at_least: float, similar_at_most:
         drop = (within(OWN, own, at_least=own_at_least) or within(DUPLICATE, similar, at_most=similar_at_most))
         if drop:
             drops[position] = drop
-    return drop_images(document, drops, "coherence")
+    return drop_images(document, drops, "picture_fit")
 
 
 def mean_score(document: Document, *, at_least: float) -> Drop | None:

@@ -10,9 +10,10 @@ from schemas.records import Drop
 def within(rule: str, value: float, at_least: float = -math.inf, at_most: float = math.inf) -> Drop | None:
     """None where at_least <= value <= at_most, otherwise the Drop.
 
-    The value is rounded to 6 decimals first, so that a decision and the value in the ledger never disagree.
+    The value is rounded to 6 decimals first, so that a decision and the value in the ledger never disagree. Both
+    numbers of the Drop are floats, as the ledger's columns are: those refuse whole numbers beyond 2**53.
     """
-    value = round(value, 6)
+    value, at_least, at_most = round(float(value), 6), float(at_least), float(at_most)
     if value < at_least:
         return Drop(rule, value, at_least)
     if value > at_most:

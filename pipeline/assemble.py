@@ -19,9 +19,9 @@ class AssembleFault(Exception):
 def assemble(document: Document, *, key: str, context_free: float, salt: str, provenance: Provenance) -> Instance:
     """Split the document into context and output, and put the record together.
 
-    `context_free` is the share of instances without a context (the whole document is the output). Which, and where
-    the others are cut, is decided by a hash of salt and id, so every run cuts alike. Output and context each hold at
-    least one text and one image; a document with no such cut becomes context-free.
+    Output and context each hold at least one text and one image; a document with no such cut has no context: the whole
+    of it is the output. Of those that can be cut, `context_free` is the share that is left whole. Which, and where the
+    others are cut, is decided by a hash of salt and id, so every run cuts alike.
     """
     segments = text_before_image(document.segments)
     if not (_has_both(segments)):

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import errno
 import os
-import re
 import signal
 import sys
 
 import apache_beam as beam
-from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
+from apache_beam.runners.runner import create_runner
 
 from pipeline import __version__, corpora, dag, ledger, local_server, progress, publish
 from pipeline import config as configuration
 from pipeline.clip import clip_version
 from pipeline.llm import check_server
+from pipeline.lock import alone
+from pipeline.plain_errors import plain_errors
 from pipeline.run import LLM_KEY, Run, preset_of
 from pipeline.store import is_remote
 from prompts import render
@@ -38,10 +39,12 @@ def build(config_path: str, output: str, *, corpora: list[str] | None = None, li
     if not output.strip("/"):
         raise UserError("--output must name a folder")
     output, work = output.rstrip("/"), (work or f"{output.rstrip('/')}/.work").rstrip("/")
-    with contextlib.ExitStack() as stack, _plain_errors(output):
+    with contextlib.ExitStack() as stack, plain_errors(output, work):
         stack.enter_context(_sigterm_as_exit())
         publish.check_output(output, config)
         run = _prepare(config, output, work)
+        publish.check_models(run)
+        stack.enter_context(alone(output, work))
         publish.claim(run)
         if not config.llm.url:
             stack.enter_context(local_server.when_wanted(run))
@@ -118,43 +121,11 @@ def _beam_options(flags: list[str]) -> PipelineOptions:
     if unknown:
         raise UserError(f"neither LeafInstruct nor Beam knows {', '.join('--' + u for u in sorted(unknown))}; "
                         "see leafinstruct build --help")
-    return options
-
-
-_NOT_WRITABLE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR}
-
-
-@contextlib.contextmanager
-def _plain_errors(output: str):
-    """Errors of the machine, in one sentence. Beam wraps what a worker raises, so the text is searched as well."""
     try:
-        yield
-    except UserError:
-        raise
-    except Exception as error:
-        text = str(error)                   # Beam hands on the text of what a worker raised, not the error itself
-        if "No space left on device" in text:
-            raise UserError(f"the disk that holds {output} is full; free some space and run the same command again: "
-                            "what was finished is kept") from error
-        for cause in _causes(error):
-            if isinstance(cause, OSError) and cause.errno in _NOT_WRITABLE:
-                raise UserError(f"cannot write to {cause.filename or output}: {cause.strerror}; "
-                                "choose another --output") from error
-        for cause in _causes(error):
-            if isinstance(cause, UserError):
-                raise cause from None
-        if found := re.search(r"(?:PermissionError|FileNotFoundError|NotADirectoryError|IsADirectoryError|OSError): "
-                              r"(\[Errno \d+\] [^\n]*?)(?: \[while running|\n|$)", text):
-            raise UserError(f"{found[1]}; mend it and run the same command again: what was finished is kept") from None
-        if "UserError: " in text:
-            raise UserError(text.split("UserError: ", 1)[1].split(" [while running", 1)[0].split("\n")[0]) from None
-        raise
-
-
-def _causes(error: BaseException | None):
-    while error is not None:
-        yield error
-        error = error.__cause__ or error.__context__
+        create_runner(options.view_as(StandardOptions).runner)
+    except (ValueError, ImportError) as error:
+        raise UserError(f"--runner: {error}") from error
+    return options
 
 
 @contextlib.contextmanager

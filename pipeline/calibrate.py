@@ -132,9 +132,10 @@ def write_thresholds(config_path: str, thresholds: Thresholds) -> None:
     Raises UserError when the file has no such block with these keys, one a line.
     """
     path = pathlib.Path(config_path)
-    lines, missing, inside = path.read_text().splitlines(keepends=True), set(KEYS), False
+    lines = path.read_bytes().decode().splitlines(keepends=True)        # read_text would make \r\n to \n
+    missing, inside = set(KEYS), False
     for at, line in enumerate(lines):
-        if line[:1] not in ("", " ", "\n", "#"):            # a key at the top
+        if line[:1] not in ("", " ", "\r", "\n", "#"):            # a key at the top
             inside = line.startswith("coherence:")
         if inside and (match := _LINE.match(line)) and match["key"] in missing:
             missing.remove(match["key"])

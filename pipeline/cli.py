@@ -59,9 +59,13 @@ def validate(options, _) -> int:
 
 def funnel(options, _) -> int:
     """How many documents each stage let through."""
-    from pipeline import ledger
+    from pipeline import instances, ledger
     counts = ledger.funnel(ledger.read_outcomes(options.folder))
-    print(json.dumps(counts.to_json(), indent=2) if options.json else ledger.funnel_text(counts))
+    have, lack = instances.context_counts(options.folder)
+    if options.json:
+        print(json.dumps(counts.to_json() | {"with_context": have, "without_context": lack}, indent=2))
+    else:
+        print(f"{ledger.funnel_text(counts)}\nOf the kept, {have:,} have a context and {lack:,} have none")
     return 0
 
 
@@ -100,8 +104,8 @@ def _parser() -> argparse.ArgumentParser:
     made.add_argument("--config", required=True, help="a YAML file, such as configs/demo.yaml")
     made.add_argument("--output", required=True, help="the folder to publish to (local, or any Beam filesystem)")
     made.add_argument("--corpus", action="append", metavar="FORMAT:PATH",
-                      help="instead of the config's corpora: native:, mmc4:, obelics:, omnicorpus: or wikihow: and a folder, file, "
-                           "glob or tar; may be repeated")
+                      help="instead of the config's corpora: native:, mmc4:, obelics:, omnicorpus: or wikihow: and a "
+                           "folder, file, glob or tar; may be repeated")
     made.add_argument("--limit", type=int, help="read at most so many records")
     made.add_argument("--llm-url", help="an OpenAI-compatible server, such as http://127.0.0.1:8000/v1; "
                                         "without it the pipeline starts vLLM itself")

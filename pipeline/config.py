@@ -15,7 +15,8 @@ from schemas.errors import UserError
 
 @dataclasses.dataclass(frozen=True)
 class Corpus:
-    """Where documents come from: a format (native, mmc4, obelics, omnicorpus, wikihow) and a folder, file, glob or tar."""
+    """Where documents come from: a format (native, mmc4, obelics, omnicorpus, wikihow), and a folder, file, glob or
+    tar."""
 
     format: str
     path: str
@@ -89,7 +90,8 @@ class Quality:
 
 @dataclasses.dataclass(frozen=True)
 class Split:
-    """`context_free` is the share of instances without a context."""
+    """`context_free` is the share without a context among the documents that can be cut into a context and an output;
+    those that cannot are always without one."""
 
     context_free: float = 0.5
 
@@ -164,9 +166,15 @@ def _check(config: Config, path: str) -> None:
         raise UserError(f"{path}: corpora is empty; name at least one, or give --corpus FORMAT:PATH")
     if len(set(config.domains)) < 12:
         raise UserError(f"{path}: domains must list at least 12 different names, not {len(set(config.domains))}")
+    for domain in config.domains:
+        if not domain.strip():
+            raise UserError(f"{path}: domains holds a name that is blank; take it out")
+        if config.domains.count(domain) > 1:
+            raise UserError(f"{path}: domains names {domain!r} more than once; take the others out")
     for key, value in (("shards.size", config.shards.size), ("excerpt.max_images", config.excerpt.max_images),
                        ("llm.concurrency", config.llm.concurrency), ("images.workers", config.images.workers),
-                       ("clip.batch_documents", config.clip.batch_documents), ("images.max_side", config.images.max_side),
+                       ("clip.batch_documents", config.clip.batch_documents),
+                       ("images.max_side", config.images.max_side),
                        ("limit", 1 if config.limit is None else config.limit)):
         if value < 1:
             raise UserError(f"{path}: {key} must be at least 1, not {value}")

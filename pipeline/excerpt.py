@@ -15,7 +15,6 @@ from collections.abc import Iterator
 from filters.words import is_heading, plain, words
 from schemas.records import Coherence, Document, Image, Text
 
-
 _GOES_ON = re.compile(r"\s*(?:(?:[-*+]|(?!1[.)])\d{1,2}[.)])\s|[a-z])")
 """A list item, unless its number is 1, or a small letter."""
 

@@ -39,6 +39,11 @@ class Http:
     allow_private_hosts: bool = False
     user_agent: str = "LeafInstruct (dataset pipeline; honours X-Robots-Tag)"
 
+    @property
+    def decisive(self) -> tuple:
+        """What decides the answers that last. Times and retries do not: they end in faults that pass."""
+        return self.max_redirects, self.allow_private_hosts, self.user_agent
+
 
 class FetchFault(Exception):
     """`kind` is timeout, unreachable, http_status, refused_host, opted_out or too_many_bytes; `detail` says more.
@@ -78,9 +83,9 @@ def _follow(url: httpx.URL, max_bytes: int, http: Http) -> bytes:
         try:
             body, target = _ask(url, max_bytes, http)
         except (httpcore.TimeoutException, TimeoutError) as error:
-            raise FetchFault("timeout", f"{url.host}: {type(error).__name__}", transient=True) from error
+            raise FetchFault("timeout", f"{_host(url)}: {type(error).__name__}", transient=True) from error
         except (httpcore.NetworkError, httpcore.ProtocolError, OSError) as error:
-            raise FetchFault("unreachable", f"{url.host}: {error}", transient=True) from error
+            raise FetchFault("unreachable", f"{_host(url)}: {error}", transient=True) from error
         if target is None:
             return body
         url = _parsed(target, url)
@@ -101,7 +106,7 @@ def _ask(url: httpx.URL, max_bytes: int, http: Http) -> tuple[bytes, str | None]
         if response.status != 200:
             raise FetchFault("http_status", str(response.status), transient=response.status in _RETRIED)
         if _opted_out(found):
-            raise FetchFault("opted_out", url.host)
+            raise FetchFault("opted_out", _host(url))
         if int(found.get("content-length", 0)) > max_bytes:
             raise FetchFault("too_many_bytes", f"{found['content-length']} of at most {max_bytes}")
         body = bytearray()
@@ -129,9 +134,16 @@ def _parsed(url: str, base: httpx.URL | None = None) -> httpx.URL:
         found = base.join(url) if base else httpx.URL(url)
     except (httpx.InvalidURL, ValueError) as error:
         raise FetchFault("refused_host", f"no valid address: {error}"[:200]) from error
-    if found.scheme not in ("http", "https") or not found.host:
-        raise FetchFault("refused_host", f"not http(s): {found.scheme}://{found.host}"[:200])
+    if found.scheme not in ("http", "https") or not found.raw_host:
+        raise FetchFault("refused_host", f"not http(s): {found.scheme}://{_host(found)}"[:200])
+    if not 0 <= (found.port or 0) < 1 << 16:
+        raise FetchFault("refused_host", f"no valid port: {found.port}"[:200])
     return found
+
+
+def _host(url: httpx.URL) -> str:
+    """As it is asked for. `url.host` translates xn-- names back, and raises for those that it cannot."""
+    return url.raw_host.decode("ascii")
 
 
 class _Clock(threading.local):

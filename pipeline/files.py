@@ -6,6 +6,7 @@ A tar is read in place: the first touch walks its headers once per process, and 
 from __future__ import annotations
 
 import dataclasses
+import errno
 import functools
 import glob
 import os
@@ -36,14 +37,22 @@ def tar_index(path: str) -> TarIndex:
         try:
             with tarfile.open(fileobj=file, mode="r:") as tar:
                 while (member := tar.next()) is not None:
+                    if tar.offset <= member.offset:         # a negative size: the walk would never end
+                        return TarIndex(members, f"damaged header at byte {member.offset}")
                     if member.isreg():
                         members[member.name.removeprefix("./")] = (member.offset_data, member.size)
                     tar.members = []                        # or tarfile keeps every header: 770,000 of them for VGSI
                 file.seek(tar.offset)
                 if any(file.read(tarfile.BLOCKSIZE)):       # tarfile takes a damaged header for the end
                     return TarIndex(members, f"damaged header at byte {tar.offset}")
-        except (tarfile.TarError, ValueError, EOFError) as error:
+        except RecursionError:                              # tarfile calls itself for each header that extends another
+            return TarIndex(members, "too many extended headers in a row")
+        except (tarfile.TarError, ValueError, EOFError, OverflowError) as error:
             return TarIndex(members, str(error) or type(error).__name__)
+        except OSError as error:
+            if error.errno != errno.EINVAL:                 # a size that leads beyond what the system can seek to
+                raise
+            return TarIndex(members, f"damaged header: {error}")
     return TarIndex(members)
 
 

@@ -109,24 +109,26 @@ class ImageStore:
     def _stored(self, source: bytes) -> dict:
         """Normalise and write, unless that was done before: {"sha256", "width", "height"}."""
         key = content_key(hashlib.sha256(source).hexdigest(), RECIPE, self.max_side, self.max_pixels)
-        known = self.sources.read(key)
-        if known is not None:
-            stored = json.loads(known)
-            if self.pictures.has(stored["sha256"]):
-                return stored
+        known = self.sources.read_json(key)
+        if known is not None and self._has(known["sha256"]):
+            return known
         picture = normalise(source, max_side=self.max_side, max_pixels=self.max_pixels)
         stored = {"sha256": hashlib.sha256(picture.data).hexdigest(), "width": picture.width, "height": picture.height}
-        if not self.pictures.has(stored["sha256"]):
+        if not self._has(stored["sha256"]):
             self.pictures.write(stored["sha256"], picture.data)
         self.sources.write(key, json.dumps(stored).encode())        # last: it promises the picture
         return stored
 
+    def _has(self, sha256: str) -> bool:
+        """Is the picture there, and whole?"""
+        data = self.pictures.read(sha256)
+        return data is not None and hashlib.sha256(data).hexdigest() == sha256
+
     def _fetched(self, url: str) -> dict:
         """Fetch and store, once for all runs: {"header", "stored"}. Faults are kept too, but for passing ones."""
-        key = content_key(url, RECIPE, self.max_side, self.max_bytes, self.max_pixels)
-        known = self.addresses.read(key)
-        found = json.loads(known) if known is not None else None
-        if found is None or "stored" in found and not self.pictures.has(found["stored"]["sha256"]):
+        key = content_key(url, RECIPE, self.max_side, self.max_bytes, self.max_pixels, self.http.decisive)
+        found = self.addresses.read_json(key)
+        if found is None or "stored" in found and not self._has(found["stored"]["sha256"]):
             found = self._ask(url)
             self.addresses.write(key, json.dumps(found).encode())
         if "fault" in found:

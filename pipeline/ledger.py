@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import functools
 import itertools
-import json
+import operator
 import shutil
 import textwrap
 from collections import Counter, defaultdict
@@ -17,19 +18,19 @@ from collections.abc import Iterable, Iterator, Mapping
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from pipeline import files
-from pipeline.store import open_bytes
+from pipeline.instances import damage_told, tables
 from pipeline.wording import count, number, percent, printable, reason
-from schemas.arrow import outcomes_from_table
+from schemas.arrow import LEDGER, outcomes_from_table
+from schemas.codec import parse_json
 from schemas.errors import UserError
 from schemas.records import DROPPED, FAILED, KEPT, STAGES, ImageDrop, Outcome
 
 STAGE_TITLES = {
     "read": "Read", "duplicates": "Duplicates", "text": "Text rules", "image_rules": "Image rules",
-    "images": "Fetch pictures", "coherence": "Coherence", "excerpt": "Excerpt", "quality": "Ratings",
-    "instruction": "Instruction", "assemble": "Assemble",
+    "images": "Fetch pictures", "picture_fit": "Picture fit", "excerpt": "Excerpt", "coherence": "Coherence",
+    "quality": "Ratings", "instruction": "Instruction", "assemble": "Assemble",
 }
 RATINGS = ("fluency", "text_coherence", "completeness", "usefulness")
 LIMIT_KEYS = {
@@ -85,7 +86,7 @@ class Funnel:
 def read_outcomes(folder: str, where: pc.Expression | None = None) -> Iterator[Outcome]:
     """The rows of `folder/ledger` (those that `where` chooses), one batch in memory at a time, in file order.
 
-    Raises UserError where there is no ledger.
+    Raises UserError where there is no ledger, or a damaged one.
     """
     for batch in _batches(folder):
         yield from outcomes_from_table(batch if where is None else batch.filter(where))
@@ -137,17 +138,21 @@ def funnel_text(counts: Funnel, width: int | None = None) -> str:
 
 
 def read_manifest(folder: str) -> dict:
-    """`folder/manifest.json`, which a build publishes last. Raises UserError where there is none."""
+    """`folder/manifest.json`, which a build publishes last. Raises UserError where there is none, or no JSON."""
+    path = f"{folder}/manifest.json"
     try:
-        return json.loads(files.read_bytes(f"{folder}/manifest.json"))
+        with damage_told(path):
+            return parse_json(files.read_bytes(path))
     except FileNotFoundError as error:
         raise UserError(f"{folder} holds no manifest.json: give the --output folder of a build that has finished."
                         ) from error
 
 
 def limits(manifest: dict) -> dict[str, float]:
-    """The thresholds of the run by the score that they hold for, from the configuration in its manifest."""
-    return {score: manifest["config"][section][key] for score, (section, key) in LIMIT_KEYS.items()}
+    """The thresholds of the run by the score that they hold for, from the configuration in its manifest.
+    Raises UserError where they are not there."""
+    with damage_told("manifest.json"):
+        return {score: float(manifest["config"][section][key]) for score, (section, key) in LIMIT_KEYS.items()}
 
 
 def scores(outcome: Outcome) -> list[tuple[str, float]]:
@@ -164,8 +169,9 @@ def mean_rating(named: Mapping[str, float]) -> float:
 
 
 def find(folder: str, name: str) -> Outcome:
-    """The outcome of the document with this id (or this key). Raises UserError that names the nearest ids."""
-    for outcome in read_outcomes(folder, (pc.field("id") == name) | (pc.field("key") == name)):
+    """The outcome of the document with this id (or key, or location). Raises UserError that names the nearest ids."""
+    named = (pc.field(column) == name for column in ("id", "key", "location"))
+    for outcome in read_outcomes(folder, functools.reduce(operator.or_, named)):
         return outcome
     ids = (id_ for batch in _batches(folder, ["id"]) for id_ in batch["id"].to_pylist())
     near = difflib.get_close_matches(name, itertools.islice(ids, 200_000), n=3, cutoff=0.5)
@@ -174,7 +180,7 @@ def find(folder: str, name: str) -> Outcome:
 
 
 def explain(folder: str, name: str) -> str:
-    """What happened to one document, and why, in sentences. `name` is its id, or the key of a kept one."""
+    """What happened to one document, and why, in sentences. `name` is its id, key or location."""
     return explain_outcome(find(folder, name), limits(read_manifest(folder)))
 
 
@@ -213,7 +219,7 @@ def _against(score: str, value: float, least: dict[str, float]) -> str:
 
 
 def _lost(image: ImageDrop) -> str:
-    where = printable(image.uri)
+    where = printable(image.uri) or "no address"
     return f"picture {image.index} ({where}): {reason(image.drop.rule, image.drop.value, image.drop.threshold)}"
 
 
@@ -222,9 +228,7 @@ def _batches(folder: str, columns: list[str] | None = None) -> Iterator[pa.Table
     if not parts:
         raise UserError(f"There is no ledger in {folder}. Give the --output folder of a build that has finished.")
     for path in parts:
-        with open_bytes(path) as file:
-            for batch in pq.ParquetFile(file).iter_batches(10_000, columns=columns):
-                yield pa.Table.from_batches([batch])
+        yield from tables(path, LEDGER, columns)
 
 
 def _most_first(counts: Counter) -> dict[str, int]:

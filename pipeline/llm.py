@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import http.client
 import itertools
 import json
 import random
@@ -27,11 +28,13 @@ from schemas.errors import UserError
 TRIES = 3                       # a question, and twice again when its answer is invalid
 RETRY_TEMPERATURE = 0.7         # at 0 another seed would bring the same answer
 FIRST_PAUSE, LONGEST_PAUSE = 0.25, 8.0      # seconds between tries while the server does not answer
+AWAY = (429, 502, 503, 504)     # no server, or one too busy: about no question in particular, and it may pass
+CLOSED = (402, 404, 405)        # no credit, model or such path: true of every question, and it will not pass
 
 
 class LlmFault(Exception):
-    """A question without a good answer. Kinds: `unreachable` (nobody there), `timeout`, `server_error` (5xx, or too
-    busy), `refused` (4xx), `invalid_answer`."""
+    """A question without a good answer. Kinds: `unreachable` (nobody there, or too busy, for longer than the patience:
+    so it will be with every question), `timeout`, `server_error` (another 5xx), `refused` (4xx), `invalid_answer`."""
 
     def __init__(self, kind: str, detail: str):
         super().__init__(kind, detail)
@@ -94,7 +97,8 @@ class Client:
 
     async def ask(self, prompt, *, temperature: float = 0.0, seed: int = 0, max_tokens: int = 256, logprobs: int = 0,
                   validate: Callable[[Answer], object] | None = None) -> Answer:
-        """The valid answer to a prompt (`messages`, `schema`), from the cache or from the server; raises LlmFault.
+        """The valid answer to a prompt (`messages`, `schema`), from the cache or from the server; raises LlmFault, and
+        UserError where the server will not answer any question.
 
         `logprobs` is the number of alternatives to report for each token, 0 for none. An answer is valid when it is
         JSON, fits the schema and `validate(answer)` raises no ValueError; an invalid one is asked again, twice.
@@ -147,26 +151,39 @@ class Client:
             try:
                 async with self._slots, self._http.post(f"{self.url}/chat/completions", json=body) as reply:
                     text = await reply.text()
-                self._away_since = None
+                if reply.status not in AWAY:
+                    self._away_since = None
                 if reply.status == 200 and text.lstrip().startswith("{"):
                     return json.loads(text)
-                if reply.status in (401, 403):                  # true of every question
-                    raise UserError(f"The LLM server at {self.url} refuses the API key ({reply.status}): set the right one.")
-                if 400 <= reply.status < 500 and reply.status not in (408, 429):
-                    raise LlmFault("refused", f"{reply.status}: {message(text)}")
-                fault, since = LlmFault("server_error", f"{reply.status}: {message(text)}"), started
+                said = f"{reply.status}: {message(text)}"
+                self._refuse(reply.status, said)
+                fault, since = self._away(said) if reply.status in AWAY else (LlmFault("server_error", said), started)
             except TimeoutError:
                 fault, since = LlmFault("timeout", f"no answer within {self.timeout:g} s"), started
             except (aiohttp.ClientError, OSError, ValueError) as error:
-                self._away_since = since = self._away_since or time.monotonic()
-                fault = LlmFault("unreachable", f"{type(error).__name__}: {error}")
-            pause = min(FIRST_PAUSE * 2 ** attempt, LONGEST_PAUSE) * random.uniform(0.5, 1)
+                fault, since = self._away(f"{type(error).__name__}: {error}")
+            pause = min(FIRST_PAUSE * 2 ** attempt, LONGEST_PAUSE, self.patience / 4) * random.uniform(0.5, 1)
             now = time.monotonic() + pause
             if now > since + self.patience:
                 raise fault
             if now > started + 2 * self.patience:               # it comes and goes: perhaps this question kills it
                 raise LlmFault("timeout", f"no answer in {2 * self.patience:g} s: {fault}")
             await asyncio.sleep(pause)
+
+    def _away(self, detail: str) -> tuple[LlmFault, float]:
+        """The fault of a server that is away, and since when it has been."""
+        self._away_since = self._away_since or time.monotonic()
+        return LlmFault("unreachable", detail), self._away_since
+
+    def _refuse(self, status: int, said: str) -> None:
+        """Raise what a status stands for that another try would not change."""
+        if status in (401, 403):
+            raise UserError(f"The LLM server at {self.url} refuses the API key ({status}): set the right one.")
+        if status in CLOSED:
+            raise UserError(f"The LLM server at {self.url} takes no questions for {self.model!r} ({said}): mend that "
+                            "and run the same command again; what was finished is kept.")
+        if 400 <= status < 500 and status not in (408, *AWAY):
+            raise LlmFault("refused", said)
 
 
 def check_server(url: str, model: str | None, api_key: str | None = None) -> str:
@@ -175,7 +192,7 @@ def check_server(url: str, model: str | None, api_key: str | None = None) -> str
         request = urllib.request.Request(f"{base_url(url)}/models", headers=_headers(api_key))
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))       # as aiohttp: no proxy
         with opener.open(request, timeout=20) as reply:
-            served = [entry["id"] for entry in json.load(reply)["data"]]
+            served = [str(entry["id"]) for entry in json.load(reply)["data"]]
     except urllib.error.HTTPError as error:
         if error.code in (401, 403):
             raise UserError(f"The LLM server at {url} refuses the API key ({error.code}): set the right one.") from None
@@ -184,7 +201,7 @@ def check_server(url: str, model: str | None, api_key: str | None = None) -> str
     except OSError as error:
         raise UserError(f"The LLM server at {url} does not answer ({getattr(error, 'reason', error)}): start it, or "
                         "correct the address.") from None
-    except (ValueError, KeyError, TypeError):
+    except (http.client.HTTPException, ValueError, KeyError, TypeError):
         raise UserError(f"{url} is not an OpenAI-compatible server: its list of models cannot be read.") from None
     if model is None and len(served) == 1:
         return served[0]
@@ -197,8 +214,12 @@ def check_server(url: str, model: str | None, api_key: str | None = None) -> str
 
 def base_url(url: str) -> str:
     """The address that `/chat/completions` is added to: `/v1` is understood where there is no path."""
-    parts = urllib.parse.urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.netloc:
+    try:
+        parts = urllib.parse.urlsplit(url)
+        good = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0     # `port` raises ValueError
+    except ValueError:
+        good = False
+    if not good or not url.isprintable() or " " in url:
         raise UserError(f"{url!r} is not an http(s) address, such as http://127.0.0.1:8000/v1.")
     return url.rstrip("/") if parts.path.strip("/") else f"{url.rstrip('/')}/v1"
 

@@ -2,7 +2,7 @@
 
 Workers cannot start it: they may be several processes, and none outlives its bundle for sure. So the launcher keeps
 an eye on a folder; the first worker that has to ask leaves a file there, and every worker waits for the file that says
-that the server is up, or why it is not.
+that the server is up, or why it is not. The file `launcher` is there as long as somebody will answer.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ def reserve(llm: Llm) -> tuple[str, str]:
     """A free address, and the model's identity. Raises UserError where no server could be started later."""
     vllm_server.find_python()
     if not os.path.isdir(llm.model) and llm.model.startswith(("build/", "./", "/", "../")):
-        raise UserError(f"there is no model in {llm.model}: run `make models`, or name another in the config (llm.model)")
+        raise UserError(f"there is no model in {llm.model}: run `make models`, or name another in the config "
+                        "(llm.model)")
     identity = vllm_server.model_identity(llm.model, llm.name) if os.path.isdir(llm.model) else llm.model
     return f"http://127.0.0.1:{vllm_server.free_port()}/v1", identity
 
@@ -37,8 +38,16 @@ def reserve(llm: Llm) -> tuple[str, str]:
 def when_wanted(run: Run):
     """While the block runs, start a server at `run.llm_url` as soon as a worker wants one; end it with the block."""
     llm, done, servers = run.config.llm, threading.Event(), []
+    launcher = f"{run.llm_wanted}/launcher"
+    write_bytes(launcher, str(os.getpid()).encode())
 
     def serve() -> None:
+        try:
+            start()
+        finally:
+            os.unlink(launcher)                 # possible on a full disk too, where no reason can be written
+
+    def start() -> None:
         while not os.path.exists(f"{run.llm_wanted}/wanted"):
             if done.wait(EVERY):
                 return
@@ -48,7 +57,10 @@ def when_wanted(run: Run):
                 max_num_seqs=llm.concurrency, log_path=Path(run.work) / "vllm.log", closing=done))
             write_bytes(f"{run.llm_wanted}/ready", b"")
         except Exception as error:
-            write_bytes(f"{run.llm_wanted}/failed", str(error).encode())
+            try:
+                write_bytes(f"{run.llm_wanted}/failed", str(error).encode())
+            except OSError:
+                vllm_server.say(f"vLLM: {error}")
     thread = threading.Thread(target=serve, name="vllm-start")
     thread.start()
     try:
@@ -61,11 +73,27 @@ def when_wanted(run: Run):
 
 
 async def ready(folder: str) -> None:
-    """Say that a server is wanted, and wait until it is up. Raises UserError with the launcher's reason if it fails."""
+    """Say that a server is wanted, and wait until it is up. Raises UserError with the launcher's reason if it fails, or
+    where the launcher is gone."""
     if not folder or os.path.exists(f"{folder}/ready"):
         return
     write_bytes(f"{folder}/wanted", b"")
-    while not os.path.exists(f"{folder}/ready"):
+    while True:
+        gone = not _launching(folder)           # looked at first: what the launcher has to say stands there before
+        if os.path.exists(f"{folder}/ready"):
+            return
         if os.path.exists(f"{folder}/failed"):
             raise UserError(Path(folder, "failed").read_text())
+        if gone:
+            raise UserError("nobody starts the vLLM server any more: the launcher has ended, or could not write to "
+                            f"{folder} (is its disk full?); run the same command again: what was finished is kept")
         await asyncio.sleep(EVERY)
+
+
+def _launching(folder: str) -> bool:
+    """Is the launcher alive, and not done with starting the server?"""
+    try:
+        os.kill(int(Path(folder, "launcher").read_text()), 0)
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return True

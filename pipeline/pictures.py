@@ -7,17 +7,20 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import re
 import warnings
 
 from PIL import Image, UnidentifiedImageError
 from PIL.Image import Transpose
 
-RECIPE = 1      # raise it when the same bytes may normalise to other bytes: it is part of every cache key
+RECIPE = 2      # raise it when the same bytes may normalise to other bytes: it is part of every cache key
 FEW_COLOURS = 1024
 JPEG_QUALITY = 90
 _FORMATS = ["JPEG", "PNG", "GIF", "WEBP", "BMP", "AVIF"]
 _MAGIC = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"BM")
 _LOSSLESS = ("PNG", "GIF", "BMP")
+_NEEDED = {b"\xff" + bytes([code]) for code in (0xC0, 0xC1, 0xC2, 0xC4, 0xDA, 0xDB, 0xDD)}    # SOF, DHT, SOS, DQT, DRI
+_MARKER = re.compile(rb"\xff[^\0\xd0-\xd7]")        # after coded data: no stuffed zero, no restart
 _UPRIGHT = {2: Transpose.FLIP_LEFT_RIGHT, 3: Transpose.ROTATE_180, 4: Transpose.FLIP_TOP_BOTTOM,
             5: Transpose.TRANSPOSE, 6: Transpose.ROTATE_270, 7: Transpose.TRANSVERSE, 8: Transpose.ROTATE_90}
 
@@ -96,6 +99,7 @@ def normalise(data: bytes, *, max_side: int, max_pixels: int) -> Normal:
         except ImageFault:
             raise
         except Exception as error:      # decoders raise nearly anything on damaged bytes
+            _raise_machine_error(error)
             raise _damage(data, error) from error
         if normal:
             return Normal(data, width, height)
@@ -114,7 +118,17 @@ def _open(data: bytes) -> Image.Image:
     except Image.DecompressionBombError as error:
         raise ImageFault("too_many_pixels", str(error)) from error
     except Exception as error:
+        _raise_machine_error(error)
         raise _damage(data, error) from error
+
+
+def _raise_machine_error(error: Exception) -> None:
+    """Memory, file handles or a disk gave out: no fault of the picture, which may be read well another time. Pillow's
+    own OSErrors about bytes have no errno; one of them is how some decoders say that they got no memory."""
+    if isinstance(error, MemoryError) or isinstance(error, OSError) and error.errno is not None:
+        raise error
+    if isinstance(error, OSError) and str(error).startswith("out of memory"):
+        raise MemoryError(str(error)) from error
 
 
 def _damage(data: bytes, error: Exception) -> ImageFault:
@@ -130,10 +144,28 @@ def _damage(data: bytes, error: Exception) -> ImageFault:
 
 
 def _is_normal(picture: Image.Image, data: bytes, max_side: int) -> bool:
-    """A baseline or progressive RGB JPEG that fits, with the plain 14 bytes of JFIF and nothing else beside it."""
+    """A baseline or progressive RGB JPEG that fits and holds nothing but the picture."""
     return (picture.format == "JPEG" and picture.mode == "RGB" and max(picture.size) <= max_side
-            and [(name, len(block)) for name, block in picture.applist] == [("APP0", 14)]
-            and data.endswith(b"\xff\xd9"))
+            and _is_bare(data))
+
+
+def _is_bare(data: bytes) -> bool:
+    """Does the JPEG hold the plain 14 bytes of JFIF, then only segments that decoding needs, and end with the file?
+
+    Its markers are walked (ITU-T T.81, B.1 and B.2). What lies between a scan's header and the next marker counts as
+    coded data: bytes that somebody added there, which a decoder skips, are not found.
+    """
+    if not data.startswith(b"\xff\xd8\xff\xe0\0\x10JFIF\0"):
+        return False
+    at = 20
+    while (marker := data[at:at + 2]) != b"\xff\xd9":
+        if marker not in _NEEDED:
+            return False
+        at += 2 + int.from_bytes(data[at + 2:at + 4], "big")
+        if marker == b"\xff\xda":
+            found = _MARKER.search(data, at)
+            at = found.start() if found else len(data)
+    return at + 2 == len(data)
 
 
 def _rgb(picture: Image.Image) -> Image.Image:
@@ -149,7 +181,8 @@ def _rgb(picture: Image.Image) -> Image.Image:
 def _orientation(picture: Image.Image) -> int:
     try:
         return int(picture.getexif().get(0x0112, 1))
-    except Exception:       # a damaged EXIF block says nothing about the picture
+    except Exception as error:      # a damaged EXIF block says nothing about the picture
+        _raise_machine_error(error)
         return 1
 
 

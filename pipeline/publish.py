@@ -30,30 +30,53 @@ UNPUBLISHED = {".work", ".staging", "config.yaml", "shards", "ledger", "index.pa
 def check_output(output: str, config: configuration.Config) -> None:
     """Make sure that the output folder is ours to write: new, empty, or made with the same configuration; else
     UserError."""
-    try:
-        with open_bytes(f"{output}/{MANIFEST}") as file:
-            theirs = json.load(file)["config_hash"]
-    except FileNotFoundError:
-        theirs = None
-    except (ValueError, KeyError, TypeError):
-        theirs = "a manifest that cannot be read"
-    if theirs not in (None, config_hash(configuration.as_dict(config))):
-        raise UserError(f"{output} holds the results of another config; choose another --output, or delete it. "
-                        "Nothing was overwritten")
-    if theirs is None and not is_remote(output) and os.path.isdir(output):
-        strangers = sorted(set(os.listdir(output)) - (UNPUBLISHED if _is_ours(output) else {".work"}))
+    manifest = _manifest(output)
+    ours = _config_text(config)
+    theirs = _text(f"{output}/config.yaml")
+    there = set() if is_remote(output) or not os.path.isdir(output) else set(os.listdir(output))
+    if manifest is None:
+        strangers = sorted(there - (UNPUBLISHED if theirs.startswith(HEADER) else {".work"}))
         if strangers:
             raise UserError(f"{output} holds files that are not this pipeline's ({strangers[0]}); "
                             "choose an empty or new folder for --output. Nothing was overwritten")
+        another = "shards" in there and theirs != ours      # all but the manifest is there
+    else:
+        another = manifest.get("config_hash") != config_hash(configuration.as_dict(config))
+    if another:
+        raise UserError(f"{output} holds the results of another config; choose another --output, or delete it. "
+                        "Nothing was overwritten")
 
 
-def _is_ours(output: str) -> bool:
-    """Did a run of ours begin here?"""
+def check_models(run: Run) -> None:
+    """Make sure that the results in the output folder, if any, are of the same models; else UserError."""
+    theirs = (_manifest(run.output) or {}).get("provenance")
+    for name in ("clip", "llm"):
+        if theirs and theirs[name] != getattr(run.provenance, name):
+            raise UserError(f"{run.output} holds the results of another model, {theirs[name]}, and this run has "
+                            f"{getattr(run.provenance, name)}; choose another --output, or delete it. "
+                            "Nothing was overwritten")
+
+
+def _manifest(output: str) -> dict | None:
+    """What is published there: None where nothing is, an empty one where it cannot be read."""
+    text = _text(f"{output}/{MANIFEST}")
     try:
-        with open_bytes(f"{output}/config.yaml") as file:
-            return file.read(len(HEADER)) == HEADER.encode()
+        return dict(json.loads(text)) if text else None
+    except (ValueError, TypeError):
+        return {}
+
+
+def _text(path: str) -> str:
+    """The file's text, empty where there is none."""
+    try:
+        with open_bytes(path) as file:
+            return file.read().decode(errors="replace")
     except FileNotFoundError:
-        return False
+        return ""
+
+
+def _config_text(config: configuration.Config) -> str:
+    return HEADER + yaml.safe_dump(configuration.settings(config), sort_keys=False)
 
 
 def claim(run: Run) -> None:
@@ -61,8 +84,7 @@ def claim(run: Run) -> None:
     for folder in (run.staging, run.counts, run.store("dropped"), run.llm_wanted):
         if folder:
             _remove(folder)
-    tree = configuration.settings(run.config)
-    write_bytes(f"{run.output}/config.yaml", (HEADER + yaml.safe_dump(tree, sort_keys=False)).encode())
+    write_bytes(f"{run.output}/config.yaml", _config_text(run.config).encode())
 
 
 def publish(run: Run) -> ledger.Funnel:

@@ -10,7 +10,7 @@ import apache_beam as beam
 
 from filters.duplicates import text_digest
 from pipeline import corpora, outcomes, progress
-from pipeline.corpora.parts import limited
+from pipeline.corpora.parts import REPEATED, limited
 from pipeline.run import Run
 from pipeline.steps import ENDED
 from schemas.errors import UserError
@@ -53,7 +53,8 @@ class Read(beam.DoFn):
 
 @dataclasses.dataclass(frozen=True)
 class Repeat:
-    """A document that repeats another: by id, or by its text. `copies` counts them all, the first one too."""
+    """A document that repeats another: by id, or by its text. `copies` counts them all, the first one too: of a text,
+    those among documents that do not repeat an id."""
 
     rule: str
     copies: int
@@ -69,28 +70,33 @@ def identify(part) -> Iterator[tuple[str, str, str]]:
 
 
 class Repeats(beam.PTransform):
-    """(id, location, digest) -> (location, Repeat) for every document that is not the first with its id or text:
-    the first by file name and line, whichever worker reads it."""
+    """(id, location, digest) -> (location, Repeat) for every document that is not the first with its id, and of those
+    that are, for every one that is not the first with its text: the first by file name and line, whichever worker reads
+    it. One after the other, or a text would be lost whose first document goes because of its id."""
 
     def expand(self, identities):
-        same_id = (identities | "By id" >> beam.Map(lambda i: (i[0], i[1])) | "Group ids" >> beam.GroupByKey()
-                   | "Same id" >> beam.FlatMap(_same_id))
-        same_text = (identities | "By text" >> beam.Map(lambda i: (i[2], (i[0], i[1])))
-                     | "Group texts" >> beam.GroupByKey() | "Same text" >> beam.FlatMap(_same_text))
-        return ((same_id, same_text) | beam.Flatten() | "By location" >> beam.GroupByKey()
-                | "One reason" >> beam.MapTuple(lambda location, found: (location, min(found, key=lambda r: r.rule))))
+        ids = (identities | "By id" >> beam.Map(lambda i: (i[0], (i[1], i[2]))) | "Group ids" >> beam.GroupByKey()
+               | "Same id" >> beam.FlatMap(_same_id).with_outputs(_FIRST, main="repeats"))
+        texts = ids[_FIRST] | "Group texts" >> beam.GroupByKey() | "Same text" >> beam.FlatMap(_same_text)
+        return (ids["repeats"], texts) | beam.Flatten()
+
+
+_FIRST = "first"
 
 
 def _same_id(group):
-    id_, locations = group[0], sorted(group[1], key=_place)
-    for location in locations[1:]:
-        yield location, Repeat("duplicate_id", len(locations), id_)
+    """(id, [(location, digest)]): the first as (digest, (location, id)), the others as repeats."""
+    id_, ((first, digest), *others) = group[0], sorted(group[1], key=lambda document: _place(document[0]))
+    yield beam.pvalue.TaggedOutput(_FIRST, (digest, (first, id_)))
+    for location, _ in others:
+        yield location, Repeat("duplicate_id", 1 + len(others), id_)
 
 
 def _same_text(group):
-    documents = sorted(group[1], key=lambda document: _place(document[1]))
-    for _, location in documents[1:]:
-        yield location, Repeat("duplicate_text", len(documents), documents[0][0])
+    """(digest, [(location, id)]): all but the first."""
+    (_, first), *others = sorted(group[1], key=lambda document: _place(document[0]))
+    for location, _ in others:
+        yield location, Repeat("duplicate_text", 1 + len(others), first)
 
 
 def _place(location: str) -> tuple[str, int, str]:
@@ -100,7 +106,8 @@ def _place(location: str) -> tuple[str, int, str]:
 
 
 class DropRepeats(beam.DoFn):
-    """End the repeats. One with another's id goes into the ledger as `id@location`, for ids there are distinct."""
+    """End the repeats. One with another's id goes into the ledger as `duplicate_id:location`, for ids there are
+    distinct; the row's detail names the id."""
 
     def __init__(self, counts: str):
         self.counts = counts
@@ -115,7 +122,7 @@ class DropRepeats(beam.DoFn):
             yield document
             return
         if repeat.rule == "duplicate_id":
-            document = dataclasses.replace(document, id=f"{document.id}@{document.location}")
+            document = dataclasses.replace(document, id=REPEATED + document.location)
         drop = Drop(repeat.rule, float(repeat.copies), 1.0)
         yield beam.pvalue.TaggedOutput(
             ENDED, outcomes.dropped(document, "duplicates", drop, detail=f"repeats {repeat.first}"))

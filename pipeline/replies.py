@@ -50,9 +50,10 @@ def check(answer: Answer, schema: dict, validate) -> None:
 
 
 def message(text: str) -> str:
-    """The server's own words: OpenAI's `error.message`, vLLM's `message`, or the start of whatever it sent."""
+    """The server's own words in one line: OpenAI's `error.message`, vLLM's `message`, or the start of what it sent."""
     try:
         value = json.loads(text)
-        return str((value.get("error") or value)["message"])
+        text = str((value.get("error") or value)["message"])
     except (ValueError, LookupError, AttributeError, TypeError):
-        return text[:300]
+        pass
+    return " ".join(text.split())[:300]

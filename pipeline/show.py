@@ -21,7 +21,7 @@ from schemas.errors import UserError
 def show(folder: str, name: str, to: str | None = None) -> str:
     """The instance with this id or key as text; its pictures and an index.html go to `to` (default: folder/show/KEY).
 
-    Raises UserError where the folder is no finished build, or has no such instance.
+    Raises UserError where the folder is no finished build, is damaged, or has no such instance.
     """
     row = find_row(folder, name)
     to = to or f"{folder}/show/{row['key']}"

@@ -28,9 +28,9 @@ from pipeline.store import Store, content_key
 from pipeline.writing import Staged
 from schemas import codec
 from schemas.errors import UserError
-from schemas.records import Coherence, Document, Drop, Image
+from schemas.records import Coherence, Document, Drop, Image, LastState
 
-Result = Document | Drop
+Result = Document | Drop | LastState
 
 SCORING = 2
 """Raise it when the same pictures and text may score otherwise (`pipeline/clip.py`): it is part of every score's key."""
@@ -53,9 +53,14 @@ def judge_headers(run: Run) -> Callable[[Document], Result]:
 
     def step(document: Document) -> Result:
         document, _ = change_images(document, lambda image: image if is_http(image.uri) else images.sized(image))
-        judged = presets.judge_images(document, preset.image_rules)
-        return presets.judge_document(judged, preset.after_images) or judged
+        return _if_enough_is_left(presets.judge_images(document, preset.image_rules), preset)
     return step
+
+
+def _if_enough_is_left(document: Document, preset: presets.Preset) -> Result:
+    """A document that may have lost pictures, by the preset's rules for that."""
+    drop = presets.judge_document(document, preset.after_images)
+    return LastState(document, drop) if drop else document
 
 
 def store_pictures(run: Run) -> Callable[[Document], concurrent.futures.Future]:
@@ -70,8 +75,8 @@ def store_pictures(run: Run) -> Callable[[Document], concurrent.futures.Future]:
             document, faults = change_images(document, images.sized)
             document = presets.judge_images(without_faults(document, faults), preset.image_rules)
         document, faults = change_images(document, images.store)
-        document = without_faults(document, faults)
-        return presets.judge_document(document, preset.after_images) or document
+        return _if_enough_is_left(without_faults(document, faults), preset)
+
     def step(document: Document) -> concurrent.futures.Future:
         return pool.submit(stored, document)
     step.close = functools.partial(pool.shutdown, cancel_futures=True)
@@ -111,21 +116,20 @@ def score_coherence(run: Run) -> Callable[[list[Document]], list[Document]]:
         nonlocal scorer
         keys = [content_key("coherence", SCORING, run.provenance.clip, [
             s.sha256 if isinstance(s, Image) else s.text for s in d.segments]) for d in documents]
-        known = {key: data for key in keys if (data := cache.read(key)) is not None}
+        known = {key: value for key in keys if (value := cache.read_json(key)) is not None}
         missing = {key: document for key, document in zip(keys, documents) if key not in known}
         if missing:
             if scorer is None:
                 from pipeline.clip import Scorer
                 scorer = Scorer(run.config.clip.model, run.config.clip.pretrained)
             for key, score in zip(missing, scorer.score(list(missing.values()), images.open), strict=True):
-                known[key] = json.dumps(dataclasses.asdict(score)).encode()
-                cache.write(key, known[key])
+                known[key] = dataclasses.asdict(score)
+                cache.write(key, json.dumps(known[key]).encode())
         return [dataclasses.replace(d, coherence=_coherence(known[key])) for d, key in zip(documents, keys)]
     return step
 
 
-def _coherence(data: bytes) -> Coherence:
-    value = json.loads(data)
+def _coherence(value: dict) -> Coherence:
     return Coherence(**value | {name: tuple(value[name]) for name in ("own", "other", "similar")})
 
 
@@ -134,9 +138,8 @@ def judge_pictures(run: Run) -> Callable[[Document], Result]:
     preset, rules = preset_of(run.config), run.config.coherence
 
     def step(document: Document) -> Result:
-        document = coherence_rules.judge_coherence(
-            document, own_at_least=rules.own_at_least, similar_at_most=rules.similar_at_most)
-        return presets.judge_document(document, preset.after_images) or document
+        return _if_enough_is_left(coherence_rules.judge_coherence(
+            document, own_at_least=rules.own_at_least, similar_at_most=rules.similar_at_most), preset)
     return step
 
 
@@ -207,15 +210,15 @@ def assemble_instance(run: Run) -> Callable[[Document], tuple[str, Staged]]:
 
 
 def asking(client: Client, question: Callable) -> Callable[[Document], concurrent.futures.Future]:
-    """A step that starts the coroutine `question(document)` on the client's loop. A server that is gone for good ends
-    the run: it would fail every document that is left."""
+    """A step that starts the coroutine `question(document)` on the client's loop. A server that is gone for good, or
+    has been too busy for too long, ends the run: it would fail every document that is left."""
     async def asked(document: Document) -> Result:
         try:
             return await question(document)
         except LlmFault as fault:
             if fault.kind != "unreachable":
                 raise
-            raise UserError(f"the LLM server at {client.url} stopped answering ({fault.detail}); start it and run the "
+            raise UserError(f"the LLM server at {client.url} stopped answering ({fault.detail}); see to it and run the "
                             "same command again: what was finished is kept") from None
 
     def step(document: Document) -> concurrent.futures.Future:

@@ -1,8 +1,9 @@
 """How a step on one document becomes a Beam transform: what passes goes on, every other end becomes a ledger row.
 
-A step is a plain function: Document -> Document (perhaps with one more field known) or Drop. It may raise. Steps need
-things that do not travel (models, connections), so a transform gets a `make`: a function of the run that returns the
-step, and that is called once in each worker.
+A step is a plain function: Document -> Document (perhaps with one more field known), or Drop, or LastState where the
+ledger is to know what the step had made of the document. It may raise. Steps need things that do not travel (models,
+connections), so a transform gets a `make`: a function of the run that returns the step, and that is called once in each
+worker.
 """
 
 from __future__ import annotations
@@ -18,10 +19,15 @@ from pipeline.report.dropped import keep_sample
 from pipeline.run import Run, image_store
 from pipeline.window import Window
 from schemas.errors import UserError
-from schemas.records import Document, Drop
+from schemas.records import Document, Drop, LastState
 
 ENDED = "ended"
 """The tag of the output that holds the outcomes of documents that end at a step."""
+
+
+_OF_THE_MACHINE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.EMFILE,
+                   errno.ENFILE}
+"""Full, forbidden or broken disks. Of a document's own files the readers make faults with a name."""
 
 
 class _Step(beam.DoFn):
@@ -40,7 +46,7 @@ class _Step(beam.DoFn):
         if close := getattr(self.step, "close", None):
             close()
 
-    def result(self, document: Document, get: Callable[[], Document | Drop]):
+    def result(self, document: Document, get: Callable):
         """The output for one document, whatever `get` returns or raises."""
         try:
             found = get()
@@ -48,8 +54,9 @@ class _Step(beam.DoFn):
             if must_stop(error):
                 raise
             return beam.pvalue.TaggedOutput(ENDED, outcomes.failed(document, self.stage, error))
-        if isinstance(found, Drop):
-            outcome = outcomes.dropped(document, self.stage, found)
+        last = LastState(document, found) if isinstance(found, Drop) else found
+        if isinstance(last, LastState):
+            outcome = outcomes.dropped(last.document, self.stage, last.drop)
             keep_sample(self.run.store("dropped"), document, outcome, self.pictures.glance)
             return beam.pvalue.TaggedOutput(ENDED, outcome)
         self.counter.tick(self.label)
@@ -126,8 +133,7 @@ def _value(found):
 
 def must_stop(error: BaseException) -> bool:
     """Errors that no ledger row may hide: they would befall every document, and the run must end."""
-    return isinstance(error, (UserError, MemoryError)) or (
-        isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS))
+    return isinstance(error, (UserError, MemoryError)) or isinstance(error, OSError) and error.errno in _OF_THE_MACHINE
 
 
 def _windowed(outputs: Iterator) -> Iterator:

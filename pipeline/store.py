@@ -12,7 +12,7 @@ import json
 import os
 import uuid
 from collections.abc import Iterator
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 
 def content_key(*parts) -> str:
@@ -22,7 +22,11 @@ def content_key(*parts) -> str:
 
 
 class Store:
-    """`root/ab/abcdef...suffix`, one file a key. A write is atomic: temporary name, then rename."""
+    """`root/ab/abcdef...suffix`, one file a key. A write is atomic: temporary name, then rename.
+
+    Nothing is forced to the disk (that takes a millisecond or more a file), so a power cut may leave files empty or
+    cut: whoever reads finds out, and takes such a file for one that was never written.
+    """
 
     def __init__(self, root: str, suffix: str = ""):
         self.root, self.suffix = str(root), suffix
@@ -38,12 +42,16 @@ class Store:
         except FileNotFoundError:
             return None
 
+    def read_json(self, key: str) -> Any:
+        """The value of the key; None when it was never written, or is damaged."""
+        data = self.read(key)
+        try:
+            return None if data is None else json.loads(data)
+        except ValueError:
+            return None
+
     def write(self, key: str, data: bytes) -> None:
         write_bytes(self.path(key), data)
-
-    def has(self, key: str) -> bool:
-        path = self.path(key)
-        return _files().exists(path) if is_remote(path) else os.path.exists(path)
 
 
 def is_remote(path: str) -> bool:

@@ -7,6 +7,7 @@ one server and gives its URL to every worker on the machine.
 from __future__ import annotations
 
 import hashlib
+import http.client
 import importlib.util
 import os
 import re
@@ -37,9 +38,9 @@ ENVIRONMENT = {"VLLM_CPU_KVCACHE_SPACE": "2", "VLLM_NO_USAGE_STATS": "1"}       
 class Server:
     """A running server at `url` (with `/v1`). Restarted when it dies, at most three times, on the same port.
 
-    `closing`, when set, ends a start that is under way. `model` is a folder, or a hub name that vLLM downloads. Raises UserError when the server does not get ready; the
-    end of its log is in the message. A context manager. Whatever ends this process, `kill -9` included, ends the
-    server too: see `process_guard.py`.
+    `closing`, when set, ends a start that is under way. `model` is a folder, or a hub name that vLLM downloads. Raises
+    UserError when the server does not get ready; the end of its log is in the message. A context manager. Whatever ends
+    this process, `kill -9` included, ends the server too: see `process_guard.py`.
     """
 
     def __init__(self, model: str, served_name: str, *, log_path: str | Path,
@@ -177,7 +178,7 @@ def _healthy(root: str) -> bool:
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         with opener.open(f"{root}/health", timeout=5) as reply:
             return reply.status == 200
-    except OSError:
+    except (OSError, http.client.HTTPException):                # what speaks on that port may be no web server
         return False
 
 

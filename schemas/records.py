@@ -163,9 +163,17 @@ class Instance:
 
 KEPT, DROPPED, FAILED = "kept", "dropped", "failed"
 
-STAGES = ("read", "duplicates", "text", "image_rules", "images", "excerpt", "coherence", "quality", "instruction",
-          "assemble")
+STAGES = ("read", "duplicates", "text", "image_rules", "images", "picture_fit", "excerpt", "coherence", "quality",
+          "instruction", "assemble")
 """Where a document can end, in the order of the flow; `Outcome.stage` and `ImageDrop.stage` are one of these."""
+
+
+@dataclasses.dataclass(frozen=True)
+class LastState:
+    """A document that a rule ended, as the step had left it by then, with fewer pictures perhaps."""
+
+    document: Document
+    drop: Drop
 
 
 @dataclasses.dataclass(frozen=True)

@@ -21,21 +21,35 @@ _NAMES = {int: "a whole number", float: "a number", str: "a text", bool: "true o
 def read(path: str, example: str) -> Any:
     """What a YAML file holds. `example` names a file to give instead. Raises UserError."""
     try:
-        return yaml.safe_load(pathlib.Path(path).read_text())
+        text = pathlib.Path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"cannot read the config {path}: {getattr(error, 'strerror', None) or 'it is not UTF-8'}; "
                         f"give an existing file to --config, such as {example}") from error
+    return parse(text, path)
+
+
+def parse(text: str, path: str) -> Any:
+    """What the text of the YAML file `path` says. Raises UserError."""
+    try:
+        return yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise UserError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
+    except ValueError as error:     # 2024-13-45 looks like a date; a number may have too many digits
+        raise UserError(f"{path} holds a value that cannot be read: {error}; put it in quotes where it is a text"
+                        ) from error
 
 
 def number(value: Any, path: str, key: str) -> float:
     """A finite number. Raises UserError."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise UserError(f"{path}: {key} must be {_NAMES[float]}, not {value!r}")
+    try:
+        value = float(value)
+    except OverflowError:       # a whole number of more than 308 digits
+        value = math.inf
     if not math.isfinite(value):
         raise UserError(f"{path}: {key} must be a finite number, not {value}")
-    return float(value)
+    return value
 
 
 def build(kind: Any, value: Any, path: str, key: str = "", number: Callable[[Any, str, str], float] = number) -> Any:
@@ -51,7 +65,7 @@ def build(kind: Any, value: Any, path: str, key: str = "", number: Callable[[Any
             raise UserError(f"{path}: {key} must be one of {', '.join(of)}, not {value!r}")
         return value
     if origin is dict:
-        if not isinstance(value, dict) or not all(isinstance(v, str) for v in value.values()):
+        if not isinstance(value, dict) or not all(isinstance(v, str) for pair in value.items() for v in pair):
             raise UserError(f"{path}: {key} must hold names and texts")
         return value
     if origin is tuple:

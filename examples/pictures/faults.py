@@ -1,10 +1,10 @@
-"""Pictures that are wrong on purpose: too small, too long, cut off."""
+"""Pictures that are wrong on purpose: too small, too narrow, too long, cut off."""
 
 from __future__ import annotations
 
 from skimage import data
 
-from .canvas import BLUE, GREEN, INK, ORANGE, Canvas, encoded, photo
+from .canvas import BLUE, GREEN, GREY, INK, ORANGE, Canvas, encoded, photo
 
 
 def tiny() -> dict:
@@ -28,9 +28,22 @@ def strips() -> dict:
     return {"strip-1-ruler.png": ruler.picture(), "strip-2-tape.png": ladder.picture()}
 
 
+def endless() -> dict:
+    """One pixel for 200,000 years; flat colours, so that the file stays small."""
+    strip = Canvas(23_000, 100)
+    for start, end, colour in ((0, 3_000, "#e8b59a"), (3_000, 10_500, "#cfe1f2"), (10_500, 20_300, "#f6e7b4"),
+                               (20_300, 23_000, "#cfe8d6")):
+        strip.box(start, 50, end, 100, colour, None)
+    for age in range(100, 4_600, 100):
+        x = 23_000 - 5 * age
+        strip.line([(x, 50), (x, 70)], GREY)
+        strip.text(x, 25, f"{age:,} million years ago", 20)
+    return {"strip-3-earth.png": strip.picture()}
+
+
 def truncated() -> dict:
     whole = encoded(photo(data.chelsea()), "JPEG", quality=85)
     return {"truncated.jpg": whole[:len(whole) * 2 // 5]}
 
 
-ALL = (tiny, strips, truncated)
+ALL = (tiny, strips, endless, truncated)

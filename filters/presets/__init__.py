@@ -21,11 +21,10 @@ import inspect
 import pathlib
 from collections.abc import Callable, Iterable, Mapping
 
-import yaml
-
 from filters import image, repetition, text
 from filters.drop_images import drop_images
 from filters.stats import TextStats
+from schemas import settings
 from schemas.errors import UserError
 from schemas.records import Document, Drop
 
@@ -70,7 +69,7 @@ def load(name_or_path: str, accept_missing: Iterable[str] = (), word_lists: Mapp
                         "or the path of a .yaml file.")
     content = _read(path)
     accepted, lists = set(accept_missing), dict(word_lists or {})
-    wanted, missing = content.get("word_lists") or {}, content.get("missing") or {}
+    wanted, missing = content["word_lists"], content["missing"]
     _refuse(path.stem, "accept_missing", accepted, {**wanted, **missing})
     _refuse(path.stem, "word_lists", set(lists), wanted)
     absent = {name: why for name, why in {**wanted, **missing}.items() if name not in accepted and name not in lists}
@@ -80,7 +79,7 @@ def load(name_or_path: str, accept_missing: Iterable[str] = (), word_lists: Mapp
         raise UserError(f"The preset {path.stem} needs what is not here: {how}. {files} without by naming them: "
                         f"accept_missing: [{', '.join(absent)}].")
     for entry in content["document"]:
-        if "word_list" in entry and entry["word_list"] not in wanted:
+        if "word_list" in entry and entry["word_list"] not in list(wanted):     # a list, for it may be anything
             raise UserError(f"{path}: document: word_list {entry['word_list']!r} is not among word_lists.")
     words = {name: _words(file) for name, file in lists.items()}
     rules = {section: tuple(_rule(path, section, entry, words) for entry in content[section]
@@ -113,28 +112,31 @@ def judge_document(document: Document, rules: Iterable[Rule]) -> Drop | None:
 def judge_images(document: Document, rules: Iterable[Rule]) -> Document:
     """The document without the images to which a rule says no; each goes to `dropped_images` with its first no.
 
-    An image of unknown width goes on: judge again when it is stored, for then every size is known. A document may be
+    An image of unknown size goes on: judge again when it is stored, for then every size is known. A document may be
     left without images: judge the result with the preset's `after_images`.
     """
     rules = tuple(rules)
-    drops = {position: drop for position, picture in enumerate(document.images) if picture.width is not None
+    drops = {position: drop for position, picture in enumerate(document.images)
+             if picture.width is not None and picture.height is not None
              and (drop := next((no for rule in rules if (no := rule(picture))), None))}
     return drop_images(document, drops, "image_rules")
 
 
 def _read(path: pathlib.Path) -> dict:
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is not valid YAML: {error}") from None
+        content = settings.parse(path.read_text(encoding="utf-8"), str(path))
+    except UnicodeDecodeError:
+        raise UserError(f"{path} is not UTF-8.") from None
     if not isinstance(content, dict):
         raise UserError(f"{path} must be a mapping with the keys {', '.join(sorted(KEYS))}.")
     if unknown := set(content) - KEYS:
-        raise UserError(f"{path}: unknown key {min(unknown)!r}; the keys are {', '.join(sorted(KEYS))}.")
+        raise UserError(f"{path}: unknown key {min(unknown, key=str)!r}; the keys are {', '.join(sorted(KEYS))}.")
     for section in ("document", "image", "after_images"):
         entries = content.setdefault(section, [])
         if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
             raise UserError(f"{path}: {section}: the rules must be a list, and each of them must be a mapping.")
+    for section in ("word_lists", "missing"):
+        content[section] = settings.build(dict[str, str], content.get(section) or {}, str(path), section)
     return content
 
 
@@ -151,13 +153,16 @@ def _rule(path: pathlib.Path, section: str, entry: dict, words: Mapping[str, fro
         arguments["words"] = words[entry["word_list"]]
     parameters = {p.name: p for p in inspect.signature(function).parameters.values() if p.kind is p.KEYWORD_ONLY}
     if unknown := set(arguments) - set(parameters):
-        raise UserError(f"{path}: {section}: {entry['rule']} has no argument {min(unknown)!r}; "
+        raise UserError(f"{path}: {section}: {entry['rule']} has no argument {min(unknown, key=str)!r}; "
                         f"it takes {', '.join(parameters)}.")
     if left := [p.name for p in parameters.values() if p.default is p.empty and p.name not in arguments]:
         raise UserError(f"{path}: {section}: {entry['rule']} needs the argument {left[0]!r}.")
     for key, value in arguments.items():
-        if key not in ("words", "allowed") and not isinstance(value, (int, float)):
-            raise UserError(f"{path}: {section}: {entry['rule']}: {key} must be a number, not {value!r}.")
+        where = f"{section}: {entry['rule']}: {key}"
+        if key == "allowed":
+            settings.build(tuple[str, ...], value, str(path), where)
+        elif key != "words":
+            settings.number(value, str(path), where)
     rule = functools.partial(function, **arguments)
     rule.rule, rule.source, rule.unit = name, entry.get("source", ""), entry.get("unit", "")
     return rule
@@ -165,7 +170,7 @@ def _rule(path: pathlib.Path, section: str, entry: dict, words: Mapping[str, fro
 
 def _words(file: str) -> frozenset[str]:
     try:
-        lines = pathlib.Path(file).read_text(encoding="utf-8").split("\n")
+        lines = pathlib.Path(file).read_text(encoding="utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"The word list {file} cannot be read ({error}); give a UTF-8 file of one word a line."
                         ) from None

@@ -109,8 +109,8 @@ def _is_english(document: Document) -> bool:
     return len(words(text)) >= 30 and len(found) >= 0.12 * len(words(text)) and text.count("|") < 20
 
 
-def training_pairs(corpus: pathlib.Path, *, seed: int = 0, write_share: float = 1.0) -> list[Pair]:
-    """Every pair, in a random order; of the writer's pairs the share `write_share`, drawn at random."""
+def training_pairs(corpus: pathlib.Path, *, seed: int = 0) -> list[Pair]:
+    """Every pair, in a random order."""
     rng = random.Random(seed)
     read = [d for d in documents(corpus) if d.source not in HELD_OUT]
     found = sections(read)
@@ -128,7 +128,7 @@ def training_pairs(corpus: pathlib.Path, *, seed: int = 0, write_share: float = 
             written += write_pairs(section, section.source, copy)
         rated += [rate_pair(section, rng) for _ in range(2)]
     rated += [rate_pair(passage, rng) for passage in _passages(read, rng)]
-    pairs = rated + rng.sample(written, round(write_share * len(written)))
+    pairs = rated + written
     rng.shuffle(pairs)
     return pairs
 

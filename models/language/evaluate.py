@@ -52,6 +52,7 @@ class Figures:
     parroted: float
     repeated: float
     title_found: float
+    title_found_by_meaning: float
     domain_right: float
     rated: int
     written: int
@@ -106,7 +107,7 @@ def _writer(client: Client, found: list[Document]) -> Figures:
         return await asyncio.gather(*(one(s) for s in found))
     answers = client.submit(every()).result()
     asked = [a["instruction"] for a in answers]
-    drops = [check(a, s) for a, s in zip(asked, found)]
+    drops, titles = [check(a, s) for a, s in zip(asked, found)], [clean(s.title) for s in found]
     question = render("write", found[0], domains=DOMAINS).messages[-1]["content"].rpartition("---")[2]
     counted = [(a["domain"], RIGHT_DOMAINS[s.source]) for a, s in zip(answers, found) if s.source in RIGHT_DOMAINS]
     seen = collections.Counter(asked)
@@ -116,7 +117,8 @@ def _writer(client: Client, found: list[Document]) -> Figures:
         reasons=dict(collections.Counter(d.rule for d in drops if d).most_common()),
         parroted=statistics.mean(measures.parrots(a, question) for a in asked),
         repeated=statistics.mean(seen[a] > 1 for a in asked),
-        title_found=measures.titles_found(asked, [clean(s.title) for s in found]),
+        title_found=measures.titles_found(asked, titles, measures.by_words),
+        title_found_by_meaning=measures.titles_found(asked, titles, measures.by_meaning),
         domain_right=statistics.mean(domain in right for domain, right in counted),
         samples=[(s.title, json.dumps(a, ensure_ascii=False)) for s, a in list(zip(found, answers))[:12]])
 
@@ -141,7 +143,8 @@ def block(ours: Figures, plain_: Figures, shares: dict[str, float]) -> str:
              for name, key, target in (
                  ("passes the checker at the first try", "passed", "80 %"), ("repeats the prompt", "parroted", "0 %"),
                  ("same instruction for two texts", "repeated", "-"),
-                 ("right title among 20 random ones", "title_found", "70 %"), ("right domain", "domain_right", "-"))]
+                 ("right title among 20 random ones, by words", "title_found", "70 %"),
+                 ("the same, by meaning", "title_found_by_meaning", "70 %"), ("right domain", "domain_right", "-"))]
     means = [f"| {kind} | " + " | ".join(f"{ours.means[kind][a]:.2f}" for a in ASPECTS) + " |" for kind in ours.means]
     return "\n".join([
         f"Measured by `python -m models.language.evaluate` through vLLM on held-out sources ({', '.join(HELD_OUT)}): "
@@ -150,7 +153,8 @@ def block(ours: Figures, plain_: Figures, shares: dict[str, float]) -> str:
         "| | trained | as it comes | target |", "|---|---|---|---|", *rows, "",
         "The score behind an AUC is the expected rating (`filters.quality.read_ratings`) of the aspect that the damage "
         "spoils, sound sections against damaged ones, with damage of random strength; the clutter lines mixed in are "
-        "ones that training never showed. Titles are compared by TF-IDF of the words' first five letters. The right "
+        "ones that training never showed. Titles are compared by TF-IDF of the words' first five letters, and by the "
+        "sentence vectors of all-MiniLM-L6-v2, to which other words for the same thing are alike. The right "
         f"domain is judged by source, for {len(RIGHT_DOMAINS)} of them.", "",
         "Mean ratings by the trained model:", "", "| | " + " | ".join(ASPECTS) + " |", "|---|---|---|---|---|", *means,
         "",

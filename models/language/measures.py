@@ -5,10 +5,16 @@ from __future__ import annotations
 import collections
 import math
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+
+from torch.nn.functional import normalize
 
 import prompts
 from filters.words import words
+from models.dual_encoder.data import Towers
+
+Alike = Callable[[Sequence[str], Sequence[str]], Sequence[Sequence[float]]]
+"""Gives the likeness of each instruction with each title; higher is more alike."""
 
 
 def auc(high: Sequence[float], low: Sequence[float]) -> float:
@@ -24,29 +30,44 @@ def parrots(instruction: str, question: str, *, run: int = 5) -> bool:
     return any(tuple(asked[i:i + run]) in grams for i in range(len(asked) - run + 1))
 
 
-def titles_found(instructions: Sequence[str], titles: Sequence[str], *, among: int = 20, seed: int = 0) -> float:
+def titles_found(instructions: Sequence[str], titles: Sequence[str], alike: Alike, *, among: int = 20,
+                 seed: int = 0) -> float:
     """The share of instructions whose own title is the likest of `among` random different titles.
 
-    Likeness: cosine of TF-IDF vectors of the words' first five letters, document frequencies from `titles`. A tie with
-    n wrong titles counts 1 / (n + 1).
+    A tie with n wrong titles counts 1 / (n + 1); an own title with nothing in common (0 or less) is not found.
     """
     rng, distinct = random.Random(seed), sorted(set(titles))
-    frequency = collections.Counter(stem for title in distinct for stem in set(_stems(title)))
-
-    def vector(text: str) -> dict[str, float]:
-        found = {s: n * math.log(len(distinct) / frequency[s]) for s, n in collections.Counter(_stems(text)).items()
-                 if s in frequency}
-        norm = math.sqrt(sum(v * v for v in found.values())) or 1.0
-        return {s: v / norm for s, v in found.items()}
-
+    scores = alike(instructions, distinct)
     hits = 0.0
-    for instruction, title in zip(instructions, titles, strict=True):
-        asked = vector(instruction)
+    for row, title in zip(scores, titles, strict=True):
+        likeness = {other: round(float(value), 9) for other, value in zip(distinct, row, strict=True)}
         others = rng.sample([t for t in distinct if t != title], among - 1)
-        own, *rest = (round(sum(v * asked.get(s, 0.0) for s, v in vector(t).items()), 9) for t in (title, *others))
+        own, rest = likeness[title], [likeness[t] for t in others]
         if own > 0 and own >= max(rest):
             hits += 1 / (1 + rest.count(own))
     return hits / len(titles)
+
+
+def by_words(instructions: Sequence[str], titles: Sequence[str]) -> list[list[float]]:
+    """[instructions, titles]: cosines of TF-IDF vectors of the words' first five letters, frequencies from `titles`."""
+    frequency = collections.Counter(stem for title in titles for stem in set(_stems(title)))
+
+    def vector(text: str) -> dict[str, float]:
+        found = {s: n * math.log(len(titles) / frequency[s]) for s, n in collections.Counter(_stems(text)).items()
+                 if s in frequency}
+        norm = math.sqrt(sum(v * v for v in found.values())) or 1.0
+        return {s: v / norm for s, v in found.items()}
+    vectors = [vector(title) for title in titles]
+    return [[sum(v * asked.get(s, 0.0) for s, v in own.items()) for own in vectors]
+            for asked in map(vector, instructions)]
+
+
+def by_meaning(instructions: Sequence[str], titles: Sequence[str]) -> list[list[float]]:
+    """[instructions, titles]: cosines of all-MiniLM-L6-v2's sentence vectors, the text tower of the coherence model."""
+    tower = Towers("local-dir:build/models/coherence")
+    asked, own = (normalize(tower.texts(list(dict.fromkeys(texts)))) for texts in (instructions, titles))
+    rows = {text: i for i, text in enumerate(dict.fromkeys(instructions))}
+    return (asked @ own.T)[[rows[text] for text in instructions]].tolist()
 
 
 def _stems(text: str) -> list[str]:

@@ -1,7 +1,6 @@
 """Trains the LoRA on a CPU: `python -m models.language.train --corpus HOWTO.tar --base FOLDER --out FILE`.
 
-Run it twice: first from nothing, then with `--start FIRST --write-share 0.2 --seed 1`, which is mostly the rater's.
-`--base` is the plain model as `models.language.build` makes it (`adapters=None`). Each of the threads works on its own
+`--start` goes on from the adapters of an earlier run; notes.md says which runs the committed ones came from. `--base` is the plain model as `models.language.build` makes it (`adapters=None`). Each of the threads works on its own
 half of a batch with one core, which is faster on a busy machine than two cores on one matrix.
 """
 
@@ -116,7 +115,7 @@ def batches(examples, rng: random.Random) -> list:
 
 
 def train(corpus: pathlib.Path, base: pathlib.Path, out: pathlib.Path, *, minutes: float, start: pathlib.Path | None,
-          write_share: float, seed: int = 0) -> None:
+          seed: int = 0) -> None:
     """One pass over the pairs, or as much of it as fits; the rate falls along a cosine to zero at the end of either."""
     torch.manual_seed(seed)
     torch.set_num_threads(1)
@@ -126,7 +125,7 @@ def train(corpus: pathlib.Path, base: pathlib.Path, out: pathlib.Path, *, minute
     parameters = [*adapters, *learner.order.parameters()]
     if start:
         lora.load(model, start)
-    examples = [encode(pair, tokenizer) for pair in training_pairs(corpus, seed=seed, write_share=write_share)]
+    examples = [encode(pair, tokenizer) for pair in training_pairs(corpus, seed=seed)]
     steps = batches([e for e in examples if len(e.ids) <= LONGEST], random.Random(seed))
     tokens = sum(len(e.ids) for batch in steps for e in batch)
     print(f"{len(steps)} steps, {tokens} tokens, {sum(p.numel() for p in parameters)} parameters", flush=True)
@@ -172,11 +171,9 @@ def main() -> None:
     parser.add_argument("--out", type=pathlib.Path, default=lora.WEIGHTS)
     parser.add_argument("--minutes", type=float, default=50)
     parser.add_argument("--start", type=pathlib.Path, help="adapters of an earlier run to go on from")
-    parser.add_argument("--write-share", type=float, default=1.0, help="share of the writer's pairs to train on")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    train(options.corpus, options.base, options.out, minutes=options.minutes, start=options.start,
-          write_share=options.write_share, seed=options.seed)
+    train(options.corpus, options.base, options.out, minutes=options.minutes, start=options.start, seed=options.seed)
 
 
 if __name__ == "__main__":

@@ -11,35 +11,36 @@ from collections.abc import Iterator
 from pipeline.corpora import mmc4, native, obelics, wikihow
 from pipeline.corpora.parts import JSONL, PARQUET, Format, Part, cut
 from pipeline.corpora.parts import read as _read
+from pipeline.outcomes import one_line
 from schemas.errors import UserError
 from schemas.records import Document, Fault
 
 FORMATS = {
     "native": Format(native.documents, JSONL),
     "mmc4": Format(mmc4.documents, JSONL),
-    "obelics": Format(obelics.documents, PARQUET),
-    "omnicorpus": Format(obelics.documents, PARQUET),
+    "obelics": Format(obelics.documents, PARQUET, columns=obelics.COLUMNS),
+    "omnicorpus": Format(obelics.documents, PARQUET, columns=obelics.COLUMNS),
     "wikihow": Format(wikihow.documents, (*JSONL, ".json"), images="wiki_images"),
 }
 
 
 def check(format: str, path: str) -> None:
-    """Raise UserError unless `path` holds at least one record of a known format. Reads no further than that record."""
+    """Raise UserError unless `path` holds at least one document of a known format. Reads no further than that."""
     if format not in FORMATS:
         raise UserError(f"unknown corpus format {format!r}: the known ones are {', '.join(FORMATS)}")
     endings = ", ".join(f"*{suffix}" for suffix in FORMATS[format].suffixes)
-    damage = ""
+    part = fault = None
     try:
-        part = None
         for part in parts(format, path):
-            if part.fault:
-                damage = f"{part.file}: {part.fault}"
-            elif next(read(part), None) is not None:
-                return
+            for record in read(part):
+                if isinstance(record, Document):
+                    return
+                fault = fault or record
     except (OSError, ValueError) as error:      # ValueError: an object store that Beam was not installed for
         raise UserError(f"corpus {format}:{path} cannot be read: {error}") from error
-    if damage:
-        raise UserError(f"corpus {format}:{path} cannot be read: {damage}")
+    if fault:
+        raise UserError(f"corpus {format}:{path}: none of its records can be read; the first: {fault.location}: "
+                        f"{fault.error}, {one_line(fault.detail)}")
     if part is None:
         raise UserError(f"corpus {format}:{path} holds no records: looked for a file, a folder or a glob of {endings}")
     raise UserError(f"corpus {format}:{path} is empty: its files hold no records")

@@ -6,6 +6,8 @@ import html
 import posixpath
 import unicodedata
 
+MOST_PIXELS = 2**31 - 1     # a side of a PNG can have no more; JPEG, GIF and WebP stop far below
+
 
 class BadRecord(Exception):
     """A record that could not be decoded. `kind` is the ledger's word for it:
@@ -50,12 +52,12 @@ def array(record: dict, name: str) -> list:
 
 
 def pixels(record: dict, name: str) -> int | None:
-    """A width or height: a whole number from 1, or None where the record does not tell."""
+    """A width or height: a whole number from 1 to MOST_PIXELS, or None where the record does not tell."""
     value = record.get(name)
     if value is None:
         return None
-    if type(value) is not int or value < 1:
-        raise ValueError(f"{name} must be a whole number from 1, not {value!r}"[:200])
+    if type(value) is not int or not 1 <= value <= MOST_PIXELS:
+        raise ValueError(f"{name} must be a whole number from 1 to {MOST_PIXELS}, not {value!r}"[:200])
     return value
 
 

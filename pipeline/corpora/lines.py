@@ -5,6 +5,9 @@ from __future__ import annotations
 import contextlib
 import gzip
 import json
+import lzma
+import os
+import struct
 import sys
 import zipfile
 import zlib
@@ -16,11 +19,15 @@ from pipeline.store import open_bytes
 PART_LINES = 200
 MAX_LINE = 32 << 20     # bytes; a longer line is a fault, so that one of them cannot fill the memory
 _BLOCK = 1 << 20
-_DAMAGE = (EOFError, zlib.error, gzip.BadGzipFile, zipfile.BadZipFile, LookupError, RuntimeError)    # last two: zip
+DAMAGE = (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile, zipfile.BadZipFile,
+          struct.error, LookupError, RuntimeError, ValueError, OverflowError)       # these five: zipfile
+_BZ2_DAMAGE = "Invalid data stream"     # bz2 has no error of its own: this OSError, word for word
 
 
-def compressed(file: str) -> bool:
-    return file.endswith((".gz", ".zip"))
+def members(path: str) -> list[str]:
+    """The files in a zip in name order, but for hidden ones (`__MACOSX/._docs.jsonl`). Raises one of DAMAGE."""
+    with open_bytes(path) as file, zipfile.ZipFile(file) as archive:
+        return _members(archive)
 
 
 def cut(file, offset: int = 0, size: int = sys.maxsize) -> Iterator[dict]:
@@ -43,28 +50,37 @@ def cut(file, offset: int = 0, size: int = sys.maxsize) -> Iterator[dict]:
         yield {"first": first, "offset": start, "size": at - start, "count": count + (last != b"\n")}
 
 
-def read(path: str, offset: int, size: int | None) -> Iterator[dict | BadRecord | None]:
+def read(path: str, offset: int, size: int | None, member: str = "") -> Iterator[dict | BadRecord | None]:
     """Every line decoded: an object, what is wrong with the line, or None for a blank one. Damage of a compressed
-    file ends it with one BadRecord of kind `unreadable`."""
+    file ends it with one BadRecord of kind `unreadable`. `member` is the file in a zip; none: the only one."""
     try:
-        with _opened(path) as file:
+        with _opened(path, member) as file:
             file.seek(offset)
             for line in _lines(file, sys.maxsize if size is None else size):
                 yield _decoded(line)
-    except _DAMAGE as error:
+    except DAMAGE as error:
         yield BadRecord("unreadable", f"{type(error).__name__}: {error}")
+    except OSError as error:
+        if str(error) != _BZ2_DAMAGE:
+            raise
+        yield BadRecord("unreadable", f"damaged bzip2 data: {error}")
 
 
 @contextlib.contextmanager
-def _opened(path: str):
+def _opened(path: str, member: str):
     with contextlib.ExitStack() as stack:
         file = stack.enter_context(open_bytes(path))
         if path.endswith(".gz"):
             file = stack.enter_context(gzip.GzipFile(fileobj=file))
         elif path.endswith(".zip"):
             archive = stack.enter_context(zipfile.ZipFile(file))
-            file = stack.enter_context(archive.open(archive.namelist()[0]))
+            file = stack.enter_context(archive.open(member or _members(archive)[0]))
         yield file
+
+
+def _members(archive: zipfile.ZipFile) -> list[str]:
+    names = {name for name in archive.namelist() if not name.endswith("/")}
+    return sorted(name for name in names if not os.path.basename(name).startswith("."))
 
 
 def _lines(file, left: int) -> Iterator[bytes | None]:

@@ -33,8 +33,9 @@ def documents(record: dict, place: Place) -> Iterator[Document]:
 
 
 def _uri(info: dict, place: Place) -> str:
-    """The local image, or else its address; a missing image keeps its local name, and the store says `missing`."""
+    """The local image, or else its address; a missing image keeps its local name, and the store says `missing`. So it
+    does of an image that has neither: its name is empty, as no file's is."""
     name, address = string(info, "image_name", ""), string(info, "raw_url", "")
     if address and not (name and place.has(name)):
         return place.address(address)
-    return place.uri(name)
+    return place.uri(name) if name else ""

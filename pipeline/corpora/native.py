@@ -19,7 +19,7 @@ from schemas.records import Document, Image, Segment, Text
 def documents(record: dict, place: Place) -> Iterator[Document]:
     segments = [_segment(item, place) for item in objects(record, "segments")]
     yield Document(
-        id=identifier(record, "id"), source=string(record, "source", "native"),
+        id=identifier(record, "id"), source=string(record, "source", "").strip() or place.format,
         segments=without_residue(filter(None, segments)),
         title=title(record, "title"), url=_url(record), license=string(record, "license", ""),
         location=place.location)

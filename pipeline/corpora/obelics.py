@@ -13,6 +13,8 @@ from pipeline.corpora.fields import array, identifier, pixels, string
 from pipeline.corpora.parts import Place
 from schemas.records import Document, Image, Segment, Text
 
+COLUMNS = ("texts", "images", "metadata", "general_metadata")
+
 
 def documents(record: dict, place: Place) -> Iterator[Document]:
     texts, addresses = array(record, "texts"), array(record, "images")

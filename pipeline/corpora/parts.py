@@ -19,19 +19,25 @@ from pipeline.corpora import lines, rows
 from pipeline.corpora.fields import BadRecord, relative
 from pipeline.files import is_http
 from pipeline.store import open_bytes
+from schemas.errors import UserError
 from schemas.records import Document, Fault
 
 JSONL = (".jsonl", ".jsonl.gz", ".jsonl.zip", ".tar")
 PARQUET = (".parquet",)
 
+UNREAD, REPEATED = "unread:", "duplicate_id:"
+"""What the ledger's ids begin with where a row has no id of its own: a location follows. No document's id may."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Format:
-    """A corpus format: the reader of one record, the endings of its files, and the folder of images beside them."""
+    """A corpus format: the reader of one record, the endings of its files, the folder of images beside them, and the
+    columns of a Parquet file that it reads (none: all)."""
 
     documents: Callable[[dict, Place], Iterator[Document]]
     suffixes: tuple[str, ...]
     images: str = "images"
+    columns: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,11 +81,12 @@ class Place:
 class Part:
     """A piece of a corpus that one worker reads.
 
-    `file` is the path or URL of a JSON Lines, Parquet or tar file, `member` the JSON Lines inside a tar, `name` the
-    file's name within the corpus. `first` is the number (from 1) of the first line or row. `offset` is the byte at
-    which that line starts, or the row group of a Parquet file; `size` the bytes and `count` the lines or rows that
-    follow, None for a compressed file, which is read to its end. A smaller `count` reads less. `images` is the folder
-    of local images, `local` whether there is one. `fault` says why the file could not be cut.
+    `file` is the path or URL of a JSON Lines, Parquet, tar or zip file, `member` the JSON Lines inside a tar, or inside
+    a zip of several files, `name` the file's name within the corpus. `first` is the number (from 1) of the first line
+    or row. `offset` is the byte at which that line starts, or the row group of a Parquet file; `size` the bytes and
+    `count` the lines or rows that follow, None for a compressed file, which is read to its end. A smaller `count` reads
+    less. `images` is the folder of local images, `local` whether there is one. `fault` says why the file could not be
+    cut.
     """
 
     format: str
@@ -101,9 +108,13 @@ class Part:
 
 
 def cut(format: str, shape: Format, path: str) -> Iterator[Part]:
-    """The parts of every file that `path` means, in order of file and line."""
+    """The parts of every file that `path` means, in order of file and line. Raises UserError for a name that is no
+    UTF-8, which neither the ledger nor a sample could spell."""
     root = os.path.dirname(re.split(r"[*?\[]", f"{path.rstrip('/')}/*")[0])     # the folder, or where the glob starts
-    for file in files.find(path, shape.suffixes):
+    found = files.find(path, shape.suffixes)
+    for file in found:
+        _check_name(file)
+    for file in found:
         part = Part(format, file, file.removeprefix(root).lstrip("/") or os.path.basename(file))
         if file.endswith(".tar"):
             yield from _cut_tar(part, shape.images)
@@ -112,7 +123,9 @@ def cut(format: str, shape: Format, path: str) -> Iterator[Part]:
         part = dataclasses.replace(part, images=images, local=files.exists(images))
         if file.endswith(".parquet"):
             yield from _cut_parquet(part)
-        elif lines.compressed(file):
+        elif file.endswith(".zip"):
+            yield from _cut_zip(part)
+        elif file.endswith(".gz"):
             yield part
         else:
             with open_bytes(file) as opened:
@@ -126,9 +139,9 @@ def read(part: Part, shape: Format) -> Iterator[Document | Fault]:
         yield _fault(part.place(part.first), BadRecord("unreadable", part.fault))
         return
     if part.file.endswith(".parquet"):
-        records = rows.read(part.file, part.offset)
+        records = rows.read(part.file, part.offset, shape.columns)
     else:
-        records = lines.read(part.file, part.offset, part.size)
+        records = lines.read(part.file, part.offset, part.size, part.member)
     for number, record in enumerate(itertools.islice(records, part.count), part.first):
         if record is None:      # a blank line
             continue
@@ -139,6 +152,8 @@ def read(part: Part, shape: Format) -> Iterator[Document | Fault]:
             documents = list(shape.documents(record, place))    # all before the first: a record is read whole or not
             for document in documents:
                 _strings(document).encode()     # JSON can spell half a surrogate pair, which nobody can write again
+                if document.id.startswith((UNREAD, REPEATED)):
+                    raise ValueError(f"the id {document.id[:100]!r} begins like those of the ledger's own rows")
         except BadRecord as error:
             yield _fault(place, error)
         except UnicodeEncodeError as error:
@@ -156,7 +171,7 @@ def limited(part: Part, most: int) -> Part:
     if part.fault:
         count = 1
     elif count is None:
-        count = sum(1 for _ in itertools.islice(lines.read(part.file, part.offset, part.size), most))
+        count = sum(1 for _ in itertools.islice(lines.read(part.file, part.offset, part.size, part.member), most))
     return dataclasses.replace(part, count=min(count, most))
 
 
@@ -165,6 +180,7 @@ def _cut_tar(part: Part, images: str) -> Iterator[Part]:
     index = files.tar_index(part.file)
     names = [n for n in index.members if n.endswith(".jsonl") and not os.path.basename(n).startswith(".")]
     for name in sorted(names):
+        _check_name(f"{part.file}!/{name}")
         offset, size = index.members[name]
         folder = f"{part.file}!/{os.path.dirname(name)}/{images}".replace("!//", "!/")
         member = dataclasses.replace(part, member=name, images=folder, local=files.exists(folder))
@@ -173,6 +189,17 @@ def _cut_tar(part: Part, images: str) -> Iterator[Part]:
                 yield dataclasses.replace(member, **run)
     if index.error:
         yield dataclasses.replace(part, fault=index.error)
+
+
+def _cut_zip(part: Part) -> Iterator[Part]:
+    """One part a file in the zip. Where it is the only one, places are named by the zip alone."""
+    try:
+        names = lines.members(part.file)
+    except lines.DAMAGE as error:
+        yield dataclasses.replace(part, fault=f"{type(error).__name__}: {error}")
+        return
+    for name in names:
+        yield dataclasses.replace(part, member=name if len(names) > 1 else "")
 
 
 def _cut_parquet(part: Part) -> Iterator[Part]:
@@ -188,6 +215,14 @@ def _cut_parquet(part: Part) -> Iterator[Part]:
         first += count
 
 
+def _check_name(name: str) -> None:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        spelt = name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+        raise UserError(f"the name of {spelt} is not UTF-8; rename it and run the same command again") from None
+
+
 def _strings(document: Document) -> str:
     images = [text for image in document.images for text in (image.uri, image.alt, image.caption)]
     return "".join([document.id, document.source, document.title, document.url, document.license,
@@ -195,5 +230,5 @@ def _strings(document: Document) -> str:
 
 
 def _fault(place: Place, error: BadRecord) -> Fault:
-    """Its id is its location: two corpora may hold files of the same name, but no file is read twice."""
-    return Fault(place.location, place.format, place.location, error.kind, error.detail[:500])
+    """Its id is made of its location: two corpora may hold files of the same name, but no file is read twice."""
+    return Fault(UNREAD + place.location, place.format, place.location, error.kind, error.detail[:500])

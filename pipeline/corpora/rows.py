@@ -11,6 +11,7 @@ from pipeline.corpora.fields import BadRecord
 from pipeline.store import open_bytes
 
 DAMAGE = (pyarrow.ArrowException, OSError)      # pyarrow raises either for broken bytes
+_BAD_VALUE = (pyarrow.ArrowException, ValueError, ArithmeticError, LookupError)     # dates out of range, unknown zones
 _BATCH = 64     # rows decoded at once
 
 
@@ -21,11 +22,13 @@ def counts(path: str) -> list[int]:
         return [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)]
 
 
-def read(path: str, group: int) -> Iterator[dict | BadRecord]:
-    """Every row of a row group as a dict, or what is wrong with it. Damage ends the group with one `unreadable`."""
+def read(path: str, group: int, columns: tuple[str, ...] = ()) -> Iterator[dict | BadRecord]:
+    """Every row of a row group as a dict of these columns (none: all), or what is wrong with it. Damage ends the group
+    with one `unreadable`."""
     with open_bytes(path) as file:
         try:
-            for batch in pyarrow.parquet.ParquetFile(file).iter_batches(_BATCH, row_groups=[group]):
+            table = pyarrow.parquet.ParquetFile(file)
+            for batch in table.iter_batches(_BATCH, row_groups=[group], columns=list(columns) or None):
                 yield from _rows(batch)
         except DAMAGE as error:
             yield BadRecord("unreadable", str(error))
@@ -33,10 +36,17 @@ def read(path: str, group: int) -> Iterator[dict | BadRecord]:
 
 def _rows(batch: pyarrow.RecordBatch) -> Iterator[dict | BadRecord]:
     try:
-        yield from batch.to_pylist()
-    except UnicodeDecodeError:
-        for i in range(len(batch)):
-            try:
-                yield batch.slice(i, 1).to_pylist()[0]
-            except UnicodeDecodeError as error:
-                yield BadRecord("bad_utf8", str(error))
+        found = batch.to_pylist()
+    except _BAD_VALUE:
+        found = [_row(batch.slice(i, 1)) for i in range(len(batch))]
+    yield from found
+
+
+def _row(batch: pyarrow.RecordBatch) -> dict | BadRecord:
+    """The only row of a batch."""
+    try:
+        return batch.to_pylist()[0]
+    except UnicodeDecodeError as error:
+        return BadRecord("bad_utf8", str(error))
+    except _BAD_VALUE as error:
+        return BadRecord("bad_record", f"a value that Python cannot hold: {type(error).__name__}: {error}")

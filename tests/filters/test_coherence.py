@@ -16,8 +16,8 @@ PAGE = dataclasses.replace(document("a", (1, 1), (2, 2), "b", (3, 3), (4, 4)), c
 def test_pictures_that_fit_no_text_or_come_twice_go():
     judged = judge_coherence(PAGE, own_at_least=0.2, similar_at_most=0.95)
     assert [(d.index, d.uri, d.stage, d.drop) for d in judged.dropped_images] == [
-        (1, "2.jpg", "coherence", Drop("own_score", 0.1, 0.2)),
-        (2, "4.jpg", "coherence", Drop("near_duplicate", 0.97, 0.95))]
+        (1, "2.jpg", "picture_fit", Drop("own_score", 0.1, 0.2)),
+        (2, "4.jpg", "picture_fit", Drop("near_duplicate", 0.97, 0.95))]
     assert [image.width for image in judged.images] == [1, 4]
     assert (judged.coherence.own, judged.coherence.similar) == ((0.3, 0.2), (-1.0, 0.9))
     assert judged.coherence.margin == 0.15

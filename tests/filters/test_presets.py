@@ -86,7 +86,18 @@ def test_what_is_wrong_is_said(name, accept, lists, message):
 @pytest.mark.parametrize("content, message", [
     ("documents: []", "unknown key 'documents'"),
     ("- a", "must be a mapping"),
-    ("a: [", "not valid YAML"),
+    ("a: [", "is not YAML"),
+    ("about: 2024-13-45", "a value that cannot be read: month must be"),
+    ("1: a\nb: c", "unknown key 1"),
+    ("missing: [a]", "missing must hold names and texts"),
+    ("missing: {a: 1}", "missing must hold names and texts"),
+    ("word_lists: a", "word_lists must hold names and texts"),
+    ("document: [{rule: text.word_count, at_least: 1, at_most: .inf}]", "text.word_count: at_most must be a finite"),
+    ("image: [{rule: image.longer_side, at_most: .nan}]", "image.longer_side: at_most must be a finite number"),
+    ("image: [{rule: image.longer_side, at_most: true}]", "image.longer_side: at_most must be a number"),
+    ("image: [{rule: image.file_type, allowed: jpg}]", "image.file_type: allowed must be a list"),
+    ("image: [{rule: image.file_type, allowed: [.nan]}]", "allowed\\[0\\] must be a text"),
+    ("document: [{rule: text.flagged_words, word_list: [a], at_most: 0.1}]", "word_list \\['a'\\] is not among"),
     ("document: [{rule: text.nosuch}]", "document: there is no rule 'text.nosuch'"),
     ("document: [{at_least: 3}]", "there is no rule None"),
     ("document: [text.word_count]", "document: the rules must be a list, and each"),
@@ -107,6 +118,21 @@ def test_a_faulty_file_is_refused_with_its_key(tmp_path, content, message):
     with pytest.raises(UserError, match=message) as error:
         presets.load(str(path))
     assert str(path) in str(error.value)
+
+
+def test_a_byte_order_mark_hides_no_word(tmp_path):
+    (tmp_path / "words.txt").write_text("Casino\nfoo\n", encoding="utf-8-sig")
+    (tmp_path / "own.yaml").write_text(
+        "word_lists: {w: words}\ndocument: [{rule: text.flagged_words, word_list: w, at_most: 0}]")
+    preset = presets.load(str(tmp_path / "own.yaml"), word_lists={"w": str(tmp_path / "words.txt")})
+    assert preset.document_rules[0].keywords["words"] == {"casino", "foo"}
+
+
+def test_half_a_size_is_no_size():
+    page = Document("d", "test", (Text("Text."), Image("a.jpg", width=300), Image("b.jpg", height=300),
+                                  Image("c.jpg", width=300, height=1)))
+    left = presets.judge_images(page, presets.load("leafinstruct").image_rules)
+    assert [image.uri for image in left.images] == ["a.jpg", "b.jpg"]
 
 
 def test_a_file_of_ones_own(tmp_path):

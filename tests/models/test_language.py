@@ -170,7 +170,8 @@ def test_the_loss_is_that_of_the_answers_and_of_the_order_of_sentences(monkeypat
 
     def made(example):
         return learner.model(torch.tensor([example.ids]), output_hidden_states=True)
-    expected = [-torch.log_softmax(made(e).logits[0, p], -1)[e.ids[p + 1]] for e, p in ((short, 2), (short, 3), (long, 4))]
+    expected = [-torch.log_softmax(made(e).logits[0, p], -1)[e.ids[p + 1]]
+                for e, p in ((short, 2), (short, 3), (long, 4))]
     torch.testing.assert_close(answers, sum(expected) / 3)
     right, wrong = torch.sigmoid(learner.order(made(long).hidden_states[lora.FIRST_LAYER][0, [1, 3]])).squeeze(-1)
     torch.testing.assert_close(order, -(right.log() + (1 - wrong).log()) / 2)
@@ -196,7 +197,8 @@ def test_an_example_marks_where_each_sentence_ends_and_weighs_the_grades():
     example = train.encode(pair, Letters())
     assert "".join(map(chr, example.ids)) == "Wash it. Dry it. Rate![5]<|im_end|>"
     assert (example.ends, example.follows) == ([7, 15], [1.0, 0.0])
-    assert example.answer[0] == 21 and example.weights[:3] == [train.FRAME_WEIGHT, train.GRADE_WEIGHT, train.FRAME_WEIGHT]
+    assert example.answer[0] == 21
+    assert example.weights[:3] == [train.FRAME_WEIGHT, train.GRADE_WEIGHT, train.FRAME_WEIGHT]
 
 
 def test_the_committed_adapters_are_small_and_complete():
@@ -223,5 +225,5 @@ def test_parroting_is_five_words_of_the_prompt_in_a_row():
 def test_the_right_title_is_found_by_its_rare_words():
     names = [f"{a} {b}" for a in ("Painting", "Washing", "Building", "Mending", "Selling")
              for b in ("a wall", "a boat", "a kite", "bread")]
-    assert measures.titles_found([f"Explain how to start {n.lower()}." for n in names], names, among=20) == 1.0
-    assert measures.titles_found(["Explain this."] * len(names), names, among=20) == 0.0
+    assert measures.titles_found([f"Explain how to start {n.lower()}." for n in names], names, measures.by_words) == 1.0
+    assert measures.titles_found(["Explain this."] * len(names), names, measures.by_words) == 0.0

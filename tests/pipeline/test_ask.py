@@ -8,6 +8,8 @@ import pytest
 
 from pipeline import ask
 from pipeline.llm import Client, LlmFault
+from pipeline.stages import asking
+from pipeline.steps import must_stop
 from pipeline.store import Store
 from schemas.records import Document, Drop, Image, Ratings, Text, Written
 from tests.fake_openai import FakeOpenAI
@@ -63,3 +65,28 @@ def test_after_the_third_failure_the_document_is_dropped_and_a_second_run_asks_n
     assert got == Drop("instruction_length", 1, 3)
     assert len(requests) == 3
     assert run(question, written(), tmp_path) == (got, [])
+
+
+@pytest.mark.parametrize("trouble, ends_the_run", [
+    ("!400", False), ("!500", False), ("!hang", False), ("!garbage", False),
+    ("!401", True), ("!404", True), ("!429", True), ("!502", True), ("!503", True), ("!504", True), ("!drop", True)])
+def test_what_is_wrong_with_the_server_ends_the_run_and_not_each_document(trouble, ends_the_run):
+    with FakeOpenAI() as server:
+        client = Client(server.url, "fake", timeout=0.3, patience=0.5)
+        step = asking(client, lambda document: ask.rate(client, document))
+        try:
+            error = step(Document("d", "test", (Text(trouble),))).exception(30)
+            assert must_stop(error) is ends_the_run
+            assert not ends_the_run or client.url in str(error)
+        finally:
+            step.close()
+
+
+def test_a_proxy_without_a_server_ends_the_run_in_one_line():
+    with FakeOpenAI() as server:
+        client = Client(server.url, "fake", patience=0.5)
+        step = asking(client, lambda document: ask.rate(client, document))
+        error = step(Document("d", "test", (Text("!502"),))).exception(30)
+        step.close()
+    assert str(error) == (f"the LLM server at {server.url} stopped answering (502: told to answer 502); see to it and "
+                          "run the same command again: what was finished is kept")

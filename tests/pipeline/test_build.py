@@ -13,6 +13,7 @@ import yaml
 
 from pipeline import ledger
 from pipeline.build import build
+from schemas.records import Drop
 from schemas.validate import validate
 from tests.answers import MODEL, server
 from tests.pipeline.runs import ROOT
@@ -87,12 +88,19 @@ def test_planted_faults_end_where_they_should(first, id_, end):
 @pytest.mark.parametrize("id_, lost", [
     ("odd-16-bit-png", []), ("odd-cmyk-jpeg", []), ("odd-wrong-extension", []),
     ("odd-animated-gif", [("images", "animated")]), ("odd-one-banner", [("image_rules", "aspect_ratio")]),
-    ("odd-same-picture-twice", [("coherence", "near_duplicate")]),
+    ("odd-same-picture-twice", [("picture_fit", "near_duplicate")]),
 ])
 def test_odd_pictures_are_normalised_or_taken_out(first, id_, lost):
     row = outcomes(first)[id_]
     assert [(i.stage, i.drop.rule) for i in row.dropped_images if i.drop.rule != "own_score"] == lost
-    assert row.status == "kept" or row.stage in ("coherence", "quality", "instruction")
+    assert row.status == "kept" or row.stage in ("picture_fit", "coherence", "quality", "instruction")
+
+
+def test_the_ledger_says_why_a_document_that_ends_for_want_of_pictures_lost_them(first):
+    row = outcomes(first)["bad-tiny-pictures"]
+    assert [(i.index, i.stage, i.drop) for i in row.dropped_images] == [
+        (n, "image_rules", Drop("shorter_side", 48.0, 80.0)) for n in range(3)]
+    assert row.images == 0
 
 
 def test_reader_faults_name_their_line(first):

@@ -122,6 +122,14 @@ other:
 """
 
 
+def test_the_ends_of_lines_stay(tmp_path):
+    path = tmp_path / "config.yaml"
+    path.write_bytes(CONFIG.replace("\n", "\r\n").encode())
+    write_thresholds(str(path), FOUND)
+    assert b"  mean_at_least: 0.2000\r\n" in path.read_bytes()
+    assert path.read_bytes().count(b"\n") == path.read_bytes().count(b"\r\n") == CONFIG.count("\n")
+
+
 def test_the_projects_configs_can_be_written(tmp_path):
     from pipeline.config import load
     for name in ("demo", "leafinstruct"):

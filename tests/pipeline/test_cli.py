@@ -1,16 +1,20 @@
 """The commands as people type them, above all when they get something wrong: one sentence, exit code 2, nothing lost."""
 
+import io
 import json
 import os
 import pathlib
 import subprocess
 import sys
 
+import pyarrow.parquet as pq
 import pytest
 import yaml
 
 from pipeline.cli import main
+from pipeline.instances import context_counts
 from tests.answers import MODEL, server
+from tests.pipeline.finished_run import small_run
 from tests.pipeline.runs import ROOT
 
 DEMO = yaml.safe_load((ROOT / "configs/demo.yaml").read_text())
@@ -110,7 +114,7 @@ def test_an_output_that_cannot_be_written(capsys, config, llm, tmp_path):
     assert "--output" in said
 
 
-@pytest.mark.parametrize("flag", ["--limt=3", "--bogus", "native:examples/corpus", "-x"])
+@pytest.mark.parametrize("flag", ["--limt=3", "--bogus", "native:examples/corpus", "-x", "--runner=Nope"])
 def test_a_flag_that_nobody_knows(capsys, config, llm, tmp_path, flag):
     said = refused(capsys, "build", "--config", config(), "--output", str(tmp_path / "out"), "--llm-url", llm.url, flag)
     assert flag.split("=")[0] in said
@@ -126,6 +130,65 @@ def test_a_limit_of_nothing(capsys, config, llm, tmp_path):
 def test_views_of_a_folder_that_is_none(capsys, tmp_path, command):
     said = refused(capsys, command[0], str(tmp_path / "nowhere"), *command[1:])
     assert str(tmp_path / "nowhere") in said
+
+
+def cut(data: bytes) -> bytes:
+    return data[:len(data) // 2]
+
+
+def other_columns(data: bytes) -> bytes:
+    table, out = pq.read_table(io.BytesIO(data)), io.BytesIO()
+    pq.write_table(table.drop_columns(["id"]), out)
+    return out.getvalue()
+
+
+def overwritten(data: bytes) -> bytes:
+    """Its footer is right, its pages are not."""
+    footer = int.from_bytes(data[-8:-4], "little") + 8
+    return data[:4] + b"\xff" * (len(data) - footer - 4) + data[-footer:]
+
+
+@pytest.mark.parametrize("damage", [cut, other_columns, overwritten, lambda data: b"", lambda data: b"no Parquet"])
+@pytest.mark.parametrize("command, name", [
+    (["funnel"], "ledger/part-00000.parquet"), (["funnel"], "index.parquet"),
+    (["explain", "doc-003"], "ledger/part-00000.parquet"), (["show", "doc-003"], "index.parquet")])
+def test_views_of_a_damaged_table(capsys, tmp_path, command, name, damage):
+    small_run(tmp_path)
+    (tmp_path / name).write_bytes(damage((tmp_path / name).read_bytes()))
+    said = refused(capsys, command[0], str(tmp_path), *command[1:])
+    assert f"{tmp_path / name} is damaged" in said and "leafinstruct validate" in said
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "{}", '{"config": {}}', '{"config": {"coherence": {}}}'])
+def test_explain_with_a_damaged_manifest(capsys, tmp_path, text):
+    small_run(tmp_path)
+    (tmp_path / "manifest.json").write_text(text)
+    said = refused(capsys, "explain", str(tmp_path), "doc-003")
+    assert "manifest.json is damaged" in said and "leafinstruct validate" in said
+
+
+def test_show_from_a_damaged_shard(capsys, tmp_path):
+    small_run(tmp_path)
+    for shard in (tmp_path / "shards").iterdir():
+        shard.write_bytes(cut(shard.read_bytes())[:2000])
+    said = refused(capsys, "show", str(tmp_path), "doc-003")
+    assert ".tar is damaged" in said and "leafinstruct validate" in said
+
+
+def test_the_funnel_says_how_many_have_a_context(capsys, tmp_path):
+    small_run(tmp_path)
+    have, lack = context_counts(str(tmp_path))
+    assert main(["funnel", str(tmp_path)]) == 0
+    assert f"Of the kept, {have} have a context and {lack} have none" in capsys.readouterr().out
+    assert main(["funnel", str(tmp_path), "--json"]) == 0
+    counts = json.loads(capsys.readouterr().out)
+    assert (counts["with_context"], counts["without_context"], counts["kept"]) == (have, lack, have + lack)
+
+
+@pytest.mark.parametrize("address", ["http://h:abc/v1", "http://[::1/v1"])
+def test_an_address_that_is_none(capsys, config, tmp_path, address):
+    said = refused(capsys, "build", "--config", config(), "--output", str(tmp_path / "out"), "--llm-url", address)
+    assert address in said and "is not an http(s) address" in said
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to mount a small disk")

@@ -48,6 +48,8 @@ def test_production_config_explains_every_key():
     ({"shards": [1]}, ["shards must hold keys and values"]),
     ({"domains": ["one", "two"]}, ["domains", "at least 12"]),
     ({"domains": "cooking"}, ["domains must be a list"]),
+    ({"domains": [*DEMO["domains"], DEMO["domains"][0]]}, [f"domains names '{DEMO['domains'][0]}' more than once"]),
+    ({"domains": [*DEMO["domains"], " "]}, ["domains holds a name that is blank"]),
     ({"corpora": []}, ["corpora is empty"]),
     ({"corpora": [{"format": "native"}]}, ["corpora[0].path is missing"]),
     ({"split": {"context_free": 2}}, ["split.context_free", "from 0 to 1"]),

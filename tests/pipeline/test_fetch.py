@@ -127,8 +127,10 @@ def test_nobody_there_and_no_such_host():
         free.bind(("127.0.0.1", 0))
         assert fault(f"http://127.0.0.1:{free.getsockname()[1]}/").kind == "unreachable"
     assert fault("http://nothing.invalid/a.jpg").kind == "unreachable"
-    for odd in ("http://exa mple.invalid/", "http://a.invalid:99999/", f"http://{'a' * 70}.invalid/"):
-        assert fault(odd).kind in ("unreachable", "refused_host")
+    for odd in ("http://exa mple.invalid/", f"http://{'a' * 70}.invalid/", "http://a..invalid/", "http://xn--0/",
+                "http://xn--i-7iq.invalid/", "http://me:secret@a.invalid/"):
+        found = fault(odd)
+        assert found.kind in ("unreachable", "refused_host") and "secret" not in found.detail
 
 
 def test_a_broken_body_is_unreachable():
@@ -137,7 +139,8 @@ def test_a_broken_body_is_unreachable():
 
 
 @pytest.mark.parametrize("url", ["ftp://example.org/a", "http://", "http:///a.jpg", "a.jpg", "http://x.org/\n",
-                                 "http://x.org:port/", "https://"])
+                                 "http://x.org:port/", "https://", "http://[::1", "http://127.0.0.1:99999/",
+                                 "http://127.0.0.1:-1/", "http://user@/", "http://127.0.0.1/" + "a" * 70_000])
 def test_addresses_that_are_none(url):
     assert fault(url).kind == "refused_host"
 

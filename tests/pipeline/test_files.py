@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import tarfile
 
 import pytest
@@ -40,6 +41,23 @@ def test_a_tar_cut_short_tells_so_and_keeps_the_rest(tar):
     index = tar_index(tar)
     assert index.error == "unexpected end of data" and "docs.jsonl" in index.members
     assert read_bytes(f"{tar}!/images/a.jpg") == b"01234"
+
+
+def test_headers_beyond_reason_end_the_walk_with_one_sentence(tmp_path):
+    extended = tarfile.TarInfo("x")
+    extended.type = tarfile.XHDTYPE
+    (tmp_path / "p.tar").write_bytes(extended.tobuf(tarfile.USTAR_FORMAT) * 3000 + bytes(1024))
+    assert tar_index(str(tmp_path / "p.tar")).error == "too many extended headers in a row"
+
+
+@pytest.mark.parametrize("size, says", [(2**62, "damaged header: .*Invalid argument"), (2**80, "offset-sized integer"),
+                                        (-512, "damaged header at byte 0")])
+def test_a_size_beyond_reason_ends_the_walk_with_one_sentence(tmp_path, size, says):
+    """A negative one leads back to where it stands, for ever."""
+    info = tarfile.TarInfo("a.jsonl")
+    info.size = size
+    (tmp_path / "h.tar").write_bytes(info.tobuf(tarfile.GNU_FORMAT) + bytes(1024))
+    assert re.search(says, tar_index(str(tmp_path / "h.tar")).error)
 
 
 def test_find_takes_a_file_a_folder_or_a_glob_and_sorts(tmp_path):

@@ -115,6 +115,18 @@ def test_a_picture_that_vanished_from_the_store_is_made_again(tmp_path, pictures
     assert pictures.store(Image(f"{tmp_path}/a.jpg")) == stored and pictures.open(stored.sha256)
 
 
+@pytest.mark.parametrize("keep", [0, 30])
+@pytest.mark.parametrize("folder", ["pictures", "sources"])
+def test_what_a_power_cut_damaged_is_made_again(tmp_path, pictures, folder, keep):
+    (tmp_path / "a.jpg").write_bytes(jpeg())
+    stored = pictures.store(Image(f"{tmp_path}/a.jpg"))
+    damaged, = (tmp_path / "store" / folder).glob("*/*")
+    whole = damaged.read_bytes()
+    damaged.write_bytes(whole[:keep])
+    assert pictures.store(Image(f"{tmp_path}/a.jpg")) == stored
+    assert damaged.read_bytes() == whole
+
+
 def test_sources_that_give_nothing(tmp_path, pictures):
     (tmp_path / "long.jpg").write_bytes(jpeg() + bytes(200_000))
     (tmp_path / "wide.jpg").write_bytes(jpeg(1001, 100))
@@ -155,6 +167,17 @@ def test_a_full_disk_is_no_fault_of_the_picture(tmp_path, pictures, monkeypatch)
         pictures.store(Image(f"{tmp_path}/a.jpg"))
 
 
+def test_running_out_of_memory_is_no_fault_that_is_kept(tmp_path, monkeypatch):
+    def exhausted(*_):
+        raise MemoryError
+    with Server({"/a.png": answer(jpeg())}) as server:
+        pictures = ImageStore(str(tmp_path), **LIMITS, http=Http(allow_private_hosts=True, retries=0))
+        with monkeypatch.context() as patch, pytest.raises(MemoryError):
+            patch.setattr(PIL.Image.Image, "convert", exhausted)
+            pictures.store(Image(server.url("/a.png")))
+        assert pictures.store(Image(server.url("/a.png"))).width == 64
+
+
 def test_a_picture_on_the_web_is_fetched_once_for_all(tmp_path):
     with Server({"/a.jpg": answer(jpeg()), "/page.jpg": answer(b"<html>"), "/gone.jpg": answer(status=404)}) as server:
         pictures = ImageStore(str(tmp_path), **LIMITS, http=Http(allow_private_hosts=True, retries=0))
@@ -164,6 +187,33 @@ def test_a_picture_on_the_web_is_fetched_once_for_all(tmp_path):
             assert kind(pictures.store, Image(server.url("/page.jpg"))) == "unsupported_format"
             assert kind(pictures.header, server.url("/gone.jpg")) == "http_status"
         assert sorted(server.asked) == ["/a.jpg", "/gone.jpg", "/page.jpg"]
+
+
+@pytest.mark.parametrize("before, after, first", [
+    ({}, {"allow_private_hosts": True}, []),
+    ({"allow_private_hosts": True, "max_redirects": 0}, {"max_redirects": 1},
+     [answer(status=302, headers=[("Location", "/b.jpg")])]),
+    ({"allow_private_hosts": True, "user_agent": "x"}, {"user_agent": "y"}, [answer(status=403)])])
+def test_a_fault_of_the_settings_goes_with_them(tmp_path, before, after, first):
+    """The server answers `first` with what the settings are to blame for, and then with the picture."""
+    with Server({"/a.jpg": [*first, answer(jpeg())], "/b.jpg": answer(jpeg())}) as server:
+        refusing, willing = (ImageStore(str(tmp_path), **LIMITS, http=Http(retries=0, **settings))
+                             for settings in (before, before | after))
+        for _ in range(2):
+            assert kind(refusing.store, Image(server.url("/a.jpg"))) in ("refused_host", "http_status")
+        assert willing.store(Image(server.url("/a.jpg"))).width == 64
+        assert len(server.asked) == len(first) + 1
+
+
+def test_a_damaged_answer_is_asked_for_again(tmp_path):
+    with Server({"/a.jpg": answer(jpeg())}) as server:
+        pictures = ImageStore(str(tmp_path), **LIMITS, http=Http(allow_private_hosts=True, retries=0))
+        stored = pictures.store(Image(server.url("/a.jpg")))
+        for folder in ("addresses", "pictures"):
+            damaged, = (tmp_path / folder).glob("*/*")
+            damaged.write_bytes(b"")
+            assert pictures.store(Image(server.url("/a.jpg"))) == stored
+        assert pictures.open(stored.sha256).size == (64, 32) and len(server.asked) == 3
 
 
 def test_a_passing_fault_is_asked_again_in_the_next_run(tmp_path):

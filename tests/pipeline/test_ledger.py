@@ -95,6 +95,10 @@ def test_explain_words_for_rules_that_measure_nothing():
     assert "Also measured: blur 12.5" in text
 
 
+def test_a_record_is_found_by_its_place_as_well(folder):
+    assert ledger.find(folder, "corpus/docs.jsonl:4").id == "doc-003"
+
+
 def test_an_unknown_id_suggests_near_ones(folder):
     with pytest.raises(UserError, match="Did you mean .*doc-003"):
         ledger.explain(folder, "doc-0033")

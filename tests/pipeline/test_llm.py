@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import json
 import pickle
+import socket
+import threading
 import time
 
 import pytest
@@ -85,9 +87,11 @@ def test_a_passing_trouble_is_waited_out(server, client, trouble):
 
 @pytest.mark.parametrize("trouble, kind, detail", [
     ("!400", "refused", "400: told to answer 400"),
-    ("!404", "refused", "404: told to answer 404"),
     ("!500", "server_error", "500: told to answer 500"),
-    ("!429", "server_error", "429: told to answer 429"),
+    ("!429", "unreachable", "429: told to answer 429"),
+    ("!502", "unreachable", "502: told to answer 502"),
+    ("!503", "unreachable", "503: told to answer 503"),
+    ("!504", "unreachable", "504: told to answer 504"),
     ("!drop", "unreachable", "ServerDisconnectedError: Server disconnected"),
     ("!hang", "timeout", "no answer within 0.5 s"),
     ("!garbage", "invalid_answer", "Expecting value: line 1 column 1 (char 0)"),
@@ -98,6 +102,30 @@ def test_a_lasting_trouble_has_a_kind_and_the_servers_words(hasty, trouble, kind
     found = fault(hasty, trouble)
     assert found.kind == kind
     assert detail in found.detail
+
+
+@pytest.mark.parametrize("status", [401, 402, 403, 404, 405])
+def test_what_every_question_would_be_told_stops_the_run(server, client, status):
+    with pytest.raises(UserError, match=f"{client.url} .*{status}"):
+        ask(client, f"!{status}")
+    assert len(server.requests) == 1
+
+
+def test_a_busy_answer_to_one_question_among_others_is_that_questions_own_fault(hasty):
+    """Others are answered meanwhile, so the server is there."""
+    bad = hasty.submit(hasty.ask(prompt("!503")))
+    while not bad.done():
+        ask(hasty, f"good {time.monotonic()}")
+        time.sleep(0.05)
+    assert bad.exception().kind == "timeout" and "503: told to answer 503" in bad.exception().detail
+
+
+@pytest.mark.parametrize("text, said", [
+    ('{"error": {"message": "one\\ntwo"}}', "one two"), ('{"message": "vLLM says"}', "vLLM says"),
+    ("<html>\r\n<h1>502 Bad Gateway</h1>\r\n</html>", "<html> <h1>502 Bad Gateway</h1> </html>"), ("[1]", "[1]")])
+def test_a_servers_words_fit_one_line(text, said):
+    from pipeline.replies import message
+    assert message(text) == said
 
 
 def test_4xx_is_not_asked_again(server, client):
@@ -260,6 +288,23 @@ def test_the_check_says_what_to_do(server):
         check_server(f"http://127.0.0.1:{free_port()}", "fake")
     with pytest.raises(UserError, match="'localhost:8000' is not an http"):
         check_server("localhost:8000", "fake")
+    for address in ("http://h:abc/v1", "http://h:99999/v1", "http://[::1/v1", "http:///v1", "http://h/v 1", "http://h/\n"):
+        with pytest.raises(UserError, match="is not an http"):
+            check_server(address, "fake")
+
+
+def test_the_check_of_a_port_where_no_web_server_listens():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        def greet():
+            connection, _ = listener.accept()
+            with connection:
+                connection.recv(1000)
+                connection.sendall(b"SSH-2.0-OpenSSH_9.6\r\n")
+        thread = threading.Thread(target=greet)
+        thread.start()
+        with pytest.raises(UserError, match="is not an OpenAI-compatible server"):
+            check_server(f"http://127.0.0.1:{listener.getsockname()[1]}/v1", "fake")
+        thread.join()
 
 
 @pytest.mark.parametrize("given, used", [

@@ -1,9 +1,11 @@
 """A server of the pipeline's own is started when somebody asks, and not before."""
 
 import asyncio
+import errno
 import os
 import pathlib
 import stat
+import subprocess
 import sys
 import time
 
@@ -57,6 +59,30 @@ def test_a_server_that_fails_is_told_to_whoever_waits(tmp_path, fake_vllm):
     with local_server.when_wanted(run):
         with pytest.raises(UserError, match="the weights are not there"):
             asyncio.run(asyncio.wait_for(local_server.ready(run.llm_wanted), 60))
+
+
+def test_a_launcher_that_cannot_say_why_it_failed_leaves_nobody_waiting(tmp_path, fake_vllm, monkeypatch, capfd):
+    fake_vllm.write_text("#!/bin/sh\necho the weights are not there\nexit 3\n")
+    run = a_local_run(tmp_path)
+    with local_server.when_wanted(run):
+        write = local_server.write_bytes
+
+        def on_a_full_disk(path: str, data: bytes) -> None:
+            if data:
+                raise OSError(errno.ENOSPC, "No space left on device", path)
+            write(path, data)
+        monkeypatch.setattr(local_server, "write_bytes", on_a_full_disk)
+        with pytest.raises(UserError, match=f"could not write to {run.llm_wanted} .is its disk full"):
+            asyncio.run(asyncio.wait_for(local_server.ready(run.llm_wanted), 60))
+    assert "the weights are not there" in capfd.readouterr().err
+
+
+def test_a_launcher_that_was_killed_leaves_nobody_waiting(tmp_path):
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    (tmp_path / "launcher").write_text(str(ended.pid))
+    with pytest.raises(UserError, match="the launcher has ended"):
+        asyncio.run(asyncio.wait_for(local_server.ready(str(tmp_path)), 10))
 
 
 def test_a_missing_model_is_told_before_anything_runs(fake_vllm):

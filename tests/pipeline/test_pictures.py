@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import pickle
 import re
@@ -196,6 +197,30 @@ def test_a_plain_jpeg_is_kept_byte_for_byte_but_not_with_bytes_behind_it():
     assert normal(data).data == data
     assert normal(data + b"hidden").data != data + b"hidden"
     assert normal(encoded(photo(mode="L"), "JPEG")).data[:2] == b"\xff\xd8"      # grey is written anew, as RGB
+
+
+@pytest.mark.parametrize("options", [{}, {"progressive": True}, {"restart_marker_blocks": 2}, {"optimize": True}])
+def test_nothing_hides_in_a_jpeg_that_is_kept(options):
+    data = encoded(photo(), "JPEG", **options)
+    assert normal(data).data == data
+    segment = b"\xff\xfe\0\x08hidden"         # a comment
+    table = data.index(b"\xff\xdb")
+    for hiding in (data + b"hidden\xff\xd9", data + data, data[:-2] + segment + data[-2:],
+                   data[:table] + segment + data[table:], data[:table] + b"hidden" + data[table:]):
+        assert b"hidden" not in normal(hiding).data and normal(hiding).data.count(b"\xff\xd9") == 1
+
+
+@pytest.mark.parametrize("error", [MemoryError(), OSError(errno.EMFILE, "Too many open files"),
+                                   OSError(errno.EIO, "Input/output error"),
+                                   OSError("out of memory error when reading image file")])
+def test_what_the_machine_lacks_is_no_fault_of_the_picture(monkeypatch, error):
+    def fail(*_, **__):
+        raise error
+    data = encoded(photo(), "PNG")
+    for at in ((Image.Image, "convert"), (Image, "open"), (Image.Image, "getexif")):
+        with monkeypatch.context() as patch, pytest.raises((MemoryError, OSError)):
+            patch.setattr(*at, fail)
+            normal(data)
 
 
 def test_few_colours_from_a_lossless_file_stay_lossless():

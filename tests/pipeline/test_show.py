@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
+import pathlib
+import shutil
 import tarfile
 
 import PIL.Image
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
-from pipeline.instances import index_rows, read_instance
+from pipeline.instances import context_counts, index_rows, read_instance
 from pipeline.show import instance_text, show
 from schemas.errors import UserError
 from tests.pipeline.finished_run import small_run
@@ -84,3 +88,58 @@ def test_unknown_instances_and_folders(folder, tmp_path):
         show(str(folder), "doc-101")
     with pytest.raises(UserError, match="no index.parquet"):
         show(str(tmp_path), "doc-001")
+
+
+def hostile_copy(folder, tmp_path, **changes) -> tuple[pathlib.Path, str]:
+    """A copy of the run whose first index row is changed; the copy and the row's id. `name` is of the first picture."""
+    copy = tmp_path / "deep/er/copy"
+    shutil.copytree(folder, copy)
+    table = pq.read_table(copy / "index.parquet")
+    rows = table.to_pylist()
+    if name := changes.pop("name", None):
+        rows[0]["images"][0]["name"] = name
+    rows[0] |= changes
+    pq.write_table(pa.Table.from_pylist(rows, schema=table.schema), copy / "index.parquet")
+    return copy, rows[0]["id"]
+
+
+@pytest.mark.parametrize("changes", [
+    {"name": "../../../stolen.txt"}, {"name": "/tmp/stolen.txt"}, {"name": "00.jpg\n"}, {"key": "../../stolen"},
+    {"shard": "../../../secret.tar"}, {"shard": "/etc/passwd"}])
+def test_an_index_cannot_name_files_outside_its_folder(folder, tmp_path, changes):
+    copy, id_ = hostile_copy(folder, tmp_path, **changes)
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(UserError, match="index.parquet is damaged .*as no build does.*leafinstruct validate"):
+        show(str(copy), id_)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize("changes, words", [
+    ({"json_offset": 2**61}, "bytes, where the index has something"), ({"json_size": -1}, "bytes, where the index has"),
+    ({"json_offset": 0}, "leafinstruct-0")])
+def test_places_that_do_not_exist_in_the_shard(folder, tmp_path, changes, words):
+    copy, id_ = hostile_copy(folder, tmp_path, **changes)
+    with pytest.raises(UserError, match=f"{words}.*leafinstruct validate"):
+        show(str(copy), id_, str(tmp_path / "to"))
+    assert not (tmp_path / "to").exists()
+
+
+@pytest.mark.parametrize("old, new", [(b'"image":"00.jpg"', b'"image":"../jpg"'), (b'"title":', b'"tible":'),
+                                      (b'"image":"00.jpg"', b'"image":"09.jpg"')])
+def test_an_instance_that_is_not_what_the_format_says(folder, tmp_path, old, new):
+    copy, id_ = hostile_copy(folder, tmp_path)
+    row = next(r for r in index_rows(str(copy)) if r["id"] == id_)
+    shard = copy / "shards" / row["shard"]
+    data, end = shard.read_bytes(), row["json_offset"] + row["json_size"]
+    changed = data[row["json_offset"]:end].replace(old, new, 1)
+    shard.write_bytes(data[:row["json_offset"]] + changed + data[end:])
+    with pytest.raises(UserError, match=f"{row['shard']} is damaged .{row['key']}.json"):
+        show(str(copy), id_, str(tmp_path / "to"))
+    assert not (tmp_path / "to").exists()
+
+
+def test_instances_with_and_without_a_context_are_counted(folder):
+    instances = [read_instance(str(folder), row)[0] for row in index_rows(str(folder))]
+    have = sum(bool(instance["context"]) for instance in instances)
+    assert context_counts(str(folder)) == (have, len(instances) - have)
+    assert 0 < have < len(instances)

@@ -10,7 +10,7 @@ from apache_beam.testing.util import assert_that, equal_to
 
 from pipeline.steps import ENDED, Batches, Each, InFlight, must_stop
 from schemas.errors import UserError
-from schemas.records import Document, Drop
+from schemas.records import Document, Drop, ImageDrop, LastState
 from tests.pipeline.runs import a_run
 
 IDS = ["good 1", "drop 2", "good 3", "fail 4", "good 5"]
@@ -78,3 +78,17 @@ def test_a_full_disk_ends_the_run(tmp_path):
 def test_what_must_stop():
     assert must_stop(UserError("mend it")) and must_stop(OSError(28, "full")) and must_stop(MemoryError())
     assert not must_stop(FileNotFoundError(2, "gone")) and not must_stop(ValueError())
+
+
+def make_poorer(run):
+    lost = ImageDrop(0, "a.png", "image_rules", Drop("shorter_side", 48.0, 100.0))
+    return lambda document: LastState(dataclasses.replace(document, dropped_images=(lost,)),
+                                      Drop("image_count", 0.0, 1.0))
+
+
+def test_the_outcome_of_a_drop_tells_what_the_step_had_taken_out(tmp_path):
+    do = Each(a_run(tmp_path), "image_rules", make_poorer)
+    do.setup()
+    (output,) = do.process(Document("d", "s", ()))
+    assert (output.tag, output.value.rule, output.value.value) == (ENDED, "image_count", 0.0)
+    assert [image.uri for image in output.value.dropped_images] == ["a.png"]

@@ -9,11 +9,18 @@ from pipeline.store import Store, content_key
 
 def test_what_is_written_is_read(tmp_path):
     store = Store(tmp_path / "s", ".json")
-    assert store.read("abcd") is None and not store.has("abcd")
+    assert store.read("abcd") is None and store.read_json("abcd") is None
     store.write("abcd", b"1")
     store.write("abcd", b"1")
-    assert store.read("abcd") == b"1" and store.has("abcd")
+    assert store.read("abcd") == b"1" and store.read_json("abcd") == 1
     assert os.listdir(tmp_path / "s" / "ab") == ["abcd.json"]
+
+
+@pytest.mark.parametrize("left", [b"", b'{"a": "w\xc3', b'{"a": [1, 2', bytes(30)])
+def test_a_damaged_value_is_as_one_that_was_never_written(tmp_path, left):
+    store = Store(tmp_path, ".json")
+    store.write("abcd", left)
+    assert store.read_json("abcd") is None
 
 
 def test_a_failed_write_leaves_nothing(tmp_path, monkeypatch):

@@ -8,8 +8,10 @@ import os
 import re
 import shlex
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -193,3 +195,16 @@ def test_real_vllm_answers_within_the_schema(tmp_path):
     assert 1 <= json.loads(answer.text)["grade"] <= 5
     assert "".join(token["token"] for token in answer.logprobs).startswith(answer.text)
     assert not any(map(alive, running))
+
+
+def test_what_speaks_no_http_is_not_healthy():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        def greet():
+            connection, _ = listener.accept()
+            with connection:
+                connection.recv(1000)
+                connection.sendall(b"SSH-2.0-OpenSSH_9.6\r\n")
+        thread = threading.Thread(target=greet)
+        thread.start()
+        assert not vllm_server._healthy(f"http://127.0.0.1:{listener.getsockname()[1]}")
+        thread.join()

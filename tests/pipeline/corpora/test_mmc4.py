@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import pytest
 
+from pipeline.images import ImageStore
+from pipeline.pictures import ImageFault
 from schemas.records import Image, Text
 
 
@@ -48,6 +50,15 @@ def test_an_image_without_a_usable_address_stays_to_be_counted_as_missing(read_o
     assert document.images[0] == Image(f"{tmp_path}/images/a.jpg")
     assert document.images[1] == Image(f"{tmp_path}/images/%2Fetc%2Fpasswd")
     assert len(document.images[2].uri) < len(f"{tmp_path}/images/") + 201
+
+
+def test_an_image_without_name_and_address_is_missing_and_its_document_stays(read_one, tmp_path):
+    """Its place stays, so that the ledger tells of it."""
+    document = read_one("mmc4", record(info("a", 0, image_name=None, raw_url=""), info("b", 1)))
+    nameless, named = document.images
+    assert (nameless, named.uri) == (Image(""), "https://img.example.org/b.jpg")
+    with pytest.raises(ImageFault, match="missing"):
+        ImageStore(str(tmp_path / "store"), max_side=64, max_bytes=1000, max_pixels=1000).store(nameless)
 
 
 @pytest.mark.parametrize("index", [3, -1, None, "0", True])

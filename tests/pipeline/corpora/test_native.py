@@ -32,6 +32,11 @@ def test_optional_fields_may_be_null_or_absent(read_one):
     assert (document.images[0].alt, document.images[0].width) == ("", None)
 
 
+def test_a_blank_source_is_no_source(read_one):
+    for blank in ("", " \n"):
+        assert read_one("native", {"id": "d", "source": blank, "segments": []}).source == "native"
+
+
 def test_the_url_is_made_from_repo_commit_and_path(read_one):
     where = {"repo": "a/b", "commit": "0f", "path": "docs/My page.md"}
     made = "https://github.com/a/b/blob/0f/docs/My%20page.md"
@@ -53,7 +58,7 @@ def test_what_is_refused(read_one):
     assert "segments must be a list, not str" in detail(segments="text")
     assert "segments[1] must be an object, not str" in detail(segments=[{"text": "a"}, "b"])
     assert "text must be a string, not missing" in detail(segments=[{"txt": "a"}])
-    for size in (0, -3, "640", 12.5, True, float("nan")):
+    for size in (0, -3, "640", 12.5, True, float("nan"), 2**31, 10**17):
         assert "width must be a whole number" in detail(segments=[{"image": "a.jpg", "width": size}])
 
 

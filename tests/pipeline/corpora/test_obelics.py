@@ -97,6 +97,32 @@ def test_a_damaged_page_ends_its_row_group_with_one_fault(parquet, read_all):
 
 
 def test_a_row_with_dates_and_bytes_has_an_id(parquet, read_all):
-    [one] = read_all("obelics", parquet(kite(crawled=datetime.date(2023, 1, 2), raw=b"\xff")))
-    [other] = read_all("obelics", parquet(kite(crawled=datetime.date(2023, 1, 3), raw=b"\xff")))
-    assert re.fullmatch(r"train\.parquet:1-[0-9a-f]{12}", one.id) and one.id != other.id
+    def crawled(day):
+        general = {"on": datetime.date(2023, 1, day), "raw": b"\xff"}
+        return read_all("obelics", parquet(kite(general_metadata=general)))[0].id
+    assert re.fullmatch(r"train\.parquet:1-[0-9a-f]{12}", crawled(2)) and crawled(2) == crawled(2) != crawled(3)
+
+
+BEYOND_PYTHON = [pyarrow.array([0, 2**30], pyarrow.date32()), pyarrow.array([0, 2**50], pyarrow.timestamp("s")),
+                 pyarrow.array([0, 2**62], pyarrow.duration("s")),
+                 pyarrow.array([None, 0], pyarrow.timestamp("us", tz="Nowhere/Foo"))]
+
+
+@pytest.mark.parametrize("values", BEYOND_PYTHON, ids=["date", "timestamp", "duration", "zone"])
+def test_a_value_that_python_cannot_hold(tmp_path, read_all, values):
+    """It is a fault of its row; in a column that is not read it is nothing at all."""
+    slots = {"texts": [["a"], ["b"]], "images": pyarrow.array([[None]] * 2, pyarrow.list_(pyarrow.string()))}
+    pyarrow.parquet.write_table(pyarrow.table({**slots, "crawled": values}), tmp_path / "t.parquet")
+    assert [d.texts for d in read_all("obelics", tmp_path / "t.parquet")] == [("a",), ("b",)]
+    about = pyarrow.StructArray.from_arrays([values], ["crawled"])
+    pyarrow.parquet.write_table(pyarrow.table({**slots, "general_metadata": about}), tmp_path / "t.parquet")
+    document, fault = read_all("obelics", tmp_path / "t.parquet")
+    assert document.texts == ("a",)
+    assert (fault.error, fault.location) == ("bad_record", f"{tmp_path}/t.parquet:2")
+    assert fault.detail.startswith("a value that Python cannot hold: ")
+
+
+def test_rows_without_any_column_of_the_format_are_faults(tmp_path, read_all):
+    pyarrow.parquet.write_table(pyarrow.table({"text": ["a", "b"]}), tmp_path / "t.parquet")
+    assert [fault.detail for fault in read_all("obelics", tmp_path / "t.parquet")] == [
+        "ValueError: texts must be a list, not missing"] * 2

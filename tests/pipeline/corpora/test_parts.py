@@ -72,7 +72,7 @@ def test_every_malformed_line_is_one_fault_and_stops_nothing(jsonl, read_all, mo
     assert [(f.location.removeprefix(path), f.error) for f in faults] == [
         (":2", "bad_json"), (":3", "bad_utf8"), (":4", "not_an_object"), (":6", "bad_record"), (":7", "bad_record"),
         (":8", "too_long"), (":9", "bad_json"), (":10", "bad_record"), (":11", "bad_utf8"), (":12", "bad_record")]
-    assert [f.id for f in faults] == [f.location for f in faults]
+    assert [f.id for f in faults] == [f"unread:{f.location}" for f in faults]
     assert "segments must be a list, not missing" in faults[3].detail
     assert {f.source for f in faults} == {"native"}
 
@@ -185,8 +185,10 @@ def test_an_object_store_is_read_like_a_folder(jsonl, read_all, tmp_path):
     ("native", "blank.jsonl", "is empty"),
     ("native", "empty.jsonl.gz", "is empty"),
     ("native", "nosuchscheme://bucket/docs.jsonl", "cannot be read: .*nosuchscheme"),
-    ("native", "broken.tar", "cannot be read: .*broken.tar: "),
-    ("obelics", "broken.parquet", "cannot be read: .*broken.parquet: "),
+    ("native", "broken.tar", "none of its records can be read; the first: .*broken.tar:1: unreadable, "),
+    ("obelics", "broken.parquet", "none of its records can be read; the first: .*broken.parquet:1: unreadable, "),
+    ("native", "noise.jsonl.gz", "none of its records can be read; the first: .*noise.jsonl.gz:1: unreadable, BadGzip"),
+    ("mmc4", "docs.jsonl", "the first: .*docs.jsonl:1: bad_record, ValueError: text_list must be a list, not missing"),
 ])
 def test_check_says_what_to_mend(tmp_path, format, path, says):
     (tmp_path / "docs.jsonl").write_text("{}\n")
@@ -194,6 +196,7 @@ def test_check_says_what_to_mend(tmp_path, format, path, says):
     (tmp_path / "blank.jsonl").write_text("\n\n")
     (tmp_path / "empty.jsonl.gz").write_bytes(gzip.compress(b""))
     (tmp_path / "broken.tar").write_bytes(b"no tar" * 1000)
+    (tmp_path / "noise.jsonl.gz").write_bytes(b"no gzip" * 1000)
     (tmp_path / "broken.parquet").write_bytes(b"no parquet" * 1000)
     with pytest.raises(UserError, match=says):
         corpora.check(format, path if "://" in path else str(tmp_path / path))

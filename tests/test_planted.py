@@ -1,0 +1,91 @@
+"""What the pipeline's own steps do with the documents that are planted in examples/, as far as no model is needed."""
+
+from __future__ import annotations
+
+import pytest
+
+from filters import presets
+from pipeline import corpora, stages
+from pipeline.pictures import ImageFault
+from pipeline.run import Run, image_store, preset_of
+from schemas.records import Document, Drop, Fault, LastState
+from tests.pipeline.runs import ROOT, a_run
+
+ENDS = {
+    "bad-too-few-words": ("text", "word_count"),
+    "bad-table-of-numbers": ("text", "stop_word_share"),
+    "bad-character-drawing": ("text", "alphabetic_words"),
+    "bad-list-of-links": ("text", "mean_word_length"),
+    "bad-dot-leaders": ("text", "special_characters"),
+    "bad-code-listing": ("text", "code"),
+    "bad-price-table": ("text", "table_lines"),
+    "bad-shouting": ("text", "upper_case"),
+    "bad-teasers": ("text", "ellipsis_lines"),
+    "bad-repetition": ("text", "duplicate_lines"),
+    "bad-template-page": ("text", "word_repetition"),
+    "bad-no-images": ("image_rules", "image_count"),
+    "bad-tiny-pictures": ("image_rules", "image_count"),
+    "bad-endless-picture": ("image_rules", "image_count"),
+    "bad-extreme-aspect": ("image_rules", "image_count"),
+    "bad-icon-sheet": ("image_rules", "words_per_image"),
+    "bad-truncated-jpeg": ("images", "truncated"),
+    "bad-missing-picture": ("images", "missing"),
+    "bad-one-long-paragraph": ("excerpt", "no_excerpt"),
+}
+LOST = {"bad-tiny-pictures": "shorter_side", "bad-endless-picture": "longer_side", "bad-extreme-aspect": "aspect_ratio"}
+"""The rule that takes all pictures of such a document."""
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory) -> Run:
+    return a_run(tmp_path_factory.mktemp("run"))
+
+
+@pytest.fixture(scope="module")
+def records() -> list[Document | Fault]:
+    return [record for part in corpora.parts("native", str(ROOT / "examples/corpus")) for record in corpora.read(part)]
+
+
+@pytest.fixture(scope="module")
+def ended(run, records) -> dict[str, tuple[str, str]]:
+    """Stage and rule of each document that ends in a step without a model."""
+    store = stages.store_pictures(run)
+    steps = (("text", stages.judge_text(run)), ("image_rules", stages.judge_headers(run)),
+             ("images", lambda document: store(document).result()), ("excerpt", stages.take_excerpt(run)))
+
+    def end(document: Document) -> tuple[str, str] | None:
+        for stage, step in steps:
+            try:
+                result = step(document)
+            except ImageFault as fault:
+                return stage, fault.kind
+            drop = result.drop if isinstance(result, LastState) else result
+            if isinstance(drop, Drop):
+                return stage, drop.rule
+            document = result
+        return None
+    found = {record.id: end(record) for record in records if isinstance(record, Document)}
+    store.close()
+    return {id_: how for id_, how in found.items() if how}
+
+
+def test_each_ends_by_the_rule_that_it_is_planted_for_and_no_other_document_does(ended):
+    assert ended == ENDS
+
+
+@pytest.mark.parametrize("id_, rule", LOST.items())
+def test_each_picture_goes_by_the_rule_that_it_is_planted_for(run, records, id_, rule):
+    planted = next(record for record in records if record.id == id_)
+    sized, _ = stages.change_images(planted, image_store(run).sized)
+    judged = presets.judge_images(sized, preset_of(run.config).image_rules)
+    assert judged.images == () and {lost.drop.rule for lost in judged.dropped_images} == {rule}
+
+
+def test_the_default_preset_has_no_rule_without_a_planted_document(run):
+    preset = preset_of(run.config)
+    rules = {rule.rule for rule in (*preset.document_rules, *preset.image_rules, *preset.after_images)}
+    assert rules <= {rule for _, rule in ENDS.values()} | set(LOST.values())
+
+
+def test_the_reader_reports_the_two_broken_records(records):
+    assert [record.error for record in records if isinstance(record, Fault)] == ["bad_record", "bad_json"]
