@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Sequence
 
@@ -11,7 +12,9 @@ from prompts import render
 from schemas.records import Document, Drop, Ratings, Written
 
 ATTEMPTS = 3                    # the instruction is asked for once, and twice again when it fails its check
-AGAIN_TEMPERATURE = 0.7
+TEMPERATURE = 0.5
+"""Of instructions. The likeliest wording is much the same for every document ("Write an illustrated lesson on ..."), and
+people ask in many ways; so it is drawn at random, with a seed made of the question."""
 MAX_TOKENS = 160
 ALTERNATIVES = 10               # enough to hold the five grades, also where a server does not leave out other tokens
 
@@ -27,15 +30,19 @@ async def rate(client: Client, document: Document) -> Ratings:
 async def write(client: Client, document: Document, domains: Sequence[str]) -> Written | Drop:
     """The instruction that the document answers and its domain, or the check's Drop after the third try.
 
-    The first try is the LLM's likeliest answer; later ones are drawn at random, each with a seed of its own, and each
-    is kept in the cache under its own question. Raises LlmFault.
+    Each try has a seed of its own, and is kept in the cache under its own question. Raises LlmFault.
     """
-    prompt = render("write", document, domains=domains)
     for attempt in range(1, ATTEMPTS + 1):
-        answer = await client.ask(prompt, temperature=AGAIN_TEMPERATURE if attempt > 1 else 0.0, seed=attempt,
-                                  max_tokens=MAX_TOKENS)
-        found = json.loads(answer.text)
+        found = await instruct(client, document, domains, attempt)
         drop = instruction.check(found["instruction"], document)
         if drop is None:
             return Written(found["instruction"].strip(), found["domain"], attempt)
     return drop
+
+
+async def instruct(client: Client, document: Document, domains: Sequence[str], attempt: int) -> dict[str, str]:
+    """An instruction and a domain as the LLM gives them, unchecked. Raises LlmFault."""
+    prompt = render("write", document, domains=domains)
+    digest = hashlib.blake2b(f"{attempt} {prompt.messages[-1]['content']}".encode(), digest_size=4).digest()
+    answer = await client.ask(prompt, temperature=TEMPERATURE, seed=int.from_bytes(digest) >> 1, max_tokens=MAX_TOKENS)
+    return json.loads(answer.text)

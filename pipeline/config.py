@@ -40,7 +40,7 @@ class Clip:
 
     model: str = "ViT-L-14"
     pretrained: str | None = None
-    batch_documents: int = 32
+    batch_documents: int = 128
 
 
 @dataclasses.dataclass(frozen=True)

@@ -27,7 +27,7 @@ from models.language import measures
 from models.language.damage import ASPECT, can_shuffle, damage
 from models.language.data import DOMAINS, documents, pick, sections
 from models.language.titles import clean, instruction
-from pipeline.ask import rate
+from pipeline.ask import instruct, rate
 from pipeline.llm import Client, LlmFault, check_server
 from prompts import parts, render
 from schemas.records import Document, Ratings
@@ -98,10 +98,9 @@ def _rate(client: Client, found: list[Document]) -> list[Ratings]:
 def _writer(client: Client, found: list[Document]) -> Figures:
     async def one(section: Document) -> dict:
         try:
-            answer = await client.ask(render("write", section, domains=DOMAINS), max_tokens=160)
+            return await instruct(client, section, DOMAINS, 1)
         except LlmFault:                # the untrained model may write without end: that is a failed try
             return {"instruction": "", "domain": ""}
-        return json.loads(answer.text)
 
     async def every():
         return await asyncio.gather(*(one(s) for s in found))

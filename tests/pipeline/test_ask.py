@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import pytest
@@ -55,7 +56,14 @@ def test_a_good_instruction_is_taken_at_once():
 def test_an_instruction_that_fails_is_asked_again_with_other_seeds():
     got, requests = run(lambda c: ask.write(c, DOCUMENT, DOMAINS), written("Paper.", "Explain ...", GOOD))
     assert got == Written(GOOD, "crafts", 3)
-    assert [(r["temperature"], r["seed"]) for r in requests] == [(0.0, 1), (0.7, 2), (0.7, 3)]
+    assert [r["temperature"] for r in requests] == [0.5] * 3
+    seeds = [r["seed"] for r in requests]
+    assert len(set(seeds)) == 3 and all(0 <= seed < 2**31 for seed in seeds)
+    _, again = run(lambda c: ask.write(c, DOCUMENT, DOMAINS), written("Paper.", "Explain ...", GOOD))
+    assert [r["seed"] for r in again] == seeds
+    _, other = run(lambda c: ask.write(c, dataclasses.replace(DOCUMENT, segments=DOCUMENT.segments[:1]), DOMAINS),
+                   written(GOOD))
+    assert other[0]["seed"] not in seeds
 
 
 def test_after_the_third_failure_the_document_is_dropped_and_a_second_run_asks_nothing(tmp_path):
