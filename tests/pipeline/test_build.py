@@ -6,8 +6,13 @@ import json
 import os
 import pathlib
 import shutil
+import subprocess
+import sys
 import tempfile
+import threading
+import time
 
+import psutil
 import pytest
 import yaml
 
@@ -197,3 +202,29 @@ def test_no_state_and_no_timers(first):
     p = beam.Pipeline(runner="FnApiRunner")
     dag.build(p, dataclasses.replace(a_run(first)))
     assert set(p.to_runner_api().requirements) <= {"beam:requirement:pardo:splittable_dofn:v1"}
+
+
+def test_a_worker_that_is_killed_loses_nothing(config, first, tmp_path):
+    """The run goes on with the other worker, or says what happened and is given again: either way the same bytes."""
+    shutil.copytree(first / "work/scores", tmp_path / "work/scores")
+    with server() as llm:
+        command = [sys.executable, str(ROOT / "beam_pipeline.py"), "--config", config, "--output", str(tmp_path / "out"),
+                   "--work", str(tmp_path / "work"), "--llm-url", llm.url, *TWO_WORKERS]
+        run = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        said = []
+        listener = threading.Thread(target=lambda: said.extend(run.stderr))
+        listener.start()
+        while not (tmp_path / "work/images/pictures").is_dir() and run.poll() is None:      # both are at work
+            time.sleep(0.05)
+        workers = [p for p in psutil.Process(run.pid).children() if "sdk_worker_main" in " ".join(p.cmdline())]
+        assert len(workers) == 2
+        workers[0].kill()
+        try:
+            code = run.wait(240)
+        finally:
+            run.kill()
+            listener.join()
+        if code:
+            assert code == 2 and said[-1].startswith("leafinstruct: ")
+            subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    assert (tmp_path / "out/manifest.json").read_bytes() == (first / "out/manifest.json").read_bytes()
