@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from filters import instruction, quality
 from pipeline.llm import Answer, Client
-from prompts import render
+from prompts import Prompt, render
 from schemas.records import Document, Drop, Ratings, Written
 
 ATTEMPTS = 3                    # the instruction is asked for once, and twice again when it fails its check
@@ -32,17 +32,17 @@ async def write(client: Client, document: Document, domains: Sequence[str]) -> W
 
     Each try has a seed of its own, and is kept in the cache under its own question. Raises LlmFault.
     """
+    prompt = render("write", document, domains=domains)
     for attempt in range(1, ATTEMPTS + 1):
-        found = await instruct(client, document, domains, attempt)
+        found = await instruct(client, prompt, attempt)
         drop = instruction.check(found["instruction"], document)
         if drop is None:
             return Written(found["instruction"].strip(), found["domain"], attempt)
     return drop
 
 
-async def instruct(client: Client, document: Document, domains: Sequence[str], attempt: int) -> dict[str, str]:
-    """An instruction and a domain as the LLM gives them, unchecked. Raises LlmFault."""
-    prompt = render("write", document, domains=domains)
+async def instruct(client: Client, prompt: Prompt, attempt: int) -> dict[str, str]:
+    """The instruction and domain that the LLM gives at this attempt, unchecked. Raises LlmFault."""
     digest = hashlib.blake2b(f"{attempt} {prompt.messages[-1]['content']}".encode(), digest_size=4).digest()
     answer = await client.ask(prompt, temperature=TEMPERATURE, seed=int.from_bytes(digest) >> 1, max_tokens=MAX_TOKENS)
     return json.loads(answer.text)

@@ -37,7 +37,7 @@ def _sentence(error: Exception, output: str, work: str) -> str:
     for cause in _causes(error):
         if isinstance(cause, OSError) and cause.errno in _OF_A_PATH:
             name = str(cause.filename or output)
-            if any(os.path.abspath(name).startswith(os.path.abspath(folder)) for folder in (output, work)):
+            if any(f"{os.path.abspath(name)}/".startswith(f"{os.path.abspath(folder)}/") for folder in (output, work)):
                 return f"cannot write to {name}: {cause.strerror}; choose another --output"
             return f"cannot read {name}: {cause.strerror}; mend it and {_AGAIN}"
     for cause in _causes(error):

@@ -98,7 +98,7 @@ def _rate(client: Client, found: list[Document]) -> list[Ratings]:
 def _writer(client: Client, found: list[Document]) -> Figures:
     async def one(section: Document) -> dict:
         try:
-            return await instruct(client, section, DOMAINS, 1)
+            return await instruct(client, render("write", section, domains=DOMAINS), 1)
         except LlmFault:                # the untrained model may write without end: that is a failed try
             return {"instruction": "", "domain": ""}
 

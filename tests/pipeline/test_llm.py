@@ -5,8 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import pickle
-import socket
-import threading
 import time
 
 import pytest
@@ -17,6 +15,7 @@ from pipeline.vllm_server import free_port
 from pipeline.window import Window
 from schemas.errors import UserError
 from tests.fake_openai import FakeOpenAI
+from tests.pipeline.web import no_web_server
 
 SCHEMA = {"type": "object", "properties": {"grade": {"type": "integer", "minimum": 1, "maximum": 5}},
           "required": ["grade"], "additionalProperties": False}
@@ -294,17 +293,8 @@ def test_the_check_says_what_to_do(server):
 
 
 def test_the_check_of_a_port_where_no_web_server_listens():
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        def greet():
-            connection, _ = listener.accept()
-            with connection:
-                connection.recv(1000)
-                connection.sendall(b"SSH-2.0-OpenSSH_9.6\r\n")
-        thread = threading.Thread(target=greet)
-        thread.start()
-        with pytest.raises(UserError, match="is not an OpenAI-compatible server"):
-            check_server(f"http://127.0.0.1:{listener.getsockname()[1]}/v1", "fake")
-        thread.join()
+    with no_web_server() as address, pytest.raises(UserError, match="is not an OpenAI-compatible server"):
+        check_server(f"{address}/v1", "fake")
 
 
 @pytest.mark.parametrize("given, used", [

@@ -8,10 +8,8 @@ import os
 import re
 import shlex
 import signal
-import socket
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 
@@ -22,6 +20,7 @@ from pipeline import vllm_server
 from pipeline.llm import Client, check_server
 from pipeline.vllm_server import Server, find_python, free_port, model_identity
 from schemas.errors import UserError
+from tests.pipeline.web import no_web_server
 
 ROOT = Path(__file__).resolve().parents[2]
 FAKE = ROOT / "tests/fake_openai.py"
@@ -198,13 +197,5 @@ def test_real_vllm_answers_within_the_schema(tmp_path):
 
 
 def test_what_speaks_no_http_is_not_healthy():
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        def greet():
-            connection, _ = listener.accept()
-            with connection:
-                connection.recv(1000)
-                connection.sendall(b"SSH-2.0-OpenSSH_9.6\r\n")
-        thread = threading.Thread(target=greet)
-        thread.start()
-        assert not vllm_server._healthy(f"http://127.0.0.1:{listener.getsockname()[1]}")
-        thread.join()
+    with no_web_server() as address:
+        assert not vllm_server._healthy(address)
