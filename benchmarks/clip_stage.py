@@ -29,13 +29,15 @@ from pathlib import Path
 import torch
 
 from benchmarks.steps import CONFIG, a_run, run_step
-from pipeline import clip, corpora, stages
 from pipeline import config as configuration
-from pipeline.clip import Scorer, neighbours
-from pipeline.clip_model import TextTower, load
-from pipeline.images import ImageStore
+from pipeline import corpora
+from pipeline.coherence import scorer as clip
+from pipeline.coherence.model import TextTower, load
+from pipeline.coherence.scorer import Scorer, neighbours
+from pipeline.graph import stages
+from pipeline.graph.transforms import Batches
+from pipeline.images.store import ImageStore
 from pipeline.run import Run, image_store
-from pipeline.steps import Batches
 from schemas.records import Document, Image
 
 SIZES = (4, 8, 16, 32, 64, 128)

@@ -25,12 +25,13 @@ from pathlib import Path
 import aiohttp
 
 from benchmarks.steps import CONFIG, a_run, run_step
-from pipeline import ask, stages
 from pipeline import config as configuration
 from pipeline.corpora import parts, read
-from pipeline.excerpt import best_excerpt
-from pipeline.steps import InFlight
-from pipeline.vllm_server import Server
+from pipeline.graph import stages
+from pipeline.graph.transforms import InFlight
+from pipeline.instances.excerpt import best_excerpt
+from pipeline.llm import questions
+from pipeline.llm.vllm_server import Server
 from prompts import render
 from schemas.records import Document, Text
 
@@ -64,7 +65,7 @@ def bare(url: str, model: str, documents: list[Document], concurrency: int) -> N
         prompt = render("rate", document)
         bodies.append({
             "model": model, "messages": list(prompt.messages), "temperature": 0.0, "seed": 0,
-            "max_tokens": ask.MAX_TOKENS, "logprobs": True, "top_logprobs": ask.ALTERNATIVES,
+            "max_tokens": questions.MAX_TOKENS, "logprobs": True, "top_logprobs": questions.ALTERNATIVES,
             "response_format": {"type": "json_schema", "json_schema": {
                 "name": "answer", "schema": prompt.schema, "strict": True}}})
     asyncio.run(run())

@@ -24,7 +24,7 @@ CONFIG = Path(__file__).parent.parent / "configs" / "demo.yaml"
 
 
 class HashScorer:
-    """In place of `pipeline.clip.Scorer`: every cosine is a number between 0.5 and 0.6 made from the picture's hash."""
+    """In place of `pipeline.coherence.scorer.Scorer`: every cosine is a number between 0.5 and 0.6 made from the picture's hash."""
 
     def __init__(self, *_):
         pass
@@ -38,8 +38,8 @@ class HashScorer:
 
 def run(corpus: str, limit: int, output: str) -> None:
     """The child: build, and print the peak in bytes."""
-    from pipeline import clip
-    from pipeline.build import build
+    from pipeline.coherence import scorer as clip
+    from pipeline.launch.build import build
     from tests.answers import server
     clip.Scorer = HashScorer
     with server() as llm:

@@ -7,8 +7,8 @@ from pathlib import Path
 import apache_beam as beam
 
 from pipeline import config as configuration
+from pipeline.graph.transforms import ENDED
 from pipeline.run import Run
-from pipeline.steps import ENDED
 from schemas.records import Document, Outcome, Provenance
 
 CONFIG = Path(__file__).parent.parent / "configs" / "demo.yaml"

@@ -22,7 +22,7 @@ from collections.abc import Callable
 from filters import presets
 from filters.stats import TextStats
 from pipeline import corpora
-from pipeline.images import header
+from pipeline.images.store import header
 from schemas.records import Document, Image
 
 

@@ -1,4 +1,4 @@
-"""Rules about how well pictures and text belong together, from the scores that `pipeline.clip` wrote.
+"""Rules about how well pictures and text belong together, from the scores that `pipeline/coherence/scorer.py` wrote.
 
 The thresholds are cosines of one model, so they have no defaults: `leafinstruct calibrate` derives them.
 """

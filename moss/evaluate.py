@@ -20,9 +20,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from moss import data, measure, runs, table
-from moss.decoding import Sampling, has_slots
-from moss.runs import Run
+from moss import data
+from moss.evaluation import measure, table
+from moss.generation.decoding import Sampling, has_slots
+from moss.training import runs
+from moss.training.runs import Run
 from schemas.errors import UserError
 
 

@@ -20,10 +20,13 @@ from collections.abc import Iterator, Sequence
 
 import PIL.Image
 
-from moss import answers, data, decoding, instances, page, runs, settings
-from moss.answers import Segments, Written
+from moss import data, settings
 from moss.backbones.generalist import Generalist
-from moss.decoding import Sampling
+from moss.data import instances
+from moss.generation import answers, decoding, page
+from moss.generation.answers import Segments, Written
+from moss.generation.decoding import Sampling
+from moss.training import runs
 from schemas.errors import UserError
 from schemas.records import Text
 

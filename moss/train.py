@@ -21,12 +21,13 @@ from peft import get_peft_model
 from torch.distributed.fsdp import MixedPrecisionPolicy
 from tqdm import tqdm
 
-from moss import MossConfig, backbones, checkpoints, data
+from moss import MossConfig, backbones, data
 from moss.backbones.generalist import Generalist
 from moss.batch import Batch
-from moss.checkpoints import Position
 from moss.settings import Settings, flat, load
-from moss.step import train_step, trained
+from moss.training import checkpoints
+from moss.training.checkpoints import Position
+from moss.training.step import train_step, trained
 from schemas.errors import UserError
 
 

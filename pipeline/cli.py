@@ -35,7 +35,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def build(options, beam_flags: list[str]) -> int:
     """Run the pipeline and publish what it made."""
-    from pipeline.build import build as run
+    from pipeline.launch.build import build as run
     funnel = run(options.config, options.output, corpora=options.corpus, limit=options.limit, llm_url=options.llm_url,
                  work=options.work, beam_flags=beam_flags)
     print(funnel)
@@ -59,7 +59,8 @@ def validate(options, _) -> int:
 
 def funnel(options, _) -> int:
     """How many documents each stage let through."""
-    from pipeline import instances, ledger
+    from pipeline.dataset import ledger
+    from pipeline.dataset import reader as instances
     counts = ledger.funnel(ledger.read_outcomes(options.folder))
     have, lack = instances.context_counts(options.folder)
     if options.json:
@@ -71,21 +72,21 @@ def funnel(options, _) -> int:
 
 def explain(options, _) -> int:
     """What happened to one document, and why."""
-    from pipeline import ledger
+    from pipeline.dataset import ledger
     print(ledger.explain(options.folder, options.id))
     return 0
 
 
 def show(options, _) -> int:
     """One instance, readable, with its pictures."""
-    from pipeline.show import show as text
+    from pipeline.report.show import show as text
     print(text(options.folder, options.id, options.to))
     return 0
 
 
 def calibrate(options, _) -> int:
     """Derive the coherence thresholds of a model from a corpus, and write them into the config."""
-    from pipeline.calibration import calibrate_config
+    from pipeline.launch.calibrate import calibrate_config
     print(calibrate_config(options.config, options.corpus, options.limit, options.work))
     return 0
 

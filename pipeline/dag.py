@@ -1,7 +1,7 @@
 """The whole system on one page: how raw corpora become shards and an account of every document.
 
-Each step below is one named line. What a step does to a document is a plain function in `stages.py` (reading and
-writing: `reading.py`, `writing.py`); how it becomes a Beam transform is in `steps.py`. Documents, and above all their
+Each step below is one named line. What a step does to a document is a plain function in `graph/stages.py` (reading and
+writing: `reading.py`, `writing.py` beside it); how it becomes a Beam transform is in `transforms.py`. Documents, and above all their
 pictures, never cross a shuffle: from `Read` to `Assemble` the steps are fused, and only ids, ranks and small ledger
 rows are grouped.
 """
@@ -11,10 +11,10 @@ from __future__ import annotations
 import apache_beam as beam
 from apache_beam.pvalue import AsDict
 
-from pipeline import reading, stages, writing
-from pipeline.rank import RankByHash
+from pipeline.graph import reading, stages, writing
+from pipeline.graph.rank import RankByHash
+from pipeline.graph.transforms import ENDED, Batches, Each, InFlight
 from pipeline.run import Run
-from pipeline.steps import ENDED, Batches, Each, InFlight
 
 
 def build(pipeline: beam.Pipeline, run: Run) -> None:

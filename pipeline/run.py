@@ -6,8 +6,8 @@ import dataclasses
 
 from filters import presets
 from pipeline.config import Config
-from pipeline.fetch import Http
-from pipeline.images import ImageStore
+from pipeline.images.fetch import Http
+from pipeline.images.store import ImageStore
 from schemas.records import Provenance
 
 LLM_KEY = "LEAFINSTRUCT_LLM_KEY"

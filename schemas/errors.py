@@ -1,5 +1,11 @@
-"""The one error that a person may see: a sentence that says what is wrong and what to do."""
+"""Errors that the user can mend, and how errors are put into one line."""
 
 
 class UserError(Exception):
-    """Something the user can mend: bad config, missing corpus, dead server. The commands print it and exit with 2."""
+    """Something the user has to mend. The message is one sentence that says what; the command exits with code 2."""
+
+
+def one_line(text: object, limit: int = 300) -> str:
+    """The text without line breaks, cut after `limit` characters."""
+    line = " ".join(str(text).split())
+    return line if len(line) <= limit else line[:limit - 1] + "…"

@@ -1,4 +1,8 @@
-"""Arrows point down only: schemas <- filters, prompts <- pipeline, and schemas <- moss; Beam lives in pipeline alone."""
+"""Arrows point down only, between packages and between the rooms of `pipeline/` and `moss/`; Beam lives in `pipeline/`.
+
+A room is a folder of a package; a file directly in a package is a room of its own. `LAYERS` lists each package's rooms
+from top to bottom: a room may import those of lower lines, and nothing of its own line or above.
+"""
 
 import ast
 import pathlib
@@ -14,6 +18,12 @@ MAY_IMPORT = {
     "moss": {"schemas", "moss"},
     "models": {"schemas", "filters", "prompts", "pipeline", "models"},
 }
+LAYERS = {
+    "pipeline": ("cli", "launch", "dag", "graph", "report", "dataset run", "llm images corpora", "coherence instances",
+                 "config", "storage", "__init__"),
+    "moss": ("train generate evaluate", "evaluation", "generation", "small", "training", "data", "backbones",
+             "__init__ settings", "adapters", "batch", "layout"),
+}
 FILES = [path for package in MAY_IMPORT for path in sorted((ROOT / package).rglob("*.py"))]
 
 
@@ -28,11 +38,37 @@ def imported(path: pathlib.Path) -> set[str]:
     return names
 
 
+def room(name: str) -> str:
+    """`pipeline.llm.client` -> `llm`; the package itself -> `__init__`."""
+    parts = name.split(".")
+    return parts[1] if len(parts) > 1 and ((ROOT / parts[0] / parts[1]).is_dir()
+                                           or (ROOT / parts[0] / f"{parts[1]}.py").exists()) else "__init__"
+
+
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_arrows_point_down(path):
     package = path.relative_to(ROOT).parts[0]
     ours = {name.split(".")[0] for name in imported(path)} & set(MAY_IMPORT)
     assert ours <= MAY_IMPORT[package]
+
+
+@pytest.mark.parametrize("path", [p for p in FILES if p.relative_to(ROOT).parts[0] in LAYERS],
+                         ids=lambda path: str(path.relative_to(ROOT)))
+def test_arrows_between_rooms_point_down(path):
+    package = path.relative_to(ROOT).parts[0]
+    floor = {name: at for at, names in enumerate(LAYERS[package]) for name in names.split()}
+    own = room(".".join(path.relative_to(ROOT).with_suffix("").parts))
+    # `from pipeline import config` names both the package and the room; the room is what is meant
+    wrong = {name for name in imported(path) if name.split(".")[0] == package and name != package
+             and room(name) not in (own, "__init__") and floor[room(name)] <= floor[own]}
+    assert not wrong, f"the room {own} may not import {wrong}"
+
+
+def test_every_room_has_a_floor():
+    for package, floors in LAYERS.items():
+        rooms = {room(".".join(path.relative_to(ROOT).with_suffix("").parts))
+                 for path in FILES if path.relative_to(ROOT).parts[0] == package}
+        assert rooms == {name for names in floors for name in names.split()}
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))

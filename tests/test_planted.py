@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from filters import presets
-from pipeline import corpora, stages
-from pipeline.pictures import ImageFault
+from pipeline import corpora
+from pipeline.graph import stages
+from pipeline.images.decode import ImageFault
 from pipeline.run import Run, image_store, preset_of
 from schemas.records import Document, Drop, Fault, LastState
 from tests.pipeline.runs import ROOT, a_run

@@ -11,9 +11,10 @@ import torch
 from tqdm import tqdm
 
 from models import HELD_OUT
-from pipeline import clip_model, corpora
-from pipeline.clip import neighbours
-from pipeline.images import ImageStore
+from pipeline import corpora
+from pipeline.coherence import model as clip_model
+from pipeline.coherence.scorer import neighbours
+from pipeline.images.store import ImageStore
 from schemas.records import Document
 
 BATCH = 32

@@ -18,7 +18,7 @@ from filters.words import words
 from models import HELD_OUT
 from models.language.damage import ASPECT, can_shuffle, damage, order_marks
 from models.language.titles import instruction
-from pipeline.excerpt import excerpts
+from pipeline.instances.excerpt import excerpts
 from prompts import parts, render
 from schemas.records import Document, Image, Segment, Text
 

@@ -27,8 +27,8 @@ from models.language import measures
 from models.language.damage import ASPECT, can_shuffle, damage
 from models.language.data import DOMAINS, documents, pick, sections
 from models.language.titles import clean, instruction
-from pipeline.ask import instruct, rate
-from pipeline.llm import Client, LlmFault, check_server
+from pipeline.llm.client import Client, LlmFault, check_server
+from pipeline.llm.questions import instruct, rate
 from prompts import parts, render
 from schemas.records import Document, Ratings
 

@@ -27,11 +27,11 @@ from moss.backbones.generalist import Generalist
 from moss.batch import Sample
 from moss.data import collate
 from moss.data.packing import pack
-from moss.losses import counts, sums, total
-from moss.schedule import learning_rate
 from moss.settings import Training
 from moss.small.build import new_generalist
 from moss.small.corpus import documents, pictures
+from moss.training.losses import counts, sums, total
+from moss.training.schedule import learning_rate
 from schemas.errors import UserError
 
 HERE = Path(__file__).parent / "generalist"

@@ -11,8 +11,7 @@ from collections.abc import Iterator
 from pipeline.corpora import mmc4, native, obelics, wikihow
 from pipeline.corpora.parts import JSONL, PARQUET, Format, Part, cut
 from pipeline.corpora.parts import read as _read
-from pipeline.outcomes import one_line
-from schemas.errors import UserError
+from schemas.errors import UserError, one_line
 from schemas.records import Document, Fault
 
 FORMATS = {

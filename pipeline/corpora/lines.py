@@ -14,7 +14,7 @@ import zlib
 from collections.abc import Iterator
 
 from pipeline.corpora.fields import BadRecord
-from pipeline.store import open_bytes
+from pipeline.storage.store import open_bytes
 
 PART_LINES = 200
 MAX_LINE = 32 << 20     # bytes; a longer line is a fault, so that one of them cannot fill the memory

@@ -14,11 +14,11 @@ import re
 from collections.abc import Callable, Iterator
 from urllib.parse import quote
 
-from pipeline import files
 from pipeline.corpora import lines, rows
 from pipeline.corpora.fields import BadRecord, relative
-from pipeline.files import is_http
-from pipeline.store import open_bytes
+from pipeline.storage import uris
+from pipeline.storage.store import open_bytes
+from pipeline.storage.uris import is_http
 from schemas.errors import UserError
 from schemas.records import Document, Fault
 
@@ -74,7 +74,7 @@ class Place:
 
     def has(self, name: str) -> bool:
         """Is there a local image of this relative name?"""
-        return self.local and files.exists(f"{self.images}/{relative(name)}")
+        return self.local and uris.exists(f"{self.images}/{relative(name)}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -111,7 +111,7 @@ def cut(format: str, shape: Format, path: str) -> Iterator[Part]:
     """The parts of every file that `path` means, in order of file and line. Raises UserError for a name that is no
     UTF-8, which neither the ledger nor a sample could spell."""
     root = os.path.dirname(re.split(r"[*?\[]", f"{path.rstrip('/')}/*")[0])     # the folder, or where the glob starts
-    found = files.find(path, shape.suffixes)
+    found = uris.find(path, shape.suffixes)
     for file in found:
         _check_name(file)
     for file in found:
@@ -120,7 +120,7 @@ def cut(format: str, shape: Format, path: str) -> Iterator[Part]:
             yield from _cut_tar(part, shape.images)
             continue
         images = f"{os.path.dirname(file) or '.'}/{shape.images}"
-        part = dataclasses.replace(part, images=images, local=files.exists(images))
+        part = dataclasses.replace(part, images=images, local=uris.exists(images))
         if file.endswith(".parquet"):
             yield from _cut_parquet(part)
         elif file.endswith(".zip"):
@@ -177,13 +177,13 @@ def limited(part: Part, most: int) -> Part:
 
 def _cut_tar(part: Part, images: str) -> Iterator[Part]:
     """The JSON Lines members of a tar, cut like files; the images lie beside them in the tar."""
-    index = files.tar_index(part.file)
+    index = uris.tar_index(part.file)
     names = [n for n in index.members if n.endswith(".jsonl") and not os.path.basename(n).startswith(".")]
     for name in sorted(names):
         _check_name(f"{part.file}!/{name}")
         offset, size = index.members[name]
         folder = f"{part.file}!/{os.path.dirname(name)}/{images}".replace("!//", "!/")
-        member = dataclasses.replace(part, member=name, images=folder, local=files.exists(folder))
+        member = dataclasses.replace(part, member=name, images=folder, local=uris.exists(folder))
         with open_bytes(part.file) as opened:
             for run in lines.cut(opened, offset, size):
                 yield dataclasses.replace(member, **run)

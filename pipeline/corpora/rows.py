@@ -8,7 +8,7 @@ import pyarrow
 import pyarrow.parquet
 
 from pipeline.corpora.fields import BadRecord
-from pipeline.store import open_bytes
+from pipeline.storage.store import open_bytes
 
 DAMAGE = (pyarrow.ArrowException, OSError)      # pyarrow raises either for broken bytes
 _BAD_VALUE = (pyarrow.ArrowException, ValueError, ArithmeticError, LookupError)     # dates out of range, unknown zones

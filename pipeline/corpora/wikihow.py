@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from pipeline.corpora.fields import identifier, objects, string, title
 from pipeline.corpora.parts import Place
-from pipeline.files import is_http
+from pipeline.storage.uris import is_http
 from schemas.records import Document, Image, Segment, Text
 
 

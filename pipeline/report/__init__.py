@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import yaml
 
-from pipeline import ledger
+from pipeline.dataset import ledger
+from pipeline.dataset.wording import count as plural
+from pipeline.dataset.wording import percent
 from pipeline.report.dropped import PER_RULE, read_samples
 from pipeline.report.figures import histogram
 from pipeline.report.gallery import gallery, mini
 from pipeline.report.pictures import Album
 from pipeline.report.render import render
 from pipeline.report.tally import Tally, tally
-from pipeline.store import write_bytes
-from pipeline.wording import count as plural
-from pipeline.wording import percent
+from pipeline.storage.store import write_bytes
 
 KEPT_ROOM, DROPPED_ROOM = 3_600_000, 1_400_000
 """Bytes of the page for pictures of kept and of dropped documents; with them the page stays below 6 MB."""

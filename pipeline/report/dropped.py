@@ -13,9 +13,9 @@ from collections.abc import Callable, Iterable
 
 import PIL.Image
 
-from pipeline import files
 from pipeline.report.pictures import jpeg
-from pipeline.store import write_bytes
+from pipeline.storage import uris
+from pipeline.storage.store import write_bytes
 from schemas.records import Document, Image, Outcome
 
 PER_RULE = 4
@@ -58,7 +58,7 @@ def read_samples(folder: str, rules: Iterable[str]) -> dict[str, dict]:
     samples = {}
     for rule in rules:
         for path in _first(f"{folder}/{rule}"):
-            sample = json.loads(files.read_bytes(path))
+            sample = json.loads(uris.read_bytes(path))
             samples[sample["id"]] = sample
     return samples
 
@@ -69,7 +69,7 @@ def rank(id_: str) -> str:
 
 
 def _first(folder: str) -> list[str]:
-    return files.find(folder, (".json",))[:PER_RULE]
+    return uris.find(folder, (".json",))[:PER_RULE]
 
 
 def _image(image: Image, picture: PIL.Image.Image | None) -> dict:

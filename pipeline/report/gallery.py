@@ -9,10 +9,10 @@ from collections.abc import Callable
 from pyarrow.compute import field
 
 from filters.words import plain
-from pipeline.instances import index_rows, read_instance
-from pipeline.ledger import RATINGS, mean_rating
+from pipeline.dataset.ledger import RATINGS, mean_rating
+from pipeline.dataset.reader import index_rows, read_instance
+from pipeline.dataset.wording import count, number, reason
 from pipeline.report.pictures import Album
-from pipeline.wording import count, number, reason
 from schemas.records import Outcome
 
 TYPICAL, WEAKEST = 15, 3

@@ -9,7 +9,7 @@ from markdown_it import MarkdownIt
 from markdown_it.renderer import RendererHTML
 from markupsafe import Markup, escape
 
-from pipeline.wording import number, percent
+from pipeline.dataset.wording import number, percent
 
 HERE = pathlib.Path(__file__).parent
 

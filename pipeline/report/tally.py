@@ -8,7 +8,7 @@ import heapq
 from collections import Counter
 from collections.abc import Container, Iterable
 
-from pipeline import ledger
+from pipeline.dataset import ledger
 from pipeline.report.dropped import PER_RULE, rank
 from schemas.records import DROPPED, FAILED, KEPT, Outcome
 

@@ -4,7 +4,7 @@ import pytest
 
 from filters import image
 from filters.limits import within
-from pipeline.outcomes import dropped
+from pipeline.graph.outcomes import dropped
 from schemas.arrow import outcome_table
 from schemas.records import Document, Drop, Image
 

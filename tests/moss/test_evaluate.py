@@ -8,9 +8,11 @@ import torch
 from accelerate.state import AcceleratorState
 from safetensors.torch import load_file
 
-from moss import data, evaluate, losses, measure, runs, settings, table, train
-from moss.measure import Writing
-from moss.metrics import COUNT, LOSS, Sums
+from moss import data, evaluate, settings, train
+from moss.evaluation import measure, table
+from moss.evaluation.measure import Writing
+from moss.evaluation.metrics import COUNT, LOSS, Sums
+from moss.training import losses, runs
 from schemas.errors import UserError
 from tests.schemas import example
 

@@ -8,10 +8,12 @@ import pytest
 import torch
 from transformers import LogitsProcessorList
 
-from moss import answers, data, decoding, generate, metrics
+from moss import data, generate
 from moss.backbones import chameleon, continuous, emu3, janus
-from moss.decoding import Answer, Sampling, answer, has_slots, segments
-from moss.whole_images import FREE, WholeImages, forced, not_text, places
+from moss.evaluation import metrics
+from moss.generation import answers, decoding
+from moss.generation.decoding import Answer, Sampling, answer, has_slots, segments
+from moss.generation.whole_images import FREE, WholeImages, forced, not_text, places
 from schemas.errors import UserError
 from schemas.records import Text
 from tests.moss.hands import adapt, picture

@@ -11,7 +11,8 @@ import torch
 from accelerate.state import AcceleratorState
 from safetensors.torch import load_file
 
-from moss import backbones, checkpoints, data, train
+from moss import backbones, data, train
+from moss.training import checkpoints
 from schemas.codec import key_of
 from schemas.errors import UserError
 from tests.moss import small

@@ -13,9 +13,10 @@ from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from accelerate.utils import DistributedType, FullyShardedDataParallelPlugin
 
-from moss import checkpoints, train
+from moss import train
 from moss.batch import Batch
-from moss.step import train_step
+from moss.training import checkpoints
+from moss.training.step import train_step
 from tests.moss import small
 
 WITH_IMAGES, OF_TEXT = [small.ROWS[0], small.ROWS[3]], [small.ROWS[2], [small.sample("g", 11, 0, 9)]]

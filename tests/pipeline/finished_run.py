@@ -9,8 +9,9 @@ import random
 import PIL.Image
 import PIL.ImageDraw
 
-from pipeline import ledger, outcomes, shards
-from pipeline.assemble import assemble
+from pipeline.dataset import ledger, shards
+from pipeline.graph import outcomes
+from pipeline.instances.assemble import assemble
 from pipeline.report.dropped import keep_sample
 from schemas.codec import config_hash, key_of, rank_of, shard_name, to_json
 from schemas.records import (

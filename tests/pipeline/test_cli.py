@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from pipeline.cli import main
-from pipeline.instances import context_counts
+from pipeline.dataset.reader import context_counts
 from tests.answers import MODEL, server
 from tests.pipeline.finished_run import small_run
 from tests.pipeline.runs import ROOT

@@ -14,7 +14,7 @@ import PIL.Image
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline import shards
+from pipeline.dataset import shards
 from schemas import tar
 from schemas.arrow import index_table, outcomes_from_table
 from schemas.checks.tarball import Entry, Reader, entries

@@ -10,7 +10,7 @@ import pathlib
 import numpy as np
 import PIL.Image
 
-from pipeline import card, shards
+from pipeline.dataset import card, shards
 from schemas.codec import config_hash, key_of, rank_of, shard_name, to_json
 from schemas.records import Coherence, Drop, Image, ImageDrop, Instance, Outcome, Provenance, Ratings, Text
 

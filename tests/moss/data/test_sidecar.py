@@ -10,7 +10,7 @@ import PIL.Image
 import pytest
 
 from moss.data import sidecar
-from pipeline import shards
+from pipeline.dataset import shards
 from schemas.errors import UserError
 from schemas.validate import validate
 from tests.moss.data import stub

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline.images import ImageStore
-from pipeline.pictures import ImageFault
+from pipeline.images.decode import ImageFault
+from pipeline.images.store import ImageStore
 from schemas.records import Image, Text
 
 

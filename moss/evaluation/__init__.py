@@ -1,0 +1,1 @@
+"""Measuring a checkpoint: metrics, intervals, tables."""

@@ -1,0 +1,69 @@
+"""Measure one model on held-out instances: what it predicts of their outputs, and what it writes itself."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from moss import data
+from moss.backbones.generalist import Generalist
+from moss.evaluation import metrics
+from moss.evaluation.metrics import Sums
+from moss.generation import decoding
+from moss.generation.decoding import Sampling
+
+
+@dataclasses.dataclass(frozen=True)
+class Writing:
+    """What a model wrote for some instances; float64 (instances,) each.
+
+    images, expected: images written, and in the reference. empty: 1.0 for an output without text and images.
+    repeated, grams: word 4-grams that occurred before, and all. whole, begun: of freely drawn answers, whole images
+    and images begun; None for a backbone that cannot draw image tokens from its vocabulary.
+    """
+
+    keys: tuple[str, ...]
+    images: np.ndarray
+    expected: np.ndarray
+    empty: np.ndarray
+    repeated: np.ndarray
+    grams: np.ndarray
+    whole: np.ndarray | None
+    begun: np.ndarray | None
+
+
+@torch.no_grad()
+def predictions(generalist: Generalist, dataset: data.Samples, *, rows: int, length: int) -> Sums:
+    """One pass over all samples, each once."""
+    device = next(generalist.model.parameters()).device
+    packed = data.batches(dataset, rows=rows, length=length, seed=0, epoch=0, complete=False)
+    parts = []
+    with tqdm(total=len(dataset), desc="measuring", unit=" instances") as bar:
+        for batch in packed:
+            batch = batch.to(device)
+            parts.append(metrics.instance_sums(generalist(batch), batch, generalist.layout))
+            bar.update(len(batch.keys))
+    return metrics.joined(parts)
+
+
+def writing(generalist: Generalist, dataset: data.Samples, count: int, sampling: Sampling) -> Writing:
+    """Answers to the first `count` samples, once with whole images ensured and once freely."""
+    layout, free = generalist.layout, decoding.image_tokens_in_vocabulary(generalist)
+    numbers = range(min(count, len(dataset)))
+    rows = []
+    for number in tqdm(numbers, desc="writing", unit=" instances"):
+        sample = dataset[number]
+        learnt = int(sample.trained.argmax())
+        prompt = sample.ids[:learnt]
+        images = int(((layout.low <= prompt) & (prompt < layout.high)).sum())
+        vectors = None if sample.vectors is None else sample.vectors[:images]
+        parts = decoding.parts(decoding.answer(generalist, prompt.tolist(), vectors, sampling), generalist)
+        freely = decoding.free_answer(generalist, prompt.tolist(), sampling).ids if free else ()
+        begun, whole = metrics.blocks(freely, layout)
+        rows.append((metrics.images_in(parts), sample.image_number.max(), not parts, *metrics.repetition(parts), whole,
+                     begun))
+    columns = np.array(rows, dtype=np.float64).T
+    return Writing(dataset.keys[:len(numbers)], *columns[:5], *(columns[5:] if free else (None, None)))

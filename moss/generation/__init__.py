@@ -1,0 +1,1 @@
+"""Writing answers: decoding, whole images, the folder of answers and its page."""

@@ -1,0 +1,1 @@
+"""One run of fine-tuning: step, losses, schedule, checkpoints, its folder."""

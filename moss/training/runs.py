@@ -1,0 +1,77 @@
+"""A training run's folder as the model that came out of it."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import pathlib
+
+import torch
+from safetensors import safe_open
+
+from moss import backbones
+from moss.backbones.generalist import Generalist
+from moss.settings import Adapter, Backbone, Data, Settings, Training
+from moss.training import checkpoints
+from schemas.errors import UserError
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """A checkpoint (its folder, whole) and the settings that it was trained with."""
+
+    checkpoint: pathlib.Path
+    settings: Settings
+
+    @property
+    def trained_parameters(self) -> int:
+        """Numbers that training changed: adapters, and a backbone's own weights beside them."""
+        return sum(_numbers(path) for path in (self.checkpoint / "adapter" / "adapter_model.safetensors",
+                                               self.checkpoint / "extra.safetensors") if path.exists())
+
+
+def find_run(folder: str | pathlib.Path) -> Run:
+    """The latest checkpoint in a run's output folder, or the folder itself if it is one. Raises UserError."""
+    folder = pathlib.Path(folder)
+    checkpoint = folder if (folder / "state.json").exists() else checkpoints.latest(str(folder))
+    if checkpoint is None:
+        raise UserError(f"{folder} holds no checkpoint; give the output folder of `python -m moss.train`")
+    return Run(checkpoint, _settings(json.loads((checkpoint / "state.json").read_text())["settings"]))
+
+
+def load_run(folder: str | pathlib.Path, *, adapters: bool = True) -> Generalist:
+    """A run's backbone with what was trained (without `adapters`: as it was before), for measuring and generating; on
+    the GPU if there is one."""
+    run = find_run(folder)
+    torch.manual_seed(run.settings.training.seed)       # a continuous backbone may come with new weights
+    generalist = load_backbone(run.settings.backbone)
+    if adapters:
+        checkpoints.load_weights(run.checkpoint, generalist)
+    return generalist.to(_device()).eval()
+
+
+def load_backbone(backbone: Backbone) -> Generalist:
+    generalist = backbones.load(backbone.name, backbone.path, getattr(torch, backbone.dtype), **backbone.options)
+    return generalist.to(_device()).eval()
+
+
+def _device() -> torch.device:
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def _settings(table: dict) -> Settings:
+    """The other way round of `moss.settings.flat`."""
+    parts = {"backbone": Backbone, "data": Data, "training": Training, "adapter": Adapter}
+    built = {name: kind(**{field.name: _plain(table[f"{name}.{field.name}"]) for field in dataclasses.fields(kind)})
+             for name, kind in parts.items()}
+    return Settings(table["shards"], table["output"], **built)
+
+
+def _plain(value):
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _numbers(path: pathlib.Path) -> int:
+    with safe_open(path, "pt") as file:
+        return sum(math.prod(file.get_slice(name).get_shape()) for name in file.keys())

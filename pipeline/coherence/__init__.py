@@ -1,0 +1,1 @@
+"""How well pictures fit their text: open_clip, its scores, and its thresholds."""

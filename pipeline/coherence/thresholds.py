@@ -1,0 +1,177 @@
+"""Coherence thresholds of a model, from a corpus: what its scores look like for right pictures and for wrong ones."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import io
+import itertools
+import pathlib
+import re
+from collections.abc import Callable
+
+import numpy as np
+import PIL.Image
+
+from pipeline.coherence.scorer import Scorer
+from pipeline.storage.store import write_bytes
+from schemas.codec import mean_coherence
+from schemas.errors import UserError
+from schemas.records import Coherence, Document, Image, Text
+
+COST = 0.05
+"""The share of right pictures (documents) that each rule may take: this project's choice. A corpus is mostly right (an
+audit of MMC4 found 77.6 % of its pictures aligned, arXiv 2304.06939), so the threshold that best separates halves of
+right and wrong ones would throw out far more good than bad with a weak model. A fixed cost leaves a weak model nearly
+silent, and lets a strong one take what it can tell apart; `caught` says how much that is."""
+
+COPIED = 200
+"""Pictures of which changed copies are made."""
+
+KEYS = ("own_at_least", "mean_at_least", "margin_at_least", "similar_at_most")
+
+_LINE = re.compile(r"(?P<head> +(?P<key>\w+): *)(?P<old>[^\s#]+)(?P<gap> *)(?P<comment>(?:(?<= )#.*)?)(?P<end>\s*)$")
+
+
+@dataclasses.dataclass(frozen=True)
+class Thresholds:
+    """Cosines for the four keys of the config, and for each the share of wrong ones that it catches.
+
+    Wrong ones are: pictures of another document (own, mean), the document's pictures moved on by one place (margin),
+    and changed copies of a picture (similar).
+    """
+
+    own_at_least: float
+    mean_at_least: float
+    margin_at_least: float
+    similar_at_most: float
+    caught: dict[str, float]
+
+
+def calibrate(documents: list[Document], scorer: Scorer, open_image: Callable[[str], PIL.Image.Image]) -> Thresholds:
+    """Thresholds that each cost at most 5 % (`COST`) of a corpus that is taken for right.
+
+    own_at_least, mean_at_least, margin_at_least: the 5th percentile of the pictures' own scores, of the documents'
+    means and of their margins. similar_at_most: the 5th percentile of the cosines of a picture with a copy of it
+    (recompressed, smaller, cropped), but no lower than the 95th percentile of the cosines between different pictures
+    of one document. Raises UserError for fewer than 20 documents with at least two pictures.
+    """
+    documents = [d for d in documents if d.images]
+    several = [d for d in documents if len({image.sha256 for image in d.images}) > 1]
+    if len(several) < 20:
+        raise UserError(f"calibration needs at least 20 documents with two or more pictures, and found {len(several)}: "
+                        "give it more with --corpus.")
+    right = scorer.score(documents, open_image)
+    strangers = scorer.score(with_strangers(documents), open_image)
+    moved = scorer.score([with_images(d, d.images[1:] + d.images[:1]) for d in several], open_image)
+    own = _low([value for score in right for value in score.own])
+    mean = _low(list(map(_mean, right)))
+    margin = _low([score.margin for score in right if score.margin is not None])
+    different = [value for document, score in zip(documents, right) for value in _different(document, score)]
+    copies = copy_cosines(documents, scorer, open_image)
+    similar = max(_low(copies), -_low([-value for value in different]))
+    return Thresholds(own, mean, margin, similar, caught={
+        "own_at_least": _share(value < own for score in strangers for value in score.own),
+        "mean_at_least": _share(_mean(score) < mean for score in strangers),
+        "margin_at_least": _share(score.margin < margin for score in moved),
+        "similar_at_most": _share(value > similar for value in copies)})
+
+
+def with_strangers(documents: list[Document]) -> list[Document]:
+    """Each document with the pictures of the next one, by a hash of the id so that neighbours in a corpus part."""
+    order = sorted(documents, key=lambda d: hashlib.sha256(d.id.encode()).digest())
+    return [with_images(document, tuple(itertools.islice(itertools.cycle(other.images), len(document.images))))
+            for document, other in zip(order, order[1:] + order[:1])]
+
+
+def with_images(document: Document, images: tuple[Image, ...]) -> Document:
+    """The document with other pictures in the places of its own."""
+    following = iter(images)
+    return dataclasses.replace(document, segments=tuple(
+        segment if isinstance(segment, Text) else next(following) for segment in document.segments))
+
+
+def copy_cosines(documents: list[Document], scorer: Scorer,
+                 open_image: Callable[[str], PIL.Image.Image]) -> list[float]:
+    """The cosines of up to `COPIED` pictures with three copies each, as sites make them."""
+    hashes = sorted({image.sha256 for document in documents for image in document.images})[:COPIED]
+    pairs = [(sha256, name) for sha256 in hashes for name in COPIES]
+
+    def open_copy(key: str) -> PIL.Image.Image:
+        sha256, _, name = key.partition(" ")
+        picture = open_image(sha256).convert("RGB")
+        return COPIES[name](picture) if name else picture
+    vectors = scorer.image_vectors([*hashes, *(f"{sha256} {name}" for sha256, name in pairs)], open_copy)
+    return [float(vectors[sha256] @ vectors[f"{sha256} {name}"]) for sha256, name in pairs]
+
+
+def recompressed(picture: PIL.Image.Image) -> PIL.Image.Image:
+    """As a JPEG of quality 40."""
+    file = io.BytesIO()
+    picture.save(file, "JPEG", quality=40)
+    return PIL.Image.open(file)
+
+
+def smaller(picture: PIL.Image.Image) -> PIL.Image.Image:
+    """At 60 % of its sides."""
+    return picture.resize((max(1, round(picture.width * 0.6)), max(1, round(picture.height * 0.6))))
+
+
+def cropped(picture: PIL.Image.Image) -> PIL.Image.Image:
+    """Without 3 % at each edge."""
+    x, y = round(picture.width * 0.03), round(picture.height * 0.03)
+    return picture.crop((x, y, picture.width - x, picture.height - y))
+
+
+COPIES = {"recompressed": recompressed, "smaller": smaller, "cropped": cropped}
+
+
+def write_thresholds(config_path: str, thresholds: Thresholds) -> None:
+    """Write the four values under `coherence:` of a YAML config; every other character of the file stays.
+
+    Raises UserError when the file has no such block with these keys, one a line.
+    """
+    path = pathlib.Path(config_path)
+    lines = path.read_bytes().decode().splitlines(keepends=True)        # read_text would make \r\n to \n
+    missing, inside = set(KEYS), False
+    for at, line in enumerate(lines):
+        if line[:1] not in ("", " ", "\r", "\n", "#"):            # a key at the top
+            inside = line.startswith("coherence:")
+        if inside and (match := _LINE.match(line)) and match["key"] in missing:
+            missing.remove(match["key"])
+            lines[at] = _line(match, getattr(thresholds, match["key"]))
+    if missing:
+        raise UserError(f"{config_path} has no line for {', '.join(sorted(missing))} under `coherence:`; "
+                        "write the four keys there, one a line, as in configs/demo.yaml.")
+    write_bytes(str(path), "".join(lines).encode())
+
+
+def _line(match: re.Match, value: float) -> str:
+    """The line with another value; a comment stays in its column where there is room."""
+    new = f"{value:.4f}"
+    width = len(match["old"]) + len(match["gap"])
+    return match["head"] + (f"{new} ".ljust(width) if match["comment"] else new) + match["comment"] + match["end"]
+
+
+def _low(values: list[float]) -> float:
+    """The 5th percentile, rounded down to 4 decimals as the scores are."""
+    return float(np.floor(np.quantile(values, COST, method="lower") * 10_000 + 1e-6) / 10_000)
+
+
+def _mean(score: Coherence) -> float:
+    return mean_coherence(score.own)
+
+
+def _different(document: Document, score: Coherence) -> list[float]:
+    """Of each picture but the first: its cosine with the most similar earlier one, where none of them is the same."""
+    seen, values = set(), []
+    for image, value in zip(document.images, score.similar, strict=True):
+        if seen and image.sha256 not in seen:
+            values.append(value)
+        seen.add(image.sha256)
+    return values
+
+
+def _share(hits) -> float:
+    hits = list(hits)
+    return round(sum(hits) / len(hits), 4)

@@ -1,0 +1,1 @@
+"""The published folder: shards, data card and ledger, written and read."""

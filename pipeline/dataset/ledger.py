@@ -1,0 +1,243 @@
+"""Views over the ledger: the funnel of a run, and the story of one document.
+
+The ledger (`DIR/ledger/part-*.parquet`) holds one `Outcome` for every input document. Whatever a person reads about a
+run is computed from these rows, so that it cannot disagree with them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import functools
+import itertools
+import operator
+import shutil
+import textwrap
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline.dataset.reader import damage_told, tables
+from pipeline.dataset.wording import count, number, percent, printable, reason
+from pipeline.storage import uris
+from schemas.arrow import LEDGER, outcomes_from_table
+from schemas.codec import parse_json
+from schemas.errors import UserError
+from schemas.records import DROPPED, FAILED, KEPT, STAGES, ImageDrop, Outcome
+
+STAGE_TITLES = {
+    "read": "Read", "duplicates": "Duplicates", "text": "Text rules", "image_rules": "Image rules",
+    "images": "Fetch pictures", "picture_fit": "Picture fit", "excerpt": "Excerpt", "coherence": "Coherence",
+    "quality": "Ratings", "instruction": "Instruction", "assemble": "Assemble",
+}
+RATINGS = ("fluency", "text_coherence", "completeness", "usefulness")
+LIMIT_KEYS = {
+    "coherence": ("coherence", "mean_at_least"), "margin": ("coherence", "margin_at_least"),
+    **dict.fromkeys(RATINGS, ("quality", "lowest_at_least")), "mean_rating": ("quality", "mean_at_least"),
+}
+"""Where the configuration holds the least value that a score may have."""
+
+SCORE_STAGES = {
+    **dict.fromkeys(("coherence", "margin", "recall_at_1"), "coherence"),
+    **dict.fromkeys((*RATINGS, "mean_rating"), "quality"), "attempts": "instruction",
+}
+"""The stage that measures a score; a score that is not named here is shown beside the stages."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Stage:
+    """One stage of the funnel: how many documents came in, and how many ended here, by rule and by error."""
+
+    name: str
+    entered: int
+    dropped: dict[str, int]
+    failed: dict[str, int]
+
+    @property
+    def left(self) -> int:
+        return self.entered - sum(self.dropped.values()) - sum(self.failed.values())
+
+
+@dataclasses.dataclass(frozen=True)
+class Funnel:
+    """What became of every input document: input = kept + all of dropped + all of failed. Counts, most first.
+
+    `images` are the pictures that were lost by documents which went on without them, by rule or error.
+    """
+
+    input: int
+    kept: int
+    dropped: dict[str, int]
+    failed: dict[str, int]
+    stages: tuple[Stage, ...]
+    images: dict[str, int]
+
+    def to_json(self) -> dict:
+        return {
+            "input": self.input, "kept": self.kept, "dropped": self.dropped, "failed": self.failed,
+            "stages": [{"stage": s.name, "entered": s.entered, "dropped": s.dropped, "failed": s.failed,
+                        "left": s.left} for s in self.stages],
+            "dropped_images": self.images,
+        }
+
+
+def read_outcomes(folder: str, where: pc.Expression | None = None) -> Iterator[Outcome]:
+    """The rows of `folder/ledger` (those that `where` chooses), one batch in memory at a time, in file order.
+
+    Raises UserError where there is no ledger, or a damaged one.
+    """
+    for batch in _batches(folder):
+        yield from outcomes_from_table(batch if where is None else batch.filter(where))
+
+
+def funnel(outcomes: Iterable[Outcome]) -> Funnel:
+    """Count the outcomes, in one pass."""
+    total = kept = 0
+    dropped, failed, images = Counter(), Counter(), Counter()
+    ends = defaultdict(lambda: {DROPPED: Counter(), FAILED: Counter()})
+    for outcome in outcomes:
+        total += 1
+        images.update(lost.drop.rule for lost in outcome.dropped_images)
+        if outcome.status == KEPT:
+            kept += 1
+        elif outcome.status == DROPPED:
+            dropped[outcome.rule] += 1
+            ends[outcome.stage][DROPPED][outcome.rule] += 1
+        else:
+            failed[outcome.error] += 1
+            ends[outcome.stage][FAILED][outcome.error] += 1
+    stages, entered = [], total
+    for name in STAGES:
+        stages.append(Stage(name, entered, _most_first(ends[name][DROPPED]), _most_first(ends[name][FAILED])))
+        entered = stages[-1].left
+    assert entered == kept, f"the ledger does not add up: {entered} documents left all stages, {kept} are kept"
+    return Funnel(total, kept, _most_first(dropped), _most_first(failed), tuple(stages), _most_first(images))
+
+
+def funnel_text(counts: Funnel, width: int | None = None) -> str:
+    """The funnel for a terminal of `width` columns (default: this one's): a bar a stage, and what ended there below."""
+    width = min(width or shutil.get_terminal_size().columns, 110)
+    room = max(width - 36, 8)
+    lines = [_bar_line("Input", counts.input, counts.input, room)]
+    for stage in counts.stages:
+        lines.append(_bar_line(STAGE_TITLES[stage.name], stage.left, counts.input, room))
+        ended = [f"{rule} {n:,}" for rule, n in stage.dropped.items()]
+        ended += [f"failed: {error} {n:,}" for error, n in stage.failed.items()]
+        if ended:
+            lines += textwrap.wrap("– " + ", ".join(ended), width, initial_indent=" " * 16,
+                                   subsequent_indent=" " * 18)
+    lines += ["", f"{counts.input:,} read = {counts.kept:,} kept + "
+                  f"{sum(counts.dropped.values()):,} dropped + {sum(counts.failed.values()):,} failed"]
+    if counts.images:
+        pictures = ", ".join(f"{rule} {n:,}" for rule, n in counts.images.items())
+        lines += textwrap.wrap(f"Pictures taken out of documents that went on: {pictures}", width,
+                               subsequent_indent="  ")
+    return "\n".join(lines)
+
+
+def read_manifest(folder: str) -> dict:
+    """`folder/manifest.json`, which a build publishes last. Raises UserError where there is none, or no JSON."""
+    path = f"{folder}/manifest.json"
+    try:
+        with damage_told(path):
+            return parse_json(uris.read_bytes(path))
+    except FileNotFoundError as error:
+        raise UserError(f"{folder} holds no manifest.json: give the --output folder of a build that has finished."
+                        ) from error
+
+
+def limits(manifest: dict) -> dict[str, float]:
+    """The thresholds of the run by the score that they hold for, from the configuration in its manifest.
+    Raises UserError where they are not there."""
+    with damage_told("manifest.json"):
+        return {score: float(manifest["config"][section][key]) for score, (section, key) in LIMIT_KEYS.items()}
+
+
+def scores(outcome: Outcome) -> list[tuple[str, float]]:
+    """The scores of an outcome, and the mean of its ratings where it has them."""
+    named = dict(outcome.scores)
+    if all(name in named for name in RATINGS):
+        named["mean_rating"] = mean_rating(named)
+    return list(named.items())
+
+
+def mean_rating(named: Mapping[str, float]) -> float:
+    """The mean of the four ratings, to 4 decimals."""
+    return round(sum(named[name] for name in RATINGS) / len(RATINGS), 4)
+
+
+def find(folder: str, name: str) -> Outcome:
+    """The outcome of the document with this id (or key, or location). Raises UserError that names the nearest ids."""
+    named = (pc.field(column) == name for column in ("id", "key", "location"))
+    for outcome in read_outcomes(folder, functools.reduce(operator.or_, named)):
+        return outcome
+    ids = (id_ for batch in _batches(folder, ["id"]) for id_ in batch["id"].to_pylist())
+    near = difflib.get_close_matches(name, itertools.islice(ids, 200_000), n=3, cutoff=0.5)
+    hint = f"Did you mean {' or '.join(near)}?" if near else "The ids are in the column `id` of its ledger."
+    raise UserError(printable(f"No document {name!r} in {folder}. {hint}"))
+
+
+def explain(folder: str, name: str) -> str:
+    """What happened to one document, and why, in sentences. `name` is its id, key or location."""
+    return explain_outcome(find(folder, name), limits(read_manifest(folder)))
+
+
+def explain_outcome(outcome: Outcome, least: dict[str, float]) -> str:
+    """The story of one row: the stages that it passed with its scores against the `least` allowed, and its end."""
+    lines = [printable(f"{outcome.title or 'Untitled'}  ({outcome.id})"),
+             printable(f"from {outcome.source}, {outcome.location}"), "", _ending(outcome), ""]
+    last = STAGES.index(outcome.stage) if outcome.stage in STAGES else len(STAGES) - 1
+    measures = defaultdict(list)
+    for score, value in scores(outcome):
+        measures[SCORE_STAGES.get(score, "")].append(_against(score, value, least))
+    for stage in STAGES[:last + 1]:
+        stopped = stage == outcome.stage and outcome.status != KEPT
+        mark, verdict = ("✗", outcome.rule or outcome.error) if stopped else ("✓", "passed")
+        lost = [_lost(image) for image in outcome.dropped_images if image.stage == stage]
+        measured = ", ".join(measures.pop(stage, []))
+        line = f"  {mark} {STAGE_TITLES[stage]:<15} {verdict}" + (f": {measured}" if measured else "")
+        lines += textwrap.wrap(line, 110, subsequent_indent=" " * 20)
+        lines += [f"      lost {line}" for line in lost]
+    rest = [line for found in measures.values() for line in found]
+    return "\n".join(lines + (["", "Also measured: " + "; ".join(rest)] if rest else []))
+
+
+def _ending(outcome: Outcome) -> str:
+    stage = STAGE_TITLES.get(outcome.stage, outcome.stage)
+    if outcome.status == KEPT:
+        return f"Kept, with {count(outcome.images, 'picture')}: {outcome.shard}, key {outcome.key}."
+    detail = printable(f" ({outcome.detail})") if outcome.detail else ""
+    if outcome.status == DROPPED:
+        return f"Dropped at “{stage}”: {reason(outcome.rule, outcome.value, outcome.threshold)}{detail}."
+    return f"Failed at “{stage}”: {outcome.error}{detail}. This is an error, not a judgment."
+
+
+def _against(score: str, value: float, least: dict[str, float]) -> str:
+    return f"{score} {number(value)}" + (f" (at least {number(least[score])})" if score in least else "")
+
+
+def _lost(image: ImageDrop) -> str:
+    where = printable(image.uri) or "no address"
+    return f"picture {image.index} ({where}): {reason(image.drop.rule, image.drop.value, image.drop.threshold)}"
+
+
+def _batches(folder: str, columns: list[str] | None = None) -> Iterator[pa.Table]:
+    parts = uris.find(f"{folder}/ledger", (".parquet",))
+    if not parts:
+        raise UserError(f"There is no ledger in {folder}. Give the --output folder of a build that has finished.")
+    for path in parts:
+        yield from tables(path, LEDGER, columns)
+
+
+def _most_first(counts: Counter) -> dict[str, int]:
+    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+
+
+def _bar_line(title: str, documents: int, total: int, room: int) -> str:
+    eighths = round(documents / total * room * 8) if total else 0
+    bar = "█" * (eighths // 8) + " ▏▎▍▌▋▊▉"[eighths % 8].strip()
+    if documents and not bar:
+        bar = "▏"
+    return f"{title:<15} {bar:<{room}} {documents:>11,} {percent(documents, total):>7}"

@@ -1,0 +1,102 @@
+"""Random access to finished instances: the index says where in which shard the bytes lie, and only those are read.
+
+Folders come from anywhere: nothing in one may name a file outside it, and damage is told in a sentence.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import jsonschema
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from pipeline.dataset.wording import printable
+from pipeline.storage.store import open_bytes
+from schemas.arrow import INDEX
+from schemas.codec import parse_json
+from schemas.defects import READ_ERRORS
+from schemas.errors import UserError
+from schemas.jsonschema import INSTANCE, MEMBER, SHARD
+
+KEY = INSTANCE["properties"]["key"]["pattern"]
+_VALIDATOR = jsonschema.Draft202012Validator(INSTANCE)
+
+
+def index_rows(folder: str, columns: Sequence[str] | None = None,
+               where: pc.Expression | None = None) -> Iterator[dict[str, Any]]:
+    """Rows of `folder/index.parquet` (those that `where` chooses) as dicts, see `schemas.index.IndexRow`; one batch in
+    memory at a time. Raises UserError where there is no index, or a damaged one."""
+    try:
+        for table in tables(f"{folder}/index.parquet", INDEX, columns):
+            yield from (table if where is None else table.filter(where)).to_pylist()
+    except FileNotFoundError as error:
+        raise UserError(f"There is no index.parquet in {folder}. Give the --output folder of a build that has finished."
+                        ) from error
+
+
+def read_instance(folder: str, row: dict[str, Any]) -> tuple[dict, dict[str, bytes]]:
+    """The JSON of an instance and its pictures (member name -> file bytes), by a whole row of the index. Raises
+    UserError where the row names what no build does, or the shard holds something else there."""
+    with damage_told(f"{folder}/index.parquet"):
+        _check_name(row["shard"], SHARD)
+        _check_name(row["key"], KEY)
+        for image in row["images"]:
+            _check_name(image["name"], MEMBER)
+    path = f"{folder}/shards/{row['shard']}"
+    with open_bytes(path) as shard, damage_told(path):
+        shard.seek(0, os.SEEK_END)
+        end = shard.tell()
+
+        def part(offset: int, size: int) -> bytes:
+            if not 0 <= offset <= offset + size <= end:
+                raise ValueError(f"{end} bytes, where the index has something from {offset} to {offset + size}")
+            shard.seek(offset)
+            return shard.read(size)
+        instance = parse_json(part(row["json_offset"], row["json_size"]))
+        if error := jsonschema.exceptions.best_match(_VALIDATOR.iter_errors(instance)):
+            raise ValueError(f"{row['key']}.json, {error.json_path}: {error.message}")
+        pictures = {image["name"]: part(image["offset"], image["size"]) for image in row["images"]}
+        if {s["image"] for s in instance["context"] + instance["output"] if s["type"] == "image"} != set(pictures):
+            raise ValueError(f"{row['key']}.json has other pictures than the index")
+        return instance, pictures
+
+
+def context_counts(folder: str) -> tuple[int, int]:
+    """How many instances have a context, and how many have none, from the index."""
+    found = [row["n_context_texts"] > 0 for row in index_rows(folder, ["n_context_texts"])]
+    return sum(found), len(found) - sum(found)
+
+
+def tables(path: str, schema: pa.Schema, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
+    """A Parquet file of this schema, one batch in memory at a time. Raises UserError where it is damaged."""
+    with open_bytes(path) as file, damage_told(path):
+        parquet = pq.ParquetFile(file)
+        if not parquet.schema_arrow.equals(schema):
+            raise ValueError("its columns are not those of this version")
+        for batch in parquet.iter_batches(10_000, columns=columns):
+            table = pa.Table.from_batches([batch])
+            table.validate(full=True)           # else bad UTF-8 is found later, by whoever looks at the value
+            yield table
+
+
+@contextlib.contextmanager
+def damage_told(path: str) -> Iterator[None]:
+    """What readers raise over a damaged file becomes a UserError; a file that cannot be read stays an OSError."""
+    try:
+        yield
+    except (*READ_ERRORS, LookupError, TypeError) as error:
+        if isinstance(error, OSError) and error.errno:
+            raise
+        why = printable(" ".join(str(error).split())[:200])
+        raise UserError(f"{path} is damaged ({why}); `leafinstruct validate` on its folder says more") from error
+
+
+def _check_name(name: str, pattern: str) -> None:
+    if not re.fullmatch(pattern, name):
+        raise ValueError(f"it names {name!r}, as no build does")

@@ -1,0 +1,202 @@
+"""Shards, index and manifest: finished instances become files. Same instances, same bytes, whoever writes them."""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import dataclasses
+import hashlib
+import io
+import itertools
+import json
+import posixpath
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, BinaryIO
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline.storage.store import open_bytes, replacing, write_bytes
+from schemas import tar
+from schemas.arrow import INDEX, LEDGER, index_rows, index_table, outcome_table
+from schemas.codec import config_hash, json_bytes
+from schemas.index import IndexRow, Member, index_row
+from schemas.records import Outcome, Provenance
+
+Sample = tuple[dict, Iterable[tuple[str, bytes]]]
+"""An instance as its JSON dict, and its pictures as (member name, file bytes) in reading order."""
+
+ROW_GROUP = 10_000
+
+
+@dataclasses.dataclass(frozen=True)
+class ShardResult:
+    """A written shard: `bytes` and `sha256` are those of the tar file."""
+
+    name: str
+    instances: int
+    bytes: int
+    sha256: str
+    rows: tuple[IndexRow, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Table:
+    """A written Parquet file: the index or a part of the ledger."""
+
+    name: str
+    rows: int
+    bytes: int
+    sha256: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Counts:
+    """What the index holds: how many of what, and every picture member name that occurs."""
+
+    instances: int
+    images: int
+    domains: dict[str, int]
+    sources: dict[str, int]
+    licenses: dict[str, int]
+    members: tuple[str, ...]
+
+
+class Hashed(io.RawIOBase):
+    """A file that is only written, front to back, and knows its size and sha256 at the end."""
+
+    def __init__(self, file: BinaryIO):
+        self._file, self._hash, self.size = file, hashlib.sha256(), 0
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data) -> int:
+        self._file.write(data)
+        self._hash.update(data)
+        self.size += len(data)
+        return len(data)
+
+    def tell(self) -> int:
+        return self.size
+
+    @property
+    def sha256(self) -> str:
+        return self._hash.hexdigest()
+
+
+@contextlib.contextmanager
+def hashed(path: str) -> Iterator[Hashed]:
+    """`store.replacing`, with the size and the sha256 of what was written."""
+    with replacing(path) as file:
+        yield Hashed(file)
+
+
+def write_shard(path: str, samples: Iterable[Sample]) -> ShardResult:
+    """Write one tar of samples, in the order given. One sample is in memory at a time."""
+    name = posixpath.basename(path)
+    with hashed(path) as file:
+        rows = tar_shard(file, name, samples)
+    return ShardResult(name, len(rows), file.size, file.sha256, tuple(rows))
+
+
+def tar_shard(file, name: str, samples: Iterable[Sample]) -> list[IndexRow]:
+    """Write samples to a file object as a tar that will be called `name`; the index rows of its instances."""
+    rows = []
+    for instance, pictures in samples:
+        key, data = instance["key"], json_bytes(instance)
+        json_offset = tar.add(file, f"{key}.json", data)
+        images = tuple(Member(member, tar.add(file, f"{key}.{member}", picture), len(picture))
+                       for member, picture in pictures)
+        rows.append(index_row(instance, name, json_offset, len(data), images))
+    tar.finish(file)
+    return rows
+
+
+def write_index(rows: Iterable[IndexRow], path: str) -> Table:
+    """Write the index; `rows` come by shard, then by place in it. Raises ValueError where they do not."""
+    return _write_parquet(map(index_table, _batches(_in_order(rows))), INDEX, path)
+
+
+def write_ledger(outcomes: Iterable[Outcome], path: str) -> Table:
+    """Write one part of the ledger, in the order given."""
+    return _write_parquet(map(outcome_table, _batches(outcomes)), LEDGER, path)
+
+
+def read_index(path: str) -> Iterator[IndexRow]:
+    """The rows of an index, one batch in memory at a time."""
+    with open_bytes(path) as file:
+        for batch in pq.ParquetFile(file).iter_batches(ROW_GROUP):
+            yield from index_rows(pa.Table.from_batches([batch]))
+
+
+def count(rows: Iterable[IndexRow]) -> Counts:
+    """Count in one pass."""
+    instances = images = 0
+    domains, sources, licenses = collections.Counter(), collections.Counter(), collections.Counter()
+    members = set()
+    for row in rows:
+        instances += 1
+        images += len(row.images)
+        domains[row.domain] += 1
+        sources[row.source] += 1
+        licenses[row.license] += 1
+        members.update(image.name for image in row.images)
+    return Counts(instances, images, dict(domains), dict(sources), dict(licenses), tuple(sorted(members)))
+
+
+def manifest(*, name: str, provenance: Provenance, libraries: Mapping[str, str], config: Mapping[str, Any],
+             domains: Sequence[str], salt: str, shard_size: int, shards: Iterable[ShardResult], counts: Counts,
+             index: Table, ledger: Iterable[Table], funnel: Mapping[str, Any]) -> dict:
+    """What a folder holds and what made it; nothing in it depends on when, where or by how many it was made.
+
+    provenance: as in every instance; its `config` is `config_hash(config)`. libraries: name -> version of those that
+    the bytes depend on. domains: the closed list. counts: of the index. funnel: input, kept, dropped (rule -> count),
+    failed (error -> count).
+    """
+    return {
+        "format": "leafinstruct", "format_version": 1, "name": name,
+        "provenance": dataclasses.asdict(provenance), "libraries": dict(libraries),
+        "config": dict(config), "config_hash": config_hash(config),
+        "domains": list(domains), "salt": salt, "shard_size": shard_size,
+        "counts": {k: v for k, v in dataclasses.asdict(counts).items() if k != "members"},
+        "members": list(counts.members),
+        "shards": [{"name": s.name, "instances": s.instances, "bytes": s.bytes, "sha256": s.sha256}
+                   for s in sorted(shards, key=lambda s: s.name)],
+        "index": dataclasses.asdict(index), "ledger": [dataclasses.asdict(part) for part in ledger],
+        "funnel": {"input": funnel["input"], "kept": funnel["kept"],
+                   "dropped": dict(funnel["dropped"]), "failed": dict(funnel["failed"])}}
+
+
+def write_manifest(manifest: dict, folder: str) -> None:
+    """Publish: manifest.json is written last, whole or not at all, and says that the rest is complete."""
+    text = json.dumps(manifest, sort_keys=True, indent=2, ensure_ascii=False, allow_nan=False)
+    write_bytes(f"{folder}/manifest.json", text.encode() + b"\n")
+
+
+def _in_order(rows: Iterable[IndexRow]) -> Iterator[IndexRow]:
+    last = ("", -1)
+    for row in rows:
+        place = (row.shard, row.json_offset)
+        if place <= last:
+            raise ValueError(f"index rows are out of order: {place} after {last}")
+        last = place
+        yield row
+
+
+def _batches(rows: Iterable) -> Iterator[list]:
+    rows = iter(rows)
+    while batch := list(itertools.islice(rows, ROW_GROUP)):
+        yield batch
+
+
+def _write_parquet(tables: Iterable[pa.Table], schema: pa.Schema, path: str) -> Table:
+    """Every setting that the bytes depend on is fixed here; the rest is pyarrow's version, which is pinned."""
+    count = 0
+    with hashed(path) as file:
+        with pq.ParquetWriter(file, schema, version="2.6", data_page_version="1.0", compression="zstd",
+                              compression_level=3, use_dictionary=True, write_statistics=True) as writer:
+            for table in tables:
+                writer.write_table(table, row_group_size=ROW_GROUP)
+                count += len(table)
+    return Table(posixpath.basename(path), count, file.size, file.sha256)

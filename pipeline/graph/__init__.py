@@ -1,0 +1,1 @@
+"""The Beam side: transforms, and what each named step of the DAG does."""

@@ -1,0 +1,53 @@
+"""The last steps of the DAG: a shard from the instances of one group, and a part of the ledger from its rows."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterable, Iterator
+
+from pipeline.dataset import shards
+from pipeline.run import Run, image_store
+from pipeline.storage.store import Store, write_bytes
+from schemas.codec import shard_name
+from schemas.records import Outcome
+
+LEDGER_ROWS = 100_000
+"""Rows in one Parquet file of the ledger."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Staged:
+    """A finished instance on its way to a shard: where its JSON waits, and its row of the ledger but for the shard."""
+
+    key: str
+    outcome: Outcome
+
+
+def write_shard(group: tuple[int, Iterable[tuple[int, Staged]]], run: Run) -> Iterator[Outcome]:
+    """Write one tar under `run.staging`, with its part of the index and its line of the manifest beside it."""
+    number, ranked = group
+    name = shard_name(number)
+    staged = [s for _, s in sorted(ranked, key=lambda pair: pair[0])]
+    instances, pictures = Store(run.store("instances"), ".json"), image_store(run)
+
+    def samples():
+        for one in staged:
+            instance = json.loads(instances.read(one.key))
+            images = [s for s in instance["context"] + instance["output"] if s["type"] == "image"]
+            yield instance, ((s["image"], pictures.read(s["sha256"])) for s in images)
+    result = shards.write_shard(f"{run.staging}/shards/{name}", samples())
+    shards.write_index(result.rows, f"{run.staging}/index/{name}.parquet")
+    result = dataclasses.replace(result, rows=())
+    write_bytes(f"{run.staging}/results/{name}.json", json.dumps(dataclasses.asdict(result)).encode())
+    for one in staged:
+        yield dataclasses.replace(one.outcome, shard=name)
+
+
+def write_ledger_part(group: tuple[int, Iterable[tuple[int, Outcome]]], run: Run) -> None:
+    """Write one part of the ledger under `run.staging`, in rank order."""
+    number, ranked = group
+    rows = (outcome for _, outcome in sorted(ranked, key=lambda pair: pair[0]))
+    name = f"part-{number:05d}.parquet"
+    table = shards.write_ledger(rows, f"{run.staging}/ledger/{name}")
+    write_bytes(f"{run.staging}/results/{name}.json", json.dumps(dataclasses.asdict(table)).encode())

@@ -1,0 +1,1 @@
+"""Pictures: fetched, decoded to one normal form, and stored by hash."""

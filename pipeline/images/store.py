@@ -1,0 +1,166 @@
+"""The image store: every picture fetched once, decoded once, kept in normal form under the hash of its bytes.
+
+Three folders under the root: `pictures/` the files themselves, `sources/` source hash -> picture (so that a second
+run decodes nothing), `addresses/` http(s) address -> picture or fault (so that it fetches nothing).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import errno
+import hashlib
+import io
+import json
+
+import PIL.Image
+
+from pipeline.images.decode import RECIPE, Header, ImageFault, extension, normalise, read_header
+from pipeline.images.fetch import FetchFault, Http, fetch
+from pipeline.storage.store import Store, content_key
+from pipeline.storage.uris import is_http, read_bytes
+from schemas.records import Image
+
+_PREFIX = 64 << 10
+_MISSING = {errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP}
+_FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EISDIR}
+
+
+def header(uri: str, max_bytes: int = 32 << 20) -> Header:
+    """Pixels and format of a picture in a file, a tar or an object store, from its first bytes: 64 KiB are enough for
+    nearly all, and no more than `max_bytes` are read. Raises ImageFault.
+
+    It cannot see that the rest is missing or damaged: storing the picture does.
+    """
+    prefix = _read(uri, _PREFIX)
+    try:
+        return read_header(prefix)
+    except ImageFault:
+        if len(prefix) < _PREFIX:
+            raise
+    return read_header(_read(uri, max_bytes))
+
+
+class ImageStore:
+    """Pictures by hash below `root` (a folder or an object-store URL). Cheap to make, safe to pickle and to share.
+
+    max_side: pixels of the longer side of a stored picture. max_bytes: of a source file. max_pixels: width x height
+    that a source's header may claim. See `decode.normalise` for the normal form.
+    """
+
+    def __init__(self, root: str, *, max_side: int, max_bytes: int, max_pixels: int, http: Http = Http()):
+        self.max_side, self.max_bytes, self.max_pixels, self.http = max_side, max_bytes, max_pixels, http
+        self.pictures = Store(f"{root}/pictures")
+        self.sources = Store(f"{root}/sources", ".json")
+        self.addresses = Store(f"{root}/addresses", ".json")
+
+    def header(self, uri: str) -> Header:
+        """As the function `header`; a picture on the web is fetched and stored for it, once. Raises ImageFault."""
+        if not is_http(uri):
+            return header(uri, self.max_bytes)
+        return Header(**self._fetched(uri)["header"])
+
+    def sized(self, image: Image) -> Image:
+        """The image with the pixels of its source, as `header` gives them. Raises ImageFault."""
+        found = self.header(image.uri)
+        return dataclasses.replace(image, width=found.width, height=found.height)
+
+    def store(self, image: Image) -> Image:
+        """The image with the hash and the pixels of its stored picture.
+
+        Raises ImageFault with a kind of `decode.KINDS` where the source gives no picture, and OSError where the
+        store cannot be written (a full disk).
+        """
+        stored = self._fetched(image.uri)["stored"] if is_http(image.uri) else self._stored(self._source(image.uri))
+        return dataclasses.replace(image, **stored)
+
+    def open(self, sha256: str) -> PIL.Image.Image:
+        """The picture, decoded, RGB. Raises FileNotFoundError for a hash that was never stored."""
+        return _decoded(self.read(sha256))
+
+    def glance(self, image: Image) -> PIL.Image.Image | None:
+        """The picture for people to look at: stored or not, but never fetched for it. None where it cannot be had."""
+        try:
+            if image.sha256 is not None:
+                return self.open(image.sha256)
+            if is_http(image.uri):
+                return None
+            source = self._source(image.uri)
+            return _decoded(normalise(source, max_side=self.max_side, max_pixels=self.max_pixels).data)
+        except (ImageFault, OSError):
+            return None
+
+    def read(self, sha256: str) -> bytes:
+        """The bytes of the file. Raises FileNotFoundError for a hash that was never stored."""
+        data = self.pictures.read(sha256)
+        if data is None:
+            raise FileNotFoundError(self.pictures.path(sha256))
+        return data
+
+    def extension(self, sha256: str) -> str:
+        """`jpg` or `png`. With the bytes at hand, `pictures.extension(data)` is cheaper."""
+        return extension(read_bytes(self.pictures.path(sha256), 8))
+
+    def _source(self, uri: str) -> bytes:
+        data = _read(uri, self.max_bytes + 1)
+        if len(data) > self.max_bytes:
+            raise ImageFault("too_many_bytes", f"more than {self.max_bytes}")
+        return data
+
+    def _stored(self, source: bytes) -> dict:
+        """Normalise and write, unless that was done before: {"sha256", "width", "height"}."""
+        key = content_key(hashlib.sha256(source).hexdigest(), RECIPE, self.max_side, self.max_pixels)
+        known = self.sources.read_json(key)
+        if known is not None and self._has(known["sha256"]):
+            return known
+        picture = normalise(source, max_side=self.max_side, max_pixels=self.max_pixels)
+        stored = {"sha256": hashlib.sha256(picture.data).hexdigest(), "width": picture.width, "height": picture.height}
+        if not self._has(stored["sha256"]):
+            self.pictures.write(stored["sha256"], picture.data)
+        self.sources.write(key, json.dumps(stored).encode())        # last: it promises the picture
+        return stored
+
+    def _has(self, sha256: str) -> bool:
+        """Is the picture there, and whole?"""
+        data = self.pictures.read(sha256)
+        return data is not None and hashlib.sha256(data).hexdigest() == sha256
+
+    def _fetched(self, url: str) -> dict:
+        """Fetch and store, once for all runs: {"header", "stored"}. Faults are kept too, but for passing ones."""
+        key = content_key(url, RECIPE, self.max_side, self.max_bytes, self.max_pixels, self.http.decisive)
+        found = self.addresses.read_json(key)
+        if found is None or "stored" in found and not self._has(found["stored"]["sha256"]):
+            found = self._ask(url)
+            self.addresses.write(key, json.dumps(found).encode())
+        if "fault" in found:
+            raise ImageFault(*found["fault"])
+        return found
+
+    def _ask(self, url: str) -> dict:
+        try:
+            source = fetch(url, self.max_bytes, self.http)
+            return {"header": dataclasses.asdict(read_header(source)), "stored": self._stored(source)}
+        except FetchFault as fault:
+            if fault.transient:
+                raise ImageFault(fault.kind, fault.detail) from fault
+            return {"fault": [fault.kind, fault.detail]}
+        except ImageFault as fault:
+            return {"fault": [fault.kind, fault.detail]}
+
+
+def _decoded(data: bytes) -> PIL.Image.Image:
+    picture = PIL.Image.open(io.BytesIO(data))
+    picture.load()
+    return picture
+
+
+def _read(uri: str, at_most: int = -1) -> bytes:
+    try:
+        return read_bytes(uri, at_most)
+    except OSError as error:
+        if error.errno in _MISSING or isinstance(error, FileNotFoundError):
+            raise ImageFault("missing", str(error)) from error
+        if error.errno in _FORBIDDEN:
+            raise ImageFault("unreadable", str(error)) from error
+        raise
+    except ValueError as error:     # a name with a NUL, a scheme that Beam does not know
+        raise ImageFault("missing", str(error)) from error

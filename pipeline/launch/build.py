@@ -1,0 +1,148 @@
+"""The launcher: check everything that can be checked, run the graph, publish what it made."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+import signal
+import sys
+from pathlib import Path
+
+import apache_beam as beam
+from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
+from apache_beam.runners.runner import create_runner
+
+from pipeline import __version__, corpora, dag
+from pipeline import config as configuration
+from pipeline.coherence.scorer import clip_version
+from pipeline.dataset import ledger
+from pipeline.graph import progress
+from pipeline.launch import publish
+from pipeline.launch.errors import plain_errors
+from pipeline.launch.lock import alone
+from pipeline.llm import on_demand
+from pipeline.llm.client import check_server
+from pipeline.run import LLM_KEY, Run, preset_of
+from pipeline.storage.store import is_remote
+from prompts import render
+from schemas.codec import config_hash
+from schemas.errors import UserError
+from schemas.records import Document, Provenance
+
+SHOWN = ("Read", "Judge text", "Store pictures", "Score coherence", "Take excerpt", "Rate text", "Write instruction",
+         "Assemble")
+"""The steps whose counts the progress line shows."""
+
+
+def build(config_path: str, output: str, *, corpora: list[str] | None = None, limit: int | None = None,
+          llm_url: str | None = None, work: str | None = None, beam_flags: list[str] = ()) -> str:
+    """Run the whole pipeline and publish to `output`; the text of the funnel. Raises UserError before anything is
+    overwritten where the user has to mend something."""
+    config = configured(config_path, corpora, limit, llm_url)
+    options = _beam_options(list(beam_flags))
+    if not output.strip("/"):
+        raise UserError("--output must name a folder")
+    output, work = output.rstrip("/"), (work or f"{output.rstrip('/')}/.work").rstrip("/")
+    with contextlib.ExitStack() as stack, plain_errors(output, work):
+        stack.enter_context(_sigterm_as_exit())
+        publish.check_output(output, config)
+        run = _prepare(config, output, work)
+        publish.check_models(run)
+        stack.enter_context(alone(output, work))
+        publish.claim(run)
+        if not config.llm.url:
+            stack.enter_context(on_demand.when_wanted(config.llm, run.llm_url, run.llm_wanted,
+                                                       Path(work) / "vllm.log"))
+        print(f"{', '.join(f'{c.format}:{c.path}' for c in config.corpora)} -> {output}", file=sys.stderr)
+        with progress.shown(run.counts, SHOWN):
+            with beam.Pipeline(options=options) as pipeline:
+                dag.build(pipeline, run)
+        counts = publish.publish(run)
+    return ledger.funnel_text(counts)
+
+
+def configured(path: str, corpora_: list[str] | None, limit: int | None,
+               llm_url: str | None = None) -> configuration.Config:
+    """The configuration file, with what the command line replaces. Raises UserError where a run could not begin."""
+    config = configuration.load(path)
+    if corpora_:
+        config = dataclasses.replace(config, corpora=tuple(map(configuration.parse_corpus, corpora_)))
+    if limit is not None:
+        if limit < 1:
+            raise UserError(f"--limit must be at least 1, not {limit}")
+        config = dataclasses.replace(config, limit=limit)
+    if llm_url:
+        config = dataclasses.replace(config, llm=dataclasses.replace(config.llm, url=llm_url))
+    for corpus in config.corpora:
+        corpora.check(corpus.format, corpus.path)
+    preset_of(config)
+    return config
+
+
+def _prepare(config: configuration.Config, output: str, work: str) -> Run:
+    """Where to ask the LLM, and what will have made the instances."""
+    if config.llm.url:
+        name = _served_model(config.llm)
+        url, identity, wanted = config.llm.url, name, ""
+    elif is_remote(work):
+        raise UserError(f"a server that the pipeline starts serves this machine alone, and {work} is for many; give the "
+                        "address of one that all workers reach: --llm-url, or a local --work")
+    else:
+        url, identity = on_demand.reserve(config.llm)
+        name, wanted = config.llm.name, f"{work}/llm"
+    nothing = Document("", "", ())
+    provenance = Provenance(
+        pipeline=__version__, config=config_hash(configuration.as_dict(config)),
+        clip=clip_version(config.clip.model, config.clip.pretrained), llm=identity,
+        rate_prompt=render("rate", nothing).version,
+        write_prompt=render("write", nothing, domains=config.domains).version)
+    return Run(config, output, work, url, name, wanted, provenance)
+
+
+def _served_model(llm: configuration.Llm) -> str:
+    """The config's model, or the only one that the server has: then that is what the records name."""
+    key = os.environ.get(LLM_KEY)
+    try:
+        return check_server(llm.url, llm.name, key)
+    except UserError as refusal:
+        try:
+            only = check_server(llm.url, None, key)
+        except UserError:
+            raise refusal from None
+        print(f"{llm.url} has no {llm.name}; asking its only model, {only}", file=sys.stderr)
+        return only
+
+
+def _beam_options(flags: list[str]) -> PipelineOptions:
+    """Beam's own flags. FnApiRunner is the default: plain DirectRunner would look for another engine on the network."""
+    for before, word in zip(["", *flags], flags):           # Beam passes over what it does not know
+        if not word.startswith("--") and (not before.startswith("--") or "=" in before):
+            raise UserError(f"what is {word!r}? Corpora are given as --corpus FORMAT:PATH, Beam flags with two dashes")
+    if not any(flag.split("=")[0] == "--runner" for flag in flags):
+        flags = ["--runner=FnApiRunner", *flags]
+    options = PipelineOptions(flags)
+    known = options.get_all_options(retain_unknown_options=False)
+    unknown = set(options.get_all_options(retain_unknown_options=True)) - set(known)
+    if unknown:
+        raise UserError(f"neither LeafInstruct nor Beam knows {', '.join('--' + u for u in sorted(unknown))}; "
+                        "see leafinstruct build --help")
+    try:
+        create_runner(options.view_as(StandardOptions).runner)
+    except (ValueError, ImportError) as error:
+        raise UserError(f"--runner: {error}") from error
+    return options
+
+
+@contextlib.contextmanager
+def _sigterm_as_exit():
+    """A polite kill unwinds the stack, so that the server ends and the counts are written."""
+    try:
+        before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    except ValueError:                      # not the main thread: the embedding program minds its signals
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,28 @@
+"""One run at a time in a folder: two would take each other's staging, counts and server."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+from collections.abc import Iterator
+
+from pipeline.storage.store import is_remote
+from schemas.errors import UserError
+
+
+@contextlib.contextmanager
+def alone(*folders: str) -> Iterator[None]:
+    """Hold these folders until the end; those of an object store, which knows no locks, are passed over. The lock ends
+    with the process, however that ends. Raises UserError where another run holds one of them."""
+    with contextlib.ExitStack() as stack:
+        for folder in {os.path.realpath(folder): None for folder in folders if not is_remote(folder)}:
+            os.makedirs(folder, exist_ok=True)
+            held = os.open(folder, os.O_RDONLY)
+            stack.callback(os.close, held)
+            try:
+                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise UserError(f"another run is at work in {folder}; wait for it to end, or give this one another "
+                                "--output and --work") from None
+        yield

@@ -1,0 +1,163 @@
+"""From a finished run to a published folder: put together aside, checked, moved into place, the manifest last."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import os
+import shutil
+from collections.abc import Iterator
+
+import yaml
+
+from pipeline import config as configuration
+from pipeline import report
+from pipeline.dataset import card, ledger, shards
+from pipeline.run import Run
+from pipeline.storage import uris
+from pipeline.storage.store import is_remote, open_bytes, write_bytes
+from schemas.codec import config_hash
+from schemas.errors import UserError
+from schemas.index import IndexRow
+
+LIBRARIES = ("apache-beam", "open_clip_torch", "pillow", "pyarrow", "torch")
+"""Packages that the bytes of a build depend on; their versions stand in the manifest."""
+
+MANIFEST = "manifest.json"
+HEADER = "# What decided this folder's contents; give this file to --config to make it again.\n"
+UNPUBLISHED = {".work", ".staging", "config.yaml", "shards", "ledger", "index.parquet", "README.md", "report.html"}
+"""What a run that was cut off may have left behind."""
+
+
+def check_output(output: str, config: configuration.Config) -> None:
+    """Make sure that the output folder is ours to write: new, empty, or made with the same configuration; else
+    UserError."""
+    manifest = _manifest(output)
+    ours = _config_text(config)
+    theirs = _text(f"{output}/config.yaml")
+    there = set() if is_remote(output) or not os.path.isdir(output) else set(os.listdir(output))
+    if manifest is None:
+        strangers = sorted(there - (UNPUBLISHED if theirs.startswith(HEADER) else {".work"}))
+        if strangers:
+            raise UserError(f"{output} holds files that are not this pipeline's ({strangers[0]}); "
+                            "choose an empty or new folder for --output. Nothing was overwritten")
+        another = "shards" in there and theirs != ours      # all but the manifest is there
+    else:
+        another = manifest.get("config_hash") != config_hash(configuration.as_dict(config))
+    if another:
+        raise UserError(f"{output} holds the results of another config; choose another --output, or delete it. "
+                        "Nothing was overwritten")
+
+
+def check_models(run: Run) -> None:
+    """Make sure that the results in the output folder, if any, are of the same models; else UserError."""
+    theirs = (_manifest(run.output) or {}).get("provenance")
+    for name in ("clip", "llm"):
+        if theirs and theirs[name] != getattr(run.provenance, name):
+            raise UserError(f"{run.output} holds the results of another model, {theirs[name]}, and this run has "
+                            f"{getattr(run.provenance, name)}; choose another --output, or delete it. "
+                            "Nothing was overwritten")
+
+
+def _manifest(output: str) -> dict | None:
+    """What is published there: None where nothing is, an empty one where it cannot be read."""
+    text = _text(f"{output}/{MANIFEST}")
+    try:
+        return dict(json.loads(text)) if text else None
+    except (ValueError, TypeError):
+        return {}
+
+
+def _text(path: str) -> str:
+    """The file's text, empty where there is none."""
+    try:
+        with open_bytes(path) as file:
+            return file.read().decode(errors="replace")
+    except FileNotFoundError:
+        return ""
+
+
+def _config_text(config: configuration.Config) -> str:
+    return HEADER + yaml.safe_dump(configuration.settings(config), sort_keys=False)
+
+
+def claim(run: Run) -> None:
+    """Write the configuration into the output folder, and clear what an earlier try left unpublished."""
+    for folder in (run.staging, run.counts, run.store("dropped"), run.llm_wanted):
+        if folder:
+            _remove(folder)
+    write_bytes(f"{run.output}/config.yaml", _config_text(run.config).encode())
+
+
+def publish(run: Run) -> ledger.Funnel:
+    """Add index, card, report and manifest to what the graph left under `run.staging`, then move it all to the output
+    folder. Publishes nothing where the account does not add up (AssertionError), or where the rules are not those that
+    the run began with (UserError)."""
+    config = configuration.as_dict(run.config)
+    if config_hash(config) != run.provenance.config:
+        raise UserError("the preset or a word list was changed while the run went on; run the same command again")
+    written = [shards.ShardResult(**value) for value in _results(run, "leafinstruct-")]
+    parts = [shards.Table(**value) for value in _results(run, "part-")]
+    counts = ledger.funnel(ledger.read_outcomes(run.staging))
+    total = sum(shard.instances for shard in written)
+    assert counts.kept == total, f"the ledger has {counts.kept} kept documents, the shards {total} instances"
+
+    index_path = f"{run.staging}/index.parquet"
+    index = shards.write_index(_index_rows(run), index_path)
+    manifest = shards.manifest(
+        name="leafinstruct", provenance=run.provenance,
+        libraries={name: importlib.metadata.version(name) for name in LIBRARIES},
+        config=config, domains=run.config.domains, salt=run.config.shards.salt, shard_size=run.config.shards.size,
+        shards=written, counts=shards.count(shards.read_index(index_path)), index=index, ledger=parts,
+        funnel=counts.to_json())
+    write_bytes(f"{run.staging}/README.md", card.card(manifest).encode())
+    shards.write_manifest(manifest, run.staging)
+    report.write_report(run.staging, dropped=run.store("dropped"))
+    _move(run.staging, run.output)
+    return counts
+
+
+def _results(run: Run, prefix: str) -> list[dict]:
+    """What the writers of shards or of ledger parts left about them, by name."""
+    paths = uris.find(f"{run.staging}/results", (".json",))
+    return [json.loads(uris.read_bytes(path)) for path in paths if path.rsplit("/", 1)[1].startswith(prefix)]
+
+
+def _index_rows(run: Run) -> Iterator[IndexRow]:
+    for path in uris.find(f"{run.staging}/index", (".parquet",)):
+        yield from shards.read_index(path)
+
+
+def _move(staging: str, output: str) -> None:
+    """Put the finished files in place. Without its manifest a folder counts as unfinished, so that goes first and
+    comes last."""
+    _remove(f"{output}/{MANIFEST}")
+    for folder, suffixes in (("shards", (".tar",)), ("ledger", (".parquet",))):
+        _remove(f"{output}/{folder}")
+        for path in uris.find(f"{staging}/{folder}", suffixes):
+            _rename(path, f"{output}/{folder}/{path.rsplit('/', 1)[1]}")
+    for name in ("index.parquet", "README.md", "report.html", MANIFEST):
+        _rename(f"{staging}/{name}", f"{output}/{name}")
+    _remove(staging)
+
+
+def _rename(source: str, target: str) -> None:
+    if is_remote(target):
+        from apache_beam.io.filesystems import FileSystems
+        FileSystems.rename([source], [target])
+        return
+    os.makedirs(os.path.dirname(target), exist_ok=True)
+    os.replace(source, target)
+
+
+def _remove(path: str) -> None:
+    """A file, or a folder with all it holds; nothing happens where there is nothing."""
+    if is_remote(path):
+        from apache_beam.io.filesystems import FileSystems
+        matches = FileSystems.match([path, f"{path}/**"])
+        if found := [m.path for match in matches for m in match.metadata_list]:
+            FileSystems.delete(found)
+    elif os.path.isdir(path):
+        shutil.rmtree(path)
+    elif os.path.exists(path):
+        os.unlink(path)

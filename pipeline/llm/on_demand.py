@@ -1,0 +1,98 @@
+"""The pipeline's own vLLM, started at the first question that no stored answer settles.
+
+Workers cannot start it: they may be several processes, and none outlives its bundle for sure. So the launcher keeps
+an eye on a folder; the first worker that has to ask leaves a file there, and every worker waits for the file that says
+that the server is up, or why it is not. The file `launcher` is there as long as somebody will answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import threading
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from pipeline.config import Llm
+from pipeline.llm import vllm_server
+from pipeline.storage.store import write_bytes
+from schemas.errors import UserError
+
+EVERY = 0.2
+"""Seconds between two looks at the folder."""
+
+
+def reserve(llm: Llm) -> tuple[str, str]:
+    """A free address, and the model's identity. Raises UserError where no server could be started later."""
+    vllm_server.find_python()
+    if not os.path.isdir(llm.model) and llm.model.startswith(("build/", "./", "/", "../")):
+        raise UserError(f"there is no model in {llm.model}: run `make models`, or name another in the config "
+                        "(llm.model)")
+    identity = vllm_server.model_identity(llm.model, llm.name) if os.path.isdir(llm.model) else llm.model
+    return f"http://127.0.0.1:{vllm_server.free_port()}/v1", identity
+
+
+@contextlib.contextmanager
+def when_wanted(llm: Llm, url: str, folder: str, log_path: Path):
+    """While the block runs, start a server at `url` as soon as a worker asks for one in `folder`; end it with the block."""
+    done, servers = threading.Event(), []
+    launcher = f"{folder}/launcher"
+    write_bytes(launcher, str(os.getpid()).encode())
+
+    def serve() -> None:
+        try:
+            start()
+        finally:
+            os.unlink(launcher)                 # possible on a full disk too, where no reason can be written
+
+    def start() -> None:
+        while not os.path.exists(f"{folder}/wanted"):
+            if done.wait(EVERY):
+                return
+        try:
+            servers.append(vllm_server.Server(
+                llm.model, llm.name, port=urlsplit(url).port, max_model_len=llm.max_model_len,
+                max_num_seqs=llm.concurrency, log_path=log_path, closing=done))
+            write_bytes(f"{folder}/ready", b"")
+        except Exception as error:
+            try:
+                write_bytes(f"{folder}/failed", str(error).encode())
+            except OSError:
+                vllm_server.say(f"vLLM: {error}")
+    thread = threading.Thread(target=serve, name="vllm-start")
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+        for server in servers:
+            server.close()
+
+
+async def ready(folder: str) -> None:
+    """Say that a server is wanted, and wait until it is up. Raises UserError with the launcher's reason if it fails, or
+    where the launcher is gone."""
+    if not folder or os.path.exists(f"{folder}/ready"):
+        return
+    write_bytes(f"{folder}/wanted", b"")
+    while True:
+        gone = not _launching(folder)           # looked at first: what the launcher has to say stands there before
+        if os.path.exists(f"{folder}/ready"):
+            return
+        if os.path.exists(f"{folder}/failed"):
+            raise UserError(Path(folder, "failed").read_text())
+        if gone:
+            raise UserError("nobody starts the vLLM server any more: the launcher has ended, or could not write to "
+                            f"{folder} (is its disk full?); run the same command again: what was finished is kept")
+        await asyncio.sleep(EVERY)
+
+
+def _launching(folder: str) -> bool:
+    """Is the launcher alive, and not done with starting the server?"""
+    try:
+        os.kill(int(Path(folder, "launcher").read_text()), 0)
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return True

@@ -1,0 +1,48 @@
+"""The two questions about a document: how good is its text, and which instruction does it answer?"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+
+from filters import instruction, quality
+from pipeline.llm.client import Answer, Client
+from prompts import Prompt, render
+from schemas.records import Document, Drop, Ratings, Written
+
+ATTEMPTS = 3                    # the instruction is asked for once, and twice again when it fails its check
+TEMPERATURE = 0.5
+"""Of instructions. The likeliest wording is much the same for every document ("Write an illustrated lesson on ..."), and
+people ask in many ways; so it is drawn at random, with a seed made of the question."""
+MAX_TOKENS = 160
+ALTERNATIVES = 10               # enough to hold the five grades, also where a server does not leave out other tokens
+
+
+async def rate(client: Client, document: Document) -> Ratings:
+    """The LLM's ratings of the document. Raises LlmFault."""
+    def read(answer: Answer) -> Ratings:
+        return quality.read_ratings(answer.text, answer.logprobs)
+    answer = await client.ask(render("rate", document), max_tokens=MAX_TOKENS, logprobs=ALTERNATIVES, validate=read)
+    return read(answer)
+
+
+async def write(client: Client, document: Document, domains: Sequence[str]) -> Written | Drop:
+    """The instruction that the document answers and its domain, or the check's Drop after the third try.
+
+    Each try has a seed of its own, and is kept in the cache under its own question. Raises LlmFault.
+    """
+    prompt = render("write", document, domains=domains)
+    for attempt in range(1, ATTEMPTS + 1):
+        found = await instruct(client, prompt, attempt)
+        drop = instruction.check(found["instruction"], document)
+        if drop is None:
+            return Written(found["instruction"].strip(), found["domain"], attempt)
+    return drop
+
+
+async def instruct(client: Client, prompt: Prompt, attempt: int) -> dict[str, str]:
+    """The instruction and domain that the LLM gives at this attempt, unchecked. Raises LlmFault."""
+    digest = hashlib.blake2b(f"{attempt} {prompt.messages[-1]['content']}".encode(), digest_size=4).digest()
+    answer = await client.ask(prompt, temperature=TEMPERATURE, seed=int.from_bytes(digest) >> 1, max_tokens=MAX_TOKENS)
+    return json.loads(answer.text)

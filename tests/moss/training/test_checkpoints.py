@@ -1,0 +1,93 @@
+import dataclasses
+import json
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from moss.settings import Training
+from moss.training import checkpoints
+from moss.training.checkpoints import Position
+from schemas.errors import UserError
+from tests.moss import small
+
+
+def stepped(generalist) -> torch.optim.AdamW:
+    optimizer = torch.optim.AdamW([p for p in generalist.parameters() if p.requires_grad], lr=0.01)
+    batch = small.batches(4)[0]
+    scores = generalist(batch)
+    others = sum(p.square().sum() for name, p in generalist.named_parameters() if name.startswith("extra."))
+    (scores.text_loss.mean() + scores.image_loss.mean() + others).backward()
+    optimizer.step()
+    optimizer.zero_grad()
+    return optimizer
+
+
+def with_projections(generalist):
+    torch.manual_seed(1)
+    generalist.extra = torch.nn.ModuleDict({"up": torch.nn.Linear(2, 3), "down": torch.nn.Linear(3, 2)})
+    return generalist
+
+
+def test_weights_and_moments_come_back_bit_for_bit(tmp_path):
+    settings, generalist = small.settings("s", tmp_path), with_projections(small.adapted())
+    optimizer = stepped(generalist)
+    folder = checkpoints.save(str(tmp_path), generalist, optimizer, Position(7, 1, 3), settings, writes=True)
+    assert sorted(p.name for p in folder.iterdir()) == ["adapter", "extra.safetensors", "optimizer.pt", "state.json"]
+    assert all("moss_" in name for name in load_file(folder / "adapter" / "adapter_model.safetensors"))
+
+    again = with_projections(small.bare())
+    torch.nn.init.zeros_(again.extra["up"].weight)
+    checkpoints.load_weights(folder, again, trainable=True)
+    then, now = ({n: p for n, p in g.named_parameters() if p.requires_grad} for g in (generalist, again))
+    assert list(then) == list(now) and all(torch.equal(then[name], now[name]) for name in then)
+    fresh = torch.optim.AdamW(now.values(), lr=0.01)
+    checkpoints.load_optimizer(folder, again, fresh)
+    for old, new in zip(then.values(), now.values()):
+        assert optimizer.state[old].keys() == fresh.state[new].keys()
+        assert all(torch.equal(optimizer.state[old][k], fresh.state[new][k]) for k in optimizer.state[old])
+    assert checkpoints.resume_position(folder, settings) == Position(7, 1, 3)
+
+
+def test_only_whole_checkpoints_are_found_and_the_highest_step_wins(tmp_path):
+    assert checkpoints.latest(str(tmp_path)) is None
+    settings, generalist = small.settings("s", tmp_path), small.adapted()
+    optimizer = stepped(generalist)
+    for step in (9, 10):
+        checkpoints.save(str(tmp_path), generalist, optimizer, Position(step), settings, writes=True)
+    for name in (".checkpoint-00000099", "checkpoint-last", "moss"):
+        (tmp_path / name).mkdir()
+    assert checkpoints.latest(str(tmp_path)).name == "checkpoint-00000010"
+
+
+def test_a_save_that_was_cut_off_is_no_obstacle(tmp_path):
+    partial = tmp_path / ".checkpoint-00000001" / "adapter"
+    partial.mkdir(parents=True)
+    (partial / "adapter_model.safetensors").write_bytes(b"half")
+    generalist = small.adapted()
+    folder = checkpoints.save(str(tmp_path), generalist, stepped(generalist), Position(1), small.settings("s", "o"),
+                              writes=True)
+    assert load_file(folder / "adapter" / "adapter_model.safetensors") and not partial.exists()
+
+
+def test_processes_that_do_not_write_leave_nothing(tmp_path):
+    generalist = small.adapted()
+    settings = small.settings("s", "o")
+    checkpoints.save(str(tmp_path), generalist, stepped(generalist), Position(1), settings, writes=False)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_settings_that_make_another_run_are_refused_and_others_are_not(tmp_path):
+    settings = small.settings("s", tmp_path)
+    generalist = small.adapted()
+    folder = checkpoints.save(str(tmp_path), generalist, stepped(generalist), Position(1), settings, writes=True)
+    easier = dataclasses.replace(settings, output="elsewhere", data=dataclasses.replace(settings.data, workers=2),
+                                 training=dataclasses.replace(settings.training, save_every=5, log_every=3))
+    assert checkpoints.resume_position(folder, easier) == Position(1)
+    other = dataclasses.replace(settings, training=Training(steps=8, rows=2, learning_rate=0.01, warmup=1))
+    with pytest.raises(UserError) as error:
+        checkpoints.resume_position(folder, other)
+    assert str(error.value) == (
+        f"{folder} belongs to another run: training.steps was 6 and is now 8; training.warmup was 2 and is now 1; "
+        "give these values back, or name another output")
+    assert json.loads((folder / "state.json").read_text())["settings"]["training.steps"] == 6

@@ -1,0 +1,152 @@
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from pipeline.coherence.scorer import coherence, neighbours
+from pipeline.coherence.thresholds import COPIES, Thresholds, calibrate, with_strangers, write_thresholds
+from schemas.errors import UserError
+from tests.tiny_clip import document, picture
+
+FOUND = Thresholds(0.1234, 0.2, -0.01, 0.95, {})
+CONFIG = """\
+# a config
+clip:
+  model: m           # which
+
+coherence:           # written by calibrate
+  own_at_least: 0.0  # an image below goes
+
+  # a remark
+  mean_at_least: 0
+  margin_at_least: 0.00001   # kept in its column
+  similar_at_most: 0.99
+
+other:
+  own_at_least: 7    # another block's
+"""
+
+
+class Known:
+    """A scorer that knows: a picture (number) and the sentence that names it have the cosine 0.9 less noise, others
+    0.1 plus noise; a changed copy of a picture has 0.97, another picture 0.3."""
+
+    def image_vectors(self, hashes, open_image):
+        vectors = {}
+        for key in hashes:
+            open_image(key)
+            sha256, _, copy = key.partition(" ")
+            vector = np.zeros(500, np.float32)
+            vector[int(sha256)] = 1.0 if not copy else 0.97
+            vectors[key] = vector
+        return vectors
+
+    def score(self, documents, open_image):
+        def score(document):
+            images = [image.sha256 for image in document.images]
+            scores = np.array([[max((self.cosine(i, s) for s in slot), default=0) for slot in neighbours(document)]
+                               for i in images])
+            alike = np.array([[1.0 if a == b else 0.3 for b in images] for a in images])
+            return coherence(scores, alike, "known")
+        return [score(document) for document in documents]
+
+    def cosine(self, sha256, sentence):
+        noise = np.random.default_rng(int(sha256)).random() / 10
+        return 0.9 - noise if sentence == f"Picture {sha256} here." else 0.1 + noise
+
+
+def pages(count=30):
+    between = " ".join(f"This is sentence number {i}." for i in range(10))
+    return [document(f"Picture {k} here.", k, between, f"Picture {k + 200} here.", k + 200, "End.", id=str(k))
+            for k in range(count)]
+
+
+def test_a_model_that_can_tell_loses_one_in_twenty_and_catches_the_rest():
+    found = calibrate(pages(), Known(), picture)
+    right = sorted(0.9 - np.random.default_rng(k).random() / 10 for k in [*range(30), *range(200, 230)])
+    assert found.own_at_least == pytest.approx(right[2], abs=1e-4)       # the 5th percentile of 60
+    assert 0.8 < found.mean_at_least < 0.9 and 0.6 < found.margin_at_least < 0.8
+    assert found.similar_at_most == 0.97
+    assert found.caught == {"own_at_least": 1.0, "mean_at_least": 1.0, "margin_at_least": 1.0, "similar_at_most": 1.0}
+
+
+def test_the_duplicate_threshold_spares_different_pictures():
+    class Blurred(Known):
+        def score(self, documents, open_image):
+            return [dataclasses.replace(score, similar=tuple(0.99 if value > 0 else value for value in score.similar))
+                    for score in super().score(documents, open_image)]
+    assert calibrate(pages(), Blurred(), picture).similar_at_most == 0.99
+
+
+def test_strangers_are_pictures_of_another_document():
+    pages_ = pages(5) + [document("One.", 401, 402, "Two.", 403, id="long")]
+    for page in with_strangers(pages_):
+        own, = (p for p in pages_ if p.id == page.id)
+        assert page.texts == own.texts and len(page.images) == len(own.images)
+        assert not {i.sha256 for i in page.images} & {i.sha256 for i in own.images}
+
+
+def test_copies_differ_a_little():
+    original = picture("5")
+    for name, copy in COPIES.items():
+        changed = np.asarray(copy(original).resize(original.size), dtype=float)
+        assert 0 < np.abs(changed - np.asarray(original)).mean() < 25, name
+
+
+def test_too_few_documents():
+    with pytest.raises(UserError, match="at least 20 documents .* found 19"):
+        calibrate([*pages(19), document("Text.", 1), document("Text.")], Known(), picture)
+
+
+def test_only_the_four_values_change(tmp_path):
+    path = tmp_path / "config.yaml"
+    path.write_text(CONFIG)
+    write_thresholds(str(path), FOUND)
+    assert path.read_text() == """\
+# a config
+clip:
+  model: m           # which
+
+coherence:           # written by calibrate
+  own_at_least: 0.1234 # an image below goes
+
+  # a remark
+  mean_at_least: 0.2000
+  margin_at_least: -0.0100   # kept in its column
+  similar_at_most: 0.9500
+
+other:
+  own_at_least: 7    # another block's
+"""
+
+
+def test_the_ends_of_lines_stay(tmp_path):
+    path = tmp_path / "config.yaml"
+    path.write_bytes(CONFIG.replace("\n", "\r\n").encode())
+    write_thresholds(str(path), FOUND)
+    assert b"  mean_at_least: 0.2000\r\n" in path.read_bytes()
+    assert path.read_bytes().count(b"\n") == path.read_bytes().count(b"\r\n") == CONFIG.count("\n")
+
+
+def test_the_projects_configs_can_be_written(tmp_path):
+    from pipeline.config import load
+    for name in ("demo", "leafinstruct"):
+        path = tmp_path / f"{name}.yaml"
+        path.write_text(open(f"configs/{name}.yaml").read())
+        before = path.read_text()
+        write_thresholds(str(path), FOUND)
+        rules = load(str(path)).coherence
+        assert (rules.own_at_least, rules.mean_at_least, rules.margin_at_least, rules.similar_at_most) == (
+            0.1234, 0.2, -0.01, 0.95)
+        assert sum(a != b for a, b in zip(before.splitlines(), path.read_text().splitlines(), strict=True)) <= 4
+
+
+@pytest.mark.parametrize("text", ["clip:\n  model: m\n", "coherence: {own_at_least: 0}\n", CONFIG.replace("mean", "x")])
+def test_a_config_without_the_keys_is_the_users_to_mend(tmp_path, text):
+    path = tmp_path / "config.yaml"
+    path.write_text(text)
+    with pytest.raises(UserError, match="mean_at_least.* under `coherence:`"):
+        write_thresholds(str(path), FOUND)
+    assert path.read_text() == text

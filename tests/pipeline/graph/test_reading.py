@@ -1,0 +1,83 @@
+"""Work items, and documents that come twice."""
+
+import gzip
+import json
+
+import apache_beam as beam
+import pytest
+from apache_beam.testing.util import assert_that, equal_to
+
+from pipeline import corpora
+from pipeline.config import Corpus
+from pipeline.graph import reading
+from pipeline.graph.transforms import ENDED
+from schemas.errors import UserError
+from tests.pipeline.runs import ROOT, a_run
+
+EXAMPLES = Corpus("native", str(ROOT / "examples/corpus"))
+
+
+def test_limit_counts_records(tmp_path):
+    parts = list(reading.plan(a_run(tmp_path, corpora=(EXAMPLES,), limit=7)))
+    assert [part.count for part in parts] == [7]
+
+
+def test_limit_takes_no_more_of_a_compressed_file_than_it_holds(tmp_path):
+    line = b'{"id": "a", "segments": []}\n'
+    (tmp_path / "a.jsonl.gz").write_bytes(gzip.compress(line * 3))
+    (tmp_path / "b.jsonl.gz").write_bytes(gzip.compress(line * 30)[:-8])        # damaged: an unreadable end is a record
+    (tmp_path / "c.jsonl").write_bytes(line * 30)
+    (tmp_path / "d.tar").write_bytes(b"no tar" * 1000)
+    (tmp_path / "e.jsonl.gz").write_bytes(gzip.compress(line * 30))
+    corpus = (Corpus("native", str(tmp_path)),)
+    for limit, counts in ((2, [2]), (5, [3, 2]), (40, [3, 31, 6]), (66, [3, 31, 30, 1, 1])):
+        parts = list(reading.plan(a_run(tmp_path, corpora=corpus, limit=limit)))
+        assert [part.count for part in parts] == counts
+        assert sum(len(list(corpora.read(part))) for part in parts) == limit
+
+
+def test_a_file_in_two_corpora_is_refused(tmp_path):
+    twice = (EXAMPLES, Corpus("native", f"{EXAMPLES.path}/docs.jsonl"))
+    with pytest.raises(UserError, match="name it once"):
+        list(reading.plan(a_run(tmp_path, corpora=twice)))
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_the_first_by_line_stays(order):
+    identities = [("a", "f:2", "x"), ("a", "f:10", "y"), ("b", "f:9", "x"), ("c", "e:1", "z"), ("b", "f:11", "x")]
+    with beam.Pipeline(runner="FnApiRunner") as p:
+        found = p | beam.Create(identities[::order]) | reading.Repeats()
+        assert_that(found | beam.MapTuple(lambda at, r: (at, r.rule, r.copies, r.first)), equal_to([
+            ("f:10", "duplicate_id", 2, "a"), ("f:9", "duplicate_text", 2, "a"), ("f:11", "duplicate_id", 2, "b")]))
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_text_whose_first_document_goes_because_of_its_id_is_not_lost(order):
+    """f:2 has the id of f:1, so the first of the text y is f:3, not f:2."""
+    identities = [("a", "f:1", "x"), ("a", "f:2", "y"), ("b", "f:3", "y"), ("c", "f:4", "y")]
+    with beam.Pipeline(runner="FnApiRunner") as p:
+        found = p | beam.Create(identities[::order]) | reading.Repeats()
+        assert_that(found | beam.MapTuple(lambda at, r: (at, r.rule, r.copies, r.first)), equal_to([
+            ("f:2", "duplicate_id", 2, "a"), ("f:4", "duplicate_text", 2, "b")]))
+
+
+def test_the_ids_of_the_ledger_are_distinct_whatever_a_corpus_claims(tmp_path):
+    """Line 2 is broken, line 4 repeats line 3; the others bear every id that those rows could be given."""
+    path = f"{tmp_path}/docs.jsonl"
+    claimed = ["a", None, "d", "d", f"{path}:2", f"unread:{path}:2", f"d@{path}:4", f"duplicate_id:{path}:4"]
+    lines = ["not json" if id_ is None else json.dumps({"id": id_, "segments": [{"text": f"step {n}"}]})
+             for n, id_ in enumerate(claimed)]
+    (tmp_path / "docs.jsonl").write_text("\n".join(lines))
+    with beam.Pipeline(runner="FnApiRunner") as p:
+        parts = p | beam.Create(list(corpora.parts("native", path)))
+        repeats = parts | beam.FlatMap(reading.identify) | reading.Repeats()
+        ids = []
+        for do, side in ((reading.Read(str(tmp_path)), ()),
+                         (reading.DropRepeats(str(tmp_path)), (beam.pvalue.AsDict(repeats),))):
+            do.label = type(do).__name__
+            parts = parts | do.label >> beam.ParDo(do, *side).with_outputs(ENDED, main="passed")
+            ids.append(parts[ENDED])
+            parts = parts["passed"]
+        found = (*ids, parts) | beam.Flatten() | beam.Map(lambda row: row.id)
+        assert_that(found, equal_to(["a", f"unread:{path}:2", "d", f"duplicate_id:{path}:4", f"{path}:2",
+                                     f"unread:{path}:6", f"d@{path}:4", f"unread:{path}:8"]))

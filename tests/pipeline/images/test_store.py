@@ -1,0 +1,224 @@
+from __future__ import annotations
+
+import errno
+import hashlib
+import io
+import os
+import pickle
+import tarfile
+
+import PIL.Image
+import pytest
+
+from pipeline.images import store as images
+from pipeline.images.decode import Header, ImageFault, extension
+from pipeline.images.fetch import Http
+from pipeline.images.store import ImageStore, header
+from pipeline.storage import store
+from schemas.records import Image
+from tests.pipeline import disk  # noqa: F401  (Beam knows file systems by their classes)
+from tests.pipeline.web import Server, answer
+
+LIMITS = {"max_side": 64, "max_bytes": 200_000, "max_pixels": 100_000}
+
+
+def jpeg(width=96, height=48, **options):
+    buffer = io.BytesIO()
+    PIL.Image.effect_noise((width, height), 60).convert("RGB").save(buffer, "JPEG", **options)
+    return buffer.getvalue()
+
+
+def kind(function, *arguments):
+    with pytest.raises(ImageFault) as caught:
+        function(*arguments)
+    return caught.value.kind
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    return ImageStore(str(tmp_path / "store"), **LIMITS)
+
+
+def files(root):
+    return sorted(os.path.relpath(os.path.join(folder, name), root) for folder, _, names in os.walk(root)
+                  for name in names)
+
+
+def test_header_reads_files_and_tar_members(tmp_path):
+    (tmp_path / "a.png").write_bytes(jpeg())        # a wrong extension
+    with tarfile.open(tmp_path / "c.tar", "w") as tar:
+        tar.add(tmp_path / "a.png", "images/a.png")
+    assert header(f"{tmp_path}/a.png") == Header(96, 48, "JPEG")
+    assert header(f"{tmp_path}/c.tar!/images/a.png") == Header(96, 48, "JPEG")
+
+
+def test_header_behind_long_metadata(tmp_path):
+    (tmp_path / "a.jpg").write_bytes(jpeg(icc_profile=b"x" * 150_000))
+    assert header(f"{tmp_path}/a.jpg") == Header(96, 48, "JPEG")
+
+
+def test_store_gives_hash_and_size_of_the_stored_file(tmp_path, pictures):
+    (tmp_path / "a.jpg").write_bytes(jpeg())
+    stored = pictures.store(Image(f"{tmp_path}/a.jpg", alt="a saw", width=9999, height=1))
+    assert (stored.alt, stored.width, stored.height) == ("a saw", 64, 32)
+    data = pictures.read(stored.sha256)
+    assert hashlib.sha256(data).hexdigest() == stored.sha256
+    assert (pictures.extension(stored.sha256), extension(data)) == ("jpg", "jpg")
+    picture = pictures.open(stored.sha256)
+    assert (picture.mode, picture.size) == ("RGB", (64, 32))
+
+
+def test_a_second_run_decodes_nothing_and_writes_nothing(tmp_path, pictures, monkeypatch):
+    (tmp_path / "a.jpg").write_bytes(jpeg())
+    (tmp_path / "b.jpg").write_bytes(jpeg())
+    (tmp_path / "b.jpg").write_bytes((tmp_path / "a.jpg").read_bytes())
+    first = pictures.store(Image(f"{tmp_path}/a.jpg"))
+    before = files(tmp_path / "store")
+    assert len(before) == 2
+    monkeypatch.setattr(images, "normalise", None)      # calling it would raise TypeError
+    again = pickle.loads(pickle.dumps(pictures))
+    assert again.store(Image(f"{tmp_path}/a.jpg")) == first
+    assert again.store(Image(f"{tmp_path}/b.jpg")).sha256 == first.sha256
+    assert files(tmp_path / "store") == before
+
+
+def test_a_glance_never_fetches_and_never_writes(tmp_path, pictures):
+    (tmp_path / "a.jpg").write_bytes(jpeg())
+    image = Image(f"{tmp_path}/a.jpg")
+    assert pictures.glance(image).size == (64, 32)
+    assert pictures.glance(Image(f"{tmp_path}/no.jpg")) is None
+    assert pictures.glance(Image("http://127.0.0.1:1/a.jpg")) is None
+    assert files(tmp_path / "store") == []
+    stored = pictures.store(image)
+    os.unlink(tmp_path / "a.jpg")
+    assert pictures.glance(stored).size == (64, 32)
+
+
+def test_sized_replaces_the_claim_by_the_header(tmp_path, pictures):
+    (tmp_path / "a.jpg").write_bytes(jpeg())
+    sized = pictures.sized(Image(f"{tmp_path}/a.jpg", "alt", width=9999))
+    assert sized == Image(f"{tmp_path}/a.jpg", "alt", width=96, height=48)
+
+
+def test_other_limits_make_another_picture(tmp_path, pictures):
+    (tmp_path / "a.jpg").write_bytes(jpeg())
+    small = ImageStore(str(tmp_path / "store"), **LIMITS | {"max_side": 16})
+    pictures.store(Image(f"{tmp_path}/a.jpg"))
+    assert small.store(Image(f"{tmp_path}/a.jpg")).width == 16
+
+
+def test_a_picture_that_vanished_from_the_store_is_made_again(tmp_path, pictures):
+    (tmp_path / "a.jpg").write_bytes(jpeg())
+    stored = pictures.store(Image(f"{tmp_path}/a.jpg"))
+    os.unlink(pictures.pictures.path(stored.sha256))
+    with pytest.raises(FileNotFoundError):
+        pictures.open(stored.sha256)
+    assert pictures.store(Image(f"{tmp_path}/a.jpg")) == stored and pictures.open(stored.sha256)
+
+
+@pytest.mark.parametrize("keep", [0, 30])
+@pytest.mark.parametrize("folder", ["pictures", "sources"])
+def test_what_a_power_cut_damaged_is_made_again(tmp_path, pictures, folder, keep):
+    (tmp_path / "a.jpg").write_bytes(jpeg())
+    stored = pictures.store(Image(f"{tmp_path}/a.jpg"))
+    damaged, = (tmp_path / "store" / folder).glob("*/*")
+    whole = damaged.read_bytes()
+    damaged.write_bytes(whole[:keep])
+    assert pictures.store(Image(f"{tmp_path}/a.jpg")) == stored
+    assert damaged.read_bytes() == whole
+
+
+def test_sources_that_give_nothing(tmp_path, pictures):
+    (tmp_path / "long.jpg").write_bytes(jpeg() + bytes(200_000))
+    (tmp_path / "wide.jpg").write_bytes(jpeg(1001, 100))
+    (tmp_path / "cut.jpg").write_bytes(jpeg()[:900])
+    (tmp_path / "folder.jpg").mkdir()
+    with tarfile.open(tmp_path / "c.tar", "w") as tar:
+        tar.add(tmp_path / "cut.jpg", "cut.jpg")
+    for name, expected in {"no.jpg": "missing", "cut.jpg/no.jpg": "missing", "n" * 300: "missing", "a\0b": "missing",
+                           "c.tar!/no.jpg": "missing", "no.tar!/a.jpg": "missing", "folder.jpg": "unreadable",
+                           "long.jpg": "too_many_bytes", "wide.jpg": "too_many_pixels", "cut.jpg": "truncated",
+                           "c.tar!/cut.jpg": "truncated"}.items():
+        assert kind(pictures.store, Image(f"{tmp_path}/{name}")) == expected, name
+    assert kind(pictures.store, Image("nosuchscheme://bucket/a.jpg")) == "missing"
+    assert kind(header, f"{tmp_path}/no.jpg") == "missing"
+    assert files(tmp_path / "store") == []
+
+
+def test_sources_and_store_may_lie_in_an_object_store(tmp_path):
+    (tmp_path / "a.jpg").write_bytes(jpeg())
+    with tarfile.open(tmp_path / "c.tar", "w") as tar:
+        tar.add(tmp_path / "a.jpg", "a.jpg")
+    pictures = ImageStore(f"disk:/{tmp_path}/store", **LIMITS)
+    for uri in (f"disk:/{tmp_path}/a.jpg", f"disk:/{tmp_path}/c.tar!/a.jpg"):
+        assert pictures.header(uri) == Header(96, 48, "JPEG")
+        stored = pictures.store(Image(uri))
+        assert pictures.open(stored.sha256).size == (64, 32) and pictures.extension(stored.sha256) == "jpg"
+    assert len(files(tmp_path / "store")) == 2
+    assert kind(pictures.store, Image(f"disk:/{tmp_path}/no.jpg")) == "missing"
+
+
+def test_a_full_disk_is_no_fault_of_the_picture(tmp_path, pictures, monkeypatch):
+    (tmp_path / "a.jpg").write_bytes(jpeg())
+
+    def full(path, data):
+        raise OSError(errno.ENOSPC, "No space left on device")
+    monkeypatch.setattr(store, "write_bytes", full)
+    with pytest.raises(OSError, match="No space left"):
+        pictures.store(Image(f"{tmp_path}/a.jpg"))
+
+
+def test_running_out_of_memory_is_no_fault_that_is_kept(tmp_path, monkeypatch):
+    def exhausted(*_):
+        raise MemoryError
+    with Server({"/a.png": answer(jpeg())}) as server:
+        pictures = ImageStore(str(tmp_path), **LIMITS, http=Http(allow_private_hosts=True, retries=0))
+        with monkeypatch.context() as patch, pytest.raises(MemoryError):
+            patch.setattr(PIL.Image.Image, "convert", exhausted)
+            pictures.store(Image(server.url("/a.png")))
+        assert pictures.store(Image(server.url("/a.png"))).width == 64
+
+
+def test_a_picture_on_the_web_is_fetched_once_for_all(tmp_path):
+    with Server({"/a.jpg": answer(jpeg()), "/page.jpg": answer(b"<html>"), "/gone.jpg": answer(status=404)}) as server:
+        pictures = ImageStore(str(tmp_path), **LIMITS, http=Http(allow_private_hosts=True, retries=0))
+        for _ in range(2):
+            assert pictures.header(server.url("/a.jpg")) == Header(96, 48, "JPEG")
+            assert pictures.store(Image(server.url("/a.jpg"))).width == 64
+            assert kind(pictures.store, Image(server.url("/page.jpg"))) == "unsupported_format"
+            assert kind(pictures.header, server.url("/gone.jpg")) == "http_status"
+        assert sorted(server.asked) == ["/a.jpg", "/gone.jpg", "/page.jpg"]
+
+
+@pytest.mark.parametrize("before, after, first", [
+    ({}, {"allow_private_hosts": True}, []),
+    ({"allow_private_hosts": True, "max_redirects": 0}, {"max_redirects": 1},
+     [answer(status=302, headers=[("Location", "/b.jpg")])]),
+    ({"allow_private_hosts": True, "user_agent": "x"}, {"user_agent": "y"}, [answer(status=403)])])
+def test_a_fault_of_the_settings_goes_with_them(tmp_path, before, after, first):
+    """The server answers `first` with what the settings are to blame for, and then with the picture."""
+    with Server({"/a.jpg": [*first, answer(jpeg())], "/b.jpg": answer(jpeg())}) as server:
+        refusing, willing = (ImageStore(str(tmp_path), **LIMITS, http=Http(retries=0, **settings))
+                             for settings in (before, before | after))
+        for _ in range(2):
+            assert kind(refusing.store, Image(server.url("/a.jpg"))) in ("refused_host", "http_status")
+        assert willing.store(Image(server.url("/a.jpg"))).width == 64
+        assert len(server.asked) == len(first) + 1
+
+
+def test_a_damaged_answer_is_asked_for_again(tmp_path):
+    with Server({"/a.jpg": answer(jpeg())}) as server:
+        pictures = ImageStore(str(tmp_path), **LIMITS, http=Http(allow_private_hosts=True, retries=0))
+        stored = pictures.store(Image(server.url("/a.jpg")))
+        for folder in ("addresses", "pictures"):
+            damaged, = (tmp_path / folder).glob("*/*")
+            damaged.write_bytes(b"")
+            assert pictures.store(Image(server.url("/a.jpg"))) == stored
+        assert pictures.open(stored.sha256).size == (64, 32) and len(server.asked) == 3
+
+
+def test_a_passing_fault_is_asked_again_in_the_next_run(tmp_path):
+    with Server({"/a.jpg": [answer(status=503), answer(jpeg())]}) as server:
+        pictures = ImageStore(str(tmp_path), **LIMITS, http=Http(allow_private_hosts=True, retries=0))
+        assert kind(pictures.store, Image(server.url("/a.jpg"))) == "http_status"
+        assert pictures.store(Image(server.url("/a.jpg"))).height == 32

@@ -1,0 +1,95 @@
+"""The part of a document that becomes the instance."""
+
+import pytest
+
+from pipeline.instances.excerpt import best_excerpt, excerpts
+from schemas.records import Coherence, Document, Image, Text
+
+
+def text(words: int) -> Text:
+    return Text(" ".join(["Word"] * words))
+
+
+H1, H2 = Text("# One"), Text("## Two")
+A, B, C = (Image(f"{name}.jpg", sha256=name) for name in "abc")
+LIMITS = {"max_words": 100, "max_images": 2, "min_words": 20}
+
+
+def document(*segments, coherence=None) -> Document:
+    return Document("d", "s", segments, title="The whole", coherence=coherence)
+
+
+def test_a_short_document_is_its_own_excerpt():
+    short = document(H1, text(30), A)
+    assert best_excerpt(short, **LIMITS) == short
+
+
+def test_it_fills_up_to_words_and_images_and_never_ends_with_a_heading():
+    found = best_excerpt(document(H1, text(60), A, H2, text(60), B), **LIMITS)
+    assert found.segments == (H1, text(60), A)
+    found = best_excerpt(document(text(30), A, B, C), **LIMITS)
+    assert found.segments == (text(30), A, B)
+
+
+def test_one_starts_at_each_heading_and_is_named_after_it():
+    found = list(excerpts(document(H1, text(60), A, H2, text(60), B), **LIMITS))
+    assert [(e.title, e.images) for e in found] == [("The whole", (A,)), ("Two", (B,))]
+
+
+def test_more_pictures_win_then_coherence_then_the_first():
+    segments = (H1, text(60), A, H2, text(60), B)
+    def scored(*own): return Coherence(own, (0.1, 0.1), (-1.0, 0.2), 0.1, 1.0, "m")
+    assert best_excerpt(document(*segments, coherence=scored(0.2, 0.4)), **LIMITS).title == "Two"
+    assert best_excerpt(document(*segments, coherence=scored(0.4, 0.4)), **LIMITS).title == "The whole"
+    assert best_excerpt(document(*segments, C, coherence=scored(0.9, 0.1, 0.1)), **LIMITS).images == (B, C)
+
+
+def test_scores_follow_their_pictures():
+    whole = document(H1, text(60), A, H2, text(60), B,
+                     coherence=Coherence((0.2, 0.4), (0.1, 0.15), (-1.0, 0.3), 0.175, 1.0, "m"))
+    part = best_excerpt(whole, **LIMITS).coherence
+    assert (part.own, part.other, part.similar, part.margin) == ((0.4,), (0.15,), (0.3,), 0.25)
+
+
+def test_where_no_heading_is_near_a_picture_a_paragraph_may_be_the_start():
+    far = document(H1, text(90), text(60), A, text(20), H2, text(200), text(30), B)
+    assert list(excerpts(far, **LIMITS)) == []
+    found = best_excerpt(far, **LIMITS)
+    assert (found.segments, found.title) == ((text(60), A, text(20)), "One")
+    later = document(H1, text(90), text(60), text(200), H2, text(90), text(15), text(30), B, C)
+    found = best_excerpt(later, **LIMITS)
+    assert (found.segments, found.title) == ((text(15), text(30), B, C), "Two")
+
+
+@pytest.mark.parametrize("middle", ["- and sand it, ", "* ", "3. ", "12) ", "which "])
+def test_a_start_inside_a_list_or_a_sentence_is_the_last_choice(middle):
+    inside = Text(middle + "word " * 60)
+    far = document(H1, text(90), inside, A, B, text(200), text(60), C)
+    assert best_excerpt(far, **LIMITS).segments[0] == text(60)
+    assert best_excerpt(document(H1, text(90), inside, A), **LIMITS).segments == (inside, A)
+
+
+def test_a_list_may_be_started_at_its_first_item():
+    first = Text("1. " + "Word " * 60)
+    far = document(H1, text(90), first, A, B, text(200), text(60), C)
+    assert best_excerpt(far, **LIMITS).segments == (first, A, B)
+
+
+def test_a_heading_is_preferred_even_with_fewer_pictures():
+    found = best_excerpt(document(H1, text(60), A, text(60), B, C), **LIMITS)
+    assert found.segments == (H1, text(60), A)
+
+
+def test_an_excerpt_from_a_paragraph_has_its_own_pictures_scores_and_never_starts_with_a_picture():
+    whole = document(text(90), text(20), A, text(50), B,
+                     coherence=Coherence((0.2, 0.4), (0.1, 0.15), (-1.0, 0.3), 0.175, 1.0, "m"))
+    found = best_excerpt(whole, max_words=60, max_images=1, min_words=20)
+    assert (found.segments, found.title) == ((text(50), B), "The whole")
+    assert (found.coherence.own, found.coherence.margin) == ((0.4,), 0.25)
+
+
+def test_none_where_nothing_fits():
+    assert best_excerpt(document(text(30)), **LIMITS) is None
+    assert best_excerpt(document(text(5), A), **LIMITS) is None
+    assert best_excerpt(document(text(500), A), **LIMITS) is None
+    assert best_excerpt(document(H1, text(500), A, text(19)), **LIMITS) is None

@@ -1,0 +1,304 @@
+"""The client against a server that fails on purpose."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import pickle
+import time
+
+import pytest
+
+from pipeline.graph.window import Window
+from pipeline.llm.client import Client, LlmFault, base_url, check_server
+from pipeline.llm.vllm_server import free_port
+from pipeline.storage.store import Store
+from schemas.errors import UserError
+from tests.fake_openai import FakeOpenAI
+from tests.pipeline.web import no_web_server
+
+SCHEMA = {"type": "object", "properties": {"grade": {"type": "integer", "minimum": 1, "maximum": 5}},
+          "required": ["grade"], "additionalProperties": False}
+
+
+@dataclasses.dataclass(frozen=True)
+class Prompt:
+    messages: tuple[dict, ...]
+    schema: dict
+    version: str = "test"
+
+
+def prompt(text: str) -> Prompt:
+    return Prompt(({"role": "system", "content": "Be brief."}, {"role": "user", "content": text}), SCHEMA)
+
+
+def ask(client: Client, text: str, **parameters):
+    return client.submit(client.ask(prompt(text), **parameters)).result(30)
+
+
+def fault(client: Client, text: str, **parameters) -> LlmFault:
+    with pytest.raises(LlmFault) as caught:
+        ask(client, text, **parameters)
+    return caught.value
+
+
+@pytest.fixture
+def server():
+    with FakeOpenAI() as server:
+        yield server
+
+
+@pytest.fixture
+def client(server):
+    with Client(server.url, "fake", timeout=1.0, patience=20) as client:
+        yield client
+
+
+@pytest.fixture
+def hasty(server):
+    with Client(server.url, "fake", timeout=0.5, patience=1.0) as client:
+        yield client
+
+
+def test_the_question_carries_schema_seed_and_logprobs(server, client):
+    answer = ask(client, "hello", temperature=0.2, seed=7, max_tokens=33, logprobs=5)
+    assert json.loads(answer.text) == {"grade": 1}
+    assert answer.logprobs[0] == {"token": "{", "logprob": -0.5, "top_logprobs": [{"token": "{", "logprob": -0.5}]}
+    body = server.requests[0]
+    assert (body["model"], body["temperature"], body["seed"], body["max_tokens"]) == ("fake", 0.2, 7, 33)
+    assert body["response_format"]["json_schema"]["schema"] == SCHEMA
+    assert body["top_logprobs"] == 5
+    assert body["messages"][1]["content"] == "hello"
+
+
+def test_tokens_that_the_schema_forbids_are_left_out():
+    from pipeline.llm.responses import _slim
+    token = {"token": "3", "logprob": -0.123456, "bytes": [51], "top_logprobs": [
+        {"token": "3", "logprob": -0.123456, "bytes": [51]}, {"token": "x", "logprob": -9999.0, "bytes": [120]}]}
+    assert _slim(token) == {"token": "3", "logprob": -0.1235, "top_logprobs": [{"token": "3", "logprob": -0.1235}]}
+
+
+@pytest.mark.parametrize("trouble", ["!429*2", "!500*2", "!503*1", "!drop*2", "!hang*1"])
+def test_a_passing_trouble_is_waited_out(server, client, trouble):
+    assert json.loads(ask(client, trouble).text) == {"grade": 1}
+    assert len(server.requests) == int(trouble[-1]) + 1
+
+
+@pytest.mark.parametrize("trouble, kind, detail", [
+    ("!400", "refused", "400: told to answer 400"),
+    ("!500", "server_error", "500: told to answer 500"),
+    ("!429", "unreachable", "429: told to answer 429"),
+    ("!502", "unreachable", "502: told to answer 502"),
+    ("!503", "unreachable", "503: told to answer 503"),
+    ("!504", "unreachable", "504: told to answer 504"),
+    ("!drop", "unreachable", "ServerDisconnectedError: Server disconnected"),
+    ("!hang", "timeout", "no answer within 0.5 s"),
+    ("!garbage", "invalid_answer", "Expecting value: line 1 column 1 (char 0)"),
+    ("!wrong", "invalid_answer", "'grade' is a required property"),
+    ("!cut", "invalid_answer", "cut off at max_tokens"),
+])
+def test_a_lasting_trouble_has_a_kind_and_the_servers_words(hasty, trouble, kind, detail):
+    found = fault(hasty, trouble)
+    assert found.kind == kind
+    assert detail in found.detail
+
+
+@pytest.mark.parametrize("status", [401, 402, 403, 404, 405])
+def test_what_every_question_would_be_told_stops_the_run(server, client, status):
+    with pytest.raises(UserError, match=f"{client.url} .*{status}"):
+        ask(client, f"!{status}")
+    assert len(server.requests) == 1
+
+
+def test_a_busy_answer_to_one_question_among_others_is_that_questions_own_fault(hasty):
+    """Others are answered meanwhile, so the server is there."""
+    bad = hasty.submit(hasty.ask(prompt("!503")))
+    while not bad.done():
+        ask(hasty, f"good {time.monotonic()}")
+        time.sleep(0.05)
+    assert bad.exception().kind == "timeout" and "503: told to answer 503" in bad.exception().detail
+
+
+@pytest.mark.parametrize("text, said", [
+    ('{"error": {"message": "one\\ntwo"}}', "one two"), ('{"message": "vLLM says"}', "vLLM says"),
+    ("<html>\r\n<h1>502 Bad Gateway</h1>\r\n</html>", "<html> <h1>502 Bad Gateway</h1> </html>"), ("[1]", "[1]")])
+def test_a_servers_words_fit_one_line(text, said):
+    from pipeline.llm.responses import message
+    assert message(text) == said
+
+
+def test_4xx_is_not_asked_again(server, client):
+    fault(client, "!400")
+    assert len(server.requests) == 1
+
+
+def test_an_invalid_answer_is_asked_twice_more_with_other_seeds_and_a_temperature(server, client):
+    fault(client, "!wrong")
+    assert [body["temperature"] for body in server.requests] == [0.0, 0.7, 0.7]
+    assert len({body["seed"] for body in server.requests}) == 3
+
+
+def test_the_callers_check_counts_as_validity(client):
+    def even(answer):
+        if json.loads(answer.text)["grade"] % 2:
+            raise ValueError("grade is odd")
+    assert fault(client, "x", validate=even).detail == "grade is odd"
+
+
+def test_a_bad_request_disturbs_no_other(hasty):
+    words = ["!400", "!hang", "!garbage", "!drop"] + [f"good {i}" for i in range(40)]
+    window, results = Window(8), {}
+    for word in words:
+        results.update(window.add(word, hasty.submit(hasty.ask(prompt(word)))))
+    results.update(window.drain())
+    assert {word: r.kind for word, r in results.items() if isinstance(r, Exception)} == {
+        "!400": "refused", "!hang": "timeout", "!garbage": "invalid_answer", "!drop": "unreachable"}
+    assert sum(not isinstance(r, Exception) for r in results.values()) == 40
+
+
+def test_faults_survive_pickling():
+    copy = pickle.loads(pickle.dumps(LlmFault("timeout", "no answer within 1 s")))
+    assert (copy.kind, copy.detail, str(copy)) == ("timeout", "no answer within 1 s", "timeout: no answer within 1 s")
+
+
+# --- the window
+
+def test_the_window_keeps_the_server_full_but_no_fuller(server):
+    server.slow = 0.02
+    with Client(server.url, "fake", concurrency=64) as client:
+        window = Window(5)
+        got = [pair for i in range(40) for pair in window.add(i, client.submit(client.ask(prompt(f"q {i}"))))]
+        got += window.drain()
+    assert sorted(item for item, _ in got) == list(range(40))
+    assert server.most_in_flight == 5
+
+
+def test_a_slow_answer_holds_nobody_up(server):
+    words = ["!slow=1"] + [f"q {i}" for i in range(20)]
+    window = Window(4)
+    with Client(server.url, "fake") as client:
+        got = [item for word in words for item, _ in window.add(word, client.submit(client.ask(prompt(word))))]
+        got += [item for item, _ in window.drain()]
+    assert got.index("!slow=1") > 10                                # the others did not wait for it
+
+
+def test_concurrency_bounds_the_client_whatever_the_windows(server):
+    server.slow = 0.02
+    with Client(server.url, "fake", concurrency=3) as client:
+        for future in [client.submit(client.ask(prompt(f"q {i}"))) for i in range(20)]:
+            future.result(30)
+    assert server.most_in_flight == 3
+
+
+# --- the cache
+
+def test_a_second_run_asks_nothing_whatever_the_address(tmp_path):
+    for run in range(2):
+        with FakeOpenAI() as server:                                # another port each time
+            with Client(server.url, "fake", cache=Store(str(tmp_path), ".json")) as client:
+                answers = [ask(client, f"q {i}", logprobs=2) for i in range(5)]
+            assert len(server.requests) == (0 if run else 5)
+            assert {answer.cached for answer in answers} == {bool(run)}
+            assert answers[0].logprobs[0]["token"] == "{"
+
+
+def test_each_part_of_the_question_is_part_of_its_key(server, tmp_path):
+    store = Store(str(tmp_path), ".json")
+    with Client(server.url, "fake", cache=store) as client:
+        for parameters in ({}, {"seed": 1}, {"temperature": 0.5}, {"max_tokens": 9}, {"logprobs": 1}):
+            assert not ask(client, "q", **parameters).cached
+        assert not ask(client, "other").cached
+        other = dataclasses.replace(prompt("q"), schema=SCHEMA | {"title": "grade"})
+        assert not client.submit(client.ask(other)).result(30).cached
+    with Client(server.url, "fake", cache=store, identity="fake@other-weights") as client:
+        assert not ask(client, "q").cached
+
+
+def test_only_valid_answers_are_kept_under_the_question_first_asked(server, tmp_path):
+    with Client(server.url, "fake", cache=Store(str(tmp_path), ".json")) as client:
+        fault(client, "!wrong")
+        assert not list(tmp_path.rglob("*.json"))
+        ask(client, "!garbage*1")
+        assert ask(client, "!garbage*1").cached
+    assert len(list(tmp_path.rglob("*.json"))) == 1
+
+
+def test_a_cached_answer_that_a_stricter_check_refuses_is_asked_again(server, tmp_path):
+    def high(answer):
+        if json.loads(answer.text)["grade"] < 4:
+            raise ValueError("too low")
+    with Client(server.url, "fake", cache=Store(str(tmp_path), ".json")) as client:
+        ask(client, "q")
+        server.reply = lambda body: '{"grade": 5}'
+        answer = ask(client, "q", validate=high)
+    assert not answer.cached and answer.text == '{"grade": 5}'
+
+
+def test_the_server_is_only_wanted_for_what_the_cache_does_not_know(server, tmp_path):
+    calls = []
+
+    async def ready():
+        calls.append(1)
+    with Client(server.url, "fake", cache=Store(str(tmp_path), ".json"), ready=ready) as client:
+        ask(client, "q")
+        ask(client, "q")
+    assert len(calls) == 1
+
+
+# --- a server that is away
+
+def test_a_server_that_comes_back_on_its_port_gets_the_question(tmp_path):
+    port = free_port()
+    with Client(f"http://127.0.0.1:{port}", "fake", patience=20) as client:
+        future = client.submit(client.ask(prompt("q")))
+        time.sleep(0.3)                                             # refused at least once by now
+        assert not future.done()
+        with FakeOpenAI(port=port):
+            assert json.loads(future.result(20).text) == {"grade": 1}
+
+
+def test_once_a_server_has_been_away_for_long_questions_fail_at_the_first_try(server, hasty):
+    fault(hasty, "!drop first")
+    assert len(server.requests) > 1
+    time.sleep(1.0)                                                 # the patience is over
+    server.requests.clear()
+    for i in range(5):
+        assert fault(hasty, f"!drop {i}").kind == "unreachable"
+    assert len(server.requests) == 5
+    ask(hasty, "it is back")
+    server.requests.clear()
+    fault(hasty, "!drop again")
+    assert len(server.requests) > 1
+
+
+# --- the check before the run
+
+def test_the_check_names_the_served_model(server):
+    assert check_server(server.url, "fake") == "fake"
+    assert check_server(server.url.removesuffix("/v1"), None) == "fake"
+
+
+def test_the_check_says_what_to_do(server):
+    with pytest.raises(UserError, match="does not serve 'llama': choose one of 'fake' in the config"):
+        check_server(server.url, "llama")
+    with pytest.raises(UserError, match="answers 404 to /models: give the address of an OpenAI-compatible server"):
+        check_server(server.url + "/nonsense", "fake")
+    with pytest.raises(UserError, match=r"does not answer \(.*refused.*\): start it"):
+        check_server(f"http://127.0.0.1:{free_port()}", "fake")
+    with pytest.raises(UserError, match="'localhost:8000' is not an http"):
+        check_server("localhost:8000", "fake")
+    for address in ("http://h:abc/v1", "http://h:99999/v1", "http://[::1/v1", "http:///v1", "http://h/v 1", "http://h/\n"):
+        with pytest.raises(UserError, match="is not an http"):
+            check_server(address, "fake")
+
+
+def test_the_check_of_a_port_where_no_web_server_listens():
+    with no_web_server() as address, pytest.raises(UserError, match="is not an OpenAI-compatible server"):
+        check_server(f"{address}/v1", "fake")
+
+
+@pytest.mark.parametrize("given, used", [
+    ("http://h:1", "http://h:1/v1"), ("http://h:1/", "http://h:1/v1"), ("http://h:1/v1/", "http://h:1/v1"),
+    ("https://h/openai/v1", "https://h/openai/v1")])
+def test_base_url(given, used):
+    assert base_url(given) == used
