@@ -38,13 +38,13 @@ from pipeline.graph import stages
 from pipeline.graph.transforms import Batches
 from pipeline.images.store import ImageStore
 from pipeline.run import Run, image_store
-from schemas.records import Document, Image
+from schemas.records import SCORE_COHERENCE, Document, Image, StoredDocument
 
 SIZES = (4, 8, 16, 32, 64, 128)
 """Batches that the bare model may choose from."""
 
 
-def stored(corpus: str, limit: int, store: ImageStore) -> list[Document]:
+def stored(corpus: str, limit: int, store: ImageStore) -> list[StoredDocument]:
     """The first documents of a corpus, their pictures in the store."""
     found = []
     for part in corpora.parts(*corpus.split(":", 1)):
@@ -56,8 +56,8 @@ def stored(corpus: str, limit: int, store: ImageStore) -> list[Document]:
     return found
 
 
-def _with_pictures(document: Document, store: ImageStore) -> Document:
-    return Document(document.id, document.source, tuple(
+def _with_pictures(document: Document, store: ImageStore) -> StoredDocument:
+    return StoredDocument(document.id, document.source, tuple(
         store.store(s) if isinstance(s, Image) else s for s in document.segments))
 
 
@@ -76,7 +76,7 @@ def stage(documents: list[Document], run: Run, scorer: Scorer) -> Callable[[], N
     path.write_bytes(pickle.dumps(documents))
 
     def once() -> None:
-        run_step([str(path)], Fed(run, "coherence", stages.score_coherence, run.config.clip.batch_documents))
+        run_step([str(path)], Fed(run, SCORE_COHERENCE, stages.score_coherence, run.config.clip.batch_documents))
     return once
 
 

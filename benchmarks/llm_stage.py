@@ -32,8 +32,8 @@ from pipeline.graph.transforms import InFlight
 from pipeline.instances.excerpt import best_excerpt
 from pipeline.llm import questions
 from pipeline.llm.vllm_server import Server
-from prompts import render
-from schemas.records import Document, Text
+from prompts import load as load_prompts
+from schemas.records import RATE_TEXT, Document, Text
 
 
 def excerpts(corpus: str, count: int) -> list[Document]:
@@ -62,7 +62,7 @@ def bare(url: str, model: str, documents: list[Document], concurrency: int) -> N
             await asyncio.gather(*map(one, bodies))
     bodies = []
     for document in documents:
-        prompt = render("rate", document)
+        prompt = load_prompts("embedded").rate_prompt(document)
         bodies.append({
             "model": model, "messages": list(prompt.messages), "temperature": 0.0, "seed": 0,
             "max_tokens": questions.MAX_TOKENS, "logprobs": True, "top_logprobs": questions.ALTERNATIVES,
@@ -77,7 +77,7 @@ def stage(url: str, model: str, documents: list[Document], concurrency: int) -> 
     config = dataclasses.replace(config, llm=dataclasses.replace(config.llm, concurrency=concurrency, timeout=600.0))
     with tempfile.TemporaryDirectory() as folder:
         run = a_run(folder, config, url, model)
-        run_step(documents, InFlight(run, "quality", stages.rate_text, concurrency))
+        run_step(documents, InFlight(run, RATE_TEXT, stages.rate_text, concurrency))
 
 
 def compare(url: str, model: str, documents: list[Document], concurrency: int, repeats: int) -> dict:

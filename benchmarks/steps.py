@@ -6,6 +6,7 @@ from pathlib import Path
 
 import apache_beam as beam
 
+import prompts
 from pipeline import config as configuration
 from pipeline.graph.transforms import ENDED
 from pipeline.run import Run
@@ -15,12 +16,12 @@ CONFIG = Path(__file__).parent.parent / "configs" / "demo.yaml"
 
 
 def a_run(work: str, config: configuration.Config, llm_url: str = "http://127.0.0.1:9/v1", llm_name: str = "") -> Run:
-    return Run(config, work, work, llm_url, llm_name, "", Provenance("", "", "clip", llm_name, "", ""))
+    return Run(config, configuration.preset(config), prompts.load(config.prompts), work, work, llm_url, llm_name, "",
+               Provenance("", "", "clip", llm_name, "", ""))
 
 
 def run_step(documents: list[Document], do: beam.DoFn) -> None:
     """Send the documents through the step. Raises RuntimeError where one does not come out."""
-    do.label = "benchmark"
     with beam.Pipeline(runner="FnApiRunner") as pipeline:
         ended = (pipeline | beam.Create(documents, reshuffle=False)
                  | beam.ParDo(do).with_outputs(ENDED, main="passed"))[ENDED]

@@ -23,7 +23,7 @@ from filters import presets
 from filters.stats import TextStats
 from pipeline import corpora
 from pipeline.images.store import header
-from schemas.records import Document, Image
+from schemas.records import Document, Image, SizedImage
 
 
 def read(corpus: str, limit: int | None) -> list[Document]:
@@ -38,11 +38,11 @@ def ours() -> tuple[Callable[[Document], str], Callable[[Document], str]]:
     images = presets.load("leafinstruct").image_rules
 
     def text(document: Document) -> str:
-        drop = presets.judge_document(document, gopher.document_rules)
+        drop = presets.filter_document(document, gopher.document_rules)
         return drop.rule if drop else ""
 
     def text_and_headers(document: Document) -> str:
-        presets.judge_images(_with_headers(document), images)
+        presets.filter_images(_with_headers(document), images)
         return text(document)
     return text, text_and_headers
 
@@ -52,7 +52,7 @@ def _with_headers(document: Document) -> Document:
         if not isinstance(segment, Image):
             return segment
         found = header(segment.uri)
-        return dataclasses.replace(segment, width=found.width, height=found.height)
+        return SizedImage(segment.uri, segment.alt, segment.caption, width=found.width, height=found.height)
     return dataclasses.replace(document, segments=tuple(map(measured, document.segments)))
 
 

@@ -1,4 +1,4 @@
-"""Rules about how well pictures and text belong together, from the scores that `pipeline/coherence/scorer.py` wrote.
+"""Rules about how well images and text match, from the scores that `pipeline/coherence/scorer.py` wrote.
 
 The thresholds are cosines of one model, so they have no defaults: `leafinstruct calibrate` derives them.
 """
@@ -8,34 +8,38 @@ from __future__ import annotations
 from filters.drop_images import drop_images
 from filters.limits import within
 from schemas.codec import mean_coherence
-from schemas.records import Document, Drop
+from schemas.records import FILTER_IMAGES, Drop, ScoredDocument
 
-OWN, DUPLICATE = "own_score", "near_duplicate"
+MATCHED, DUPLICATE = "matched_score", "near_duplicate"
 
 
-def judge_coherence(document: Document, *, own_at_least: float, similar_at_most: float) -> Document:
-    """The document without the pictures that fit no sentence beside them or that look like an earlier one.
+def filter_images(document: ScoredDocument, *, matched_at_least: float, similarity_at_most: float) -> ScoredDocument:
+    """The document without the images that match no sentence next to them or that repeat an earlier image.
 
-    `own_score`: the best cosine with the sentences beside the picture is below `own_at_least`. `near_duplicate`: its
-    cosine with an earlier picture of the document is above `similar_at_most`; also where that earlier one goes itself.
-    The scores of the others stay as they were measured.
+    `matched_score`: the best cosine with the sentences next to the image is below `matched_at_least`.
+    `near_duplicate`: its cosine with an earlier image of the document is above `similarity_at_most`, also where that
+    earlier image is dropped itself. The scores of the others stay as they were measured.
     """
     scores = document.coherence
     drops = {}
-    for position, (own, similar) in enumerate(zip(scores.own, scores.similar, strict=True)):
-        drop = (within(OWN, own, at_least=own_at_least) or within(DUPLICATE, similar, at_most=similar_at_most))
+    for position, (matched, similarity) in enumerate(
+            zip(scores.matched, scores.max_previous_similarity, strict=True)):
+        drop = (within(MATCHED, matched, at_least=matched_at_least)
+                or within(DUPLICATE, similarity, at_most=similarity_at_most))
         if drop:
             drops[position] = drop
-    return drop_images(document, drops, "picture_fit")
+    return drop_images(document, drops, FILTER_IMAGES)
 
 
-def mean_score(document: Document, *, at_least: float) -> Drop | None:
-    """The mean of the pictures' own scores."""
-    return within("mean_score", mean_coherence(document.coherence.own), at_least=at_least)
+def mean_score(document: ScoredDocument, *, at_least: float) -> Drop | None:
+    """The mean of the images' matched scores."""
+    return within("mean_score", mean_coherence(document.coherence.matched), at_least=at_least)
 
 
-def margin(document: Document, *, at_least: float) -> Drop | None:
-    """How much better the pictures fit their own text than the document's other text. With one picture there is no
-    other text to compare with, and the document passes."""
+def margin(document: ScoredDocument, *, at_least: float) -> Drop | None:
+    """How much better the images match their own text than the text next to the document's other images.
+
+    With a single image there is no other text to compare with, and the document passes.
+    """
     value = document.coherence.margin
     return None if value is None else within("margin", value, at_least=at_least)

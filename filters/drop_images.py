@@ -1,14 +1,17 @@
-"""Taking pictures out of a document: the one place that keeps indices, drops and scores in step."""
+"""Taking images out of a document: the one place that keeps positions, drops and scores consistent."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
+from typing import TypeVar
 
-from schemas.records import Coherence, Document, Drop, Image, ImageDrop
+from schemas.records import Coherence, Document, Drop, Image, ImageDrop, ScoredDocument, Segment
+
+AnyDocument = TypeVar("AnyDocument", bound=Document)
 
 
-def drop_images(document: Document, drops: Mapping[int, Drop], stage: str) -> Document:
+def drop_images(document: AnyDocument, drops: Mapping[int, Drop], stage: str) -> AnyDocument:
     """The document without the images at these positions, each recorded in `dropped_images`.
 
     `drops` maps a position among the document's present images (from 0) to the reason. The recorded index counts the
@@ -20,7 +23,9 @@ def drop_images(document: Document, drops: Mapping[int, Drop], stage: str) -> Do
     gone = {drop.index for drop in document.dropped_images}
     total = len(document.images) + len(gone)
     index = [i for i in range(total) if i not in gone]         # position among the present images -> index as read
-    segments, recorded, position = [], [], 0
+    segments: list[Segment] = []
+    recorded: list[ImageDrop] = []
+    position = 0
     for segment in document.segments:
         if not isinstance(segment, Image):
             segments.append(segment)
@@ -30,20 +35,24 @@ def drop_images(document: Document, drops: Mapping[int, Drop], stage: str) -> Do
         else:
             segments.append(segment)
         position += 1
-    return dataclasses.replace(
+    document = dataclasses.replace(
         document, segments=tuple(segments),
-        dropped_images=tuple(sorted((*document.dropped_images, *recorded), key=lambda drop: drop.index)),
-        coherence=_without(document.coherence, drops))
+        dropped_images=tuple(sorted((*document.dropped_images, *recorded), key=lambda drop: drop.index)))
+    if isinstance(document, ScoredDocument):
+        document = dataclasses.replace(document, coherence=_without(document.coherence, drops))
+    return document
 
 
-def _without(coherence: Coherence | None, drops: Mapping[int, Drop]) -> Coherence | None:
-    """The scores of the images that stay. `other`, `similar` and recall stay as measured among all of them."""
-    if coherence is None:
-        return None
-    own, other, similar = (tuple(value for i, value in enumerate(values) if i not in drops)
-                           for values in (coherence.own, coherence.other, coherence.similar))
+def _without(coherence: Coherence, drops: Mapping[int, Drop]) -> Coherence:
+    """The scores of the images that stay. `mismatched`, `max_previous_similarity` and recall stay as they were measured
+    among all of them."""
+    matched, mismatched, similarity = (
+        tuple(value for i, value in enumerate(values) if i not in drops)
+        for values in (coherence.matched, coherence.mismatched, coherence.max_previous_similarity))
     margin, recall = None, None
-    if len(own) > 1 and coherence.margin is not None:
-        margin, recall = round(sum(own) / len(own) - sum(other) / len(other), 4), coherence.recall_at_1
-    return dataclasses.replace(coherence, own=own, other=other, similar=(-1.0,) * bool(similar) + similar[1:],
+    if len(matched) > 1 and coherence.margin is not None:
+        margin = round(sum(matched) / len(matched) - sum(mismatched) / len(mismatched), 4)
+        recall = coherence.recall_at_1
+    return dataclasses.replace(coherence, matched=matched, mismatched=mismatched,
+                               max_previous_similarity=(-1.0,) * bool(similarity) + similarity[1:],
                                margin=margin, recall_at_1=recall)

@@ -1,7 +1,7 @@
-"""Rules about one picture, from its header alone: width, height and the kind that its name claims.
+"""Rules about one image, from its header alone: width, height and the file type in its name.
 
-The sizes are those that a header read gave (`Image.width`, `Image.height`, pixels). A header says nothing of truncated
-data; the image store finds that out. `filters.presets.judge_images` asks these rules only when the sizes are known.
+Sizes are in pixels. A header says nothing of truncated
+data; the image store finds that out. `filters.presets.filter_images` asks these rules only when the sizes are known.
 """
 
 from __future__ import annotations
@@ -10,31 +10,31 @@ import math
 import os
 
 from filters.limits import within
-from schemas.records import Drop, Image
+from schemas.records import Drop, SizedImage
 
 
-def shorter_side(image: Image, *, at_least: float = 0, at_most: float = math.inf) -> Drop | None:
+def shorter_side(image: SizedImage, *, at_least: float = 0, at_most: float = math.inf) -> Drop | None:
     """The shorter side in pixels: icons, bullets and spacers are small."""
     return within("shorter_side", min(image.width, image.height), at_least, at_most)
 
 
-def longer_side(image: Image, *, at_most: float) -> Drop | None:
+def longer_side(image: SizedImage, *, at_most: float) -> Drop | None:
     """The longer side in pixels."""
     return within("longer_side", max(image.width, image.height), at_most=at_most)
 
 
-def aspect_ratio(image: Image, *, at_most: float) -> Drop | None:
+def aspect_ratio(image: SizedImage, *, at_most: float) -> Drop | None:
     """The longer side over the shorter one (never below 1): banners, rules and toolbars are long."""
     return within("aspect_ratio", max(image.width, image.height) / max(1, min(image.width, image.height)),
                   at_most=at_most)
 
 
-def width_to_height(image: Image, *, at_least: float = 0, at_most: float = math.inf) -> Drop | None:
-    """Width over height. A lower limit of 1 drops every portrait picture."""
+def width_to_height(image: SizedImage, *, at_least: float = 0, at_most: float = math.inf) -> Drop | None:
+    """Width over height. A lower limit of 1 drops every portrait image."""
     return within("width_to_height", image.width / max(1, image.height), at_least, at_most)
 
 
-def file_type(image: Image, *, allowed: list[str]) -> Drop | None:
+def file_type(image: SizedImage, *, allowed: list[str]) -> Drop | None:
     """The ending of the file's name (lower case, no dot) is among `allowed`; the value is 0 where it is not, of 1.
 
     A name without an ending passes, as an image without a known format does in OBELICS.

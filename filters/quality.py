@@ -1,4 +1,4 @@
-"""The LLM's ratings of a text: reading them from its answer, and the rules on them.
+"""The language model's ratings of a text: reading them from its answer, and the rules on them.
 
 A rating is the *expected* grade, sum over d of p(d) * d with the probabilities that the server reports for the grades
 1 to 5 at the place of the digit, as in G-Eval (arXiv 2303.16634): a small model's probabilities order texts far
@@ -7,23 +7,41 @@ better than its likeliest digit does.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 import re
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from filters.limits import within
-from schemas.records import Document, Drop, Ratings
+from schemas.records import Drop, RatedDocument, Ratings
 
-ASPECTS = ("fluency", "coherence", "completeness", "usefulness")
 GRADES = (1, 2, 3, 4, 5)
+TokenLogprob = Mapping[str, Any]
+"""One entry of OpenAI's `logprobs.content`: `token`, `logprob`, and perhaps `top_logprobs`."""
 
 
-def read_ratings(answer: str, token_logprobs: list[dict] | None = None) -> Ratings:
-    """The ratings in an answer such as `{"fluency":4,"coherence":5,"completeness":5,"usefulness":3}`.
+@dataclasses.dataclass(frozen=True)
+class Aspect:
+    """Something that the language model rates.
+
+    name: what the rating is called in instances, index and ledger. key: what it is called in the model's answer.
+    question: what the prompt asks of the text, and what the report says of the rating.
+    """
+
+    name: str
+    key: str
+    question: str
+
+
+def read_ratings(answer: str, aspects: Sequence[Aspect],
+                 token_logprobs: Sequence[TokenLogprob] | None = None) -> Ratings:
+    """The ratings in an answer, by the aspect's name: `{"fluency":4,"coherence":5}` has a grade for each aspect's key.
 
     `token_logprobs` is the list that OpenAI's chat completions call `logprobs.content`: one dict a token with `token`,
     `logprob` and `top_logprobs`. Without it, or where it does not cover a grade, the integer itself is the rating.
-    Raises ValueError with the reason where the answer is not an object of four integers from 1 to 5.
+    Raises ValueError with the reason where the answer is not an object with an integer from 1 to 5 for each aspect.
     """
     try:
         grades = json.loads(answer)
@@ -31,20 +49,20 @@ def read_ratings(answer: str, token_logprobs: list[dict] | None = None) -> Ratin
         raise ValueError(f"the ratings are not JSON: {error}") from None
     if not isinstance(grades, dict):
         raise ValueError(f"the ratings are not an object: {answer[:80]}")
-    for aspect in ASPECTS:
-        if aspect not in grades:
-            raise ValueError(f"no rating of {aspect}")
-        if type(grades[aspect]) is not int or grades[aspect] not in GRADES:
-            raise ValueError(f"the rating of {aspect} is {grades[aspect]!r}, not an integer from 1 to 5")
-    return Ratings(**{aspect: _expected(aspect, grades[aspect], token_logprobs or []) for aspect in ASPECTS})
+    for aspect in aspects:
+        if aspect.key not in grades:
+            raise ValueError(f"no rating of {aspect.key}")
+        if type(grades[aspect.key]) is not int or grades[aspect.key] not in GRADES:
+            raise ValueError(f"the rating of {aspect.key} is {grades[aspect.key]!r}, not an integer from 1 to 5")
+    return {aspect.name: _expected(aspect.key, grades[aspect.key], token_logprobs or ()) for aspect in aspects}
 
 
-def _expected(aspect: str, grade: int, tokens: list[dict]) -> float:
-    """The mean grade under the probabilities at the aspect's digit, renormalised over 1 to 5; 2 decimals."""
-    place = re.search(rf'"{aspect}"\s*:\s*(\d)', "".join(token["token"] for token in tokens))
+def _expected(key: str, grade: int, tokens: Sequence[TokenLogprob]) -> float:
+    """The mean grade under the probabilities at the digit behind `key`, renormalised over 1 to 5; 2 decimals."""
+    place = re.search(rf'"{re.escape(key)}"\s*:\s*(\d)', "".join(token["token"] for token in tokens))
     if place is None:
         return float(grade)
-    start = 0
+    start, token = 0, tokens[0]
     for token in tokens:
         if start + len(token["token"]) > place.start(1):
             break
@@ -57,20 +75,13 @@ def _expected(aspect: str, grade: int, tokens: list[dict]) -> float:
     return round(sum(d * weight for d, weight in weights.items()) / total, 2) if total else float(grade)
 
 
-def lowest_rating(document: Document, *, at_least: float) -> Drop | None:
-    """The worst of the four ratings (1 to 5); the drop is named after it, for that is the text's fault."""
-    ratings = _named(document)
-    worst = min(ratings, key=ratings.get)
-    return within(worst, ratings[worst], at_least=at_least)
+def lowest_rating(document: RatedDocument, *, at_least: float) -> Drop | None:
+    """The lowest of the ratings (1 to 5); the drop is named after its aspect."""
+    aspect, lowest = min(document.ratings.items(), key=lambda rating: rating[1])
+    return within(aspect, lowest, at_least=at_least)
 
 
-def mean_rating(document: Document, *, at_least: float) -> Drop | None:
-    """The mean of the four ratings (1 to 5)."""
-    ratings = _named(document)
-    return within("mean_rating", sum(ratings.values()) / len(ratings), at_least=at_least)
-
-
-def _named(document: Document) -> dict[str, float]:
-    """The ratings under the names that an instance's scores have: `coherence` is that of the pictures there."""
-    return {"text_coherence" if aspect == "coherence" else aspect: getattr(document.ratings, aspect)
-            for aspect in ASPECTS}
+def mean_rating(document: RatedDocument, *, at_least: float) -> Drop | None:
+    """The mean of the ratings (1 to 5)."""
+    ratings = document.ratings.values()
+    return within("mean_rating", sum(ratings) / len(ratings), at_least=at_least)

@@ -14,19 +14,25 @@ _TOKEN = re.compile(r"https?://[^\s)\]>\"]+|\w+(?:['’.,-]\w+)*|-{2,}|\.{2,}|[^
 
 @dataclasses.dataclass(frozen=True)
 class TextStats:
-    """The raw text of a document (paragraphs joined by line breaks, Markdown as it stands) and its number of images.
+    """A document, and what rules count in it: its raw text is its paragraphs joined by line breaks, Markdown as it
+    stands.
 
     Tokens are words and marks: a URL is one word, so is `don't`, `3.5` and `well-known`; `---` and `...` are one mark
     and any other mark stands alone. Most rules need only how often each token occurs, which is why `tokens` and
     `words` are counters: a document has far fewer different tokens than tokens.
     """
 
-    text: str
-    images: int
+    document: Document
 
-    @classmethod
-    def of(cls, document: Document) -> TextStats:
-        return cls("\n".join(document.texts), len(document.images))
+    @cached_property
+    def text(self) -> str:
+        """The raw text."""
+        return "\n".join(self.document.texts)
+
+    @cached_property
+    def images(self) -> int:
+        """The number of images."""
+        return len(self.document.images)
 
     @cached_property
     def sequence(self) -> list[str]:
@@ -35,6 +41,7 @@ class TextStats:
 
     @cached_property
     def tokens(self) -> Counter[str]:
+        """How often each token occurs."""
         return Counter(self.sequence)
 
     @cached_property

@@ -1,28 +1,32 @@
-"""The commands. Each prints its answer on stdout, progress on stderr, and exits with 0, or 1 where `validate` found
-defects, or 2 with one sentence where the user has to mend something."""
+"""The commands. Each prints its answer on stdout and progress on stderr.
+
+Exit codes: 0 done; 1 `validate` found defects; 2 the user has to mend something; 3 a bug; 4 a server, a store or a disk
+failed, and the same command can be run again; 130 stopped by Ctrl-C.
+"""
 
 from __future__ import annotations
 
 import argparse
 import json
-import logging
 import sys
+from collections.abc import Callable
+from typing import Any
 
-from schemas.errors import UserError
+from pipeline.launch import logs
+from schemas.errors import BugError, ServiceError, UserError
 
 
 def main(argv: list[str] | None = None) -> int:
-    logging.getLogger().setLevel(logging.ERROR)     # Beam warns of every cloud package that is not there,
-    logging.getLogger("apache_beam").setLevel(logging.CRITICAL)     # and logs every error that it raises
     parser = _parser()
     options, rest = parser.parse_known_args(argv)
+    logs.to_terminal(options.log_level)
     if rest and options.command is not build:
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     try:
-        return options.command(options, rest)
-    except UserError as error:
+        return int(options.command(options, rest))
+    except (UserError, BugError, ServiceError) as error:
         print(f"leafinstruct: {error}", file=sys.stderr)
-        return 2
+        return 2 if isinstance(error, UserError) else 3 if isinstance(error, BugError) else 4
     except KeyboardInterrupt:
         print("leafinstruct: stopped; what was finished is kept, run the same command again to go on", file=sys.stderr)
         return 130
@@ -33,17 +37,22 @@ def main(argv: list[str] | None = None) -> int:
         return 2
 
 
-def build(options, beam_flags: list[str]) -> int:
+def build(options: argparse.Namespace, beam_flags: list[str]) -> int:
     """Run the pipeline and publish what it made."""
     from pipeline.launch.build import build as run
-    funnel = run(options.config, options.output, corpora=options.corpus, limit=options.limit, llm_url=options.llm_url,
-                 work=options.work, beam_flags=beam_flags)
-    print(funnel)
+    built = run(options.config, options.output, corpora=options.corpus, limit=options.limit, llm_url=options.llm_url,
+                work=options.work, beam_flags=beam_flags, keep_going=options.keep_going,
+                allow_empty=options.allow_empty)
+    print(built.funnel)
+    print(f"\n{built.metrics}")
     print(f"\nLook at {options.output}/report.html; check with: leafinstruct validate {options.output} --deep")
-    return 0
+    if built.bugs:
+        print(f"leafinstruct: {built.bugs} documents failed by a bug; tracebacks are in the ledger and in {built.log}",
+              file=sys.stderr)
+    return 3 if built.bugs else 0
 
 
-def validate(options, _) -> int:
+def validate(options: argparse.Namespace, _: list[str]) -> int:
     """Check a folder of shards."""
     from schemas.validate import validate as check
     defects = check(options.folder, deep=options.deep)
@@ -57,7 +66,7 @@ def validate(options, _) -> int:
     return 1 if defects else 0
 
 
-def funnel(options, _) -> int:
+def funnel(options: argparse.Namespace, _: list[str]) -> int:
     """How many documents each stage let through."""
     from pipeline.dataset import ledger
     from pipeline.dataset import reader as instances
@@ -70,21 +79,21 @@ def funnel(options, _) -> int:
     return 0
 
 
-def explain(options, _) -> int:
+def explain(options: argparse.Namespace, _: list[str]) -> int:
     """What happened to one document, and why."""
     from pipeline.dataset import ledger
     print(ledger.explain(options.folder, options.id))
     return 0
 
 
-def show(options, _) -> int:
+def show(options: argparse.Namespace, _: list[str]) -> int:
     """One instance, readable, with its pictures."""
     from pipeline.report.show import show as text
     print(text(options.folder, options.id, options.to))
     return 0
 
 
-def calibrate(options, _) -> int:
+def calibrate(options: argparse.Namespace, _: list[str]) -> int:
     """Derive the coherence thresholds of a model from a corpus, and write them into the config."""
     from pipeline.launch.calibrate import calibrate_config
     print(calibrate_config(options.config, options.corpus, options.limit, options.work))
@@ -95,10 +104,12 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="leafinstruct", description=__doc__.split("\n")[0], allow_abbrev=False)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    def command(function, **kwargs):
+    def command(function: Callable[..., int], **kwargs: Any) -> argparse.ArgumentParser:
         made = commands.add_parser(function.__name__, help=function.__doc__, description=function.__doc__,
                                    allow_abbrev=False, **kwargs)
         made.set_defaults(command=function)
+        made.add_argument("--log-level", choices=logs.LEVELS, default="warning",
+                          help="what is shown on the terminal; the log file in the work folder has all")
         return made
 
     made = command(build, epilog="Any other flag goes to Beam: --runner, --direct_num_workers, ...")
@@ -111,6 +122,9 @@ def _parser() -> argparse.ArgumentParser:
     made.add_argument("--llm-url", help="an OpenAI-compatible server, such as http://127.0.0.1:8000/v1; "
                                         "without it the pipeline starts vLLM itself")
     made.add_argument("--work", help="folder of caches and scratch (default: OUTPUT/.work)")
+    made.add_argument("--keep-going", action="store_true",
+                      help="a bug fails its document instead of stopping the run; the exit code is 3 all the same")
+    made.add_argument("--allow-empty", action="store_true", help="publish even where no document was kept")
 
     made = command(validate)
     made.add_argument("folder")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from typing import Any
 
 from filters import presets
 from schemas import settings as settings_file
@@ -47,10 +48,10 @@ class Clip:
 class CoherenceRules:
     """Cosines below which an image or a document goes; `leafinstruct calibrate` derives them for a model."""
 
-    own_at_least: float
+    matched_at_least: float
     mean_at_least: float
     margin_at_least: float
-    similar_at_most: float
+    similarity_at_most: float
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,8 +82,8 @@ class Llm:
 
 
 @dataclasses.dataclass(frozen=True)
-class Quality:
-    """Ratings (1 to 5) that a document must reach: its lowest of the four, and their mean."""
+class RatingRules:
+    """Ratings (1 to 5) that a document must reach: its lowest of all aspects, and their mean."""
 
     lowest_at_least: float
     mean_at_least: float
@@ -105,6 +106,13 @@ class Shards:
 
 
 @dataclasses.dataclass(frozen=True)
+class Limits:
+    """When to stop a run: `failed_at_most` is the share of documents that may fail at a stage, from the 100th on."""
+
+    failed_at_most: float = 0.5
+
+
+@dataclasses.dataclass(frozen=True)
 class Config:
     """Everything that decides what comes out."""
 
@@ -112,9 +120,10 @@ class Config:
     clip: Clip
     coherence: CoherenceRules
     llm: Llm
-    quality: Quality
+    ratings: RatingRules
     domains: tuple[str, ...]
     preset: str = "leafinstruct"
+    prompts: str = "embedded"
     accept_missing: tuple[str, ...] = ()
     word_lists: dict[str, str] = dataclasses.field(default_factory=dict)
     limit: int | None = None
@@ -122,6 +131,7 @@ class Config:
     excerpt: Excerpt = Excerpt()
     split: Split = Split()
     shards: Shards = Shards()
+    limits: Limits = Limits()
 
 
 NOT_IN_HASH = {"llm": ("url", "concurrency", "timeout", "deadline"), "clip": ("batch_documents",),
@@ -136,16 +146,21 @@ def load(path: str) -> Config:
     return config
 
 
-def as_dict(config: Config) -> dict:
+def as_dict(config: Config) -> dict[str, Any]:
     """All that decides what comes out, as plain JSON types: the settings, and the rules that the preset's name and the
     paths of word lists stand for. It is what `schemas.codec.config_hash` is made of."""
-    preset = presets.load(config.preset, config.accept_missing, config.word_lists)
-    return settings(config) | {"rules": presets.as_dict(preset)}
+    return settings(config) | {"rules": presets.as_dict(preset(config))}
 
 
-def settings(config: Config) -> dict:
+def preset(config: Config) -> presets.Preset:
+    """The configuration's rules. Raises UserError where the preset, or something that it needs, is not there."""
+    return presets.load(config.preset, config.accept_missing, config.word_lists)
+
+
+def settings(config: Config) -> dict[str, Any]:
     """The configuration as a file can hold it, without what only says how a run is carried out."""
-    tree = json.loads(json.dumps(dataclasses.asdict(config)))
+    tree: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(config)))
+    del tree["limits"]
     for section, keys in NOT_IN_HASH.items():
         for key in keys:
             del tree[section][key]
@@ -182,5 +197,8 @@ def _check(config: Config, path: str) -> None:
         raise UserError(f"{path}: shards.salt must be 1 to 64 printable ASCII characters")
     if config.excerpt.max_images > 100:
         raise UserError(f"{path}: excerpt.max_images must be at most 100, not {config.excerpt.max_images}")
+    if not 0 < config.limits.failed_at_most <= 1:
+        raise UserError(f"{path}: limits.failed_at_most is a share above 0 and up to 1, not "
+                        f"{config.limits.failed_at_most}")
     if not 0 <= config.split.context_free <= 1:
         raise UserError(f"{path}: split.context_free is a share from 0 to 1, not {config.split.context_free}")

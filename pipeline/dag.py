@@ -1,9 +1,9 @@
 """The whole system on one page: how raw corpora become shards and an account of every document.
 
-Each step below is one named line. What a step does to a document is a plain function in `graph/stages.py` (reading and
-writing: `reading.py`, `writing.py` beside it); how it becomes a Beam transform is in `transforms.py`. Documents, and above all their
-pictures, never cross a shuffle: from `Read` to `Assemble` the steps are fused, and only ids, ranks and small ledger
-rows are grouped.
+Each stage below is one named line; its name is the same in the ledger and in the funnel. What a stage does to a document
+is a plain function in `graph/stages.py` (reading and writing: `reading.py`, `writing.py` beside it); how that becomes a
+Beam transform is in `graph/transforms.py`. Documents, and above all their images, never cross a shuffle: from `Read` to
+`Assemble` the stages are fused, and only ids, ranks and small ledger rows are grouped.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ from apache_beam.pvalue import AsDict
 
 from pipeline.graph import reading, stages, writing
 from pipeline.graph.rank import RankByHash
-from pipeline.graph.transforms import ENDED, Batches, Each, InFlight
+from pipeline.graph.transforms import ENDED, Batches, Each, InFlight, Stage
 from pipeline.run import Run
+from schemas import records
 
 
 def build(pipeline: beam.Pipeline, run: Run) -> None:
@@ -23,9 +24,8 @@ def build(pipeline: beam.Pipeline, run: Run) -> None:
     size, salt = run.config.shards.size, run.config.shards.salt
     ended = []
 
-    def step(documents, label: str, do: beam.DoFn, *side):
-        do.label = label
-        outputs = documents | label >> beam.ParDo(do, *side).with_outputs(ENDED, main="passed")
+    def stage(documents: beam.PCollection, do: Stage, *side: AsDict) -> beam.PCollection:
+        outputs = documents | do.label >> beam.ParDo(do, *side).with_outputs(ENDED, main="passed")
         ended.append(outputs[ENDED])
         return outputs["passed"]
 
@@ -34,22 +34,22 @@ def build(pipeline: beam.Pipeline, run: Run) -> None:
              | "Plan" >> beam.FlatMap(reading.plan)
              | "Spread" >> beam.Reshuffle())
     repeats = (parts
-               | "Identify" >> beam.FlatMap(reading.identify)
+               | "Identify" >> beam.FlatMap(reading.identify, run)
                | "Find repeats" >> reading.Repeats())
 
-    found = step(parts, "Read", reading.Read(run.counts))
-    found = step(found, "Drop repeats", reading.DropRepeats(run.counts), AsDict(repeats))
-    found = step(found, "Judge text", Each(run, "text", stages.judge_text))
-    found = step(found, "Judge picture headers", Each(run, "image_rules", stages.judge_headers))
-    found = step(found, "Store pictures", InFlight(run, "images", stages.store_pictures, images.workers))
-    found = step(found, "Score coherence", Batches(run, "picture_fit", stages.score_coherence, clip.batch_documents))
-    found = step(found, "Judge pictures", Each(run, "picture_fit", stages.judge_pictures))
-    found = step(found, "Take excerpt", Each(run, "excerpt", stages.take_excerpt))
-    found = step(found, "Judge coherence", Each(run, "coherence", stages.judge_coherence))
-    found = step(found, "Rate text", InFlight(run, "quality", stages.rate_text, llm.concurrency))
-    found = step(found, "Judge quality", Each(run, "quality", stages.judge_quality))
-    found = step(found, "Write instruction", InFlight(run, "instruction", stages.write_instruction, llm.concurrency))
-    staged = step(found, "Assemble", Each(run, "assemble", stages.assemble_instance))
+    docs = stage(parts, reading.Read(run))
+    docs = stage(docs, reading.Deduplicate(run), AsDict(repeats))
+    docs = stage(docs, Each(run, records.FILTER_TEXT, stages.filter_text))
+    docs = stage(docs, Each(run, records.FILTER_HEADERS, stages.filter_headers))
+    docs = stage(docs, InFlight(run, records.STORE_IMAGES, stages.store_images, images.workers))
+    docs = stage(docs, Batches(run, records.SCORE_COHERENCE, stages.score_coherence, clip.batch_documents))
+    docs = stage(docs, Each(run, records.FILTER_IMAGES, stages.filter_images))
+    docs = stage(docs, Each(run, records.TAKE_EXCERPT, stages.take_excerpt))
+    docs = stage(docs, Each(run, records.FILTER_COHERENCE, stages.filter_coherence))
+    docs = stage(docs, InFlight(run, records.RATE_TEXT, stages.rate_text, llm.concurrency))
+    docs = stage(docs, Each(run, records.FILTER_RATINGS, stages.filter_ratings))
+    docs = stage(docs, InFlight(run, records.WRITE_INSTRUCTION, stages.write_instruction, llm.concurrency))
+    staged = stage(docs, Each(run, records.ASSEMBLE, stages.assemble_instance))
 
     kept = (staged
             | "Rank instances" >> RankByHash(salt)

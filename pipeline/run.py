@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 
-from filters import presets
+from filters.presets import Preset
 from pipeline.config import Config
 from pipeline.images.fetch import Http
 from pipeline.images.store import ImageStore
+from prompts import PromptSet
 from schemas.records import Provenance
 
 LLM_KEY = "LEAFINSTRUCT_LLM_KEY"
@@ -19,17 +20,21 @@ class Run:
     """Everything that a worker has to know. Small, frozen and picklable.
 
     output: the folder that people look at. work: scratch and caches (pictures, scores, answers), shared by runs.
-    llm_url and llm_name: where to ask; llm_wanted: a file that a worker touches at its first question, so that a
-    server is started only when there is something to ask ("" where a server runs already).
+    preset and prompts: the rules and the questions that the configuration names, loaded once. llm_url and llm_name:
+    where to ask; llm_wanted: a folder where a worker says at its first question that it wants a server, so that one is
+    started only when there is something to ask ("" where a server runs already). keep_going: make ledger rows of bugs.
     """
 
     config: Config
+    preset: Preset
+    prompts: PromptSet
     output: str
     work: str
     llm_url: str
     llm_name: str
     llm_wanted: str
     provenance: Provenance
+    keep_going: bool = False
 
     @property
     def staging(self) -> str:
@@ -42,6 +47,11 @@ class Run:
         """Where workers leave their counts for the progress line."""
         return f"{self.work}/counts"
 
+    @property
+    def failures(self) -> str:
+        """Where workers record the errors that stop the run."""
+        return f"{self.work}/failures"
+
     def store(self, name: str) -> str:
         """The folder of a store, by name. Runs share images, scores and answers; finished instances belong to this run
         alone, so they wait in its staging folder and go with it."""
@@ -49,13 +59,9 @@ class Run:
 
 
 def image_store(run: Run) -> ImageStore:
-    """The run's picture store, under the limits of its configuration."""
+    """The run's image store, under the limits of its configuration."""
     limits = run.config.images
     return ImageStore(run.store("images"), max_side=limits.max_side, max_bytes=limits.max_bytes,
                       max_pixels=limits.max_pixels,
                       http=Http(deadline=limits.timeout, allow_private_hosts=limits.allow_private_hosts))
 
-
-def preset_of(config: Config) -> presets.Preset:
-    """The configuration's rules. Raises UserError where the preset, or something that it needs, is not there."""
-    return presets.load(config.preset, config.accept_missing, config.word_lists)

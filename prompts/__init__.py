@@ -1,8 +1,16 @@
-"""The two questions that the LLM is asked about an excerpt: rate it, and write its instruction.
+"""The two questions that the language model is asked about an excerpt: rate its text, and write its instruction.
+
+A prompt set is a folder; `embedded/` and `instruct/` come with the package, and the configuration's `prompts` names one
+of them or any other folder. It holds
+
+    prompts.yaml            about, the system message, and how many words of an image's alternative text are shown
+    rate/question.jinja     the question for ratings; `text` and `aspects` are given
+    rate/aspects.yaml       what is rated: the only place that declares a rating aspect
+    write/question.jinja    the question for the instruction; `text` and `domains` are given
 
 The excerpt comes first and the question last, under one system message, so that a server with a prefix cache (vLLM has
-one by default) reads the text once for both. The excerpt's title is never shown: the instruction is to be found from
-the text, and a heading that says it would be copied.
+one by default) reads the text once for both. The excerpt's title is never shown: the instruction has to come from the
+text, and a heading that states it would be copied.
 """
 
 from __future__ import annotations
@@ -11,64 +19,156 @@ import dataclasses
 import hashlib
 import json
 import pathlib
+import re
+from collections.abc import Sequence
+from typing import Any
 
 import jinja2
 
-from filters.quality import ASPECTS, GRADES
+from filters.quality import GRADES, Aspect
 from filters.words import is_heading, plain
+from schemas import settings
+from schemas.errors import UserError
+from schemas.jsonschema import ASPECT
 from schemas.records import Document, Image
 
-SYSTEM = "You judge and describe illustrated how-to texts. You answer with one JSON object."
-ALT_WORDS = 10
-"""A picture is shown as at most this many words of its alternative text."""
-
-_FOLDER = pathlib.Path(__file__).parent
-_TEMPLATES = jinja2.Environment(
-    loader=jinja2.FileSystemLoader(_FOLDER), undefined=jinja2.StrictUndefined, trim_blocks=True, autoescape=False)
+FOLDER = pathlib.Path(__file__).parent
+_TEMPLATES = jinja2.Environment(undefined=jinja2.StrictUndefined, trim_blocks=True, autoescape=False)
 
 
 @dataclasses.dataclass(frozen=True)
 class Prompt:
-    """What is sent (`messages`, in OpenAI's form), the JSON Schema of the answer, and the version of the question."""
+    """What is sent (`messages`, in OpenAI's form), and the JSON Schema of the answer."""
 
-    messages: tuple[dict, ...]
-    schema: dict
-    version: str
+    messages: tuple[dict[str, str], ...]
+    schema: dict[str, Any]
 
 
-def render(name: str, document: Document, **variables) -> Prompt:
-    """The prompt `name` ("rate" or "write") about the document; "write" needs `domains`, a sequence of names.
+@dataclasses.dataclass(frozen=True)
+class PromptSet:
+    """The wording of both questions. `rate` and `write` are the texts of Jinja templates.
 
-    The version (12 hex digits) depends on the template, the system message and the schema, not on the document.
-    Raises jinja2.UndefinedError where a variable is missing.
+    >>> [aspect.name for aspect in load("embedded").aspects]
+    ['fluency', 'text_coherence', 'completeness', 'usefulness']
     """
-    schema = _schema(name, variables)
-    user = _TEMPLATES.get_template(f"{name}.jinja").render(text="\n\n".join(parts(document)), **variables)
-    source = (_FOLDER / f"{name}.jinja").read_text()
-    version = hashlib.sha256(json.dumps([SYSTEM, source, schema], sort_keys=True).encode()).hexdigest()[:12]
-    return Prompt(({"role": "system", "content": SYSTEM}, {"role": "user", "content": user}), schema, version)
+
+    name: str
+    system: str
+    alt_words: int
+    aspects: tuple[Aspect, ...]
+    rate: str
+    write: str
+
+    @property
+    def aspect_names(self) -> tuple[str, ...]:
+        """What the ratings are called."""
+        return tuple(aspect.name for aspect in self.aspects)
+
+    def rate_prompt(self, document: Document) -> Prompt:
+        """The question for the ratings of a document."""
+        return self._prompt(self.rate, _rate_schema(self.aspects), document, aspects=self.aspects)
+
+    def write_prompt(self, document: Document, domains: Sequence[str]) -> Prompt:
+        """The question for the instruction and the domain of a document; the domain is one of `domains`."""
+        return self._prompt(self.write, _write_schema(domains), document, domains=domains)
+
+    def rate_version(self) -> str:
+        """12 hex digits that change with the wording, the system message, the aspects or the answer's schema."""
+        aspects = [dataclasses.astuple(aspect) for aspect in self.aspects]
+        return self._version(self.rate, [_rate_schema(self.aspects), aspects])
+
+    def write_version(self, domains: Sequence[str]) -> str:
+        """12 hex digits that change with the wording, the system message or the domains."""
+        return self._version(self.write, [_write_schema(domains)])
+
+    def _version(self, template: str, decisive: list[Any]) -> str:
+        text = json.dumps([self.system, self.alt_words, template, *decisive], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+    def _prompt(self, template: str, schema: dict[str, Any], document: Document, **variables: Any) -> Prompt:
+        text = "\n\n".join(shown_segments(document, self.alt_words))
+        question = _TEMPLATES.from_string(template).render(text=text, **variables)
+        return Prompt(({"role": "system", "content": self.system}, {"role": "user", "content": question}), schema)
 
 
-def parts(document: Document) -> list[str]:
-    """The segments as the prompt shows them: headings that tell the title left out, pictures as `[image: alt]`."""
+def names() -> list[str]:
+    """The prompt sets that come with the package."""
+    return sorted(path.parent.name for path in FOLDER.glob("*/prompts.yaml"))
+
+
+def load(name_or_folder: str) -> PromptSet:
+    """The prompt set of that name, or the one in that folder (a path with a slash).
+
+    Raises UserError for an unknown set, a missing file or key, and a template that does not render.
+    """
+    folder = pathlib.Path(name_or_folder) if "/" in name_or_folder else FOLDER / name_or_folder
+    if not (folder / "prompts.yaml").is_file():
+        raise UserError(f"there is no prompt set {name_or_folder!r}: use one of {', '.join(names())}, or the path of a "
+                        "folder with a prompts.yaml (with a slash in it, such as ./my_prompts)")
+    head = settings.build(_Head, settings.read(str(folder / "prompts.yaml")), str(folder / "prompts.yaml"))
+    found = PromptSet(folder.name, head.system, head.alt_words, _aspects(folder / "rate/aspects.yaml"),
+                      _read(folder / "rate/question.jinja"), _read(folder / "write/question.jinja"))
+    nothing = Document("", "", ())
+    for file, prompt in (("rate/question.jinja", lambda: found.rate_prompt(nothing)),
+                         ("write/question.jinja", lambda: found.write_prompt(nothing, ("Any",)))):
+        try:
+            prompt()
+        except jinja2.TemplateError as error:
+            raise UserError(f"{folder / file}: {error}") from error
+    return found
+
+
+def shown_segments(document: Document, alt_words: int) -> list[str]:
+    """The segments as the prompt shows them, without headings that state the title; images as `[image: alt]`."""
     shown = []
     for i, segment in enumerate(document.segments):
         if isinstance(segment, Image):
-            alt = " ".join(segment.alt.split()[:ALT_WORDS])
+            alt = " ".join(segment.alt.split()[:alt_words])
             shown.append(f"[image: {alt}]" if alt else "[image]")
         elif not (is_heading(segment.text) and (i == 0 or _same(segment.text, document.title))):
             shown.append(segment.text.strip())
     return shown
 
 
+@dataclasses.dataclass(frozen=True)
+class _Head:
+    """The keys of prompts.yaml."""
+
+    about: str
+    system: str
+    alt_words: int = 10
+
+
+def _aspects(path: pathlib.Path) -> tuple[Aspect, ...]:
+    found = settings.build(tuple[Aspect, ...], settings.read(str(path)), str(path))
+    if not found:
+        raise UserError(f"{path}: name at least one aspect")
+    for aspect in found:
+        if not re.fullmatch(ASPECT, aspect.name):
+            raise UserError(f"{path}: {aspect.name!r} is no name for an aspect: small letters, digits and _, at most 40")
+    if len({aspect.name for aspect in found}) < len(found) or len({aspect.key for aspect in found}) < len(found):
+        raise UserError(f"{path}: two aspects have the same name or key")
+    return found
+
+
+def _read(path: pathlib.Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} cannot be read: {error}") from None
+
+
 def _same(heading: str, title: str) -> bool:
     return plain(heading).casefold() == plain(title).casefold()
 
 
-def _schema(name: str, variables: dict) -> dict:
-    if name == "rate":
-        properties = {aspect: {"type": "integer", "enum": list(GRADES)} for aspect in ASPECTS}
-    else:
-        properties = {"instruction": {"type": "string"},
-                      "domain": {"type": "string", "enum": list(variables.get("domains", ()))}}
+def _rate_schema(aspects: Sequence[Aspect]) -> dict[str, Any]:
+    return _object({aspect.key: {"type": "integer", "enum": list(GRADES)} for aspect in aspects})
+
+
+def _write_schema(domains: Sequence[str]) -> dict[str, Any]:
+    return _object({"instruction": {"type": "string"}, "domain": {"type": "string", "enum": list(domains)}})
+
+
+def _object(properties: dict[str, Any]) -> dict[str, Any]:
     return {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}

@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 import types
 import typing
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import pyarrow as pa
 
@@ -27,14 +28,14 @@ def _fields(record: type) -> list[pa.Field]:
     return [_field(f.name, hints[f.name]) for f in dataclasses.fields(record)]
 
 
-def _field(name: str, hint) -> pa.Field:
+def _field(name: str, hint: Any) -> pa.Field:
     if isinstance(hint, types.UnionType):
         inner, = (h for h in typing.get_args(hint) if h is not types.NoneType)
         return pa.field(name, _type(inner), nullable=True)
     return pa.field(name, _type(hint), nullable=False)
 
 
-def _type(hint) -> pa.DataType:
+def _type(hint: Any) -> pa.DataType:
     if hint in _SIMPLE:
         return _SIMPLE[hint]
     if dataclasses.is_dataclass(hint):
@@ -45,24 +46,49 @@ def _type(hint) -> pa.DataType:
     return pa.struct([_field("name", items[0]), _field("value", items[1])])     # tuple[str, float]: a named number
 
 
-def _from_json(schema: dict) -> pa.DataType:
+def _from_json(schema: Mapping[str, Any], aspects: Iterable[str]) -> pa.DataType:
     kind = schema["type"]
     if isinstance(kind, list):
         kind, = (k for k in kind if k != "null")
     if kind == "array":
-        return pa.list_(_from_json(schema["items"]))
+        return pa.list_(_from_json(schema["items"], aspects))
+    if kind == "object" and "propertyNames" in schema:
+        return ratings_type(aspects)
     if kind == "object":
         properties = dict(schema["properties"])
         for choice in schema.get("allOf", ()):              # a segment: the fields of a text and of an image together
             properties |= choice["then"]["properties"]
-        return pa.struct([pa.field(name, _from_json(s)) for name, s in properties.items()])
+        return pa.struct([pa.field(name, _from_json(s, aspects)) for name, s in properties.items()])
     return _JSON[kind]
 
 
 LEDGER = schema_of(Outcome)
-INDEX = schema_of(IndexRow)
-INSTANCE = pa.schema(list(_from_json(INSTANCE_JSON)))
-"""An instance's JSON as a table; a text segment has null for the fields of an image and the other way round."""
+
+
+def ratings_type(aspects: Iterable[str]) -> pa.StructType:
+    """The ratings as a struct with one number per aspect, in alphabetical order."""
+    return pa.struct([pa.field(aspect, pa.float64(), nullable=False) for aspect in sorted(aspects)])
+
+
+def index_schema(aspects: Iterable[str]) -> pa.Schema:
+    """The schema of an index whose instances are rated by these aspects."""
+    hints = typing.get_type_hints(IndexRow)
+    return pa.schema([pa.field(f.name, ratings_type(aspects), nullable=False) if f.name == "ratings"
+                      else _field(f.name, hints[f.name]) for f in dataclasses.fields(IndexRow)])
+
+
+def is_index(schema: pa.Schema) -> bool:
+    """Whether a file with this schema is an index, whatever its rating aspects."""
+    try:
+        aspects = [field.name for field in schema.field("ratings").type]
+    except (KeyError, TypeError):
+        return False
+    return bool(schema.equals(index_schema(aspects)))
+
+
+def instance_schema(aspects: Iterable[str]) -> pa.Schema:
+    """An instance's JSON as a table; a text segment has null for the fields of an image, and an image for a text's."""
+    return pa.schema(list(_from_json(INSTANCE_JSON, tuple(aspects))))
 
 
 def outcome_table(outcomes: Iterable[Outcome]) -> pa.Table:
@@ -79,9 +105,9 @@ def outcomes_from_table(table: pa.Table) -> list[Outcome]:
         for row in table.to_pylist()]
 
 
-def index_table(rows: Iterable[IndexRow]) -> pa.Table:
-    """The index rows as a table with the INDEX schema."""
-    return pa.Table.from_pylist([dataclasses.asdict(row) for row in rows], schema=INDEX)
+def index_table(rows: Iterable[IndexRow], aspects: Iterable[str]) -> pa.Table:
+    """The index rows as a table of `index_schema(aspects)`."""
+    return pa.Table.from_pylist([dataclasses.asdict(row) for row in rows], schema=index_schema(aspects))
 
 
 def index_rows(table: pa.Table) -> list[IndexRow]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from schemas.records import Coherence, Image, Instance, Provenance, Ratings, Segment, Text
+from schemas.records import Coherence, Instance, Provenance, StoredImage, StoredSegment, Text
 
 _SAME = ("id", "key", "instruction", "domain", "title", "source", "url", "license")
 
@@ -33,46 +33,54 @@ def config_hash(config: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def to_json(instance: Instance, extensions: Mapping[str, str]) -> dict:
+def to_json(instance: Instance) -> dict[str, Any]:
     """The instance as the dict that its .json member holds.
 
-    `extensions` says of every stored picture (by sha256) whether its file is "jpg" or "png": members are named
-    00.jpg, 01.png ... in reading order over context, then output. Raises KeyError for an unknown picture and
-    ValueError for more than 100 of them, which two digits cannot name.
+    Its image members are named 00.jpg, 01.png ... in reading order over context, then output. Raises ValueError for
+    more than 100 images, which two digits cannot name.
     """
-    images = [s for s in instance.context + instance.output if isinstance(s, Image)]
+    images = [s for s in instance.context + instance.output if isinstance(s, StoredImage)]
     if len(images) > 100:
         raise ValueError(f"{instance.id} has {len(images)} images; an instance can name 100")
-    names = iter([f"{i:02d}.{extensions[image.sha256]}" for i, image in enumerate(images)])
-    coherence, ratings = instance.coherence, instance.ratings
+    names = iter([f"{i:02d}.{image.extension}" for i, image in enumerate(images)])
+    coherence = instance.coherence
     return {
         **{name: getattr(instance, name) for name in _SAME},
         "context": [_segment(s, names) for s in instance.context],
         "output": [_segment(s, names) for s in instance.output],
         "scores": {
-            "coherence": mean_coherence(coherence.own), "margin": coherence.margin,
-            "recall_at_1": coherence.recall_at_1, "own": list(coherence.own), "other": list(coherence.other),
-            "similar": list(coherence.similar), "fluency": ratings.fluency, "text_coherence": ratings.coherence,
-            "completeness": ratings.completeness, "usefulness": ratings.usefulness},
+            "coherence": mean_coherence(coherence.matched), "margin": coherence.margin,
+            "recall_at_1": coherence.recall_at_1, "matched": list(coherence.matched),
+            "mismatched": list(coherence.mismatched),
+            "max_previous_similarity": list(coherence.max_previous_similarity), "ratings": dict(instance.ratings)},
         "provenance": dataclasses.asdict(instance.provenance)}
 
 
 def from_json(value: Mapping[str, Any]) -> Instance:
-    """The instance of such a dict. An image's `uri` is its member name; the model of `coherence` is provenance.clip."""
+    """The instance of such a dict. An image's `uri` is its member's name; `coherence.model` is provenance.clip."""
     scores = value["scores"]
     return Instance(
         **{name: value[name] for name in _SAME},
         context=tuple(map(_read_segment, value["context"])), output=tuple(map(_read_segment, value["output"])),
         coherence=Coherence(
-            tuple(scores["own"]), tuple(scores["other"]), tuple(scores["similar"]), scores["margin"],
-            scores["recall_at_1"], value["provenance"]["clip"]),
-        ratings=Ratings(scores["fluency"], scores["text_coherence"], scores["completeness"], scores["usefulness"]),
+            tuple(scores["matched"]), tuple(scores["mismatched"]), tuple(scores["max_previous_similarity"]),
+            scores["margin"], scores["recall_at_1"], value["provenance"]["clip"]),
+        ratings=dict(scores["ratings"]),
         provenance=Provenance(**value["provenance"]))
 
 
-def mean_coherence(own) -> float:
-    """The mean of the images' own cosines, to 4 decimals: an instance's one number for coherence."""
-    return round(sum(own) / len(own), 4)
+def mean_coherence(matched: Sequence[float]) -> float:
+    """The mean of the images' matched cosines, to 4 decimals: an instance's one number for coherence.
+
+    >>> mean_coherence([0.25, 0.3])
+    0.275
+    """
+    return round(sum(matched) / len(matched), 4)
+
+
+def mean_rating(ratings: Mapping[str, float]) -> float:
+    """The mean over the rating aspects, to 4 decimals."""
+    return round(sum(ratings.values()) / len(ratings), 4)
 
 
 def json_bytes(value: Any) -> bytes:
@@ -89,25 +97,27 @@ def parse_json(data: bytes) -> Any:
         raise ValueError("nested too deeply") from error
 
 
-def _once(pairs: list[tuple[str, Any]]) -> dict:
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     value = dict(pairs)
     if len(value) < len(pairs):
         raise ValueError("a name is given twice")
     return value
 
 
-def _no_constant(name: str):
+def _no_constant(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
 
 
-def _segment(segment: Segment, names) -> dict:
+def _segment(segment: StoredSegment, names: Iterator[str]) -> dict[str, Any]:
     if isinstance(segment, Text):
         return {"type": "text", "text": segment.text}
     return {"type": "image", "image": next(names), "sha256": segment.sha256, "width": segment.width,
             "height": segment.height, "alt": segment.alt, "caption": segment.caption}
 
 
-def _read_segment(value: Mapping[str, Any]) -> Segment:
+def _read_segment(value: Mapping[str, Any]) -> StoredSegment:
     if value["type"] == "text":
         return Text(value["text"])
-    return Image(value["image"], value["alt"], value["caption"], value["width"], value["height"], value["sha256"])
+    return StoredImage(
+        uri=value["image"], alt=value["alt"], caption=value["caption"], width=value["width"], height=value["height"],
+        sha256=value["sha256"], extension=value["image"].rpartition(".")[2])

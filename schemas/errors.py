@@ -1,11 +1,48 @@
-"""Errors that the user can mend, and how errors are put into one line."""
+"""Four kinds of errors, by what has to be done about them.
+
+`UserError`: the user has to mend something. `RecordFault`: one record or image is bad; it becomes a ledger row.
+`ServiceError`: a server, a store or a disk failed for longer than our patience; the run stops and can be resumed.
+Every other exception is a bug: it stops the run with a traceback in the log.
+"""
+
+from __future__ import annotations
 
 
 class UserError(Exception):
-    """Something the user has to mend. The message is one sentence that says what; the command exits with code 2."""
+    """Something the user has to mend. The message is a sentence that says what; commands exit with 2."""
+
+
+class ServiceError(Exception):
+    """A server, a store or a disk failed in spite of retries. The message is a sentence; commands exit with 4.
+
+    The same command can be run again: what was finished is kept.
+    """
+
+
+class BugError(Exception):
+    """A bug stopped a run. The message is a sentence, the traceback is in the log; commands exit with 3."""
+
+
+class RecordFault(Exception):
+    """Something is wrong with one record, image or answer. `kind` is the ledger's word for it, `detail` says more."""
+
+    def __init__(self, kind: str, detail: str):
+        super().__init__(kind, detail)
+        self.kind, self.detail = kind, detail
+
+    def __str__(self) -> str:
+        return f"{self.kind}: {self.detail}"
+
+
+AGAIN = "run the same command again: what was finished is kept"
+"""The end of a sentence about something that may have passed by the next run."""
 
 
 def one_line(text: object, limit: int = 300) -> str:
-    """The text without line breaks, cut after `limit` characters."""
+    """The text on one line, cut after `limit` characters.
+
+    >>> one_line("the first\\n  and the second")
+    'the first and the second'
+    """
     line = " ".join(str(text).split())
     return line if len(line) <= limit else line[:limit - 1] + "…"

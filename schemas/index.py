@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 
 @dataclasses.dataclass(frozen=True)
 class Member:
-    """A picture inside a shard: `size` bytes from `offset` on are the picture file."""
+    """An image inside a shard: `size` bytes from `offset` on are the image file."""
 
     name: str
     offset: int
@@ -16,7 +18,10 @@ class Member:
 
 @dataclasses.dataclass(frozen=True)
 class IndexRow:
-    """One instance. `shard` is the file name under shards/; offsets and sizes are bytes; scores as in the JSON."""
+    """One instance. `shard` is the file name under shards/; offsets and sizes are bytes; scores as in the JSON.
+
+    The file has a column for each field; `ratings` is a struct with a field for each aspect.
+    """
 
     key: str
     id: str
@@ -30,10 +35,7 @@ class IndexRow:
     coherence: float
     margin: float | None
     recall_at_1: float | None
-    fluency: float
-    text_coherence: float
-    completeness: float
-    usefulness: float
+    ratings: Mapping[str, float]
     n_context_texts: int
     n_context_images: int
     n_output_texts: int
@@ -43,7 +45,8 @@ class IndexRow:
     images: tuple[Member, ...]
 
 
-def index_row(instance: dict, shard: str, json_offset: int, json_size: int, images: tuple[Member, ...]) -> IndexRow:
+def index_row(instance: Mapping[str, Any], shard: str, json_offset: int, json_size: int,
+              images: tuple[Member, ...]) -> IndexRow:
     """The row of an instance (as its JSON dict) that lies at these places of the shard."""
     scores = {name: value for name, value in instance["scores"].items() if not isinstance(value, list)}
     same = {name: instance[name]
@@ -55,5 +58,5 @@ def index_row(instance: dict, shard: str, json_offset: int, json_size: int, imag
         json_offset=json_offset, json_size=json_size, images=images)
 
 
-def _count(segments: list[dict], kind: str) -> int:
+def _count(segments: Sequence[Mapping[str, Any]], kind: str) -> int:
     return sum(s["type"] == kind for s in segments)

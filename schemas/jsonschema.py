@@ -9,56 +9,60 @@ from __future__ import annotations
 import argparse
 import json
 import pathlib
+from typing import Any
 
 FOLDER = pathlib.Path(__file__).parent
+Schema = dict[str, Any]
 MEMBER = r"^[0-9]{2}\.(jpg|png)$"
 SHARD = r"^leafinstruct-[0-9]{5}\.tar$"
+ASPECT = "^[a-z][a-z0-9_]{0,39}$"
+"""Names of rating aspects: they are column names of the index."""
 
-_STRING = {"type": "string"}
-_FILLED = {"type": "string", "pattern": r"\S"}
-_KEY = {"type": "string", "pattern": "^[0-9a-f]{20}$"}
-_SHA256 = {"type": "string", "pattern": "^[0-9a-f]{64}$"}
-_CONFIG = {"type": "string", "pattern": "^[0-9a-f]{16}$"}
-_COUNT = {"type": "integer", "minimum": 0}
-_POSITIVE = {"type": "integer", "minimum": 1}
-_COSINE = {"type": "number", "minimum": -1, "maximum": 1}
-_COSINES = {"type": "array", "items": _COSINE, "minItems": 1}
-_RATING = {"type": "number", "minimum": 1, "maximum": 5}
+_STRING: Schema = {"type": "string"}
+_FILLED: Schema = {"type": "string", "pattern": r"\S"}
+_KEY: Schema = {"type": "string", "pattern": "^[0-9a-f]{20}$"}
+_SHA256: Schema = {"type": "string", "pattern": "^[0-9a-f]{64}$"}
+_CONFIG: Schema = {"type": "string", "pattern": "^[0-9a-f]{16}$"}
+_COUNT: Schema = {"type": "integer", "minimum": 0}
+_POSITIVE: Schema = {"type": "integer", "minimum": 1}
+_COSINE: Schema = {"type": "number", "minimum": -1, "maximum": 1}
+_COSINES: Schema = {"type": "array", "items": _COSINE, "minItems": 1}
 
 
-def _object(**properties) -> dict:
+def _object(**properties: Schema) -> Schema:
     return {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}
 
 
-def _table(values: dict) -> dict:
+def _table(values: Schema) -> Schema:
     return {"type": "object", "additionalProperties": values}
 
 
-def _of_type(name: str) -> dict:
+def _of_type(name: str) -> Schema:
     return {"required": ["type"], "properties": {"type": {"const": name}}}
 
 
-TEXT = _object(type={"type": "string", "const": "text"}, text=_FILLED)
-IMAGE = _object(
+TEXT: Schema = _object(type={"type": "string", "const": "text"}, text=_FILLED)
+IMAGE: Schema = _object(
     type={"type": "string", "const": "image"}, image={"type": "string", "pattern": MEMBER}, sha256=_SHA256,
     width=_POSITIVE, height=_POSITIVE, alt=_STRING, caption=_STRING)
 
-SEGMENT = {
+SEGMENT: Schema = {
     "type": "object", "required": ["type"], "properties": {"type": {"enum": ["text", "image"]}},
     # if/then keeps the pointer of an error inside the segment, where oneOf would name the segment only
     "allOf": [{"if": _of_type("text"), "then": TEXT}, {"if": _of_type("image"), "then": IMAGE}]}
 
-SCORES = _object(
+SCORES: Schema = _object(
     coherence=_COSINE, margin={"type": ["number", "null"], "minimum": -2, "maximum": 2},
     recall_at_1={"type": ["number", "null"], "minimum": 0, "maximum": 1},
-    own=_COSINES, other=_COSINES, similar=_COSINES,
-    fluency=_RATING, text_coherence=_RATING, completeness=_RATING, usefulness=_RATING)
+    matched=_COSINES, mismatched=_COSINES, max_previous_similarity=_COSINES,
+    ratings={"type": "object", "minProperties": 1, "propertyNames": {"pattern": ASPECT},
+             "additionalProperties": {"type": "number", "minimum": 1, "maximum": 5}})
 
-PROVENANCE = _object(
+PROVENANCE: Schema = _object(
     pipeline=_FILLED, config=_CONFIG, clip=_FILLED, llm=_FILLED, rate_prompt=_FILLED, write_prompt=_FILLED)
 
-INSTANCE = {
-    "$schema": "https://json-schema.org/draft/2020-12/schema", "$id": "urn:leafinstruct:instance:1",
+INSTANCE: Schema = {
+    "$schema": "https://json-schema.org/draft/2020-12/schema", "$id": "urn:leafinstruct:instance:2",
     "title": "A LeafInstruct instance: the .json member of a sample",
     **_object(
         id=_FILLED, key=_KEY, instruction=_FILLED, domain=_FILLED, title=_STRING, source=_FILLED, url=_STRING,
@@ -67,13 +71,15 @@ INSTANCE = {
                 "allOf": [{"contains": _of_type("text")}, {"contains": _of_type("image")}]},
         scores=SCORES, provenance=PROVENANCE)}
 
-MANIFEST = {
-    "$schema": "https://json-schema.org/draft/2020-12/schema", "$id": "urn:leafinstruct:manifest:1",
+MANIFEST: Schema = {
+    "$schema": "https://json-schema.org/draft/2020-12/schema", "$id": "urn:leafinstruct:manifest:2",
     "title": "The manifest of a LeafInstruct folder",
     **_object(
-        format={"const": "leafinstruct"}, format_version={"const": 1}, name=_FILLED,
+        format={"const": "leafinstruct"}, format_version={"const": 2}, name=_FILLED,
         provenance=PROVENANCE, libraries=_table(_FILLED), config={"type": "object"}, config_hash=_CONFIG,
         domains={"type": "array", "items": _FILLED, "minItems": 1, "uniqueItems": True},
+        rating_aspects={"type": "object", "minProperties": 1, "propertyNames": {"pattern": ASPECT},
+                        "additionalProperties": _STRING},
         # blake2b takes a key of at most 64 bytes
         salt={"type": "string", "pattern": "^[ -~]{1,64}$"}, shard_size=_POSITIVE,
         counts=_object(
@@ -97,7 +103,7 @@ def stale() -> list[str]:
             if not (FOLDER / name).exists() or (FOLDER / name).read_text() != _pretty(schema)]
 
 
-def _pretty(schema: dict) -> str:
+def _pretty(schema: Schema) -> str:
     return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
 
 

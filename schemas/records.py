@@ -1,13 +1,17 @@
 """The records that travel through the pipeline, as frozen dataclasses.
 
-A document keeps its type from the reader to the shard; each stage returns a copy with one more field known.
-The JSON Schema and the Arrow schema of an instance are in `instance.schema.json` and `arrow.py`; a test holds the
-three together.
+A document is read as a `Document`. Each stage that learns something returns a richer type, so that a stage's input says
+what is known by then: `StoredDocument` (its images lie in the image store), `ScoredDocument` (CLIP has scored it),
+`RatedDocument` (the language model has rated it), `InstructedDocument` (it has written the instruction).
+The JSON Schema and the Arrow schema of an instance are in `instance.schema.json` and `arrow.py`; a test compares the
+three.
 """
 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
+from typing import Any, Self
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,11 +23,10 @@ class Text:
 
 @dataclasses.dataclass(frozen=True)
 class Image:
-    """One picture in its place among the paragraphs.
+    """One image in its place among the paragraphs.
 
     `uri` says where the bytes are: a path, `archive.tar!/member`, an object-store URL or http(s). `width` and
-    `height` are pixels: the source's claim until the picture is stored, then the stored picture's. `sha256` is the
-    hash of the stored (normalised) file, None until then.
+    `height` are pixels as the source states them, None where it does not.
     """
 
     uri: str
@@ -31,10 +34,29 @@ class Image:
     caption: str = ""
     width: int | None = None
     height: int | None = None
-    sha256: str | None = None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SizedImage(Image):
+    """An image of known size, in pixels."""
+
+    width: int
+    height: int
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class StoredImage(SizedImage):
+    """An image whose normal form lies in the image store.
+
+    `width` and `height` are the stored file's pixels, `sha256` is its hash (hex), `extension` is `jpg` or `png`.
+    """
+
+    sha256: str
+    extension: str
 
 
 Segment = Text | Image
+StoredSegment = Text | StoredImage
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,7 +70,7 @@ class Drop:
 
 @dataclasses.dataclass(frozen=True)
 class ImageDrop:
-    """A picture that was taken out of a document which itself went on. `index` counts the document's images from 0
+    """An image that was taken out of a document which itself went on. `index` counts the document's images from 0
     as they were read."""
 
     index: int
@@ -59,35 +81,31 @@ class ImageDrop:
 
 @dataclasses.dataclass(frozen=True)
 class Coherence:
-    """Text-image coherence of one document; one entry an image in reading order, cosines rounded to 4 decimals.
+    """Text-image coherence of one document: one entry per image in reading order, cosines rounded to 4 decimals.
 
-    own: the image with the sentences next to it (best of them). other: the mean over the text next to the document's
-    other images (nan-free: equal to `own` - 0 when there is no other; see `margin`). similar: the highest similarity
-    to an earlier image of the document (-1 for the first). margin: mean(own) - mean(other); None for fewer than two
-    images. recall_at_1: share of images whose own text scores highest; None likewise.
+    matched: the best cosine of the image with a sentence next to it. mismatched: the mean of its best cosines with the
+    text next to each other image of the document; equals `matched` if there is only one image. max_previous_similarity:
+    the highest cosine with an earlier image of the document, -1 for the first. margin: mean(matched) -
+    mean(mismatched). recall_at_1: the share of images whose own text scores highest. Both are None for fewer than two
+    images. model: name and version of the CLIP model.
     """
 
-    own: tuple[float, ...]
-    other: tuple[float, ...]
-    similar: tuple[float, ...]
+    matched: tuple[float, ...]
+    mismatched: tuple[float, ...]
+    max_previous_similarity: tuple[float, ...]
     margin: float | None
     recall_at_1: float | None
     model: str
 
 
-@dataclasses.dataclass(frozen=True)
-class Ratings:
-    """The LLM's judgment of the text, each from 1 (bad) to 5 (good), rounded to 2 decimals."""
-
-    fluency: float
-    coherence: float
-    completeness: float
-    usefulness: float
+Ratings = Mapping[str, float]
+"""The language model's ratings of a text by aspect, each from 1 (bad) to 5 (good), rounded to 2 decimals. The prompt
+set declares the aspects (`prompts/*/rate/aspects.yaml`)."""
 
 
 @dataclasses.dataclass(frozen=True)
-class Written:
-    """What the LLM wrote for a document: the instruction, its domain, and how many tries that took (1 to 3)."""
+class GeneratedInstruction:
+    """What the language model wrote for a document: the instruction, its domain, and the number of attempts (1 to 3)."""
 
     instruction: str
     domain: str
@@ -96,7 +114,12 @@ class Written:
 
 @dataclasses.dataclass(frozen=True)
 class Document:
-    """One interleaved document. `location` is `file:line` (or `file:row`) for error messages."""
+    """One interleaved document as it was read. `location` is `file:line` (or `file:row`) for error messages.
+
+    >>> page = Document("tea", "manuals", (Text("Boil water."), Image("tea.jpg", alt="A kettle")), title="Tea")
+    >>> page.texts, [image.alt for image in page.images]
+    (('Boil water.',), ['A kettle'])
+    """
 
     id: str
     source: str
@@ -106,17 +129,59 @@ class Document:
     license: str = ""
     location: str = ""
     dropped_images: tuple[ImageDrop, ...] = ()
-    coherence: Coherence | None = None
-    ratings: Ratings | None = None
-    written: Written | None = None
 
     @property
     def images(self) -> tuple[Image, ...]:
+        """The images in reading order."""
         return tuple(s for s in self.segments if isinstance(s, Image))
 
     @property
     def texts(self) -> tuple[str, ...]:
+        """The texts in reading order."""
         return tuple(s.text for s in self.segments if isinstance(s, Text))
+
+    @classmethod
+    def of(cls, document: Document, **known: Any) -> Self:
+        """The document as this richer type; `known` are the fields that it adds or changes.
+
+        >>> StoredDocument.of(Document("tea", "manuals", (Text("Boil water."),))).images
+        ()
+        """
+        same = {f.name: getattr(document, f.name) for f in dataclasses.fields(document)}
+        return cls(**same | known)
+
+
+@dataclasses.dataclass(frozen=True)
+class StoredDocument(Document):
+    """A document whose images all lie in the image store."""
+
+    segments: tuple[StoredSegment, ...]
+
+    @property
+    def images(self) -> tuple[StoredImage, ...]:
+        """The images in reading order."""
+        return tuple(s for s in self.segments if isinstance(s, StoredImage))
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ScoredDocument(StoredDocument):
+    """A document with its text-image coherence."""
+
+    coherence: Coherence
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RatedDocument(ScoredDocument):
+    """A document (by now an excerpt) with the language model's ratings."""
+
+    ratings: Ratings
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class InstructedDocument(RatedDocument):
+    """A document with the instruction that the language model wrote for it."""
+
+    generated: GeneratedInstruction
 
 
 @dataclasses.dataclass(frozen=True)
@@ -149,8 +214,8 @@ class Instance:
     id: str
     key: str
     instruction: str
-    context: tuple[Segment, ...]
-    output: tuple[Segment, ...]
+    context: tuple[StoredSegment, ...]
+    output: tuple[StoredSegment, ...]
     domain: str
     title: str
     source: str
@@ -163,14 +228,28 @@ class Instance:
 
 KEPT, DROPPED, FAILED = "kept", "dropped", "failed"
 
-STAGES = ("read", "duplicates", "text", "image_rules", "images", "picture_fit", "excerpt", "coherence", "quality",
-          "instruction", "assemble")
-"""Where a document can end, in the order of the flow; `Outcome.stage` and `ImageDrop.stage` are one of these."""
+READ, DEDUPLICATE, FILTER_TEXT, FILTER_HEADERS = "read", "deduplicate", "filter_text", "filter_headers"
+STORE_IMAGES, SCORE_COHERENCE, FILTER_IMAGES = "store_images", "score_coherence", "filter_images"
+TAKE_EXCERPT, FILTER_COHERENCE, RATE_TEXT = "take_excerpt", "filter_coherence", "rate_text"
+FILTER_RATINGS, WRITE_INSTRUCTION, ASSEMBLE = "filter_ratings", "write_instruction", "assemble"
+
+STAGES = (READ, DEDUPLICATE, FILTER_TEXT, FILTER_HEADERS, STORE_IMAGES, SCORE_COHERENCE, FILTER_IMAGES, TAKE_EXCERPT,
+          FILTER_COHERENCE, RATE_TEXT, FILTER_RATINGS, WRITE_INSTRUCTION, ASSEMBLE)
+"""Where a document can end, in the order of the flow: the name of the stage in the DAG, the ledger and the funnel."""
+
+
+def stage_title(stage: str) -> str:
+    """The stage's name as the DAG labels it and people read it.
+
+    >>> stage_title("filter_text")
+    'Filter text'
+    """
+    return stage.replace("_", " ").capitalize()
 
 
 @dataclasses.dataclass(frozen=True)
-class LastState:
-    """A document that a rule ended, as the step had left it by then, with fewer pictures perhaps."""
+class DroppedDocument:
+    """A document that a rule dropped, in the state that the stage left it in, perhaps with fewer images."""
 
     document: Document
     drop: Drop

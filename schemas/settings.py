@@ -18,13 +18,14 @@ from schemas.errors import UserError
 _NAMES = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
 
 
-def read(path: str, example: str) -> Any:
-    """What a YAML file holds. `example` names a file to give instead. Raises UserError."""
+def read(path: str, example: str = "") -> Any:
+    """What a YAML file holds. `example` names a file to give to --config instead. Raises UserError."""
     try:
         text = pathlib.Path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"cannot read the config {path}: {getattr(error, 'strerror', None) or 'it is not UTF-8'}; "
-                        f"give an existing file to --config, such as {example}") from error
+        advice = f"; give an existing file to --config, such as {example}" if example else ""
+        raise UserError(f"cannot read {path}: {getattr(error, 'strerror', None) or 'it is not UTF-8'}{advice}"
+                        ) from error
     return parse(text, path)
 
 

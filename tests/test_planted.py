@@ -8,30 +8,30 @@ from filters import presets
 from pipeline import corpora
 from pipeline.graph import stages
 from pipeline.images.decode import ImageFault
-from pipeline.run import Run, image_store, preset_of
-from schemas.records import Document, Drop, Fault, LastState
+from pipeline.run import Run, image_store
+from schemas.records import Document, Drop, DroppedDocument, Fault
 from tests.pipeline.runs import ROOT, a_run
 
 ENDS = {
-    "bad-too-few-words": ("text", "word_count"),
-    "bad-table-of-numbers": ("text", "stop_word_share"),
-    "bad-character-drawing": ("text", "alphabetic_words"),
-    "bad-list-of-links": ("text", "mean_word_length"),
-    "bad-dot-leaders": ("text", "special_characters"),
-    "bad-code-listing": ("text", "code"),
-    "bad-price-table": ("text", "table_lines"),
-    "bad-shouting": ("text", "upper_case"),
-    "bad-teasers": ("text", "ellipsis_lines"),
-    "bad-repetition": ("text", "duplicate_lines"),
-    "bad-template-page": ("text", "word_repetition"),
-    "bad-no-images": ("image_rules", "image_count"),
-    "bad-tiny-pictures": ("image_rules", "image_count"),
-    "bad-endless-picture": ("image_rules", "image_count"),
-    "bad-extreme-aspect": ("image_rules", "image_count"),
-    "bad-icon-sheet": ("image_rules", "words_per_image"),
-    "bad-truncated-jpeg": ("images", "truncated"),
-    "bad-missing-picture": ("images", "missing"),
-    "bad-one-long-paragraph": ("excerpt", "no_excerpt"),
+    "bad-too-few-words": ("filter_text", "word_count"),
+    "bad-table-of-numbers": ("filter_text", "stop_word_share"),
+    "bad-character-drawing": ("filter_text", "alphabetic_words"),
+    "bad-list-of-links": ("filter_text", "mean_word_length"),
+    "bad-dot-leaders": ("filter_text", "special_characters"),
+    "bad-code-listing": ("filter_text", "code"),
+    "bad-price-table": ("filter_text", "table_lines"),
+    "bad-shouting": ("filter_text", "upper_case"),
+    "bad-teasers": ("filter_text", "ellipsis_lines"),
+    "bad-repetition": ("filter_text", "duplicate_lines"),
+    "bad-template-page": ("filter_text", "word_repetition"),
+    "bad-no-images": ("filter_headers", "image_count"),
+    "bad-tiny-pictures": ("filter_headers", "image_count"),
+    "bad-endless-picture": ("filter_headers", "image_count"),
+    "bad-extreme-aspect": ("filter_headers", "image_count"),
+    "bad-icon-sheet": ("filter_headers", "words_per_image"),
+    "bad-truncated-jpeg": ("store_images", "truncated"),
+    "bad-missing-picture": ("store_images", "missing"),
+    "bad-one-long-paragraph": ("take_excerpt", "no_excerpt"),
 }
 LOST = {"bad-tiny-pictures": "shorter_side", "bad-endless-picture": "longer_side", "bad-extreme-aspect": "aspect_ratio"}
 """The rule that takes all pictures of such a document."""
@@ -50,9 +50,9 @@ def records() -> list[Document | Fault]:
 @pytest.fixture(scope="module")
 def ended(run, records) -> dict[str, tuple[str, str]]:
     """Stage and rule of each document that ends in a step without a model."""
-    store = stages.store_pictures(run)
-    steps = (("text", stages.judge_text(run)), ("image_rules", stages.judge_headers(run)),
-             ("images", lambda document: store(document).result()), ("excerpt", stages.take_excerpt(run)))
+    store = stages.store_images(run)
+    steps = (("filter_text", stages.filter_text(run)), ("filter_headers", stages.filter_headers(run)),
+             ("store_images", lambda document: store(document).result()), ("take_excerpt", stages.take_excerpt(run)))
 
     def end(document: Document) -> tuple[str, str] | None:
         for stage, step in steps:
@@ -60,7 +60,7 @@ def ended(run, records) -> dict[str, tuple[str, str]]:
                 result = step(document)
             except ImageFault as fault:
                 return stage, fault.kind
-            drop = result.drop if isinstance(result, LastState) else result
+            drop = result.drop if isinstance(result, DroppedDocument) else result
             if isinstance(drop, Drop):
                 return stage, drop.rule
             document = result
@@ -78,13 +78,13 @@ def test_each_ends_by_the_rule_that_it_is_planted_for_and_no_other_document_does
 def test_each_picture_goes_by_the_rule_that_it_is_planted_for(run, records, id_, rule):
     planted = next(record for record in records if record.id == id_)
     sized, _ = stages.change_images(planted, image_store(run).sized)
-    judged = presets.judge_images(sized, preset_of(run.config).image_rules)
+    judged = presets.filter_images(sized, run.preset.image_rules)
     assert judged.images == () and {lost.drop.rule for lost in judged.dropped_images} == {rule}
 
 
 def test_the_default_preset_has_no_rule_without_a_planted_document(run):
-    preset = preset_of(run.config)
-    rules = {rule.rule for rule in (*preset.document_rules, *preset.image_rules, *preset.after_images)}
+    preset = run.preset
+    rules = {rule.name.rpartition(".")[2] for rule in (*preset.document_rules, *preset.image_rules, *preset.after_images)}
     assert rules <= {rule for _, rule in ENDS.values()} | set(LOST.values())
 
 

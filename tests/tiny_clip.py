@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 from transformers import BertConfig, BertModel, BertTokenizerFast
 
 from models.dual_encoder.build import IMAGE_TOWER, build
-from schemas.records import Document, Image, Text
+from schemas.records import StoredDocument, StoredImage, Text
 
 PREPROCESS = {"mean": [0.5] * 3, "std": [0.5] * 3, "interpolation": "bicubic", "resize_mode": "squash"}
 
@@ -69,7 +69,7 @@ def picture(sha256: str) -> PIL.Image.Image:
     return PIL.Image.fromarray(rng.integers(0, 256, (6, 8, 3), dtype=np.uint8)).resize((80, 60))
 
 
-def document(*segments: str | int, id: str = "d") -> Document:
+def document(*segments: str | int, id: str = "d") -> StoredDocument:
     """A string is a paragraph, a number is the picture of that name."""
-    return Document(id=id, source="test", segments=tuple(
-        Text(s) if isinstance(s, str) else Image(f"{s}.jpg", sha256=str(s)) for s in segments))
+    return StoredDocument(id=id, source="test", segments=tuple(
+        Text(s) if isinstance(s, str) else StoredImage(f"{s}.jpg", width=64, height=64, sha256=str(s), extension="jpg") for s in segments))

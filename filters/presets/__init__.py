@@ -3,8 +3,9 @@
 A preset is a YAML file beside this one, or any such file of the user's. Its keys (`docs/filters.md` has an example):
 
     about, source       what it is and which publication or file the numbers come from
-    document            rules of filters.text and filters.repetition about the text
-    image               rules of filters.image about one picture each
+    document            rules about the document: functions of filters.text and filters.repetition, or your own by their
+                        full name (`my_rules.allowed_license`); each gets the document's `TextStats`
+    image               rules about one image: functions of filters.image, or your own; each gets a `SizedImage`
     after_images        document rules that count images, judged once the bad images are out
     word_lists          lists that rules of this preset read, name -> what it must hold; the user gives the files
     missing             parts of the recipe that this package does not apply, name -> why and what to do instead
@@ -15,36 +16,56 @@ A preset is a YAML file beside this one, or any such file of the user's. Its key
 from __future__ import annotations
 
 import dataclasses
-import functools
 import hashlib
+import importlib
 import inspect
 import pathlib
 from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Generic, TypeVar
 
 from filters import image, repetition, text
-from filters.drop_images import drop_images
+from filters.drop_images import AnyDocument, drop_images
 from filters.stats import TextStats
 from schemas import settings
 from schemas.errors import UserError
-from schemas.records import Document, Drop
+from schemas.records import FILTER_HEADERS, Document, Drop, Image, SizedImage
 
 FOLDER = pathlib.Path(__file__).parent
 MODULES = {"text": text, "repetition": repetition, "image": image}
 KEYS = {"about", "source", "document", "image", "after_images", "word_lists", "missing", "coherence"}
 NOTES = {"rule", "source", "unit", "word_list"}         # keys of a rule that are no arguments
 
-Rule = Callable[..., "Drop | None"]
+Subject = TypeVar("Subject", TextStats, SizedImage)
+
+
+@dataclasses.dataclass(frozen=True)
+class Rule(Generic[Subject]):
+    """A rule with its arguments: called with a document's `TextStats` or with a `SizedImage`, it gives a Drop or None.
+
+    name: as the preset spells it. source, unit: where its threshold comes from, and what it counts.
+    """
+
+    name: str
+    function: Callable[..., Drop | None]
+    arguments: Mapping[str, Any]
+    source: str = ""
+    unit: str = ""
+
+    def __call__(self, subject: Subject) -> Drop | None:
+        return self.function(subject, **self.arguments)
+
+
+DocumentRule, ImageRule = Rule[TextStats], Rule[SizedImage]
 
 
 @dataclasses.dataclass(frozen=True)
 class Preset:
-    """The rules of a preset, ready to call: each is a `functools.partial` with the rule's name as `.rule`, its
-    origin as `.source` and its unit as `.unit`."""
+    """The rules of a preset, ready to call."""
 
     name: str
-    document_rules: tuple[Rule, ...]
-    image_rules: tuple[Rule, ...]
-    after_images: tuple[Rule, ...]
+    document_rules: tuple[DocumentRule, ...]
+    image_rules: tuple[ImageRule, ...]
+    after_images: tuple[DocumentRule, ...]
     about: str
     source: str
     missing: Mapping[str, str]
@@ -82,47 +103,59 @@ def load(name_or_path: str, accept_missing: Iterable[str] = (), word_lists: Mapp
         if "word_list" in entry and entry["word_list"] not in list(wanted):     # a list, for it may be anything
             raise UserError(f"{path}: document: word_list {entry['word_list']!r} is not among word_lists.")
     words = {name: _words(file) for name, file in lists.items()}
-    rules = {section: tuple(_rule(path, section, entry, words) for entry in content[section]
-                            if entry.get("word_list") is None or entry["word_list"] in words)
-             for section in ("document", "image", "after_images")}
+    rules: dict[str, tuple[Rule[Any], ...]] = {
+        section: tuple(_rule(path, section, entry, words) for entry in content[section]
+                       if entry.get("word_list") is None or entry["word_list"] in words)
+        for section in ("document", "image", "after_images")}
     return Preset(path.stem, rules["document"], rules["image"], rules["after_images"], content.get("about", ""),
                   content.get("source", ""), missing, content.get("coherence") or {})
 
 
-def as_dict(preset: Preset) -> dict[str, list[dict]]:
+def as_dict(preset: Preset) -> dict[str, list[dict[str, Any]]]:
     """The preset's rules with their arguments as plain JSON types; of a word list the sha256 (its first 16 hex digits)
     of its sorted words."""
-    def entry(rule: Rule) -> dict:
-        arguments = {key: _digest(value) if key == "words" else value for key, value in rule.keywords.items()}
-        return {"rule": f"{rule.func.__module__.removeprefix('filters.')}.{rule.rule}", **arguments}
-    return {section: [entry(rule) for rule in rules] for section, rules in (
-        ("document", preset.document_rules), ("image", preset.image_rules), ("after_images", preset.after_images))}
+    def entry(rule: DocumentRule | ImageRule) -> dict[str, Any]:
+        arguments = {key: _digest(value) if key == "words" else value for key, value in rule.arguments.items()}
+        return {"rule": rule.name, **arguments}
+    return {"document": [entry(rule) for rule in preset.document_rules],
+            "image": [entry(rule) for rule in preset.image_rules],
+            "after_images": [entry(rule) for rule in preset.after_images]}
 
 
 def _digest(words: Iterable[str]) -> str:
     return hashlib.sha256("\n".join(sorted(words)).encode()).hexdigest()[:16]
 
 
-def judge_document(document: Document, rules: Iterable[Rule]) -> Drop | None:
-    """The first no of these document rules (in their order); None where all let the document pass."""
-    stats = TextStats.of(document)
+def filter_document(document: Document, rules: Iterable[DocumentRule]) -> Drop | None:
+    """The first Drop of these rules (in their order); None where all let the document pass."""
+    stats = TextStats(document)
     return next((drop for rule in rules if (drop := rule(stats))), None)
 
 
-def judge_images(document: Document, rules: Iterable[Rule]) -> Document:
-    """The document without the images to which a rule says no; each goes to `dropped_images` with its first no.
+def filter_images(document: AnyDocument, rules: Iterable[ImageRule]) -> AnyDocument:
+    """The document without the images that a rule drops; each goes to `dropped_images` with its first Drop.
 
-    An image of unknown size goes on: judge again when it is stored, for then every size is known. A document may be
-    left without images: judge the result with the preset's `after_images`.
+    An image of unknown size passes: filter again when it is stored, for then every size is known. A document may be
+    left without images: filter the result with the preset's `after_images`.
     """
     rules = tuple(rules)
-    drops = {position: drop for position, picture in enumerate(document.images)
-             if picture.width is not None and picture.height is not None
-             and (drop := next((no for rule in rules if (no := rule(picture))), None))}
-    return drop_images(document, drops, "image_rules")
+    drops = {}
+    for position, found in enumerate(document.images):
+        if (sized := as_sized(found)) and (drop := next((no for rule in rules if (no := rule(sized))), None)):
+            drops[position] = drop
+    return drop_images(document, drops, FILTER_HEADERS)
 
 
-def _read(path: pathlib.Path) -> dict:
+def as_sized(image: Image) -> SizedImage | None:
+    """The image as one of known size; None where its source does not state both sides."""
+    if isinstance(image, SizedImage):
+        return image
+    if image.width is None or image.height is None:
+        return None
+    return SizedImage(image.uri, image.alt, image.caption, width=image.width, height=image.height)
+
+
+def _read(path: pathlib.Path) -> dict[str, Any]:
     try:
         content = settings.parse(path.read_text(encoding="utf-8"), str(path))
     except UnicodeDecodeError:
@@ -140,32 +173,42 @@ def _read(path: pathlib.Path) -> dict:
     return content
 
 
-def _rule(path: pathlib.Path, section: str, entry: dict, words: Mapping[str, frozenset[str]]) -> Rule:
+def _rule(path: pathlib.Path, section: str, entry: dict[str, Any], words: Mapping[str, frozenset[str]]) -> Rule[Any]:
     """`{rule: text.word_count, at_least: 50, ...}` as a callable."""
-    modules = {"image"} if section == "image" else {"text", "repetition"}
-    module, _, name = str(entry.get("rule")).partition(".")
-    function = getattr(MODULES[module], name, None) if module in modules and not name.startswith("_") else None
-    if not inspect.isfunction(function) or function.__module__ != MODULES[module].__name__:
-        raise UserError(f"{path}: {section}: there is no rule {entry.get('rule')!r}; rules here are functions of "
-                        f"{' and '.join(f'filters.{m}' for m in sorted(modules))}.")
+    name = entry.get("rule")
+    function = _function(path, section, name)
     arguments = {key: value for key, value in entry.items() if key not in NOTES}
     if "word_list" in entry:
         arguments["words"] = words[entry["word_list"]]
     parameters = {p.name: p for p in inspect.signature(function).parameters.values() if p.kind is p.KEYWORD_ONLY}
     if unknown := set(arguments) - set(parameters):
-        raise UserError(f"{path}: {section}: {entry['rule']} has no argument {min(unknown, key=str)!r}; "
+        raise UserError(f"{path}: {section}: {name} has no argument {min(unknown, key=str)!r}; "
                         f"it takes {', '.join(parameters)}.")
     if left := [p.name for p in parameters.values() if p.default is p.empty and p.name not in arguments]:
-        raise UserError(f"{path}: {section}: {entry['rule']} needs the argument {left[0]!r}.")
+        raise UserError(f"{path}: {section}: {name} needs the argument {left[0]!r}.")
     for key, value in arguments.items():
-        where = f"{section}: {entry['rule']}: {key}"
+        where = f"{section}: {name}: {key}"
         if key == "allowed":
             settings.build(tuple[str, ...], value, str(path), where)
         elif key != "words":
             settings.number(value, str(path), where)
-    rule = functools.partial(function, **arguments)
-    rule.rule, rule.source, rule.unit = name, entry.get("source", ""), entry.get("unit", "")
-    return rule
+    return Rule(str(name), function, arguments, entry.get("source", ""), entry.get("unit", ""))
+
+
+def _function(path: pathlib.Path, section: str, name: object) -> Callable[..., Drop | None]:
+    """The function that a rule's name stands for: `text.word_count` of this package, or any `module.function`."""
+    module, _, attribute = str(name).rpartition(".")
+    ours = ("image",) if section == "image" else ("text", "repetition")
+    known = f"{' and '.join(f'filters.{m}' for m in ours)}, or your own by their full name"
+    try:
+        found = getattr(MODULES[module] if module in ours else importlib.import_module(module), attribute, None)
+    except (ImportError, ValueError) as error:
+        raise UserError(f"{path}: {section}: there is no rule {name!r} ({error}); rules here are functions of {known}."
+                        ) from None
+    if not inspect.isfunction(found) or attribute.startswith("_") or (
+            module in ours and found.__module__ != MODULES[module].__name__):
+        raise UserError(f"{path}: {section}: there is no rule {name!r}; rules here are functions of {known}.")
+    return found
 
 
 def _words(file: str) -> frozenset[str]:

@@ -19,7 +19,8 @@ from models import HELD_OUT
 from models.language.damage import ASPECT, can_shuffle, damage, order_marks
 from models.language.titles import instruction
 from pipeline.instances.excerpt import excerpts
-from prompts import parts, render
+from prompts import load as load_prompts
+from prompts import shown_segments
 from schemas.records import Document, Image, Segment, Text
 
 DOMAINS = ("Computers and software", "Programming", "Electronics and making", "Cooking and food", "Home and garden",
@@ -34,6 +35,7 @@ SOURCE_DOMAIN = {
 FEW = ("openstax-life-liberty-and-pursuit-happiness", "18f", "openstax-nursing-external-bundle",
        "openstax-principles-economics-bundle", "openstax-physics", "godot")
 """Sources with few usable titles: the writer sees each section twice, asked for in two forms."""
+PROMPTS = load_prompts("embedded")
 OWN_TEXTS = pathlib.Path(__file__).parent / "own_texts.json"
 LENGTHS = (60, 90, 130, 180, 240)
 """Words in an excerpt; the demo asks for at most 240."""
@@ -104,7 +106,7 @@ def pick(*parts_) -> int:
 
 
 def _is_english(document: Document) -> bool:
-    text = "\n".join(parts(document))
+    text = "\n".join(shown_segments(document, PROMPTS.alt_words))
     found = re.findall(r"\b(?:the|to|of|and|a|is|in|you|for)\b", text.lower())
     return len(words(text)) >= 30 and len(found) >= 0.12 * len(words(text)) and text.count("|") < 20
 
@@ -154,16 +156,16 @@ def rate_pair(section: Document, rng: random.Random) -> Pair:
         if not sound and rng.random() < DAMAGED[kind] and (kind != "shuffled" or can_shuffle(section)):
             spoiled = damage(spoiled, kind, rng, strength=strength)
             grades[aspect] = 1 if strength > 0.25 else 2
-    return Pair("rate", render("rate", spoiled).messages, _compact(grades), tuple(order_marks(spoiled, section)))
+    return Pair("rate", PROMPTS.rate_prompt(spoiled).messages, _compact(grades), tuple(order_marks(spoiled, section)))
 
 
 def write_pairs(section: Document, domain: str, copy: int = 0) -> list[Pair]:
-    text = "\n".join(parts(section))
+    text = "\n".join(shown_segments(section, PROMPTS.alt_words))
     asked = instruction(section.title, text, pick(section.title, section.source) + copy)
     if asked is None:
         return []
     answer = _compact({"instruction": asked, "domain": domain})
-    return [Pair("write", render("write", section, domains=DOMAINS).messages, answer)]
+    return [Pair("write", PROMPTS.write_prompt(section, DOMAINS).messages, answer)]
 
 
 def _compact(answer: dict) -> str:

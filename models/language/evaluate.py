@@ -25,11 +25,11 @@ from models import HELD_OUT
 from models.figures import write_block
 from models.language import measures
 from models.language.damage import ASPECT, can_shuffle, damage
-from models.language.data import DOMAINS, documents, pick, sections
+from models.language.data import DOMAINS, PROMPTS, documents, pick, sections
 from models.language.titles import clean, instruction
 from pipeline.llm.client import Client, LlmFault, check_server
 from pipeline.llm.questions import instruct, rate
-from prompts import parts, render
+from prompts import shown_segments
 from schemas.records import Document, Ratings
 
 RATED, WRITTEN, WORDS = 120, 250, 240
@@ -67,7 +67,7 @@ def held_out(corpus: pathlib.Path) -> list[Document]:
 
 def wish(section: Document) -> str | None:
     """The instruction made from the section's title, None where the title names no subject."""
-    return instruction(section.title, "\n".join(parts(section)), pick(section.title, section.source))
+    return instruction(section.title, "\n".join(shown_segments(section, PROMPTS.alt_words)), pick(section.title, section.source))
 
 
 def measure(url: str, found: list[Document]) -> Figures:
@@ -83,22 +83,22 @@ def _rater(client: Client, found: list[Document]) -> dict:
         spoiled = [damage(s, kind, rng := random.Random(pick(s.id, s.title, kind)), strength=rng.random(), unseen=True)
                    for s in found]
         ratings[kind] = _rate(client, spoiled)
-    means = {kind: {a: statistics.mean(getattr(r, a) for r in rs) for a in ASPECTS} for kind, rs in ratings.items()}
+    means = {kind: {a: statistics.mean(r[a] for r in rs) for a in PROMPTS.aspect_names} for kind, rs in ratings.items()}
     return {"means": means, "rated": len(found), "auc": {
-        kind: measures.auc(*([getattr(r, aspect) for r in ratings[k]] for k in ("sound", kind)))
+        kind: measures.auc(*([r[aspect] for r in ratings[k]] for k in ("sound", kind)))
         for kind, aspect in ASPECT.items()}}
 
 
 def _rate(client: Client, found: list[Document]) -> list[Ratings]:
     async def every():
-        return await asyncio.gather(*(rate(client, d) for d in found))
+        return await asyncio.gather(*(rate(client, PROMPTS, d) for d in found))
     return client.submit(every()).result()
 
 
 def _writer(client: Client, found: list[Document]) -> Figures:
     async def one(section: Document) -> dict:
         try:
-            return await instruct(client, render("write", section, domains=DOMAINS), 1)
+            return await instruct(client, PROMPTS.write_prompt(section, DOMAINS), 1)
         except LlmFault:                # the untrained model may write without end: that is a failed try
             return {"instruction": "", "domain": ""}
 
@@ -107,7 +107,7 @@ def _writer(client: Client, found: list[Document]) -> Figures:
     answers = client.submit(every()).result()
     asked = [a["instruction"] for a in answers]
     drops, titles = [check(a, s) for a, s in zip(asked, found)], [clean(s.title) for s in found]
-    question = render("write", found[0], domains=DOMAINS).messages[-1]["content"].rpartition("---")[2]
+    question = PROMPTS.write_prompt(found[0], DOMAINS).messages[-1]["content"].rpartition("---")[2]
     counted = [(a["domain"], RIGHT_DOMAINS[s.source]) for a, s in zip(answers, found) if s.source in RIGHT_DOMAINS]
     seen = collections.Counter(asked)
     return Figures(

@@ -9,9 +9,9 @@ from collections.abc import Callable, Sequence
 
 from torch.nn.functional import normalize
 
-import prompts
 from filters.words import words
 from models.dual_encoder.data import Towers
+from prompts import load as load_prompts
 
 Alike = Callable[[Sequence[str], Sequence[str]], Sequence[Sequence[float]]]
 """Gives the likeness of each instruction with each title; higher is more alike."""
@@ -25,7 +25,7 @@ def auc(high: Sequence[float], low: Sequence[float]) -> float:
 
 def parrots(instruction: str, question: str, *, run: int = 5) -> bool:
     """Does the instruction repeat `run` or more words of the prompt's own wording in a row?"""
-    asked, own = ([w.casefold() for w in words(t)] for t in (instruction, f"{prompts.SYSTEM} {question}"))
+    asked, own = ([w.casefold() for w in words(t)] for t in (instruction, f"{load_prompts('embedded').system} {question}"))
     grams = {tuple(own[i:i + run]) for i in range(len(own) - run + 1)}
     return any(tuple(asked[i:i + run]) in grams for i in range(len(asked) - run + 1))
 

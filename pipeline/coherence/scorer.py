@@ -12,7 +12,7 @@ import collections
 import concurrent.futures
 import itertools
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -22,7 +22,7 @@ import torch
 from filters.words import plain, sentences, words
 from pipeline.coherence.fold_batchnorm import fold
 from pipeline.coherence.model import TextTower, clip_version, has_fast_bfloat16, load
-from schemas.records import Coherence, Document, Image, Text
+from schemas.records import Coherence, Document, Image, StoredDocument, Text
 
 __all__ = ["NEAREST", "Scorer", "clip_version", "coherence", "neighbours"]
 
@@ -78,8 +78,8 @@ class Scorer:
         self._lanes = concurrent.futures.ThreadPoolExecutor(LANES, "clip", torch.set_num_threads, (1,))
         self._turns = threading.Semaphore(1 if self.device == "cuda" else LANES)
 
-    def score(self, documents: list[Document], open_image: OpenImage) -> list[Coherence]:
-        """The coherence of each document, whose images all have their `sha256`; `open_image` opens one by it.
+    def score(self, documents: Sequence[StoredDocument], open_image: OpenImage) -> list[Coherence]:
+        """The coherence of each document; `open_image` opens an image by its sha256.
 
         A picture without any text beside it has cosines of 0.
         """
@@ -198,13 +198,14 @@ def coherence(scores: np.ndarray, alike: np.ndarray, model: str) -> Coherence:
     n = len(scores)
     own = np.diagonal(scores)
     other = (scores.sum(axis=1) - own) / (n - 1) if n > 1 else own
-    similar = [-1.0] + [alike[i, :i].max() for i in range(1, n)]
-    own, other, similar = (tuple(round(float(x), 4) for x in values) for values in (own, other, similar))
+    previous = [-1.0, *(alike[i, :i].max() for i in range(1, n))]
+    matched, mismatched, similarity = (
+        tuple(round(float(x), 4) for x in values) for values in (own, other, previous))
     margin = recall = None
     if n > 1:
-        margin = round(sum(own) / n - sum(other) / n, 4)
+        margin = round(sum(matched) / n - sum(mismatched) / n, 4)
         recall = round(float((np.diagonal(scores) >= scores.max(axis=1)).mean()), 4)
-    return Coherence(own, other, similar, margin, recall, model)
+    return Coherence(matched, mismatched, similarity, margin, recall, model)
 
 
 def neighbours(document: Document) -> list[list[str]]:

@@ -17,7 +17,7 @@ from pipeline.coherence.scorer import Scorer
 from pipeline.storage.store import write_bytes
 from schemas.codec import mean_coherence
 from schemas.errors import UserError
-from schemas.records import Coherence, Document, Image, Text
+from schemas.records import Coherence, StoredDocument, StoredImage, Text
 
 COST = 0.05
 """The share of right pictures (documents) that each rule may take: this project's choice. A corpus is mostly right (an
@@ -28,7 +28,7 @@ silent, and lets a strong one take what it can tell apart; `caught` says how muc
 COPIED = 200
 """Pictures of which changed copies are made."""
 
-KEYS = ("own_at_least", "mean_at_least", "margin_at_least", "similar_at_most")
+KEYS = ("matched_at_least", "mean_at_least", "margin_at_least", "similarity_at_most")
 
 _LINE = re.compile(r"(?P<head> +(?P<key>\w+): *)(?P<old>[^\s#]+)(?P<gap> *)(?P<comment>(?:(?<= )#.*)?)(?P<end>\s*)$")
 
@@ -37,22 +37,22 @@ _LINE = re.compile(r"(?P<head> +(?P<key>\w+): *)(?P<old>[^\s#]+)(?P<gap> *)(?P<c
 class Thresholds:
     """Cosines for the four keys of the config, and for each the share of wrong ones that it catches.
 
-    Wrong ones are: pictures of another document (own, mean), the document's pictures moved on by one place (margin),
-    and changed copies of a picture (similar).
+    Wrong ones are: images of another document (matched, mean), the document's images moved on by one place (margin),
+    and changed copies of an image (similarity).
     """
 
-    own_at_least: float
+    matched_at_least: float
     mean_at_least: float
     margin_at_least: float
-    similar_at_most: float
+    similarity_at_most: float
     caught: dict[str, float]
 
 
-def calibrate(documents: list[Document], scorer: Scorer, open_image: Callable[[str], PIL.Image.Image]) -> Thresholds:
+def calibrate(documents: list[StoredDocument], scorer: Scorer, open_image: Callable[[str], PIL.Image.Image]) -> Thresholds:
     """Thresholds that each cost at most 5 % (`COST`) of a corpus that is taken for right.
 
-    own_at_least, mean_at_least, margin_at_least: the 5th percentile of the pictures' own scores, of the documents'
-    means and of their margins. similar_at_most: the 5th percentile of the cosines of a picture with a copy of it
+    matched_at_least, mean_at_least, margin_at_least: the 5th percentile of the pictures' own scores, of the documents'
+    means and of their margins. similarity_at_most: the 5th percentile of the cosines of a picture with a copy of it
     (recompressed, smaller, cropped), but no lower than the 95th percentile of the cosines between different pictures
     of one document. Raises UserError for fewer than 20 documents with at least two pictures.
     """
@@ -64,34 +64,34 @@ def calibrate(documents: list[Document], scorer: Scorer, open_image: Callable[[s
     right = scorer.score(documents, open_image)
     strangers = scorer.score(with_strangers(documents), open_image)
     moved = scorer.score([with_images(d, d.images[1:] + d.images[:1]) for d in several], open_image)
-    own = _low([value for score in right for value in score.own])
+    own = _low([value for score in right for value in score.matched])
     mean = _low(list(map(_mean, right)))
     margin = _low([score.margin for score in right if score.margin is not None])
-    different = [value for document, score in zip(documents, right) for value in _different(document, score)]
+    different = [value for document, score in zip(documents, right, strict=True) for value in _different(document, score)]
     copies = copy_cosines(documents, scorer, open_image)
     similar = max(_low(copies), -_low([-value for value in different]))
     return Thresholds(own, mean, margin, similar, caught={
-        "own_at_least": _share(value < own for score in strangers for value in score.own),
+        "matched_at_least": _share(value < own for score in strangers for value in score.matched),
         "mean_at_least": _share(_mean(score) < mean for score in strangers),
         "margin_at_least": _share(score.margin < margin for score in moved),
-        "similar_at_most": _share(value > similar for value in copies)})
+        "similarity_at_most": _share(value > similar for value in copies)})
 
 
-def with_strangers(documents: list[Document]) -> list[Document]:
+def with_strangers(documents: list[StoredDocument]) -> list[StoredDocument]:
     """Each document with the pictures of the next one, by a hash of the id so that neighbours in a corpus part."""
     order = sorted(documents, key=lambda d: hashlib.sha256(d.id.encode()).digest())
     return [with_images(document, tuple(itertools.islice(itertools.cycle(other.images), len(document.images))))
             for document, other in zip(order, order[1:] + order[:1])]
 
 
-def with_images(document: Document, images: tuple[Image, ...]) -> Document:
+def with_images(document: StoredDocument, images: tuple[StoredImage, ...]) -> StoredDocument:
     """The document with other pictures in the places of its own."""
     following = iter(images)
     return dataclasses.replace(document, segments=tuple(
         segment if isinstance(segment, Text) else next(following) for segment in document.segments))
 
 
-def copy_cosines(documents: list[Document], scorer: Scorer,
+def copy_cosines(documents: list[StoredDocument], scorer: Scorer,
                  open_image: Callable[[str], PIL.Image.Image]) -> list[float]:
     """The cosines of up to `COPIED` pictures with three copies each, as sites make them."""
     hashes = sorted({image.sha256 for document in documents for image in document.images})[:COPIED]
@@ -159,13 +159,13 @@ def _low(values: list[float]) -> float:
 
 
 def _mean(score: Coherence) -> float:
-    return mean_coherence(score.own)
+    return mean_coherence(score.matched)
 
 
-def _different(document: Document, score: Coherence) -> list[float]:
+def _different(document: StoredDocument, score: Coherence) -> list[float]:
     """Of each picture but the first: its cosine with the most similar earlier one, where none of them is the same."""
     seen, values = set(), []
-    for image, value in zip(document.images, score.similar, strict=True):
+    for image, value in zip(document.images, score.max_previous_similarity, strict=True):
         if seen and image.sha256 not in seen:
             values.append(value)
         seen.add(image.sha256)

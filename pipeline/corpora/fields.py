@@ -6,10 +6,12 @@ import html
 import posixpath
 import unicodedata
 
+from schemas.errors import RecordFault
+
 MOST_PIXELS = 2**31 - 1     # a side of a PNG can have no more; JPEG, GIF and WebP stop far below
 
 
-class BadRecord(Exception):
+class BadRecord(RecordFault):
     """A record that could not be decoded. `kind` is the ledger's word for it:
 
     unreadable     the file is damaged here; what follows in it is lost
@@ -19,10 +21,6 @@ class BadRecord(Exception):
     not_an_object  JSON, but not an object
     bad_record     an object in which a field is missing or of the wrong type
     """
-
-    def __init__(self, kind: str, detail: str):
-        super().__init__(kind, detail)
-        self.kind, self.detail = kind, detail
 
 
 def string(record: dict, name: str, default: str | None = None) -> str:

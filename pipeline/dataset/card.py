@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import pyarrow as pa
 import yaml
 
-from schemas.arrow import INSTANCE
+from schemas.arrow import instance_schema
 
 _TEXT = """
 # {name}
@@ -93,7 +93,7 @@ def _front_matter(manifest: dict) -> dict:
         "configs": [{"config_name": "default", "data_files": [{"split": "train", "path": "shards/*.tar"}]}],
         "dataset_info": {
             "config_name": "default",
-            "features": [{"name": "json", **_feature(pa.struct(list(INSTANCE)))},
+            "features": [{"name": "json", **_feature(pa.struct(list(instance_schema(manifest["rating_aspects"]))))},
                          *({"name": member, "dtype": "image"} for member in manifest["members"])],
             "splits": [{"name": "train", "num_bytes": sum(s["bytes"] for s in manifest["shards"]),
                         "num_examples": instances}]}}

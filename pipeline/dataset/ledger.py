@@ -14,36 +14,35 @@ import operator
 import shutil
 import textwrap
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.dataset.reader import damage_told, tables
+from pipeline.dataset.reader import corruption_as_user_error, tables
 from pipeline.dataset.wording import count, number, percent, printable, reason
 from pipeline.storage import uris
 from schemas.arrow import LEDGER, outcomes_from_table
 from schemas.codec import parse_json
 from schemas.errors import UserError
-from schemas.records import DROPPED, FAILED, KEPT, STAGES, ImageDrop, Outcome
-
-STAGE_TITLES = {
-    "read": "Read", "duplicates": "Duplicates", "text": "Text rules", "image_rules": "Image rules",
-    "images": "Fetch pictures", "picture_fit": "Picture fit", "excerpt": "Excerpt", "coherence": "Coherence",
-    "quality": "Ratings", "instruction": "Instruction", "assemble": "Assemble",
-}
-RATINGS = ("fluency", "text_coherence", "completeness", "usefulness")
-LIMIT_KEYS = {
-    "coherence": ("coherence", "mean_at_least"), "margin": ("coherence", "margin_at_least"),
-    **dict.fromkeys(RATINGS, ("quality", "lowest_at_least")), "mean_rating": ("quality", "mean_at_least"),
-}
-"""Where the configuration holds the least value that a score may have."""
+from schemas.records import (
+    DROPPED,
+    FAILED,
+    FILTER_COHERENCE,
+    FILTER_RATINGS,
+    KEPT,
+    STAGES,
+    WRITE_INSTRUCTION,
+    ImageDrop,
+    Outcome,
+    stage_title,
+)
 
 SCORE_STAGES = {
-    **dict.fromkeys(("coherence", "margin", "recall_at_1"), "coherence"),
-    **dict.fromkeys((*RATINGS, "mean_rating"), "quality"), "attempts": "instruction",
+    **dict.fromkeys(("coherence", "margin", "recall_at_1"), FILTER_COHERENCE), "mean_rating": FILTER_RATINGS,
+    "attempts": WRITE_INSTRUCTION,
 }
-"""The stage that measures a score; a score that is not named here is shown beside the stages."""
+"""The stage that judges a score; those that are not named here are the ratings by aspect."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -119,15 +118,15 @@ def funnel(outcomes: Iterable[Outcome]) -> Funnel:
 def funnel_text(counts: Funnel, width: int | None = None) -> str:
     """The funnel for a terminal of `width` columns (default: this one's): a bar a stage, and what ended there below."""
     width = min(width or shutil.get_terminal_size().columns, 110)
-    room = max(width - 36, 8)
+    room = max(width - 38, 8)
     lines = [_bar_line("Input", counts.input, counts.input, room)]
     for stage in counts.stages:
-        lines.append(_bar_line(STAGE_TITLES[stage.name], stage.left, counts.input, room))
+        lines.append(_bar_line(stage_title(stage.name), stage.left, counts.input, room))
         ended = [f"{rule} {n:,}" for rule, n in stage.dropped.items()]
         ended += [f"failed: {error} {n:,}" for error, n in stage.failed.items()]
         if ended:
-            lines += textwrap.wrap("– " + ", ".join(ended), width, initial_indent=" " * 16,
-                                   subsequent_indent=" " * 18)
+            lines += textwrap.wrap("– " + ", ".join(ended), width, initial_indent=" " * 18,
+                                   subsequent_indent=" " * 20)
     lines += ["", f"{counts.input:,} read = {counts.kept:,} kept + "
                   f"{sum(counts.dropped.values()):,} dropped + {sum(counts.failed.values()):,} failed"]
     if counts.images:
@@ -141,7 +140,7 @@ def read_manifest(folder: str) -> dict:
     """`folder/manifest.json`, which a build publishes last. Raises UserError where there is none, or no JSON."""
     path = f"{folder}/manifest.json"
     try:
-        with damage_told(path):
+        with corruption_as_user_error(path):
             return parse_json(uris.read_bytes(path))
     except FileNotFoundError as error:
         raise UserError(f"{folder} holds no manifest.json: give the --output folder of a build that has finished."
@@ -151,21 +150,12 @@ def read_manifest(folder: str) -> dict:
 def limits(manifest: dict) -> dict[str, float]:
     """The thresholds of the run by the score that they hold for, from the configuration in its manifest.
     Raises UserError where they are not there."""
-    with damage_told("manifest.json"):
-        return {score: float(manifest["config"][section][key]) for score, (section, key) in LIMIT_KEYS.items()}
-
-
-def scores(outcome: Outcome) -> list[tuple[str, float]]:
-    """The scores of an outcome, and the mean of its ratings where it has them."""
-    named = dict(outcome.scores)
-    if all(name in named for name in RATINGS):
-        named["mean_rating"] = mean_rating(named)
-    return list(named.items())
-
-
-def mean_rating(named: Mapping[str, float]) -> float:
-    """The mean of the four ratings, to 4 decimals."""
-    return round(sum(named[name] for name in RATINGS) / len(RATINGS), 4)
+    with corruption_as_user_error("manifest.json"):
+        config, aspects = manifest["config"], manifest["rating_aspects"]
+        least = {"coherence": config["coherence"]["mean_at_least"], "margin": config["coherence"]["margin_at_least"],
+                 "mean_rating": config["ratings"]["mean_at_least"],
+                 **dict.fromkeys(aspects, config["ratings"]["lowest_at_least"])}
+        return {score: float(value) for score, value in least.items()}
 
 
 def find(folder: str, name: str) -> Outcome:
@@ -190,22 +180,21 @@ def explain_outcome(outcome: Outcome, least: dict[str, float]) -> str:
              printable(f"from {outcome.source}, {outcome.location}"), "", _ending(outcome), ""]
     last = STAGES.index(outcome.stage) if outcome.stage in STAGES else len(STAGES) - 1
     measures = defaultdict(list)
-    for score, value in scores(outcome):
-        measures[SCORE_STAGES.get(score, "")].append(_against(score, value, least))
+    for score, value in outcome.scores:
+        measures[SCORE_STAGES.get(score, FILTER_RATINGS)].append(_against(score, value, least))
     for stage in STAGES[:last + 1]:
         stopped = stage == outcome.stage and outcome.status != KEPT
         mark, verdict = ("✗", outcome.rule or outcome.error) if stopped else ("✓", "passed")
         lost = [_lost(image) for image in outcome.dropped_images if image.stage == stage]
         measured = ", ".join(measures.pop(stage, []))
-        line = f"  {mark} {STAGE_TITLES[stage]:<15} {verdict}" + (f": {measured}" if measured else "")
-        lines += textwrap.wrap(line, 110, subsequent_indent=" " * 20)
+        line = f"  {mark} {stage_title(stage):<17} {verdict}" + (f": {measured}" if measured else "")
+        lines += textwrap.wrap(line, 110, subsequent_indent=" " * 22)
         lines += [f"      lost {line}" for line in lost]
-    rest = [line for found in measures.values() for line in found]
-    return "\n".join(lines + (["", "Also measured: " + "; ".join(rest)] if rest else []))
+    return "\n".join(lines)
 
 
 def _ending(outcome: Outcome) -> str:
-    stage = STAGE_TITLES.get(outcome.stage, outcome.stage)
+    stage = stage_title(outcome.stage)
     if outcome.status == KEPT:
         return f"Kept, with {count(outcome.images, 'picture')}: {outcome.shard}, key {outcome.key}."
     detail = printable(f" ({outcome.detail})") if outcome.detail else ""
@@ -228,7 +217,7 @@ def _batches(folder: str, columns: list[str] | None = None) -> Iterator[pa.Table
     if not parts:
         raise UserError(f"There is no ledger in {folder}. Give the --output folder of a build that has finished.")
     for path in parts:
-        yield from tables(path, LEDGER, columns)
+        yield from tables(path, LEDGER.equals, columns)
 
 
 def _most_first(counts: Counter) -> dict[str, int]:
@@ -240,4 +229,4 @@ def _bar_line(title: str, documents: int, total: int, room: int) -> str:
     bar = "█" * (eighths // 8) + " ▏▎▍▌▋▊▉"[eighths % 8].strip()
     if documents and not bar:
         bar = "▏"
-    return f"{title:<15} {bar:<{room}} {documents:>11,} {percent(documents, total):>7}"
+    return f"{title:<17} {bar:<{room}} {documents:>11,} {percent(documents, total):>7}"

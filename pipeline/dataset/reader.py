@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import jsonschema
@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 from pipeline.dataset.wording import printable
 from pipeline.storage.store import open_bytes
-from schemas.arrow import INDEX
+from schemas.arrow import is_index
 from schemas.codec import parse_json
 from schemas.defects import READ_ERRORS
 from schemas.errors import UserError
@@ -33,7 +33,7 @@ def index_rows(folder: str, columns: Sequence[str] | None = None,
     """Rows of `folder/index.parquet` (those that `where` chooses) as dicts, see `schemas.index.IndexRow`; one batch in
     memory at a time. Raises UserError where there is no index, or a damaged one."""
     try:
-        for table in tables(f"{folder}/index.parquet", INDEX, columns):
+        for table in tables(f"{folder}/index.parquet", is_index, columns):
             yield from (table if where is None else table.filter(where)).to_pylist()
     except FileNotFoundError as error:
         raise UserError(f"There is no index.parquet in {folder}. Give the --output folder of a build that has finished."
@@ -43,13 +43,13 @@ def index_rows(folder: str, columns: Sequence[str] | None = None,
 def read_instance(folder: str, row: dict[str, Any]) -> tuple[dict, dict[str, bytes]]:
     """The JSON of an instance and its pictures (member name -> file bytes), by a whole row of the index. Raises
     UserError where the row names what no build does, or the shard holds something else there."""
-    with damage_told(f"{folder}/index.parquet"):
+    with corruption_as_user_error(f"{folder}/index.parquet"):
         _check_name(row["shard"], SHARD)
         _check_name(row["key"], KEY)
         for image in row["images"]:
             _check_name(image["name"], MEMBER)
     path = f"{folder}/shards/{row['shard']}"
-    with open_bytes(path) as shard, damage_told(path):
+    with open_bytes(path) as shard, corruption_as_user_error(path):
         shard.seek(0, os.SEEK_END)
         end = shard.tell()
 
@@ -73,11 +73,11 @@ def context_counts(folder: str) -> tuple[int, int]:
     return sum(found), len(found) - sum(found)
 
 
-def tables(path: str, schema: pa.Schema, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
-    """A Parquet file of this schema, one batch in memory at a time. Raises UserError where it is damaged."""
-    with open_bytes(path) as file, damage_told(path):
+def tables(path: str, fits: Callable[[pa.Schema], bool], columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
+    """A Parquet file, one batch in memory at a time. Raises UserError where it is damaged or its schema does not fit."""
+    with open_bytes(path) as file, corruption_as_user_error(path):
         parquet = pq.ParquetFile(file)
-        if not parquet.schema_arrow.equals(schema):
+        if not fits(parquet.schema_arrow):
             raise ValueError("its columns are not those of this version")
         for batch in parquet.iter_batches(10_000, columns=columns):
             table = pa.Table.from_batches([batch])
@@ -86,7 +86,7 @@ def tables(path: str, schema: pa.Schema, columns: Sequence[str] | None = None) -
 
 
 @contextlib.contextmanager
-def damage_told(path: str) -> Iterator[None]:
+def corruption_as_user_error(path: str) -> Iterator[None]:
     """What readers raise over a damaged file becomes a UserError; a file that cannot be read stays an OSError."""
     try:
         yield

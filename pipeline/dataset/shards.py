@@ -18,13 +18,13 @@ import pyarrow.parquet as pq
 
 from pipeline.storage.store import open_bytes, replacing, write_bytes
 from schemas import tar
-from schemas.arrow import INDEX, LEDGER, index_rows, index_table, outcome_table
-from schemas.codec import config_hash, json_bytes
+from schemas.arrow import LEDGER, index_rows, index_schema, index_table, outcome_table
+from schemas.codec import config_hash
 from schemas.index import IndexRow, Member, index_row
 from schemas.records import Outcome, Provenance
 
-Sample = tuple[dict, Iterable[tuple[str, bytes]]]
-"""An instance as its JSON dict, and its pictures as (member name, file bytes) in reading order."""
+Sample = tuple[bytes, dict[str, Any], Iterable[tuple[str, bytes]]]
+"""An instance as canonical JSON, the same as a dict, and its images as (member name, file bytes) in reading order."""
 
 ROW_GROUP = 10_000
 
@@ -103,19 +103,20 @@ def write_shard(path: str, samples: Iterable[Sample]) -> ShardResult:
 def tar_shard(file, name: str, samples: Iterable[Sample]) -> list[IndexRow]:
     """Write samples to a file object as a tar that will be called `name`; the index rows of its instances."""
     rows = []
-    for instance, pictures in samples:
-        key, data = instance["key"], json_bytes(instance)
+    for data, instance, images in samples:
+        key = instance["key"]
         json_offset = tar.add(file, f"{key}.json", data)
-        images = tuple(Member(member, tar.add(file, f"{key}.{member}", picture), len(picture))
-                       for member, picture in pictures)
-        rows.append(index_row(instance, name, json_offset, len(data), images))
+        members = tuple(Member(member, tar.add(file, f"{key}.{member}", image), len(image)) for member, image in images)
+        rows.append(index_row(instance, name, json_offset, len(data), members))
     tar.finish(file)
     return rows
 
 
-def write_index(rows: Iterable[IndexRow], path: str) -> Table:
-    """Write the index; `rows` come by shard, then by place in it. Raises ValueError where they do not."""
-    return _write_parquet(map(index_table, _batches(_in_order(rows))), INDEX, path)
+def write_index(rows: Iterable[IndexRow], aspects: Iterable[str], path: str) -> Table:
+    """Write the index; `rows` come by shard, then by offset in it. Raises ValueError where they do not."""
+    aspects = tuple(aspects)
+    tables = (index_table(batch, aspects) for batch in _batches(_in_order(rows)))
+    return _write_parquet(tables, index_schema(aspects), path)
 
 
 def write_ledger(outcomes: Iterable[Outcome], path: str) -> Table:
@@ -146,19 +147,19 @@ def count(rows: Iterable[IndexRow]) -> Counts:
 
 
 def manifest(*, name: str, provenance: Provenance, libraries: Mapping[str, str], config: Mapping[str, Any],
-             domains: Sequence[str], salt: str, shard_size: int, shards: Iterable[ShardResult], counts: Counts,
+             domains: Sequence[str], rating_aspects: Mapping[str, str], salt: str, shard_size: int, shards: Iterable[ShardResult], counts: Counts,
              index: Table, ledger: Iterable[Table], funnel: Mapping[str, Any]) -> dict:
     """What a folder holds and what made it; nothing in it depends on when, where or by how many it was made.
 
     provenance: as in every instance; its `config` is `config_hash(config)`. libraries: name -> version of those that
-    the bytes depend on. domains: the closed list. counts: of the index. funnel: input, kept, dropped (rule -> count),
+    the bytes depend on. domains: the closed list. rating_aspects: name -> what it measures. counts: of the index. funnel: input, kept, dropped (rule -> count),
     failed (error -> count).
     """
     return {
-        "format": "leafinstruct", "format_version": 1, "name": name,
+        "format": "leafinstruct", "format_version": 2, "name": name,
         "provenance": dataclasses.asdict(provenance), "libraries": dict(libraries),
         "config": dict(config), "config_hash": config_hash(config),
-        "domains": list(domains), "salt": salt, "shard_size": shard_size,
+        "domains": list(domains), "rating_aspects": dict(rating_aspects), "salt": salt, "shard_size": shard_size,
         "counts": {k: v for k, v in dataclasses.asdict(counts).items() if k != "members"},
         "members": list(counts.members),
         "shards": [{"name": s.name, "instances": s.instances, "bytes": s.bytes, "sha256": s.sha256}

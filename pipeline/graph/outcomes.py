@@ -2,13 +2,33 @@
 
 from __future__ import annotations
 
-from schemas.codec import mean_coherence
-from schemas.errors import one_line
-from schemas.records import DROPPED, FAILED, KEPT, Document, Drop, Fault, Image, Outcome
+import traceback
+from typing import Any
+
+from schemas.codec import mean_coherence, mean_rating
+from schemas.errors import RecordFault, one_line
+from schemas.records import (
+    ASSEMBLE,
+    DROPPED,
+    FAILED,
+    KEPT,
+    READ,
+    Document,
+    Drop,
+    Fault,
+    Image,
+    InstructedDocument,
+    Outcome,
+    RatedDocument,
+    ScoredDocument,
+)
+
+BUG = "bug:"
+"""What the ledger's `error` begins with where a bug failed a document of a run that keeps going."""
 
 
 def kept(document: Document, shard: str, key: str) -> Outcome:
-    return _outcome(document, status=KEPT, stage="assemble", shard=shard, key=key)
+    return _outcome(document, status=KEPT, stage=ASSEMBLE, shard=shard, key=key)
 
 
 def dropped(document: Document, stage: str, drop: Drop, detail: str = "") -> Outcome:
@@ -18,34 +38,37 @@ def dropped(document: Document, stage: str, drop: Drop, detail: str = "") -> Out
 
 
 def failed(document: Document, stage: str, error: Exception) -> Outcome:
-    """Something broke. Errors of our own name their kind (`truncated`, `timeout`); others are named by their class."""
-    return _outcome(document, status=FAILED, stage=stage, error=getattr(error, "kind", type(error).__name__),
-                    detail=one_line(getattr(error, "detail", "") or str(error)))
+    """Something is wrong with the document (a RecordFault), or a bug struck in a run that keeps going: then `error` is
+    `bug:` and the class of the exception, and `detail` holds the traceback."""
+    if isinstance(error, RecordFault):
+        return _outcome(document, status=FAILED, stage=stage, error=error.kind, detail=one_line(error.detail))
+    trace = "".join(traceback.format_exception(error))
+    return _outcome(document, status=FAILED, stage=stage, error=f"{BUG}{type(error).__name__}", detail=trace[-4000:])
 
 
 def unreadable(fault: Fault) -> Outcome:
     """A record that the reader could not make a document of."""
-    return Outcome(id=fault.id, source=fault.source, location=fault.location, status=FAILED, stage="read",
+    return Outcome(id=fault.id, source=fault.source, location=fault.location, status=FAILED, stage=READ,
                    error=fault.error, detail=one_line(fault.detail))
 
 
 def scores(document: Document) -> tuple[tuple[str, float], ...]:
     """Whatever has been measured of the document so far, by name."""
     found: list[tuple[str, float]] = []
-    if coherence := document.coherence:
-        if coherence.own:
-            found.append(("coherence", mean_coherence(coherence.own)))
+    if isinstance(document, ScoredDocument):
+        coherence = document.coherence
+        if coherence.matched:
+            found.append(("coherence", mean_coherence(coherence.matched)))
         found += [(name, value) for name, value in
                   (("margin", coherence.margin), ("recall_at_1", coherence.recall_at_1)) if value is not None]
-    if ratings := document.ratings:
-        found += [("fluency", ratings.fluency), ("text_coherence", ratings.coherence),
-                  ("completeness", ratings.completeness), ("usefulness", ratings.usefulness)]
-    if written := document.written:
-        found.append(("attempts", float(written.attempts)))
+    if isinstance(document, RatedDocument):
+        found += [*document.ratings.items(), ("mean_rating", mean_rating(document.ratings))]
+    if isinstance(document, InstructedDocument):
+        found.append(("attempts", float(document.generated.attempts)))
     return tuple(found)
 
 
-def _outcome(document: Document, **fields) -> Outcome:
+def _outcome(document: Document, **fields: Any) -> Outcome:
     return Outcome(id=document.id, source=document.source, location=document.location, title=document.title,
                    images=sum(isinstance(s, Image) for s in document.segments),
                    dropped_images=document.dropped_images, scores=scores(document), **fields)

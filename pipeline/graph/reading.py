@@ -4,22 +4,29 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 import apache_beam as beam
 
 from filters.duplicates import text_digest
 from pipeline import corpora
 from pipeline.corpora.parts import REPEATED, limited
-from pipeline.graph import outcomes, progress
-from pipeline.graph.transforms import ENDED
+from pipeline.graph import failures, outcomes
+from pipeline.graph.metrics import DROPPED, FAILED, PASSED
+from pipeline.graph.transforms import ENDED, Stage, Step
 from pipeline.run import Run
 from schemas.errors import UserError
-from schemas.records import Document, Drop, Fault
+from schemas.records import DEDUPLICATE, READ, Document, Drop, Fault
 
 
 def plan(run: Run) -> Iterator[corpora.Part]:
     """Cut the corpora into work items. Stops at `limit` records (lines or rows)."""
+    with failures.recorded(run.failures, "plan"):
+        yield from _plan(run)
+
+
+def _plan(run: Run) -> Iterator[corpora.Part]:
     left = run.config.limit
     owners: dict[str, object] = {}
     for corpus in run.config.corpora:
@@ -34,22 +41,30 @@ def plan(run: Run) -> Iterator[corpora.Part]:
             yield part
 
 
-class Read(beam.DoFn):
+class Read(Stage):
     """Part -> documents. A record that cannot be read is an outcome."""
 
-    def __init__(self, counts: str):
-        self.counts = counts
+    def __init__(self, run: Run):
+        super().__init__(run, READ, _no_step)
 
-    def setup(self):
-        self.counter = progress.counter(self.counts)
+    def process(self, part: corpora.Part) -> Iterator[Any]:
+        with failures.recorded(self.run.failures, self.stage, part.name):
+            for record in corpora.read(part):
+                self.counter.tick(self.label)
+                if isinstance(record, Fault):
+                    self.metrics.count(FAILED)
+                    outcome = outcomes.unreadable(record)
+                    self.share.failed(outcome)
+                    yield beam.pvalue.TaggedOutput(ENDED, outcome)
+                else:
+                    self.metrics.count(PASSED)
+                    self.share.passed()
+                    yield record
 
-    def process(self, part):
-        for record in corpora.read(part):
-            self.counter.tick(self.label)
-            if isinstance(record, Fault):
-                yield beam.pvalue.TaggedOutput(ENDED, outcomes.unreadable(record))
-            else:
-                yield record
+
+def _no_step(run: Run) -> Step[Any, Any]:
+    """Of the stages here, which do their work in `process`."""
+    return Step(lambda document: document)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,20 +77,21 @@ class Repeat:
     first: str
 
 
-def identify(part) -> Iterator[tuple[str, str, str]]:
+def identify(part: corpora.Part, run: Run) -> Iterator[tuple[str, str, str]]:
     """(id, location, digest of the text) of each document: all that is needed to find repeats. Reads the corpus a
     second time, without its pictures, which is far cheaper than taking whole documents through a shuffle."""
-    for record in corpora.read(part):
-        if isinstance(record, Document):
-            yield record.id, record.location, text_digest(record)
+    with failures.recorded(run.failures, "identify", part.name):
+        for record in corpora.read(part):
+            if isinstance(record, Document):
+                yield record.id, record.location, text_digest(record)
 
 
-class Repeats(beam.PTransform):
+class Repeats(beam.PTransform):  # type: ignore[misc]  # Beam's classes have no types
     """(id, location, digest) -> (location, Repeat) for every document that is not the first with its id, and of those
     that are, for every one that is not the first with its text: the first by file name and line, whichever worker reads
     it. One after the other, or a text would be lost whose first document goes because of its id."""
 
-    def expand(self, identities):
+    def expand(self, identities: beam.PCollection) -> beam.PCollection:
         ids = (identities | "By id" >> beam.Map(lambda i: (i[0], (i[1], i[2]))) | "Group ids" >> beam.GroupByKey()
                | "Same id" >> beam.FlatMap(_same_id).with_outputs(_FIRST, main="repeats"))
         texts = ids[_FIRST] | "Group texts" >> beam.GroupByKey() | "Same text" >> beam.FlatMap(_same_text)
@@ -85,7 +101,7 @@ class Repeats(beam.PTransform):
 _FIRST = "first"
 
 
-def _same_id(group):
+def _same_id(group: tuple[str, Iterable[tuple[str, str]]]) -> Iterator[Any]:
     """(id, [(location, digest)]): the first as (digest, (location, id)), the others as repeats."""
     id_, ((first, digest), *others) = group[0], sorted(group[1], key=lambda document: _place(document[0]))
     yield beam.pvalue.TaggedOutput(_FIRST, (digest, (first, id_)))
@@ -93,7 +109,7 @@ def _same_id(group):
         yield location, Repeat("duplicate_id", 1 + len(others), id_)
 
 
-def _same_text(group):
+def _same_text(group: tuple[str, Iterable[tuple[str, str]]]) -> Iterator[tuple[str, Repeat]]:
     """(digest, [(location, id)]): all but the first."""
     (_, first), *others = sorted(group[1], key=lambda document: _place(document[0]))
     for location, _ in others:
@@ -102,28 +118,29 @@ def _same_text(group):
 
 def _place(location: str) -> tuple[str, int, str]:
     """`file:12#3` as something to sort by: line 9 comes before line 12."""
-    file, line, rest = re.fullmatch(r"(.*):(\d+)(.*?)", location, re.S).groups()
-    return file, int(line), rest
+    found = re.fullmatch(r"(.*):(\d+)(.*?)", location, re.S)
+    if found is None:
+        raise ValueError(f"{location!r} is no location: a reader's has the form file:line")
+    return found[1], int(found[2]), found[3]
 
 
-class DropRepeats(beam.DoFn):
+class Deduplicate(Stage):
     """End the repeats. One with another's id goes into the ledger as `duplicate_id:location`, for ids there are
     distinct; the row's detail names the id."""
 
-    def __init__(self, counts: str):
-        self.counts = counts
+    def __init__(self, run: Run):
+        super().__init__(run, DEDUPLICATE, _no_step)
 
-    def setup(self):
-        self.counter = progress.counter(self.counts)
-
-    def process(self, document, repeats: dict[str, Repeat]):
+    def process(self, document: Document, repeats: dict[str, Repeat]) -> Iterator[Any]:
         repeat = repeats.get(document.location)
         if repeat is None:
+            self.metrics.count(PASSED)
             self.counter.tick(self.label)
             yield document
             return
         if repeat.rule == "duplicate_id":
             document = dataclasses.replace(document, id=REPEATED + document.location)
+        self.metrics.count(DROPPED)
         drop = Drop(repeat.rule, float(repeat.copies), 1.0)
         yield beam.pvalue.TaggedOutput(
-            ENDED, outcomes.dropped(document, "duplicates", drop, detail=f"repeats {repeat.first}"))
+            ENDED, outcomes.dropped(document, self.stage, drop, detail=f"repeats {repeat.first}"))

@@ -1,142 +1,204 @@
-"""How a step on one document becomes a Beam transform: what passes goes on, every other end becomes a ledger row.
+"""How a step on one document becomes a Beam transform: what passes goes on, every other document becomes a ledger row.
 
-A step is a plain function: Document -> Document (perhaps with one more field known), or Drop, or LastState where the
-ledger is to know what the step had made of the document. It may raise. Steps need things that do not travel (models,
-connections), so a transform gets a `make`: a function of the run that returns the step, and that is called once in each
-worker.
+A step is a plain function: Document -> Document (perhaps a richer type), or Drop, or DroppedDocument where the ledger is
+to know what the step had made of the document. It may raise `RecordFault`, which fails the document; any other exception
+stops the run (see `schemas/errors.py`). Steps need things that do not travel (models, connections), so a transform gets
+a `make`: a function of the run that returns the step, and that is called once in each worker.
 """
 
 from __future__ import annotations
 
-import errno
-from collections.abc import Callable, Iterator
+import concurrent.futures
+import dataclasses
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, Generic, TypeVar
 
 import apache_beam as beam
 from apache_beam.transforms.window import GlobalWindows
 
-from pipeline.graph import outcomes, progress
+from pipeline.graph import failures, outcomes, progress
+from pipeline.graph.failed_share import FailedShare
+from pipeline.graph.metrics import DROPPED, FAILED, PASSED, StageMetrics
 from pipeline.graph.window import Window
 from pipeline.report.dropped import keep_sample
 from pipeline.run import Run, image_store
-from schemas.errors import UserError
-from schemas.records import Document, Drop, LastState
+from schemas.errors import RecordFault
+from schemas.records import Document, Drop, DroppedDocument, stage_title
 
 ENDED = "ended"
 """The tag of the output that holds the outcomes of documents that end at a step."""
 
-
-_OF_THE_MACHINE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.EMFILE,
-                   errno.ENFILE}
-"""Full, forbidden or broken disks. Of a document's own files the readers make faults with a name."""
+In = TypeVar("In")
+Out = TypeVar("Out")
 
 
-class _Step(beam.DoFn):
-    label = ""          # the step's name in the graph and in the progress line; the DAG sets it
+def _nothing() -> None:
+    pass
 
-    def __init__(self, run: Run, stage: str, make: Callable[[Run], Callable]):
+
+@dataclasses.dataclass(frozen=True)
+class Step(Generic[In, Out]):
+    """What a stage does, and how to end it.
+
+    call: the function of one document (or of a list of them). close: ends threads and connections. counts: totals of
+    what the step itself counts, for the metrics.
+    """
+
+    call: Callable[[In], Out]
+    close: Callable[[], None] = _nothing
+    counts: Callable[[], Mapping[str, int]] = dict
+
+    def __call__(self, value: In) -> Out:
+        return self.call(value)
+
+
+class Stage(beam.DoFn):  # type: ignore[misc]  # Beam's classes have no types
+    """One named stage of the DAG. `stage` is one of `schemas.records.STAGES`."""
+
+    def __init__(self, run: Run, stage: str, make: Callable[[Run], Step[Any, Any]]):
         self.run, self.stage, self.make = run, stage, make
 
-    def setup(self):
-        self.step = self.make(self.run)
+    @property
+    def label(self) -> str:
+        """The stage's name in the graph."""
+        return stage_title(self.stage)
+
+    def setup(self) -> None:
+        with failures.recorded(self.run.failures, self.stage):
+            self.step = self.make(self.run)
         self.counter = progress.counter(self.run.counts)
-        self.pictures = image_store(self.run)
+        self.images = image_store(self.run)
+        self.metrics = StageMetrics(self.stage)
+        self.share = FailedShare(self.stage, self.run.config.limits.failed_at_most)
 
-    def teardown(self):
-        """A step that holds threads or connections has a `close`."""
-        if close := getattr(self.step, "close", None):
-            close()
+    def teardown(self) -> None:
+        if step := getattr(self, "step", None):         # setup may have failed
+            step.close()
 
-    def result(self, document: Document, get: Callable):
+    def finish_bundle(self) -> Iterator[Any] | None:
+        self.metrics.add_counts(self.step.counts())
+        return None
+
+    def result(self, document: Document, get: Callable[[], Any]) -> Any:
         """The output for one document, whatever `get` returns or raises."""
         try:
             found = get()
+        except RecordFault as fault:
+            return self._failed(document, fault)
         except Exception as error:
-            if must_stop(error):
-                raise
-            return beam.pvalue.TaggedOutput(ENDED, outcomes.failed(document, self.stage, error))
-        last = LastState(document, found) if isinstance(found, Drop) else found
-        if isinstance(last, LastState):
+            failures.record(self.run.failures, self.stage, document.id, error)
+            if self.run.keep_going and failures.is_bug(error):
+                return self._failed(document, error)
+            raise
+        self.share.passed()
+        last = DroppedDocument(document, found) if isinstance(found, Drop) else found
+        if isinstance(last, DroppedDocument):
             outcome = outcomes.dropped(last.document, self.stage, last.drop)
-            keep_sample(self.run.store("dropped"), document, outcome, self.pictures.glance)
+            keep_sample(self.run.store("dropped"), document, outcome, self.images.preview)
+            self.metrics.count(DROPPED)
             return beam.pvalue.TaggedOutput(ENDED, outcome)
+        self.metrics.count(PASSED)
         self.counter.tick(self.label)
         return found
 
+    def _failed(self, document: Document, error: Exception) -> beam.pvalue.TaggedOutput:
+        self.metrics.count(FAILED)
+        outcome = outcomes.failed(document, self.stage, error)
+        with failures.recorded(self.run.failures, self.stage, document.id):
+            self.share.failed(outcome)
+        return beam.pvalue.TaggedOutput(ENDED, outcome)
 
-class Each(_Step):
+
+class Each(Stage):
     """One document after the other."""
 
-    def process(self, document):
+    def process(self, document: Document) -> Iterator[Any]:
+        started = time.monotonic()
         yield self.result(document, lambda: self.step(document))
+        self.metrics.measure("milliseconds", _milliseconds(started))
 
 
-class Batches(_Step):
-    """`size` documents at once; the step takes a list and returns a list. If it raises, each is tried alone, so that
-    one bad document takes no other with it."""
+class Batches(Stage):
+    """`size` documents at once; the step takes a list and returns a list.
 
-    def __init__(self, run: Run, stage: str, make: Callable[[Run], Callable], size: int):
+    If one of them has a fault, each is tried alone, so that a bad document takes no other with it.
+    """
+
+    def __init__(self, run: Run, stage: str, make: Callable[[Run], Step[Any, Any]], size: int):
         super().__init__(run, stage, make)
         self.size = size
 
-    def start_bundle(self):
+    def start_bundle(self) -> None:
         self.waiting: list[Document] = []
 
-    def process(self, document):
+    def process(self, document: Document) -> Iterator[Any]:
         self.waiting.append(document)
         if len(self.waiting) >= self.size:
             yield from self.flush()
 
-    def finish_bundle(self):
+    def finish_bundle(self) -> Iterator[Any]:
         yield from _windowed(self.flush())
+        super().finish_bundle()
 
-    def flush(self) -> Iterator:
+    def flush(self) -> Iterator[Any]:
+        """The outputs of the documents that wait."""
         documents, self.waiting = self.waiting, []
         if not documents:
             return
+        started = time.monotonic()
         try:
             found = self.step(documents)
         except Exception as error:
-            if must_stop(error):
+            if not isinstance(error, RecordFault) and not (self.run.keep_going and failures.is_bug(error)):
+                failures.record(self.run.failures, self.stage, documents[0].id, error)
                 raise
             for document in documents:
                 yield self.result(document, lambda d=document: self.step([d])[0])
             return
+        self.metrics.measure("batch_documents", len(documents))
+        self.metrics.measure("milliseconds", _milliseconds(started))
         for document, one in zip(documents, found, strict=True):
             yield self.result(document, lambda one=one: one)
 
 
-class InFlight(_Step):
+class InFlight(Stage):
     """Up to `size` documents at a time; the step returns a future. Results go on as they come, in any order: a slow
-    answer holds nobody up, and a server always has enough to do."""
+    answer delays no other, and a server always has enough to do."""
 
-    def __init__(self, run: Run, stage: str, make: Callable[[Run], Callable], size: int):
+    def __init__(self, run: Run, stage: str, make: Callable[[Run], Step[Any, Any]], size: int):
         super().__init__(run, stage, make)
         self.size = size
 
-    def start_bundle(self):
-        self.window = Window(self.size)
+    def start_bundle(self) -> None:
+        self.window: Window[tuple[Document, float], Any] = Window(self.size)
 
-    def process(self, document):
-        for item, found in self.window.add(document, self.step(document)):
-            yield self.result(item, lambda found=found: _value(found))
+    def process(self, document: Document) -> Iterator[Any]:
+        future: concurrent.futures.Future[Any] = self.step(document)
+        yield from self._results(self.window.add((document, time.monotonic()), future))
 
-    def finish_bundle(self):
-        yield from _windowed(self.result(item, lambda found=found: _value(found)) for item, found in self.window.drain())
+    def finish_bundle(self) -> Iterator[Any]:
+        yield from _windowed(self._results(self.window.drain()))
+        super().finish_bundle()
+
+    def _results(self, finished: Iterable[tuple[tuple[Document, float], Any]]) -> Iterator[Any]:
+        for (document, started), found in finished:
+            self.metrics.measure("milliseconds", _milliseconds(started))
+            yield self.result(document, lambda found=found: _value(found))
 
 
-def _value(found):
+def _milliseconds(started: float) -> int:
+    return round((time.monotonic() - started) * 1000)
+
+
+def _value(found: Any) -> Any:
     """What a future gave, or raise what it raised."""
     if isinstance(found, BaseException):
         raise found
     return found
 
 
-def must_stop(error: BaseException) -> bool:
-    """Errors that no ledger row may hide: they would befall every document, and the run must end."""
-    return isinstance(error, (UserError, MemoryError)) or isinstance(error, OSError) and error.errno in _OF_THE_MACHINE
-
-
-def _windowed(outputs: Iterator) -> Iterator:
+def _windowed(outputs: Iterable[Any]) -> Iterator[Any]:
     """finish_bundle must say which window its outputs belong to, inside the tag."""
     for output in outputs:
         if isinstance(output, beam.pvalue.TaggedOutput):

@@ -5,20 +5,24 @@ from __future__ import annotations
 import concurrent.futures
 import queue
 from collections.abc import Iterator
+from typing import Generic, TypeVar
+
+Item = TypeVar("Item")
+Value = TypeVar("Value")
 
 
-class Window:
+class Window(Generic[Item, Value]):
     """A sliding window: at most `size` futures under way; finished ones come out as they finish, in any order.
 
     A result is `(item, value)`, or `(item, exception)` where the future failed: nothing is raised here.
     """
 
-    def __init__(self, size: int):
+    def __init__(self, size: int) -> None:
         self.size = size
-        self._items: dict[concurrent.futures.Future, object] = {}
-        self._done: queue.SimpleQueue = queue.SimpleQueue()
+        self._items: dict[concurrent.futures.Future[Value], Item] = {}
+        self._done: queue.SimpleQueue[concurrent.futures.Future[Value]] = queue.SimpleQueue()
 
-    def add(self, item, future: concurrent.futures.Future) -> list[tuple]:
+    def add(self, item: Item, future: concurrent.futures.Future[Value]) -> list[tuple[Item, Value | BaseException]]:
         """Take one more in, wait while the window is full, and return what has finished by then."""
         self._items[future] = item
         future.add_done_callback(self._done.put)
@@ -27,11 +31,11 @@ class Window:
             finished.append(self._next())
         return finished
 
-    def drain(self) -> Iterator[tuple]:
+    def drain(self) -> Iterator[tuple[Item, Value | BaseException]]:
         """Wait for all the others, and yield each as it finishes."""
         while self._items:
             yield self._next()
 
-    def _next(self) -> tuple:
+    def _next(self) -> tuple[Item, Value | BaseException]:
         future = self._done.get()
         return self._items.pop(future), future.exception() or future.result()

@@ -7,9 +7,11 @@ import json
 from collections.abc import Iterable, Iterator
 
 from pipeline.dataset import shards
+from pipeline.graph import failures
 from pipeline.run import Run, image_store
 from pipeline.storage.store import Store, write_bytes
 from schemas.codec import shard_name
+from schemas.errors import AGAIN, ServiceError
 from schemas.records import Outcome
 
 LEDGER_ROWS = 100_000
@@ -26,18 +28,25 @@ class Staged:
 
 def write_shard(group: tuple[int, Iterable[tuple[int, Staged]]], run: Run) -> Iterator[Outcome]:
     """Write one tar under `run.staging`, with its part of the index and its line of the manifest beside it."""
-    number, ranked = group
+    with failures.recorded(run.failures, "write_shards"):
+        yield from _write_shard(*group, run)
+
+
+def _write_shard(number: int, ranked: Iterable[tuple[int, Staged]], run: Run) -> Iterator[Outcome]:
     name = shard_name(number)
     staged = [s for _, s in sorted(ranked, key=lambda pair: pair[0])]
-    instances, pictures = Store(run.store("instances"), ".json"), image_store(run)
+    instances, images = Store(run.store("instances"), ".json"), image_store(run)
 
-    def samples():
+    def samples() -> Iterator[shards.Sample]:
         for one in staged:
-            instance = json.loads(instances.read(one.key))
-            images = [s for s in instance["context"] + instance["output"] if s["type"] == "image"]
-            yield instance, ((s["image"], pictures.read(s["sha256"])) for s in images)
+            data = instances.read(one.key)
+            if data is None:
+                raise ServiceError(f"a finished instance is gone from {run.store('instances')}; {AGAIN}")
+            instance = json.loads(data)
+            named = [s for s in instance["context"] + instance["output"] if s["type"] == "image"]
+            yield data, instance, ((s["image"], images.read(s["sha256"])) for s in named)
     result = shards.write_shard(f"{run.staging}/shards/{name}", samples())
-    shards.write_index(result.rows, f"{run.staging}/index/{name}.parquet")
+    shards.write_index(result.rows, run.prompts.aspect_names, f"{run.staging}/index/{name}.parquet")
     result = dataclasses.replace(result, rows=())
     write_bytes(f"{run.staging}/results/{name}.json", json.dumps(dataclasses.asdict(result)).encode())
     for one in staged:
@@ -46,7 +55,11 @@ def write_shard(group: tuple[int, Iterable[tuple[int, Staged]]], run: Run) -> It
 
 def write_ledger_part(group: tuple[int, Iterable[tuple[int, Outcome]]], run: Run) -> None:
     """Write one part of the ledger under `run.staging`, in rank order."""
-    number, ranked = group
+    with failures.recorded(run.failures, "write_ledger"):
+        _write_ledger_part(*group, run)
+
+
+def _write_ledger_part(number: int, ranked: Iterable[tuple[int, Outcome]], run: Run) -> None:
     rows = (outcome for _, outcome in sorted(ranked, key=lambda pair: pair[0]))
     name = f"part-{number:05d}.parquet"
     table = shards.write_ledger(rows, f"{run.staging}/ledger/{name}")

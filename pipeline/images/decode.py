@@ -13,7 +13,9 @@ import warnings
 from PIL import Image, UnidentifiedImageError
 from PIL.Image import Transpose
 
-RECIPE = 2      # raise it when the same bytes may normalise to other bytes: it is part of every cache key
+from schemas.errors import RecordFault
+
+RECIPE = 3      # raise it when the same bytes may normalise to other bytes: it is part of every cache key
 FEW_COLOURS = 1024
 JPEG_QUALITY = 90
 _FORMATS = ["JPEG", "PNG", "GIF", "WEBP", "BMP", "AVIF"]
@@ -42,12 +44,8 @@ KINDS = {
 warnings.filterwarnings("ignore", module=r"PIL\.")      # of big pictures and damaged EXIF: both are decided here
 
 
-class ImageFault(Exception):
-    """A picture that cannot be had. `kind` is a key of KINDS, `detail` says more."""
-
-    def __init__(self, kind: str, detail: str):
-        super().__init__(kind, detail)
-        self.kind, self.detail = kind, detail
+class ImageFault(RecordFault):
+    """An image that cannot be had. `kind` is a key of KINDS, `detail` says more."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -6,11 +6,14 @@ run decodes nothing), `addresses/` http(s) address -> picture or fault (so that 
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import errno
 import hashlib
 import io
 import json
+import threading
+from typing import Any
 
 import PIL.Image
 
@@ -18,11 +21,12 @@ from pipeline.images.decode import RECIPE, Header, ImageFault, extension, normal
 from pipeline.images.fetch import FetchFault, Http, fetch
 from pipeline.storage.store import Store, content_key
 from pipeline.storage.uris import is_http, read_bytes
-from schemas.records import Image
+from schemas.records import Image, SizedImage, StoredImage
 
 _PREFIX = 64 << 10
 _MISSING = {errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP}
 _FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EISDIR}
+_counting = threading.Lock()
 
 
 def header(uri: str, max_bytes: int = 32 << 20) -> Header:
@@ -52,6 +56,7 @@ class ImageStore:
         self.pictures = Store(f"{root}/pictures")
         self.sources = Store(f"{root}/sources", ".json")
         self.addresses = Store(f"{root}/addresses", ".json")
+        self._counts: collections.Counter[str] = collections.Counter()
 
     def header(self, uri: str) -> Header:
         """As the function `header`; a picture on the web is fetched and stored for it, once. Raises ImageFault."""
@@ -59,28 +64,28 @@ class ImageStore:
             return header(uri, self.max_bytes)
         return Header(**self._fetched(uri)["header"])
 
-    def sized(self, image: Image) -> Image:
+    def sized(self, image: Image) -> SizedImage:
         """The image with the pixels of its source, as `header` gives them. Raises ImageFault."""
         found = self.header(image.uri)
-        return dataclasses.replace(image, width=found.width, height=found.height)
+        return SizedImage(image.uri, image.alt, image.caption, width=found.width, height=found.height)
 
-    def store(self, image: Image) -> Image:
+    def store(self, image: Image) -> StoredImage:
         """The image with the hash and the pixels of its stored picture.
 
         Raises ImageFault with a kind of `decode.KINDS` where the source gives no picture, and OSError where the
         store cannot be written (a full disk).
         """
         stored = self._fetched(image.uri)["stored"] if is_http(image.uri) else self._stored(self._source(image.uri))
-        return dataclasses.replace(image, **stored)
+        return StoredImage(image.uri, image.alt, image.caption, **stored)
 
     def open(self, sha256: str) -> PIL.Image.Image:
         """The picture, decoded, RGB. Raises FileNotFoundError for a hash that was never stored."""
         return _decoded(self.read(sha256))
 
-    def glance(self, image: Image) -> PIL.Image.Image | None:
+    def preview(self, image: Image) -> PIL.Image.Image | None:
         """The picture for people to look at: stored or not, but never fetched for it. None where it cannot be had."""
         try:
-            if image.sha256 is not None:
+            if isinstance(image, StoredImage):
                 return self.open(image.sha256)
             if is_http(image.uri):
                 return None
@@ -96,24 +101,32 @@ class ImageStore:
             raise FileNotFoundError(self.pictures.path(sha256))
         return data
 
-    def extension(self, sha256: str) -> str:
-        """`jpg` or `png`. With the bytes at hand, `pictures.extension(data)` is cheaper."""
-        return extension(read_bytes(self.pictures.path(sha256), 8))
+    def counts(self) -> dict[str, int]:
+        """What this object has done so far: images normalised and taken from earlier runs, bytes read and fetched."""
+        return dict(self._counts)
+
+    def _count(self, name: str, n: int = 1) -> None:
+        with _counting:
+            self._counts[name] += n
 
     def _source(self, uri: str) -> bytes:
         data = _read(uri, self.max_bytes + 1)
         if len(data) > self.max_bytes:
             raise ImageFault("too_many_bytes", f"more than {self.max_bytes}")
+        self._count("bytes_read", len(data))
         return data
 
-    def _stored(self, source: bytes) -> dict:
-        """Normalise and write, unless that was done before: {"sha256", "width", "height"}."""
+    def _stored(self, source: bytes) -> dict[str, Any]:
+        """Normalise and write, unless that was done before: the fields that a StoredImage adds."""
         key = content_key(hashlib.sha256(source).hexdigest(), RECIPE, self.max_side, self.max_pixels)
         known = self.sources.read_json(key)
         if known is not None and self._has(known["sha256"]):
-            return known
+            self._count("images_known")
+            return dict(known)
         picture = normalise(source, max_side=self.max_side, max_pixels=self.max_pixels)
-        stored = {"sha256": hashlib.sha256(picture.data).hexdigest(), "width": picture.width, "height": picture.height}
+        self._count("images_normalised")
+        stored = {"sha256": hashlib.sha256(picture.data).hexdigest(), "width": picture.width, "height": picture.height,
+                  "extension": extension(picture.data)}
         if not self._has(stored["sha256"]):
             self.pictures.write(stored["sha256"], picture.data)
         self.sources.write(key, json.dumps(stored).encode())        # last: it promises the picture
@@ -138,6 +151,8 @@ class ImageStore:
     def _ask(self, url: str) -> dict:
         try:
             source = fetch(url, self.max_bytes, self.http)
+            self._count("images_fetched")
+            self._count("bytes_fetched", len(source))
             return {"header": dataclasses.asdict(read_header(source)), "stored": self._stored(source)}
         except FetchFault as fault:
             if fault.transient:

@@ -5,18 +5,16 @@ from __future__ import annotations
 import hashlib
 
 from filters.words import is_heading
-from schemas.records import Document, Image, Instance, Provenance, Segment, Text
+from schemas.errors import RecordFault
+from schemas.records import Image, Instance, InstructedDocument, Provenance, StoredImage, StoredSegment, Text
 
 
-class AssembleFault(Exception):
-    """The segments cannot make an instance: `kind` says why."""
-
-    def __init__(self, kind: str, detail: str):
-        super().__init__(detail)
-        self.kind, self.detail = kind, detail
+class AssembleFault(RecordFault):
+    """The segments cannot make an instance."""
 
 
-def assemble(document: Document, *, key: str, context_free: float, salt: str, provenance: Provenance) -> Instance:
+def assemble(document: InstructedDocument, *, key: str, context_free: float, salt: str,
+             provenance: Provenance) -> Instance:
     """Split the document into context and output, and put the record together.
 
     Output and context each hold at least one text and one image; a document with no such cut has no context: the whole
@@ -31,24 +29,24 @@ def assemble(document: Document, *, key: str, context_free: float, salt: str, pr
     share, pick = int.from_bytes(draw[:8]) / 2**64, int.from_bytes(draw[8:])
     cut = cuts[pick % len(cuts)] if cuts and share >= context_free else 0
     return Instance(
-        id=document.id, key=key, instruction=document.written.instruction, context=segments[:cut],
-        output=segments[cut:], domain=document.written.domain, title=document.title, source=document.source,
+        id=document.id, key=key, instruction=document.generated.instruction, context=segments[:cut],
+        output=segments[cut:], domain=document.generated.domain, title=document.title, source=document.source,
         url=document.url, license=document.license, coherence=document.coherence, ratings=document.ratings,
         provenance=provenance)
 
 
-def text_before_image(segments: tuple[Segment, ...]) -> tuple[Segment, ...]:
-    """Pictures that stand before the first text move behind it: a picture follows the text that it belongs to."""
-    texts = [i for i, s in enumerate(segments) if isinstance(s, Text)]
-    first = next((i for i in texts if not is_heading(segments[i].text)), texts[0] if texts else None)
+def text_before_image(segments: tuple[StoredSegment, ...]) -> tuple[StoredSegment, ...]:
+    """Move images that precede the first text behind it: an image follows the text that it belongs to."""
+    texts = [(i, s.text) for i, s in enumerate(segments) if isinstance(s, Text)]
+    first = next((i for i, text in texts if not is_heading(text)), texts[0][0] if texts else None)
     if first is None or not any(isinstance(s, Image) for s in segments[:first]):
         return segments
-    texts = tuple(s for s in segments[:first + 1] if isinstance(s, Text))
-    images = tuple(s for s in segments[:first + 1] if isinstance(s, Image))
-    return texts + images + segments[first + 1:]
+    head = segments[:first + 1]
+    return (*(s for s in head if isinstance(s, Text)), *(s for s in head if isinstance(s, StoredImage)),
+            *segments[first + 1:])
 
 
-def possible_cuts(segments: tuple[Segment, ...]) -> list[int]:
+def possible_cuts(segments: tuple[StoredSegment, ...]) -> list[int]:
     """Where the output may begin: at a text that no heading precedes, with both kinds of segment on both sides."""
     def follows_heading(i: int) -> bool:
         before = segments[i - 1]
@@ -57,5 +55,5 @@ def possible_cuts(segments: tuple[Segment, ...]) -> list[int]:
             and _has_both(segments[:i]) and _has_both(segments[i:])]
 
 
-def _has_both(segments: tuple[Segment, ...]) -> bool:
+def _has_both(segments: tuple[StoredSegment, ...]) -> bool:
     return any(isinstance(s, Text) for s in segments) and any(isinstance(s, Image) for s in segments)

@@ -1,56 +1,58 @@
 """The part of a document that becomes the instance.
 
-Manuals and textbook chapters run to thousands of words and dozens of pictures; a model that trains on interleaved
+Manuals and textbook chapters run to thousands of words and dozens of images; a model that trains on interleaved
 sequences has room for a few (Chameleon: 3 images in 4,096 tokens). An excerpt is a run of whole segments that stays
 within the given numbers of words and images. It starts at the document's beginning or at a heading; where no such run
-holds a picture, because the first one stands too far below its heading, at any paragraph.
+holds an image, because the first one stands too far below its heading, at any paragraph.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
+from filters.drop_images import AnyDocument
 from filters.words import is_heading, plain, words
-from schemas.records import Coherence, Document, Image, Text
+from schemas.records import Coherence, Document, Image, ScoredDocument, Segment, Text
 
 _GOES_ON = re.compile(r"\s*(?:(?:[-*+]|(?!1[.)])\d{1,2}[.)])\s|[a-z])")
 """A list item, unless its number is 1, or a small letter."""
 
 
-def excerpts(document: Document, *, max_words: int, max_images: int, min_words: int = 40) -> Iterator[Document]:
+def excerpts(document: AnyDocument, *, max_words: int, max_images: int, min_words: int = 40) -> Iterator[AnyDocument]:
     """Every excerpt that starts at the beginning or at a heading, in reading order: each fills up from its start and
     holds at least one image.
 
     The title of an excerpt that does not start at the beginning is its first heading. Excerpts may overlap; each
     starts at another heading.
     """
-    starts = [0] + [i for i in _texts(document) if i and is_heading(document.segments[i].text)]
+    starts = [0, *(i for i, text in _texts(document) if i and is_heading(text))]
     yield from _from(document, starts, max_words, max_images, min_words)
 
 
-def best_excerpt(document: Document, *, max_words: int, max_images: int, min_words: int = 40) -> Document | None:
-    """The excerpt with the most pictures, then the best mean coherence, then the earliest; None if there is none.
+def best_excerpt(document: AnyDocument, *, max_words: int, max_images: int, min_words: int = 40) -> AnyDocument | None:
+    """The excerpt with the most images, then the best mean coherence, then the earliest; None if there is none.
 
     Only where no excerpt starts at a heading may one start at any paragraph, and inside a list or a sentence only
     where there is no other; its title is the nearest heading above.
     """
     def worth(excerpt: Document) -> tuple[int, float]:
-        own = excerpt.coherence.own if excerpt.coherence else ()
-        return len(excerpt.images), round(sum(own) / len(own), 4) if own else 0.0
+        matched = excerpt.coherence.matched if isinstance(excerpt, ScoredDocument) else ()
+        return len(excerpt.images), round(sum(matched) / len(matched), 4) if matched else 0.0
     found = list(excerpts(document, max_words=max_words, max_images=max_images, min_words=min_words))
     texts = _texts(document)
-    for starts in ([i for i in texts if not _GOES_ON.match(document.segments[i].text)], texts):
+    for starts in ([i for i, text in texts if not _GOES_ON.match(text)], [i for i, _ in texts]):
         found = found or list(_from(document, starts, max_words, max_images, min_words))
     return max(found, key=worth, default=None)      # max() keeps the first of equals
 
 
-def _texts(document: Document) -> list[int]:
-    return [i for i, segment in enumerate(document.segments) if isinstance(segment, Text)]
+def _texts(document: Document) -> list[tuple[int, str]]:
+    return [(i, segment.text) for i, segment in enumerate(document.segments) if isinstance(segment, Text)]
 
 
-def _from(document: Document, starts: list[int], max_words: int, max_images: int, min_words: int) -> Iterator[Document]:
+def _from(document: AnyDocument, starts: list[int], max_words: int, max_images: int,
+          min_words: int) -> Iterator[AnyDocument]:
     """The excerpts from these starts that hold an image and enough words."""
     segments = document.segments
     for start in starts:
@@ -59,9 +61,11 @@ def _from(document: Document, starts: list[int], max_words: int, max_images: int
         if not count or sum(len(words(s.text)) for s in piece if isinstance(s, Text)) < min_words:
             continue
         first_image = sum(isinstance(s, Image) for s in segments[:start])
-        yield dataclasses.replace(
-            document, segments=piece, title=_title(document, start),
-            coherence=_part(document.coherence, first_image, first_image + count))
+        excerpt = dataclasses.replace(document, segments=piece, title=_title(document, start))
+        if isinstance(excerpt, ScoredDocument):
+            scores = _part(excerpt.coherence, first_image, first_image + count)
+            excerpt = dataclasses.replace(excerpt, coherence=scores)
+        yield excerpt
 
 
 def _title(document: Document, start: int) -> str:
@@ -72,7 +76,7 @@ def _title(document: Document, start: int) -> str:
     return plain(next(headings, "")) or document.title
 
 
-def _fill(segments, start: int, max_words: int, max_images: int) -> int:
+def _fill(segments: Sequence[Segment], start: int, max_words: int, max_images: int) -> int:
     """The end of the run from `start` that fits. A trailing heading is left to the next section."""
     count = images = 0
     stop = start
@@ -85,17 +89,16 @@ def _fill(segments, start: int, max_words: int, max_images: int) -> int:
         if images > max_images or count > max_words:
             break
         stop = i + 1
-    while stop > start and isinstance(segments[stop - 1], Text) and is_heading(segments[stop - 1].text):
+    while stop > start and isinstance(last := segments[stop - 1], Text) and is_heading(last.text):
         stop -= 1
     return stop
 
 
-def _part(coherence: Coherence | None, start: int, stop: int) -> Coherence | None:
+def _part(coherence: Coherence, start: int, stop: int) -> Coherence:
     """The scores of the images from `start` to `stop`; the margin is that of this part."""
-    if coherence is None:
-        return None
-    own, other = coherence.own[start:stop], coherence.other[start:stop]
+    matched, mismatched = coherence.matched[start:stop], coherence.mismatched[start:stop]
     margin = None
-    if coherence.margin is not None and own:
-        margin = round(sum(own) / len(own) - sum(other) / len(other), 4)
-    return dataclasses.replace(coherence, own=own, other=other, similar=coherence.similar[start:stop], margin=margin)
+    if coherence.margin is not None and matched:
+        margin = round(sum(matched) / len(matched) - sum(mismatched) / len(mismatched), 4)
+    return dataclasses.replace(coherence, matched=matched, mismatched=mismatched, margin=margin,
+                               max_previous_similarity=coherence.max_previous_similarity[start:stop])

@@ -7,6 +7,7 @@ import dataclasses
 import os
 import signal
 import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import apache_beam as beam
@@ -15,51 +16,70 @@ from apache_beam.runners.runner import create_runner
 
 from pipeline import __version__, corpora, dag
 from pipeline import config as configuration
-from pipeline.coherence.scorer import clip_version
+from pipeline.coherence.model import clip_version
 from pipeline.dataset import ledger
 from pipeline.graph import progress
-from pipeline.launch import publish
-from pipeline.launch.errors import plain_errors
-from pipeline.launch.lock import alone
+from pipeline.graph.outcomes import BUG
+from pipeline.launch import logs, metrics, publish
+from pipeline.launch.errors import translated
+from pipeline.launch.lock import exclusive_lock
 from pipeline.llm import on_demand
 from pipeline.llm.client import check_server
-from pipeline.run import LLM_KEY, Run, preset_of
+from pipeline.run import LLM_KEY, Run
 from pipeline.storage.store import is_remote
-from prompts import render
+from prompts import load as load_prompts
 from schemas.codec import config_hash
 from schemas.errors import UserError
-from schemas.records import Document, Provenance
-
-SHOWN = ("Read", "Judge text", "Store pictures", "Score coherence", "Take excerpt", "Rate text", "Write instruction",
-         "Assemble")
-"""The steps whose counts the progress line shows."""
+from schemas.records import STAGES, Provenance, stage_title
 
 
 def build(config_path: str, output: str, *, corpora: list[str] | None = None, limit: int | None = None,
-          llm_url: str | None = None, work: str | None = None, beam_flags: list[str] = ()) -> str:
-    """Run the whole pipeline and publish to `output`; the text of the funnel. Raises UserError before anything is
-    overwritten where the user has to mend something."""
+          llm_url: str | None = None, work: str | None = None, beam_flags: Sequence[str] = (),
+          keep_going: bool = False, allow_empty: bool = False) -> Built:
+    """Run the whole pipeline and publish to `output`.
+
+    `keep_going` makes ledger rows of bugs instead of stopping; `allow_empty` publishes a dataset without an instance.
+    Raises UserError before anything is overwritten where the user has to mend something, ServiceError where a server or
+    a store failed for good, and BugError.
+    """
     config = configured(config_path, corpora, limit, llm_url)
     options = _beam_options(list(beam_flags))
     if not output.strip("/"):
         raise UserError("--output must name a folder")
     output, work = output.rstrip("/"), (work or f"{output.rstrip('/')}/.work").rstrip("/")
-    with contextlib.ExitStack() as stack, plain_errors(output, work):
+    log = f"{work}/leafinstruct.log" if not is_remote(work) else "the engine's log"
+    with contextlib.ExitStack() as stack, translated(output, work, f"{work}/failures", log):
         stack.enter_context(_sigterm_as_exit())
+        stack.enter_context(exclusive_lock(output, work))
+        publish.remove(f"{work}/failures")
+        if not is_remote(work):
+            stack.enter_context(logs.to_file(log))
         publish.check_output(output, config)
-        run = _prepare(config, output, work)
+        run = _prepare(config, output, work, keep_going)
         publish.check_models(run)
-        stack.enter_context(alone(output, work))
-        publish.claim(run)
+        publish.prepare_output(run)
         if not config.llm.url:
-            stack.enter_context(on_demand.when_wanted(config.llm, run.llm_url, run.llm_wanted,
-                                                       Path(work) / "vllm.log"))
+            stack.enter_context(on_demand.when_wanted(config.llm, run.llm_url, run.llm_wanted, Path(work) / "vllm.log"))
         print(f"{', '.join(f'{c.format}:{c.path}' for c in config.corpora)} -> {output}", file=sys.stderr)
-        with progress.shown(run.counts, SHOWN):
-            with beam.Pipeline(options=options) as pipeline:
-                dag.build(pipeline, run)
-        counts = publish.publish(run)
-    return ledger.funnel_text(counts)
+        with progress.shown(run.counts, tuple(map(stage_title, STAGES))):
+            pipeline = beam.Pipeline(options=options)
+            dag.build(pipeline, run)
+            result = pipeline.run()
+            result.wait_until_finish()
+        found = metrics.collect(result)
+        funnel = publish.publish(run, found, allow_empty=allow_empty)
+    bugs = sum(count for error, count in funnel.failed.items() if error.startswith(BUG))
+    return Built(ledger.funnel_text(funnel), metrics.text(found), bugs, log)
+
+
+@dataclasses.dataclass(frozen=True)
+class Built:
+    """A published run: its funnel and its metrics as text, how many documents a bug failed, and where the log is."""
+
+    funnel: str
+    metrics: str
+    bugs: int
+    log: str
 
 
 def configured(path: str, corpora_: list[str] | None, limit: int | None,
@@ -76,11 +96,11 @@ def configured(path: str, corpora_: list[str] | None, limit: int | None,
         config = dataclasses.replace(config, llm=dataclasses.replace(config.llm, url=llm_url))
     for corpus in config.corpora:
         corpora.check(corpus.format, corpus.path)
-    preset_of(config)
+    configuration.preset(config)
     return config
 
 
-def _prepare(config: configuration.Config, output: str, work: str) -> Run:
+def _prepare(config: configuration.Config, output: str, work: str, keep_going: bool) -> Run:
     """Where to ask the LLM, and what will have made the instances."""
     if config.llm.url:
         name = _served_model(config.llm)
@@ -91,13 +111,12 @@ def _prepare(config: configuration.Config, output: str, work: str) -> Run:
     else:
         url, identity = on_demand.reserve(config.llm)
         name, wanted = config.llm.name, f"{work}/llm"
-    nothing = Document("", "", ())
+    prompts = load_prompts(config.prompts)
     provenance = Provenance(
         pipeline=__version__, config=config_hash(configuration.as_dict(config)),
         clip=clip_version(config.clip.model, config.clip.pretrained), llm=identity,
-        rate_prompt=render("rate", nothing).version,
-        write_prompt=render("write", nothing, domains=config.domains).version)
-    return Run(config, output, work, url, name, wanted, provenance)
+        rate_prompt=prompts.rate_version(), write_prompt=prompts.write_version(config.domains))
+    return Run(config, configuration.preset(config), prompts, output, work, url, name, wanted, provenance, keep_going)
 
 
 def _served_model(llm: configuration.Llm) -> str:
@@ -135,8 +154,8 @@ def _beam_options(flags: list[str]) -> PipelineOptions:
 
 
 @contextlib.contextmanager
-def _sigterm_as_exit():
-    """A polite kill unwinds the stack, so that the server ends and the counts are written."""
+def _sigterm_as_exit() -> Iterator[None]:
+    """Convert SIGTERM to SystemExit, so that the server is ended and the counts are written."""
     try:
         before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     except ValueError:                      # not the main thread: the embedding program minds its signals

@@ -6,23 +6,26 @@ import contextlib
 import sys
 from collections.abc import Iterator
 
+import prompts
 from pipeline import corpora
 from pipeline.coherence.scorer import Scorer
 from pipeline.coherence.thresholds import calibrate, write_thresholds
+from pipeline.config import preset
 from pipeline.graph import reading, stages
 from pipeline.images.decode import ImageFault
 from pipeline.launch.build import configured
 from pipeline.run import Run, image_store
-from schemas.records import Document, Drop, Fault, Provenance
+from schemas.records import Document, Provenance, StoredDocument
 
 
 def calibrate_config(path: str, corpora_: list[str] | None, limit: int | None, work: str) -> str:
     """Write the thresholds of the config's model into the config file; what they are and what they catch, in words.
 
-    `work` is a folder for the pictures. Raises UserError as `build` does.
+    `work` is a folder for the images. Raises UserError as `build` does.
     """
     config = configured(path, corpora_, limit)
-    run = Run(config, "", work.rstrip("/"), "", "", "", Provenance("", "", "", "", "", ""))
+    run = Run(config, preset(config), prompts.load(config.prompts), "", work.rstrip("/"), "", "", "",
+              Provenance("", "", "", "", "", ""))
     scorer = Scorer(config.clip.model, config.clip.pretrained)
     documents = list(_documents(run))
     print(f"{len(documents)} documents; scoring them", file=sys.stderr)
@@ -33,24 +36,19 @@ def calibrate_config(path: str, corpora_: list[str] | None, limit: int | None, w
     return "\n".join([f"{path}: thresholds of {scorer.version}", *lines])
 
 
-def _documents(run: Run) -> Iterator[Document]:
-    """Documents that pass the text and header rules, their pictures stored."""
-    store = stages.store_pictures(run)
-    steps = stages.judge_text(run), stages.judge_headers(run), lambda document: store(document).result()
-
+def _documents(run: Run) -> Iterator[StoredDocument]:
+    """Documents that pass the text and header rules, their images stored."""
+    filter_text, filter_headers, store_images = (
+        stages.filter_text(run), stages.filter_headers(run), stages.store_images(run))
     try:
-        yield from _through(run, steps)
+        for part in reading.plan(run):
+            for record in corpora.read(part):
+                passed = filter_text(record) if isinstance(record, Document) else record
+                passed = filter_headers(passed) if isinstance(passed, Document) else passed
+                if isinstance(passed, Document):
+                    with contextlib.suppress(ImageFault):   # an image that cannot be had tells nothing of a model
+                        stored = store_images(passed).result()
+                        if isinstance(stored, StoredDocument):
+                            yield stored
     finally:
-        store.close()
-
-
-def _through(run: Run, steps) -> Iterator[Document]:
-    def passed(found: Document | Drop | Fault) -> bool:
-        return isinstance(found, Document)
-    for part in reading.plan(run):
-        for found in corpora.read(part):
-            with contextlib.suppress(ImageFault):           # a picture that cannot be had tells nothing of a model
-                for step in steps:
-                    found = step(found) if passed(found) else found
-                if passed(found):
-                    yield found
+        store_images.close()

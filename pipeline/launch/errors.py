@@ -1,63 +1,72 @@
-"""What broke a run, in one sentence that says what to do."""
+"""What stopped a run, as one of our own errors with a sentence that says what to do."""
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import logging
 import os
-import re
 from collections.abc import Iterator
 
-from schemas.errors import UserError
+from pipeline.graph import failures
+from pipeline.graph.failures import BUG, USER, Failure
+from schemas.errors import AGAIN, BugError, ServiceError, UserError
 
-_OF_A_PATH = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR}
-_AGAIN = "run the same command again: what was finished is kept"
-_OS_ERROR = re.compile(r"(?:PermissionError|FileNotFoundError|NotADirectoryError|IsADirectoryError|OSError): "
-                       r"(\[Errno \d+\] [^\n]*?)(?: \[while running|\n|$)")
-_DEAD_WORKER = re.compile(r"Channel closed prematurely|transport endpoint was closed|[Ww]orker (?:exited|died)")
-"""What Beam says of a worker process that was killed."""
+_DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+_FROM_BEAM = " [while running '"
+"""What Beam adds to the message of an error that a worker of this process raised."""
+
+_log = logging.getLogger(__name__)
 
 
 @contextlib.contextmanager
-def plain_errors(output: str, work: str) -> Iterator[None]:
-    """Raise errors of the machine as UserError; what is ours to mend keeps its traceback. Beam hands on the text of
-    what a worker raised, not the error itself, so the text is searched as well."""
+def translated(output: str, work: str, failures_folder: str, log: str) -> Iterator[None]:
+    """Raise whatever stops the run as UserError, ServiceError or BugError.
+
+    Workers leave a record of what they met in `failures_folder`, since runners hand on its text at most. `log` is where
+    tracebacks can be read.
+    """
     try:
         yield
     except Exception as error:
-        if sentence := _sentence(error, output, work):
-            raise UserError(sentence) from None
-        raise
+        if isinstance(error, UserError | ServiceError) and _FROM_BEAM not in str(error):
+            raise
+        if found := _recorded(failures_folder):
+            raise _of_record(found, output, log) from None
+        raise _of_launcher(error, output, work, log) from error
 
 
-def _sentence(error: Exception, output: str, work: str) -> str:
-    text = str(error)
-    if "No space left on device" in text:
-        return f"the disk that holds {output} is full; free some space and {_AGAIN}"
-    for cause in _causes(error):
-        if isinstance(cause, OSError) and cause.errno in _OF_A_PATH:
-            name = str(cause.filename or output)
-            if any(f"{os.path.abspath(name)}/".startswith(f"{os.path.abspath(folder)}/") for folder in (output, work)):
-                return f"cannot write to {name}: {cause.strerror}; choose another --output"
-            return f"cannot read {name}: {cause.strerror}; mend it and {_AGAIN}"
-    for cause in _causes(error):
-        if isinstance(cause, UserError):
-            return _without_beam(str(cause))
-    if found := _OS_ERROR.search(text):
-        return f"{found[1]}; mend it and {_AGAIN}"
-    if "UserError: " in text:
-        return _without_beam(text.split("UserError: ", 1)[1]).split("\n")[0]
-    if _DEAD_WORKER.search(text):
-        return f"a worker process ended before its work did (killed, or out of memory); {_AGAIN}"
-    return ""
+def _recorded(folder: str) -> Failure | None:
+    try:
+        return failures.read(folder)
+    except (OSError, ValueError, TypeError):            # the disk may be what failed
+        _log.exception("cannot read %s", folder)
+        return None
 
 
-def _without_beam(text: str) -> str:
-    """What an error said before Beam added where it was raised."""
-    return text.split(" [while running", 1)[0]
+def _of_record(failure: Failure, output: str, log: str) -> Exception:
+    if failure.kind == USER:
+        return UserError(failure.message)
+    if failure.kind == BUG:
+        where = f"at the stage “{failure.stage}”" + (f", document {failure.document}" if failure.document else "")
+        return BugError(f"a bug stopped the run {where}: {failure.message}; the traceback is in {log}. With --keep-going "
+                        "a run makes a ledger row of such a document")
+    if failure.message == "the disk is full":
+        return ServiceError(f"the disk that holds {output} is full; free some space and {AGAIN}")
+    return ServiceError(failure.message if AGAIN in failure.message else f"{failure.message}; mend it and {AGAIN}")
 
 
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    while error is not None:
-        yield error
-        error = error.__cause__ or error.__context__
+def _of_launcher(error: Exception, output: str, work: str, log: str) -> Exception:
+    """An error of this process, or one of the engine about which no worker could leave a record."""
+    if isinstance(error, OSError):
+        if error.errno in _DISK_FULL:
+            return ServiceError(f"the disk that holds {output} is full; free some space and {AGAIN}")
+        name = os.path.abspath(str(error.filename or output))
+        if any(f"{name}/".startswith(f"{os.path.abspath(folder)}/") for folder in (output, work)):
+            return UserError(f"cannot write to {error.filename or output}: {error.strerror}; choose another --output")
+        return ServiceError(f"{error.filename or 'a file'}: {error.strerror or error}; mend it and {AGAIN}")
+    _log.exception("the launcher met an error")
+    if type(error).__module__.split(".")[0] in ("apache_beam", "grpc") or type(error) is RuntimeError:
+        return ServiceError(f"the engine stopped without an error of a worker, as it does when a worker process is "
+                            f"killed or out of memory; more is in {log}; {AGAIN}")
+    return BugError(f"a bug stopped the run: {type(error).__name__}: {error}; the traceback is in {log}")

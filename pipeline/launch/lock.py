@@ -12,9 +12,11 @@ from schemas.errors import UserError
 
 
 @contextlib.contextmanager
-def alone(*folders: str) -> Iterator[None]:
-    """Hold these folders until the end; those of an object store, which knows no locks, are passed over. The lock ends
-    with the process, however that ends. Raises UserError where another run holds one of them."""
+def exclusive_lock(*folders: str) -> Iterator[None]:
+    """Hold these folders until the end of the block; those of an object store, which knows no locks, are skipped.
+
+    The lock ends with the process, however that ends. Raises UserError where another run holds one of them.
+    """
     with contextlib.ExitStack() as stack:
         for folder in {os.path.realpath(folder): None for folder in folders if not is_remote(folder)}:
             os.makedirs(folder, exist_ok=True)

@@ -7,12 +7,14 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
+from typing import Any
 
 import yaml
 
 from pipeline import config as configuration
 from pipeline import report
 from pipeline.dataset import card, ledger, shards
+from pipeline.launch import metrics
 from pipeline.run import Run
 from pipeline.storage import uris
 from pipeline.storage.store import is_remote, open_bytes, write_bytes
@@ -25,7 +27,8 @@ LIBRARIES = ("apache-beam", "open_clip_torch", "pillow", "pyarrow", "torch")
 
 MANIFEST = "manifest.json"
 HEADER = "# What decided this folder's contents; give this file to --config to make it again.\n"
-UNPUBLISHED = {".work", ".staging", "config.yaml", "shards", "ledger", "index.parquet", "README.md", "report.html"}
+UNPUBLISHED = {".work", ".staging", "config.yaml", "shards", "ledger", "index.parquet", "README.md", "report.html",
+               "metrics.json"}
 """What a run that was cut off may have left behind."""
 
 
@@ -59,7 +62,7 @@ def check_models(run: Run) -> None:
                             "Nothing was overwritten")
 
 
-def _manifest(output: str) -> dict | None:
+def _manifest(output: str) -> dict[str, Any] | None:
     """What is published there: None where nothing is, an empty one where it cannot be read."""
     text = _text(f"{output}/{MANIFEST}")
     try:
@@ -81,18 +84,21 @@ def _config_text(config: configuration.Config) -> str:
     return HEADER + yaml.safe_dump(configuration.settings(config), sort_keys=False)
 
 
-def claim(run: Run) -> None:
+def prepare_output(run: Run) -> None:
     """Write the configuration into the output folder, and clear what an earlier try left unpublished."""
     for folder in (run.staging, run.counts, run.store("dropped"), run.llm_wanted):
         if folder:
-            _remove(folder)
+            remove(folder)
     write_bytes(f"{run.output}/config.yaml", _config_text(run.config).encode())
 
 
-def publish(run: Run) -> ledger.Funnel:
+def publish(run: Run, found: metrics.Metrics, *, allow_empty: bool = False) -> ledger.Funnel:
     """Add index, card, report and manifest to what the graph left under `run.staging`, then move it all to the output
-    folder. Publishes nothing where the account does not add up (AssertionError), or where the rules are not those that
-    the run began with (UserError)."""
+    folder.
+
+    Publishes nothing where the account does not add up (AssertionError), where the rules are not those that the run
+    began with, or where no document was kept and that was not allowed (UserError).
+    """
     config = configuration.as_dict(run.config)
     if config_hash(config) != run.provenance.config:
         raise UserError("the preset or a word list was changed while the run went on; run the same command again")
@@ -102,22 +108,29 @@ def publish(run: Run) -> ledger.Funnel:
     total = sum(shard.instances for shard in written)
     assert counts.kept == total, f"the ledger has {counts.kept} kept documents, the shards {total} instances"
 
+    if not counts.kept and not allow_empty:
+        raise UserError(f"no document was kept, so nothing was published:\n\n{ledger.funnel_text(counts)}\n\n"
+                        "Loosen the rules that dropped most, mend what failed, or publish an empty dataset with "
+                        "--allow-empty")
     index_path = f"{run.staging}/index.parquet"
-    index = shards.write_index(_index_rows(run), index_path)
+    index = shards.write_index(_index_rows(run), run.prompts.aspect_names, index_path)
     manifest = shards.manifest(
         name="leafinstruct", provenance=run.provenance,
         libraries={name: importlib.metadata.version(name) for name in LIBRARIES},
-        config=config, domains=run.config.domains, salt=run.config.shards.salt, shard_size=run.config.shards.size,
+        config=config, domains=run.config.domains,
+        rating_aspects={aspect.name: aspect.question for aspect in run.prompts.aspects},
+        salt=run.config.shards.salt, shard_size=run.config.shards.size,
         shards=written, counts=shards.count(shards.read_index(index_path)), index=index, ledger=parts,
         funnel=counts.to_json())
     write_bytes(f"{run.staging}/README.md", card.card(manifest).encode())
     shards.write_manifest(manifest, run.staging)
-    report.write_report(run.staging, dropped=run.store("dropped"))
+    write_bytes(f"{run.staging}/metrics.json", json.dumps(found, indent=2).encode())
+    report.write_report(run.staging, dropped=run.store("dropped"), metrics=metrics.rows(found))
     _move(run.staging, run.output)
     return counts
 
 
-def _results(run: Run, prefix: str) -> list[dict]:
+def _results(run: Run, prefix: str) -> list[dict[str, Any]]:
     """What the writers of shards or of ledger parts left about them, by name."""
     paths = uris.find(f"{run.staging}/results", (".json",))
     return [json.loads(uris.read_bytes(path)) for path in paths if path.rsplit("/", 1)[1].startswith(prefix)]
@@ -131,14 +144,14 @@ def _index_rows(run: Run) -> Iterator[IndexRow]:
 def _move(staging: str, output: str) -> None:
     """Put the finished files in place. Without its manifest a folder counts as unfinished, so that goes first and
     comes last."""
-    _remove(f"{output}/{MANIFEST}")
+    remove(f"{output}/{MANIFEST}")
     for folder, suffixes in (("shards", (".tar",)), ("ledger", (".parquet",))):
-        _remove(f"{output}/{folder}")
+        remove(f"{output}/{folder}")
         for path in uris.find(f"{staging}/{folder}", suffixes):
             _rename(path, f"{output}/{folder}/{path.rsplit('/', 1)[1]}")
-    for name in ("index.parquet", "README.md", "report.html", MANIFEST):
+    for name in ("index.parquet", "README.md", "report.html", "metrics.json", MANIFEST):
         _rename(f"{staging}/{name}", f"{output}/{name}")
-    _remove(staging)
+    remove(staging)
 
 
 def _rename(source: str, target: str) -> None:
@@ -150,7 +163,7 @@ def _rename(source: str, target: str) -> None:
     os.replace(source, target)
 
 
-def _remove(path: str) -> None:
+def remove(path: str) -> None:
     """A file, or a folder with all it holds; nothing happens where there is nothing."""
     if is_remote(path):
         from apache_beam.io.filesystems import FileSystems

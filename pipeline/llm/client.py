@@ -7,6 +7,7 @@ and a killed run loses nothing that was finished. The server's address is not pa
 from __future__ import annotations
 
 import asyncio
+import collections
 import concurrent.futures
 import http.client
 import itertools
@@ -23,7 +24,7 @@ import aiohttp
 
 from pipeline.llm.responses import Answer, check, message, read
 from pipeline.storage.store import Store, content_key
-from schemas.errors import UserError
+from schemas.errors import RecordFault, UserError
 
 TRIES = 3                       # a question, and twice again when its answer is invalid
 RETRY_TEMPERATURE = 0.7         # at 0 another seed would bring the same answer
@@ -32,16 +33,12 @@ AWAY = (429, 502, 503, 504)     # no server, or one too busy: about no question 
 CLOSED = (402, 404, 405)        # no credit, model or such path: true of every question, and it will not pass
 
 
-class LlmFault(Exception):
-    """A question without a good answer. Kinds: `unreachable` (nobody there, or too busy, for longer than the patience:
-    so it will be with every question), `timeout`, `server_error` (another 5xx), `refused` (4xx), `invalid_answer`."""
+class LlmFault(RecordFault):
+    """A question without a good answer.
 
-    def __init__(self, kind: str, detail: str):
-        super().__init__(kind, detail)
-        self.kind, self.detail = kind, detail
-
-    def __str__(self) -> str:
-        return f"{self.kind}: {self.detail}"
+    Kinds: `unreachable` (nobody there, or too busy, for longer than the patience: so it will be with every question),
+    `timeout`, `server_error` (another 5xx), `refused` (4xx), `invalid_answer`.
+    """
 
 
 class Client:
@@ -59,6 +56,7 @@ class Client:
         self.url, self.model, self.identity = base_url(url), model, identity or model
         self.timeout, self.patience, self.cache, self.ready = timeout, patience, cache, ready
         self._away_since: float | None = None
+        self._counts: collections.Counter[str] = collections.Counter()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="llm", daemon=True)
         self._thread.start()
@@ -71,6 +69,10 @@ class Client:
         self._http = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=4), headers=_headers(api_key),
             timeout=aiohttp.ClientTimeout(total=self.timeout))
+
+    def counts(self) -> dict[str, int]:
+        """What was asked so far: questions, those answered from the cache, requests sent again, and tokens."""
+        return dict(self._counts)
 
     def submit(self, coroutine) -> concurrent.futures.Future:
         """Start a coroutine (`ask`, or one that awaits it) on the client's loop."""
@@ -106,7 +108,9 @@ class Client:
         messages = list(prompt.messages)
         question = {"temperature": temperature, "seed": seed, "max_tokens": max_tokens, "logprobs": logprobs}
         key = content_key("answer", self.identity, question, messages, prompt.schema)
+        self._counts["questions"] += 1
         if answer := await self._remembered(key, prompt.schema, validate):
+            self._counts["from_cache"] += 1
             return answer
         if self.ready:
             await self.ready()
@@ -117,6 +121,7 @@ class Client:
             body |= {"logprobs": True, "top_logprobs": logprobs}
         for attempt in range(TRIES):
             if attempt:
+                self._counts["invalid_answers"] += 1
                 body |= {"temperature": max(temperature, RETRY_TEMPERATURE), "seed": seed + 1000 * attempt}
             reply = await self._post(body)
             try:
@@ -154,7 +159,9 @@ class Client:
                 if reply.status not in AWAY:
                     self._away_since = None
                 if reply.status == 200 and text.lstrip().startswith("{"):
-                    return json.loads(text)
+                    answer = json.loads(text)
+                    self._count_tokens(answer.get("usage"))
+                    return answer
                 said = f"{reply.status}: {message(text)}"
                 self._refuse(reply.status, said)
                 fault, since = self._away(said) if reply.status in AWAY else (LlmFault("server_error", said), started)
@@ -168,7 +175,13 @@ class Client:
                 raise fault
             if now > started + 2 * self.patience:               # it comes and goes: perhaps this question kills it
                 raise LlmFault("timeout", f"no answer in {2 * self.patience:g} s: {fault}")
+            self._counts["tried_again"] += 1
             await asyncio.sleep(pause)
+
+    def _count_tokens(self, usage: object) -> None:
+        for name in ("prompt_tokens", "completion_tokens"):
+            if isinstance(usage, dict) and isinstance(count := usage.get(name), int):
+                self._counts[name] += count
 
     def _away(self, detail: str) -> tuple[LlmFault, float]:
         """The fault of a server that is away, and since when it has been."""

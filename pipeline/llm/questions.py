@@ -8,8 +8,8 @@ from collections.abc import Sequence
 
 from filters import instruction, quality
 from pipeline.llm.client import Answer, Client
-from prompts import Prompt, render
-from schemas.records import Document, Drop, Ratings, Written
+from prompts import Prompt, PromptSet
+from schemas.records import Document, Drop, GeneratedInstruction, Ratings
 
 ATTEMPTS = 3                    # the instruction is asked for once, and twice again when it fails its check
 TEMPERATURE = 0.5
@@ -19,25 +19,27 @@ MAX_TOKENS = 160
 ALTERNATIVES = 10               # enough to hold the five grades, also where a server does not leave out other tokens
 
 
-async def rate(client: Client, document: Document) -> Ratings:
+async def rate(client: Client, prompts: PromptSet, document: Document) -> Ratings:
     """The LLM's ratings of the document. Raises LlmFault."""
     def read(answer: Answer) -> Ratings:
-        return quality.read_ratings(answer.text, answer.logprobs)
-    answer = await client.ask(render("rate", document), max_tokens=MAX_TOKENS, logprobs=ALTERNATIVES, validate=read)
+        return quality.read_ratings(answer.text, prompts.aspects, answer.logprobs)
+    answer = await client.ask(prompts.rate_prompt(document), max_tokens=MAX_TOKENS, logprobs=ALTERNATIVES,
+                              validate=read)
     return read(answer)
 
 
-async def write(client: Client, document: Document, domains: Sequence[str]) -> Written | Drop:
+async def write(client: Client, prompts: PromptSet, document: Document,
+                domains: Sequence[str]) -> GeneratedInstruction | Drop:
     """The instruction that the document answers and its domain, or the check's Drop after the third try.
 
     Each try has a seed of its own, and is kept in the cache under its own question. Raises LlmFault.
     """
-    prompt = render("write", document, domains=domains)
+    prompt = prompts.write_prompt(document, domains)
     for attempt in range(1, ATTEMPTS + 1):
         found = await instruct(client, prompt, attempt)
         drop = instruction.check(found["instruction"], document)
         if drop is None:
-            return Written(found["instruction"].strip(), found["domain"], attempt)
+            return GeneratedInstruction(found["instruction"].strip(), found["domain"], attempt)
     return drop
 
 

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import yaml
 
 from pipeline.dataset import ledger
 from pipeline.dataset.wording import count as plural
 from pipeline.dataset.wording import percent
 from pipeline.report.dropped import PER_RULE, read_samples
-from pipeline.report.figures import histogram
+from pipeline.report.figures import Histogram, histogram
 from pipeline.report.gallery import gallery, mini
 from pipeline.report.pictures import Album
 from pipeline.report.render import render
 from pipeline.report.tally import Tally, tally
 from pipeline.storage.store import write_bytes
+from schemas.records import stage_title
 
 KEPT_ROOM, DROPPED_ROOM = 3_600_000, 1_400_000
 """Bytes of the page for pictures of kept and of dropped documents; with them the page stays below 6 MB."""
@@ -25,30 +28,26 @@ EXPLANATIONS = {
     "coherence": "How well the pictures fit the text beside them: mean cosine of the CLIP model.",
     "margin": "How much better they fit their own text than the other text of the document.",
     "recall_at_1": "Share of pictures that fit their own text best of all text in the document.",
-    "mean_rating": "The mean of the four ratings below, from 1 (bad) to 5 (good).",
-    "fluency": "The language model's rating of the sentences, 1 to 5.",
-    "text_coherence": "Its rating of how the text holds together, 1 to 5.",
-    "completeness": "Its rating of whether something is missing, 1 to 5.",
-    "usefulness": "Its rating of what a reader can do with it, 1 to 5.",
+    "mean_rating": "The mean of the language model's ratings, from 1 (bad) to 5 (good).",
     "attempts": "How often the language model was asked for the instruction.",
 }
 
-SPANS = {"recall_at_1": (0, 1), "attempts": (1, 3), **dict.fromkeys(("mean_rating", *ledger.RATINGS), (1, 5))}
-"""Scores whose whole range is shown, so that their pictures can be compared."""
+SPANS = {"recall_at_1": (0, 1), "attempts": (1, 3), "mean_rating": (1, 5)}
+"""Scores whose whole range is shown, so that their histograms can be compared; the ratings' is 1 to 5."""
 
 
-def write_report(folder: str, dropped: str | None = None) -> str:
+def write_report(folder: str, dropped: str | None = None, metrics: Sequence[tuple[str, str]] = ()) -> str:
     """Write `folder/report.html` from the ledger, index, shards and manifest in `folder`; its path.
 
-    `dropped` is the folder of samples that `keep_sample` wrote (default: `folder/.work/dropped`). The same folder
+    `metrics` are the figures of the run by stage, in words. `dropped` is the folder of samples that `keep_sample` wrote (default: `folder/.work/dropped`). The same folder
     gives the same page, byte for byte. Raises UserError where the build is not finished.
     """
     path = f"{folder}/report.html"
-    write_bytes(path, page(folder, dropped or f"{folder}/.work/dropped").encode())
+    write_bytes(path, page(folder, dropped or f"{folder}/.work/dropped", metrics).encode())
     return path
 
 
-def page(folder: str, dropped: str) -> str:
+def page(folder: str, dropped: str, metrics: Sequence[tuple[str, str]] = ()) -> str:
     """The page as HTML."""
     manifest = ledger.read_manifest(folder)
     funnel = ledger.funnel(ledger.read_outcomes(folder))
@@ -57,12 +56,12 @@ def page(folder: str, dropped: str) -> str:
     typical, weakest = gallery(folder, Album(KEPT_ROOM))
     counts = manifest["counts"]
     return render(
-        "page.html.jinja", funnel=funnel, titles=ledger.STAGE_TITLES, per_rule=PER_RULE,
+        "page.html.jinja", funnel=funnel, title=stage_title, per_rule=PER_RULE,
         dropped_total=sum(funnel.dropped.values()), failed_total=sum(funnel.failed.values()),
-        tiles=_tiles(funnel, counted, manifest), histograms=_histograms(counted, ledger.limits(manifest)),
+        tiles=_tiles(funnel, counted, manifest), histograms=_histograms(counted, ledger.limits(manifest), manifest["rating_aspects"]),
         domains=_rows(counts["domains"]), licenses=_rows(counts["licenses"]), images=_rows(funnel.images),
         images_total=sum(funnel.images.values()), sources=_source_rows(counted.sources),
-        typical=typical, weakest=weakest, groups=_groups(funnel, counted, samples), failures=counted.failures,
+        typical=typical, weakest=weakest, metrics=metrics, groups=_groups(funnel, counted, samples), failures=counted.failures,
         facts=_facts(manifest), config=yaml.safe_dump(manifest["config"], sort_keys=False, allow_unicode=True))
 
 
@@ -81,12 +80,11 @@ def _tiles(funnel: ledger.Funnel, counted: Tally, manifest: dict) -> list[dict]:
     ]
 
 
-def _histograms(counted: Tally, least: dict[str, float]) -> list[tuple]:
-    names = {*counted.kept, *counted.others}
-    ordered = [name for name in EXPLANATIONS if name in names] + sorted(names - set(EXPLANATIONS))
-    return [(histogram(name, counted.kept[name], counted.others[name], least.get(name), SPANS.get(name)),
-             EXPLANATIONS.get(name, ""))
-            for name in ordered]
+def _histograms(counted: Tally, least: dict[str, float], aspects: dict[str, str]) -> list[tuple[Histogram, str]]:
+    explanations = EXPLANATIONS | {aspect: f"Rating, 1 to 5: {about}" for aspect, about in aspects.items()}
+    spans = SPANS | dict.fromkeys(aspects, (1, 5))
+    return [(histogram(name, counted.kept[name], counted.others[name], least.get(name), spans.get(name)), explanation)
+            for name, explanation in explanations.items() if name in counted.kept or name in counted.others]
 
 
 def _rows(counts: dict[str, int]) -> list[dict]:
@@ -108,7 +106,7 @@ def _source_rows(sources: dict[str, list[int]]) -> list[dict]:
 
 def _groups(funnel: ledger.Funnel, counted: Tally, samples: dict[str, dict]) -> list[dict]:
     album = Album(DROPPED_ROOM)
-    return [{"rule": rule, "count": count, "stage": ledger.STAGE_TITLES[stage.name],
+    return [{"rule": rule, "count": count, "stage": stage_title(stage.name),
              "documents": [mini(o, samples.get(o.id), album) for o in counted.dropped[rule] if o.stage == stage.name]}
             for stage in funnel.stages for rule, count in stage.dropped.items()]
 

@@ -9,17 +9,17 @@ from collections.abc import Callable
 from pyarrow.compute import field
 
 from filters.words import plain
-from pipeline.dataset.ledger import RATINGS, mean_rating
 from pipeline.dataset.reader import index_rows, read_instance
 from pipeline.dataset.wording import count, number, reason
 from pipeline.report.pictures import Album
+from schemas.codec import mean_rating
 from schemas.records import Outcome
 
 TYPICAL, WEAKEST = 15, 3
 """Instances picked by hash, and the lowest ones of each of the three scores."""
 
-MEASURES = ("coherence", "margin", "recall_at_1", *RATINGS)
-"""The scores of an instance that are one number."""
+MEASURES = ("coherence", "margin", "recall_at_1")
+"""The coherence scores of an instance that are one number."""
 
 THUMBNAIL = 360
 SIDE_CHARACTERS, SHOWN_CHARACTERS = 6000, 800
@@ -110,7 +110,7 @@ def card(instance: dict, shard: str, src: Callable[[str], str | None], weak_in: 
     """An instance's JSON as a card. `src` gives a picture's address; `weak_in` is the score that it is lowest in."""
     values = instance["scores"]
     named = {name: values[name] for name in MEASURES if values[name] is not None}
-    named["mean_rating"] = mean_rating(values)
+    named |= values["ratings"] | {"mean_rating": mean_rating(values["ratings"])}
     note = ""
     if weak_in:
         note = f"Among the {WEAKEST} lowest in {weak_in.replace('_', ' ')}: {number(named[weak_in])}"
@@ -137,10 +137,10 @@ def mini(outcome: Outcome, sample: dict | None, album: Album) -> Mini:
 
 
 def _lowest(folder: str, name: str) -> list[dict]:
-    columns = RATINGS if name == "mean_rating" else (name,)
-    rows = (row for row in index_rows(folder, ["key", *columns]) if row[columns[0]] is not None)
+    column = "ratings" if name == "mean_rating" else name
+    rows = (row for row in index_rows(folder, ["key", column]) if row[column] is not None)
     return heapq.nsmallest(
-        WEAKEST, rows, key=lambda r: (mean_rating(r) if name == "mean_rating" else r[name], r["key"]))
+        WEAKEST, rows, key=lambda r: (mean_rating(r[column]) if column == "ratings" else r[column], r["key"]))
 
 
 def _side(segments: list[dict], src: Callable[[str], str | None], fold: bool) -> Side:

@@ -50,7 +50,8 @@ def instance_text(instance: dict, shard: str, to: str, width: int | None = None)
     lines = [instance["title"] or "Untitled", f"{instance['id']} · {shard} · {instance['key']}", ""]
     lines += _part("INSTRUCTION", [{"type": "text", "text": instance["instruction"]}], to, width)
     lines += _part("CONTEXT", instance["context"], to, width) + _part("OUTPUT", instance["output"], to, width)
-    scores = [f"{name} {_value(value)}" for name, value in instance["scores"].items()]
+    scores = [f"{name} {_value(value)}" for name, value in instance["scores"].items() if name != "ratings"]
+    scores += [f"{aspect} {_value(rating)}" for aspect, rating in instance["scores"]["ratings"].items()]
     facts = [f"{name} {instance[name]}" for name in ("domain", "source", "license", "url") if instance[name]]
     made = [f"{name} {value}" for name, value in instance["provenance"].items()]
     for title, items in (("SCORES", scores), ("ABOUT", facts), ("MADE WITH", made)):

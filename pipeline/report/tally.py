@@ -8,7 +8,6 @@ import heapq
 from collections import Counter
 from collections.abc import Container, Iterable
 
-from pipeline.dataset import ledger
 from pipeline.report.dropped import PER_RULE, rank
 from schemas.records import DROPPED, FAILED, KEPT, Outcome
 
@@ -37,7 +36,7 @@ def tally(outcomes: Iterable[Outcome], sampled: Container[str]) -> Tally:
         found.sources[outcome.source][0] += is_kept
         found.sources[outcome.source][1] += 1
         side = found.kept if is_kept else found.others
-        for name, value in ledger.scores(outcome):
+        for name, value in outcome.scores:
             side[name][value] += 1
         if outcome.status == FAILED and len(found.failures) < MAX_FAILURES:
             found.failures.append(outcome)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import collections
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from schemas.arrow import INDEX, index_rows
+from schemas.arrow import index_rows, index_schema
 from schemas.codec import key_of, rank_of
 from schemas.defects import READ_ERRORS, Defect
 from schemas.index import IndexRow
@@ -28,19 +29,19 @@ def check(folder: pathlib.Path, manifest: dict, places: dict[str, tuple[str, str
         yield Defect("index-unreadable", FILE, f"cannot be read as Parquet: {error}")
 
 
-def rows_of(folder: pathlib.Path, shard: str) -> dict[str, IndexRow] | None:
+def rows_of(folder: pathlib.Path, manifest: Mapping[str, Any], shard: str) -> dict[str, IndexRow] | None:
     """The rows of one shard by key; None where the index cannot be read (`check` says so)."""
     try:
         table = pq.read_table(folder / FILE, filters=[("shard", "=", shard)])
-        return {row.key: row for row in index_rows(table)} if table.schema.equals(INDEX) else None
+        return {row.key: row for row in index_rows(table)} if table.schema.equals(index_schema(manifest["rating_aspects"])) else None
     except READ_ERRORS:
         return None
 
 
 def _rows(path: pathlib.Path, manifest: dict, places: dict[str, tuple[str, str]]) -> Iterator[Defect]:
     file = pq.ParquetFile(path)
-    if not file.schema_arrow.equals(INDEX):
-        yield Defect("index-schema", FILE, "its columns are not those of schemas.arrow.INDEX")
+    if not file.schema_arrow.equals(index_schema(manifest["rating_aspects"])):
+        yield Defect("index-schema", FILE, "its columns are not those of schemas.arrow.index_schema")
         return
     shards, tallies = collections.Counter(), collections.defaultdict(collections.Counter)
     images, members, last = 0, set(), ("", -1, b"")

@@ -37,7 +37,7 @@ def check(entries: list[Entry], shard: str, manifest: dict,
     pictures = [(f"/{part}/{i}", segment) for part in ("context", "output")
                 for i, segment in enumerate(instance[part]) if segment["type"] == "image"]
     found = [defect(*what) for what in (
-        *_identity(instance, key, manifest), *_scores(instance["scores"], len(pictures)),
+        *_identity(instance, key, manifest), *_scores(instance["scores"], len(pictures), manifest["rating_aspects"]),
         *_members([entry.member for entry in entries], pictures))]
     for pointer, segment in pictures:
         if segment["image"] in by_name:
@@ -77,16 +77,20 @@ def _identity(instance: dict, key: str, manifest: dict) -> Iterator[tuple[str, s
                 f"/provenance/{name}"
 
 
-def _scores(scores: dict, images: int) -> Iterator[tuple[str, str, str]]:
-    """One entry an image, the mean that follows from them, and nothing finer than 4 decimals."""
-    for name in ("own", "other", "similar"):
+def _scores(scores: dict, images: int, aspects: dict) -> Iterator[tuple[str, str, str]]:
+    """One entry an image, the mean that follows from them, a rating for each aspect, and nothing finer than 4 decimals."""
+    if set(scores["ratings"]) != set(aspects):
+        yield "scores", f"has {', '.join(sorted(scores['ratings']))}; the aspects are {', '.join(sorted(aspects))}", \
+            "/scores/ratings"
+    for name in ("matched", "mismatched", "max_previous_similarity"):
         if len(scores[name]) != images:
             yield "scores", f"has {len(scores[name])} entries for {images} images", f"/scores/{name}"
-    if scores["coherence"] != mean_coherence(scores["own"]):
-        yield "scores", f"is {scores['coherence']}; the mean of own is {mean_coherence(scores['own'])}", \
+    if scores["coherence"] != mean_coherence(scores["matched"]):
+        yield "scores", f"is {scores['coherence']}; the mean of matched is {mean_coherence(scores['matched'])}", \
             "/scores/coherence"
     for name, value in scores.items():
-        for number in value if isinstance(value, list) else [value]:
+        numbers = value.values() if isinstance(value, dict) else value if isinstance(value, list) else [value]
+        for number in numbers:
             if number is not None and round(number, 4) != number:
                 yield "scores", f"{number} is not rounded to 4 decimals", f"/scores/{name}"
 

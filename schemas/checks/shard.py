@@ -37,7 +37,7 @@ def check(folder: pathlib.Path, manifest: dict) -> Iterator[Defect]:
 def _read(folder: pathlib.Path, shard: dict, manifest: dict) -> Iterator[Defect | tuple[str, str | None]]:
     """The defects of one shard, and the key and id (None if unreadable) of each of its samples."""
     name, file_name = shard["name"], f"shards/{shard['name']}"
-    rows = index.rows_of(folder, name)
+    rows = index.rows_of(folder, manifest, name)
     found: set[str] = set()
     count, readable = 0, True
     try:

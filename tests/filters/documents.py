@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from filters.stats import TextStats
-from schemas.records import Document, Image, Text
+from schemas.records import Document, Image, StoredDocument, StoredImage, Text
 
 PROSE = ("Cut the board to the length that you need, and sand the edges until they are smooth. "
          "Then put the first screw into the hole and turn it slowly, so that the wood does not split. "
@@ -16,5 +16,13 @@ def document(*segments: str | tuple[int, int], id: str = "d") -> Document:
         Text(s) if isinstance(s, str) else Image(f"{i}.jpg", width=s[0], height=s[1]) for i, s in enumerate(segments)))
 
 
+def stored(*segments: str | tuple[int, int], id: str = "d") -> StoredDocument:
+    """The same with stored images, whose hashes are made of their names."""
+    return StoredDocument(id=id, source="test", segments=tuple(
+        s if isinstance(s, Text) else StoredImage(s.uri, width=s.width, height=s.height, sha256=f"{i:064x}",
+                                                  extension="jpg")
+        for i, s in enumerate(document(*segments).segments)))
+
+
 def stats(*segments: str | tuple[int, int]) -> TextStats:
-    return TextStats.of(document(*segments))
+    return TextStats(document(*segments))

@@ -4,32 +4,33 @@ import dataclasses
 
 import pytest
 
-from filters.coherence import judge_coherence, margin, mean_score
-from schemas.records import Coherence, Drop
-from tests.filters.documents import document
+from filters.coherence import filter_images, margin, mean_score
+from schemas.records import Coherence, Drop, ScoredDocument
+from tests.filters.documents import stored
 
-SCORES = Coherence(own=(0.3, 0.1, 0.25, 0.2), other=(0.1, 0.1, 0.1, 0.1), similar=(-1.0, 0.5, 0.97, 0.9),
+SCORES = Coherence(matched=(0.3, 0.1, 0.25, 0.2), mismatched=(0.1, 0.1, 0.1, 0.1),
+                   max_previous_similarity=(-1.0, 0.5, 0.97, 0.9),
                    margin=0.1125, recall_at_1=0.75, model="m")
-PAGE = dataclasses.replace(document("a", (1, 1), (2, 2), "b", (3, 3), (4, 4)), coherence=SCORES)
+PAGE = ScoredDocument.of(stored("a", (1, 1), (2, 2), "b", (3, 3), (4, 4)), coherence=SCORES)
 
 
 def test_pictures_that_fit_no_text_or_come_twice_go():
-    judged = judge_coherence(PAGE, own_at_least=0.2, similar_at_most=0.95)
+    judged = filter_images(PAGE, matched_at_least=0.2, similarity_at_most=0.95)
     assert [(d.index, d.uri, d.stage, d.drop) for d in judged.dropped_images] == [
-        (1, "2.jpg", "picture_fit", Drop("own_score", 0.1, 0.2)),
-        (2, "4.jpg", "picture_fit", Drop("near_duplicate", 0.97, 0.95))]
+        (1, "2.jpg", "filter_images", Drop("matched_score", 0.1, 0.2)),
+        (2, "4.jpg", "filter_images", Drop("near_duplicate", 0.97, 0.95))]
     assert [image.width for image in judged.images] == [1, 4]
-    assert (judged.coherence.own, judged.coherence.similar) == ((0.3, 0.2), (-1.0, 0.9))
+    assert (judged.coherence.matched, judged.coherence.max_previous_similarity) == ((0.3, 0.2), (-1.0, 0.9))
     assert judged.coherence.margin == 0.15
 
 
 def test_the_thresholds_themselves_pass():
-    assert judge_coherence(PAGE, own_at_least=0.1, similar_at_most=0.97) is PAGE
+    assert filter_images(PAGE, matched_at_least=0.1, similarity_at_most=0.97) is PAGE
 
 
 def test_a_picture_that_breaks_both_rules_is_taken_for_its_text():
-    judged = judge_coherence(PAGE, own_at_least=0.26, similar_at_most=0.95)
-    assert [d.drop.rule for d in judged.dropped_images] == ["own_score"] * 3
+    judged = filter_images(PAGE, matched_at_least=0.26, similarity_at_most=0.95)
+    assert [d.drop.rule for d in judged.dropped_images] == ["matched_score"] * 3
 
 
 def test_mean_score():

@@ -19,7 +19,7 @@ ALL_MISSING = {
 
 
 def rule_values(rules):
-    return [(rule.rule, rule.keywords) for rule in rules]
+    return [(rule.name, dict(rule.arguments)) for rule in rules]
 
 
 def test_the_known_presets():
@@ -28,9 +28,9 @@ def test_the_known_presets():
 
 def test_thresholds_reach_the_rules():
     core = presets.load("mmc4-core", ALL_MISSING["mmc4-core"])
-    assert rule_values(core.document_rules) == [("sentence_count", {"at_least": 4, "at_most": 40})]
-    assert rule_values(core.image_rules) == [("shorter_side", {"at_least": 150}), ("aspect_ratio", {"at_most": 2})]
-    assert rule_values(core.after_images) == [("image_count", {"at_least": 2, "at_most": 15})]
+    assert rule_values(core.document_rules) == [("text.sentence_count", {"at_least": 4, "at_most": 40})]
+    assert rule_values(core.image_rules) == [("image.shorter_side", {"at_least": 150}), ("image.aspect_ratio", {"at_most": 2})]
+    assert rule_values(core.after_images) == [("text.image_count", {"at_least": 2, "at_most": 15})]
     assert core.coherence == {"model": "CLIP ViT-L/14", "image_to_its_sentence_above": 0.25,
                               "share_of_images_at_least": 0.75}
 
@@ -40,7 +40,7 @@ def test_every_preset_loads_names_its_source_and_survives_pickling():
         preset = presets.load(name, ALL_MISSING.get(name, ()))
         assert preset.source and preset.about
         again = pickle.loads(pickle.dumps(preset))
-        assert presets.judge_document(document("a"), again.document_rules) == presets.judge_document(
+        assert presets.filter_document(document("a"), again.document_rules) == presets.filter_document(
             document("a"), preset.document_rules)
 
 
@@ -64,8 +64,8 @@ def test_a_given_word_list_is_used_and_an_accepted_one_left_out(tmp_path):
     page = document(PROSE * 3 + "casino " * 20)
     given = presets.load("omnicorpus", ["paragraph_rules"], {"flagged_words": str(tmp_path / "flagged.txt")})
     without = presets.load("omnicorpus", ALL_MISSING["omnicorpus"])
-    assert presets.judge_document(page, given.document_rules) == Drop("flagged_words", 0.10989, 0.02)
-    assert presets.judge_document(page, without.document_rules) is None
+    assert presets.filter_document(page, given.document_rules) == Drop("flagged_words", 0.10989, 0.02)
+    assert presets.filter_document(page, without.document_rules) is None
     with pytest.raises(UserError, match="cannot be read"):
         presets.load("omnicorpus", ["paragraph_rules"], {"flagged_words": str(tmp_path / "none.txt")})
 
@@ -125,13 +125,13 @@ def test_a_byte_order_mark_hides_no_word(tmp_path):
     (tmp_path / "own.yaml").write_text(
         "word_lists: {w: words}\ndocument: [{rule: text.flagged_words, word_list: w, at_most: 0}]")
     preset = presets.load(str(tmp_path / "own.yaml"), word_lists={"w": str(tmp_path / "words.txt")})
-    assert preset.document_rules[0].keywords["words"] == {"casino", "foo"}
+    assert preset.document_rules[0].arguments["words"] == {"casino", "foo"}
 
 
 def test_half_a_size_is_no_size():
     page = Document("d", "test", (Text("Text."), Image("a.jpg", width=300), Image("b.jpg", height=300),
                                   Image("c.jpg", width=300, height=1)))
-    left = presets.judge_images(page, presets.load("leafinstruct").image_rules)
+    left = presets.filter_images(page, presets.load("leafinstruct").image_rules)
     assert [image.uri for image in left.images] == ["a.jpg", "b.jpg"]
 
 
@@ -140,30 +140,30 @@ def test_a_file_of_ones_own(tmp_path):
     path.write_text("document: [{rule: text.word_count, at_most: 3, source: me, unit: words}]")
     preset = presets.load(str(path))
     assert preset.name == "short"
-    assert presets.judge_document(document("one two three four"), preset.document_rules) == Drop("word_count", 4, 3)
+    assert presets.filter_document(document("one two three four"), preset.document_rules) == Drop("word_count", 4, 3)
 
 
 def test_the_first_no_wins():
     preset = presets.load("gopher")
-    assert presets.judge_document(document("# 1 # 2"), preset.document_rules) == Drop("word_count", 2, 50)
-    assert presets.judge_document(document(""), preset.document_rules) == Drop("word_count", 0, 50)
+    assert presets.filter_document(document("# 1 # 2"), preset.document_rules) == Drop("word_count", 2, 50)
+    assert presets.filter_document(document(""), preset.document_rules) == Drop("word_count", 0, 50)
 
 
 def test_bad_images_are_taken_out_and_recorded():
     preset = presets.load("leafinstruct")
     page = document(PROSE, (30, 30), (640, 480), PROSE, (900, 90))
-    kept = presets.judge_images(page, preset.image_rules)
+    kept = presets.filter_images(page, preset.image_rules)
     assert [i.width for i in kept.images] == [640] and kept.texts == (PROSE, PROSE)
     assert [(d.index, d.stage, d.drop) for d in kept.dropped_images] == [
-        (0, "image_rules", Drop("shorter_side", 30, 80)), (2, "image_rules", Drop("aspect_ratio", 10, 4))]
-    assert presets.judge_document(kept, preset.after_images) is None
-    none = presets.judge_images(document(PROSE, (30, 30)), preset.image_rules)
-    assert presets.judge_document(none, preset.after_images) == Drop("image_count", 0, 1)
+        (0, "filter_headers", Drop("shorter_side", 30, 80)), (2, "filter_headers", Drop("aspect_ratio", 10, 4))]
+    assert presets.filter_document(kept, preset.after_images) is None
+    none = presets.filter_images(document(PROSE, (30, 30)), preset.image_rules)
+    assert presets.filter_document(none, preset.after_images) == Drop("image_count", 0, 1)
 
 
 def test_an_image_of_unknown_size_goes_on():
     page = Document("d", "s", (Text(PROSE), Image("https://a.example/a.jpg")))
-    assert presets.judge_images(page, presets.load("leafinstruct").image_rules) is page
+    assert presets.filter_images(page, presets.load("leafinstruct").image_rules) is page
 
 
 @pytest.mark.parametrize("paragraphs, rule", [
@@ -179,7 +179,7 @@ def test_an_image_of_unknown_size_goes_on():
      "word_repetition"),
 ])
 def test_the_default_drops_what_is_obviously_bad(paragraphs, rule):
-    assert presets.judge_document(document(*paragraphs), presets.load("leafinstruct").document_rules).rule == rule
+    assert presets.filter_document(document(*paragraphs), presets.load("leafinstruct").document_rules).rule == rule
 
 
 @pytest.fixture
@@ -198,6 +198,6 @@ def howto():
 def test_real_how_to_documents_mostly_pass_the_default_and_mostly_fail_gopher(howto):
     def kept(name):
         rules = presets.load(name).document_rules
-        return sum(presets.judge_document(d, rules) is None for d in howto) / len(howto)
+        return sum(presets.filter_document(d, rules) is None for d in howto) / len(howto)
     assert 0.85 < kept("leafinstruct") < 0.97
     assert kept("gopher") < 0.55

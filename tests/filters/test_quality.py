@@ -1,14 +1,19 @@
 """Ratings: the expected grade from the server's probabilities, invalid answers, and the two rules."""
 
-import dataclasses
 import math
 
 import pytest
 
+import prompts
 from filters import quality
-from schemas.records import Document, Drop, Ratings
+from schemas.records import Coherence, Drop, RatedDocument, Ratings
 
+ASPECTS = prompts.load("embedded").aspects
 ANSWER = '{"fluency":5,"coherence":4,"completeness":3,"usefulness":2}'
+
+
+def read(answer: str, logprobs=None) -> Ratings:
+    return quality.read_ratings(answer, ASPECTS, logprobs)
 
 
 def token(text: str, chances: dict[str, float] | None = None) -> dict:
@@ -22,33 +27,33 @@ def tokens(first: dict, rest: str = ANSWER.partition("5")[2]) -> list[dict]:
 
 
 def test_without_probabilities_the_integers_stand():
-    assert quality.read_ratings(ANSWER) == Ratings(5.0, 4.0, 3.0, 2.0)
+    assert read(ANSWER) == {"fluency": 5.0, "text_coherence": 4.0, "completeness": 3.0, "usefulness": 2.0}
 
 
 def test_a_rating_is_the_expected_grade():
-    found = quality.read_ratings(ANSWER, tokens(token("5", {"5": 0.5, "4": 0.25, "1": 0.25})))
-    assert found == Ratings(fluency=3.75, coherence=4.0, completeness=3.0, usefulness=2.0)
+    found = read(ANSWER, tokens(token("5", {"5": 0.5, "4": 0.25, "1": 0.25})))
+    assert found == {"fluency": 3.75, "text_coherence": 4.0, "completeness": 3.0, "usefulness": 2.0}
 
 
 def test_other_tokens_do_not_count_and_the_rest_is_renormalised():
-    found = quality.read_ratings(ANSWER, tokens(token("5", {"5": 0.3, "2": 0.1, "{": 0.4, "7": 0.2})))
-    assert found.fluency == 4.25
+    found = read(ANSWER, tokens(token("5", {"5": 0.3, "2": 0.1, "{": 0.4, "7": 0.2})))
+    assert found["fluency"] == 4.25
 
 
 def test_the_digit_may_share_its_token():
     answer = ANSWER.replace(":5", ": 5")
     five = token(" 5,", {" 5,": 0.5, " 3,": 0.5, "3": 0.1})
-    found = quality.read_ratings(answer, tokens(five, rest=answer.partition(",")[2]))
-    assert found.fluency == 4.0
+    found = read(answer, tokens(five, rest=answer.partition(",")[2]))
+    assert found["fluency"] == 4.0
 
 
 def test_the_chosen_token_counts_though_it_is_not_among_the_likeliest():
     drawn = {"token": "1", "logprob": math.log(0.2), "top_logprobs": [{"token": "5", "logprob": math.log(0.6)}]}
-    assert quality.read_ratings(ANSWER.replace("5", "1"), tokens(drawn)).fluency == 4.0
+    assert read(ANSWER.replace("5", "1"), tokens(drawn))["fluency"] == 4.0
 
 
 def test_tokens_of_something_else_leave_the_integers():
-    assert quality.read_ratings(ANSWER, [token("Hello")]) == quality.read_ratings(ANSWER)
+    assert read(ANSWER, [token("Hello")]) == read(ANSWER)
 
 
 @pytest.mark.parametrize("answer, reason", [
@@ -58,15 +63,16 @@ def test_tokens_of_something_else_leave_the_integers():
     (ANSWER.replace(":5", ":true"), "fluency is True"), (ANSWER.replace(":5", ':"5"'), "fluency is '5'")])
 def test_invalid_answers_say_why(answer, reason):
     with pytest.raises(ValueError, match=reason):
-        quality.read_ratings(answer)
+        read(answer)
 
 
-def rated(**ratings: float) -> Document:
-    return Document("1", "s", (), ratings=dataclasses.replace(Ratings(4.0, 4.0, 4.0, 4.0), **ratings))
+def rated(**ratings: float) -> RatedDocument:
+    return RatedDocument("1", "s", (), coherence=Coherence((), (), (), None, None, "m"),
+                         ratings={aspect.name: 4.0 for aspect in ASPECTS} | ratings)
 
 
 def test_the_lowest_rating_names_the_fault():
-    assert quality.lowest_rating(rated(coherence=1.94), at_least=2.0) == Drop("text_coherence", 1.94, 2.0)
+    assert quality.lowest_rating(rated(text_coherence=1.94), at_least=2.0) == Drop("text_coherence", 1.94, 2.0)
     assert quality.lowest_rating(rated(usefulness=2.0), at_least=2.0) is None
 
 

@@ -53,7 +53,7 @@ def test_production_config_explains_every_key():
     ({"corpora": []}, ["corpora is empty"]),
     ({"corpora": [{"format": "native"}]}, ["corpora[0].path is missing"]),
     ({"split": {"context_free": 2}}, ["split.context_free", "from 0 to 1"]),
-    ({"coherence": {"own_at_least": 0.1}}, ["coherence.mean_at_least is missing"]),
+    ({"coherence": {"matched_at_least": 0.1}}, ["coherence.mean_at_least is missing"]),
 ])
 def test_mistakes_are_named(tmp_path, change, words):
     with pytest.raises(UserError) as error:

@@ -22,7 +22,7 @@ from schemas.codec import json_bytes, shard_name
 from schemas.index import Member, index_row
 from tests.schemas import example
 
-KEYS = [value["key"] for value, _ in example.samples()]
+KEYS = [value["key"] for _, value, _ in example.samples()]
 """The keys in the order of the set: three in each shard, one in the last. The first has 3 pictures, the second 1."""
 SHARDS = [shard_name(i) for i in range(3)]
 
@@ -79,7 +79,7 @@ def reindex(folder: pathlib.Path) -> None:
             except (ValueError, LookupError, TypeError, RecursionError):
                 continue
     ordered = sorted(rows.values(), key=lambda r: (r.shard, r.json_offset))
-    pq.write_table(index_table(ordered), folder / "index.parquet")
+    pq.write_table(index_table(ordered, example.ASPECTS), folder / "index.parquet")
 
 
 def edit(folder: pathlib.Path, number: int, change) -> None:

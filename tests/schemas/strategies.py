@@ -6,7 +6,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 
 from schemas.codec import key_of
-from schemas.records import Coherence, Drop, Image, ImageDrop, Instance, Outcome, Provenance, Ratings, Text
+from schemas.records import Coherence, Drop, Image, ImageDrop, Instance, Outcome, Provenance, StoredImage, Text
+from tests.schemas.example import ASPECTS
 
 steady = settings(deadline=None, derandomize=True, max_examples=50)
 """The same examples in every run, and no clock."""
@@ -18,7 +19,8 @@ cosines = st.floats(-1, 1).map(lambda x: round(x, 4))
 ratings = st.floats(1, 5).map(lambda x: round(x, 2))
 texts = st.builds(Text, filled)
 sides = st.integers(1, 4096)
-images = st.builds(Image, words, words, words, sides, sides, hexes)
+images = st.builds(StoredImage, words, words, words, width=sides, height=sides, sha256=hexes,
+                   extension=st.sampled_from(["jpg", "png"]))
 
 
 @st.composite
@@ -34,7 +36,7 @@ def instances(draw) -> Instance:
         draw(words), draw(words),
         Coherence(draw(numbers), draw(numbers), draw(numbers), draw(st.none() | cosines),
                   draw(st.none() | st.sampled_from([0.0, 0.5, 1.0])), provenance.clip),
-        draw(st.builds(Ratings, ratings, ratings, ratings, ratings)), provenance)
+        draw(st.fixed_dictionaries(dict.fromkeys(ASPECTS, ratings))), provenance)
 
 
 numbers = st.floats(allow_nan=False)

@@ -15,13 +15,20 @@ import pytest
 from hypothesis import given
 
 from schemas import jsonschema as described
-from schemas.arrow import INDEX, INSTANCE, LEDGER, index_table, outcome_table, outcomes_from_table
+from schemas.arrow import (
+    LEDGER,
+    index_schema,
+    index_table,
+    instance_schema,
+    is_index,
+    outcome_table,
+    outcomes_from_table,
+)
 from schemas.codec import to_json
 from schemas.index import IndexRow
-from schemas.records import Coherence, Image, Instance, Outcome, Provenance, Ratings, Text
+from schemas.records import Coherence, Instance, Outcome, Provenance, StoredImage, Text
 from tests.schemas import example
 from tests.schemas.strategies import instances, outcomes, steady
-from tests.schemas.test_codec import extensions
 
 VALIDATOR = jsonschema.Draft202012Validator(described.INSTANCE)
 JSON_NAMES = {str: "string", int: "integer", float: "number"}
@@ -46,11 +53,11 @@ def json_name(schema: dict) -> str:
 
 @pytest.mark.parametrize("schema, fields", [
     (described.TEXT, {"type": str, **types_of(Text)}),
-    (described.IMAGE, {"type": str, "image": str, **{n: t for n, t in types_of(Image).items() if n != "uri"}}),
+    (described.IMAGE, {"type": str, "image": str, **{n: t for n, t in types_of(StoredImage).items() if n not in ("uri", "extension")}}),
     (described.PROVENANCE, types_of(Provenance)),
     (described.SCORES, {
         "coherence": float, **{n: t for n, t in types_of(Coherence).items() if n != "model"},
-        **{"text_coherence" if n == "coherence" else n: t for n, t in types_of(Ratings).items()}}),
+        "ratings": dict}),
     (described.INSTANCE, {**{n: t for n, t in types_of(Instance).items() if n not in ("coherence", "ratings")},
                           "scores": dict}),
 ])
@@ -71,7 +78,7 @@ def test_null_is_allowed_where_python_allows_none(name):
     assert typing.get_type_hints(Coherence)[name] == float | None
 
 
-@pytest.mark.parametrize("schema, record", [(LEDGER, Outcome), (INDEX, IndexRow)])
+@pytest.mark.parametrize("schema, record", [(LEDGER, Outcome), (index_schema(example.ASPECTS), IndexRow)])
 def test_arrow_schema_has_the_fields_of_the_python_types(schema, record):
     assert schema.names == list(types_of(record))
     for field, hint in zip(schema, types_of(record).values()):
@@ -83,9 +90,9 @@ def test_arrow_schema_has_the_fields_of_the_python_types(schema, record):
 @steady
 @given(instances())
 def test_every_instance_passes_the_json_schema_and_comes_back_through_arrow(instance):
-    value = to_json(instance, extensions(instance))
+    value = to_json(instance)
     VALIDATOR.validate(value)
-    row, = pa.Table.from_pylist([value], schema=INSTANCE).to_pylist()
+    row, = pa.Table.from_pylist([value], schema=instance_schema(example.ASPECTS)).to_pylist()
     for part in ("context", "output"):
         row[part] = [{name: v for name, v in segment.items() if v is not None} for segment in row[part]]
     assert row == value
@@ -104,7 +111,7 @@ def test_every_outcome_comes_back_through_arrow(outcome):
     {"key": "ABC"}, {"instruction": " "}, {"domain": ""}, {"context": [{"type": "text"}]}, {"extra": 1}, {"output": []},
     {"output": [{"type": "text", "text": "only words"}]}, {"id": 7}])
 def test_json_schema_refuses(change):
-    value, _ = example.sample(1)
+    _, value, _ = example.sample(1)
     assert VALIDATOR.is_valid(value)
     assert not VALIDATOR.is_valid(value | change)
 
@@ -131,4 +138,10 @@ def test_check_command():
 
 
 def test_an_empty_index_has_its_schema():
-    assert index_table([]).schema == INDEX
+    assert index_table([], example.ASPECTS).schema == index_schema(example.ASPECTS)
+
+
+def test_an_index_is_known_by_its_columns_whatever_its_aspects():
+    assert is_index(index_schema(["safety"])) and is_index(index_schema(example.ASPECTS))
+    assert not is_index(LEDGER) and not is_index(index_schema(["safety"]).remove(0))
+    assert not is_index(index_schema(["safety"]).set(11, pa.field("ratings", pa.string())))

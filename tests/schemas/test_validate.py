@@ -16,7 +16,7 @@ from tests.schemas.damage import KEYS, SHARDS, first, index, ledger, manifest
 M, I, L0, L1, CARD = "manifest.json", "index.parquet", "ledger/part-00000.parquet", "ledger/part-00001.parquet", \
     "README.md"
 S0, S1, S2 = (f"shards/{name}" for name in SHARDS)
-ID = {sample[0]["key"]: sample[0]["id"] for sample in example.samples()}
+ID = {sample[1]["key"]: sample[1]["id"] for sample in example.samples()}
 
 
 def places(defects) -> set[tuple[str, str, str, str, str]]:

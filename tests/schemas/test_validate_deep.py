@@ -34,7 +34,8 @@ from tests.schemas.test_validate import L0, S0, S1, S2, I, at, places
 
 K0, K1, K2, K3 = KEYS[:4]
 STRANGER = next(example.sample(i) for i in range(30, 9999) if rank_of(f"doc-{i}", example.SALT) > b"\xfe")
-NEW = STRANGER[0]["key"]
+NEW = STRANGER[1]["key"]
+RATINGS = STRANGER[1]["scores"]["ratings"]
 
 
 def _with(part: str, number: int, **fields):
@@ -91,7 +92,7 @@ def _copy_sample(folder):
 
 def _replace_sample(folder):
     """The last sample becomes another that neither index nor ledger know."""
-    value, pictures = STRANGER
+    _, value, pictures = STRANGER
     rewrite(folder, 2, lambda files: [(f"{value['key']}.json", json_bytes(value)),
                                       *((f"{value['key']}.{name}", data) for name, data in pictures)])
 
@@ -161,10 +162,10 @@ DEEP = {
     "json is a number": (lambda f: raw_json(f, 0, lambda d: b"7\n"), [at("instance-schema", S0, K0)]),
     "unknown field": (lambda f: edit(f, 0, lambda v: v.update(split="train")), [at("instance-schema", S0, K0)]),
     "field lost": (lambda f: edit(f, 0, lambda v: v.pop("license")), [at("instance-schema", S0, K0)]),
-    "rating of 6": (lambda f: edit(f, 0, _scores(fluency=6.0)),
-                    [at("instance-schema", **J0, pointer="/scores/fluency")]),
-    "cosine of 2": (lambda f: edit(f, 0, _scores(own=[2.0, 0.2, 0.2])),
-                    [at("instance-schema", **J0, pointer="/scores/own/0")]),
+    "rating of 6": (lambda f: edit(f, 0, _scores(ratings={**RATINGS, "fluency": 6.0})),
+                    [at("instance-schema", **J0, pointer="/scores/ratings/fluency")]),
+    "cosine of 2": (lambda f: edit(f, 0, _scores(matched=[2.0, 0.2, 0.2])),
+                    [at("instance-schema", **J0, pointer="/scores/matched/0")]),
     "blank text": (lambda f: edit(f, 0, _with("output", 1, text=" \n")),
                    [at("instance-schema", **J0, pointer="/output/1/text")]),
     "blank instruction": (lambda f: edit(f, 0, lambda v: v.update(instruction="")),
@@ -188,7 +189,11 @@ DEEP = {
                     [at("provenance", **J0, pointer="/provenance/llm")]),
     "mean is not the mean": (lambda f: edit(f, 0, _scores(coherence=0.5)),
                              [at("scores", **J0, pointer="/scores/coherence")]),
-    "a score too few": (lambda f: edit(f, 0, _scores(similar=[-1.0])), [at("scores", **J0, pointer="/scores/similar")]),
+    "a score too few": (lambda f: edit(f, 0, _scores(max_previous_similarity=[-1.0])),
+                        [at("scores", **J0, pointer="/scores/max_previous_similarity")]),
+    "a rating that the manifest does not name": (lambda f: manifest(f, lambda m: m["rating_aspects"].pop("fluency")), [
+        at("index-schema", I), *(at("scores", S0, key, "/scores/ratings") for key in KEYS[:3]),
+        *(at("scores", S1, key, "/scores/ratings") for key in KEYS[3:6]), at("scores", S2, KEYS[6], "/scores/ratings")]),
     "score not rounded": (lambda f: edit(f, 0, _scores(margin=0.123456)),
                           [at("scores", **J0, pointer="/scores/margin")]),
     # members

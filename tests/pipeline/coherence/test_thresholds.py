@@ -17,15 +17,15 @@ clip:
   model: m           # which
 
 coherence:           # written by calibrate
-  own_at_least: 0.0  # an image below goes
+  matched_at_least: 0.0  # an image below goes
 
   # a remark
   mean_at_least: 0
   margin_at_least: 0.00001   # kept in its column
-  similar_at_most: 0.99
+  similarity_at_most: 0.99
 
 other:
-  own_at_least: 7    # another block's
+  matched_at_least: 7    # another block's
 """
 
 
@@ -66,10 +66,10 @@ def pages(count=30):
 def test_a_model_that_can_tell_loses_one_in_twenty_and_catches_the_rest():
     found = calibrate(pages(), Known(), picture)
     right = sorted(0.9 - np.random.default_rng(k).random() / 10 for k in [*range(30), *range(200, 230)])
-    assert found.own_at_least == pytest.approx(right[2], abs=1e-4)       # the 5th percentile of 60
+    assert found.matched_at_least == pytest.approx(right[2], abs=1e-4)       # the 5th percentile of 60
     assert 0.8 < found.mean_at_least < 0.9 and 0.6 < found.margin_at_least < 0.8
-    assert found.similar_at_most == 0.97
-    assert found.caught == {"own_at_least": 1.0, "mean_at_least": 1.0, "margin_at_least": 1.0, "similar_at_most": 1.0}
+    assert found.similarity_at_most == 0.97
+    assert found.caught == {"matched_at_least": 1.0, "mean_at_least": 1.0, "margin_at_least": 1.0, "similarity_at_most": 1.0}
 
 
 def test_the_duplicate_threshold_spares_different_pictures():
@@ -77,7 +77,7 @@ def test_the_duplicate_threshold_spares_different_pictures():
         def score(self, documents, open_image):
             return [dataclasses.replace(score, similar=tuple(0.99 if value > 0 else value for value in score.similar))
                     for score in super().score(documents, open_image)]
-    assert calibrate(pages(), Blurred(), picture).similar_at_most == 0.99
+    assert calibrate(pages(), Blurred(), picture).similarity_at_most == 0.99
 
 
 def test_strangers_are_pictures_of_another_document():
@@ -110,15 +110,15 @@ clip:
   model: m           # which
 
 coherence:           # written by calibrate
-  own_at_least: 0.1234 # an image below goes
+  matched_at_least: 0.1234 # an image below goes
 
   # a remark
   mean_at_least: 0.2000
   margin_at_least: -0.0100   # kept in its column
-  similar_at_most: 0.9500
+  similarity_at_most: 0.9500
 
 other:
-  own_at_least: 7    # another block's
+  matched_at_least: 7    # another block's
 """
 
 
@@ -138,12 +138,12 @@ def test_the_projects_configs_can_be_written(tmp_path):
         before = path.read_text()
         write_thresholds(str(path), FOUND)
         rules = load(str(path)).coherence
-        assert (rules.own_at_least, rules.mean_at_least, rules.margin_at_least, rules.similar_at_most) == (
+        assert (rules.matched_at_least, rules.mean_at_least, rules.margin_at_least, rules.similarity_at_most) == (
             0.1234, 0.2, -0.01, 0.95)
         assert sum(a != b for a, b in zip(before.splitlines(), path.read_text().splitlines(), strict=True)) <= 4
 
 
-@pytest.mark.parametrize("text", ["clip:\n  model: m\n", "coherence: {own_at_least: 0}\n", CONFIG.replace("mean", "x")])
+@pytest.mark.parametrize("text", ["clip:\n  model: m\n", "coherence: {matched_at_least: 0}\n", CONFIG.replace("mean", "x")])
 def test_a_config_without_the_keys_is_the_users_to_mend(tmp_path, text):
     path = tmp_path / "config.yaml"
     path.write_text(text)

@@ -32,8 +32,8 @@ def test_features_are_what_datasets_itself_would_write(loaded, written):
 
 def test_folder_loads_in_order_with_every_picture(loaded):
     samples = example.samples()
-    assert [row["json"]["id"] for row in loaded] == [value["id"] for value, _ in samples]
-    for row, (value, pictures) in zip(loaded, samples, strict=True):
+    assert [row["json"]["id"] for row in loaded] == [value["id"] for _, value, _ in samples]
+    for row, (_, value, pictures) in zip(loaded, samples, strict=True):
         present = {name: row[name].convert("RGB").size for name in row if name != "json" and row[name] is not None}
         assert present == {name: (24, 16) for name, _ in pictures}
         assert row["json"]["scores"] == value["scores"]
@@ -42,13 +42,13 @@ def test_folder_loads_in_order_with_every_picture(loaded):
 
 def test_picture_bytes_are_the_stored_ones(loaded):
     raw = loaded.cast_column("00.jpg", datasets.Image(decode=False))
-    files = dict(example.samples()[1][1])
+    files = dict(example.samples()[1][2])
     assert raw[1]["00.jpg"]["bytes"] == files["00.jpg"]
 
 
 def test_it_streams(written):
     stream = datasets.load_dataset(str(written[0]), split="train", streaming=True)
-    assert [row["json"]["key"] for row in stream] == [value["key"] for value, _ in example.samples()]
+    assert [row["json"]["key"] for row in stream] == [value["key"] for _, value, _ in example.samples()]
 
 
 def test_shards_alone_do_not_load(written, tmp_path):
@@ -70,7 +70,7 @@ def test_words(written):
     text = card(written[1])
     assert "| cooking | 3 |" in text and "| not stated | 4 |" in text and "| dropped: word_count | 1 |" in text
     assert "10 documents were read; 7 were kept." in text
-    assert "own_at_least: 0.1" in text and "| text-image coherence | tiny-clip |" in text
+    assert "matched_at_least: 0.1" in text and "| text-image coherence | tiny-clip |" in text
 
 
 @pytest.mark.parametrize("instances, size", [(999, "n<1K"), (1000, "1K<n<10K"), (184_982, "100K<n<1M")])

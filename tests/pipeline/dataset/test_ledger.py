@@ -23,22 +23,22 @@ def test_funnel_counts_every_document_once(folder):
     counts = ledger.funnel(ledger.read_outcomes(folder)).to_json()
     assert counts["input"] == 24 and counts["kept"] == 13
     assert counts["dropped"] == {"min_words": 5, "margin": 2, "mean_coherence": 1, "same_text": 1}
-    assert counts["failed"] == {"TimeoutError": 1, "not_json": 1}
+    assert counts["failed"] == {"not_json": 1, "timeout": 1}
     assert counts["input"] == counts["kept"] + sum(counts["dropped"].values()) + sum(counts["failed"].values())
     assert counts["dropped_images"] == {"min_side": 1}
     left = {stage["stage"]: (stage["entered"], stage["left"]) for stage in counts["stages"]}
-    assert left["read"] == (24, 23) and left["duplicates"] == (23, 22) and left["text"] == (22, 17)
-    assert left["images"] == (17, 16) and left["coherence"] == (16, 13) and left["assemble"] == (13, 13)
+    assert left["read"] == (24, 23) and left["deduplicate"] == (23, 22) and left["filter_text"] == (22, 17)
+    assert left["store_images"] == (17, 16) and left["filter_coherence"] == (16, 13) and left["assemble"] == (13, 13)
     assert json.loads(json.dumps(counts)) == counts
 
 
 def test_one_rule_at_two_stages_is_one_count_and_two_places():
     rows = [Outcome(str(i), "s", f"f:{i}", "dropped", stage, "image_count", 0, 1)
-            for i, stage in enumerate(("text", "images", "images"))]
+            for i, stage in enumerate(("filter_text", "store_images", "store_images"))]
     counts = ledger.funnel(rows)
     assert counts.dropped == {"image_count": 3}
     assert [(s.name, s.dropped) for s in counts.stages if s.dropped] == [
-        ("text", {"image_count": 1}), ("images", {"image_count": 2})]
+        ("filter_text", {"image_count": 1}), ("store_images", {"image_count": 2})]
 
 
 def test_a_stage_that_is_not_in_the_flow_does_not_vanish():
@@ -55,18 +55,18 @@ def test_nothing_read_is_a_funnel_of_zeros():
 @pytest.mark.parametrize("width", [40, 60, 80, 200])
 def test_the_terminal_funnel_keeps_to_its_width(folder, width):
     text = ledger.funnel_text(ledger.funnel(ledger.read_outcomes(folder)), width)
-    assert max(map(len, text.split("\n"))) <= max(width, 44)
+    assert max(map(len, text.split("\n"))) <= max(width, 46)
     bars = {line.split()[0]: line.count("█") for line in text.split("\n") if "█" in line}
-    assert bars["Input"] == max(min(width, 110) - 36, 8) > bars["Assemble"] > 0
+    assert bars["Input"] == max(min(width, 110) - 38, 8) > bars["Assemble"] > 0
     assert "24 read = 13 kept + 9 dropped + 2 failed" in " ".join(text.split())
 
 
 def test_explain_a_document_that_a_score_stopped(folder):
     text = ledger.explain(folder, "doc-106")
-    assert "Dropped at “Coherence”: margin is 0.01, below the threshold 0.02." in text
-    assert "✓ Text rules" in text and "✗ Coherence       margin: coherence 0.32 (at least 0.2)" in text
+    assert "Dropped at “Filter coherence”: margin is 0.01, below the threshold 0.02." in text
+    assert "✓ Filter text" in text and "✗ Filter coherence  margin: coherence 0.32 (at least 0.2)" in text
     assert "corpus/docs.jsonl:107" in text
-    assert "Ratings" not in text                                        # it never got there
+    assert "Rate text" not in text                                        # it never got there
 
 
 def test_explain_a_kept_document_by_id_and_by_key(folder):
@@ -79,20 +79,18 @@ def test_explain_a_kept_document_by_id_and_by_key(folder):
 
 
 def test_explain_an_error_a_repeat_and_a_lost_picture(folder):
-    assert "Failed at “Fetch pictures”: TimeoutError (no answer in 20 s)." in ledger.explain(folder, "doc-200")
+    assert "Failed at “Store images”: timeout (no answer in 20 s)." in ledger.explain(folder, "doc-200")
     assert "(repeats doc-001)" in ledger.explain(folder, "doc-105")
     assert ("lost picture 2 (corpus/900-2.gif): min_side is 40, below the threshold 150"
             in ledger.explain(folder, "doc-hostile"))
 
 
 def test_explain_words_for_rules_that_measure_nothing():
-    lost = ImageDrop(0, "a.jpg", "images", Drop("truncated", 0, 1))
-    row = Outcome("a", "s", "f:1", "dropped", "excerpt", "no_excerpt", 0, 1, dropped_images=(lost,),
-                  scores=(("blur", 12.5),))
+    lost = ImageDrop(0, "a.jpg", "store_images", Drop("truncated", 0, 1))
+    row = Outcome("a", "s", "f:1", "dropped", "take_excerpt", "no_excerpt", 0, 1, dropped_images=(lost,))
     text = ledger.explain_outcome(row, {})
     assert "no part of the document has both enough words and a picture" in text
     assert "truncated: the file ends before its picture does" in text
-    assert "Also measured: blur 12.5" in text
 
 
 def test_a_record_is_found_by_its_place_as_well(folder):
@@ -116,8 +114,8 @@ def test_a_folder_without_results_says_so(tmp_path):
 def test_limits_are_those_of_the_run(folder):
     least = ledger.limits(ledger.read_manifest(folder))
     assert least["coherence"] == CONFIG["coherence"]["mean_at_least"]
-    assert least["usefulness"] == CONFIG["quality"]["lowest_at_least"]
-    assert least["mean_rating"] == CONFIG["quality"]["mean_at_least"]
+    assert least["usefulness"] == CONFIG["ratings"]["lowest_at_least"]
+    assert least["mean_rating"] == CONFIG["ratings"]["mean_at_least"]
 
 
 def test_a_title_cannot_steer_the_terminal():

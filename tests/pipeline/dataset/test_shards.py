@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.dataset import shards
-from schemas.arrow import INDEX, LEDGER, outcomes_from_table
+from schemas.arrow import LEDGER, index_schema, outcomes_from_table
 from schemas.codec import config_hash, json_bytes, key_of, shard_name
 from tests.pipeline import disk  # noqa: F401  (its import makes disk:// known)
 from tests.schemas import example
@@ -30,7 +30,7 @@ def test_shard_is_plain_ustar_with_json_first(written):
     with tarfile.open(folder / "shards" / shard_name(0)) as tar:
         members = tar.getmembers()
         data = [tar.extractfile(m).read() for m in members]
-    expected = [pair for value, pictures in samples for pair in
+    expected = [pair for _, value, pictures in samples for pair in
                 [(f"{value['key']}.json", json_bytes(value)), *((f"{value['key']}.{n}", d) for n, d in pictures)]]
     assert list(zip((m.name for m in members), data)) == expected
     assert {(m.mode, m.mtime, m.uid, m.gid, m.uname, m.gname, m.type) for m in members} == {
@@ -41,7 +41,7 @@ def test_shard_is_what_tarfile_itself_would_write(written):
     folder, _, samples = written
     file = io.BytesIO()
     with tarfile.open(fileobj=file, mode="w", format=tarfile.USTAR_FORMAT) as tar:
-        for value, pictures in samples:
+        for _, value, pictures in samples:
             for name, data in [("json", json_bytes(value)), *pictures]:
                 info = tarfile.TarInfo(f"{value['key']}.{name}")
                 info.size = len(data)
@@ -59,13 +59,13 @@ def test_result_describes_the_file(written):
 def test_index_rows_point_at_the_bytes(written):
     folder, result, samples = written
     data = (folder / "shards" / shard_name(0)).read_bytes()
-    for row, (value, pictures) in zip(result.rows, samples, strict=True):
+    for row, (_, value, pictures) in zip(result.rows, samples, strict=True):
         assert json.loads(data[row.json_offset:row.json_offset + row.json_size]) == value
         assert [(m.name, data[m.offset:m.offset + m.size]) for m in row.images] == pictures
         assert (row.key, row.shard) == (key_of(row.id), "leafinstruct-00000.tar")
     assert (result.rows[0].n_context_texts, result.rows[0].n_context_images, result.rows[0].n_output_texts,
             result.rows[0].n_output_images) == (1, 1, 3, 2)
-    assert (result.rows[0].coherence, result.rows[0].text_coherence, result.rows[1].margin) == (0.23, 3.5, None)
+    assert (result.rows[0].coherence, result.rows[0].ratings["text_coherence"], result.rows[1].margin) == (0.23, 3.5, None)
 
 
 def test_same_set_same_bytes(tmp_path):
@@ -95,8 +95,8 @@ def test_a_shard_replaces_an_older_one_whole(tmp_path):
 
 
 def test_writing_holds_one_sample_in_memory(tmp_path):
-    value, _ = example.sample(0)
-    samples = ((value, [("00.jpg", bytes(2_000_000))]) for _ in range(20))
+    data, value, _ = example.sample(0)
+    samples = ((data, value, [("00.jpg", bytes(2_000_000))]) for _ in range(20))
     tracemalloc.start()
     result = shards.write_shard(f"{tmp_path}/{shard_name(0)}", samples)
     _, peak = tracemalloc.get_traced_memory()
@@ -110,15 +110,15 @@ def test_object_stores_get_the_same_bytes(tmp_path, written):
     remote = shards.write_shard(f"disk:/{tmp_path}/shards/{shard_name(0)}", samples)
     assert remote == local
     assert hashlib.sha256((tmp_path / "shards" / shard_name(0)).read_bytes()).hexdigest() == local.sha256
-    shards.write_index(remote.rows, f"disk:/{tmp_path}/index.parquet")
+    shards.write_index(remote.rows, example.ASPECTS, f"disk:/{tmp_path}/index.parquet")
     assert list(shards.read_index(f"disk:/{tmp_path}/index.parquet")) == list(local.rows)
     assert sorted(p.name for p in tmp_path.rglob("*")) == ["index.parquet", shard_name(0), "shards"]
 
 
 def test_index_has_its_schema_and_comes_back(tmp_path, written):
     _, result, _ = written
-    table = shards.write_index(result.rows, f"{tmp_path}/index.parquet")
-    assert pq.read_schema(tmp_path / "index.parquet").equals(INDEX)
+    table = shards.write_index(result.rows, example.ASPECTS, f"{tmp_path}/index.parquet")
+    assert pq.read_schema(tmp_path / "index.parquet").equals(index_schema(example.ASPECTS))
     assert list(shards.read_index(f"{tmp_path}/index.parquet")) == list(result.rows)
     data = (tmp_path / "index.parquet").read_bytes()
     assert table == shards.Table("index.parquet", 3, len(data), hashlib.sha256(data).hexdigest())
@@ -126,15 +126,15 @@ def test_index_has_its_schema_and_comes_back(tmp_path, written):
 
 def test_index_does_not_depend_on_how_rows_come(tmp_path, written):
     _, result, _ = written
-    one = shards.write_index(list(result.rows), f"{tmp_path}/index.parquet")
-    two = shards.write_index(iter(result.rows), f"{tmp_path}/index.parquet")
+    one = shards.write_index(list(result.rows), example.ASPECTS, f"{tmp_path}/index.parquet")
+    two = shards.write_index(iter(result.rows), example.ASPECTS, f"{tmp_path}/index.parquet")
     assert one == two
 
 
 def test_index_rows_out_of_order_are_refused(tmp_path, written):
     _, result, _ = written
     with pytest.raises(ValueError, match="out of order"):
-        shards.write_index(reversed(result.rows), f"{tmp_path}/index.parquet")
+        shards.write_index(reversed(result.rows), example.ASPECTS, f"{tmp_path}/index.parquet")
     assert list(tmp_path.iterdir()) == []
 
 

@@ -68,13 +68,12 @@ def test_the_ids_of_the_ledger_are_distinct_whatever_a_corpus_claims(tmp_path):
     lines = ["not json" if id_ is None else json.dumps({"id": id_, "segments": [{"text": f"step {n}"}]})
              for n, id_ in enumerate(claimed)]
     (tmp_path / "docs.jsonl").write_text("\n".join(lines))
+    run = a_run(tmp_path)
     with beam.Pipeline(runner="FnApiRunner") as p:
         parts = p | beam.Create(list(corpora.parts("native", path)))
-        repeats = parts | beam.FlatMap(reading.identify) | reading.Repeats()
+        repeats = parts | beam.FlatMap(reading.identify, run) | reading.Repeats()
         ids = []
-        for do, side in ((reading.Read(str(tmp_path)), ()),
-                         (reading.DropRepeats(str(tmp_path)), (beam.pvalue.AsDict(repeats),))):
-            do.label = type(do).__name__
+        for do, side in ((reading.Read(run), ()), (reading.Deduplicate(run), (beam.pvalue.AsDict(repeats),))):
             parts = parts | do.label >> beam.ParDo(do, *side).with_outputs(ENDED, main="passed")
             ids.append(parts[ENDED])
             parts = parts["passed"]

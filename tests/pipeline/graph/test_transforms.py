@@ -8,9 +8,10 @@ import apache_beam as beam
 import pytest
 from apache_beam.testing.util import assert_that, equal_to
 
-from pipeline.graph.transforms import ENDED, Batches, Each, InFlight, must_stop
-from schemas.errors import UserError
-from schemas.records import Document, Drop, ImageDrop, LastState
+from pipeline.graph import failures
+from pipeline.graph.transforms import ENDED, Batches, Each, InFlight, Step
+from schemas.errors import RecordFault, ServiceError, UserError
+from schemas.records import FILTER_HEADERS, FILTER_TEXT, Document, Drop, DroppedDocument, ImageDrop
 from tests.pipeline.runs import a_run
 
 IDS = ["good 1", "drop 2", "good 3", "fail 4", "good 5"]
@@ -20,12 +21,12 @@ def judge(document: Document):
     if document.id.startswith("drop"):
         return Drop("length", 1.0, 2.0)
     if document.id.startswith("fail"):
-        raise ValueError("no such thing\nat all")
+        raise RecordFault("strange", "no such thing\nat all")
     return dataclasses.replace(document, title=document.id.upper())
 
 
 def make_each(run):
-    return judge
+    return Step(judge)
 
 
 def make_batches(run):
@@ -33,7 +34,7 @@ def make_batches(run):
     def step(documents):
         assert len(documents) <= 2
         return [judge(document) for document in documents]
-    return step
+    return Step(step)
 
 
 def make_in_flight(run):
@@ -46,48 +47,90 @@ def make_in_flight(run):
             assert second.wait(20)
         second.set()
         return judge(document)
-    return lambda document: pool.submit(answer, document)
+    return Step(lambda document: pool.submit(answer, document), pool.shutdown)
 
 
 @pytest.mark.parametrize("do", [
-    lambda run: Each(run, "text", make_each), lambda run: Batches(run, "text", make_batches, 2),
-    lambda run: InFlight(run, "text", make_in_flight, 2)], ids=["each", "batches", "in_flight"])
+    lambda run: Each(run, FILTER_TEXT, make_each), lambda run: Batches(run, FILTER_TEXT, make_batches, 2),
+    lambda run: InFlight(run, FILTER_TEXT, make_in_flight, 2)], ids=["each", "batches", "in_flight"])
 def test_every_document_passes_or_has_an_outcome(tmp_path, do):
     with beam.Pipeline(runner="FnApiRunner") as p:
         outputs = (p | beam.Create([Document(i, "s", ()) for i in IDS], reshuffle=False)
                    | beam.ParDo(do(a_run(tmp_path))).with_outputs(ENDED, main="passed"))
         assert_that(outputs["passed"] | beam.Map(lambda d: d.title), equal_to(["GOOD 1", "GOOD 3", "GOOD 5"]))
         ended = outputs[ENDED] | "Row" >> beam.Map(lambda o: (o.id, o.status, o.stage, o.rule or o.error, o.detail))
-        assert_that(ended, equal_to([("drop 2", "dropped", "text", "length", ""),
-                                     ("fail 4", "failed", "text", "ValueError", "no such thing at all")]),
+        assert_that(ended, equal_to([("drop 2", "dropped", FILTER_TEXT, "length", ""),
+                                     ("fail 4", "failed", FILTER_TEXT, "strange", "no such thing at all")]),
                     label="ended")
 
 
-def full(run):
+def raising(error):
     def step(document):
-        raise OSError(28, "No space left on device")
-    return step
+        raise error
+    return lambda run: Step(step)
 
 
-def test_a_full_disk_ends_the_run(tmp_path):
+def ran(run, error) -> list:
+    """The outcomes of one document whose step raises the error."""
+    with beam.Pipeline(runner="FnApiRunner") as p:
+        ended = (p | beam.Create([Document("a", "s", ())])
+                 | beam.ParDo(Each(run, FILTER_TEXT, raising(error))).with_outputs(ENDED, main="passed"))[ENDED]
+        assert_that(ended | beam.Map(lambda o: (o.status, o.error, "Traceback" in o.detail)),
+                    equal_to([("failed", f"bug:{type(error).__name__}", True)]))
+
+
+@pytest.mark.parametrize("error, kind, message", [
+    (OSError(28, "No space left on device"), failures.SERVICE, "the disk is full"),
+    (ServiceError("the server is gone"), failures.SERVICE, "the server is gone"),
+    (MemoryError(), failures.SERVICE, "out of memory"), (UserError("mend it"), failures.USER, "mend it"),
+    (AttributeError("no such field"), failures.BUG, "AttributeError: no such field")])
+def test_what_stops_a_run_leaves_a_record(tmp_path, error, kind, message):
+    run = a_run(tmp_path)
+    with pytest.raises(Exception):
+        ran(run, error)
+    failure = failures.read(run.failures)
+    assert (failure.kind, failure.stage, failure.document, failure.message) == (kind, FILTER_TEXT, "a", message)
+    assert "in step" in failure.traceback
+
+
+def test_a_run_that_keeps_going_makes_a_row_of_a_bug_with_its_traceback(tmp_path):
+    ran(dataclasses.replace(a_run(tmp_path), keep_going=True), AttributeError("no such field"))
+
+
+def test_a_run_that_keeps_going_stops_for_a_full_disk_all_the_same(tmp_path):
     with pytest.raises(Exception, match="No space left"):
-        with beam.Pipeline(runner="FnApiRunner") as p:
-            _ = p | beam.Create([Document("a", "s", ())]) | beam.ParDo(Each(a_run(tmp_path), "text", full))
+        ran(dataclasses.replace(a_run(tmp_path), keep_going=True), OSError(28, "No space left on device"))
 
 
-def test_what_must_stop():
-    assert must_stop(UserError("mend it")) and must_stop(OSError(28, "full")) and must_stop(MemoryError())
-    assert not must_stop(FileNotFoundError(2, "gone")) and not must_stop(ValueError())
+def test_a_stage_that_fails_most_documents_stops_the_run(tmp_path):
+    """At the 100th document, not before; half may fail."""
+    run = a_run(tmp_path)
+    do = Each(run, FILTER_TEXT, raising(RecordFault("invalid_answer", "rubbish")))
+    do.setup()
+    documents = [Document(str(n), "s", ()) for n in range(100)]
+    assert [next(do.process(d)).value.status for d in documents[:99]] == ["failed"] * 99
+    with pytest.raises(ServiceError, match="100 of 100 documents failed at the stage “Filter text”, 100 of them with "
+                                           "invalid_answer .the last: rubbish"):
+        next(do.process(documents[99]))
+    assert failures.read(run.failures).kind == failures.SERVICE
+
+
+def test_half_of_the_documents_may_fail(tmp_path):
+    do = Each(a_run(tmp_path), FILTER_TEXT, lambda run: Step(judge))
+    do.setup()
+    for n in range(150):
+        for name in (f"good {n}", f"fail {n}"):
+            next(do.process(Document(name, "s", ())))
 
 
 def make_poorer(run):
-    lost = ImageDrop(0, "a.png", "image_rules", Drop("shorter_side", 48.0, 100.0))
-    return lambda document: LastState(dataclasses.replace(document, dropped_images=(lost,)),
-                                      Drop("image_count", 0.0, 1.0))
+    lost = ImageDrop(0, "a.png", FILTER_HEADERS, Drop("shorter_side", 48.0, 100.0))
+    return Step(lambda document: DroppedDocument(dataclasses.replace(document, dropped_images=(lost,)),
+                                                 Drop("image_count", 0.0, 1.0)))
 
 
 def test_the_outcome_of_a_drop_tells_what_the_step_had_taken_out(tmp_path):
-    do = Each(a_run(tmp_path), "image_rules", make_poorer)
+    do = Each(a_run(tmp_path), FILTER_HEADERS, make_poorer)
     do.setup()
     (output,) = do.process(Document("d", "s", ()))
     assert (output.tag, output.value.rule, output.value.value) == (ENDED, "image_count", 0.0)

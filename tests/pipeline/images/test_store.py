@@ -85,13 +85,13 @@ def test_a_second_run_decodes_nothing_and_writes_nothing(tmp_path, pictures, mon
 def test_a_glance_never_fetches_and_never_writes(tmp_path, pictures):
     (tmp_path / "a.jpg").write_bytes(jpeg())
     image = Image(f"{tmp_path}/a.jpg")
-    assert pictures.glance(image).size == (64, 32)
-    assert pictures.glance(Image(f"{tmp_path}/no.jpg")) is None
-    assert pictures.glance(Image("http://127.0.0.1:1/a.jpg")) is None
+    assert pictures.preview(image).size == (64, 32)
+    assert pictures.preview(Image(f"{tmp_path}/no.jpg")) is None
+    assert pictures.preview(Image("http://127.0.0.1:1/a.jpg")) is None
     assert files(tmp_path / "store") == []
     stored = pictures.store(image)
     os.unlink(tmp_path / "a.jpg")
-    assert pictures.glance(stored).size == (64, 32)
+    assert pictures.preview(stored).size == (64, 32)
 
 
 def test_sized_replaces_the_claim_by_the_header(tmp_path, pictures):

@@ -5,17 +5,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.instances.assemble import AssembleFault, assemble, possible_cuts, text_before_image
-from schemas.records import Coherence, Document, Image, Provenance, Ratings, Text, Written
+from schemas.records import Coherence, GeneratedInstruction, InstructedDocument, Provenance, StoredImage, Text
 
 T, U, V, H = Text("First."), Text("Then."), Text("Last."), Text("## Heading")
-A, B = Image("a.jpg", sha256="a"), Image("b.jpg", sha256="b")
+A, B = (StoredImage(f"{name}.jpg", width=9, height=9, sha256=name, extension="jpg") for name in "ab")
 PROVENANCE = Provenance("1", "c", "clip", "llm", "r", "w")
 
 
 def instance(segments, id_="x", context_free=0.0):
-    document = Document(
-        id_, "s", tuple(segments), coherence=Coherence((), (), (), None, None, "m"), ratings=Ratings(5, 5, 5, 5),
-        written=Written("Show how.", "Cooking and food", 1))
+    document = InstructedDocument(
+        id_, "s", tuple(segments), coherence=Coherence((), (), (), None, None, "m"), ratings={"fluency": 5.0},
+        generated=GeneratedInstruction("Show how.", "Cooking and food", 1))
     return assemble(document, key="k", context_free=context_free, salt="salt", provenance=PROVENANCE)
 
 
@@ -60,7 +60,7 @@ def test_nothing_is_lost_and_a_text_comes_first(segments, id_):
         return
     both = made.context + made.output
     assert sorted(map(repr, both)) == sorted(map(repr, segments))
-    assert [s for s in both if isinstance(s, Image)] == [s for s in segments if isinstance(s, Image)]
+    assert [s for s in both if isinstance(s, StoredImage)] == [s for s in segments if isinstance(s, StoredImage)]
     for part in filter(None, (made.context, made.output)):
-        assert {type(s) for s in part} == {Text, Image}
+        assert {type(s) for s in part} == {Text, StoredImage}
     assert isinstance(made.output[0], Text)

@@ -3,7 +3,7 @@
 import pytest
 
 from pipeline.instances.excerpt import best_excerpt, excerpts
-from schemas.records import Coherence, Document, Image, Text
+from schemas.records import Coherence, Document, ScoredDocument, StoredDocument, StoredImage, Text
 
 
 def text(words: int) -> Text:
@@ -11,12 +11,13 @@ def text(words: int) -> Text:
 
 
 H1, H2 = Text("# One"), Text("## Two")
-A, B, C = (Image(f"{name}.jpg", sha256=name) for name in "abc")
+A, B, C = (StoredImage(f"{name}.jpg", width=9, height=9, sha256=name, extension="jpg") for name in "abc")
 LIMITS = {"max_words": 100, "max_images": 2, "min_words": 20}
 
 
 def document(*segments, coherence=None) -> Document:
-    return Document("d", "s", segments, title="The whole", coherence=coherence)
+    found = StoredDocument("d", "s", segments, title="The whole")
+    return ScoredDocument.of(found, coherence=coherence) if coherence else found
 
 
 def test_a_short_document_is_its_own_excerpt():
@@ -48,7 +49,7 @@ def test_scores_follow_their_pictures():
     whole = document(H1, text(60), A, H2, text(60), B,
                      coherence=Coherence((0.2, 0.4), (0.1, 0.15), (-1.0, 0.3), 0.175, 1.0, "m"))
     part = best_excerpt(whole, **LIMITS).coherence
-    assert (part.own, part.other, part.similar, part.margin) == ((0.4,), (0.15,), (0.3,), 0.25)
+    assert (part.matched, part.mismatched, part.max_previous_similarity, part.margin) == ((0.4,), (0.15,), (0.3,), 0.25)
 
 
 def test_where_no_heading_is_near_a_picture_a_paragraph_may_be_the_start():
@@ -85,7 +86,7 @@ def test_an_excerpt_from_a_paragraph_has_its_own_pictures_scores_and_never_start
                      coherence=Coherence((0.2, 0.4), (0.1, 0.15), (-1.0, 0.3), 0.175, 1.0, "m"))
     found = best_excerpt(whole, max_words=60, max_images=1, min_words=20)
     assert (found.segments, found.title) == ((text(50), B), "The whole")
-    assert (found.coherence.own, found.coherence.margin) == ((0.4,), 0.25)
+    assert (found.coherence.matched, found.coherence.margin) == ((0.4,), 0.25)
 
 
 def test_none_where_nothing_fits():

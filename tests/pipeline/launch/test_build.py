@@ -18,6 +18,7 @@ import yaml
 
 from pipeline.dataset import ledger
 from pipeline.launch.build import build
+from schemas.errors import UserError
 from schemas.records import Drop
 from schemas.validate import validate
 from tests.answers import MODEL, server
@@ -74,16 +75,16 @@ def test_every_record_of_the_corpus_has_one_outcome(first):
 
 
 @pytest.mark.parametrize("id_, end", [
-    ("bad-too-few-words", ("dropped", "text", "word_count")),
-    ("bad-repetition", ("dropped", "text", "duplicate_lines")),
-    ("bad-table-of-numbers", ("dropped", "text", "stop_word_share")),
-    ("bad-shouting", ("dropped", "text", "upper_case")),
-    ("bad-exact-duplicate", ("dropped", "duplicates", "duplicate_text")),
-    ("bad-no-images", ("dropped", "image_rules", "image_count")),
-    ("bad-tiny-pictures", ("dropped", "image_rules", "image_count")),
-    ("bad-extreme-aspect", ("dropped", "image_rules", "image_count")),
-    ("bad-truncated-jpeg", ("failed", "images", "truncated")),
-    ("bad-missing-picture", ("failed", "images", "missing")),
+    ("bad-too-few-words", ("dropped", "filter_text", "word_count")),
+    ("bad-repetition", ("dropped", "filter_text", "duplicate_lines")),
+    ("bad-table-of-numbers", ("dropped", "filter_text", "stop_word_share")),
+    ("bad-shouting", ("dropped", "filter_text", "upper_case")),
+    ("bad-exact-duplicate", ("dropped", "deduplicate", "duplicate_text")),
+    ("bad-no-images", ("dropped", "filter_headers", "image_count")),
+    ("bad-tiny-pictures", ("dropped", "filter_headers", "image_count")),
+    ("bad-extreme-aspect", ("dropped", "filter_headers", "image_count")),
+    ("bad-truncated-jpeg", ("failed", "store_images", "truncated")),
+    ("bad-missing-picture", ("failed", "store_images", "missing")),
 ])
 def test_planted_faults_end_where_they_should(first, id_, end):
     row = outcomes(first)[id_]
@@ -92,19 +93,19 @@ def test_planted_faults_end_where_they_should(first, id_, end):
 
 @pytest.mark.parametrize("id_, lost", [
     ("odd-16-bit-png", []), ("odd-cmyk-jpeg", []), ("odd-wrong-extension", []),
-    ("odd-animated-gif", [("images", "animated")]), ("odd-one-banner", [("image_rules", "aspect_ratio")]),
-    ("odd-same-picture-twice", [("picture_fit", "near_duplicate")]),
+    ("odd-animated-gif", [("store_images", "animated")]), ("odd-one-banner", [("filter_headers", "aspect_ratio")]),
+    ("odd-same-picture-twice", [("filter_images", "near_duplicate")]),
 ])
 def test_odd_pictures_are_normalised_or_taken_out(first, id_, lost):
     row = outcomes(first)[id_]
-    assert [(i.stage, i.drop.rule) for i in row.dropped_images if i.drop.rule != "own_score"] == lost
-    assert row.status == "kept" or row.stage in ("picture_fit", "coherence", "quality", "instruction")
+    assert [(i.stage, i.drop.rule) for i in row.dropped_images if i.drop.rule != "matched_score"] == lost
+    assert row.status == "kept" or row.stage in ("filter_images", "filter_coherence", "filter_ratings", "write_instruction")
 
 
 def test_the_ledger_says_why_a_document_that_ends_for_want_of_pictures_lost_them(first):
     row = outcomes(first)["bad-tiny-pictures"]
     assert [(i.index, i.stage, i.drop) for i in row.dropped_images] == [
-        (n, "image_rules", Drop("shorter_side", 48.0, 80.0)) for n in range(3)]
+        (n, "filter_headers", Drop("shorter_side", 48.0, 80.0)) for n in range(3)]
     assert row.images == 0
 
 
@@ -124,12 +125,32 @@ def test_the_same_bytes_from_another_runner(config, first, tmp_path, flags):
     assert validate(tmp_path / "out", deep=True) == []
 
 
+def data(folder: pathlib.Path) -> dict[pathlib.Path, bytes]:
+    """All files but those that tell how the run went."""
+    return {p: p.read_bytes() for p in (folder / "out").rglob("*")
+            if p.is_file() and p.name not in ("report.html", "metrics.json")}
+
+
 def test_a_second_run_asks_nothing_and_changes_nothing(config, first):
-    before = {p: p.read_bytes() for p in (first / "out").rglob("*") if p.is_file()}
+    before = data(first)
     with server() as llm:
         build(config, str(first / "out"), llm_url=llm.url, work=str(first / "work"))
         assert llm.requests == []
-    assert {p: p.read_bytes() for p in (first / "out").rglob("*") if p.is_file()} == before
+    assert data(first) == before
+
+
+def test_the_metrics_are_those_of_the_ledger_and_stand_in_the_report(first):
+    funnel = ledger.funnel(ledger.read_outcomes(str(first / "out")))
+    found = json.loads((first / "out/metrics.json").read_text())
+    for stage in funnel.stages:
+        assert found[stage.name].get("passed", 0) == stage.left
+        assert found[stage.name].get("dropped", 0) == sum(stage.dropped.values())
+        assert found[stage.name].get("failed", 0) == sum(stage.failed.values())
+    rated = next(stage.entered for stage in funnel.stages if stage.name == "rate_text")
+    assert found["rate_text"]["questions"] == found["rate_text"]["milliseconds"]["count"] == rated
+    assert found["score_coherence"]["batch_documents"]["sum"] == found["score_coherence"]["passed"]
+    assert found["store_images"]["bytes_read"] > 1_000_000
+    assert f"questions {rated:,}" in (first / "out/report.html").read_text()
 
 
 def test_nothing_of_one_run_alone_is_left(first):
@@ -147,9 +168,9 @@ def test_a_run_that_was_cut_off_goes_on_where_it_was(config, first, tmp_path):
         return answer(body) if len(asked) <= 10 else "not JSON"
     from tests.answers import FakeOpenAI, answer
     with FakeOpenAI(MODEL, reply=mortal) as llm:
-        build(config, str(tmp_path / "out"), llm_url=llm.url, corpora=corpus)
-    funnel = ledger.funnel(ledger.read_outcomes(str(tmp_path / "out")))
-    assert funnel.failed["invalid_answer"] > 20
+        with pytest.raises(UserError, match="(?s)no document was kept, so nothing was published.*invalid_answer [23]"):
+            build(config, str(tmp_path / "out"), llm_url=llm.url, corpora=corpus)
+    assert not (tmp_path / "out/manifest.json").exists()
     with server() as llm:
         build(config, str(tmp_path / "out"), llm_url=llm.url, corpora=corpus)
         again = {json.dumps(body["messages"]) for body in llm.requests}
@@ -175,12 +196,13 @@ def test_shoddy_text_is_dropped_by_its_rating(config, tmp_path):
     (tmp_path / "c/docs.jsonl").write_text(json.dumps(record))
     shutil.copytree(ROOT / "examples/corpus/images", tmp_path / "c/images")
     tree = yaml.safe_load(pathlib.Path(config).read_text())
-    tree["coherence"] |= {"own_at_least": -1.0, "mean_at_least": -1.0, "margin_at_least": -2.0}
+    tree["coherence"] |= {"matched_at_least": -1.0, "mean_at_least": -1.0, "margin_at_least": -2.0}
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(tree))
     with server() as llm:
-        build(str(tmp_path / "config.yaml"), str(tmp_path / "out"), llm_url=llm.url, corpora=[f"native:{tmp_path}/c"])
+        build(str(tmp_path / "config.yaml"), str(tmp_path / "out"), llm_url=llm.url, corpora=[f"native:{tmp_path}/c"],
+              allow_empty=True)
     row = outcomes(tmp_path)["kitchen-lemonade"]
-    assert (row.status, row.stage, row.rule, row.value) == ("dropped", "quality", "fluency", 1.0)
+    assert (row.status, row.stage, row.rule, row.value) == ("dropped", "filter_ratings", "fluency", 1.0)
     assert manifest(tmp_path)["counts"]["instances"] == 0 and validate(tmp_path / "out", deep=True) == []
 
 

@@ -1,16 +1,17 @@
-"""What people are told when the machine, or a worker, breaks a run."""
+"""What people are told when the machine, a worker or a bug stops a run."""
 
 import errno
 import os
 
 import pytest
 
-from pipeline.launch.errors import plain_errors
-from schemas.errors import UserError
+from pipeline.graph import failures
+from pipeline.launch.errors import translated
+from schemas.errors import BugError, ServiceError, UserError
 
 
-def said(tmp_path, error: Exception) -> str:
-    with pytest.raises(UserError) as told, plain_errors(f"{tmp_path}/out", f"{tmp_path}/work"):
+def said(tmp_path, kind: type, error: Exception) -> str:
+    with pytest.raises(kind) as told, translated(f"{tmp_path}/out", f"{tmp_path}/work", f"{tmp_path}/work/failures", "L"):
         raise error
     return str(told.value)
 
@@ -21,24 +22,46 @@ def os_error(number: int, path) -> OSError:
 
 def test_a_path_of_the_output_cannot_be_written_and_any_other_cannot_be_read(tmp_path):
     for path in (tmp_path / "out/shards", tmp_path / "work"):
-        assert said(tmp_path, os_error(errno.EACCES, path)) == (
+        assert said(tmp_path, UserError, os_error(errno.EACCES, path)) == (
             f"cannot write to {path}: Permission denied; choose another --output")
     for path in ("/corpus/x.jsonl", f"{tmp_path}/out-corpus/x.jsonl"):
-        assert said(tmp_path, os_error(errno.EISDIR, path)).startswith(f"cannot read {path}: Is a directory; mend it")
+        assert said(tmp_path, ServiceError, os_error(errno.EISDIR, path)).startswith(
+            f"{path}: Is a directory; mend it and run the same command again")
 
 
-@pytest.mark.parametrize("error", [
-    UserError("give it once [while running 'Plan']\nTraceback"),
-    RuntimeError("schemas.errors.UserError: give it once [while running 'Plan']\n more")])
-def test_nothing_of_beam_is_left_in_a_sentence_of_ours(tmp_path, error):
-    assert said(tmp_path, error) == "give it once"
+def test_a_full_disk(tmp_path):
+    assert "is full; free some space and run the same command" in said(tmp_path, ServiceError, OSError(errno.ENOSPC, "x"))
 
 
-@pytest.mark.parametrize("text", ["Channel closed prematurely.", "The transport endpoint was closed: Worker exited"])
-def test_a_worker_that_died(tmp_path, text):
-    assert "a worker process ended" in said(tmp_path, RuntimeError(text))
+@pytest.mark.parametrize("raised", [RuntimeError("ours [while running 'Plan']"), UserError("ours [while running 'Plan']")])
+@pytest.mark.parametrize("error, kind, message", [
+    (UserError("give it once"), UserError, "give it once"),
+    (ServiceError("the server is gone"), ServiceError, "the server is gone; mend it and run the same command again"),
+    (OSError(errno.ENOSPC, "No space"), ServiceError, "is full; free some space"),
+    (os_error(errno.EIO, "/x"), ServiceError, "/x: Input/output error; mend it"),
+    (KeyError("id"), BugError, "a bug stopped the run at the stage “read”, document d: KeyError: 'id'; the traceback is in L"),
+])
+def test_what_a_worker_recorded_is_told_whatever_the_runner_hands_on(tmp_path, raised, error, kind, message):
+    failures.record(f"{tmp_path}/work/failures", "read", "d", error)
+    assert message in said(tmp_path, kind, raised)
 
 
-def test_other_errors_are_ours_to_mend_and_keep_their_traceback(tmp_path):
-    with pytest.raises(ZeroDivisionError), plain_errors("out", "work"):
-        raise ZeroDivisionError
+def test_the_bug_is_told_before_the_service_that_failed_beside_it(tmp_path):
+    for error in (ServiceError("gone"), KeyError("id"), OSError(errno.EIO, "x")):
+        failures.record(f"{tmp_path}/work/failures", "read", "", error)
+    assert "KeyError" in said(tmp_path, BugError, RuntimeError("x"))
+
+
+def test_a_sentence_of_our_own_passes(tmp_path):
+    failures.record(f"{tmp_path}/work/failures", "read", "", KeyError("of another run"))
+    assert said(tmp_path, UserError, UserError("another run is at work")) == "another run is at work"
+
+
+def test_a_worker_that_died_leaves_no_record(tmp_path):
+    assert "a worker process is killed or out of memory" in said(
+        tmp_path, ServiceError, RuntimeError("Channel closed prematurely."))
+
+
+def test_a_bug_of_the_launcher_is_a_bug(tmp_path):
+    assert said(tmp_path, BugError, ZeroDivisionError("x")) == (
+        "a bug stopped the run: ZeroDivisionError: x; the traceback is in L")

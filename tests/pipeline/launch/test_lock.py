@@ -3,13 +3,13 @@ import sys
 
 import pytest
 
-from pipeline.launch.lock import alone
+from pipeline.launch.lock import exclusive_lock
 from schemas.errors import UserError
 
 HOLD = """
 import sys
-from pipeline.launch.lock import alone
-with alone(sys.argv[1]):
+from pipeline.launch.lock import exclusive_lock
+with exclusive_lock(sys.argv[1]):
     print("held", flush=True)
     sys.stdin.read()
 """
@@ -21,15 +21,15 @@ def test_a_folder_is_for_one_run_at_a_time_and_free_when_that_one_is_killed(tmp_
     try:
         assert other.stdout.readline() == "held\n"
         with pytest.raises(UserError, match="another run is at work in .*/out; wait for it to end"):
-            with alone(str(tmp_path / "work"), str(tmp_path / "out")):
+            with exclusive_lock(str(tmp_path / "work"), str(tmp_path / "out")):
                 raise AssertionError("not alone")
     finally:
         other.kill()
         other.communicate()
-    with alone(str(tmp_path / "work"), str(tmp_path / "out")):
+    with exclusive_lock(str(tmp_path / "work"), str(tmp_path / "out")):
         pass
 
 
 def test_output_and_work_may_be_the_same_folder(tmp_path):
-    with alone(str(tmp_path), f"{tmp_path}/", "gs://bucket/out"):
+    with exclusive_lock(str(tmp_path), f"{tmp_path}/", "gs://bucket/out"):
         pass

@@ -6,7 +6,7 @@ import pathlib
 
 import pytest
 
-from pipeline.launch.publish import check_models, check_output, claim, publish
+from pipeline.launch.publish import check_models, check_output, prepare_output, publish
 from schemas.errors import UserError
 from tests.pipeline.runs import a_run
 
@@ -15,12 +15,12 @@ def test_rules_that_changed_during_the_run_are_not_published_under_its_name(tmp_
     run = a_run(tmp_path)           # its provenance names another configuration
     pathlib.Path(run.staging).mkdir(parents=True)
     with pytest.raises(UserError, match="word list was changed while the run went on"):
-        publish(run)
+        publish(run, {})
     assert [p.name for p in pathlib.Path(run.output).iterdir()] == [".staging"]
 
 
 def config_file(run) -> pathlib.Path:
-    claim(run)
+    prepare_output(run)
     return pathlib.Path(run.output) / "config.yaml"
 
 

@@ -1,0 +1,36 @@
+"""Stops a run in which a stage fails most documents: then something is broken, and it is not the documents."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from schemas.errors import AGAIN, ServiceError
+from schemas.records import Outcome, stage_title
+
+FIRST = 100
+"""Documents that a worker sees at a stage before their share of failures counts."""
+
+
+class FailedShare:
+    """How many documents failed at one stage of one worker, against the share that may (`limits.failed_at_most`)."""
+
+    def __init__(self, stage: str, at_most: float):
+        self.stage, self.at_most = stage, at_most
+        self.seen = 0
+        self.errors: Counter[str] = Counter()
+
+    def passed(self) -> None:
+        """Count a document that did not fail."""
+        self.seen += 1
+
+    def failed(self, outcome: Outcome) -> None:
+        """Count a document that failed. Raises ServiceError where too many have."""
+        self.seen += 1
+        self.errors[outcome.error] += 1
+        failed = self.errors.total()
+        if self.seen < FIRST or failed <= self.at_most * self.seen:
+            return
+        error, count = self.errors.most_common(1)[0]
+        raise ServiceError(
+            f"{failed} of {self.seen} documents failed at the stage “{stage_title(self.stage)}”, {count} of them with "
+            f"{error} (the last: {outcome.detail}); mend the cause and {AGAIN}, or allow more with limits.failed_at_most")

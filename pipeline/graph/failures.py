@@ -1,0 +1,89 @@
+"""Why a run stopped: workers leave a record of the error in the work folder, and the launcher puts it into a sentence.
+
+A runner hands on the text of what a worker raised, or nothing at all when the worker died. So whoever meets an error
+that stops the run writes it down first, with its traceback.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import errno
+import json
+import logging
+import traceback
+from collections.abc import Iterator
+
+from pipeline.storage import uris
+from pipeline.storage.store import content_key, write_bytes
+from schemas.errors import RecordFault, ServiceError, UserError, one_line
+
+USER, SERVICE, BUG = "user", "service", "bug"
+KINDS = (USER, BUG, SERVICE)
+"""Most telling first: a bug or a bad setting often makes a service fail too."""
+
+_SERVICE = (ServiceError, OSError, MemoryError)
+_log = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True)
+class Failure:
+    """An error that stopped the run. `kind` is one of KINDS, `stage` where it was met, `document` at whose turn."""
+
+    kind: str
+    stage: str
+    document: str
+    message: str
+    traceback: str
+
+
+def kind_of(error: BaseException) -> str:
+    """What has to be done about an error: see `schemas/errors.py`."""
+    if isinstance(error, UserError):
+        return USER
+    return SERVICE if isinstance(error, _SERVICE) else BUG
+
+
+def is_bug(error: BaseException) -> bool:
+    """Whether an error is none of the kinds that are foreseen."""
+    return isinstance(error, Exception) and not isinstance(error, (UserError, RecordFault, *_SERVICE))
+
+
+@contextlib.contextmanager
+def recorded(folder: str, stage: str, document: str = "") -> Iterator[None]:
+    """Whatever is raised inside is written to `folder` on its way out."""
+    try:
+        yield
+    except Exception as error:
+        record(folder, stage, document, error)
+        raise
+
+
+def record(folder: str, stage: str, document: str, error: Exception) -> None:
+    """Write an error to `folder`; the same error in many workers is one file."""
+    text = "".join(traceback.format_exception(error))
+    failure = Failure(kind_of(error), stage, document, _message(error), text)
+    _log.log(logging.ERROR if failure.kind == BUG else logging.INFO, "stage %s, document %s:\n%s", stage, document, text)
+    try:
+        write_bytes(f"{folder}/{content_key(failure.kind, failure.message)}.json",
+                    json.dumps(dataclasses.asdict(failure)).encode())
+    except OSError:
+        _log.exception("could not write to %s", folder)
+
+
+def read(folder: str) -> Failure | None:
+    """The failure that tells most of those in `folder`; None where there is none."""
+    found = [Failure(**json.loads(uris.read_bytes(path))) for path in uris.find(folder, (".json",))]
+    return min(found, key=lambda failure: KINDS.index(failure.kind), default=None)
+
+
+def _message(error: Exception) -> str:
+    if isinstance(error, UserError | ServiceError):
+        return str(error)
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return "the disk is full"
+    if isinstance(error, OSError) and error.errno:
+        return f"{error.filename or 'a file'}: {error.strerror}"
+    if isinstance(error, MemoryError):
+        return "out of memory"
+    return one_line(f"{type(error).__name__}: {error}", 500)

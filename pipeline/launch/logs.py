@@ -1,0 +1,50 @@
+"""Logging of the commands: warnings on the terminal, everything in a log file of the work folder."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import sys
+from collections.abc import Iterator
+
+OURS = ("pipeline", "filters", "prompts", "schemas", "moss", "models")
+LEVELS = ("debug", "info", "warning", "error")
+_FORMAT = logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s")
+
+
+def to_terminal(level: str) -> None:
+    """Show our own messages from `level` on, and errors of libraries, on stderr."""
+    root = logging.getLogger()
+    for handler in [h for h in root.handlers if h.get_name() == __name__]:
+        root.removeHandler(handler)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.set_name(__name__)
+    handler.setFormatter(logging.Formatter("leafinstruct: %(levelname)s: %(message)s"))
+    handler.addFilter(lambda record: _shown(record, getattr(logging, level.upper())))
+    root.addHandler(handler)
+    root.setLevel(logging.INFO if level != "debug" else logging.DEBUG)
+
+
+def _shown(record: logging.LogRecord, level: int) -> bool:
+    """Errors that stop a run are put into one sentence by the command, so their tracebacks are for the log file."""
+    if record.name.startswith("pipeline.graph.failures"):
+        return level <= logging.DEBUG
+    if record.name.split(".")[0] in OURS:
+        return record.levelno >= level
+    if record.name.startswith("apache_beam"):       # it logs what a step raised, which the command reports
+        return record.levelno >= logging.CRITICAL or level <= logging.DEBUG
+    return record.levelno >= max(level, logging.ERROR)
+
+
+@contextlib.contextmanager
+def to_file(path: str) -> Iterator[None]:
+    """While the block runs, add every message, Beam's too, to the end of a file."""
+    root = logging.getLogger()
+    handler = logging.FileHandler(path, delay=True, encoding="utf-8")
+    handler.setFormatter(_FORMAT)
+    root.addHandler(handler)
+    try:
+        yield
+    finally:
+        root.removeHandler(handler)
+        handler.close()

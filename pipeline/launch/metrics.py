@@ -1,0 +1,47 @@
+"""The Beam metrics of a finished job, by stage: for the terminal, the report and `metrics.json`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from schemas.records import STAGES, stage_title
+
+Metrics = dict[str, dict[str, Any]]
+"""stage -> name -> a count, or of a distribution its count, sum, min and max."""
+
+
+def collect(result: Any) -> Metrics:
+    """The counters and distributions of our stages; empty where the runner keeps none."""
+    try:
+        found = result.metrics().query()
+    except (NotImplementedError, AttributeError):
+        return {}
+    metrics: Metrics = {}
+    for kind in ("counters", "distributions"):
+        for one in found.get(kind, ()):
+            value = one.committed if one.committed is not None else one.attempted
+            if one.key.metric.namespace not in STAGES or value is None:
+                continue
+            if kind == "distributions":
+                value = {name: getattr(value, name) for name in ("count", "sum", "min", "max")}
+            metrics.setdefault(one.key.metric.namespace, {})[one.key.metric.name] = value
+    return {stage: dict(sorted(metrics[stage].items())) for stage in STAGES if stage in metrics}
+
+
+def rows(metrics: Metrics) -> list[tuple[str, str]]:
+    """(stage, its figures in words) for every stage that has any."""
+    return [(stage_title(stage), ", ".join(_words(name, value) for name, value in found.items()))
+            for stage, found in metrics.items()]
+
+
+def text(metrics: Metrics) -> str:
+    """A line for each stage."""
+    return "\n".join(f"  {stage:<17} {figures}" for stage, figures in rows(metrics))
+
+
+def _words(name: str, value: Any) -> str:
+    name = name.replace("_", " ")
+    if not isinstance(value, dict):
+        return f"{name} {value:,}"
+    mean = value["sum"] / value["count"] if value["count"] else 0
+    return f"{name} {mean:,.0f} on average (up to {value['max']:,})"
