@@ -47,7 +47,7 @@ def main(environments: list[str]) -> int:
 
 
 def stands(name: str) -> bool:
-    """Is the environment there, made from what is asked for today? Without TORCH_INDEX, either build of torch will do."""
+    """Is the environment there, made from what is asked for now? Without TORCH_INDEX any build of torch will do."""
     stamp = PROJECT / name / ".complete"
     made, _, index = stamp.read_text().partition(" ") if stamp.exists() else ("", "", "")
     return made == recipe(name) and TORCH_INDEX in ("", index)
@@ -67,8 +67,8 @@ def make(name: str, uv: str) -> bool:
     for arguments in (["venv", "--quiet", "--clear", "--python", sys.executable, name],
                       ["pip", "install", "--python", name, *WANTED[name]]):
         if subprocess.run([uv, *arguments], cwd=PROJECT, env=settings).returncode:
-            print(f"{name} could not be made: `uv {arguments[0]}` failed, see above. Set right what it names (a network "
-                  "that is away: try again, what is downloaded is kept), and run the same command.")
+            print(f"{name} could not be made: `uv {arguments[0]}` failed, see above. Run the same command again when "
+                  "what it names is set right; what it has downloaded is kept.")
             return False
     (PROJECT / name / ".complete").write_text(f"{recipe(name)} {TORCH_INDEX}")
     return True

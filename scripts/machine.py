@@ -65,7 +65,7 @@ def _python() -> str:
         return ""
     names = ["python%d.%d" % version for version in PYTHONS]
     found = [name for name in names if shutil.which(name)]
-    return ("LeafInstruct needs Python 3.11, 3.12 or 3.13, and %s is %s. " % (sys.executable, "%d.%d.%d" % sys.version_info[:3])
+    return ("LeafInstruct needs Python 3.11, 3.12 or 3.13, and %s is %s. " % (sys.executable, sys.version.split()[0])
             + ("Say which: make demo PYTHON=%s" % found[-1] if found else
                "Install one of them (its package may be called python3.13), then: make demo PYTHON=python3.13"))
 

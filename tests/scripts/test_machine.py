@@ -12,8 +12,9 @@ import pytest
 from tests.scripts.conftest import ROOT, on
 
 BOTH = [".venv", ".venv-vllm"]
-OTHER_PYTHON = "import runpy, sys; sys.version_info = ({}, {}, 0); sys.version = 'another'; sys.argv = ['e', '.venv']; " \
-               "sys.path.insert(0, 'scripts'); runpy.run_path('scripts/environment.py', run_name='__main__')"
+OTHER_PYTHON = ("import runpy, sys; sys.version_info = ({0}, {1}, 0); sys.version = '{0}.{1}.0'; "
+                "sys.argv = ['environment.py', '.venv']; sys.path.insert(0, 'scripts'); "
+                "runpy.run_path('scripts/environment.py', run_name='__main__')")
 
 
 def refused(environment, capsys, names=BOTH) -> str:
