@@ -1,12 +1,13 @@
 # The worker of a Beam service (Dataflow, Flink, Spark): the pipeline, its libraries, and Beam's boot program.
 # The language model is not in here: it is served beside the workers by vLLM's own image, and --llm-url says where.
 #
-#   docker build -t leafinstruct .
+#   docker build -t leafinstruct .     (--build-arg PYTHON=3.13: that of the machine that submits the job)
 #   docker run --rm --entrypoint leafinstruct leafinstruct --help
 
-FROM apache/beam_python3.11_sdk:2.77.0 AS beam
+ARG PYTHON=3.11
+FROM apache/beam_python${PYTHON}_sdk:2.77.0 AS beam
 
-FROM python:3.11-slim
+FROM python:${PYTHON}-slim
 WORKDIR /opt/leafinstruct
 
 COPY requirements/constraints.txt requirements/

@@ -1,7 +1,10 @@
 # Two commands to begin with: `make demo` and `make test`. Each sets up what it needs, once.
 PYTHON ?= python3
 BIN := .venv/bin
-SETUP := $(PYTHON) scripts/environment.py
+SETUP = $(PYTHON) scripts/environment.py
+# The demo's language model server: vllm (in .venv-vllm) or llama.cpp. The default is vllm where it has a build.
+SERVER ?= $(shell $(PYTHON) scripts/environment.py --server)
+ENVIRONMENTS = .venv $(if $(filter llama.cpp,$(SERVER)),,.venv-vllm)
 
 .DEFAULT_GOAL := help
 .PHONY: help demo train-demo test setup setup-vllm models lint clean distclean
@@ -9,12 +12,15 @@ SETUP := $(PYTHON) scripts/environment.py
 help:           ## what there is to make
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
-demo: setup models $(if $(LLM_URL),,setup-vllm)     ## the main job on the corpus in examples/ (LLM_URL= for a server of yours)
+demo:           ## the main job on the corpus in examples/ (SERVER=llama.cpp, or LLM_URL= for a server of yours)
+	@$(SETUP) $(if $(LLM_URL),.venv,$(ENVIRONMENTS))
+	@$(BIN)/python -m models.build
 	@rm -rf out/demo/* out/demo/.staging     # results of older code; .work, which holds what is slow, stays
 	$(BIN)/python beam_pipeline.py --config configs/demo.yaml --output out/demo $(if $(LLM_URL),--llm-url $(LLM_URL))
 
-test: setup models      ## the whole test suite
-	@$(SETUP) .venv-vllm || test $$? = 3    # 3: no vLLM for this platform, and what needs it is skipped
+test:           ## the whole test suite (PYTHON=python3.13 for another Python)
+	@$(SETUP) $(ENVIRONMENTS)
+	@$(BIN)/python -m models.build
 	$(BIN)/python -m pytest
 
 train-demo: setup       ## fine-tune a small generalist on out/demo, and a page with what it writes
@@ -24,7 +30,7 @@ train-demo: setup       ## fine-tune a small generalist on out/demo, and a page 
 	$(BIN)/python -m moss.generate --checkpoint out/moss_demo --shards out/demo --limit 6 \
 		--max-tokens 600 --text-temperature 0.3 --image-temperature 0.6 --output out/moss_demo/answers
 
-setup:          ## .venv: the environment of the pipeline and of moss/
+setup:          ## .venv: the environment of the pipeline and of moss/ (TORCH_INDEX=URL: an index with CPU builds of torch)
 	@$(SETUP) .venv
 
 setup-vllm:     ## .venv-vllm: the language model server's environment
@@ -40,4 +46,4 @@ clean:          ## what runs and models left: out/demo, out/moss_demo and build
 	rm -rf out/demo out/moss_demo build
 
 distclean: clean        ## and the environments
-	rm -rf .venv .venv-vllm
+	rm -rf .venv .venv-vllm .venv-uv .venv-cache

