@@ -48,16 +48,16 @@ def build(config_path: str, output: str, *, corpora: list[str] | None = None, li
         raise UserError("--output must name a folder")
     output, work = output.rstrip("/"), (work or f"{output.rstrip('/')}/.work").rstrip("/")
     log = f"{work}/leafinstruct.log" if not is_remote(work) else "the engine's log"
-    with contextlib.ExitStack() as stack, translated(output, work, f"{work}/failures", log):
+    with translated(output, work, f"{work}/failures", log), contextlib.ExitStack() as stack:
         stack.enter_context(_sigterm_as_exit())
-        stack.enter_context(exclusive_lock(output, work))
-        publish.remove(f"{work}/failures")
-        if not is_remote(work):
-            stack.enter_context(logs.to_file(log))
-        publish.check_output(output, config)
+        publish.check_output(output, config)            # a folder that is not ours is not even locked
         run = _prepare(config, output, work, keep_going)
+        stack.enter_context(exclusive_lock(output, work))
+        publish.check_output(output, config)            # another run may have published while we waited or prepared
         publish.check_models(run)
         publish.prepare_output(run)
+        if not is_remote(work):
+            stack.enter_context(logs.to_file(log))
         if not config.llm.url:
             stack.enter_context(on_demand.when_wanted(config.llm, run.llm_url, run.llm_wanted, Path(work) / "vllm.log"))
         print(f"{', '.join(f'{c.format}:{c.path}' for c in config.corpora)} -> {output}", file=sys.stderr)

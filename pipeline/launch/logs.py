@@ -41,10 +41,12 @@ def to_file(path: str) -> Iterator[None]:
     """While the block runs, add every message, Beam's too, to the end of a file."""
     root = logging.getLogger()
     handler = logging.FileHandler(path, delay=True, encoding="utf-8")
+    handler.handleError = lambda record: None  # type: ignore[method-assign]  # a full disk is told once, not a line
     handler.setFormatter(_FORMAT)
     root.addHandler(handler)
     try:
         yield
     finally:
         root.removeHandler(handler)
-        handler.close()
+        with contextlib.suppress(OSError):
+            handler.close()

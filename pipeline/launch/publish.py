@@ -86,7 +86,7 @@ def _config_text(config: configuration.Config) -> str:
 
 def prepare_output(run: Run) -> None:
     """Write the configuration into the output folder, and clear what an earlier try left unpublished."""
-    for folder in (run.staging, run.counts, run.store("dropped"), run.llm_wanted):
+    for folder in (run.staging, run.counts, run.failures, run.store("dropped"), run.llm_wanted):
         if folder:
             remove(folder)
     write_bytes(f"{run.output}/config.yaml", _config_text(run.config).encode())

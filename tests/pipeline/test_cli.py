@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from pipeline.cli import main
+from pipeline.dataset import ledger
 from pipeline.dataset.reader import context_counts
 from tests.answers import MODEL, server
 from tests.pipeline.finished_run import small_run
@@ -203,7 +204,7 @@ def test_a_full_disk(config, llm, tmp_path):
         ended = subprocess.run(
             [sys.executable, str(ROOT / "beam_pipeline.py"), "--config", config(), "--output", str(disk / "out"),
              "--llm-url", llm.url], cwd=ROOT, capture_output=True, text=True)
-        assert ended.returncode == 2
+        assert ended.returncode == 4
         assert "is full" in ended.stderr.splitlines()[-1] and "Traceback" not in ended.stderr
         assert not (disk / "out/manifest.json").exists()
     finally:
@@ -222,3 +223,41 @@ def test_help_names_every_command():
     for command in ("build", "validate", "funnel", "explain", "show", "calibrate"):
         assert command in said.stdout
     assert pathlib.Path(ROOT / "beam_pipeline.py").is_file()
+
+
+BROKEN = "def broken(page):\n    raise AttributeError(f'{page.document.id} has no such thing')\n"
+
+
+@pytest.fixture
+def a_bug(config, tmp_path, monkeypatch) -> str:
+    """A configuration with a rule that is a bug; its module is on the path."""
+    (tmp_path / "broken_rules.py").write_text(BROKEN)
+    (tmp_path / "broken.yaml").write_text("document: [{rule: broken_rules.broken}]")
+    monkeypatch.syspath_prepend(tmp_path)
+    return config(preset=str(tmp_path / "broken.yaml"))
+
+
+def test_a_bug_stops_the_run_with_a_sentence_a_traceback_in_the_log_and_exit_code_3(a_bug, llm, tmp_path, capsys):
+    assert main(["build", "--config", a_bug, "--output", str(tmp_path / "out"), "--llm-url", llm.url]) == 3
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert said.startswith("leafinstruct: a bug stopped the run at the stage “filter_text”, document ")
+    assert "has no such thing; the traceback is in" in said
+    log = (tmp_path / "out/.work/leafinstruct.log").read_text()
+    assert "Traceback" in log and "broken_rules.py" in log
+    assert not (tmp_path / "out/manifest.json").exists()
+
+
+def test_a_run_that_keeps_going_makes_rows_of_bugs_and_its_exit_code_tells(a_bug, llm, tmp_path, capsys):
+    command = ["build", "--config", a_bug, "--output", str(tmp_path / "out"), "--llm-url", llm.url, "--keep-going"]
+    assert main(command) == 2                   # nothing was kept
+    assert "no document was kept" in capsys.readouterr().err
+    assert main([*command, "--allow-empty"]) == 3
+    assert "documents failed by a bug; tracebacks are in the ledger" in capsys.readouterr().err
+    row = next(o for o in ledger.read_outcomes(str(tmp_path / "out")) if o.stage == "filter_text")
+    assert row.error == "bug:AttributeError" and "broken_rules.py" in row.detail
+
+
+@pytest.mark.parametrize("level, shown", [("warning", False), ("debug", True)])
+def test_the_log_level_decides_what_the_terminal_shows(a_bug, llm, tmp_path, capsys, level, shown):
+    main(["build", "--config", a_bug, "--output", str(tmp_path / "out"), "--llm-url", llm.url, "--log-level", level])
+    assert ("Traceback" in capsys.readouterr().err) is shown

@@ -52,6 +52,7 @@ def test_production_config_explains_every_key():
     ({"domains": [*DEMO["domains"], " "]}, ["domains holds a name that is blank"]),
     ({"corpora": []}, ["corpora is empty"]),
     ({"corpora": [{"format": "native"}]}, ["corpora[0].path is missing"]),
+    ({"limits": {"failed_at_most": 0}}, ["limits.failed_at_most", "above 0 and up to 1"]),
     ({"split": {"context_free": 2}}, ["split.context_free", "from 0 to 1"]),
     ({"coherence": {"matched_at_least": 0.1}}, ["coherence.mean_at_least is missing"]),
 ])
@@ -63,7 +64,7 @@ def test_mistakes_are_named(tmp_path, change, words):
 
 
 def test_a_missing_file_and_bad_yaml_are_named(tmp_path):
-    with pytest.raises(UserError, match="cannot read the config .*nowhere.yaml"):
+    with pytest.raises(UserError, match="cannot read .*nowhere.yaml.*give an existing file to --config"):
         configuration.load(str(tmp_path / "nowhere.yaml"))
     (tmp_path / "bad.yaml").write_text("a: [1")
     with pytest.raises(UserError, match="is not YAML"):
@@ -71,8 +72,8 @@ def test_a_missing_file_and_bad_yaml_are_named(tmp_path):
 
 
 def test_whole_numbers_are_numbers(tmp_path):
-    config = load(tmp_path, DEMO | {"quality": {"lowest_at_least": 2, "mean_at_least": 3}})
-    assert config.quality.lowest_at_least == 2.0 and isinstance(config.quality.lowest_at_least, float)
+    config = load(tmp_path, DEMO | {"ratings": {"lowest_at_least": 2, "mean_at_least": 3}})
+    assert config.ratings.lowest_at_least == 2.0 and isinstance(config.ratings.lowest_at_least, float)
 
 
 def test_the_hash_is_about_results_not_about_the_run(tmp_path):

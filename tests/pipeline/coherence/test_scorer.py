@@ -54,9 +54,9 @@ def test_scores_of_one_document():
     scores = np.array([[0.9, 0.1, 0.2], [0.3, 0.2, 0.6], [0.0, 0.5, 0.5]])
     alike = np.array([[1, 0.4, 0.99], [0.4, 1, 0.3], [0.99, 0.3, 1]])
     found = coherence(scores, alike, "m")
-    assert found.own == (0.9, 0.2, 0.5)
-    assert found.other == (0.15, 0.45, 0.25)
-    assert found.similar == (-1.0, 0.4, 0.99)
+    assert found.matched == (0.9, 0.2, 0.5)
+    assert found.mismatched == (0.15, 0.45, 0.25)
+    assert found.max_previous_similarity == (-1.0, 0.4, 0.99)
     assert found.margin == pytest.approx(1.6 / 3 - 0.85 / 3, abs=1e-4)
     assert found.recall_at_1 == 0.6667            # the last one shares its best score with another, and counts
     off_diagonal = scores[~np.eye(3, dtype=bool)].mean()
@@ -65,7 +65,7 @@ def test_scores_of_one_document():
 
 def test_one_picture_has_no_baseline():
     found = coherence(np.array([[0.25]]), np.array([[1.0]]), "m")
-    assert (found.own, found.other, found.similar, found.margin, found.recall_at_1) == ((0.25,), (0.25,), (-1.0,),
+    assert (found.matched, found.mismatched, found.max_previous_similarity, found.margin, found.recall_at_1) == ((0.25,), (0.25,), (-1.0,),
                                                                                         None, None)
 
 
@@ -75,7 +75,7 @@ def test_a_score_does_not_depend_on_its_batch(name, request):
     together = Scorer(model).score(documents(), picture)
     alone = Scorer(model)
     assert [alone.score([d], picture)[0] for d in reversed(documents())] == together[::-1]
-    assert len({score.own for score in together}) == 7
+    assert len({score.matched for score in together}) == 7
 
 
 @pytest.mark.parametrize("name", ["clip_model_name", "dual_encoder_name"])
@@ -108,8 +108,8 @@ def test_scores_are_cosines_of_the_plain_model(clip_model_name):
         texts = model.encode_text(tokenizer(STEPS[:2]), normalize=True)
     cosines = images @ texts.T
     found, = scorer.score([page], picture)       # bfloat16 where it is fast
-    assert found.own == pytest.approx([cosines[0].max().item(), cosines[1, 1].item()], abs=0.02)
-    assert found.similar[1] == pytest.approx((images[0] @ images[1]).item(), abs=0.02)
+    assert found.matched == pytest.approx([cosines[0].max().item(), cosines[1, 1].item()], abs=0.02)
+    assert found.max_previous_similarity[1] == pytest.approx((images[0] @ images[1]).item(), abs=0.02)
 
 
 def test_everything_distinct_is_encoded_once(clip_model_name):
@@ -137,8 +137,8 @@ def test_memory_of_vectors_is_bounded(clip_model_name, monkeypatch):
 
 def test_pictures_without_text_and_documents_without_pictures(clip_model_name):
     bare, empty = Scorer(clip_model_name).score([document(1, 2), document("Text.")], picture)
-    assert bare.own == (0.0, 0.0) and bare.margin == 0.0
-    assert empty.own == () and empty.margin is None
+    assert bare.matched == (0.0, 0.0) and bare.margin == 0.0
+    assert empty.matched == () and empty.margin is None
 
 
 def test_out_of_memory_halves_the_batch(clip_model_name, monkeypatch):
@@ -234,4 +234,4 @@ def test_float32_where_bfloat16_is_slow(clip_model_name, monkeypatch):
     half.model.to(torch.bfloat16)
     half.dtype = torch.bfloat16
     for a, b in zip(scorer.score(documents(), picture), half.score(documents(), picture), strict=True):
-        assert a.own == pytest.approx(b.own, abs=0.02)
+        assert a.matched == pytest.approx(b.matched, abs=0.02)

@@ -75,7 +75,8 @@ def test_a_model_that_can_tell_loses_one_in_twenty_and_catches_the_rest():
 def test_the_duplicate_threshold_spares_different_pictures():
     class Blurred(Known):
         def score(self, documents, open_image):
-            return [dataclasses.replace(score, similar=tuple(0.99 if value > 0 else value for value in score.similar))
+            return [dataclasses.replace(score, max_previous_similarity=tuple(
+                0.99 if value > 0 else value for value in score.max_previous_similarity))
                     for score in super().score(documents, open_image)]
     assert calibrate(pages(), Blurred(), picture).similarity_at_most == 0.99
 

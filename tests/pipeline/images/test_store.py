@@ -15,7 +15,7 @@ from pipeline.images.decode import Header, ImageFault, extension
 from pipeline.images.fetch import Http
 from pipeline.images.store import ImageStore, header
 from pipeline.storage import store
-from schemas.records import Image
+from schemas.records import Image, SizedImage
 from tests.pipeline import disk  # noqa: F401  (Beam knows file systems by their classes)
 from tests.pipeline.web import Server, answer
 
@@ -63,7 +63,7 @@ def test_store_gives_hash_and_size_of_the_stored_file(tmp_path, pictures):
     assert (stored.alt, stored.width, stored.height) == ("a saw", 64, 32)
     data = pictures.read(stored.sha256)
     assert hashlib.sha256(data).hexdigest() == stored.sha256
-    assert (pictures.extension(stored.sha256), extension(data)) == ("jpg", "jpg")
+    assert (stored.extension, extension(data)) == ("jpg", "jpg")
     picture = pictures.open(stored.sha256)
     assert (picture.mode, picture.size) == ("RGB", (64, 32))
 
@@ -97,7 +97,7 @@ def test_a_glance_never_fetches_and_never_writes(tmp_path, pictures):
 def test_sized_replaces_the_claim_by_the_header(tmp_path, pictures):
     (tmp_path / "a.jpg").write_bytes(jpeg())
     sized = pictures.sized(Image(f"{tmp_path}/a.jpg", "alt", width=9999))
-    assert sized == Image(f"{tmp_path}/a.jpg", "alt", width=96, height=48)
+    assert sized == SizedImage(f"{tmp_path}/a.jpg", "alt", width=96, height=48)
 
 
 def test_other_limits_make_another_picture(tmp_path, pictures):
@@ -153,7 +153,7 @@ def test_sources_and_store_may_lie_in_an_object_store(tmp_path):
     for uri in (f"disk:/{tmp_path}/a.jpg", f"disk:/{tmp_path}/c.tar!/a.jpg"):
         assert pictures.header(uri) == Header(96, 48, "JPEG")
         stored = pictures.store(Image(uri))
-        assert pictures.open(stored.sha256).size == (64, 32) and pictures.extension(stored.sha256) == "jpg"
+        assert pictures.open(stored.sha256).size == (64, 32) and stored.extension == "jpg"
     assert len(files(tmp_path / "store")) == 2
     assert kind(pictures.store, Image(f"disk:/{tmp_path}/no.jpg")) == "missing"
 
