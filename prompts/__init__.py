@@ -3,7 +3,8 @@
 A prompt set is a folder; `embedded/` and `instruct/` come with the package, and the configuration's `prompts` names one
 of them or any other folder. It holds
 
-    prompts.yaml            about, the system message, and how many words of an image's alternative text are shown
+    prompts.yaml            about, the system message, and how many words of an image's alternative text are shown;
+                            `extends: embedded` takes what the folder lacks from that set
     rate/question.jinja     the question for ratings; `text` and `aspects` are given
     rate/aspects.yaml       what is rated: the only place that declares a rating aspect
     write/question.jinja    the question for the instruction; `text` and `domains` are given
@@ -101,21 +102,33 @@ def load(name_or_folder: str) -> PromptSet:
 
     Raises UserError for an unknown set, a missing file or key, and a template that does not render.
     """
-    folder = pathlib.Path(name_or_folder) if "/" in name_or_folder else FOLDER / name_or_folder
-    if not (folder / "prompts.yaml").is_file():
-        raise UserError(f"there is no prompt set {name_or_folder!r}: use one of {', '.join(names())}, or the path of a "
-                        "folder with a prompts.yaml (with a slash in it, such as ./my_prompts)")
-    head = settings.build(_Head, settings.read(str(folder / "prompts.yaml")), str(folder / "prompts.yaml"))
-    found = PromptSet(folder.name, head.system, head.alt_words, _aspects(folder / "rate/aspects.yaml"),
-                      _read(folder / "rate/question.jinja"), _read(folder / "write/question.jinja"))
+    folder, head = _folder(name_or_folder)
+    folders = [folder] + ([FOLDER / head.extends] if head.extends else [])
+    if head.extends:
+        base = _folder(head.extends)[1]
+        head = dataclasses.replace(head, system=head.system or base.system, alt_words=head.alt_words or base.alt_words)
+
+    def file(name: str) -> pathlib.Path:
+        return next((path for place in folders if (path := place / name).is_file()), folder / name)
+    found = PromptSet(folder.name, head.system or "", head.alt_words or 0, _aspects(file("rate/aspects.yaml")),
+                      _read(file("rate/question.jinja")), _read(file("write/question.jinja")))
     nothing = Document("", "", ())
-    for file, prompt in (("rate/question.jinja", lambda: found.rate_prompt(nothing)),
+    for name, prompt in (("rate/question.jinja", lambda: found.rate_prompt(nothing)),
                          ("write/question.jinja", lambda: found.write_prompt(nothing, ("Any",)))):
         try:
             prompt()
         except jinja2.TemplateError as error:
-            raise UserError(f"{folder / file}: {error}") from error
+            raise UserError(f"{file(name)}: {error}") from error
     return found
+
+
+def _folder(name_or_folder: str) -> tuple[pathlib.Path, _Head]:
+    folder = pathlib.Path(name_or_folder) if "/" in name_or_folder else FOLDER / name_or_folder
+    path = folder / "prompts.yaml"
+    if not path.is_file():
+        raise UserError(f"there is no prompt set {name_or_folder!r}: use one of {', '.join(names())}, or the path of a "
+                        "folder with a prompts.yaml (with a slash in it, such as ./my_prompts)")
+    return folder, settings.build(_Head, settings.read(str(path)), str(path))
 
 
 def shown_segments(document: Document, alt_words: int) -> list[str]:
@@ -134,9 +147,10 @@ def shown_segments(document: Document, alt_words: int) -> list[str]:
 class _Head:
     """The keys of prompts.yaml."""
 
-    about: str
-    system: str
-    alt_words: int = 10
+    about: str = ""
+    extends: str | None = None
+    system: str | None = None
+    alt_words: int | None = None
 
 
 def _aspects(path: pathlib.Path) -> tuple[Aspect, ...]:

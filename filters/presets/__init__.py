@@ -3,6 +3,7 @@
 A preset is a YAML file beside this one, or any such file of the user's. Its keys (`docs/filters.md` has an example):
 
     about, source       what it is and which publication or file the numbers come from
+    extends             another preset, whose rules come first; its word lists and missing parts are taken over too
     document            rules about the document: functions of filters.text and filters.repetition, or your own by their
                         full name (`my_rules.allowed_license`); each gets the document's `TextStats`
     image               rules about one image: functions of filters.image, or your own; each gets a `SizedImage`
@@ -32,7 +33,7 @@ from schemas.records import FILTER_HEADERS, Document, Drop, Image, SizedImage
 
 FOLDER = pathlib.Path(__file__).parent
 MODULES = {"text": text, "repetition": repetition, "image": image}
-KEYS = {"about", "source", "document", "image", "after_images", "word_lists", "missing", "coherence"}
+KEYS = {"about", "source", "extends", "document", "image", "after_images", "word_lists", "missing", "coherence"}
 NOTES = {"rule", "source", "unit", "word_list"}         # keys of a rule that are no arguments
 
 Subject = TypeVar("Subject", TextStats, SizedImage)
@@ -84,11 +85,8 @@ def load(name_or_path: str, accept_missing: Iterable[str] = (), word_lists: Mapp
     be given instead as a file of one word a line (`word_lists`: name -> path). Raises UserError for an unknown preset,
     rule, argument or key, and for anything missing that was not accepted.
     """
-    path = pathlib.Path(name_or_path) if name_or_path.endswith(".yaml") else FOLDER / f"{name_or_path}.yaml"
-    if not path.is_file():
-        raise UserError(f"There is no preset {name_or_path!r}; use one of {', '.join(names())}, "
-                        "or the path of a .yaml file.")
-    content = _read(path)
+    path = _path(name_or_path)
+    content = _extended(path)
     accepted, lists = set(accept_missing), dict(word_lists or {})
     wanted, missing = content["word_lists"], content["missing"]
     _refuse(path.stem, "accept_missing", accepted, {**wanted, **missing})
@@ -153,6 +151,30 @@ def as_sized(image: Image) -> SizedImage | None:
     if image.width is None or image.height is None:
         return None
     return SizedImage(image.uri, image.alt, image.caption, width=image.width, height=image.height)
+
+
+def _path(name_or_path: str) -> pathlib.Path:
+    path = pathlib.Path(name_or_path) if name_or_path.endswith(".yaml") else FOLDER / f"{name_or_path}.yaml"
+    if not path.is_file():
+        raise UserError(f"There is no preset {name_or_path!r}; use one of {', '.join(names())}, "
+                        "or the path of a .yaml file.")
+    return path
+
+
+def _extended(path: pathlib.Path) -> dict[str, Any]:
+    """The content of a preset file, joined to that of the preset which it extends."""
+    content = _read(path)
+    base = settings.build(str | None, content.get("extends"), str(path), "extends")
+    if base is None:
+        return content
+    joined = _read(_path(base))
+    if "extends" in joined:
+        raise UserError(f"{path}: extends {base}, which extends another preset itself; extend that one instead.")
+    for section in ("document", "image", "after_images"):
+        content[section] = joined[section] + content[section]
+    for section in ("word_lists", "missing"):
+        content[section] = joined[section] | content[section]
+    return joined | content
 
 
 def _read(path: pathlib.Path) -> dict[str, Any]:

@@ -1,0 +1,74 @@
+"""The examples of docs/extending.md, as they stand on the page."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+import re
+
+import pytest
+import yaml
+
+import prompts
+from filters import presets
+from pipeline.cli import main
+from pipeline.dataset import ledger
+from schemas.records import Document, Drop, Text
+from schemas.validate import validate
+from tests.answers import MODEL, server
+from tests.pipeline.runs import ROOT
+
+PAGE = (ROOT / "docs/extending.md").read_text()
+FILES = dict(re.findall(r"^`([\w./]+)`:\n\n```\w*\n(.*?)^```$", PAGE, re.M | re.S))
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch) -> pathlib.Path:
+    """A folder with all files of the page, importable, as the current one."""
+    for name, text in FILES.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    return tmp_path
+
+
+def test_each_example_is_shorter_than_thirty_lines():
+    assert len(FILES) >= 5
+    assert all(len(text.splitlines()) < 30 for text in FILES.values())
+
+
+def test_a_rule(here):
+    rules = presets.load("my_preset.yaml").document_rules
+    assert len(rules) == len(presets.load("leafinstruct").document_rules) + 1
+    free = Document("a", "s", (Text("Words."),), license="CC-BY-4.0")
+    assert rules[-1].name == "my_rules.allowed_license"
+    assert presets.filter_document(free, rules[-1:]) is None
+    secret = Document("a", "s", (Text("Words."),), license="All rights reserved")
+    assert presets.filter_document(secret, rules[-1:]) == Drop("allowed_license", 0.0, 1.0)
+
+
+def test_a_prompt(here):
+    mine, ours = prompts.load("./my_prompts"), prompts.load("embedded")
+    assert mine.write_version(("A",)) != ours.write_version(("A",)) and mine.system == ours.system
+    question = mine.write_prompt(Document("a", "s", (Text("Words."),)), ("Art", "Law")).messages[1]["content"]
+    assert question.startswith("Words.\n\n---\nWhich question") and question.endswith("Art; Law.")
+
+
+def test_the_new_rule_and_the_new_aspect_in_a_build(here):
+    """A rule, an aspect and a wording of one's own go through the whole pipeline into a valid dataset."""
+    tree = yaml.safe_load((ROOT / "configs/demo.yaml").read_text())
+    tree |= {"preset": "my_preset.yaml", "prompts": "./my_prompts"}
+    tree["corpora"] = [{"format": "native", "path": str(ROOT / "examples/corpus")}]
+    tree["llm"]["name"] = MODEL
+    tree["clip"]["model"] = f"local-dir:{ROOT}/build/models/coherence"
+    (here / "config.yaml").write_text(yaml.safe_dump(tree))
+    with server() as llm:
+        assert main(["build", "--config", "config.yaml", "--output", "out", "--llm-url", llm.url]) == 0
+    rows = list(ledger.read_outcomes("out"))
+    kept = [row for row in rows if row.status == "kept"]
+    assert kept and all(dict(row.scores)["safety"] == 5 for row in kept)
+    manifest = json.loads((here / "out/manifest.json").read_text())
+    assert manifest["rating_aspects"]["safety"] == "tells nobody to do something dangerous"
+    assert validate(here / "out", deep=True) == []
+    assert "tells nobody to do something dangerous" in (here / "out/report.html").read_text()
