@@ -115,8 +115,9 @@ class Each(Stage):
 
     def process(self, document: Document) -> Iterator[Any]:
         started = time.monotonic()
-        yield self.result(document, lambda: self.step(document))
-        self.metrics.measure("milliseconds", _milliseconds(started))
+        output = self.result(document, lambda: self.step(document))
+        self.metrics.measure("milliseconds", _milliseconds(started))        # before the stages below take their time
+        yield output
 
 
 class Batches(Stage):
