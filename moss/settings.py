@@ -12,6 +12,7 @@ from typing import Literal
 
 import yaml
 
+import configs
 from schemas import settings as settings_file
 from schemas.errors import UserError
 
@@ -98,7 +99,7 @@ class Settings:
 
 def load(path: str, overrides: Sequence[str] = ()) -> Settings:
     """Read a file, with `overrides` such as "training.steps=10" over it. Raises UserError with the file and the key."""
-    tree = settings_file.read(path, "configs/moss_demo.yaml")
+    tree = settings_file.read(configs.find(path), "configs/moss_demo.yaml")
     for override in overrides:
         _override(tree, override)
     settings = settings_file.build(Settings, tree, path, number=_number)

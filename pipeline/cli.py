@@ -10,10 +10,14 @@ import argparse
 import json
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import configs
 from pipeline.launch import logs
 from schemas.errors import BugError, ServiceError, UserError
+
+if TYPE_CHECKING:
+    from pipeline.launch.build import Built
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -40,12 +44,23 @@ def main(argv: list[str] | None = None) -> int:
 def build(options: argparse.Namespace, beam_flags: list[str]) -> int:
     """Run the pipeline and publish what it made."""
     from pipeline.launch.build import build as run
-    built = run(options.config, options.output, corpora=options.corpus, limit=options.limit, llm_url=options.llm_url,
-                work=options.work, beam_flags=beam_flags, keep_going=options.keep_going,
-                allow_empty=options.allow_empty)
+    return _finished(options.output, run(
+        configs.find(options.config), options.output, corpora=options.corpus, limit=options.limit,
+        llm_url=options.llm_url, work=options.work, beam_flags=beam_flags, keep_going=options.keep_going,
+        allow_empty=options.allow_empty))
+
+
+def demo(options: argparse.Namespace, _: list[str]) -> int:
+    """Run the main job on the project's own corpus, with the embedded models."""
+    from pipeline.launch.demo import demo as run
+    return _finished(options.output, run(options.output, options.llm_url))
+
+
+def _finished(output: str, built: Built) -> int:
+    """Say what a build made and where to look; the exit code."""
     print(built.funnel)
     print(f"\n{built.metrics}")
-    print(f"\nLook at {options.output}/report.html; check with: leafinstruct validate {options.output} --deep")
+    print(f"\nLook at {output}/report.html; check with: leafinstruct validate {output} --deep")
     if built.bugs:
         print(f"leafinstruct: {built.bugs} documents failed by a bug; tracebacks are in the ledger and in {built.log}",
               file=sys.stderr)
@@ -113,7 +128,7 @@ def _parser() -> argparse.ArgumentParser:
         return made
 
     made = command(build, epilog="Any other flag goes to Beam: --runner, --direct_num_workers, ...")
-    made.add_argument("--config", required=True, help="a YAML file, such as configs/demo.yaml")
+    made.add_argument("--config", required=True, help="a YAML file, or the name of a shipped one, such as demo")
     made.add_argument("--output", required=True, help="the folder to publish to (local, or any Beam filesystem)")
     made.add_argument("--corpus", action="append", metavar="FORMAT:PATH",
                       help="instead of the config's corpora: native:, mmc4:, obelics:, omnicorpus: or wikihow: and a "
@@ -125,6 +140,10 @@ def _parser() -> argparse.ArgumentParser:
     made.add_argument("--keep-going", action="store_true",
                       help="a bug fails its document instead of stopping the run; the exit code is 3 all the same")
     made.add_argument("--allow-empty", action="store_true", help="publish even where no document was kept")
+
+    made = command(demo)
+    made.add_argument("--output", default="leafinstruct-demo", help="the folder to publish to (default: %(default)s)")
+    made.add_argument("--llm-url", help="an OpenAI-compatible server, instead of one that the pipeline starts")
 
     made = command(validate)
     made.add_argument("folder")

@@ -11,11 +11,12 @@ import pytest
 
 ROOT = pathlib.Path(__file__).parent.parent
 MAY_IMPORT = {
+    "configs": {"configs"},
     "schemas": {"schemas"},
     "filters": {"schemas", "filters"},
     "prompts": {"schemas", "filters", "prompts"},
-    "pipeline": {"schemas", "filters", "prompts", "pipeline"},
-    "moss": {"schemas", "moss"},
+    "pipeline": {"configs", "schemas", "filters", "prompts", "pipeline"},
+    "moss": {"configs", "schemas", "moss"},
     "models": {"schemas", "filters", "prompts", "pipeline", "models"},
 }
 LAYERS = {
