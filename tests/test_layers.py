@@ -1,7 +1,7 @@
-"""Arrows point down only, between packages and between the rooms of `pipeline/` and `moss/`; Beam lives in `pipeline/`.
+"""Imports point down only, between packages and between the parts of `pipeline/` and `moss/`; Beam lives in `pipeline/`.
 
-A room is a folder of a package; a file directly in a package is a room of its own. `LAYERS` lists each package's rooms
-from top to bottom: a room may import those of lower lines, and nothing of its own line or above.
+A part is a subpackage, or a file directly in the package. `LAYERS` lists each package's parts from top to bottom: a part
+may import those of lower lines, and nothing of its own line or above.
 """
 
 import ast
@@ -39,7 +39,7 @@ def imported(path: pathlib.Path) -> set[str]:
     return names
 
 
-def room(name: str) -> str:
+def part(name: str) -> str:
     """`pipeline.llm.client` -> `llm`; the package itself -> `__init__`."""
     parts = name.split(".")
     return parts[1] if len(parts) > 1 and ((ROOT / parts[0] / parts[1]).is_dir()
@@ -47,7 +47,7 @@ def room(name: str) -> str:
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_arrows_point_down(path):
+def test_imports_point_down(path):
     package = path.relative_to(ROOT).parts[0]
     ours = {name.split(".")[0] for name in imported(path)} & set(MAY_IMPORT)
     assert ours <= MAY_IMPORT[package]
@@ -55,21 +55,21 @@ def test_arrows_point_down(path):
 
 @pytest.mark.parametrize("path", [p for p in FILES if p.relative_to(ROOT).parts[0] in LAYERS],
                          ids=lambda path: str(path.relative_to(ROOT)))
-def test_arrows_between_rooms_point_down(path):
+def test_imports_between_parts_point_down(path):
     package = path.relative_to(ROOT).parts[0]
-    floor = {name: at for at, names in enumerate(LAYERS[package]) for name in names.split()}
-    own = room(".".join(path.relative_to(ROOT).with_suffix("").parts))
-    # `from pipeline import config` names both the package and the room; the room is what is meant
+    layer = {name: at for at, names in enumerate(LAYERS[package]) for name in names.split()}
+    own = part(".".join(path.relative_to(ROOT).with_suffix("").parts))
+    # `from pipeline import config` names both the package and the part; the part is what is meant
     wrong = {name for name in imported(path) if name.split(".")[0] == package and name != package
-             and room(name) not in (own, "__init__") and floor[room(name)] <= floor[own]}
-    assert not wrong, f"the room {own} may not import {wrong}"
+             and part(name) not in (own, "__init__") and layer[part(name)] <= layer[own]}
+    assert not wrong, f"{own} may not import {wrong}"
 
 
-def test_every_room_has_a_floor():
-    for package, floors in LAYERS.items():
-        rooms = {room(".".join(path.relative_to(ROOT).with_suffix("").parts))
+def test_every_part_has_a_layer():
+    for package, lines in LAYERS.items():
+        parts = {part(".".join(path.relative_to(ROOT).with_suffix("").parts))
                  for path in FILES if path.relative_to(ROOT).parts[0] == package}
-        assert rooms == {name for names in floors for name in names.split()}
+        assert parts == {name for names in lines for name in names.split()}
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
