@@ -38,7 +38,8 @@ from pipeline.graph import stages
 from pipeline.graph.transforms import Batches
 from pipeline.images.store import ImageStore
 from pipeline.run import Run, image_store
-from schemas.records import SCORE_COHERENCE, Document, Image, StoredDocument
+from schemas.records import Document, Image, StoredDocument
+from schemas.stage_names import SCORE_COHERENCE
 
 SIZES = (4, 8, 16, 32, 64, 128)
 """Batches that the bare model may choose from."""

@@ -33,7 +33,8 @@ from pipeline.instances.excerpt import best_excerpt
 from pipeline.llm import questions
 from pipeline.llm.vllm_server import Server
 from prompts import load as load_prompts
-from schemas.records import RATE_TEXT, Document, Text
+from schemas.records import Document, Text
+from schemas.stage_names import RATE_TEXT
 
 
 def excerpts(corpus: str, count: int) -> list[Document]:

@@ -10,7 +10,8 @@ import prompts
 from pipeline import config as configuration
 from pipeline.graph.transforms import ENDED
 from pipeline.run import Run
-from schemas.records import Document, Outcome, Provenance
+from schemas.outcome import Outcome
+from schemas.records import Document, Provenance
 
 CONFIG = Path(__file__).parent.parent / "configs" / "demo.yaml"
 

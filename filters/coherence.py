@@ -8,7 +8,8 @@ from __future__ import annotations
 from filters.drop_images import drop_images
 from filters.limits import within
 from schemas.codec import mean_coherence
-from schemas.records import FILTER_IMAGES, Drop, ScoredDocument
+from schemas.records import Drop, ScoredDocument
+from schemas.stage_names import FILTER_IMAGES
 
 MATCHED, DUPLICATE = "matched_score", "near_duplicate"
 

@@ -15,7 +15,7 @@ from pipeline.graph import reading, stages, writing
 from pipeline.graph.rank import RankByHash
 from pipeline.graph.transforms import ENDED, Batches, Each, InFlight, Stage
 from pipeline.run import Run
-from schemas import records
+from schemas import stage_names as name
 
 
 def build(pipeline: beam.Pipeline, run: Run) -> None:
@@ -39,17 +39,17 @@ def build(pipeline: beam.Pipeline, run: Run) -> None:
 
     docs = stage(parts, reading.Read(run))
     docs = stage(docs, reading.Deduplicate(run), AsDict(repeats))
-    docs = stage(docs, Each(run, records.FILTER_TEXT, stages.filter_text))
-    docs = stage(docs, Each(run, records.FILTER_HEADERS, stages.filter_headers))
-    docs = stage(docs, InFlight(run, records.STORE_IMAGES, stages.store_images, images.workers))
-    docs = stage(docs, Batches(run, records.SCORE_COHERENCE, stages.score_coherence, clip.batch_documents))
-    docs = stage(docs, Each(run, records.FILTER_IMAGES, stages.filter_images))
-    docs = stage(docs, Each(run, records.TAKE_EXCERPT, stages.take_excerpt))
-    docs = stage(docs, Each(run, records.FILTER_COHERENCE, stages.filter_coherence))
-    docs = stage(docs, InFlight(run, records.RATE_TEXT, stages.rate_text, llm.concurrency))
-    docs = stage(docs, Each(run, records.FILTER_RATINGS, stages.filter_ratings))
-    docs = stage(docs, InFlight(run, records.WRITE_INSTRUCTION, stages.write_instruction, llm.concurrency))
-    staged = stage(docs, Each(run, records.ASSEMBLE, stages.assemble_instance))
+    docs = stage(docs, Each(run, name.FILTER_TEXT, stages.filter_text))
+    docs = stage(docs, Each(run, name.FILTER_HEADERS, stages.filter_headers))
+    docs = stage(docs, InFlight(run, name.STORE_IMAGES, stages.store_images, images.workers))
+    docs = stage(docs, Batches(run, name.SCORE_COHERENCE, stages.score_coherence, clip.batch_documents))
+    docs = stage(docs, Each(run, name.FILTER_IMAGES, stages.filter_images))
+    docs = stage(docs, Each(run, name.TAKE_EXCERPT, stages.take_excerpt))
+    docs = stage(docs, Each(run, name.FILTER_COHERENCE, stages.filter_coherence))
+    docs = stage(docs, InFlight(run, name.RATE_TEXT, stages.rate_text, llm.concurrency))
+    docs = stage(docs, Each(run, name.FILTER_RATINGS, stages.filter_ratings))
+    docs = stage(docs, InFlight(run, name.WRITE_INSTRUCTION, stages.write_instruction, llm.concurrency))
+    staged = stage(docs, Each(run, name.ASSEMBLE, stages.assemble_instance))
 
     kept = (staged
             | "Rank instances" >> RankByHash(salt)

@@ -12,7 +12,8 @@ import pyarrow as pa
 
 from schemas.index import IndexRow, Member
 from schemas.jsonschema import INSTANCE as INSTANCE_JSON
-from schemas.records import Drop, ImageDrop, Outcome
+from schemas.outcome import Outcome
+from schemas.records import Drop, ImageDrop
 
 _SIMPLE = {str: pa.string(), int: pa.int64(), float: pa.float64()}
 _JSON = {"string": pa.string(), "integer": pa.int64(), "number": pa.float64()}

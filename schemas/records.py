@@ -226,56 +226,9 @@ class Instance:
     provenance: Provenance
 
 
-KEPT, DROPPED, FAILED = "kept", "dropped", "failed"
-
-READ, DEDUPLICATE, FILTER_TEXT, FILTER_HEADERS = "read", "deduplicate", "filter_text", "filter_headers"
-STORE_IMAGES, SCORE_COHERENCE, FILTER_IMAGES = "store_images", "score_coherence", "filter_images"
-TAKE_EXCERPT, FILTER_COHERENCE, RATE_TEXT = "take_excerpt", "filter_coherence", "rate_text"
-FILTER_RATINGS, WRITE_INSTRUCTION, ASSEMBLE = "filter_ratings", "write_instruction", "assemble"
-
-STAGES = (READ, DEDUPLICATE, FILTER_TEXT, FILTER_HEADERS, STORE_IMAGES, SCORE_COHERENCE, FILTER_IMAGES, TAKE_EXCERPT,
-          FILTER_COHERENCE, RATE_TEXT, FILTER_RATINGS, WRITE_INSTRUCTION, ASSEMBLE)
-"""Where a document can end, in the order of the flow: the name of the stage in the DAG, the ledger and the funnel."""
-
-
-def stage_title(stage: str) -> str:
-    """The stage's name as the DAG labels it and people read it.
-
-    >>> stage_title("filter_text")
-    'Filter text'
-    """
-    return stage.replace("_", " ").capitalize()
-
-
 @dataclasses.dataclass(frozen=True)
 class DroppedDocument:
     """A document that a rule dropped, in the state that the stage left it in, perhaps with fewer images."""
 
     document: Document
     drop: Drop
-
-
-@dataclasses.dataclass(frozen=True)
-class Outcome:
-    """The ledger's one row for an input document.
-
-    kept: `shard` and `key` say where. dropped: `stage`, `rule`, `value`, `threshold` say why. failed: `stage`, `error`
-    (its kind) and `detail`. `scores` holds whatever was measured before the end (name -> value).
-    """
-
-    id: str
-    source: str
-    location: str
-    status: str
-    stage: str = ""
-    rule: str = ""
-    value: float | None = None
-    threshold: float | None = None
-    error: str = ""
-    detail: str = ""
-    shard: str = ""
-    key: str = ""
-    images: int = 0
-    dropped_images: tuple[ImageDrop, ...] = ()
-    scores: tuple[tuple[str, float], ...] = ()
-    title: str = ""

@@ -29,7 +29,8 @@ from filters.drop_images import AnyDocument, drop_images
 from filters.stats import TextStats
 from schemas import settings
 from schemas.errors import UserError
-from schemas.records import FILTER_HEADERS, Document, Drop, Image, SizedImage
+from schemas.records import Document, Drop, Image, SizedImage
+from schemas.stage_names import FILTER_HEADERS
 
 FOLDER = pathlib.Path(__file__).parent
 MODULES = {"text": text, "repetition": repetition, "image": image}

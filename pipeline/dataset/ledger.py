@@ -25,18 +25,9 @@ from pipeline.storage import uris
 from schemas.arrow import LEDGER, outcomes_from_table
 from schemas.codec import parse_json
 from schemas.errors import UserError
-from schemas.records import (
-    DROPPED,
-    FAILED,
-    FILTER_COHERENCE,
-    FILTER_RATINGS,
-    KEPT,
-    STAGES,
-    WRITE_INSTRUCTION,
-    ImageDrop,
-    Outcome,
-    stage_title,
-)
+from schemas.outcome import DROPPED, FAILED, KEPT, Outcome
+from schemas.records import ImageDrop
+from schemas.stage_names import FILTER_COHERENCE, FILTER_RATINGS, STAGES, WRITE_INSTRUCTION, stage_title
 
 SCORE_STAGES = {
     **dict.fromkeys(("coherence", "margin", "recall_at_1"), FILTER_COHERENCE), "mean_rating": FILTER_RATINGS,

@@ -21,7 +21,8 @@ from schemas import tar
 from schemas.arrow import LEDGER, index_rows, index_schema, index_table, outcome_table
 from schemas.codec import config_hash
 from schemas.index import IndexRow, Member, index_row
-from schemas.records import Outcome, Provenance
+from schemas.outcome import Outcome
+from schemas.records import Provenance
 
 Sample = tuple[bytes, dict[str, Any], Iterable[tuple[str, bytes]]]
 """An instance as canonical JSON, the same as a dict, and its images as (member name, file bytes) in reading order."""

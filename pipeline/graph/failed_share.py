@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import Counter
 
 from schemas.errors import AGAIN, ServiceError
-from schemas.records import Outcome, stage_title
+from schemas.outcome import Outcome
+from schemas.stage_names import stage_title
 
 FIRST = 100
 """Documents that a worker sees at a stage before their share of failures counts."""

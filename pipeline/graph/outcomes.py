@@ -7,21 +7,9 @@ from typing import Any
 
 from schemas.codec import mean_coherence, mean_rating
 from schemas.errors import RecordFault, one_line
-from schemas.records import (
-    ASSEMBLE,
-    DROPPED,
-    FAILED,
-    KEPT,
-    READ,
-    Document,
-    Drop,
-    Fault,
-    Image,
-    InstructedDocument,
-    Outcome,
-    RatedDocument,
-    ScoredDocument,
-)
+from schemas.outcome import DROPPED, FAILED, KEPT, Outcome
+from schemas.records import Document, Drop, Fault, Image, InstructedDocument, RatedDocument, ScoredDocument
+from schemas.stage_names import ASSEMBLE, READ
 
 BUG = "bug:"
 """What the ledger's `error` begins with where a bug failed a document of a run that keeps going."""

@@ -17,7 +17,8 @@ from pipeline.graph.metrics import DROPPED, FAILED, PASSED
 from pipeline.graph.transforms import ENDED, Stage, Step
 from pipeline.run import Run
 from schemas.errors import UserError
-from schemas.records import DEDUPLICATE, READ, Document, Drop, Fault
+from schemas.records import Document, Drop, Fault
+from schemas.stage_names import DEDUPLICATE, READ
 
 
 def plan(run: Run) -> Iterator[corpora.Part]:

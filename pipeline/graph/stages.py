@@ -32,7 +32,6 @@ from pipeline.storage.uris import is_http
 from schemas import codec
 from schemas.errors import AGAIN, ServiceError
 from schemas.records import (
-    STORE_IMAGES,
     Coherence,
     Document,
     Drop,
@@ -45,6 +44,7 @@ from schemas.records import (
     StoredImage,
     Text,
 )
+from schemas.stage_names import STORE_IMAGES
 
 Known = TypeVar("Known", bound=Document)
 Future = concurrent.futures.Future

@@ -24,7 +24,8 @@ from pipeline.graph.window import Window
 from pipeline.report.dropped import keep_sample
 from pipeline.run import Run, image_store
 from schemas.errors import RecordFault
-from schemas.records import Document, Drop, DroppedDocument, stage_title
+from schemas.records import Document, Drop, DroppedDocument
+from schemas.stage_names import stage_title
 
 ENDED = "ended"
 """The tag of the output that holds the outcomes of documents that end at a step."""
@@ -54,7 +55,7 @@ class Step(Generic[In, Out]):
 
 
 class Stage(beam.DoFn):  # type: ignore[misc]  # Beam's classes have no types
-    """One named stage of the DAG. `stage` is one of `schemas.records.STAGES`."""
+    """One named stage of the DAG. `stage` is one of `schemas.stage_names.STAGES`."""
 
     def __init__(self, run: Run, stage: str, make: Callable[[Run], Step[Any, Any]]):
         self.run, self.stage, self.make = run, stage, make

@@ -12,7 +12,7 @@ from pipeline.run import Run, image_store
 from pipeline.storage.store import Store, write_bytes
 from schemas.codec import shard_name
 from schemas.errors import AGAIN, ServiceError
-from schemas.records import Outcome
+from schemas.outcome import Outcome
 
 LEDGER_ROWS = 100_000
 """Rows in one Parquet file of the ledger."""

@@ -30,7 +30,8 @@ from pipeline.storage.store import is_remote
 from prompts import load as load_prompts
 from schemas.codec import config_hash
 from schemas.errors import UserError
-from schemas.records import STAGES, Provenance, stage_title
+from schemas.records import Provenance
+from schemas.stage_names import STAGES, stage_title
 
 
 def build(config_path: str, output: str, *, corpora: list[str] | None = None, limit: int | None = None,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from schemas.records import STAGES, stage_title
+from schemas.stage_names import STAGES, stage_title
 
 Metrics = dict[str, dict[str, Any]]
 """stage -> name -> a count, or of a distribution its count, sum, min and max."""

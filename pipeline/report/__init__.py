@@ -16,7 +16,7 @@ from pipeline.report.pictures import Album
 from pipeline.report.render import render
 from pipeline.report.tally import Tally, tally
 from pipeline.storage.store import write_bytes
-from schemas.records import stage_title
+from schemas.stage_names import stage_title
 
 KEPT_ROOM, DROPPED_ROOM = 3_600_000, 1_400_000
 """Bytes of the page for pictures of kept and of dropped documents; with them the page stays below 6 MB."""

@@ -16,7 +16,8 @@ import PIL.Image
 from pipeline.report.pictures import jpeg
 from pipeline.storage import uris
 from pipeline.storage.store import write_bytes
-from schemas.records import Document, Image, Outcome
+from schemas.outcome import Outcome
+from schemas.records import Document, Image
 
 PER_RULE = 4
 MAX_TEXTS, MAX_IMAGES, MAX_CHARACTERS, THUMBNAIL = 4, 3, 600, 240

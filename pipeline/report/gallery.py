@@ -13,7 +13,7 @@ from pipeline.dataset.reader import index_rows, read_instance
 from pipeline.dataset.wording import count, number, reason
 from pipeline.report.pictures import Album
 from schemas.codec import mean_rating
-from schemas.records import Outcome
+from schemas.outcome import Outcome
 
 TYPICAL, WEAKEST = 15, 3
 """Instances picked by hash, and the lowest ones of each of the three scores."""

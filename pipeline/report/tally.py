@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Container, Iterable
 
 from pipeline.report.dropped import PER_RULE, rank
-from schemas.records import DROPPED, FAILED, KEPT, Outcome
+from schemas.outcome import DROPPED, FAILED, KEPT, Outcome
 
 MAX_FAILURES = 50
 

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from schemas.arrow import LEDGER
 from schemas.defects import READ_ERRORS, Defect
-from schemas.records import DROPPED, FAILED, KEPT
+from schemas.outcome import DROPPED, FAILED, KEPT
 
 COLUMNS = ["id", "status", "stage", "rule", "value", "threshold", "error", "shard", "key"]
 BATCH = 4096

@@ -15,6 +15,7 @@ from pipeline.images.decode import ImageFault
 from pipeline.instances.assemble import assemble
 from pipeline.report.dropped import keep_sample
 from schemas.codec import config_hash, json_bytes, key_of, rank_of, shard_name, to_json
+from schemas.outcome import Outcome
 from schemas.records import (
     Coherence,
     Drop,
@@ -22,7 +23,6 @@ from schemas.records import (
     GeneratedInstruction,
     ImageDrop,
     InstructedDocument,
-    Outcome,
     Provenance,
     StoredDocument,
     StoredImage,

@@ -12,7 +12,8 @@ import PIL.Image
 
 from pipeline.dataset import card, shards
 from schemas.codec import config_hash, json_bytes, key_of, rank_of, shard_name, to_json
-from schemas.records import Coherence, Drop, ImageDrop, Instance, Outcome, Provenance, StoredImage, Text
+from schemas.outcome import Outcome
+from schemas.records import Coherence, Drop, ImageDrop, Instance, Provenance, StoredImage, Text
 
 SALT = "pepper"
 SIZE = 3

@@ -6,7 +6,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 
 from schemas.codec import key_of
-from schemas.records import Coherence, Drop, Image, ImageDrop, Instance, Outcome, Provenance, StoredImage, Text
+from schemas.outcome import Outcome
+from schemas.records import Coherence, Drop, Image, ImageDrop, Instance, Provenance, StoredImage, Text
 from tests.schemas.example import ASPECTS
 
 steady = settings(deadline=None, derandomize=True, max_examples=50)

@@ -26,7 +26,8 @@ from schemas.arrow import (
 )
 from schemas.codec import to_json
 from schemas.index import IndexRow
-from schemas.records import Coherence, Instance, Outcome, Provenance, StoredImage, Text
+from schemas.outcome import Outcome
+from schemas.records import Coherence, Instance, Provenance, StoredImage, Text
 from tests.schemas import example
 from tests.schemas.strategies import instances, outcomes, steady
 

@@ -8,7 +8,8 @@ import pytest
 
 from pipeline.dataset import ledger
 from schemas.errors import UserError
-from schemas.records import Drop, ImageDrop, Outcome
+from schemas.outcome import Outcome
+from schemas.records import Drop, ImageDrop
 from tests.pipeline.finished_run import CONFIG, HOSTILE, small_run
 
 

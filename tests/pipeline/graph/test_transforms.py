@@ -11,7 +11,8 @@ from apache_beam.testing.util import assert_that, equal_to
 from pipeline.graph import failures
 from pipeline.graph.transforms import ENDED, Batches, Each, InFlight, Step
 from schemas.errors import RecordFault, ServiceError, UserError
-from schemas.records import FILTER_HEADERS, FILTER_TEXT, Document, Drop, DroppedDocument, ImageDrop
+from schemas.records import Document, Drop, DroppedDocument, ImageDrop
+from schemas.stage_names import FILTER_HEADERS, FILTER_TEXT
 from tests.pipeline.runs import a_run
 
 IDS = ["good 1", "drop 2", "good 3", "fail 4", "good 5"]

@@ -1,0 +1,35 @@
+"""What became of an input document: one row of the ledger."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from schemas.records import ImageDrop
+
+KEPT, DROPPED, FAILED = "kept", "dropped", "failed"
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """The ledger's one row for an input document.
+
+    kept: `shard` and `key` say where. dropped: `stage`, `rule`, `value`, `threshold` say why. failed: `stage`, `error`
+    (its kind) and `detail`. `scores` holds whatever was measured before the end (name -> value).
+    """
+
+    id: str
+    source: str
+    location: str
+    status: str
+    stage: str = ""
+    rule: str = ""
+    value: float | None = None
+    threshold: float | None = None
+    error: str = ""
+    detail: str = ""
+    shard: str = ""
+    key: str = ""
+    images: int = 0
+    dropped_images: tuple[ImageDrop, ...] = ()
+    scores: tuple[tuple[str, float], ...] = ()
+    title: str = ""

@@ -1,0 +1,21 @@
+"""The names of the stages, in the order of the flow: the same in the DAG, the ledger and the funnel."""
+
+from __future__ import annotations
+
+READ, DEDUPLICATE, FILTER_TEXT, FILTER_HEADERS = "read", "deduplicate", "filter_text", "filter_headers"
+STORE_IMAGES, SCORE_COHERENCE, FILTER_IMAGES = "store_images", "score_coherence", "filter_images"
+TAKE_EXCERPT, FILTER_COHERENCE, RATE_TEXT = "take_excerpt", "filter_coherence", "rate_text"
+FILTER_RATINGS, WRITE_INSTRUCTION, ASSEMBLE = "filter_ratings", "write_instruction", "assemble"
+
+STAGES = (READ, DEDUPLICATE, FILTER_TEXT, FILTER_HEADERS, STORE_IMAGES, SCORE_COHERENCE, FILTER_IMAGES, TAKE_EXCERPT,
+          FILTER_COHERENCE, RATE_TEXT, FILTER_RATINGS, WRITE_INSTRUCTION, ASSEMBLE)
+"""Where a document can end, in the order of the flow: the name of the stage in the DAG, the ledger and the funnel."""
+
+
+def stage_title(stage: str) -> str:
+    """The stage's name as the DAG labels it and people read it.
+
+    >>> stage_title("filter_text")
+    'Filter text'
+    """
+    return stage.replace("_", " ").capitalize()
