@@ -21,7 +21,8 @@ FAKE = ROOT / "tests/fake_openai.py"
 
 
 def started(run):
-    return on_demand.when_wanted(run.config.llm, run.llm_url, run.llm_wanted, pathlib.Path(run.work) / "llm.log")
+    return on_demand.when_wanted(run.config.llm, run.llm_url, run.llm_wanted, pathlib.Path(run.work) / "llm.log",
+                                 run.prompts)
 
 
 
