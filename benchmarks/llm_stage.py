@@ -1,4 +1,4 @@
-"""The LLM stage against a bare asyncio client on the same vLLM server.
+"""The LLM stage against a bare asyncio client on the same model server.
 
     python -m benchmarks.llm_stage --corpus native:../shared/corpora/howto.tar --questions 192 [--json]
 
@@ -30,8 +30,8 @@ from pipeline.corpora import parts, read
 from pipeline.graph import stages
 from pipeline.graph.transforms import InFlight
 from pipeline.instances.excerpt import best_excerpt
-from pipeline.llm import questions
-from pipeline.llm.vllm_server import Server
+from pipeline.llm import choice, questions
+from pipeline.llm.server import Server
 from prompts import load as load_prompts
 from schemas.records import Document, Text
 from schemas.stage_names import RATE_TEXT
@@ -101,6 +101,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--corpus", required=True, metavar="FORMAT:PATH")
     parser.add_argument("--model", default="build/models/language", help="the folder to serve")
+    parser.add_argument("--server", default="auto", help="vllm, llama.cpp or auto")
     parser.add_argument("--questions", type=int, default=192)
     parser.add_argument("--concurrency", type=int, default=64)
     parser.add_argument("--repeats", type=int, default=3)
@@ -108,7 +109,9 @@ def main() -> None:
     args = parser.parse_args()
     documents = excerpts(args.corpus, args.questions)
     with tempfile.TemporaryDirectory() as folder:
-        with Server(args.model, "benchmark", log_path=Path(folder) / "vllm.log") as server:
+        llm, url, _ = choice.reserve(configuration.Llm(args.model, "benchmark", server=args.server,
+                                                       concurrency=args.concurrency))
+        with Server(choice.program(llm, url), url, log_path=Path(folder) / "llm.log") as server:
             result = compare(server.url, "benchmark", documents, args.concurrency, args.repeats)
     if args.json:
         print(json.dumps(result))

@@ -10,6 +10,7 @@ import json
 from typing import Any
 
 from filters import presets
+from number_format import FORMATS
 from schemas import settings as settings_file
 from schemas.errors import UserError
 
@@ -37,10 +38,12 @@ class Images:
 
 @dataclasses.dataclass(frozen=True)
 class Clip:
-    """The coherence model: an open_clip name with a pretrained tag, or `local-dir:FOLDER` without one."""
+    """The coherence model: an open_clip name with a pretrained tag, or `local-dir:FOLDER` without one. `dtype` is the
+    number format (auto, bfloat16, float16, float32)."""
 
     model: str = "ViT-L-14"
     pretrained: str | None = None
+    dtype: str = "auto"
     batch_documents: int = 128
 
 
@@ -67,14 +70,17 @@ class Excerpt:
 class Llm:
     """The instruct model behind an OpenAI-compatible server.
 
-    `model` is a folder or hub name for a vLLM that the pipeline starts; `name` is what the server calls it; `url`
-    names a server that runs already. `concurrency` is the number of questions in flight, `deadline` the seconds after
-    which a question that gets no answer has failed.
+    `model` is a folder, hub name or GGUF file for a server that the pipeline starts: `server` is vllm, llama.cpp or
+    auto (the first of them that is there), and `dtype` vLLM's number format (auto, bfloat16, float16, float32). `name`
+    is what the server calls the model; `url` names a server that runs already. `concurrency` is the number of questions
+    in flight, `deadline` the seconds after which a question that gets no answer has failed.
     """
 
     model: str
     name: str
     url: str | None = None
+    server: str = "auto"
+    dtype: str = "auto"
     concurrency: int = 64
     timeout: float = 120.0
     deadline: float = 600.0
@@ -134,9 +140,11 @@ class Config:
     limits: Limits = Limits()
 
 
-NOT_IN_HASH = {"llm": ("url", "concurrency", "timeout", "deadline"), "clip": ("batch_documents",),
+NOT_IN_HASH = {"llm": ("url", "server", "dtype", "concurrency", "timeout", "deadline"),
+               "clip": ("dtype", "batch_documents"),
                "images": ("workers", "timeout")}
-"""How a run is carried out, as against what comes out of it."""
+"""How a run is carried out, as against what comes out of it. (Server and number format change the last digits of scores,
+and some answers: the identities of the models in the manifest name them.)"""
 
 
 def load(path: str) -> Config:
@@ -186,6 +194,10 @@ def _check(config: Config, path: str) -> None:
             raise UserError(f"{path}: domains holds a name that is blank; take it out")
         if config.domains.count(domain) > 1:
             raise UserError(f"{path}: domains names {domain!r} more than once; take the others out")
+    for key, value, known in (("llm.server", config.llm.server, ("auto", "vllm", "llama.cpp")),
+                              ("llm.dtype", config.llm.dtype, FORMATS), ("clip.dtype", config.clip.dtype, FORMATS)):
+        if value not in known:
+            raise UserError(f"{path}: {key} must be one of {', '.join(known)}, not {value!r}")
     for key, value in (("shards.size", config.shards.size), ("excerpt.max_images", config.excerpt.max_images),
                        ("llm.concurrency", config.llm.concurrency), ("images.workers", config.images.workers),
                        ("clip.batch_documents", config.clip.batch_documents),

@@ -85,7 +85,7 @@ class Towers:
     """The two towers without their projections, in bfloat16 where that is fast."""
 
     def __init__(self, model: str):
-        self.dtype = torch.bfloat16 if clip_model.has_fast_bfloat16("cpu") else torch.float32
+        self.dtype = getattr(torch, clip_model.clip_format().name)
         self.model, self.preprocess, tokenizer = clip_model.load(model, None)
         self.model.visual.head = self.model.text.proj = torch.nn.Identity()
         self.model.to(dtype=self.dtype, memory_format=torch.channels_last)

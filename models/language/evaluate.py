@@ -27,7 +27,8 @@ from models.language import measures
 from models.language.damage import ASPECT, can_shuffle, damage
 from models.language.data import DOMAINS, PROMPTS, documents, pick, sections
 from models.language.titles import clean, instruction
-from pipeline.llm.client import Client, LlmFault, check_server
+from pipeline.llm.client import Client, LlmFault
+from pipeline.llm.probe import check_server
 from pipeline.llm.questions import instruct, rate
 from prompts import shown_segments
 from schemas.records import Document, Ratings

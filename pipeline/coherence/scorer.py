@@ -21,7 +21,7 @@ import torch
 
 from filters.words import plain, sentences, words
 from pipeline.coherence.fold_batchnorm import fold
-from pipeline.coherence.model import TextTower, clip_version, has_fast_bfloat16, load
+from pipeline.coherence.model import TextTower, clip_format, clip_version, device, load
 from schemas.records import Coherence, Document, Image, StoredDocument, Text
 
 __all__ = ["NEAREST", "Scorer", "clip_version", "coherence", "neighbours"]
@@ -57,17 +57,18 @@ class Begun(NamedTuple):
 
 class Scorer:
     """An open_clip model that scores documents. `model` and `pretrained` are open_clip's: a name and a tag (or a file),
-    or `local-dir:FOLDER` and None. Runs on a GPU where there is one, in bfloat16 where that is fast.
+    or `local-dir:FOLDER` and None. Runs on a GPU where there is one, in the number format `dtype` ("auto": bfloat16 where
+    that is fast).
 
     batch_size: pictures, 64 on a GPU and 4 on a CPU (the fastest there: more do not fit its cache); a batch of
     sentences has `TOKENS` times as many tokens. Halved when memory does not suffice.
     Raises UserError when the model cannot be loaded.
     """
 
-    def __init__(self, model: str, pretrained: str | None = None, batch_size: int | None = None):
-        self.version = clip_version(model, pretrained)
-        self.device = "cuda" if torch.cuda.is_available() else "cpu"
-        self.dtype = torch.bfloat16 if has_fast_bfloat16(self.device) else torch.float32
+    def __init__(self, model: str, pretrained: str | None = None, dtype: str = "auto", *,
+                 batch_size: int | None = None):
+        self.version = clip_version(model, pretrained, dtype)
+        self.device, self.dtype = device(), getattr(torch, clip_format(dtype).name)
         self.batch_size = batch_size or (64 if self.device == "cuda" else 4)
         self.model, self.preprocess, tokenizer = load(model, pretrained)
         self.model.visual = fold(self.model.visual, self.preprocess(_ANY_PICTURE)[None])

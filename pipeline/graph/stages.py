@@ -131,7 +131,8 @@ def score_coherence(run: Run) -> Step[list[StoredDocument], list[ScoredDocument]
         if missing:
             if scorer is None:
                 from pipeline.coherence.scorer import Scorer
-                scorer = Scorer(run.config.clip.model, run.config.clip.pretrained)
+                clip = run.config.clip
+                scorer = Scorer(clip.model, clip.pretrained, clip.dtype)
             for key, score in zip(missing, scorer.score(list(missing.values()), images.open), strict=True):
                 known[key] = dataclasses.asdict(score)
                 cache.write(key, json.dumps(known[key]).encode())
@@ -217,7 +218,7 @@ def asking(client: Client, question: Callable[[Any], Coroutine[Any, Any, Any]]) 
         except LlmFault as fault:
             if fault.kind != "unreachable":
                 raise
-            raise ServiceError(f"the model server at {client.url} stopped answering ({fault.detail}); check it and "
+            raise ServiceError(f"the model server at {client.shown} stopped answering ({fault.detail}); check it and "
                                f"{AGAIN}") from None
     return Step(lambda document: client.submit(asked(document)), client.close, client.counts)
 

@@ -16,15 +16,16 @@ from apache_beam.runners.runner import create_runner
 
 from pipeline import __version__, corpora, dag
 from pipeline import config as configuration
-from pipeline.coherence.model import clip_version
+from pipeline.coherence.model import clip_format, clip_version
 from pipeline.dataset import ledger
 from pipeline.graph import progress
 from pipeline.graph.outcomes import BUG
 from pipeline.launch import logs, metrics, publish
 from pipeline.launch.errors import translated
 from pipeline.launch.lock import exclusive_lock
-from pipeline.llm import on_demand
-from pipeline.llm.client import check_server
+from pipeline.llm import choice, on_demand
+from pipeline.llm.address import shown
+from pipeline.llm.probe import check_server, probe
 from pipeline.run import LLM_KEY, Run
 from pipeline.storage.store import is_remote
 from prompts import load as load_prompts
@@ -60,7 +61,8 @@ def build(config_path: str, output: str, *, corpora: list[str] | None = None, li
         if not is_remote(work):
             stack.enter_context(logs.to_file(log))
         if not config.llm.url:
-            stack.enter_context(on_demand.when_wanted(config.llm, run.llm_url, run.llm_wanted, Path(work) / "vllm.log"))
+            stack.enter_context(on_demand.when_wanted(run.config.llm, run.llm_url, run.llm_wanted,
+                                                      Path(work) / "llm.log", run.prompts))
         print(f"{', '.join(f'{c.format}:{c.path}' for c in config.corpora)} -> {output}", file=sys.stderr)
         with progress.shown(run.counts, tuple(map(stage_title, STAGES))):
             pipeline = beam.Pipeline(options=options)
@@ -102,20 +104,26 @@ def configured(path: str, corpora_: list[str] | None, limit: int | None,
 
 
 def _prepare(config: configuration.Config, output: str, work: str, keep_going: bool) -> Run:
-    """Where to ask the LLM, and what will have made the instances."""
+    """Where to ask the LLM, and what will have made the instances. Number formats are settled here, so that every worker
+    takes the same."""
+    prompts = load_prompts(config.prompts)
+    form = clip_format(config.clip.dtype)
+    print(f"coherence model: {form}", file=sys.stderr)
+    config = dataclasses.replace(config, clip=dataclasses.replace(config.clip, dtype=form.name))
     if config.llm.url:
         name = _served_model(config.llm)
         url, identity, wanted = config.llm.url, name, ""
+        probe(url, name, prompts, os.environ.get(LLM_KEY))
     elif is_remote(work):
         raise UserError(f"a server that the pipeline starts serves this machine alone, and {work} is for many; give the "
                         "address of one that all workers reach: --llm-url, or a local --work")
     else:
-        url, identity = on_demand.reserve(config.llm)
+        llm, url, identity = choice.reserve(config.llm)
+        config = dataclasses.replace(config, llm=llm)
         name, wanted = config.llm.name, f"{work}/llm"
-    prompts = load_prompts(config.prompts)
     provenance = Provenance(
         pipeline=__version__, config=config_hash(configuration.as_dict(config)),
-        clip=clip_version(config.clip.model, config.clip.pretrained), llm=identity,
+        clip=clip_version(config.clip.model, config.clip.pretrained, config.clip.dtype), llm=identity,
         rate_prompt=prompts.rate_version(), write_prompt=prompts.write_version(config.domains))
     return Run(config, configuration.preset(config), prompts, output, work, url, name, wanted, provenance, keep_going)
 
@@ -130,7 +138,7 @@ def _served_model(llm: configuration.Llm) -> str:
             only = check_server(llm.url, None, key)
         except UserError:
             raise refusal from None
-        print(f"{llm.url} has no {llm.name}; asking its only model, {only}", file=sys.stderr)
+        print(f"{shown(llm.url)} has no {llm.name}; asking its only model, {only}", file=sys.stderr)
         return only
 
 

@@ -26,7 +26,7 @@ def calibrate_config(path: str, corpora_: list[str] | None, limit: int | None, w
     config = configured(path, corpora_, limit)
     run = Run(config, preset(config), prompts.load(config.prompts), "", work.rstrip("/"), "", "", "",
               Provenance("", "", "", "", "", ""))
-    scorer = Scorer(config.clip.model, config.clip.pretrained)
+    scorer = Scorer(config.clip.model, config.clip.pretrained, config.clip.dtype)
     documents = list(_documents(run))
     print(f"{len(documents)} documents; scoring them", file=sys.stderr)
     found = calibrate(documents, scorer, image_store(run).open)

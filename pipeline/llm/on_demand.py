@@ -1,4 +1,4 @@
-"""The pipeline's own vLLM, started at the first question that no stored answer settles.
+"""The pipeline's own model server, started at the first question that no stored answer settles.
 
 Workers cannot start it: they may be several processes, and none outlives its bundle for sure. So the launcher keeps
 an eye on a folder; the first worker that has to ask leaves a file there, and every worker waits for the file that says
@@ -11,31 +11,25 @@ import asyncio
 import contextlib
 import os
 import threading
+from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from pipeline.config import Llm
-from pipeline.llm import vllm_server
+from pipeline.llm import choice
+from pipeline.llm.probe import probe
+from pipeline.llm.server import Server, say
 from pipeline.storage.store import write_bytes
+from prompts import PromptSet
 from schemas.errors import UserError
 
 EVERY = 0.2
 """Seconds between two looks at the folder."""
 
 
-def reserve(llm: Llm) -> tuple[str, str]:
-    """A free address, and the model's identity. Raises UserError where no server could be started later."""
-    vllm_server.find_python()
-    if not os.path.isdir(llm.model) and llm.model.startswith(("build/", "./", "/", "../")):
-        raise UserError(f"there is no model in {llm.model}: run `make models`, or name another in the config "
-                        "(llm.model)")
-    identity = vllm_server.model_identity(llm.model, llm.name) if os.path.isdir(llm.model) else llm.model
-    return f"http://127.0.0.1:{vllm_server.free_port()}/v1", identity
-
-
 @contextlib.contextmanager
-def when_wanted(llm: Llm, url: str, folder: str, log_path: Path):
-    """While the block runs, start a server at `url` as soon as a worker asks for one in `folder`; end it with the block."""
+def when_wanted(llm: Llm, url: str, folder: str, log_path: Path, prompts: PromptSet) -> Iterator[None]:
+    """While the block runs, start the server of these settings (`choice.reserve`) at `url` as soon as a worker asks for
+    one in `folder`, and ask it a first question; end it with the block."""
     done, servers = threading.Event(), []
     launcher = f"{folder}/launcher"
     write_bytes(launcher, str(os.getpid()).encode())
@@ -51,16 +45,16 @@ def when_wanted(llm: Llm, url: str, folder: str, log_path: Path):
             if done.wait(EVERY):
                 return
         try:
-            servers.append(vllm_server.Server(
-                llm.model, llm.name, port=urlsplit(url).port, max_model_len=llm.max_model_len,
-                max_num_seqs=llm.concurrency, log_path=log_path, closing=done))
-            write_bytes(f"{folder}/ready", b"")
+            servers.append(Server(choice.program(llm, url), url, log_path=log_path, closing=done))
+            if not done.is_set():
+                probe(url, llm.name, prompts)
+                write_bytes(f"{folder}/ready", b"")
         except Exception as error:
             try:
                 write_bytes(f"{folder}/failed", str(error).encode())
             except OSError:
-                vllm_server.say(f"vLLM: {error}")
-    thread = threading.Thread(target=serve, name="vllm-start")
+                say(f"language model: {error}")
+    thread = threading.Thread(target=serve, name="server-start")
     thread.start()
     try:
         yield
@@ -84,7 +78,7 @@ async def ready(folder: str) -> None:
         if os.path.exists(f"{folder}/failed"):
             raise UserError(Path(folder, "failed").read_text())
         if gone:
-            raise UserError("nobody starts the vLLM server any more: the launcher has ended, or could not write to "
+            raise UserError("nobody starts the model server any more: the launcher has ended, or could not write to "
                             f"{folder} (is its disk full?); run the same command again: what was finished is kept")
         await asyncio.sleep(EVERY)
 

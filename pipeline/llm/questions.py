@@ -7,7 +7,8 @@ import json
 from collections.abc import Sequence
 
 from filters import instruction, quality
-from pipeline.llm.client import Answer, Client
+from pipeline.llm.client import Client
+from pipeline.llm.responses import Answer
 from prompts import Prompt, PromptSet
 from schemas.records import Document, Drop, GeneratedInstruction, Ratings
 
@@ -21,11 +22,15 @@ ALTERNATIVES = 10               # enough to hold the five grades, also where a s
 
 async def rate(client: Client, prompts: PromptSet, document: Document) -> Ratings:
     """The LLM's ratings of the document. Raises LlmFault."""
-    def read(answer: Answer) -> Ratings:
-        return quality.read_ratings(answer.text, prompts.aspects, answer.logprobs)
-    answer = await client.ask(prompts.rate_prompt(document), max_tokens=MAX_TOKENS, logprobs=ALTERNATIVES,
-                              validate=read)
-    return read(answer)
+    answer = await rating(client, prompts, document)
+    return quality.read_ratings(answer.text, prompts.aspects, answer.logprobs)
+
+
+async def rating(client: Client, prompts: PromptSet, document: Document) -> Answer:
+    """The answer that holds the ratings. Raises LlmFault."""
+    return await client.ask(
+        prompts.rate_prompt(document), max_tokens=MAX_TOKENS, logprobs=ALTERNATIVES,
+        validate=lambda answer: quality.read_ratings(answer.text, prompts.aspects, answer.logprobs))
 
 
 async def write(client: Client, prompts: PromptSet, document: Document,
@@ -35,16 +40,20 @@ async def write(client: Client, prompts: PromptSet, document: Document,
     Each try has a seed of its own, and is kept in the cache under its own question. Raises LlmFault.
     """
     prompt = prompts.write_prompt(document, domains)
-    for attempt in range(1, ATTEMPTS + 1):
+    attempt = 0
+    while True:
+        attempt += 1
         found = await instruct(client, prompt, attempt)
         drop = instruction.check(found["instruction"], document)
         if drop is None:
             return GeneratedInstruction(found["instruction"].strip(), found["domain"], attempt)
-    return drop
+        if attempt == ATTEMPTS:
+            return drop
 
 
 async def instruct(client: Client, prompt: Prompt, attempt: int) -> dict[str, str]:
     """The instruction and domain that the LLM gives at this attempt, unchecked. Raises LlmFault."""
     digest = hashlib.blake2b(f"{attempt} {prompt.messages[-1]['content']}".encode(), digest_size=4).digest()
     answer = await client.ask(prompt, temperature=TEMPERATURE, seed=int.from_bytes(digest) >> 1, max_tokens=MAX_TOKENS)
-    return json.loads(answer.text)
+    found: dict[str, str] = json.loads(answer.text)
+    return found

@@ -1,13 +1,23 @@
-"""What an OpenAI-compatible server replies: the answer in it, whether that is valid, and what an error says."""
+"""What an OpenAI-compatible server replies: the answer in it, whether that is valid, and what an error says.
+
+A server may send anything. What comes out of here is whole, finite and encodable, or a ValueError.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import json
+import math
+from collections.abc import Callable
+from typing import Any
 
 import jsonschema
 
+MOST_BYTES = 4 << 20
+"""More of a reply is not read. A good one is about 50 kB: 160 tokens with ten alternatives each."""
+
 FORBIDDEN = -9999.0             # vLLM's log-probability of a token that the schema does not allow
+WORDS = 300                     # characters of a server's own words in a message
 
 
 @dataclasses.dataclass(frozen=True)
@@ -15,11 +25,40 @@ class Answer:
     """`text` is JSON that fits the schema; `logprobs` is OpenAI's list, one entry a token, or None."""
 
     text: str
-    logprobs: list[dict] | None = None
+    logprobs: list[dict[str, Any]] | None = None
     cached: bool = False
 
 
-def read(reply: dict) -> Answer:
+def parse(text: str | bytes) -> Any:
+    """The value of strict JSON. Raises ValueError for all else: NaN and infinities, numbers beyond a float's range, a
+    name twice in one object, unpaired surrogates, nesting too deep to read."""
+    try:
+        value = json.loads(text, parse_constant=_no_number, parse_float=_finite, object_pairs_hook=_distinct)
+        json.dumps(value, ensure_ascii=False).encode()
+    except RecursionError:
+        raise ValueError("nested too deep") from None
+    except UnicodeError:
+        raise ValueError("not Unicode text") from None
+    return value
+
+
+def _no_number(name: str) -> float:
+    raise ValueError(f"{name} is not a number in JSON")
+
+
+def _finite(digits: str) -> float:
+    number = float(digits)
+    return number if math.isfinite(number) else _no_number(digits[:40])
+
+
+def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("an object has the same name twice")
+    return found
+
+
+def read(reply: Any) -> Answer:
     """The answer in a reply of chat completions. Raises ValueError where there is none, or only a part of one."""
     try:
         choice = reply["choices"][0]
@@ -29,22 +68,39 @@ def read(reply: dict) -> Answer:
         raise ValueError("the reply holds no message") from None
     if finish == "length":
         raise ValueError("cut off at max_tokens")
-    return Answer(text, tokens and [_slim(token) for token in tokens])
+    if not isinstance(text, str):
+        raise ValueError("the message is not a text")
+    try:
+        return Answer(text, [_token(token) for token in tokens] if tokens else None)
+    except (LookupError, TypeError, AttributeError, OverflowError):
+        raise ValueError("its log-probabilities cannot be read") from None
 
 
-def _slim(token: dict) -> dict:
+def _token(token: dict[str, Any]) -> dict[str, Any]:
     """A token's entry without its bytes, with rounded numbers, and without the tokens that the schema forbids."""
-    slim = {"token": token["token"], "logprob": round(token["logprob"], 4)}
+    slim = _entry(token)
     if "top_logprobs" in token:
-        slim["top_logprobs"] = [_slim(other) for other in token["top_logprobs"] if other["logprob"] > FORBIDDEN]
+        # of a token that its grammar forbids, llama.cpp says null
+        allowed = (other for other in token["top_logprobs"] if other["logprob"] is not None)
+        slim["top_logprobs"] = [_entry(other) for other in allowed if other["logprob"] > FORBIDDEN]
     return slim
 
 
-def check(answer: Answer, schema: dict, validate) -> None:
+def _entry(token: dict[str, Any]) -> dict[str, Any]:
+    text, logprob = token["token"], token["logprob"]
+    if not isinstance(text, str) or isinstance(logprob, bool) or logprob > 0.01:    # 0.01: servers round
+        raise ValueError(f"a log-probability of {clean(logprob, 40)}")
+    return {"token": text, "logprob": round(float(logprob), 4)}
+
+
+def check(answer: Answer, schema: dict[str, Any], validate: Callable[[Answer], object] | None) -> None:
     """Raises ValueError unless the answer is JSON, fits the schema and passes `validate`, if that is not None."""
-    value = json.loads(answer.text)
-    if error := jsonschema.exceptions.best_match(jsonschema.Draft202012Validator(schema).iter_errors(value)):
-        raise ValueError(f"{error.json_path}: {error.message}")
+    try:
+        value = parse(answer.text)
+    except ValueError as error:
+        raise ValueError(f"not JSON by the schema ({error}): {clean(answer.text, 80)}") from None
+    if wrong := jsonschema.exceptions.best_match(jsonschema.Draft202012Validator(schema).iter_errors(value)):
+        raise ValueError(f"{wrong.json_path}: {clean(wrong.message, 160)}")
     if validate:
         validate(answer)
 
@@ -52,8 +108,15 @@ def check(answer: Answer, schema: dict, validate) -> None:
 def message(text: str) -> str:
     """The server's own words in one line: OpenAI's `error.message`, vLLM's `message`, or the start of what it sent."""
     try:
-        value = json.loads(text)
-        text = str((value.get("error") or value)["message"])
+        value = parse(text)
+        text = (value.get("error") or value)["message"]
     except (ValueError, LookupError, AttributeError, TypeError):
         pass
-    return " ".join(text.split())[:300]
+    return clean(text)
+
+
+def clean(text: object, most: int = WORDS) -> str:
+    """One line of at most `most` characters, without anything that a terminal would act on."""
+    text = str(text)[:4 * most]
+    line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    return line if len(line) <= most else line[:most - 1] + "…"

@@ -10,8 +10,10 @@ import time
 import pytest
 
 from pipeline.graph.window import Window
-from pipeline.llm.client import Client, LlmFault, base_url, check_server
-from pipeline.llm.vllm_server import free_port
+from pipeline.llm.address import base_url
+from pipeline.llm.client import Client, LlmFault
+from pipeline.llm.probe import check_server
+from pipeline.llm.server import free_port
 from pipeline.storage.store import Store
 from schemas.errors import UserError
 from tests.fake_openai import FakeOpenAI
@@ -72,10 +74,10 @@ def test_the_question_carries_schema_seed_and_logprobs(server, client):
 
 
 def test_tokens_that_the_schema_forbids_are_left_out():
-    from pipeline.llm.responses import _slim
+    from pipeline.llm.responses import _token
     token = {"token": "3", "logprob": -0.123456, "bytes": [51], "top_logprobs": [
         {"token": "3", "logprob": -0.123456, "bytes": [51]}, {"token": "x", "logprob": -9999.0, "bytes": [120]}]}
-    assert _slim(token) == {"token": "3", "logprob": -0.1235, "top_logprobs": [{"token": "3", "logprob": -0.1235}]}
+    assert _token(token) == {"token": "3", "logprob": -0.1235, "top_logprobs": [{"token": "3", "logprob": -0.1235}]}
 
 
 @pytest.mark.parametrize("trouble", ["!429*2", "!500*2", "!503*1", "!drop*2", "!hang*1"])

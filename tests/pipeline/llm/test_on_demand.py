@@ -12,16 +12,17 @@ import time
 import pytest
 
 from pipeline.config import Llm
-from pipeline.llm import on_demand
+from pipeline.llm import choice, on_demand
 from schemas.errors import UserError
-from tests.pipeline.llm.test_vllm_server import alive
+from tests.pipeline.llm.test_server import alive
 from tests.pipeline.runs import ROOT, a_run
 
 FAKE = ROOT / "tests/fake_openai.py"
 
 
 def started(run):
-    return on_demand.when_wanted(run.config.llm, run.llm_url, run.llm_wanted, pathlib.Path(run.work) / "vllm.log")
+    return on_demand.when_wanted(run.config.llm, run.llm_url, run.llm_wanted, pathlib.Path(run.work) / "llm.log",
+                                 run.prompts)
 
 
 
@@ -36,8 +37,8 @@ def fake_vllm(tmp_path, monkeypatch) -> pathlib.Path:
 
 
 def a_local_run(tmp_path):
-    llm = Llm(model=str(tmp_path), name="fake")
-    url, _ = on_demand.reserve(llm)
+    (tmp_path / "config.json").write_text('{"num_hidden_layers": 1, "num_attention_heads": 1, "hidden_size": 8}')
+    llm, url, _ = choice.reserve(Llm(model=str(tmp_path), name="fake"))
     run = a_run(tmp_path, llm_url=url, llm=llm)
     return type(run)(**vars(run) | {"llm_wanted": f"{tmp_path}/llm"})
 
@@ -46,14 +47,14 @@ def test_nobody_asks_and_nothing_starts(tmp_path, fake_vllm):
     run = a_local_run(tmp_path)
     with started(run):
         time.sleep(3 * on_demand.EVERY)
-    assert not os.path.exists(f"{run.work}/vllm.log")
+    assert not os.path.exists(f"{run.work}/llm.log")
 
 
 def test_the_first_question_starts_it_and_the_end_ends_it(tmp_path, fake_vllm):
     run = a_local_run(tmp_path)
     with started(run):
         asyncio.run(asyncio.wait_for(on_demand.ready(run.llm_wanted), 60))
-        pids = [int(pid) for pid in pathlib.Path(run.work, "vllm.log").read_text().split("pids ")[1].split()[:2]]
+        pids = [int(pid) for pid in pathlib.Path(run.work, "llm.log").read_text().split("pids ")[1].split()[:2]]
         assert all(map(alive, pids))
     assert not any(map(alive, pids))
 
@@ -92,7 +93,7 @@ def test_a_launcher_that_was_killed_leaves_nobody_waiting(tmp_path):
 
 def test_a_missing_model_is_told_before_anything_runs(fake_vllm):
     with pytest.raises(UserError, match="make models"):
-        on_demand.reserve(Llm(model="build/models/nothing", name="x"))
+        choice.reserve(Llm(model="build/models/nothing", name="x"))
 
 
 def test_a_server_that_runs_already_is_not_waited_for():

@@ -1,0 +1,49 @@
+"""llama.cpp as the pipeline's own server: for platforms where vLLM has no build, and for whoever prefers it.
+
+It comes as a package, `xllamacpp`, and reads a GGUF file; `python -m models.build` writes that of the embedded model.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import sys
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from pipeline.config import Llm
+from pipeline.llm.server import Program
+from schemas.errors import UserError
+
+SLOTS = 8
+"""Questions that it works on at a time; the others wait in its queue. More make no difference on two cores."""
+OVERHEAD = 600 << 20
+"""Bytes beside weights, keys and values."""
+
+
+def available() -> bool:
+    return importlib.util.find_spec("xllamacpp") is not None
+
+
+def gguf_file(model: str) -> Path:
+    """The file to serve: `model` itself, or the one beside the folder `model`. Raises UserError where there is none."""
+    path = Path(model if model.endswith(".gguf") else f"{model.rstrip('/')}.gguf")
+    if path.is_file():
+        return path
+    raise UserError(f"llama.cpp reads a GGUF file, and there is no {path}: run `make models` for the embedded model, or "
+                    "name a .gguf file in the config (llm.model)")
+
+
+def program(llm: Llm, url: str) -> Program:
+    """llama.cpp's server with the model's GGUF file at `url`."""
+    address, path = urlsplit(url), gguf_file(llm.model)
+    slots = min(SLOTS, llm.concurrency)
+    return Program("llama.cpp", (
+        sys.executable, "-I", str(Path(__file__).with_name("llama_cpp_serve.py")), "--model", str(path.absolute()),
+        "--name", llm.name, "--host", str(address.hostname), "--port", str(address.port),
+        "--slots", str(slots), "--context", str(llm.max_model_len), "--threads", str(_cores())),
+        memory=path.stat().st_size + OVERHEAD)
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
