@@ -57,7 +57,8 @@ class Rule(Generic[Subject]):
         return self.function(subject, **self.arguments)
 
 
-DocumentRule, ImageRule = Rule[TextStats], Rule[SizedImage]
+DocumentRule = Rule[TextStats]
+ImageRule = Rule[SizedImage]
 
 
 @dataclasses.dataclass(frozen=True)
