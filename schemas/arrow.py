@@ -15,8 +15,8 @@ from schemas.jsonschema import INSTANCE as INSTANCE_JSON
 from schemas.outcome import Outcome
 from schemas.records import Drop, ImageDrop
 
-_SIMPLE = {str: pa.string(), int: pa.int64(), float: pa.float64()}
-_JSON = {"string": pa.string(), "integer": pa.int64(), "number": pa.float64()}
+_SIMPLE: dict[Any, pa.DataType] = {str: pa.string(), int: pa.int64(), float: pa.float64()}
+_JSON: dict[str, pa.DataType] = {"string": pa.string(), "integer": pa.int64(), "number": pa.float64()}
 
 
 def schema_of(record: type) -> pa.Schema:
@@ -24,12 +24,12 @@ def schema_of(record: type) -> pa.Schema:
     return pa.schema(_fields(record))
 
 
-def _fields(record: type) -> list[pa.Field]:
+def _fields(record: type) -> list[pa.Field[Any]]:
     hints = typing.get_type_hints(record)
     return [_field(f.name, hints[f.name]) for f in dataclasses.fields(record)]
 
 
-def _field(name: str, hint: Any) -> pa.Field:
+def _field(name: str, hint: Any) -> pa.Field[Any]:
     if isinstance(hint, types.UnionType):
         inner, = (h for h in typing.get_args(hint) if h is not types.NoneType)
         return pa.field(name, _type(inner), nullable=True)
@@ -39,7 +39,7 @@ def _field(name: str, hint: Any) -> pa.Field:
 def _type(hint: Any) -> pa.DataType:
     if hint in _SIMPLE:
         return _SIMPLE[hint]
-    if dataclasses.is_dataclass(hint):
+    if isinstance(hint, type) and dataclasses.is_dataclass(hint):
         return pa.struct(_fields(hint))
     items = typing.get_args(hint)
     if items[-1] is Ellipsis:                               # tuple[T, ...]
@@ -55,12 +55,14 @@ def _from_json(schema: Mapping[str, Any], aspects: Iterable[str]) -> pa.DataType
         return pa.list_(_from_json(schema["items"], aspects))
     if kind == "object" and "propertyNames" in schema:
         return ratings_type(aspects)
-    if kind == "object":
-        properties = dict(schema["properties"])
-        for choice in schema.get("allOf", ()):              # a segment: the fields of a text and of an image together
-            properties |= choice["then"]["properties"]
-        return pa.struct([pa.field(name, _from_json(s, aspects)) for name, s in properties.items()])
-    return _JSON[kind]
+    return _from_object(schema, aspects) if kind == "object" else _JSON[kind]
+
+
+def _from_object(schema: Mapping[str, Any], aspects: Iterable[str]) -> pa.StructType:
+    properties = dict(schema["properties"])
+    for choice in schema.get("allOf", ()):              # a segment: the fields of a text and of an image together
+        properties |= choice["then"]["properties"]
+    return pa.struct([pa.field(name, _from_json(s, aspects)) for name, s in properties.items()])
 
 
 LEDGER = schema_of(Outcome)
@@ -81,15 +83,15 @@ def index_schema(aspects: Iterable[str]) -> pa.Schema:
 def is_index(schema: pa.Schema) -> bool:
     """Whether a file with this schema is an index, whatever its rating aspects."""
     try:
-        aspects = [field.name for field in schema.field("ratings").type]
-    except (KeyError, TypeError):
+        ratings = schema.field("ratings").type
+    except KeyError:
         return False
-    return bool(schema.equals(index_schema(aspects)))
+    return isinstance(ratings, pa.StructType) and schema.equals(index_schema(field.name for field in ratings))
 
 
 def instance_schema(aspects: Iterable[str]) -> pa.Schema:
     """An instance's JSON as a table; a text segment has null for the fields of an image, and an image for a text's."""
-    return pa.schema(list(_from_json(INSTANCE_JSON, tuple(aspects))))
+    return pa.schema(list(_from_object(INSTANCE_JSON, tuple(aspects))))
 
 
 def outcome_table(outcomes: Iterable[Outcome]) -> pa.Table:

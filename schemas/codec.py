@@ -10,6 +10,9 @@ from typing import Any
 
 from schemas.records import Coherence, Instance, Provenance, StoredImage, StoredSegment, Text
 
+Json = dict[str, Any]
+"""A JSON object as Python reads it."""
+
 _SAME = ("id", "key", "instruction", "domain", "title", "source", "url", "license")
 
 

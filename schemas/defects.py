@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable
 
 import pyarrow as pa
 
@@ -29,6 +30,6 @@ class Defect:
         return f"{place}: {self.message} [{self.kind}]"
 
 
-def pointer_of(path) -> str:
+def pointer_of(path: Iterable[str | int]) -> str:
     """The JSON pointer (RFC 6901) of a path of names and numbers."""
     return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in path)

@@ -9,11 +9,14 @@ import pathlib
 import types
 import typing
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import yaml
 
 from schemas.errors import UserError
+
+T = TypeVar("T")
+Number = Callable[[Any, str, str], float]
 
 _NAMES = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
 
@@ -45,17 +48,26 @@ def number(value: Any, path: str, key: str) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise UserError(f"{path}: {key} must be {_NAMES[float]}, not {value!r}")
     try:
-        value = float(value)
+        found = float(value)
     except OverflowError:       # a whole number of more than 308 digits
-        value = math.inf
-    if not math.isfinite(value):
-        raise UserError(f"{path}: {key} must be a finite number, not {value}")
-    return value
+        found = math.inf
+    if not math.isfinite(found):
+        raise UserError(f"{path}: {key} must be a finite number, not {found}")
+    return found
 
 
-def build(kind: Any, value: Any, path: str, key: str = "", number: Callable[[Any, str, str], float] = number) -> Any:
-    """`value` as `kind`: a dataclass, a choice, names and texts, a tuple, an optional, or a plain type; floats are
-    what `number` makes of them. Raises UserError."""
+def build(kind: type[T], value: Any, path: str, key: str = "", number: Number = number) -> T:
+    """`value` as `kind`, of which the fields of dataclasses and the items of tuples may be anything that `kind` may be.
+
+    kind: a dataclass, a tuple of any length, `dict[str, str]`, or a plain type; a field may also be a choice
+    (`Literal`) or an optional. path, key: where the value stands, for the message. number: what reads a float.
+    Raises UserError.
+    """
+    built: T = _build(kind, value, path, key, number)
+    return built
+
+
+def _build(kind: Any, value: Any, path: str, key: str, number: Number) -> Any:
     if dataclasses.is_dataclass(kind):
         return _section(kind, value, path, key, number)
     origin, of = typing.get_origin(kind), typing.get_args(kind)
@@ -72,9 +84,9 @@ def build(kind: Any, value: Any, path: str, key: str = "", number: Callable[[Any
     if origin is tuple:
         if not isinstance(value, list):
             raise UserError(f"{path}: {key} must be a list")
-        return tuple(build(of[0], v, path, f"{key}[{i}]", number) for i, v in enumerate(value))
+        return tuple(_build(of[0], v, path, f"{key}[{i}]", number) for i, v in enumerate(value))
     if origin is types.UnionType:
-        return None if value is None else build(of[0], value, path, key, number)
+        return None if value is None else _build(of[0], value, path, key, number)
     if kind is float:
         return number(value, path, key)
     if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
@@ -82,7 +94,7 @@ def build(kind: Any, value: Any, path: str, key: str = "", number: Callable[[Any
     return value
 
 
-def _section(kind: Any, value: Any, path: str, key: str, number: Callable[[Any, str, str], float]) -> Any:
+def _section(kind: Any, value: Any, path: str, key: str, number: Number) -> Any:
     if not isinstance(value, dict):
         raise UserError(f"{path}: {key or 'the file'} must hold keys and values")
     hints = typing.get_type_hints(kind)
@@ -95,4 +107,4 @@ def _section(kind: Any, value: Any, path: str, key: str, number: Callable[[Any, 
     for field in dataclasses.fields(kind):
         if field.name not in value and field.default is field.default_factory is dataclasses.MISSING:
             raise UserError(f"{path}: {prefix}{field.name} is missing")
-    return kind(**{name: build(hints[name], v, path, prefix + name, number) for name, v in value.items()})
+    return kind(**{name: _build(hints[name], v, path, prefix + name, number) for name, v in value.items()})

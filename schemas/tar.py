@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 import tarfile
+from typing import Protocol
 
 BLOCK = tarfile.BLOCKSIZE
 RECORD = tarfile.RECORDSIZE
+
+
+class Writable(Protocol):
+    """A file that a shard is written to, front to back."""
+
+    def write(self, data: bytes, /) -> object: ...
+
+    def tell(self) -> int: ...
 
 
 def header(name: str, size: int) -> bytes:
@@ -15,7 +24,7 @@ def header(name: str, size: int) -> bytes:
     return info.tobuf(tarfile.USTAR_FORMAT)
 
 
-def add(file, name: str, data: bytes) -> int:
+def add(file: Writable, name: str, data: bytes) -> int:
     """Append one member to a file object; the offset of its data."""
     file.write(header(name, len(data)))
     offset = file.tell()
@@ -24,7 +33,7 @@ def add(file, name: str, data: bytes) -> int:
     return offset
 
 
-def finish(file) -> None:
+def finish(file: Writable) -> None:
     """Append the end mark: two empty blocks, then zeros up to a whole record (10,240 bytes), as tar does."""
     end = file.tell() + 2 * BLOCK
     file.write(bytes(2 * BLOCK + -end % RECORD))

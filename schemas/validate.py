@@ -13,7 +13,7 @@ from schemas.errors import UserError
 __all__ = ["Defect", "validate"]
 
 
-def validate(folder: str | os.PathLike, deep: bool = False) -> list[Defect]:
+def validate(folder: str | os.PathLike[str], deep: bool = False) -> list[Defect]:
     """Every defect of a local folder; none means valid. Damaged files are defects, never exceptions.
 
     The cheap mode reads the manifest, the index, the ledger and the card, and looks at the sizes of the shards.

@@ -57,7 +57,8 @@ class Rule(Generic[Subject]):
         return self.function(subject, **self.arguments)
 
 
-DocumentRule, ImageRule = Rule[TextStats], Rule[SizedImage]
+DocumentRule = Rule[TextStats]
+ImageRule = Rule[SizedImage]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -165,9 +166,9 @@ def _path(name_or_path: str) -> pathlib.Path:
 def _extended(path: pathlib.Path) -> dict[str, Any]:
     """The content of a preset file, joined to that of the preset which it extends."""
     content = _read(path)
-    base = settings.build(str | None, content.get("extends"), str(path), "extends")
-    if base is None:
+    if content.get("extends") is None:
         return content
+    base = settings.build(str, content["extends"], str(path), "extends")
     joined = _read(_path(base))
     if "extends" in joined:
         raise UserError(f"{path}: extends {base}, which extends another preset itself; extend that one instead.")

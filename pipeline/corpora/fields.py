@@ -8,6 +8,9 @@ import unicodedata
 
 from schemas.errors import RecordFault
 
+Record = dict[str, object]
+"""A decoded record: nothing is known of its values until one of the functions here has looked at them."""
+
 MOST_PIXELS = 2**31 - 1     # a side of a PNG can have no more; JPEG, GIF and WebP stop far below
 
 
@@ -23,7 +26,7 @@ class BadRecord(RecordFault):
     """
 
 
-def string(record: dict, name: str, default: str | None = None) -> str:
+def string(record: Record, name: str, default: str | None = None) -> str:
     """A string field; null and absence give the default, or are refused when there is none."""
     value = record.get(name)
     if value is None and default is not None:
@@ -33,23 +36,37 @@ def string(record: dict, name: str, default: str | None = None) -> str:
     return value
 
 
-def objects(record: dict, name: str) -> list[dict]:
-    """A list of objects."""
-    value = array(record, name)
-    for i, item in enumerate(value):
-        if not isinstance(item, dict):
-            raise ValueError(f"{name}[{i}] must be an object, not {_kind(item)}")
+def strings(record: Record, name: str, default: str | None = None) -> list[str]:
+    """A list of strings; null in it gives the default, or is refused when there is none."""
+    items = _items(record, name)
+    return [string(items, item, default) for item in items]
+
+
+def mapping(record: Record, name: str, default: Record | None = None) -> Record:
+    """An object; null and absence give the default, or are refused when there is none."""
+    value = record.get(name)
+    if value is None and default is not None:
+        return default
+    if not isinstance(value, dict):
+        raise ValueError(f"{name} must be an object, not {_kind(value)}")
     return value
 
 
-def array(record: dict, name: str) -> list:
+def objects(record: Record, name: str, default: Record | None = None) -> list[Record]:
+    """A list of objects; null in it gives the default, or is refused when there is none."""
+    items = _items(record, name)
+    return [mapping(items, item, default) for item in items]
+
+
+def array(record: Record, name: str) -> list[object]:
+    """A list of anything."""
     value = record.get(name)
     if not isinstance(value, list):
         raise ValueError(f"{name} must be a list, not {_kind(value)}")
     return value
 
 
-def pixels(record: dict, name: str) -> int | None:
+def pixels(record: Record, name: str) -> int | None:
     """A width or height: a whole number from 1 to MOST_PIXELS, or None where the record does not tell."""
     value = record.get(name)
     if value is None:
@@ -59,18 +76,18 @@ def pixels(record: dict, name: str) -> int | None:
     return value
 
 
-def identifier(record: dict, name: str) -> str:
+def identifier(record: Record, name: str) -> str:
     """An id: a string (or whole number) that is not blank and holds no control characters."""
-    value = record.get(name)
-    if type(value) is int:
-        return str(value)
+    number = record.get(name)
+    if type(number) is int:
+        return str(number)
     value = string(record, name)
     if not value.strip() or any(unicodedata.category(c) in ("Cc", "Zl", "Zp") for c in value):
         raise ValueError(f"{name} must not be blank or hold control characters, is {value!r}"[:200])
     return value
 
 
-def title(record: dict, name: str) -> str:
+def title(record: Record, name: str) -> str:
     """One line of text; HTML entities are turned back (`&lt;add&gt;` is `<add>`)."""
     return " ".join(html.unescape(string(record, name, "")).split())
 
@@ -81,6 +98,11 @@ def relative(name: str) -> str:
     if not name or path.startswith(("/", "../")) or path in (".", "..") or "\\" in name or "\0" in name:
         raise ValueError(f"{name!r} is no file name inside the corpus"[:200])
     return path
+
+
+def _items(record: Record, name: str) -> Record:
+    """The items of a list, each under its name for a message: `segments[3]`."""
+    return {f"{name}[{i}]": item for i, item in enumerate(array(record, name))}
 
 
 def _kind(value: object) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import gzip
 import json
 import lzma
@@ -12,8 +13,9 @@ import sys
 import zipfile
 import zlib
 from collections.abc import Iterator
+from typing import IO, BinaryIO
 
-from pipeline.corpora.fields import BadRecord
+from pipeline.corpora.fields import BadRecord, Record
 from pipeline.storage.store import open_bytes
 
 PART_LINES = 200
@@ -24,14 +26,25 @@ DAMAGE = (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile, zipfile.BadZip
 _BZ2_DAMAGE = "Invalid data stream"     # bz2 has no error of its own: this OSError, word for word
 
 
+@dataclasses.dataclass(frozen=True)
+class Lines:
+    """A run of lines of a file: the number of the first (from 1), the byte where it starts, and how many bytes and lines
+    there are."""
+
+    first: int
+    offset: int
+    size: int
+    count: int
+
+
 def members(path: str) -> list[str]:
     """The files in a zip in name order, but for hidden ones (`__MACOSX/._docs.jsonl`). Raises one of DAMAGE."""
     with open_bytes(path) as file, zipfile.ZipFile(file) as archive:
         return _members(archive)
 
 
-def cut(file, offset: int = 0, size: int = sys.maxsize) -> Iterator[dict]:
-    """Runs of PART_LINES lines in the next `size` bytes of an open file: their first (from 1), offset, size, count."""
+def cut(file: BinaryIO, offset: int = 0, size: int = sys.maxsize) -> Iterator[Lines]:
+    """Runs of PART_LINES lines in the next `size` bytes of an open file."""
     file.seek(offset)
     end, at = offset + size, offset
     start, first, count = offset, 1, 0          # the run that is open
@@ -42,15 +55,15 @@ def cut(file, offset: int = 0, size: int = sys.maxsize) -> Iterator[dict]:
             for _ in range(PART_LINES - count):
                 position = block.index(b"\n", position) + 1
                 breaks -= 1
-            yield {"first": first, "offset": start, "size": at + position - start, "count": PART_LINES}
+            yield Lines(first, start, at + position - start, PART_LINES)
             start, first, count = at + position, first + PART_LINES, 0
         count += breaks
         at += len(block)
     if at > start:
-        yield {"first": first, "offset": start, "size": at - start, "count": count + (last != b"\n")}
+        yield Lines(first, start, at - start, count + (last != b"\n"))
 
 
-def read(path: str, offset: int, size: int | None, member: str = "") -> Iterator[dict | BadRecord | None]:
+def read(path: str, offset: int, size: int | None, member: str = "") -> Iterator[Record | BadRecord | None]:
     """Every line decoded: an object, what is wrong with the line, or None for a blank one. Damage of a compressed
     file ends it with one BadRecord of kind `unreadable`. `member` is the file in a zip; none: the only one."""
     try:
@@ -67,15 +80,16 @@ def read(path: str, offset: int, size: int | None, member: str = "") -> Iterator
 
 
 @contextlib.contextmanager
-def _opened(path: str, member: str):
+def _opened(path: str, member: str) -> Iterator[IO[bytes] | gzip.GzipFile]:
     with contextlib.ExitStack() as stack:
         file = stack.enter_context(open_bytes(path))
         if path.endswith(".gz"):
-            file = stack.enter_context(gzip.GzipFile(fileobj=file))
+            yield stack.enter_context(gzip.GzipFile(fileobj=file))
         elif path.endswith(".zip"):
             archive = stack.enter_context(zipfile.ZipFile(file))
-            file = stack.enter_context(archive.open(member or _members(archive)[0]))
-        yield file
+            yield stack.enter_context(archive.open(member or _members(archive)[0]))
+        else:
+            yield file
 
 
 def _members(archive: zipfile.ZipFile) -> list[str]:
@@ -83,7 +97,7 @@ def _members(archive: zipfile.ZipFile) -> list[str]:
     return sorted(name for name in names if not os.path.basename(name).startswith("."))
 
 
-def _lines(file, left: int) -> Iterator[bytes | None]:
+def _lines(file: IO[bytes] | gzip.GzipFile, left: int) -> Iterator[bytes | None]:
     """The lines of the next `left` bytes; None for one that is too long, which is skipped without being held."""
     while line := file.readline(min(left, MAX_LINE + 1)):
         left -= len(line)
@@ -96,7 +110,7 @@ def _lines(file, left: int) -> Iterator[bytes | None]:
         yield None
 
 
-def _decoded(line: bytes | None) -> dict | BadRecord | None:
+def _decoded(line: bytes | None) -> Record | BadRecord | None:
     if line is None:
         return BadRecord("too_long", f"the line has more than {MAX_LINE} bytes")
     if not line.strip():

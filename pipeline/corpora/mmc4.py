@@ -8,15 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pipeline.corpora.fields import array, objects, string
+from pipeline.corpora.fields import Record, objects, string, strings
 from pipeline.corpora.parts import Place
 from schemas.records import Document, Image, Segment, Text
 
 
-def documents(record: dict, place: Place) -> Iterator[Document]:
-    sentences = array(record, "text_list")
-    if not all(isinstance(sentence, str) for sentence in sentences):
-        raise ValueError("text_list must hold strings")
+def documents(record: Record, place: Place) -> Iterator[Document]:
+    """One document: the sentences, and behind each its images."""
+    sentences = strings(record, "text_list")
     behind: list[list[Image]] = [[] for _ in sentences]
     for info in objects(record, "image_info"):
         index = info.get("matched_text_index")
@@ -32,7 +31,7 @@ def documents(record: dict, place: Place) -> Iterator[Document]:
                    location=place.location)
 
 
-def _uri(info: dict, place: Place) -> str:
+def _uri(info: Record, place: Place) -> str:
     """The local image, or else its address; a missing image keeps its local name, and the store says `missing`. So it
     does of an image that has neither: its name is empty, as no file's is."""
     name, address = string(info, "image_name", ""), string(info, "raw_url", "")

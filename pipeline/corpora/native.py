@@ -10,13 +10,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from urllib.parse import quote
 
-from pipeline.corpora.fields import identifier, objects, pixels, string, title
+from pipeline.corpora.fields import Record, identifier, objects, pixels, string, title
 from pipeline.corpora.parts import Place
 from pipeline.corpora.residue import without_residue
 from schemas.records import Document, Image, Segment, Text
 
 
-def documents(record: dict, place: Place) -> Iterator[Document]:
+def documents(record: Record, place: Place) -> Iterator[Document]:
+    """One document."""
     segments = [_segment(item, place) for item in objects(record, "segments")]
     yield Document(
         id=identifier(record, "id"), source=string(record, "source", "").strip() or place.format,
@@ -25,7 +26,7 @@ def documents(record: dict, place: Place) -> Iterator[Document]:
         location=place.location)
 
 
-def _segment(item: dict, place: Place) -> Segment | None:
+def _segment(item: Record, place: Place) -> Segment | None:
     """A segment, None for a blank text."""
     if "image" in item:
         return Image(place.uri(string(item, "image")), alt=string(item, "alt", ""), caption=string(item, "caption", ""),
@@ -34,7 +35,7 @@ def _segment(item: dict, place: Place) -> Segment | None:
     return Text(text) if text else None
 
 
-def _url(record: dict) -> str:
+def _url(record: Record) -> str:
     url = string(record, "url", "")
     repo, commit, path = (string(record, name, "") for name in ("repo", "commit", "path"))
     if url or not (repo and commit and path):

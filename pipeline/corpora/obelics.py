@@ -9,40 +9,40 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 
-from pipeline.corpora.fields import array, identifier, pixels, string
+from pipeline.corpora.fields import Record, identifier, mapping, objects, pixels, string, strings
 from pipeline.corpora.parts import Place
 from schemas.records import Document, Image, Segment, Text
 
 COLUMNS = ("texts", "images", "metadata", "general_metadata")
 
 
-def documents(record: dict, place: Place) -> Iterator[Document]:
-    texts, addresses = array(record, "texts"), array(record, "images")
+def documents(record: Record, place: Place) -> Iterator[Document]:
+    """One document: text and image of each slot."""
+    texts, addresses = strings(record, "texts", ""), strings(record, "images", "")
     if len(texts) != len(addresses):
         raise ValueError(f"{len(texts)} texts beside {len(addresses)} images")
-    metadata = _decoded(record.get("metadata"), list) or [None] * len(texts)
+    metadata = objects(_decoded(record, "metadata", []), "metadata", {}) or [{}] * len(texts)
     if len(metadata) != len(texts):
         raise ValueError(f"metadata of {len(metadata)} slots for {len(texts)}")
     segments: list[Segment] = []
     for text, address, about in zip(texts, addresses, metadata):
-        if text and text.strip():
+        if text.strip():
             segments.append(Text(text.strip()))
         if address:
-            segments.append(_image(place.address(address), about or {}))
-    general = _decoded(record.get("general_metadata"), dict) or {}
+            segments.append(_image(place.address(address), about))
+    general = mapping(_decoded(record, "general_metadata", {}), "general_metadata")
     yield Document(id=identifier(general, "id") if "id" in general else place.id(record),
                    source=place.format, segments=tuple(segments), url=string(general, "url", ""),
                    location=place.location)
 
 
-def _image(uri: str, about: dict) -> Image:
+def _image(uri: str, about: Record) -> Image:
     return Image(uri, alt=string(about, "alt_text", ""),
                  width=pixels(about, "original_width"), height=pixels(about, "original_height"))
 
 
-def _decoded(value: object, kind: type) -> list | dict | None:
-    if isinstance(value, str):
-        value = json.loads(value)
-    if value is not None and not isinstance(value, kind):
-        raise ValueError(f"metadata must be a {kind.__name__}, not {type(value).__name__}")
-    return value
+def _decoded(record: Record, name: str, empty: object) -> Record:
+    """The field alone, decoded where it is JSON; `empty` for null and absence."""
+    value = record.get(name)
+    found = json.loads(value) if isinstance(value, str) else value
+    return {name: empty if found is None else found}

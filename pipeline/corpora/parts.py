@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from urllib.parse import quote
 
 from pipeline.corpora import lines, rows
-from pipeline.corpora.fields import BadRecord, relative
+from pipeline.corpora.fields import BadRecord, Record, relative
 from pipeline.storage import uris
 from pipeline.storage.store import open_bytes
 from pipeline.storage.uris import is_http
@@ -34,7 +34,7 @@ class Format:
     """A corpus format: the reader of one record, the endings of its files, the folder of images beside them, and the
     columns of a Parquet file that it reads (none: all)."""
 
-    documents: Callable[[dict, Place], Iterator[Document]]
+    documents: Callable[[Record, Place], Iterator[Document]]
     suffixes: tuple[str, ...]
     images: str = "images"
     columns: tuple[str, ...] = ()
@@ -54,7 +54,7 @@ class Place:
     images: str
     local: bool
 
-    def id(self, record: dict) -> str:
+    def id(self, record: Record) -> str:
         """For documents whose format has no ids: the record's name, and 12 hex digits of the sha256 of its content,
         since two corpora may hold files of the same name (`docs.jsonl:12-9d4a0c71e2b8`)."""
         content = json.dumps(record, sort_keys=True, default=str)       # str: Parquet has dates and bytes
@@ -130,7 +130,7 @@ def cut(format: str, shape: Format, path: str) -> Iterator[Part]:
         else:
             with open_bytes(file) as opened:
                 for run in lines.cut(opened):
-                    yield dataclasses.replace(part, **run)
+                    yield dataclasses.replace(part, **dataclasses.asdict(run))
 
 
 def read(part: Part, shape: Format) -> Iterator[Document | Fault]:
@@ -138,6 +138,7 @@ def read(part: Part, shape: Format) -> Iterator[Document | Fault]:
     if part.fault:
         yield _fault(part.place(part.first), BadRecord("unreadable", part.fault))
         return
+    records: Iterator[Record | BadRecord | None]
     if part.file.endswith(".parquet"):
         records = rows.read(part.file, part.offset, shape.columns)
     else:
@@ -158,7 +159,7 @@ def read(part: Part, shape: Format) -> Iterator[Document | Fault]:
             yield _fault(place, error)
         except UnicodeEncodeError as error:
             yield _fault(place, BadRecord("bad_utf8", str(error)))
-        except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:   # also forgotten checks
+        except (ValueError, LookupError, RecursionError) as error:      # any other exception is a reader's bug
             yield _fault(place, BadRecord("bad_record", f"{type(error).__name__}: {error}"))
         else:
             yield from documents
@@ -186,7 +187,7 @@ def _cut_tar(part: Part, images: str) -> Iterator[Part]:
         member = dataclasses.replace(part, member=name, images=folder, local=uris.exists(folder))
         with open_bytes(part.file) as opened:
             for run in lines.cut(opened, offset, size):
-                yield dataclasses.replace(member, **run)
+                yield dataclasses.replace(member, **dataclasses.asdict(run))
     if index.error:
         yield dataclasses.replace(part, fault=index.error)
 

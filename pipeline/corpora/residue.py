@@ -29,9 +29,11 @@ def without_residue(segments: Iterable[Segment]) -> tuple[Segment, ...]:
     """
     segments = tuple(segments)
 
-    def beside(at: int, other_half: re.Pattern) -> bool:
-        return 0 <= at < len(segments) and (
-            isinstance(segments[at], Image) or bool(other_half.search(segments[at].text)))
+    def beside(at: int, other_half: re.Pattern[str]) -> bool:
+        if not 0 <= at < len(segments):
+            return False
+        segment = segments[at]
+        return isinstance(segment, Image) or bool(other_half.search(segment.text))
 
     found: list[Segment] = []
     for i, segment in enumerate(segments):

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pyarrow
 import pyarrow.parquet
 
-from pipeline.corpora.fields import BadRecord
+from pipeline.corpora.fields import BadRecord, Record
 from pipeline.storage.store import open_bytes
 
 DAMAGE = (pyarrow.ArrowException, OSError)      # pyarrow raises either for broken bytes
@@ -22,7 +22,7 @@ def counts(path: str) -> list[int]:
         return [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)]
 
 
-def read(path: str, group: int, columns: tuple[str, ...] = ()) -> Iterator[dict | BadRecord]:
+def read(path: str, group: int, columns: tuple[str, ...] = ()) -> Iterator[Record | BadRecord]:
     """Every row of a row group as a dict of these columns (none: all), or what is wrong with it. Damage ends the group
     with one `unreadable`."""
     with open_bytes(path) as file:
@@ -34,15 +34,16 @@ def read(path: str, group: int, columns: tuple[str, ...] = ()) -> Iterator[dict 
             yield BadRecord("unreadable", str(error))
 
 
-def _rows(batch: pyarrow.RecordBatch) -> Iterator[dict | BadRecord]:
+def _rows(batch: pyarrow.RecordBatch) -> Iterator[Record | BadRecord]:
+    found: list[Record | BadRecord] = []
     try:
-        found = batch.to_pylist()
+        found += batch.to_pylist()
     except _BAD_VALUE:
         found = [_row(batch.slice(i, 1)) for i in range(len(batch))]
     yield from found
 
 
-def _row(batch: pyarrow.RecordBatch) -> dict | BadRecord:
+def _row(batch: pyarrow.RecordBatch) -> Record | BadRecord:
     """The only row of a batch."""
     try:
         return batch.to_pylist()[0]

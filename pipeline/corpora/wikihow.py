@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pipeline.corpora.fields import identifier, objects, string, title
+from pipeline.corpora.fields import Record, identifier, objects, string, title
 from pipeline.corpora.parts import Place
 from pipeline.storage.uris import is_http
 from schemas.records import Document, Image, Segment, Text
 
 
-def documents(record: dict, place: Place) -> Iterator[Document]:
+def documents(record: Record, place: Place) -> Iterator[Document]:
+    """A document a method."""
     article, goal = identifier(record, "file_id"), title(record, "goal")
     methods = objects(record, "methods")
     if not methods:
@@ -29,7 +30,7 @@ def documents(record: dict, place: Place) -> Iterator[Document]:
                        license="CC-BY-NC-SA-3.0", location=f"{place.location}#{index}")
 
 
-def _step(step: dict, place: Place) -> Iterator[Segment]:
+def _step(step: Record, place: Place) -> Iterator[Segment]:
     """Headline, description, picture; a step without a picture keeps its text."""
     for name in ("headline", "description"):
         text = string(step, name, "").strip()

@@ -72,7 +72,7 @@ def read_header(data: bytes) -> Header:
         width, height = picture.size
         if "exif" in picture.info and _orientation(picture) >= 5:
             width, height = height, width
-        return Header(width, height, "JPEG" if picture.format == "MPO" else picture.format)
+        return Header(width, height, "JPEG" if picture.format == "MPO" else str(picture.format))
 
 
 def normalise(data: bytes, *, max_side: int, max_pixels: int) -> Normal:
@@ -89,18 +89,18 @@ def normalise(data: bytes, *, max_side: int, max_pixels: int) -> Normal:
             raise ImageFault("too_many_pixels", f"{width} x {height}")
         try:
             if getattr(picture, "is_animated", False) and picture.format != "MPO":      # a JPEG with a second one
-                raise ImageFault("animated", f"{picture.n_frames} frames")
-            normal = _is_normal(picture, data, max_side)
+                raise ImageFault("animated", f"{getattr(picture, 'n_frames')} frames")
+            kept = Normal(data, width, height) if _is_normal(picture, data, max_side) else None
             picture.draft(None, (2 * max_side, 2 * max_side))       # JPEG: decode at 1/2, 1/4 or 1/8
             picture.load()
-            rgb = None if normal else _upright(_rgb(picture), _orientation(picture))
+            if kept:
+                return kept
+            rgb = _upright(_rgb(picture), _orientation(picture))
         except ImageFault:
             raise
         except Exception as error:      # decoders raise nearly anything on damaged bytes
             _raise_machine_error(error)
             raise _damage(data, error) from error
-        if normal:
-            return Normal(data, width, height)
         rgb.thumbnail((max_side, max_side), Image.Resampling.LANCZOS, reducing_gap=None)
         return Normal(_encoded(rgb, picture.format in _LOSSLESS), *rgb.size)
 

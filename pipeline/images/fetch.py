@@ -10,11 +10,13 @@ from __future__ import annotations
 import dataclasses
 import functools
 import ipaddress
-import itertools
 import os
 import socket
+import ssl
 import threading
 import time
+from collections.abc import Iterable
+from typing import Any
 
 import httpcore
 import httpx
@@ -40,7 +42,7 @@ class Http:
     user_agent: str = "LeafInstruct (dataset pipeline; honours X-Robots-Tag)"
 
     @property
-    def decisive(self) -> tuple:
+    def decisive(self) -> tuple[int, bool, str]:
         """What decides the answers that last. Times and retries do not: they end in faults that pass."""
         return self.max_redirects, self.allow_private_hosts, self.user_agent
 
@@ -57,7 +59,8 @@ class FetchFault(Exception):
 def fetch(url: str, max_bytes: int, http: Http = Http()) -> bytes:
     """The body behind the URL. Raises FetchFault; transient ones only after `http.retries` more tries."""
     end = _clock.end = time.monotonic() + http.deadline
-    for attempt in itertools.count():
+    attempt = 0
+    while True:
         try:
             return _follow(_parsed(url), max_bytes, http)
         except FetchFault as fault:
@@ -65,6 +68,7 @@ def fetch(url: str, max_bytes: int, http: Http = Http()) -> bytes:
             if not fault.transient or attempt == http.retries or time.monotonic() + pause >= end:
                 raise
             time.sleep(pause)
+            attempt += 1
 
 
 def is_public(address: str) -> bool:
@@ -96,7 +100,8 @@ def _ask(url: httpx.URL, max_bytes: int, http: Http) -> tuple[bytes, str | None]
     """The body, or where it went."""
     limits = {"connect": http.connect_timeout, "read": http.read_timeout, "write": http.read_timeout,
               "pool": http.deadline}
-    headers = {"Host": url.netloc, "User-Agent": http.user_agent, "Accept": "image/*", "Accept-Encoding": "identity"}
+    headers: dict[str | bytes, str | bytes] = {
+        "Host": url.netloc, "User-Agent": http.user_agent, "Accept": "image/*", "Accept-Encoding": "identity"}
     target = httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path)
     pool = _pool(http.allow_private_hosts, os.getpid())
     with pool.stream("GET", target, headers=headers, extensions={"timeout": limits}) as response:
@@ -165,12 +170,13 @@ class _Backend(httpcore.SyncBackend):
     def __init__(self, allow_private_hosts: bool):
         self.allow_private_hosts = allow_private_hosts
 
-    def connect_tcp(self, host, port, timeout=None, local_address=None, socket_options=None):
+    def connect_tcp(self, host: str, port: int, timeout: float | None = None, local_address: str | None = None,
+                    socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None) -> httpcore.NetworkStream:
         try:
             found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         except (OSError, UnicodeError) as error:
             raise httpcore.ConnectError(f"cannot resolve: {error}") from error
-        addresses = list(dict.fromkeys(entry[4][0] for entry in found))
+        addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
         if not self.allow_private_hosts and not all(map(is_public, addresses)):
             raise FetchFault("refused_host", f"{host} is {addresses[0]}, not a public address")
         for address in addresses:
@@ -188,19 +194,20 @@ class _Stream(httpcore.NetworkStream):
     def __init__(self, stream: httpcore.NetworkStream):
         self.stream = stream
 
-    def read(self, max_bytes, timeout=None):
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         return self.stream.read(max_bytes, _clock.left(timeout))
 
-    def write(self, buffer, timeout=None):
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
         self.stream.write(buffer, _clock.left(timeout))
 
-    def start_tls(self, ssl_context, server_hostname=None, timeout=None):
+    def start_tls(self, ssl_context: ssl.SSLContext, server_hostname: str | None = None,
+                  timeout: float | None = None) -> httpcore.NetworkStream:
         return _Stream(self.stream.start_tls(ssl_context, server_hostname, _clock.left(timeout)))
 
-    def close(self):
+    def close(self) -> None:
         self.stream.close()
 
-    def get_extra_info(self, info):
+    def get_extra_info(self, info: str) -> Any:
         return self.stream.get_extra_info(info)
 
 

@@ -13,7 +13,6 @@ import hashlib
 import io
 import json
 import threading
-from typing import Any
 
 import PIL.Image
 
@@ -21,6 +20,7 @@ from pipeline.images.decode import RECIPE, Header, ImageFault, extension, normal
 from pipeline.images.fetch import FetchFault, Http, fetch
 from pipeline.storage.store import Store, content_key
 from pipeline.storage.uris import is_http, read_bytes
+from schemas.codec import Json
 from schemas.records import Image, SizedImage, StoredImage
 
 _PREFIX = 64 << 10
@@ -116,7 +116,7 @@ class ImageStore:
         self._count("bytes_read", len(data))
         return data
 
-    def _stored(self, source: bytes) -> dict[str, Any]:
+    def _stored(self, source: bytes) -> Json:
         """Normalise and write, unless that was done before: the fields that a StoredImage adds."""
         key = content_key(hashlib.sha256(source).hexdigest(), RECIPE, self.max_side, self.max_pixels)
         known = self.sources.read_json(key)
@@ -125,10 +125,11 @@ class ImageStore:
             return dict(known)
         picture = normalise(source, max_side=self.max_side, max_pixels=self.max_pixels)
         self._count("images_normalised")
-        stored = {"sha256": hashlib.sha256(picture.data).hexdigest(), "width": picture.width, "height": picture.height,
+        sha256 = hashlib.sha256(picture.data).hexdigest()
+        if not self._has(sha256):
+            self.pictures.write(sha256, picture.data)
+        stored = {"sha256": sha256, "width": picture.width, "height": picture.height,
                   "extension": extension(picture.data)}
-        if not self._has(stored["sha256"]):
-            self.pictures.write(stored["sha256"], picture.data)
         self.sources.write(key, json.dumps(stored).encode())        # last: it promises the picture
         return stored
 
@@ -137,10 +138,10 @@ class ImageStore:
         data = self.pictures.read(sha256)
         return data is not None and hashlib.sha256(data).hexdigest() == sha256
 
-    def _fetched(self, url: str) -> dict:
+    def _fetched(self, url: str) -> Json:
         """Fetch and store, once for all runs: {"header", "stored"}. Faults are kept too, but for passing ones."""
         key = content_key(url, RECIPE, self.max_side, self.max_bytes, self.max_pixels, self.http.decisive)
-        found = self.addresses.read_json(key)
+        found: Json | None = self.addresses.read_json(key)
         if found is None or "stored" in found and not self._has(found["stored"]["sha256"]):
             found = self._ask(url)
             self.addresses.write(key, json.dumps(found).encode())
@@ -148,7 +149,7 @@ class ImageStore:
             raise ImageFault(*found["fault"])
         return found
 
-    def _ask(self, url: str) -> dict:
+    def _ask(self, url: str) -> Json:
         try:
             source = fetch(url, self.max_bytes, self.http)
             self._count("images_fetched")

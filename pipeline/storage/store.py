@@ -12,10 +12,13 @@ import json
 import os
 import uuid
 from collections.abc import Iterator
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+if TYPE_CHECKING:
+    from apache_beam.io.filesystems import FileSystems
 
 
-def content_key(*parts) -> str:
+def content_key(*parts: Any) -> str:
     """The sha256 (hex) of the parts as canonical JSON: the same question has the same key in every run."""
     text = json.dumps(parts, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
@@ -58,13 +61,14 @@ def is_remote(path: str) -> bool:
     return "://" in path
 
 
-def open_bytes(path: str):
+def open_bytes(path: str) -> BinaryIO:
     """Open for reading. Raises FileNotFoundError where there is nothing, also on object stores."""
     if not is_remote(path):
         return open(path, "rb")
-    if not _files().exists(path):
+    if not files().exists(path):
         raise FileNotFoundError(path)
-    return _files().open(path, compression_type="uncompressed")
+    remote: BinaryIO = files().open(path, compression_type="uncompressed")
+    return remote
 
 
 @contextlib.contextmanager
@@ -72,9 +76,9 @@ def replacing(path: str) -> Iterator[BinaryIO]:
     """Stream to a file that gets its name only when it is whole: readers never see half of it."""
     temporary = f"{path}.{uuid.uuid4().hex}.tmp"
     if is_remote(path):
-        with _files().create(temporary, compression_type="uncompressed") as file:
+        with files().create(temporary, compression_type="uncompressed") as file:
             yield file
-        _files().rename([temporary], [path])
+        files().rename([temporary], [path])
         return
     os.makedirs(os.path.dirname(path), exist_ok=True)
     try:
@@ -93,6 +97,7 @@ def write_bytes(path: str, data: bytes) -> None:
         file.write(data)
 
 
-def _files():
+def files() -> type[FileSystems]:
+    """Beam's file systems, for object stores."""
     from apache_beam.io.filesystems import FileSystems  # slow to import, and local runs need it only for the DAG
     return FileSystems

@@ -12,7 +12,7 @@ import glob
 import os
 import tarfile
 
-from pipeline.storage.store import is_remote, open_bytes
+from pipeline.storage.store import files, is_remote, open_bytes
 
 _MEMBER = ".tar!/"
 
@@ -26,12 +26,20 @@ class TarIndex:
     error: str = ""
 
 
-@functools.lru_cache(maxsize=64)
 def tar_index(path: str) -> TarIndex:
-    """Walk the headers of an uncompressed tar. Damage ends the walk and is told; what came before it stays readable.
+    """Where the files of an uncompressed tar lie. Damage ends the walk; what came before it stays readable.
 
-    Raises OSError when the file itself cannot be opened.
+    The last 16 indexes are kept, each for as long as the tar has the same size and time of change. A tar in an object
+    store is taken for unchanged: asking would cost a request an image. Raises OSError where it cannot be opened.
     """
+    if is_remote(path):
+        return _walk(path, (0, 0))
+    status = os.stat(path)
+    return _walk(path, (status.st_size, status.st_mtime_ns))
+
+
+@functools.lru_cache(maxsize=16)
+def _walk(path: str, version: tuple[int, int]) -> TarIndex:
     members: dict[str, tuple[int, int]] = {}
     with open_bytes(path) as file:
         try:
@@ -41,7 +49,7 @@ def tar_index(path: str) -> TarIndex:
                         return TarIndex(members, f"damaged header at byte {member.offset}")
                     if member.isreg():
                         members[member.name.removeprefix("./")] = (member.offset_data, member.size)
-                    tar.members = []                        # or tarfile keeps every header: 770,000 of them for VGSI
+                    tar.members = []  # type: ignore[attr-defined]  # not in typeshed; or every header is kept
                 file.seek(tar.offset)
                 if any(file.read(tarfile.BLOCKSIZE)):       # tarfile takes a damaged header for the end
                     return TarIndex(members, f"damaged header at byte {tar.offset}")
@@ -111,6 +119,5 @@ def _member(archive: str, name: str) -> tuple[int, int]:
 
 
 def _match(pattern: str) -> list[str]:
-    from apache_beam.io.filesystems import FileSystems  # slow to import, and local runs do without
-    [result] = FileSystems.match([pattern])
+    [result] = files().match([pattern])
     return [metadata.path for metadata in result.metadata_list]

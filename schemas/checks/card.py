@@ -7,12 +7,13 @@ from collections.abc import Iterator
 
 import yaml
 
+from schemas.codec import Json
 from schemas.defects import Defect
 
 FILE = "README.md"
 
 
-def check(folder: pathlib.Path, manifest: dict) -> Iterator[Defect]:
+def check(folder: pathlib.Path, manifest: Json) -> Iterator[Defect]:
     """The front matter of README.md: the number of examples, and a column for every member."""
     try:
         text = (folder / FILE).read_text()

@@ -7,16 +7,17 @@ import pathlib
 import stat
 from collections.abc import Iterator
 
+from schemas.codec import Json
 from schemas.defects import Defect
 
 
-def listed(manifest: dict) -> dict[str, dict]:
+def listed(manifest: Json) -> dict[str, Json]:
     """Every file that the manifest vouches for: path in the folder -> its entry."""
     return ({f"shards/{s['name']}": s for s in manifest["shards"]} | {"index.parquet": manifest["index"]}
             | {f"ledger/{p['name']}": p for p in manifest["ledger"]})
 
 
-def check(folder: pathlib.Path, manifest: dict) -> Iterator[Defect]:
+def check(folder: pathlib.Path, manifest: Json) -> Iterator[Defect]:
     """Presence and size of all, and no other file where loaders look for theirs."""
     for name, entry in listed(manifest).items():
         try:
@@ -37,7 +38,7 @@ def check(folder: pathlib.Path, manifest: dict) -> Iterator[Defect]:
                 yield Defect("file-stray", f"{part}/{path.name}", "is not in the manifest")
 
 
-def check_tables(folder: pathlib.Path, manifest: dict) -> Iterator[Defect]:
+def check_tables(folder: pathlib.Path, manifest: Json) -> Iterator[Defect]:
     """The sha256 of the index and of the ledger (those of the shards are taken while reading them)."""
     for name, entry in listed(manifest).items():
         if name.startswith("shards/"):

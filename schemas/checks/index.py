@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import collections
 import pathlib
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from schemas.arrow import index_rows, index_schema
-from schemas.codec import key_of, rank_of
+from schemas.codec import Json, key_of, rank_of
 from schemas.defects import READ_ERRORS, Defect
 from schemas.index import IndexRow
 
 FILE = "index.parquet"
 BATCH = 4096
+Counts = collections.Counter[str]
 
 
-def check(folder: pathlib.Path, manifest: dict, places: dict[str, tuple[str, str]]) -> Iterator[Defect]:
+def check(folder: pathlib.Path, manifest: Json, places: dict[str, tuple[str, str]]) -> Iterator[Defect]:
     """One pass over the index. Fills `places`: id -> (shard, key), for the comparison with the ledger."""
     try:
         yield from _rows(folder / FILE, manifest, places)
@@ -29,7 +29,7 @@ def check(folder: pathlib.Path, manifest: dict, places: dict[str, tuple[str, str
         yield Defect("index-unreadable", FILE, f"cannot be read as Parquet: {error}")
 
 
-def rows_of(folder: pathlib.Path, manifest: Mapping[str, Any], shard: str) -> dict[str, IndexRow] | None:
+def rows_of(folder: pathlib.Path, manifest: Json, shard: str) -> dict[str, IndexRow] | None:
     """The rows of one shard by key; None where the index cannot be read (`check` says so)."""
     try:
         table = pq.read_table(folder / FILE, filters=[("shard", "=", shard)])
@@ -38,13 +38,15 @@ def rows_of(folder: pathlib.Path, manifest: Mapping[str, Any], shard: str) -> di
         return None
 
 
-def _rows(path: pathlib.Path, manifest: dict, places: dict[str, tuple[str, str]]) -> Iterator[Defect]:
+def _rows(path: pathlib.Path, manifest: Json, places: dict[str, tuple[str, str]]) -> Iterator[Defect]:
     file = pq.ParquetFile(path)
     if not file.schema_arrow.equals(index_schema(manifest["rating_aspects"])):
         yield Defect("index-schema", FILE, "its columns are not those of schemas.arrow.index_schema")
         return
-    shards, tallies = collections.Counter(), collections.defaultdict(collections.Counter)
-    images, members, last = 0, set(), ("", -1, b"")
+    shards: Counts = collections.Counter()
+    tallies: dict[str, Counts] = {name: collections.Counter() for name in ("domains", "sources", "licenses")}
+    members: set[str] = set()
+    images, last = 0, ("", -1, b"")
     for batch in file.iter_batches(BATCH):
         for row in index_rows(pa.Table.from_batches([batch])):
             at = {"shard": row.shard, "key": row.key}
@@ -68,7 +70,7 @@ def _rows(path: pathlib.Path, manifest: dict, places: dict[str, tuple[str, str]]
         if shards[shard] != expected.get(shard, 0):
             yield Defect("index-rows", FILE, f"has {shards[shard]} rows of a shard with {expected.get(shard, 0)} "
                          "instances", shard=shard)
-    for name, tally in {"domains": {}, "sources": {}, "licenses": {}, **tallies}.items():
+    for name, tally in tallies.items():
         if tally != manifest["counts"][name]:
             yield Defect("counts", "manifest.json", "disagrees with the index", pointer=f"/counts/{name}")
     if images != manifest["counts"]["images"]:

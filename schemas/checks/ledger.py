@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from schemas.arrow import LEDGER
+from schemas.codec import Json
 from schemas.defects import READ_ERRORS, Defect
 from schemas.outcome import DROPPED, FAILED, KEPT
 
@@ -19,10 +20,11 @@ COLUMNS = ["id", "status", "stage", "rule", "value", "threshold", "error", "shar
 BATCH = 4096
 
 
-def check(folder: pathlib.Path, manifest: dict, places: dict[str, tuple[str, str]] | None) -> Iterator[Defect]:
+def check(folder: pathlib.Path, manifest: Json, places: dict[str, tuple[str, str]] | None) -> Iterator[Defect]:
     """One pass over all parts. `places` (id -> shard and key) is the index's; None where that cannot be read."""
     kept = input_ = 0
-    dropped, failed = collections.Counter(), collections.Counter()
+    dropped: collections.Counter[str] = collections.Counter()
+    failed: collections.Counter[str] = collections.Counter()
     hashes = array.array("Q")                       # 8 bytes an id: the ledger has a row for each of millions
     unseen = dict(places) if places is not None else None
     complete = True
@@ -39,7 +41,7 @@ def check(folder: pathlib.Path, manifest: dict, places: dict[str, tuple[str, str
                     unseen.pop(row["id"], None)
                 if problem := _problem(row):
                     yield Defect("ledger-row", name, f"{row['id']!r} {problem}", key=row["key"])
-                elif row["status"] == KEPT and unseen is not None:
+                elif row["status"] == KEPT and places is not None:
                     yield from _against_index(name, row, places)
             if rows != part["rows"]:
                 yield Defect("ledger-rows", name, f"has {rows} rows; the manifest says {part['rows']}")
@@ -68,7 +70,7 @@ class _WrongSchema(Exception):
     pass
 
 
-def _rows(path: pathlib.Path) -> Iterator[dict]:
+def _rows(path: pathlib.Path) -> Iterator[Json]:
     file = pq.ParquetFile(path)
     if not file.schema_arrow.equals(LEDGER):
         raise _WrongSchema
@@ -76,7 +78,7 @@ def _rows(path: pathlib.Path) -> Iterator[dict]:
         yield from batch.to_pylist()
 
 
-def _problem(row: dict) -> str:
+def _problem(row: Json) -> str:
     """What is missing in a row of its status."""
     needed = {KEPT: ("shard", "key"), DROPPED: ("stage", "rule", "value", "threshold"), FAILED: ("stage", "error")}
     if row["status"] not in needed:
@@ -85,13 +87,13 @@ def _problem(row: dict) -> str:
     return f"is {row['status']} without {', '.join(missing)}" if missing else ""
 
 
-def _against_index(name: str, row: dict, places: dict) -> Iterator[Defect]:
+def _against_index(name: str, row: Json, places: dict[str, tuple[str, str]]) -> Iterator[Defect]:
     if places.get(row["id"]) != (row["shard"], row["key"]):
         yield Defect("ledger-index", name, f"{row['id']!r} is kept, but the index has it "
                      + (f"in {places[row['id']]}" if row["id"] in places else "nowhere"), row["shard"], row["key"])
 
 
-def _repeats(folder: pathlib.Path, manifest: dict, hashes: array.array) -> Iterator[Defect]:
+def _repeats(folder: pathlib.Path, manifest: Json, hashes: array.array[int]) -> Iterator[Defect]:
     """Ids that have two rows: found by their hashes, then looked up."""
     ordered = np.sort(np.frombuffer(hashes, dtype=np.uint64))
     twice = set(ordered[1:][ordered[1:] == ordered[:-1]].tolist())

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import jsonschema
 
-from schemas.codec import config_hash, json_bytes, parse_json, shard_name
+from schemas.codec import Json, config_hash, json_bytes, parse_json, shard_name
 from schemas.defects import READ_ERRORS, Defect, pointer_of
 from schemas.jsonschema import MANIFEST
 
@@ -15,7 +15,7 @@ FILE = "manifest.json"
 _VALIDATOR = jsonschema.Draft202012Validator(MANIFEST)
 
 
-def read(folder: pathlib.Path) -> tuple[dict | None, list[Defect]]:
+def read(folder: pathlib.Path) -> tuple[Json | None, list[Defect]]:
     """The manifest, or None and why it cannot be used."""
     try:
         value = parse_json((folder / FILE).read_bytes())
@@ -33,7 +33,7 @@ def read(folder: pathlib.Path) -> tuple[dict | None, list[Defect]]:
     return value, []
 
 
-def check(manifest: dict) -> Iterator[Defect]:
+def check(manifest: Json) -> Iterator[Defect]:
     """The sums and the hash."""
     found = config_hash(manifest["config"])
     for pointer, value in (("/config_hash", manifest["config_hash"]),
@@ -58,7 +58,7 @@ def check(manifest: dict) -> Iterator[Defect]:
         yield Defect("domain", FILE, "is not in the list of domains", pointer=pointer_of(("counts", "domains", domain)))
 
 
-def _shards(shards: list[dict], size: int) -> Iterator[Defect]:
+def _shards(shards: list[Json], size: int) -> Iterator[Defect]:
     for i, shard in enumerate(shards):
         last = i == len(shards) - 1
         if shard["name"] != shard_name(i):

@@ -9,10 +9,12 @@ from collections.abc import Iterator
 
 import PIL.Image
 
+from schemas.codec import Json
+
 FORMATS = {"jpg": "JPEG", "png": "PNG"}
 
 
-def check(data: bytes, segment: dict, pointer: str) -> Iterator[tuple[str, str, str]]:
+def check(data: bytes, segment: Json, pointer: str) -> Iterator[tuple[str, str, str]]:
     """(kind, message, pointer) of each defect of these bytes against an image segment."""
     digest = hashlib.sha256(data).hexdigest()
     if digest != segment["sha256"]:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import collections
 import dataclasses
 from collections.abc import Iterator
+from typing import Any
 
 import jsonschema
 
 from schemas.checks import picture
 from schemas.checks.manifest import short
 from schemas.checks.tarball import Entry
-from schemas.codec import json_bytes, key_of, mean_coherence, parse_json
+from schemas.codec import Json, json_bytes, key_of, mean_coherence, parse_json
 from schemas.defects import Defect, pointer_of
 from schemas.index import IndexRow, Member, index_row
 from schemas.jsonschema import INSTANCE
@@ -19,7 +20,7 @@ from schemas.jsonschema import INSTANCE
 _VALIDATOR = jsonschema.Draft202012Validator(INSTANCE)
 
 
-def check(entries: list[Entry], shard: str, manifest: dict,
+def check(entries: list[Entry], shard: str, manifest: Json,
           rows: dict[str, IndexRow] | None) -> tuple[str | None, list[Defect]]:
     """The id of the sample (None where its JSON cannot be used) and its defects. `rows`: the shard's, by key."""
     key, file = entries[0].key, f"shards/{shard}"
@@ -55,7 +56,8 @@ def check(entries: list[Entry], shard: str, manifest: dict,
     return instance["id"], found
 
 
-def _parse(data: bytes) -> tuple[object, tuple[str, str] | None]:
+def _parse(data: bytes) -> tuple[Any, tuple[str, str] | None]:
+    """What the JSON says, of whatever type, and a problem (kind, message) of its form."""
     try:
         value = parse_json(data)
         canonical = json_bytes(value)
@@ -64,7 +66,7 @@ def _parse(data: bytes) -> tuple[object, tuple[str, str] | None]:
     return value, None if canonical == data else ("json-form", "is not in canonical form (schemas.codec.json_bytes)")
 
 
-def _identity(instance: dict, key: str, manifest: dict) -> Iterator[tuple[str, str, str]]:
+def _identity(instance: Json, key: str, manifest: Json) -> Iterator[tuple[str, str, str]]:
     if instance["key"] != key:
         yield "key", f"is {instance['key']}, but its members are called {key}", "/key"
     if key_of(instance["id"]) != key:
@@ -77,7 +79,7 @@ def _identity(instance: dict, key: str, manifest: dict) -> Iterator[tuple[str, s
                 f"/provenance/{name}"
 
 
-def _scores(scores: dict, images: int, aspects: dict) -> Iterator[tuple[str, str, str]]:
+def _scores(scores: Json, images: int, aspects: Json) -> Iterator[tuple[str, str, str]]:
     """One entry an image, the mean that follows from them, a rating for each aspect, and nothing finer than 4 decimals."""
     if set(scores["ratings"]) != set(aspects):
         yield "scores", f"has {', '.join(sorted(scores['ratings']))}; the aspects are {', '.join(sorted(aspects))}", \
@@ -95,7 +97,7 @@ def _scores(scores: dict, images: int, aspects: dict) -> Iterator[tuple[str, str
                 yield "scores", f"{number} is not rounded to 4 decimals", f"/scores/{name}"
 
 
-def _members(names: list[str], pictures: list[tuple[str, dict]]) -> Iterator[tuple[str, str, str]]:
+def _members(names: list[str], pictures: list[tuple[str, Json]]) -> Iterator[tuple[str, str, str]]:
     """json first, then the pictures, numbered in reading order, each used once."""
     expected = {"json": ""} | {segment["image"]: f"{pointer}/image" for pointer, segment in pictures}
     for i, (pointer, segment) in enumerate(pictures):

@@ -8,11 +8,11 @@ from collections.abc import Iterator
 
 from schemas.checks import files, index, sample
 from schemas.checks.tarball import Entry, Problem, Reader, entries
-from schemas.codec import rank_of
+from schemas.codec import Json, rank_of
 from schemas.defects import Defect
 
 
-def check(folder: pathlib.Path, manifest: dict) -> Iterator[Defect]:
+def check(folder: pathlib.Path, manifest: Json) -> Iterator[Defect]:
     """All shards, and that order and uniqueness hold over all of them."""
     keys: set[str] = set()
     last = b""
@@ -34,7 +34,7 @@ def check(folder: pathlib.Path, manifest: dict) -> Iterator[Defect]:
             keys.add(key)
 
 
-def _read(folder: pathlib.Path, shard: dict, manifest: dict) -> Iterator[Defect | tuple[str, str | None]]:
+def _read(folder: pathlib.Path, shard: Json, manifest: Json) -> Iterator[Defect | tuple[str, str | None]]:
     """The defects of one shard, and the key and id (None if unreadable) of each of its samples."""
     name, file_name = shard["name"], f"shards/{shard['name']}"
     rows = index.rows_of(folder, manifest, name)
@@ -43,8 +43,8 @@ def _read(folder: pathlib.Path, shard: dict, manifest: dict) -> Iterator[Defect 
     try:
         with open(folder / file_name, "rb") as file:
             reader = Reader(file)
-            for key, group in itertools.groupby(entries(reader), key=lambda entry: entry.key):
-                group = list(group)
+            for key, entries_of_key in itertools.groupby(entries(reader), key=lambda entry: entry.key):
+                group = list(entries_of_key)
                 for problem in group:
                     if isinstance(problem, Problem):
                         yield Defect(problem.kind, file_name, problem.message, name, problem.key)

@@ -68,4 +68,4 @@ def test_an_index_without_a_sentence_is_a_fault(read_one, index):
 
 
 def test_text_must_be_text(read_one):
-    assert "text_list must hold strings" in read_one("mmc4", record(texts=("a", 1))).detail
+    assert "text_list[1] must be a string, not int" in read_one("mmc4", record(texts=("a", 1))).detail

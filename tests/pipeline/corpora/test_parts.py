@@ -77,11 +77,24 @@ def test_every_malformed_line_is_one_fault_and_stops_nothing(jsonl, read_all, mo
     assert {f.source for f in faults} == {"native"}
 
 
-def test_a_reader_that_forgets_a_check_gives_a_fault(jsonl):
-    shape = corpora.Format(lambda record, place: iter([record["no such field"].strip()]), corpora.JSONL)
+def test_a_field_that_is_not_there_is_a_fault_and_a_bug_of_the_reader_stops_the_run(jsonl):
+    shape = corpora.Format(lambda record, place: iter([record["text"].strip()]), corpora.JSONL)
     [part] = corpora.parts("native", jsonl({}))
     [fault] = read_with(part, shape)
-    assert (fault.error, fault.detail) == ("bad_record", "KeyError: 'no such field'")
+    assert (fault.error, fault.detail) == ("bad_record", "KeyError: 'text'")
+    [part] = corpora.parts("native", jsonl({"text": 3}))
+    with pytest.raises(AttributeError):
+        list(read_with(part, shape))
+
+
+def test_a_record_nested_nearly_too_deeply_is_read_or_a_fault(jsonl, read_all):
+    """json.loads goes deeper than json.dumps or repr may, from where they are called."""
+    for depth in range(800, 1000, 5):
+        deep = b"[" * depth + b"]" * depth
+        for line in (b'{"text_list": [], "image_info": [], "x": %s}' % deep,
+                     b'{"text_list": ["a"], "image_info": [{"matched_text_index": %s}]}' % deep):
+            [found] = read_all("mmc4", jsonl(line))
+            assert isinstance(found, Document) or found.error in ("bad_json", "bad_record")
 
 
 def test_folder_glob_and_name_of_a_record(jsonl, read_all, tmp_path):

@@ -31,6 +31,15 @@ def test_members_are_read_in_place(tar):
     assert exists(f"{tar}!/images") and exists(f"{tar}!/images/a.jpg") and not exists(f"{tar}!/images/b.jpg")
 
 
+def test_a_tar_that_was_replaced_is_walked_again(tar, tmp_path):
+    assert "images/a.jpg" in tar_index(tar).members and tar_index(tar) is tar_index(tar)
+    with tarfile.open(tar, "w") as archive:
+        archive.addfile(tarfile.TarInfo("images/other.jpg"))
+    os.utime(tar, ns=(0, 0))
+    assert list(tar_index(tar).members) == ["images/other.jpg"]
+    assert exists(f"{tar}!/images/other.jpg") and not exists(f"{tar}!/images/a.jpg")
+
+
 def test_links_are_no_members(tar):
     with pytest.raises(FileNotFoundError, match="holds no images/link.jpg"):
         read_bytes(f"{tar}!/images/link.jpg")
