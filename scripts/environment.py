@@ -22,7 +22,7 @@ PROJECT = Path(__file__).resolve().parent.parent
 UV_VERSION = "0.13.9"
 TORCH_INDEX = os.environ.get("TORCH_INDEX", "")
 WANTED = {
-    ".venv": ["-e", ".[models,moss,llama-cpp,test]", "-c", "requirements/constraints.txt"],
+    ".venv": ["-e", ".[dev]", "-c", "requirements/constraints.txt"],
     ".venv-vllm": ["-r", "requirements/vllm.txt", "--override", "requirements/vllm-overrides.txt"],
 }
 FILES = {".venv": ["pyproject.toml", "requirements/constraints.txt"],

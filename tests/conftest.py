@@ -1,0 +1,19 @@
+"""For all tests: each of the workers that run side by side (`-n`) computes on its share of the cores, and the modules
+that take long begin first."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+# Before torch is imported; programs that tests start inherit it.
+if "PYTEST_XDIST_WORKER_COUNT" in os.environ:
+    share = max(1, (os.cpu_count() or 1) // int(os.environ["PYTEST_XDIST_WORKER_COUNT"]))
+    os.environ.setdefault("OMP_NUM_THREADS", str(share))
+
+SLOW = ("pipeline/launch/test_build.py", "models/test_language.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: not str(item.path).endswith(SLOW))
