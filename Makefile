@@ -18,7 +18,8 @@ demo:           ## the main job on the corpus in examples/ (SERVER=llama.cpp, or
 	@$(SETUP) $(if $(LLM_URL),.venv,$(ENVIRONMENTS))
 	@$(BIN)/python -m models.build
 	@rm -rf out/demo/* out/demo/.staging     # results of older code; .work, which holds what is slow, stays
-	$(BIN)/python beam_pipeline.py --config configs/demo.yaml --output out/demo $(if $(LLM_URL),--llm-url $(LLM_URL))
+	$(BIN)/python beam_pipeline.py --config configs/demo.yaml --output out/demo \
+		$(if $(LLM_URL),--llm-url $(LLM_URL),--llm-server $(SERVER))
 
 train-demo: setup       ## fine-tune a small generalist on out/demo, and a page with what it writes
 	@test -f out/demo/manifest.json || $(MAKE) demo

@@ -46,8 +46,8 @@ def build(options: argparse.Namespace, beam_flags: list[str]) -> int:
     from pipeline.launch.build import build as run
     return _finished(options.output, run(
         configs.find(options.config), options.output, corpora=options.corpus, limit=options.limit,
-        llm_url=options.llm_url, work=options.work, beam_flags=beam_flags, keep_going=options.keep_going,
-        allow_empty=options.allow_empty))
+        llm_url=options.llm_url, llm_server=options.llm_server, work=options.work, beam_flags=beam_flags,
+        keep_going=options.keep_going, allow_empty=options.allow_empty))
 
 
 def demo(options: argparse.Namespace, _: list[str]) -> int:
@@ -135,7 +135,8 @@ def _parser() -> argparse.ArgumentParser:
                            "folder, file, glob or tar; may be repeated")
     made.add_argument("--limit", type=int, help="read at most so many records")
     made.add_argument("--llm-url", help="an OpenAI-compatible server, such as http://127.0.0.1:8000/v1; "
-                                        "without it the pipeline starts vLLM itself")
+                                        "without it the pipeline starts one itself")
+    made.add_argument("--llm-server", choices=("auto", "vllm", "llama.cpp"), help="which one it starts (llm.server)")
     made.add_argument("--work", help="folder of caches and scratch (default: OUTPUT/.work)")
     made.add_argument("--keep-going", action="store_true",
                       help="a bug fails its document instead of stopping the run; the exit code is 3 all the same")

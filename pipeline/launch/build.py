@@ -36,7 +36,7 @@ from schemas.stage_names import STAGES, stage_title
 
 
 def build(config_path: str, output: str, *, corpora: list[str] | None = None, limit: int | None = None,
-          llm_url: str | None = None, work: str | None = None, beam_flags: Sequence[str] = (),
+          llm_url: str | None = None, llm_server: str | None = None, work: str | None = None, beam_flags: Sequence[str] = (),
           keep_going: bool = False, allow_empty: bool = False) -> Built:
     """Run the whole pipeline and publish to `output`.
 
@@ -44,7 +44,7 @@ def build(config_path: str, output: str, *, corpora: list[str] | None = None, li
     Raises UserError before anything is overwritten where the user has to mend something, ServiceError where a server or
     a store failed for good, and BugError.
     """
-    config = configured(config_path, corpora, limit, llm_url)
+    config = configured(config_path, corpora, limit, llm_url, llm_server)
     options = _beam_options(list(beam_flags))
     if not output.strip("/"):
         raise UserError("--output must name a folder")
@@ -86,7 +86,7 @@ class Built:
 
 
 def configured(path: str, corpora_: list[str] | None, limit: int | None,
-               llm_url: str | None = None) -> configuration.Config:
+               llm_url: str | None = None, llm_server: str | None = None) -> configuration.Config:
     """The configuration file, with what the command line replaces. Raises UserError where a run could not begin."""
     config = configuration.load(path)
     if corpora_:
@@ -97,6 +97,8 @@ def configured(path: str, corpora_: list[str] | None, limit: int | None,
         config = dataclasses.replace(config, limit=limit)
     if llm_url:
         config = dataclasses.replace(config, llm=dataclasses.replace(config.llm, url=llm_url))
+    if llm_server:
+        config = dataclasses.replace(config, llm=dataclasses.replace(config.llm, server=llm_server))
     for corpus in config.corpora:
         corpora.check(corpus.format, corpus.path)
     configuration.preset(config)

@@ -127,3 +127,12 @@ def test_make_test_needs_its_environments(tmp_path, code, server, environments):
                           cwd=ROOT, env=environ, capture_output=True, text=True)
     assert f"scripts/environment.py {environments}" in [line.strip() for line in made.stdout.splitlines()]
     assert ("ran: -m pytest" in made.stdout, made.returncode == 0) == (code == 0, code == 0)
+
+
+@pytest.mark.parametrize("given, environments, flag", [
+    ("SERVER=vllm", ".venv .venv-vllm", "--llm-server vllm"), ("SERVER=llama.cpp", ".venv", "--llm-server llama.cpp"),
+    ("LLM_URL=http://127.0.0.1:9/v1", ".venv", "--llm-url http://127.0.0.1:9/v1")])
+def test_the_demo_makes_what_its_server_needs(given, environments, flag):
+    shown = subprocess.run(["make", "--dry-run", "demo", given], cwd=ROOT, capture_output=True, text=True).stdout
+    assert f"scripts/environment.py {environments}" in [line.strip().partition(" ")[2] for line in shown.splitlines()]
+    assert flag in shown.split("beam_pipeline.py")[1]

@@ -10,6 +10,7 @@ import pytest
 
 from pipeline import config
 from pipeline.launch import demo
+from pipeline.launch.build import configured
 from schemas.errors import UserError
 
 
@@ -52,3 +53,8 @@ def test_what_the_models_are_made_with_is_asked_for_first(elsewhere, monkeypatch
     with pytest.raises(UserError, match=r"the demo needs gguf as well: pip install 'leafinstruct\[demo\]'"):
         demo.demo("out")
     assert not os.listdir(elsewhere.here) and not elsewhere.cache.exists()
+
+
+@pytest.mark.parametrize("server", ["vllm", "llama.cpp"])
+def test_the_command_line_chooses_the_server(server):
+    assert configured("configs/demo.yaml", None, None, llm_server=server).llm.server == server
