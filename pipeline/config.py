@@ -198,13 +198,13 @@ def _check(config: Config, path: str) -> None:
                               ("llm.dtype", config.llm.dtype, FORMATS), ("clip.dtype", config.clip.dtype, FORMATS)):
         if value not in known:
             raise UserError(f"{path}: {key} must be one of {', '.join(known)}, not {value!r}")
-    for key, value in (("shards.size", config.shards.size), ("excerpt.max_images", config.excerpt.max_images),
+    for key, number in (("shards.size", config.shards.size), ("excerpt.max_images", config.excerpt.max_images),
                        ("llm.concurrency", config.llm.concurrency), ("images.workers", config.images.workers),
                        ("clip.batch_documents", config.clip.batch_documents),
                        ("images.max_side", config.images.max_side),
                        ("limit", 1 if config.limit is None else config.limit)):
-        if value < 1:
-            raise UserError(f"{path}: {key} must be at least 1, not {value}")
+        if number < 1:
+            raise UserError(f"{path}: {key} must be at least 1, not {number}")
     if not (1 <= len(config.shards.salt) <= 64 and config.shards.salt.isascii() and config.shards.salt.isprintable()):
         raise UserError(f"{path}: shards.salt must be 1 to 64 printable ASCII characters")
     if config.excerpt.max_images > 100:

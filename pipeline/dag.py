@@ -8,6 +8,8 @@ Beam transform is in `graph/transforms.py`. Documents, and above all their image
 
 from __future__ import annotations
 
+from typing import Any
+
 import apache_beam as beam
 from apache_beam.pvalue import AsDict
 
@@ -24,10 +26,11 @@ def build(pipeline: beam.Pipeline, run: Run) -> None:
     size, salt = run.config.shards.size, run.config.shards.salt
     ended = []
 
-    def stage(documents: beam.PCollection, do: Stage, *side: AsDict) -> beam.PCollection:
+    def stage(documents: beam.PCollection[Any], do: Stage, *side: AsDict) -> beam.PCollection[Any]:
         outputs = documents | do.label >> beam.ParDo(do, *side).with_outputs(ENDED, main="passed")
         ended.append(outputs[ENDED])
-        return outputs["passed"]
+        passed: beam.PCollection[Any] = outputs["passed"]
+        return passed
 
     parts = (pipeline
              | "Run" >> beam.Create([run])

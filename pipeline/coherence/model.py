@@ -10,6 +10,7 @@ import itertools
 import json
 import pathlib
 from collections.abc import Iterator
+from typing import Any, Protocol
 
 import torch_compat  # noqa: F401 - before open_clip, which imports torchvision
 
@@ -20,6 +21,7 @@ from open_clip.hf_model import HFTextEncoder
 
 import number_format
 from number_format import NumberFormat
+from schemas.codec import Json
 from schemas.errors import UserError
 
 LOCAL = "local-dir:"
@@ -27,8 +29,19 @@ NATIVE = {"amx_bf16": "AMX"}
 """On a CPU only AMX makes the embedded model faster in bfloat16: 2 times for images, 3 times for sentences."""
 
 
-def load(model: str, pretrained: str | None):
-    """The open_clip model in evaluation mode, its image preprocessing and its tokenizer. Raises UserError."""
+class Tokenizer(Protocol):
+    """open_clip's: texts to token ids [text, context_length], int64."""
+
+    context_length: int
+
+    def __call__(self, texts: list[str], context_length: int) -> torch.Tensor: ...
+
+
+def load(model: str, pretrained: str | None) -> tuple[Any, Any, Tokenizer]:
+    """The open_clip model in evaluation mode, its image preprocessing (torchvision's Compose) and its tokenizer.
+
+    The first two have no types that are known here. Raises UserError.
+    """
     with _plain_errors(model, pretrained):
         made, _, preprocess = open_clip.create_model_and_transforms(model, pretrained=pretrained)
         return made.eval(), preprocess, open_clip.get_tokenizer(model)
@@ -65,7 +78,7 @@ def _hash(model: str, pretrained: str | None) -> str:
     return digest.hexdigest()
 
 
-def _recipe(model: str, pretrained: str | None) -> tuple[dict, list[pathlib.Path]]:
+def _recipe(model: str, pretrained: str | None) -> tuple[Json, list[pathlib.Path]]:
     """What decides the scores: configuration, and files by content."""
     if model.startswith(LOCAL):
         folder = pathlib.Path(model.removeprefix(LOCAL))
@@ -105,7 +118,7 @@ class TextTower:
     STEP, SHORT = 16, 32
     """Tokens. Lengths are multiples of STEP, so that there are few shapes."""
 
-    def __init__(self, model: torch.nn.Module, tokenizer):
+    def __init__(self, model: Any, tokenizer: Tokenizer):
         self.model, self.tokenizer = model, tokenizer
         self.masked = isinstance(getattr(model, "text", None), HFTextEncoder)
         self.causal = (isinstance(model, open_clip.CLIP) and model.attn_mask is not None
@@ -137,16 +150,18 @@ class TextTower:
         if not rows:
             return []
         ids = torch.stack(list(rows.values()))
-        return ((ids != self.pad) * torch.arange(1, ids.shape[1] + 1)).amax(dim=1).tolist()
+        used: list[int] = ((ids != self.pad) * torch.arange(1, ids.shape[1] + 1)).amax(dim=1).tolist()
+        return used
 
     def _tokenize(self, texts: list[str], context: int) -> dict[str, torch.Tensor]:
         return dict(zip(texts, self.tokenizer(texts, context_length=context), strict=True)) if texts else {}
 
     def encode(self, tokens: torch.Tensor) -> torch.Tensor:
         """[batch, length] -> [batch, width]."""
-        return (self._cut(tokens.shape[1]) if self.causal else self.model).encode_text(tokens)
+        vectors: torch.Tensor = (self._cut(tokens.shape[1]) if self.causal else self.model).encode_text(tokens)
+        return vectors
 
-    def _shorter(self, length: int) -> torch.nn.Module:
+    def _shorter(self, length: int) -> Any:
         """The model with positions and mask for that many tokens. It shares the weights, and several threads may use
         it, which `torch.func.functional_call` does not allow."""
         tensors = itertools.chain(self.model.parameters(), self.model.buffers())

@@ -13,7 +13,7 @@ import concurrent.futures
 import itertools
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import PIL.Image
@@ -44,6 +44,7 @@ threads change what torch answers."""
 _ANY_PICTURE = PIL.Image.radial_gradient("L").convert("RGB")
 
 OpenImage = Callable[[str], PIL.Image.Image]
+Item = TypeVar("Item")
 
 
 class Begun(NamedTuple):
@@ -113,7 +114,8 @@ class Scorer:
 
     def _encode_images(self, pixels: torch.Tensor) -> torch.Tensor:
         pixels = self._normalise(pixels.float().div_(255)).to(self.dtype)
-        return self.model.encode_image(pixels.contiguous(memory_format=torch.channels_last))
+        vectors: torch.Tensor = self.model.encode_image(pixels.contiguous(memory_format=torch.channels_last))
+        return vectors
 
     def _begin_images(self, hashes: Iterable[str], open_image: OpenImage) -> Begun:
         """Set the lanes to decode and encode the pictures that are not known."""
@@ -186,7 +188,7 @@ class Scorer:
         return coherence(np.stack(best, axis=1), stack @ stack.T, self.version)
 
 
-def _batches(items: list[str], size: int) -> list[list[str]]:
+def _batches(items: list[Item], size: int) -> list[list[Item]]:
     return [items[i:i + size] for i in range(0, len(items), size)]
 
 

@@ -8,7 +8,7 @@ import io
 import itertools
 import pathlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 import PIL.Image
@@ -73,7 +73,7 @@ def calibrate(documents: list[StoredDocument], scorer: Scorer, open_image: Calla
     return Thresholds(own, mean, margin, similar, caught={
         "matched_at_least": _share(value < own for score in strangers for value in score.matched),
         "mean_at_least": _share(_mean(score) < mean for score in strangers),
-        "margin_at_least": _share(score.margin < margin for score in moved),
+        "margin_at_least": _share(score.margin < margin for score in moved if score.margin is not None),
         "similarity_at_most": _share(value > similar for value in copies)})
 
 
@@ -146,11 +146,11 @@ def write_thresholds(config_path: str, thresholds: Thresholds) -> None:
     write_bytes(str(path), "".join(lines).encode())
 
 
-def _line(match: re.Match, value: float) -> str:
+def _line(match: re.Match[str], value: float) -> str:
     """The line with another value; a comment stays in its column where there is room."""
+    head, old, gap, comment, end = match.group("head", "old", "gap", "comment", "end")
     new = f"{value:.4f}"
-    width = len(match["old"]) + len(match["gap"])
-    return match["head"] + (f"{new} ".ljust(width) if match["comment"] else new) + match["comment"] + match["end"]
+    return f"{head}{f'{new} '.ljust(len(old + gap)) if comment else new}{comment}{end}"
 
 
 def _low(values: list[float]) -> float:
@@ -164,7 +164,8 @@ def _mean(score: Coherence) -> float:
 
 def _different(document: StoredDocument, score: Coherence) -> list[float]:
     """Of each picture but the first: its cosine with the most similar earlier one, where none of them is the same."""
-    seen, values = set(), []
+    seen: set[str] = set()
+    values: list[float] = []
     for image, value in zip(document.images, score.max_previous_similarity, strict=True):
         if seen and image.sha256 not in seen:
             values.append(value)
@@ -172,6 +173,6 @@ def _different(document: StoredDocument, score: Coherence) -> list[float]:
     return values
 
 
-def _share(hits) -> float:
-    hits = list(hits)
-    return round(sum(hits) / len(hits), 4)
+def _share(hits: Iterable[bool]) -> float:
+    found = list(hits)
+    return round(sum(found) / len(found), 4)

@@ -165,15 +165,18 @@ def read(part: Part, shape: Format) -> Iterator[Document | Fault]:
             yield from documents
 
 
-def limited(part: Part, most: int) -> Part:
-    """The part with no more than `most` lines or rows. How many a compressed file holds is found out by reading it, as
-    far as that."""
+def limited(part: Part, most: int) -> tuple[Part, int]:
+    """The part with no more than `most` lines or rows, and how many it has then.
+
+    How many a compressed file holds is found out by reading it, as far as that.
+    """
     count = part.count
     if part.fault:
         count = 1
     elif count is None:
         count = sum(1 for _ in itertools.islice(lines.read(part.file, part.offset, part.size, part.member), most))
-    return dataclasses.replace(part, count=min(count, most))
+    count = min(count, most)
+    return dataclasses.replace(part, count=count), count
 
 
 def _cut_tar(part: Part, images: str) -> Iterator[Part]:

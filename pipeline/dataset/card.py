@@ -8,6 +8,7 @@ import pyarrow as pa
 import yaml
 
 from schemas.arrow import instance_schema
+from schemas.codec import Json
 
 _TEXT = """
 # {name}
@@ -64,7 +65,7 @@ The instructions, the domains and the ratings are a model's, not a person's. Ord
 """
 
 
-def card(manifest: dict) -> str:
+def card(manifest: Json) -> str:
     """The data card of the folder that this manifest describes."""
     counts, funnel = manifest["counts"], manifest["funnel"]
     ended = ([(f"dropped: {rule}", number) for rule, number in funnel["dropped"].items()]
@@ -81,7 +82,7 @@ def card(manifest: dict) -> str:
     return f"---\n{front}---\n{body}"
 
 
-def _front_matter(manifest: dict) -> dict:
+def _front_matter(manifest: Json) -> Json:
     """`dataset_info` names a column for every member that occurs: samples differ in their members, and without it
     `datasets` would take the first five as the rule."""
     instances = manifest["counts"]["instances"]
@@ -99,7 +100,7 @@ def _front_matter(manifest: dict) -> dict:
                         "num_examples": instances}]}}
 
 
-def _feature(kind: pa.DataType) -> dict:
+def _feature(kind: pa.DataType) -> Json:
     """An Arrow type in the words that `datasets` uses in a card."""
     if pa.types.is_struct(kind):
         return {"struct": [{"name": field.name, **_feature(field.type)} for field in kind]}

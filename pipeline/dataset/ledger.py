@@ -23,7 +23,7 @@ from pipeline.dataset.reader import corruption_as_user_error, tables
 from pipeline.dataset.wording import count, number, percent, printable, reason
 from pipeline.storage import uris
 from schemas.arrow import LEDGER, outcomes_from_table
-from schemas.codec import parse_json
+from schemas.codec import Json, parse_json
 from schemas.errors import UserError
 from schemas.outcome import DROPPED, FAILED, KEPT, Outcome
 from schemas.records import ImageDrop
@@ -47,6 +47,7 @@ class Stage:
 
     @property
     def left(self) -> int:
+        """How many documents went on."""
         return self.entered - sum(self.dropped.values()) - sum(self.failed.values())
 
 
@@ -64,7 +65,8 @@ class Funnel:
     stages: tuple[Stage, ...]
     images: dict[str, int]
 
-    def to_json(self) -> dict:
+    def to_json(self) -> Json:
+        """The funnel as plain JSON types, with what was left after each stage."""
         return {
             "input": self.input, "kept": self.kept, "dropped": self.dropped, "failed": self.failed,
             "stages": [{"stage": s.name, "entered": s.entered, "dropped": s.dropped, "failed": s.failed,
@@ -85,8 +87,10 @@ def read_outcomes(folder: str, where: pc.Expression | None = None) -> Iterator[O
 def funnel(outcomes: Iterable[Outcome]) -> Funnel:
     """Count the outcomes, in one pass."""
     total = kept = 0
-    dropped, failed, images = Counter(), Counter(), Counter()
-    ends = defaultdict(lambda: {DROPPED: Counter(), FAILED: Counter()})
+    dropped: Counter[str] = Counter()
+    failed: Counter[str] = Counter()
+    images: Counter[str] = Counter()
+    ends: dict[str, dict[str, Counter[str]]] = defaultdict(lambda: {DROPPED: Counter(), FAILED: Counter()})
     for outcome in outcomes:
         total += 1
         images.update(lost.drop.rule for lost in outcome.dropped_images)
@@ -127,18 +131,18 @@ def funnel_text(counts: Funnel, width: int | None = None) -> str:
     return "\n".join(lines)
 
 
-def read_manifest(folder: str) -> dict:
+def read_manifest(folder: str) -> Json:
     """`folder/manifest.json`, which a build publishes last. Raises UserError where there is none, or no JSON."""
     path = f"{folder}/manifest.json"
     try:
         with corruption_as_user_error(path):
-            return parse_json(uris.read_bytes(path))
+            return dict(parse_json(uris.read_bytes(path)))
     except FileNotFoundError as error:
         raise UserError(f"{folder} holds no manifest.json: give the --output folder of a build that has finished."
                         ) from error
 
 
-def limits(manifest: dict) -> dict[str, float]:
+def limits(manifest: Json) -> dict[str, float]:
     """The thresholds of the run by the score that they hold for, from the configuration in its manifest.
     Raises UserError where they are not there."""
     with corruption_as_user_error("manifest.json"):
@@ -154,7 +158,7 @@ def find(folder: str, name: str) -> Outcome:
     named = (pc.field(column) == name for column in ("id", "key", "location"))
     for outcome in read_outcomes(folder, functools.reduce(operator.or_, named)):
         return outcome
-    ids = (id_ for batch in _batches(folder, ["id"]) for id_ in batch["id"].to_pylist())
+    ids = (str(id_) for batch in _batches(folder, ["id"]) for id_ in batch["id"].to_pylist())
     near = difflib.get_close_matches(name, itertools.islice(ids, 200_000), n=3, cutoff=0.5)
     hint = f"Did you mean {' or '.join(near)}?" if near else "The ids are in the column `id` of its ledger."
     raise UserError(printable(f"No document {name!r} in {folder}. {hint}"))
@@ -211,7 +215,7 @@ def _batches(folder: str, columns: list[str] | None = None) -> Iterator[pa.Table
         yield from tables(path, LEDGER.equals, columns)
 
 
-def _most_first(counts: Counter) -> dict[str, int]:
+def _most_first(counts: Counter[str]) -> dict[str, int]:
     return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 
 

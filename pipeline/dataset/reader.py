@@ -9,7 +9,6 @@ import contextlib
 import os
 import re
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
 
 import jsonschema
 import pyarrow as pa
@@ -19,7 +18,7 @@ import pyarrow.parquet as pq
 from pipeline.dataset.wording import printable
 from pipeline.storage.store import open_bytes
 from schemas.arrow import is_index
-from schemas.codec import parse_json
+from schemas.codec import Json, parse_json
 from schemas.defects import READ_ERRORS
 from schemas.errors import UserError
 from schemas.jsonschema import INSTANCE, MEMBER, SHARD
@@ -29,7 +28,7 @@ _VALIDATOR = jsonschema.Draft202012Validator(INSTANCE)
 
 
 def index_rows(folder: str, columns: Sequence[str] | None = None,
-               where: pc.Expression | None = None) -> Iterator[dict[str, Any]]:
+               where: pc.Expression | None = None) -> Iterator[Json]:
     """Rows of `folder/index.parquet` (those that `where` chooses) as dicts, see `schemas.index.IndexRow`; one batch in
     memory at a time. Raises UserError where there is no index, or a damaged one."""
     try:
@@ -40,7 +39,7 @@ def index_rows(folder: str, columns: Sequence[str] | None = None,
                         ) from error
 
 
-def read_instance(folder: str, row: dict[str, Any]) -> tuple[dict, dict[str, bytes]]:
+def read_instance(folder: str, row: Json) -> tuple[Json, dict[str, bytes]]:
     """The JSON of an instance and its pictures (member name -> file bytes), by a whole row of the index. Raises
     UserError where the row names what no build does, or the shard holds something else there."""
     with corruption_as_user_error(f"{folder}/index.parquet"):
@@ -79,7 +78,7 @@ def tables(path: str, fits: Callable[[pa.Schema], bool], columns: Sequence[str] 
         parquet = pq.ParquetFile(file)
         if not fits(parquet.schema_arrow):
             raise ValueError("its columns are not those of this version")
-        for batch in parquet.iter_batches(10_000, columns=columns):
+        for batch in parquet.iter_batches(10_000, columns=None if columns is None else list(columns)):
             table = pa.Table.from_batches([batch])
             table.validate(full=True)           # else bad UTF-8 is found later, by whoever looks at the value
             yield table

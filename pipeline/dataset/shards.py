@@ -11,7 +11,7 @@ import itertools
 import json
 import posixpath
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -19,15 +19,19 @@ import pyarrow.parquet as pq
 from pipeline.storage.store import open_bytes, replacing, write_bytes
 from schemas import tar
 from schemas.arrow import LEDGER, index_rows, index_schema, index_table, outcome_table
-from schemas.codec import config_hash
+from schemas.codec import Json, config_hash
 from schemas.index import IndexRow, Member, index_row
 from schemas.outcome import Outcome
 from schemas.records import Provenance
 
-Sample = tuple[bytes, dict[str, Any], Iterable[tuple[str, bytes]]]
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
+
+Sample = tuple[bytes, Json, Iterable[tuple[str, bytes]]]
 """An instance as canonical JSON, the same as a dict, and its images as (member name, file bytes) in reading order."""
 
 ROW_GROUP = 10_000
+Row = TypeVar("Row")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,11 +76,12 @@ class Hashed(io.RawIOBase):
     def writable(self) -> bool:
         return True
 
-    def write(self, data) -> int:
+    def write(self, data: ReadableBuffer) -> int:
+        size = memoryview(data).nbytes
         self._file.write(data)
         self._hash.update(data)
-        self.size += len(data)
-        return len(data)
+        self.size += size
+        return size
 
     def tell(self) -> int:
         return self.size
@@ -101,7 +106,7 @@ def write_shard(path: str, samples: Iterable[Sample]) -> ShardResult:
     return ShardResult(name, len(rows), file.size, file.sha256, tuple(rows))
 
 
-def tar_shard(file, name: str, samples: Iterable[Sample]) -> list[IndexRow]:
+def tar_shard(file: tar.Writable, name: str, samples: Iterable[Sample]) -> list[IndexRow]:
     """Write samples to a file object as a tar that will be called `name`; the index rows of its instances."""
     rows = []
     for data, instance, images in samples:
@@ -135,8 +140,10 @@ def read_index(path: str) -> Iterator[IndexRow]:
 def count(rows: Iterable[IndexRow]) -> Counts:
     """Count in one pass."""
     instances = images = 0
-    domains, sources, licenses = collections.Counter(), collections.Counter(), collections.Counter()
-    members = set()
+    domains: collections.Counter[str] = collections.Counter()
+    sources: collections.Counter[str] = collections.Counter()
+    licenses: collections.Counter[str] = collections.Counter()
+    members: set[str] = set()
     for row in rows:
         instances += 1
         images += len(row.images)
@@ -149,7 +156,7 @@ def count(rows: Iterable[IndexRow]) -> Counts:
 
 def manifest(*, name: str, provenance: Provenance, libraries: Mapping[str, str], config: Mapping[str, Any],
              domains: Sequence[str], rating_aspects: Mapping[str, str], salt: str, shard_size: int, shards: Iterable[ShardResult], counts: Counts,
-             index: Table, ledger: Iterable[Table], funnel: Mapping[str, Any]) -> dict:
+             index: Table, ledger: Iterable[Table], funnel: Mapping[str, Any]) -> Json:
     """What a folder holds and what made it; nothing in it depends on when, where or by how many it was made.
 
     provenance: as in every instance; its `config` is `config_hash(config)`. libraries: name -> version of those that
@@ -170,7 +177,7 @@ def manifest(*, name: str, provenance: Provenance, libraries: Mapping[str, str],
                    "dropped": dict(funnel["dropped"]), "failed": dict(funnel["failed"])}}
 
 
-def write_manifest(manifest: dict, folder: str) -> None:
+def write_manifest(manifest: Json, folder: str) -> None:
     """Publish: manifest.json is written last, whole or not at all, and says that the rest is complete."""
     text = json.dumps(manifest, sort_keys=True, indent=2, ensure_ascii=False, allow_nan=False)
     write_bytes(f"{folder}/manifest.json", text.encode() + b"\n")
@@ -186,7 +193,7 @@ def _in_order(rows: Iterable[IndexRow]) -> Iterator[IndexRow]:
         yield row
 
 
-def _batches(rows: Iterable) -> Iterator[list]:
+def _batches(rows: Iterable[Row]) -> Iterator[list[Row]]:
     rows = iter(rows)
     while batch := list(itertools.islice(rows, ROW_GROUP)):
         yield batch
@@ -196,7 +203,7 @@ def _write_parquet(tables: Iterable[pa.Table], schema: pa.Schema, path: str) -> 
     """Every setting that the bytes depend on is fixed here; the rest is pyarrow's version, which is pinned."""
     count = 0
     with hashed(path) as file:
-        with pq.ParquetWriter(file, schema, version="2.6", data_page_version="1.0", compression="zstd",
+        with pq.ParquetWriter(pa.PythonFile(file, mode="w"), schema, version="2.6", data_page_version="1.0", compression="zstd",
                               compression_level=3, use_dictionary=True, write_statistics=True) as writer:
             for table in tables:
                 writer.write_table(table, row_group_size=ROW_GROUP)

@@ -8,10 +8,15 @@ YES_NO = KINDS | {"no_excerpt": "no part of the document has both enough words a
 """Rules that measure nothing: their value and threshold would say less than this."""
 
 
-def reason(rule: str, value: float, threshold: float) -> str:
-    """Why a rule said no, in words: `margin is 0.01, below the threshold 0.02`."""
+def reason(rule: str, value: float | None, threshold: float | None) -> str:
+    """Why a rule said no, in words: `margin is 0.01, below the threshold 0.02`.
+
+    A ledger that was not made by a build may lack the numbers (None).
+    """
     if rule in YES_NO:
         return f"{rule}: {YES_NO[rule]}"
+    if value is None or threshold is None:
+        return f"{rule}, whose value is not in the ledger"
     side = "below" if value < threshold else "above" if value > threshold else "at"
     return f"{rule} is {number(value)}, {side} the threshold {number(threshold)}"
 

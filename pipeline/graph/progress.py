@@ -14,6 +14,7 @@ import os
 import sys
 import threading
 import time
+from collections.abc import Iterator
 
 from pipeline.storage.store import is_remote, write_bytes
 
@@ -61,7 +62,7 @@ def total(folder: str) -> collections.Counter[str]:
 
 
 @contextlib.contextmanager
-def shown(folder: str, names: tuple[str, ...], seconds: float = 5.0):
+def shown(folder: str, names: tuple[str, ...], seconds: float = 5.0) -> Iterator[None]:
     """While the block runs, print the sum on stderr every so many seconds."""
     if is_remote(folder):
         yield

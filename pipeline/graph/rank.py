@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from typing import Any
+
 import apache_beam as beam
 from apache_beam.pvalue import AsDict, AsSingleton
 
 from schemas.codec import rank_of
 
 
-class RankByHash(beam.PTransform):
+class RankByHash(beam.PTransform[Any, Any]):
     """(id, record) -> (rank, record), ranks 0, 1, 2 ... in the order of the salted hash. Ids must be distinct."""
 
     def __init__(self, salt: str):
         super().__init__()
         self.salt = salt
 
-    def expand(self, records):
+    def expand(self, records: beam.PCollection[tuple[str, Any]]) -> beam.PCollection[tuple[int, Any]]:
         salt = self.salt
         buckets = records | "Hash" >> beam.Map(
             lambda kv: (rank_of(kv[0], salt)[0], (rank_of(kv[0], salt), kv[1]))
@@ -23,10 +26,12 @@ class RankByHash(beam.PTransform):
         counts = buckets | "Count" >> beam.combiners.Count.PerKey()
         offsets = (records.pipeline | beam.Create([None])
                    | "Offsets" >> beam.Map(_offsets, AsDict(counts)))
-        return buckets | beam.GroupByKey() | "Rank" >> beam.FlatMap(_rank, AsSingleton(offsets))
+        ranked: beam.PCollection[tuple[int, Any]] = (
+            buckets | beam.GroupByKey() | "Rank" >> beam.FlatMap(_rank, AsSingleton(offsets)))
+        return ranked
 
 
-def _offsets(_, counts: dict[int, int]) -> dict[int, int]:
+def _offsets(_: None, counts: dict[int, int]) -> dict[int, int]:
     offsets, total = {}, 0
     for bucket in sorted(counts):
         offsets[bucket] = total
@@ -34,7 +39,7 @@ def _offsets(_, counts: dict[int, int]) -> dict[int, int]:
     return offsets
 
 
-def _rank(bucket, offsets):
+def _rank(bucket: tuple[int, Iterable[tuple[bytes, Any]]], offsets: dict[int, int]) -> Iterator[tuple[int, Any]]:
     number, records = bucket
     ordered = sorted(records, key=lambda hashed: hashed[0])
     for (one, _), (two, _) in zip(ordered, ordered[1:]):

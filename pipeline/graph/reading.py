@@ -11,7 +11,7 @@ import apache_beam as beam
 
 from filters.duplicates import text_digest
 from pipeline import corpora
-from pipeline.corpora.parts import REPEATED, limited
+from pipeline.corpora.parts import REPEATED, Part, limited
 from pipeline.graph import failures, outcomes
 from pipeline.graph.metrics import DROPPED, FAILED, PASSED
 from pipeline.graph.transforms import ENDED, Stage, Step
@@ -21,13 +21,13 @@ from schemas.records import Document, Drop, Fault
 from schemas.stage_names import DEDUPLICATE, READ
 
 
-def plan(run: Run) -> Iterator[corpora.Part]:
+def plan(run: Run) -> Iterator[Part]:
     """Cut the corpora into work items. Stops at `limit` records (lines or rows)."""
     with failures.recorded(run.failures, "plan"):
         yield from _plan(run)
 
 
-def _plan(run: Run) -> Iterator[corpora.Part]:
+def _plan(run: Run) -> Iterator[Part]:
     left = run.config.limit
     owners: dict[str, object] = {}
     for corpus in run.config.corpora:
@@ -37,8 +37,8 @@ def _plan(run: Run) -> Iterator[corpora.Part]:
             if left is not None:
                 if left <= 0:
                     return
-                part = limited(part, left)
-                left -= part.count
+                part, count = limited(part, left)
+                left -= count
             yield part
 
 
@@ -48,7 +48,7 @@ class Read(Stage):
     def __init__(self, run: Run):
         super().__init__(run, READ, _no_step)
 
-    def process(self, part: corpora.Part) -> Iterator[Any]:
+    def process(self, part: Part) -> Iterator[Any]:
         with failures.recorded(self.run.failures, self.stage, part.name):
             for record in corpora.read(part):
                 self.counter.tick(self.label)
@@ -78,7 +78,7 @@ class Repeat:
     first: str
 
 
-def identify(part: corpora.Part, run: Run) -> Iterator[tuple[str, str, str]]:
+def identify(part: Part, run: Run) -> Iterator[tuple[str, str, str]]:
     """(id, location, digest of the text) of each document: all that is needed to find repeats. Reads the corpus a
     second time, without its pictures, which is far cheaper than taking whole documents through a shuffle."""
     with failures.recorded(run.failures, "identify", part.name):
@@ -87,16 +87,17 @@ def identify(part: corpora.Part, run: Run) -> Iterator[tuple[str, str, str]]:
                 yield record.id, record.location, text_digest(record)
 
 
-class Repeats(beam.PTransform):  # type: ignore[misc]  # Beam's classes have no types
+class Repeats(beam.PTransform[Any, Any]):
     """(id, location, digest) -> (location, Repeat) for every document that is not the first with its id, and of those
     that are, for every one that is not the first with its text: the first by file name and line, whichever worker reads
     it. One after the other, or a text would be lost whose first document goes because of its id."""
 
-    def expand(self, identities: beam.PCollection) -> beam.PCollection:
+    def expand(self, identities: beam.PCollection[tuple[str, str, str]]) -> beam.PCollection[tuple[str, Repeat]]:
         ids = (identities | "By id" >> beam.Map(lambda i: (i[0], (i[1], i[2]))) | "Group ids" >> beam.GroupByKey()
                | "Same id" >> beam.FlatMap(_same_id).with_outputs(_FIRST, main="repeats"))
         texts = ids[_FIRST] | "Group texts" >> beam.GroupByKey() | "Same text" >> beam.FlatMap(_same_text)
-        return (ids["repeats"], texts) | beam.Flatten()
+        repeats: beam.PCollection[tuple[str, Repeat]] = (ids["repeats"], texts) | beam.Flatten()
+        return repeats
 
 
 _FIRST = "first"

@@ -24,6 +24,7 @@ from pipeline.graph.window import Window
 from pipeline.report.dropped import keep_sample
 from pipeline.run import Run, image_store
 from schemas.errors import RecordFault
+from schemas.outcome import Outcome
 from schemas.records import Document, Drop, DroppedDocument
 from schemas.stage_names import stage_title
 
@@ -54,7 +55,7 @@ class Step(Generic[In, Out]):
         return self.call(value)
 
 
-class Stage(beam.DoFn):  # type: ignore[misc]  # Beam's classes have no types
+class Stage(beam.DoFn):
     """One named stage of the DAG. `stage` is one of `schemas.stage_names.STAGES`."""
 
     def __init__(self, run: Run, stage: str, make: Callable[[Run], Step[Any, Any]]):
@@ -82,7 +83,7 @@ class Stage(beam.DoFn):  # type: ignore[misc]  # Beam's classes have no types
         return None
 
     def result(self, document: Document, get: Callable[[], Any]) -> Any:
-        """The output for one document, whatever `get` returns or raises."""
+        """The output for one document, whatever `get` returns or raises; it is called once, before this returns."""
         try:
             found = get()
         except RecordFault as fault:
@@ -103,7 +104,7 @@ class Stage(beam.DoFn):  # type: ignore[misc]  # Beam's classes have no types
         self.counter.tick(self.label)
         return found
 
-    def _failed(self, document: Document, error: Exception) -> beam.pvalue.TaggedOutput:
+    def _failed(self, document: Document, error: Exception) -> beam.pvalue.TaggedOutput[str, Outcome]:
         self.metrics.count(FAILED)
         outcome = outcomes.failed(document, self.stage, error)
         with failures.recorded(self.run.failures, self.stage, document.id):
@@ -156,12 +157,12 @@ class Batches(Stage):
                 failures.record(self.run.failures, self.stage, documents[0].id, error)
                 raise
             for document in documents:
-                yield self.result(document, lambda d=document: self.step([d])[0])
+                yield self.result(document, lambda: self.step([document])[0])
             return
         self.metrics.measure("batch_documents", len(documents))
         self.metrics.measure("milliseconds", _milliseconds(started))
         for document, one in zip(documents, found, strict=True):
-            yield self.result(document, lambda one=one: one)
+            yield self.result(document, lambda: one)
 
 
 class InFlight(Stage):
@@ -186,7 +187,7 @@ class InFlight(Stage):
     def _results(self, finished: Iterable[tuple[tuple[Document, float], Any]]) -> Iterator[Any]:
         for (document, started), found in finished:
             self.metrics.measure("milliseconds", _milliseconds(started))
-            yield self.result(document, lambda found=found: _value(found))
+            yield self.result(document, lambda: _value(found))
 
 
 def _milliseconds(started: float) -> int:

@@ -112,9 +112,9 @@ def _prepare(config: configuration.Config, output: str, work: str, keep_going: b
     form = clip_format(config.clip.dtype)
     print(f"coherence model: {form}", file=sys.stderr)
     config = dataclasses.replace(config, clip=dataclasses.replace(config.clip, dtype=form.name))
-    if config.llm.url:
-        name = _served_model(config.llm)
-        url, identity, wanted = config.llm.url, name, ""
+    if url := config.llm.url:
+        name = _served_model(url, config.llm.name)
+        identity, wanted = name, ""
         probe(url, name, prompts, os.environ.get(LLM_KEY))
     elif is_remote(work):
         raise UserError(f"a server that the pipeline starts serves this machine alone, and {work} is for many; give the "
@@ -130,17 +130,17 @@ def _prepare(config: configuration.Config, output: str, work: str, keep_going: b
     return Run(config, configuration.preset(config), prompts, output, work, url, name, wanted, provenance, keep_going)
 
 
-def _served_model(llm: configuration.Llm) -> str:
+def _served_model(url: str, name: str) -> str:
     """The config's model, or the only one that the server has: then that is what the records name."""
     key = os.environ.get(LLM_KEY)
     try:
-        return check_server(llm.url, llm.name, key)
+        return check_server(url, name, key)
     except UserError as refusal:
         try:
-            only = check_server(llm.url, None, key)
+            only = check_server(url, None, key)
         except UserError:
             raise refusal from None
-        print(f"{shown(llm.url)} has no {llm.name}; asking its only model, {only}", file=sys.stderr)
+        print(f"{shown(url)} has no {name}; asking its only model, {only}", file=sys.stderr)
         return only
 
 

@@ -43,12 +43,13 @@ def _documents(run: Run) -> Iterator[StoredDocument]:
     try:
         for part in reading.plan(run):
             for record in corpora.read(part):
-                passed = filter_text(record) if isinstance(record, Document) else record
-                passed = filter_headers(passed) if isinstance(passed, Document) else passed
-                if isinstance(passed, Document):
-                    with contextlib.suppress(ImageFault):   # an image that cannot be had tells nothing of a model
-                        stored = store_images(passed).result()
-                        if isinstance(stored, StoredDocument):
-                            yield stored
+                if not isinstance(record, Document) or not isinstance(passed := filter_text(record), Document):
+                    continue
+                if not isinstance(sized := filter_headers(passed), Document):
+                    continue
+                with contextlib.suppress(ImageFault):       # an image that cannot be had tells nothing of a model
+                    stored = store_images(sized).result()
+                    if isinstance(stored, StoredDocument):
+                        yield stored
     finally:
         store_images.close()

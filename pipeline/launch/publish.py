@@ -17,7 +17,7 @@ from pipeline.dataset import card, ledger, shards
 from pipeline.launch import metrics
 from pipeline.run import Run
 from pipeline.storage import uris
-from pipeline.storage.store import is_remote, open_bytes, write_bytes
+from pipeline.storage.store import files, is_remote, open_bytes, write_bytes
 from schemas.codec import config_hash
 from schemas.errors import UserError
 from schemas.index import IndexRow
@@ -156,8 +156,7 @@ def _move(staging: str, output: str) -> None:
 
 def _rename(source: str, target: str) -> None:
     if is_remote(target):
-        from apache_beam.io.filesystems import FileSystems
-        FileSystems.rename([source], [target])
+        files().rename([source], [target])
         return
     os.makedirs(os.path.dirname(target), exist_ok=True)
     os.replace(source, target)
@@ -166,10 +165,9 @@ def _rename(source: str, target: str) -> None:
 def remove(path: str) -> None:
     """A file, or a folder with all it holds; nothing happens where there is nothing."""
     if is_remote(path):
-        from apache_beam.io.filesystems import FileSystems
-        matches = FileSystems.match([path, f"{path}/**"])
+        matches = files().match([path, f"{path}/**"])
         if found := [m.path for match in matches for m in match.metadata_list]:
-            FileSystems.delete(found)
+            files().delete(found)
     elif os.path.isdir(path):
         shutil.rmtree(path)
     elif os.path.exists(path):

@@ -16,6 +16,7 @@ from pipeline.report.pictures import Album
 from pipeline.report.render import render
 from pipeline.report.tally import Tally, tally
 from pipeline.storage.store import write_bytes
+from schemas.codec import Json
 from schemas.stage_names import stage_title
 
 KEPT_ROOM, DROPPED_ROOM = 3_600_000, 1_400_000
@@ -23,6 +24,9 @@ KEPT_ROOM, DROPPED_ROOM = 3_600_000, 1_400_000
 
 ROWS = 15
 """Domains, sources and licences that have a line of their own; the others share one."""
+
+Row = dict[str, str | int | None]
+"""A line of a table: its name, how many were kept (`count`) and read (`of`, where it is known)."""
 
 EXPLANATIONS = {
     "coherence": "How well the pictures fit the text beside them: mean cosine of the CLIP model.",
@@ -65,8 +69,9 @@ def page(folder: str, dropped: str, metrics: Sequence[tuple[str, str]] = ()) -> 
         facts=_facts(manifest), config=yaml.safe_dump(manifest["config"], sort_keys=False, allow_unicode=True))
 
 
-def _tiles(funnel: ledger.Funnel, counted: Tally, manifest: dict) -> list[dict]:
-    def tile(name, value, detail): return {"name": name, "value": value, "detail": detail}
+def _tiles(funnel: ledger.Funnel, counted: Tally, manifest: Json) -> list[dict[str, str]]:
+    def tile(name: str, value: str, detail: str) -> dict[str, str]:
+        return {"name": name, "value": value, "detail": detail}
     shards = manifest["shards"]
     size = sum(shard["bytes"] for shard in shards) / 1e6
     return [
@@ -87,31 +92,31 @@ def _histograms(counted: Tally, least: dict[str, float], aspects: dict[str, str]
             for name, explanation in explanations.items() if name in counted.kept or name in counted.others]
 
 
-def _rows(counts: dict[str, int]) -> list[dict]:
+def _rows(counts: dict[str, int]) -> list[Row]:
     ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-    rows = [{"name": name or "not given", "count": count, "of": None} for name, count in ordered[:ROWS]]
+    rows: list[Row] = [{"name": name or "not given", "count": count, "of": None} for name, count in ordered[:ROWS]]
     if rest := ordered[ROWS:]:
         rows.append({"name": f"{len(rest):,} others", "count": sum(count for _, count in rest), "of": None})
     return rows
 
 
-def _source_rows(sources: dict[str, list[int]]) -> list[dict]:
+def _source_rows(sources: dict[str, list[int]]) -> list[Row]:
     ordered = sorted(sources.items(), key=lambda item: (-item[1][1], item[0]))
-    rows = [{"name": name or "not given", "count": kept, "of": read} for name, (kept, read) in ordered[:ROWS]]
+    rows: list[Row] = [{"name": name or "not given", "count": kept, "of": read} for name, (kept, read) in ordered[:ROWS]]
     if rest := ordered[ROWS:]:
         rows.append({"name": f"{len(rest):,} others", "count": sum(kept for _, (kept, _) in rest),
                      "of": sum(read for _, (_, read) in rest)})
     return rows
 
 
-def _groups(funnel: ledger.Funnel, counted: Tally, samples: dict[str, dict]) -> list[dict]:
+def _groups(funnel: ledger.Funnel, counted: Tally, samples: dict[str, Json]) -> list[Json]:
     album = Album(DROPPED_ROOM)
     return [{"rule": rule, "count": count, "stage": stage_title(stage.name),
              "documents": [mini(o, samples.get(o.id), album) for o in counted.dropped[rule] if o.stage == stage.name]}
             for stage in funnel.stages for rule, count in stage.dropped.items()]
 
 
-def _facts(manifest: dict) -> list[tuple[str, str]]:
+def _facts(manifest: Json) -> list[tuple[str, str]]:
     names = {"pipeline": "Pipeline", "config": "Configuration (hash)", "clip": "Coherence model",
              "llm": "Language model", "rate_prompt": "Rating prompt (hash)", "write_prompt": "Writing prompt (hash)"}
     facts = [(names.get(name, name), value) for name, value in manifest["provenance"].items()]

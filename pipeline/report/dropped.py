@@ -16,6 +16,7 @@ import PIL.Image
 from pipeline.report.pictures import jpeg
 from pipeline.storage import uris
 from pipeline.storage.store import write_bytes
+from schemas.codec import Json
 from schemas.outcome import Outcome
 from schemas.records import Document, Image
 
@@ -38,9 +39,10 @@ def keep_sample(folder: str, document: Document, outcome: Outcome, open_image: O
     write_bytes(path, json.dumps(sample, ensure_ascii=False).encode())
 
 
-def dropped_sample(document: Document, outcome: Outcome, open_image: OpenImage) -> dict:
+def dropped_sample(document: Document, outcome: Outcome, open_image: OpenImage) -> Json:
     """The beginning of a dropped document as plain JSON types, pictures as base64 of small JPEGs (None: not there)."""
-    segments, texts, images = [], 0, 0
+    segments: list[Json] = []
+    texts = images = 0
     for segment in document.segments:
         if isinstance(segment, Image):
             if images < MAX_IMAGES:
@@ -54,9 +56,9 @@ def dropped_sample(document: Document, outcome: Outcome, open_image: OpenImage) 
             "stage": outcome.stage, "rule": outcome.rule, "texts": texts, "images": images, "segments": segments}
 
 
-def read_samples(folder: str, rules: Iterable[str]) -> dict[str, dict]:
+def read_samples(folder: str, rules: Iterable[str]) -> dict[str, Json]:
     """Document id -> sample, at most PER_RULE for each of the rules; fewer where a run kept fewer."""
-    samples = {}
+    samples: dict[str, Json] = {}
     for rule in rules:
         for path in _first(f"{folder}/{rule}"):
             sample = json.loads(uris.read_bytes(path))
@@ -73,7 +75,7 @@ def _first(folder: str) -> list[str]:
     return uris.find(folder, (".json",))[:PER_RULE]
 
 
-def _image(image: Image, picture: PIL.Image.Image | None) -> dict:
+def _image(image: Image, picture: PIL.Image.Image | None) -> Json:
     thumbnail = base64.b64encode(jpeg(picture, THUMBNAIL)).decode() if picture else None
     return {"type": "image", "alt": image.alt, "uri": image.uri, "width": image.width, "height": image.height,
             "thumbnail": thumbnail}

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 from collections import Counter
+from collections.abc import Callable
 
-WIDTH, HEIGHT, TOP, BASE = 340, 150, 26, 128
-"""The drawing's size, and the y of the highest bar's top and of the axis, in SVG units."""
+WIDTH, TOP, BASE = 340, 26, 128
+"""The drawing's width, and the y of the highest bar's top and of the axis, in SVG units."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,11 +72,9 @@ def median(values: Counter[float]) -> float | None:
     """The lower median of counted values."""
     if not values:
         return None
-    middle, seen = (values.total() + 1) // 2, 0
-    for value in sorted(values):
-        seen += values[value]
-        if seen >= middle:
-            return value
+    ordered = sorted(values)
+    seen = itertools.accumulate(values[value] for value in ordered)
+    return next(value for value, up_to in zip(ordered, seen) if up_to >= (values.total() + 1) // 2)
 
 
 def nice_step(step: float) -> float:
@@ -85,7 +85,7 @@ def nice_step(step: float) -> float:
     return next(m * power for m in (1, 2, 2.5, 5, 10) if m * power >= step * (1 - 1e-9))
 
 
-def _binned(values: Counter[float], bin_of) -> Counter[int]:
+def _binned(values: Counter[float], bin_of: Callable[[float], int]) -> Counter[int]:
     counts: Counter[int] = Counter()
     for value, count in values.items():
         counts[bin_of(value)] += count

@@ -12,7 +12,7 @@ from filters.words import plain
 from pipeline.dataset.reader import index_rows, read_instance
 from pipeline.dataset.wording import count, number, reason
 from pipeline.report.pictures import Album
-from schemas.codec import mean_rating
+from schemas.codec import Json, mean_rating
 from schemas.outcome import Outcome
 
 TYPICAL, WEAKEST = 15, 3
@@ -106,7 +106,7 @@ def gallery(folder: str, album: Album) -> tuple[list[Card], list[Card]]:
     return [one(key) for key in typical], weakest
 
 
-def card(instance: dict, shard: str, src: Callable[[str], str | None], weak_in: str = "", fold: bool = True) -> Card:
+def card(instance: Json, shard: str, src: Callable[[str], str | None], weak_in: str = "", fold: bool = True) -> Card:
     """An instance's JSON as a card. `src` gives a picture's address; `weak_in` is the score that it is lowest in."""
     values = instance["scores"]
     named = {name: values[name] for name in MEASURES if values[name] is not None}
@@ -122,7 +122,7 @@ def card(instance: dict, shard: str, src: Callable[[str], str | None], weak_in: 
         context=_side(instance["context"], src, fold), output=_side(instance["output"], src, fold))
 
 
-def mini(outcome: Outcome, sample: dict | None, album: Album) -> Mini:
+def mini(outcome: Outcome, sample: Json | None, album: Album) -> Mini:
     """A dropped document; its reason is the ledger's, its words and pictures are the sample's, if there is one."""
     segments = sample["segments"] if sample else []
     texts = [s["text"] for s in segments if s["type"] == "text" and plain(s["text"]) != outcome.title]
@@ -136,14 +136,14 @@ def mini(outcome: Outcome, sample: dict | None, album: Album) -> Mini:
                 "\n\n".join(texts)[:400], contents, tuple(p for p in pictures if p.src))
 
 
-def _lowest(folder: str, name: str) -> list[dict]:
+def _lowest(folder: str, name: str) -> list[Json]:
     column = "ratings" if name == "mean_rating" else name
     rows = (row for row in index_rows(folder, ["key", column]) if row[column] is not None)
     return heapq.nsmallest(
         WEAKEST, rows, key=lambda r: (mean_rating(r[column]) if column == "ratings" else r[column], r["key"]))
 
 
-def _side(segments: list[dict], src: Callable[[str], str | None], fold: bool) -> Side:
+def _side(segments: list[Json], src: Callable[[str], str | None], fold: bool) -> Side:
     """All blocks; where it is long, those after the first picture and SHOWN_CHARACTERS are folded away."""
     blocks, left = [], SIDE_CHARACTERS if fold else None
     for segment in segments:
@@ -172,7 +172,7 @@ def _fold_at(blocks: list[Block]) -> int:
     return len(blocks)
 
 
-def _picture(segment: dict, src: str | None) -> Block:
+def _picture(segment: Json, src: str | None) -> Block:
     width, height = segment["width"], segment["height"]
     scale = min(1.0, THUMBNAIL / max(width, height))
     return Block("image", src=src, width=round(width * scale), height=round(height * scale), alt=segment["alt"],

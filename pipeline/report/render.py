@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import pathlib
+from collections.abc import Sequence
+from typing import Any
 
 import jinja2
 from markdown_it import MarkdownIt
 from markdown_it.renderer import RendererHTML
+from markdown_it.token import Token
+from markdown_it.utils import EnvType, OptionsDict
 from markupsafe import Markup, escape
 
 from pipeline.dataset.wording import number, percent
@@ -17,19 +21,19 @@ HERE = pathlib.Path(__file__).parent
 class _Renderer(RendererHTML):
     """Documents bring no links, no remote pictures and no headings that would disturb the outline of the page."""
 
-    def image(self, tokens, index, options, env):
+    def image(self, tokens: Sequence[Token], index: int, options: OptionsDict, env: EnvType) -> str:
         return str(escape(tokens[index].content))
 
-    def link_open(self, tokens, index, options, env):
+    def link_open(self, tokens: Sequence[Token], index: int, options: OptionsDict, env: EnvType) -> str:
         return '<span class="link">'
 
-    def link_close(self, tokens, index, options, env):
+    def link_close(self, tokens: Sequence[Token], index: int, options: OptionsDict, env: EnvType) -> str:
         return "</span>"
 
-    def heading_open(self, tokens, index, options, env):
+    def heading_open(self, tokens: Sequence[Token], index: int, options: OptionsDict, env: EnvType) -> str:
         return f'<p class="heading level-{tokens[index].tag[1]}">'
 
-    def heading_close(self, tokens, index, options, env):
+    def heading_close(self, tokens: Sequence[Token], index: int, options: OptionsDict, env: EnvType) -> str:
         return "</p>\n"
 
 
@@ -41,7 +45,7 @@ def markdown(text: str) -> Markup:
     return Markup(_markdown.render(text))
 
 
-def render(template: str, **values) -> str:
+def render(template: str, **values: Any) -> str:
     """Fill a template of this folder; every value is escaped, and a name that is missing is an error."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(HERE), autoescape=True, undefined=jinja2.StrictUndefined,

@@ -15,6 +15,7 @@ from pipeline.dataset.wording import number, printable
 from pipeline.report.gallery import card
 from pipeline.report.render import render
 from pipeline.storage.store import write_bytes
+from schemas.codec import Json
 from schemas.errors import UserError
 
 
@@ -33,7 +34,7 @@ def show(folder: str, name: str, to: str | None = None) -> str:
     return instance_text(instance, row["shard"], to)
 
 
-def find_row(folder: str, name: str) -> dict:
+def find_row(folder: str, name: str) -> Json:
     """The whole index row of an instance, by id or key."""
     for row in index_rows(folder, where=(field("id") == name) | (field("key") == name)):
         return row
@@ -44,7 +45,7 @@ def find_row(folder: str, name: str) -> dict:
                               "`leafinstruct explain` says what became of a document that was not kept."))
 
 
-def instance_text(instance: dict, shard: str, to: str, width: int | None = None) -> str:
+def instance_text(instance: Json, shard: str, to: str, width: int | None = None) -> str:
     """An instance for a terminal of `width` columns (default: this one's); pictures as `[image NAME SIZE -> PATH]`."""
     width = min(width or shutil.get_terminal_size().columns, 100)
     lines = [instance["title"] or "Untitled", f"{instance['id']} · {shard} · {instance['key']}", ""]
@@ -59,7 +60,7 @@ def instance_text(instance: dict, shard: str, to: str, width: int | None = None)
     return printable("\n".join([*lines, f"Open {os.path.join(to, 'index.html')} in a browser."]))
 
 
-def _part(title: str, segments: list[dict], to: str, width: int) -> list[str]:
+def _part(title: str, segments: list[Json], to: str, width: int) -> list[str]:
     lines = [title]
     for segment in segments:
         if segment["type"] == "image":
@@ -77,7 +78,7 @@ def _wrapped(text: str, width: int, indent: str) -> list[str]:
     return textwrap.wrap(text, width, initial_indent=indent, subsequent_indent=indent)
 
 
-def _value(value) -> str:
+def _value(value: float | list[float] | None) -> str:
     if isinstance(value, list):
         return ", ".join(map(_value, value))
     return "not defined" if value is None else number(value)

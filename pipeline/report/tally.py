@@ -30,7 +30,7 @@ def tally(outcomes: Iterable[Outcome], sampled: Container[str]) -> Tally:
     """Count. `sampled` are the ids of documents that a sample was kept of (see `dropped.read_samples`)."""
     found = Tally(collections.defaultdict(Counter), collections.defaultdict(Counter),
                   collections.defaultdict(lambda: [0, 0]), [], {})
-    first: dict[str, list] = collections.defaultdict(list)
+    first: dict[str, list[tuple[bool, str, Outcome]]] = collections.defaultdict(list)
     for outcome in outcomes:
         is_kept = outcome.status == KEPT
         found.sources[outcome.source][0] += is_kept
