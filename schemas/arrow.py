@@ -81,7 +81,7 @@ def index_schema(aspects: Iterable[str]) -> pa.Schema:
 
 
 def is_index(schema: pa.Schema) -> bool:
-    """Whether a file with this schema is an index, whatever its rating aspects."""
+    """Whether a file with this schema is an index, with any rating aspects."""
     try:
         ratings = schema.field("ratings").type
     except KeyError:
