@@ -1,1 +1,1 @@
-"""Rules about one document. A rule is a plain function: it returns None to keep, or a `Drop` that says why not."""
+"""Rules about one document: plain functions that return None (keep) or a `Drop` that says why not."""

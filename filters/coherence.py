@@ -1,4 +1,4 @@
-"""Rules about how well images and text match, from the scores that `pipeline/coherence/scorer.py` wrote.
+"""Rules about how well images and text match, from the scores of `pipeline/coherence/scorer.py`.
 
 The thresholds are cosines of one model, so they have no defaults: `leafinstruct calibrate` derives them.
 """
@@ -18,8 +18,8 @@ def filter_images(document: ScoredDocument, *, matched_at_least: float, similari
     """The document without the images that match no sentence next to them or that repeat an earlier image.
 
     `matched_score`: the best cosine with the sentences next to the image is below `matched_at_least`.
-    `near_duplicate`: its cosine with an earlier image of the document is above `similarity_at_most`, also where that
-    earlier image is dropped itself. The scores of the others stay as they were measured.
+    `near_duplicate`: its cosine with an earlier image of the document is above `similarity_at_most`, even if that
+    earlier image is dropped too. The scores of the other images do not change.
     """
     scores = document.coherence
     drops = {}

@@ -1,4 +1,4 @@
-"""Taking images out of a document: the one place that keeps positions, drops and scores consistent."""
+"""Removing images from a document: the one place that keeps positions, drops and scores consistent."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ AnyDocument = TypeVar("AnyDocument", bound=Document)
 def drop_images(document: AnyDocument, drops: Mapping[int, Drop], stage: str) -> AnyDocument:
     """The document without the images at these positions, each recorded in `dropped_images`.
 
-    `drops` maps a position among the document's present images (from 0) to the reason. The recorded index counts the
-    images as they were read, whatever earlier stages took out; so call this before an excerpt is cut. Coherence scores
-    lose the same positions. With no drops the document itself comes back.
+    `drops` maps a position among the document's current images (from 0) to the reason. The recorded index counts the
+    images as they were read, before earlier stages removed any; so call this before an excerpt is taken. Coherence
+    scores lose the same positions. Without drops the document itself is returned.
     """
     if not drops:
         return document
     gone = {drop.index for drop in document.dropped_images}
     total = len(document.images) + len(gone)
-    index = [i for i in range(total) if i not in gone]         # position among the present images -> index as read
+    index = [i for i in range(total) if i not in gone]         # position among the current images -> index as read
     segments: list[Segment] = []
     recorded: list[ImageDrop] = []
     position = 0
@@ -44,8 +44,10 @@ def drop_images(document: AnyDocument, drops: Mapping[int, Drop], stage: str) ->
 
 
 def _without(coherence: Coherence, drops: Mapping[int, Drop]) -> Coherence:
-    """The scores of the images that stay. `mismatched`, `max_previous_similarity` and recall stay as they were measured
-    among all of them."""
+    """The scores of the images that are left.
+
+    `mismatched`, `max_previous_similarity` and `recall_at_1` keep the values that were measured among all images.
+    """
     matched, mismatched, similarity = (
         tuple(value for i, value in enumerate(values) if i not in drops)
         for values in (coherence.matched, coherence.mismatched, coherence.max_previous_similarity))

@@ -1,7 +1,7 @@
-"""Rules about one image, from its header alone: width, height and the file type in its name.
+"""Rules about one image, from its header alone: width, height and file extension.
 
-Sizes are in pixels. A header says nothing of truncated
-data; the image store finds that out. `filters.presets.filter_images` asks these rules only when the sizes are known.
+Sizes are in pixels. A header does not show truncated data; the image store finds that. `filters.presets.filter_images`
+calls these rules only if the size is known.
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ def longer_side(image: SizedImage, *, at_most: float) -> Drop | None:
 
 
 def aspect_ratio(image: SizedImage, *, at_most: float) -> Drop | None:
-    """The longer side over the shorter one (never below 1): banners, rules and toolbars are long."""
+    """The longer side divided by the shorter one (never below 1): banners, lines and toolbars are long."""
     return within("aspect_ratio", max(image.width, image.height) / max(1, min(image.width, image.height)),
                   at_most=at_most)
 
 
 def width_to_height(image: SizedImage, *, at_least: float = 0, at_most: float = math.inf) -> Drop | None:
-    """Width over height. A lower limit of 1 drops every portrait image."""
+    """Width divided by height. A lower limit of 1 drops every portrait image."""
     return within("width_to_height", image.width / max(1, image.height), at_least, at_most)
 
 
 def file_type(image: SizedImage, *, allowed: list[str]) -> Drop | None:
-    """The ending of the file's name (lower case, no dot) is among `allowed`; the value is 0 where it is not, of 1.
+    """The file extension (lower case, no dot) is among `allowed`; the value is 1 if it is, else 0.
 
-    A name without an ending passes, as an image without a known format does in OBELICS.
+    A name without an extension passes, like an image without a known format in OBELICS.
     """
     name = image.uri.split("?")[0].split("#")[0].rsplit("/", 1)[-1]
     ending = os.path.splitext(name)[1].lstrip(".").lower()

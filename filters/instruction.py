@@ -1,7 +1,7 @@
-"""Is what the LLM wrote an instruction for this document? Each rule is a small question; `check` asks them in turn.
+"""Rules that check whether what the language model wrote is an instruction for this document; `check` runs them all.
 
-The thresholds are this project's own: they were set on instructions made from section titles of howto.tar, of which
-they let nearly all pass, and on sentences of the texts and instructions of other texts, which they must refuse
+The thresholds are this project's own. They were set with instructions made from section titles of howto.tar, nearly all
+of which must pass, and with sentences of the texts and instructions of other texts, which must not
 (tests/filters/test_instruction.py; shares in docs/models.md).
 """
 
@@ -18,7 +18,7 @@ from schemas.records import Document, Drop, Text
 REQUESTS = frozenset("""answer compare compose define demonstrate describe design discuss draft explain explore
 give guide help identify illustrate introduce list make outline plan prepare present produce provide recommend
 review show suggest summarise summarize talk teach tell walk write""".split())
-"""Verbs that ask for a text."""
+"""Verbs that request a text."""
 
 ACTIONS = frozenset("""add adjust analyze animate apply arrange assemble assess assign attach bake balance boil
 browse build buy calculate calibrate capture care change check choose clean clear collect combine compare compute
@@ -50,17 +50,17 @@ PLACEHOLDERS = re.compile(
     r"|(?:the )?text above|the instruction that|names? its subject|its domain|(?:this|the) topic|one sentence that"
     r"|(?:the|this) following (?:image|picture)s?|insert \w+ here|your instruction here"
     r"|asks for it|json object)(?!\w)", re.I)
-"""What stands for an instruction without being one: gaps to fill, and phrases of the prompt itself."""
+"""Signs of text that is not an instruction: gaps to fill in, and phrases of the prompt itself."""
 
 FRAME = frozenset("""article beginner detail detailed explanation guide guideline guidelines illustrated illustration
 illustrations image images instruction instructions introduction know lesson look looks overview photo photos picture
 pictures please short simple step steps text tutorial want understand work works way ways example examples""".split()
 ) | REQUESTS
-"""Words of the request itself, which say nothing of the subject."""
+"""Words of the request itself, which say nothing about the subject."""
 
 
 def check(instruction: str, document: Document) -> Drop | None:
-    """The first reason why this is no instruction for the document (an excerpt); None where it is one."""
+    """The first reason why this is not an instruction for the document (an excerpt); None if it is one."""
     for rule in (length, asks, placeholder):
         if drop := rule(instruction):
             return drop
@@ -71,12 +71,16 @@ def check(instruction: str, document: Document) -> Drop | None:
 
 
 def length(instruction: str, *, at_least: int = 3, at_most: int = 40) -> Drop | None:
-    """Words of the instruction: two name a topic, more than forty tell the answer."""
+    """The number of words: two only name a topic, more than forty contain the answer."""
     return within("instruction_length", len(words(instruction)), at_least, at_most)
 
 
 def asks(instruction: str) -> Drop | None:
-    """It is a question, a wish, or begins with a verb in the imperative; 1 if so."""
+    """1 if it is a question or a wish, or begins with a verb in the imperative; else 0.
+
+    >>> asks("Explain how to prune a tree."), asks("Pruning trees")
+    (None, Drop(rule='instruction_asks', value=0.0, threshold=1.0))
+    """
     text = POLITE.sub("", instruction.strip())
     first = (words(text) or [""])[0].lower()
     good = (text.endswith("?") and first in QUESTIONS or first in REQUESTS or first in ACTIONS or first in QUESTIONS
@@ -85,21 +89,22 @@ def asks(instruction: str) -> Drop | None:
 
 
 def placeholder(instruction: str) -> Drop | None:
-    """No gap to be filled in and no phrase of the prompt; the number of those found."""
+    """The number of gaps to fill in and of phrases of the prompt; none is allowed."""
     return within("instruction_placeholder", len(PLACEHOLDERS.findall(instruction)), at_most=0)
 
 
 def about(instruction: str, document: Document, *, at_least: float = 0.5) -> Drop | None:
-    """The share of the instruction's words of meaning that the document has too, compared by their first 5 letters."""
+    """The share of the instruction's content words that the document has too, compared by their first 5 letters."""
     subject = {_stem(w) for w in words(instruction) if w.lower() not in FUNCTION_WORDS | FRAME}
     known = {_stem(w) for w in words(_everything(document))}
     return within("instruction_about", len(subject & known) / len(subject) if subject else 0.0, at_least=at_least)
 
 
 def copied_step(instruction: str, document: Document, *, at_most: float = 0.8) -> Drop | None:
-    """How alike the instruction (without its "explain how to") and the document's likest sentence are, word by word.
+    """The similarity of the instruction (without its "explain how to") to the most similar sentence of the document.
 
-    difflib's ratio, 0 to 1. Sentences of fewer than five words and headings are names rather than steps.
+    difflib's ratio over words, 0 to 1. Sentences of fewer than five words and headings are not compared: they are names
+    rather than steps.
     """
     asked = _folded(ASKING.sub("", instruction.strip(), count=1))
     steps = [_folded(s) for text in document.texts if not is_heading(text) for s in sentences(plain(text))]
@@ -109,7 +114,7 @@ def copied_step(instruction: str, document: Document, *, at_most: float = 0.8) -
 
 
 def gives_away(instruction: str, document: Document, *, at_most: int = 8) -> Drop | None:
-    """The longest run of words that the instruction shares with the document's sentences (headings aside)."""
+    """The longest sequence of words that the instruction shares with the document's text (without headings)."""
     asked = _folded(instruction)
     body = [w for text in document.texts if not is_heading(text) for w in _folded(plain(text))]
     match = difflib.SequenceMatcher(None, asked, body, autojunk=False).find_longest_match()

@@ -1,8 +1,8 @@
 """The language model's ratings of a text: reading them from its answer, and the rules on them.
 
 A rating is the *expected* grade, sum over d of p(d) * d with the probabilities that the server reports for the grades
-1 to 5 at the place of the digit, as in G-Eval (arXiv 2303.16634): a small model's probabilities order texts far
-better than its likeliest digit does.
+1 to 5 at the position of the digit, as in G-Eval (arXiv 2303.16634): a small model's probabilities rank texts far
+better than its most likely digit does.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Aspect:
     """Something that the language model rates.
 
     name: what the rating is called in instances, index and ledger. key: what it is called in the model's answer.
-    question: what the prompt asks of the text, and what the report says of the rating.
+    question: what the prompt asks about the text; the report shows it as the explanation of the rating.
     """
 
     name: str
@@ -37,11 +37,14 @@ class Aspect:
 
 def read_ratings(answer: str, aspects: Sequence[Aspect],
                  token_logprobs: Sequence[TokenLogprob] | None = None) -> Ratings:
-    """The ratings in an answer, by the aspect's name: `{"fluency":4,"coherence":5}` has a grade for each aspect's key.
+    """The ratings in an answer, by the aspect's name; the answer has an integer from 1 to 5 for each aspect's key.
 
-    `token_logprobs` is the list that OpenAI's chat completions call `logprobs.content`: one dict a token with `token`,
-    `logprob` and `top_logprobs`. Without it, or where it does not cover a grade, the integer itself is the rating.
-    Raises ValueError with the reason where the answer is not an object with an integer from 1 to 5 for each aspect.
+    `token_logprobs` is the list that OpenAI's chat completions call `logprobs.content`: one dict per token with
+    `token`, `logprob` and `top_logprobs`. Without it, or if it does not cover a grade, the integer itself is the rating.
+    Raises ValueError with the reason if the answer does not have this form.
+
+    >>> read_ratings('{"coherence": 4}', [Aspect("text_coherence", "coherence", "sentences in a sensible order")])
+    {'text_coherence': 4.0}
     """
     try:
         grades = json.loads(answer)
@@ -58,7 +61,7 @@ def read_ratings(answer: str, aspects: Sequence[Aspect],
 
 
 def _expected(key: str, grade: int, tokens: Sequence[TokenLogprob]) -> float:
-    """The mean grade under the probabilities at the digit behind `key`, renormalised over 1 to 5; 2 decimals."""
+    """The mean grade under the probabilities at the digit after `key`, renormalised over 1 to 5; 2 decimals."""
     place = re.search(rf'"{re.escape(key)}"\s*:\s*(\d)', "".join(token["token"] for token in tokens))
     if place is None:
         return float(grade)
@@ -76,7 +79,7 @@ def _expected(key: str, grade: int, tokens: Sequence[TokenLogprob]) -> float:
 
 
 def lowest_rating(document: RatedDocument, *, at_least: float) -> Drop | None:
-    """The lowest of the ratings (1 to 5); the drop is named after its aspect."""
+    """The lowest of the ratings (1 to 5); the rule has the name of its aspect."""
     aspect, lowest = min(document.ratings.items(), key=lambda rating: rating[1])
     return within(aspect, lowest, at_least=at_least)
 

@@ -14,7 +14,7 @@ def char_repetition(stats: TextStats, *, length: int, at_most: float) -> Drop | 
     """Share of the character n-grams (n = `length`) that belong to the most frequent repeated ones.
 
     OBELICS' and BigScience's measure: of k different n-grams only the floor(sqrt(k)) most frequent count, and only
-    those that occur more than once. It sees loops ("la la la"), not two pasted paragraphs.
+    those that occur more than once. It finds loops ("la la la"), not a paragraph that was pasted twice.
     """
     text = stats.text
     counts = Counter(text[i:i + length] for i in range(len(text) - length + 1))
@@ -25,7 +25,7 @@ def char_repetition(stats: TextStats, *, length: int, at_most: float) -> Drop | 
 
 
 def word_repetition(stats: TextStats, *, length: int, at_most: float) -> Drop | None:
-    """Share of the word n-grams (n = `length`, lower case, marks left out) that occur more than once."""
+    """Share of the word n-grams (n = `length`, lower case, without punctuation) that occur more than once."""
     words = [token.lower() for token in stats.sequence if token in stats.words]
     counts = Counter(zip(*(words[i:] for i in range(length))))
     if not counts:
@@ -34,8 +34,10 @@ def word_repetition(stats: TextStats, *, length: int, at_most: float) -> Drop | 
 
 
 def duplicate_lines(stats: TextStats, *, at_most: float, shortest: int = 20) -> Drop | None:
-    """Share of characters in lines that stood in the document before. Lines under `shortest` characters (headings such
-    as "Example", brackets of code) are not counted."""
+    """Share of characters in lines that occurred in the document before.
+
+    Lines shorter than `shortest` characters (headings such as "Example", brackets of code) are not counted.
+    """
     lines = [line for line in map(str.strip, stats.lines) if len(line) >= shortest]
     if not lines:
         return None

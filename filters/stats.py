@@ -1,4 +1,4 @@
-"""What the text rules measure, counted once a document and only when a rule asks for it."""
+"""What the text rules measure, counted at most once per document, when a rule first needs it."""
 
 from __future__ import annotations
 
@@ -14,12 +14,16 @@ _TOKEN = re.compile(r"https?://[^\s)\]>\"]+|\w+(?:['’.,-]\w+)*|-{2,}|\.{2,}|[^
 
 @dataclasses.dataclass(frozen=True)
 class TextStats:
-    """A document, and what rules count in it: its raw text is its paragraphs joined by line breaks, Markdown as it
-    stands.
+    """A document, and what rules count in it.
 
-    Tokens are words and marks: a URL is one word, so is `don't`, `3.5` and `well-known`; `---` and `...` are one mark
-    and any other mark stands alone. Most rules need only how often each token occurs, which is why `tokens` and
-    `words` are counters: a document has far fewer different tokens than tokens.
+    The raw text is the paragraphs joined by line breaks, with their Markdown. Tokens are words and punctuation: a URL
+    is one word, and so are `don't`, `3.5` and `well-known`; `---` and `...` are one token, every other punctuation mark
+    is a token of its own. Most rules need only how often each token occurs, so `tokens` and `words` are counters: a
+    document has far fewer different tokens than tokens.
+
+    >>> from schemas.records import Text
+    >>> TextStats(Document("a", "s", (Text("Boil water, don't wait."),))).word_count
+    4
     """
 
     document: Document
@@ -46,15 +50,17 @@ class TextStats:
 
     @cached_property
     def words(self) -> Counter[str]:
-        """The tokens that hold a letter or a digit."""
+        """The tokens that contain a letter or a digit."""
         return Counter({token: n for token, n in self.tokens.items() if any(map(str.isalnum, token))})
 
     @cached_property
     def word_count(self) -> int:
+        """The number of words."""
         return self.words.total()
 
     @cached_property
     def lower_words(self) -> Counter[str]:
+        """The words in lower case."""
         lower: Counter[str] = Counter()
         for word, n in self.words.items():
             lower[word.lower()] += n

@@ -1,8 +1,8 @@
-"""Rules about the text of a document: keep (None) or drop, from counts alone.
+"""Rules about the text of a document, from counts alone: each returns None (keep) or a Drop.
 
 A rule takes the document's `TextStats`, so that all rules of a preset share one pass over the text. Thresholds are
-keyword arguments without defaults of our own: presets fill them and name their sources. Shares are between 0 and 1;
-an empty text measures 0 everywhere.
+keyword arguments; presets set them and name their sources. Shares are between 0 and 1; every measure of an empty text
+is 0.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ this those though through thus to together too toward towards under unless until
 what whatever when where whether which while who whom whose why will with within without would yet you your yours
 yourself don't doesn't isn't aren't can't won't it's that's you're we're you'll we'll i'm let's
 """.split())
-"""English function words, this project's own list: about half of running English, next to nothing of code, menus,
-tables or another language."""
+"""English function words, this project's own list: about half of the words of English prose, and very few of code,
+menus, tables or another language."""
 
 _BULLETS = ("•", "-")                   # Gopher's, as datatrove 0.10.1 reads them
 _SENTENCE_MARKS = frozenset(".,;:!?…")
@@ -41,35 +41,35 @@ _CODE = re.compile(r"^[ \t]*```.*?(?:^[ \t]*```|\Z)", re.S | re.M)
 
 
 def word_count(stats: TextStats, *, at_least: float = 0, at_most: float = math.inf) -> Drop | None:
-    """Words of the document: tokens that hold a letter or a digit."""
+    """The number of words: tokens that contain a letter or a digit."""
     return within("word_count", stats.word_count, at_least, at_most)
 
 
 def sentence_count(stats: TextStats, *, at_least: float = 0, at_most: float = math.inf) -> Drop | None:
-    """Sentences as `filters.words.sentences` finds them; a heading or a list item counts as one."""
+    """The number of sentences as `filters.words.sentences` finds them; a heading or a list item counts as one."""
     return within("sentence_count", len(sentences(stats.text)), at_least, at_most)
 
 
 def image_count(stats: TextStats, *, at_least: float = 0, at_most: float = math.inf) -> Drop | None:
-    """Images of the document."""
+    """The number of images."""
     return within("image_count", stats.images, at_least, at_most)
 
 
 def words_per_image(stats: TextStats, *, at_least: float, from_images: int = 1) -> Drop | None:
-    """Words for each image, judged from `from_images` images on: galleries and icon sheets have few."""
+    """Words per image, for documents with at least `from_images` images: galleries and icon sheets have few."""
     if stats.images < from_images:
         return None
     return within("words_per_image", stats.word_count / max(1, stats.images), at_least)
 
 
 def mean_word_length(stats: TextStats, *, at_least: float = 0, at_most: float = math.inf) -> Drop | None:
-    """Mean characters of a word."""
+    """The mean length of the words, in characters."""
     return within("mean_word_length", _share(sum(len(w) * n for w, n in stats.words.items()), stats.word_count),
                   at_least, at_most)
 
 
 def hashes_per_word(stats: TextStats, *, at_most: float) -> Drop | None:
-    """`#` signs per token. Markdown headings count, as they do in the rule's origin (Gopher)."""
+    """`#` characters per token. Markdown headings count, as they do in the original rule (Gopher)."""
     return within("hashes_per_word", _share(stats.text.count("#"), stats.tokens.total()), at_most=at_most)
 
 
@@ -92,18 +92,18 @@ def ellipsis_lines(stats: TextStats, *, at_most: float) -> Drop | None:
 
 
 def alphabetic_words(stats: TextStats, *, at_least: float) -> Drop | None:
-    """Share of tokens (marks count as tokens, as in datatrove) that hold a letter."""
+    """Share of tokens (punctuation included, as in datatrove) that contain a letter."""
     alphabetic = sum(n for word, n in stats.words.items() if any(map(str.isalpha, word)))
     return within("alphabetic_words", _share(alphabetic, stats.tokens.total()), at_least)
 
 
 def stop_words(stats: TextStats, *, at_least: int) -> Drop | None:
-    """How many different words of Gopher's eight occur, in lower case as they stand."""
+    """How many of Gopher's eight words occur (lower case only)."""
     return within("stop_words", len(GOPHER_STOP_WORDS & stats.tokens.keys()), at_least)
 
 
 def stop_word_occurrences(stats: TextStats, *, at_least: int) -> Drop | None:
-    """How often words of OmniCorpus' ten occur (occurrences, where Gopher's rule counts different words)."""
+    """How often OmniCorpus' ten words occur, all together (Gopher's rule counts different words instead)."""
     return within("stop_word_occurrences", sum(stats.tokens[word] for word in OMNICORPUS_STOP_WORDS), at_least)
 
 
@@ -123,13 +123,13 @@ def common_words(stats: TextStats, *, words: frozenset[str], at_least: float) ->
 
 
 def special_characters(stats: TextStats, *, at_most: float) -> Drop | None:
-    """Share of characters that are no letters: marks, digits, emoji and white space, as OBELICS counts."""
+    """Share of characters that are not letters: punctuation, digits, emoji and whitespace, as OBELICS counts."""
     return within("special_characters", _share(len(stats.text) - sum(map(str.isalpha, stats.text)), len(stats.text)),
                   at_most=at_most)
 
 
 def punctuation(stats: TextStats, *, at_least: float) -> Drop | None:
-    """Share of tokens that are sentence marks (`. , ; : ! ? …`): running text has them, word lists do not."""
+    """Share of tokens that are sentence punctuation (`. , ; : ! ? …`): prose has it, word lists do not."""
     return within("punctuation", _share(sum(stats.tokens[mark] for mark in _SENTENCE_MARKS), stats.tokens.total()),
                   at_least)
 
@@ -141,13 +141,13 @@ def upper_case(stats: TextStats, *, at_most: float) -> Drop | None:
 
 
 def code(stats: TextStats, *, at_most: float) -> Drop | None:
-    """Share of characters inside fenced code blocks; a block that is never closed reaches to the end."""
+    """Share of characters inside fenced code blocks; a block that is never closed extends to the end."""
     return within("code", _share(sum(len(block) for block in _CODE.findall(stats.text)), len(stats.text)),
                   at_most=at_most)
 
 
 def table_lines(stats: TextStats, *, at_most: float) -> Drop | None:
-    """Share of the characters that stand in lines of a table (lines that begin with `|`)."""
+    """Share of characters in lines of a table (lines that begin with `|`)."""
     return within("table_lines", _share(sum(len(line) for line in stats.lines if line.lstrip().startswith("|")),
                                         len(stats.text)), at_most=at_most)
 

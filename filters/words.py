@@ -1,6 +1,6 @@
-"""Words, sentences and plain text: the one place that decides what counts as which.
+"""Words, sentences and plain text: the one place that defines them.
 
-Everything here is a pure function of a string; no language model and no word list.
+Everything here is a pure function of a string, without a language model and without word lists.
 """
 
 from __future__ import annotations
@@ -18,20 +18,32 @@ _HEADING = re.compile(r"^\s*#{1,6}\s+\S")
 
 
 def plain(text: str) -> str:
-    """The text without Markdown marks: links keep their words, code blocks go."""
+    """The text without Markdown syntax: links keep their text, code blocks are removed.
+
+    >>> plain("## See [the manual](manual.html)")
+    'See the manual'
+    """
     text = _CODE.sub(" ", text)
-    text = _LINK.sub(r"\1", _LINK.sub(r"\1", text))       # twice, for a picture inside a link
+    text = _LINK.sub(r"\1", _LINK.sub(r"\1", text))       # twice, for an image inside a link
     text = _RULE.sub("", text)
     return _MARK.sub("", text).strip()
 
 
 def words(text: str) -> list[str]:
-    """The words of a text: runs of letters and digits, inner apostrophes and hyphens kept."""
+    """The words of a text: sequences of letters and digits, with inner apostrophes, hyphens and dots.
+
+    >>> words("Don't mix 3.5 g of well-known salt!")
+    ["Don't", 'mix', '3.5', 'g', 'of', 'well-known', 'salt']
+    """
     return _WORD.findall(text)
 
 
 def sentences(text: str) -> list[str]:
-    """The sentences of a text; a line break always ends one. Common abbreviations do not."""
+    """The sentences of a text; a line break always ends one, the full stop of a common abbreviation does not.
+
+    >>> sentences("Use tools, e.g. a saw. Then measure.")
+    ['Use tools, e.g. a saw.', 'Then measure.']
+    """
     found: list[str] = []
     pieces: list[str] = []
     for piece in _END.split(text):
@@ -46,5 +58,9 @@ def sentences(text: str) -> list[str]:
 
 
 def is_heading(text: str) -> bool:
-    """Is this paragraph a Markdown heading of one line?"""
+    """Whether this paragraph is a Markdown heading of one line.
+
+    >>> is_heading("## Tools"), is_heading("## Tools\\nA saw.")
+    (True, False)
+    """
     return bool(_HEADING.match(text)) and "\n" not in text.strip()

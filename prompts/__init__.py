@@ -1,17 +1,17 @@
-"""The two questions that the language model is asked about an excerpt: rate its text, and write its instruction.
+"""The two prompts for the language model about an excerpt: rate its text, and write its instruction.
 
-A prompt set is a folder; `embedded/` and `instruct/` come with the package, and the configuration's `prompts` names one
-of them or any other folder. It holds
+A prompt set is a folder. `embedded/` comes with the package; the configuration's `prompts` names a set of the package or
+any other folder. It contains
 
     prompts.yaml            about, the system message, and how many words of an image's alternative text are shown;
-                            `extends: embedded` takes what the folder lacks from that set
-    rate/question.jinja     the question for ratings; `text` and `aspects` are given
+                            `extends: embedded` takes the files that the folder does not have from that set
+    rate/question.jinja     the template of the question for ratings; its variables are `text` and `aspects`
     rate/aspects.yaml       what is rated: the only place that declares a rating aspect
-    write/question.jinja    the question for the instruction; `text` and `domains` are given
+    write/question.jinja    the template of the question for the instruction; its variables are `text` and `domains`
 
-The excerpt comes first and the question last, under one system message, so that a server with a prefix cache (vLLM has
-one by default) reads the text once for both. The excerpt's title is never shown: the instruction has to come from the
-text, and a heading that states it would be copied.
+The excerpt comes first and the question last, with the same system message, so that a server with a prefix cache (vLLM
+has one by default) processes the text once for both. The excerpt's title is never shown: the instruction has to come
+from the text, and a heading that states it would be copied.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _TEMPLATES = jinja2.Environment(undefined=jinja2.StrictUndefined, trim_blocks=Tr
 
 @dataclasses.dataclass(frozen=True)
 class Prompt:
-    """What is sent (`messages`, in OpenAI's form), and the JSON Schema of the answer."""
+    """What is sent (`messages`, in OpenAI's format), and the JSON Schema of the answer."""
 
     messages: tuple[dict[str, str], ...]
     schema: dict[str, Any]
@@ -47,7 +47,7 @@ class Prompt:
 
 @dataclasses.dataclass(frozen=True)
 class PromptSet:
-    """The wording of both questions. `rate` and `write` are the texts of Jinja templates.
+    """The wording of both prompts; `rate` and `write` are the texts of Jinja templates.
 
     >>> [aspect.name for aspect in load("embedded").aspects]
     ['fluency', 'text_coherence', 'completeness', 'usefulness']
@@ -62,15 +62,15 @@ class PromptSet:
 
     @property
     def aspect_names(self) -> tuple[str, ...]:
-        """What the ratings are called."""
+        """The names of the ratings."""
         return tuple(aspect.name for aspect in self.aspects)
 
     def rate_prompt(self, document: Document) -> Prompt:
-        """The question for the ratings of a document."""
+        """The prompt for the ratings of a document."""
         return self._prompt(self.rate, _rate_schema(self.aspects), document, aspects=self.aspects)
 
     def write_prompt(self, document: Document, domains: Sequence[str]) -> Prompt:
-        """The question for the instruction and the domain of a document; the domain is one of `domains`."""
+        """The prompt for the instruction and the domain of a document; the domain is one of `domains`."""
         return self._prompt(self.write, _write_schema(domains), document, domains=domains)
 
     def rate_version(self) -> str:
@@ -133,7 +133,13 @@ def _folder(name_or_folder: str) -> tuple[pathlib.Path, _Head]:
 
 
 def shown_segments(document: Document, alt_words: int) -> list[str]:
-    """The segments as the prompt shows them, without headings that state the title; images as `[image: alt]`."""
+    """The segments as the prompt shows them, without headings that state the title; images as `[image: alt]`.
+
+    >>> from schemas.records import Text
+    >>> page = Document("tea", "s", (Text("# Tea"), Text("Boil water."), Image("tea.jpg", alt="A kettle")))
+    >>> shown_segments(page, alt_words=10)
+    ['Boil water.', '[image: A kettle]']
+    """
     shown = []
     for i, segment in enumerate(document.segments):
         if isinstance(segment, Image):
@@ -160,7 +166,7 @@ def _aspects(path: pathlib.Path) -> tuple[Aspect, ...]:
         raise UserError(f"{path}: name at least one aspect")
     for aspect in found:
         if not re.fullmatch(ASPECT, aspect.name):
-            raise UserError(f"{path}: {aspect.name!r} is no name for an aspect: small letters, digits and _, at most 40")
+            raise UserError(f"{path}: {aspect.name!r} is not a name for an aspect: use lower-case letters, digits and _, at most 40")
     if len({aspect.name for aspect in found}) < len(found) or len({aspect.key for aspect in found}) < len(found):
         raise UserError(f"{path}: two aspects have the same name or key")
     return found

@@ -1,1 +1,1 @@
-"""The records of LeafInstruct: what a document, an instance and an outcome are. Nothing here knows Beam or torch."""
+"""The records of LeafInstruct: documents, instances and outcomes. Nothing here imports Beam or torch."""

@@ -20,7 +20,7 @@ _JSON: dict[str, pa.DataType] = {"string": pa.string(), "integer": pa.int64(), "
 
 
 def schema_of(record: type) -> pa.Schema:
-    """The Arrow schema of a dataclass: one field each, nullable exactly where the type says `| None`."""
+    """The Arrow schema of a dataclass: one field for each, nullable exactly if the type says `| None`."""
     return pa.schema(_fields(record))
 
 
@@ -81,7 +81,7 @@ def index_schema(aspects: Iterable[str]) -> pa.Schema:
 
 
 def is_index(schema: pa.Schema) -> bool:
-    """Whether a file with this schema is an index, whatever its rating aspects."""
+    """Whether a file with this schema is an index, with any rating aspects."""
     try:
         ratings = schema.field("ratings").type
     except KeyError:
@@ -90,7 +90,7 @@ def is_index(schema: pa.Schema) -> bool:
 
 
 def instance_schema(aspects: Iterable[str]) -> pa.Schema:
-    """An instance's JSON as a table; a text segment has null for the fields of an image, and an image for a text's."""
+    """The JSON of instances as a table; a segment has null for the fields of the other kind."""
     return pa.schema(list(_from_object(INSTANCE_JSON, tuple(aspects))))
 
 
@@ -101,7 +101,7 @@ def outcome_table(outcomes: Iterable[Outcome]) -> pa.Table:
 
 
 def outcomes_from_table(table: pa.Table) -> list[Outcome]:
-    """The other way round: `outcomes_from_table(outcome_table(x)) == list(x)`."""
+    """The outcomes of such a table: `outcomes_from_table(outcome_table(x)) == list(x)`."""
     return [Outcome(**row | {
         "scores": tuple((s["name"], s["value"]) for s in row["scores"]),
         "dropped_images": tuple(ImageDrop(**d | {"drop": Drop(**d["drop"])}) for d in row["dropped_images"])})
@@ -114,5 +114,5 @@ def index_table(rows: Iterable[IndexRow], aspects: Iterable[str]) -> pa.Table:
 
 
 def index_rows(table: pa.Table) -> list[IndexRow]:
-    """The other way round."""
+    """The index rows of such a table."""
     return [IndexRow(**row | {"images": tuple(Member(**m) for m in row["images"])}) for row in table.to_pylist()]

@@ -17,27 +17,43 @@ _SAME = ("id", "key", "instruction", "domain", "title", "source", "url", "licens
 
 
 def key_of(id: str) -> str:
-    """The name of an instance inside its shard: 20 hex digits, no dots (webdataset splits names at the first dot)."""
+    """The name of an instance inside its shard: 20 hex digits, no dots (webdataset splits names at the first dot).
+
+    >>> key_of("kitchen-lemonade")
+    '8feba69b641746de6d73'
+    """
     return hashlib.blake2b(id.encode(), digest_size=10).hexdigest()
 
 
 def rank_of(id: str, salt: str) -> bytes:
-    """The 16 bytes that instances are ordered by: `salt` (at most 64 bytes) fixes one shuffle for good."""
+    """The 16 bytes that instances are ordered by; each `salt` (at most 64 bytes) gives another fixed order.
+
+    >>> sorted(["a", "b", "c"], key=lambda id: rank_of(id, "leafinstruct"))
+    ['c', 'b', 'a']
+    """
     return hashlib.blake2b(id.encode(), digest_size=16, key=salt.encode()).digest()
 
 
 def shard_name(index: int) -> str:
-    """The file name of the shard number `index`, counted from 0."""
+    """The file name of the shard number `index`, counted from 0.
+
+    >>> shard_name(12)
+    'leafinstruct-00012.tar'
+    """
     return f"leafinstruct-{index:05d}.tar"
 
 
 def config_hash(config: Mapping[str, Any]) -> str:
-    """The first 16 hex digits of the sha256 of a configuration as JSON with sorted keys."""
+    """The first 16 hex digits of the sha256 of a configuration as JSON with sorted keys.
+
+    >>> config_hash({"a": 1, "b": 2}) == config_hash({"b": 2, "a": 1})
+    True
+    """
     return hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def to_json(instance: Instance) -> dict[str, Any]:
-    """The instance as the dict that its .json member holds.
+    """The instance as the dict that its .json member contains.
 
     Its image members are named 00.jpg, 01.png ... in reading order over context, then output. Raises ValueError for
     more than 100 images, which two digits cannot name.
@@ -60,7 +76,7 @@ def to_json(instance: Instance) -> dict[str, Any]:
 
 
 def from_json(value: Mapping[str, Any]) -> Instance:
-    """The instance of such a dict. An image's `uri` is its member's name; `coherence.model` is provenance.clip."""
+    """The instance in such a dict; an image's `uri` is its member's name, `coherence.model` is provenance.clip."""
     scores = value["scores"]
     return Instance(
         **{name: value[name] for name in _SAME},
@@ -82,18 +98,26 @@ def mean_coherence(matched: Sequence[float]) -> float:
 
 
 def mean_rating(ratings: Mapping[str, float]) -> float:
-    """The mean over the rating aspects, to 4 decimals."""
+    """The mean over the rating aspects, to 4 decimals.
+
+    >>> mean_rating({"fluency": 5.0, "completeness": 4.5})
+    4.75
+    """
     return round(sum(ratings.values()) / len(ratings), 4)
 
 
 def json_bytes(value: Any) -> bytes:
-    """Canonical JSON: sorted keys, UTF-8, no spaces, a newline at the end. Raises ValueError for NaN and infinity."""
+    """Canonical JSON: sorted keys, UTF-8, no spaces, a newline at the end. Raises ValueError for NaN and infinity.
+
+    >>> json_bytes({"b": 1, "a": [True, None]})
+    b'{"a":[true,null],"b":1}\\n'
+    """
     text = json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     return text.encode() + b"\n"
 
 
 def parse_json(data: bytes) -> Any:
-    """Strict JSON: raises ValueError also for NaN, for a name given twice, for bad UTF-8 and for bottomless nesting."""
+    """Strict JSON: also raises ValueError for NaN, for duplicate names, for invalid UTF-8 and for too deep nesting."""
     try:
         return json.loads(data.decode(), object_pairs_hook=_once, parse_constant=_no_constant)
     except RecursionError as error:

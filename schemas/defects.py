@@ -1,4 +1,4 @@
-"""What the validator reports, and what it may meet when it reads damaged files."""
+"""The defects that the validator reports, and the errors that reading damaged files may raise."""
 
 from __future__ import annotations
 
@@ -13,9 +13,11 @@ READ_ERRORS = (OSError, ValueError, pa.ArrowException)
 
 @dataclasses.dataclass(frozen=True)
 class Defect:
-    """Something wrong in a folder of shards: `kind` is one of the names in docs/format.md, `file` is relative to the
-    folder, `shard` and `key` name the instance where there is one, `pointer` is a JSON pointer into its JSON, into
-    the manifest, or to a column of a row (`/coherence`)."""
+    """Something wrong in a dataset folder.
+
+    kind: one of the names in docs/format.md. file: relative to the folder. shard, key: the instance, if there is one.
+    pointer: a JSON pointer into its JSON, into the manifest, or to a column of a row (`/coherence`).
+    """
 
     kind: str
     file: str

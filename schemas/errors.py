@@ -1,15 +1,15 @@
 """Four kinds of errors, by what has to be done about them.
 
-`UserError`: the user has to mend something. `RecordFault`: one record or image is bad; it becomes a ledger row.
-`ServiceError`: a server, a store or a disk failed for longer than our patience; the run stops and can be resumed.
-Every other exception is a bug: it stops the run with a traceback in the log.
+`UserError`: the user has to fix something. `RecordFault`: one record, image or answer is bad; it becomes a ledger row.
+`ServiceError`: a server, a store or a disk failed in spite of retries; the run stops and can be resumed. Every other
+exception is a bug: it stops the run with a traceback in the log.
 """
 
 from __future__ import annotations
 
 
 class UserError(Exception):
-    """Something the user has to mend. The message is a sentence that says what; commands exit with 2."""
+    """Something that the user has to fix. The message is a sentence that says what; commands exit with 2."""
 
 
 class ServiceError(Exception):
@@ -24,7 +24,7 @@ class BugError(Exception):
 
 
 class RecordFault(Exception):
-    """Something is wrong with one record, image or answer. `kind` is the ledger's word for it, `detail` says more."""
+    """Something is wrong with one record, image or answer; `kind` goes to the ledger's `error`, `detail` says more."""
 
     def __init__(self, kind: str, detail: str):
         super().__init__(kind, detail)
@@ -35,7 +35,7 @@ class RecordFault(Exception):
 
 
 AGAIN = "run the same command again: what was finished is kept"
-"""The end of a sentence about something that may have passed by the next run."""
+"""The end of a message about a failure that may not occur in the next run."""
 
 
 def one_line(text: object, limit: int = 300) -> str:

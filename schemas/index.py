@@ -1,4 +1,4 @@
-"""The index: one row an instance, with what one filters by and where its bytes lie in the shard."""
+"""The index: one row per instance, with columns to filter by and the byte ranges of its files in the shard."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 @dataclasses.dataclass(frozen=True)
 class Member:
-    """An image inside a shard: `size` bytes from `offset` on are the image file."""
+    """An image inside a shard: the `size` bytes from `offset` are the image file."""
 
     name: str
     offset: int
@@ -47,7 +47,7 @@ class IndexRow:
 
 def index_row(instance: Mapping[str, Any], shard: str, json_offset: int, json_size: int,
               images: tuple[Member, ...]) -> IndexRow:
-    """The row of an instance (as its JSON dict) that lies at these places of the shard."""
+    """The row of an instance (given as its JSON dict) whose files have these byte ranges in the shard."""
     scores = {name: value for name, value in instance["scores"].items() if not isinstance(value, list)}
     same = {name: instance[name]
             for name in ("key", "id", "domain", "source", "license", "url", "title", "instruction")}

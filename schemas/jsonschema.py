@@ -1,4 +1,4 @@
-"""JSON Schema (2020-12) of an instance and of the manifest: this description is the source of the checked-in files.
+"""JSON Schema (2020-12) of an instance and of the manifest: this file is the source of the checked-in JSON files.
 
 `python -m schemas.jsonschema --write` writes `instance.schema.json` and `manifest.schema.json` beside this file;
 `--check` exits with 1 where they differ from what would be written.
@@ -16,7 +16,7 @@ Schema = dict[str, Any]
 MEMBER = r"^[0-9]{2}\.(jpg|png)$"
 SHARD = r"^leafinstruct-[0-9]{5}\.tar$"
 ASPECT = "^[a-z][a-z0-9_]{0,39}$"
-"""Names of rating aspects: they are column names of the index."""
+"""The pattern of a rating aspect's name, which is also a column name of the index."""
 
 _STRING: Schema = {"type": "string"}
 _FILLED: Schema = {"type": "string", "pattern": r"\S"}
@@ -98,7 +98,7 @@ FILES = {"instance.schema.json": INSTANCE, "manifest.schema.json": MANIFEST}
 
 
 def stale() -> list[str]:
-    """The checked-in schema files that differ from this description."""
+    """The checked-in schema files that differ from what would be written."""
     return [name for name, schema in FILES.items()
             if not (FOLDER / name).exists() or (FOLDER / name).read_text() != _pretty(schema)]
 

@@ -1,4 +1,4 @@
-"""What became of an input document: one row of the ledger."""
+"""What happened to an input document: one row of the ledger."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ KEPT, DROPPED, FAILED = "kept", "dropped", "failed"
 class Outcome:
     """The ledger's one row for an input document.
 
-    kept: `shard` and `key` say where. dropped: `stage`, `rule`, `value`, `threshold` say why. failed: `stage`, `error`
-    (its kind) and `detail`. `scores` holds whatever was measured before the end (name -> value).
+    status `kept`: `shard` and `key` say where. `dropped`: `stage`, `rule`, `value`, `threshold` say why. `failed`:
+    `stage`, `error` (its kind) and `detail` say why. `scores` has everything that was measured before the document
+    ended (name, value); `images` is the number of its images at that time.
     """
 
     id: str

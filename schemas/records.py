@@ -1,8 +1,8 @@
-"""The records that travel through the pipeline, as frozen dataclasses.
+"""The records that pass through the pipeline, as frozen dataclasses.
 
-A document is read as a `Document`. Each stage that learns something returns a richer type, so that a stage's input says
-what is known by then: `StoredDocument` (its images lie in the image store), `ScoredDocument` (CLIP has scored it),
-`RatedDocument` (the language model has rated it), `InstructedDocument` (it has written the instruction).
+A document is read as a `Document`. Each stage that adds information returns a subclass, so that the type of a stage's
+input says what is known at that point: `StoredDocument` (its images are in the image store), `ScoredDocument` (CLIP has
+scored it), `RatedDocument` (the language model has rated it), `InstructedDocument` (it has an instruction).
 The JSON Schema and the Arrow schema of an instance are in `instance.schema.json` and `arrow.py`; a test compares the
 three.
 """
@@ -23,10 +23,10 @@ class Text:
 
 @dataclasses.dataclass(frozen=True)
 class Image:
-    """One image in its place among the paragraphs.
+    """One image of a document.
 
     `uri` says where the bytes are: a path, `archive.tar!/member`, an object-store URL or http(s). `width` and
-    `height` are pixels as the source states them, None where it does not.
+    `height` are in pixels as the source states them, None if it does not.
     """
 
     uri: str
@@ -46,7 +46,7 @@ class SizedImage(Image):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class StoredImage(SizedImage):
-    """An image whose normal form lies in the image store.
+    """An image whose normalised file is in the image store.
 
     `width` and `height` are the stored file's pixels, `sha256` is its hash (hex), `extension` is `jpg` or `png`.
     """
@@ -61,7 +61,7 @@ StoredSegment = Text | StoredImage
 
 @dataclasses.dataclass(frozen=True)
 class Drop:
-    """A rule's no: the value that it measured and the threshold that the value missed."""
+    """Why a rule dropped something: the value that it measured, and the threshold that the value missed."""
 
     rule: str
     value: float
@@ -70,8 +70,10 @@ class Drop:
 
 @dataclasses.dataclass(frozen=True)
 class ImageDrop:
-    """An image that was taken out of a document which itself went on. `index` counts the document's images from 0
-    as they were read."""
+    """An image that was removed from a document which itself continued.
+
+    `index` is its position among the document's images as they were read, from 0.
+    """
 
     index: int
     uri: str
@@ -99,13 +101,15 @@ class Coherence:
 
 
 Ratings = Mapping[str, float]
-"""The language model's ratings of a text by aspect, each from 1 (bad) to 5 (good), rounded to 2 decimals. The prompt
-set declares the aspects (`prompts/*/rate/aspects.yaml`)."""
+"""The language model's ratings of a text by aspect, each from 1 (bad) to 5 (good), rounded to 2 decimals.
+
+The prompt set declares the aspects (`prompts/*/rate/aspects.yaml`).
+"""
 
 
 @dataclasses.dataclass(frozen=True)
 class GeneratedInstruction:
-    """What the language model wrote for a document: the instruction, its domain, and the number of attempts (1 to 3)."""
+    """What the language model wrote for a document: instruction and domain, and the number of attempts (1 to 3)."""
 
     instruction: str
     domain: str
@@ -142,7 +146,7 @@ class Document:
 
     @classmethod
     def of(cls, document: Document, **known: Any) -> Self:
-        """The document as this richer type; `known` are the fields that it adds or changes.
+        """The document as this subclass; `known` are the fields that it adds or changes.
 
         >>> StoredDocument.of(Document("tea", "manuals", (Text("Boil water."),))).images
         ()
@@ -153,7 +157,7 @@ class Document:
 
 @dataclasses.dataclass(frozen=True)
 class StoredDocument(Document):
-    """A document whose images all lie in the image store."""
+    """A document whose images are all in the image store."""
 
     segments: tuple[StoredSegment, ...]
 
@@ -197,7 +201,7 @@ class Fault:
 
 @dataclasses.dataclass(frozen=True)
 class Provenance:
-    """What made an instance. Prompt versions are content hashes; `config` is the hash of the whole configuration."""
+    """The versions that made an instance; those of prompts are content hashes, `config` is the configuration's hash."""
 
     pipeline: str
     config: str
@@ -209,7 +213,7 @@ class Provenance:
 
 @dataclasses.dataclass(frozen=True)
 class Instance:
-    """One training example. Images in `context` and `output` are in reading order and carry their sha256."""
+    """One training example; images in `context` and `output` are in reading order and have their sha256."""
 
     id: str
     key: str
@@ -228,7 +232,7 @@ class Instance:
 
 @dataclasses.dataclass(frozen=True)
 class DroppedDocument:
-    """A document that a rule dropped, in the state that the stage left it in, perhaps with fewer images."""
+    """A document that a rule dropped, as the stage changed it before (it may have fewer images)."""
 
     document: Document
     drop: Drop

@@ -1,4 +1,4 @@
-"""A YAML file read into frozen dataclasses; an unknown key or a wrong type is refused with the file and the key."""
+"""Reads a YAML file into frozen dataclasses; errors about unknown keys and wrong types name the file and the key."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from schemas.errors import UserError
 T = TypeVar("T")
 Number = Callable[[Any, str, str], float]
 
-_NAMES = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
+_NAMES = {int: "a whole number", float: "a number", str: "a string", bool: "true or false"}
 
 
 def read(path: str, example: str = "") -> Any:
-    """What a YAML file holds. `example` names a file to give to --config instead. Raises UserError."""
+    """The content of a YAML file; `example` is a file that the message suggests for --config. Raises UserError."""
     try:
         text = pathlib.Path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -33,18 +33,26 @@ def read(path: str, example: str = "") -> Any:
 
 
 def parse(text: str, path: str) -> Any:
-    """What the text of the YAML file `path` says. Raises UserError."""
+    """The content of the YAML file `path`, given its text. Raises UserError.
+
+    >>> parse("size: 12", "demo.yaml")
+    {'size': 12}
+    """
     try:
         return yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise UserError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
     except ValueError as error:     # 2024-13-45 looks like a date; a number may have too many digits
-        raise UserError(f"{path} holds a value that cannot be read: {error}; put it in quotes where it is a text"
+        raise UserError(f"{path} has a value that cannot be read: {error}; put it in quotes if it is a string"
                         ) from error
 
 
 def number(value: Any, path: str, key: str) -> float:
-    """A finite number. Raises UserError."""
+    """A finite number; `path` and `key` are for the message. Raises UserError.
+
+    >>> number(3, "demo.yaml", "size")
+    3.0
+    """
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise UserError(f"{path}: {key} must be {_NAMES[float]}, not {value!r}")
     try:
@@ -57,11 +65,14 @@ def number(value: Any, path: str, key: str) -> float:
 
 
 def build(kind: type[T], value: Any, path: str, key: str = "", number: Number = number) -> T:
-    """`value` as `kind`, of which the fields of dataclasses and the items of tuples may be anything that `kind` may be.
+    """`value`, which comes from a YAML file, as `kind`.
 
-    kind: a dataclass, a tuple of any length, `dict[str, str]`, or a plain type; a field may also be a choice
-    (`Literal`) or an optional. path, key: where the value stands, for the message. number: what reads a float.
-    Raises UserError.
+    kind: a dataclass, a tuple of any length, `dict[str, str]`, or a plain type; a field of a dataclass may also be a
+    choice (`Literal`) or optional. Fields and items are converted in the same way. path, key: where the value is, for
+    the message. number: the function that reads a float. Raises UserError.
+
+    >>> build(tuple[int, ...], [1, 2], "demo.yaml", "sizes")
+    (1, 2)
     """
     built: T = _build(kind, value, path, key, number)
     return built
@@ -79,7 +90,7 @@ def _build(kind: Any, value: Any, path: str, key: str, number: Number) -> Any:
         return value
     if origin is dict:
         if not isinstance(value, dict) or not all(isinstance(v, str) for pair in value.items() for v in pair):
-            raise UserError(f"{path}: {key} must hold names and texts")
+            raise UserError(f"{path}: {key} must map names to strings")
         return value
     if origin is tuple:
         if not isinstance(value, list):
@@ -96,7 +107,7 @@ def _build(kind: Any, value: Any, path: str, key: str, number: Number) -> Any:
 
 def _section(kind: Any, value: Any, path: str, key: str, number: Number) -> Any:
     if not isinstance(value, dict):
-        raise UserError(f"{path}: {key or 'the file'} must hold keys and values")
+        raise UserError(f"{path}: {key or 'the file'} must be a mapping of keys to values")
     hints = typing.get_type_hints(kind)
     prefix = f"{key}." if key else ""
     for name in value:

@@ -1,4 +1,4 @@
-"""The names of the stages, in the order of the flow: the same in the DAG, the ledger and the funnel."""
+"""The names of the stages, in their order: the same in the DAG, the ledger and the funnel."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ FILTER_RATINGS, WRITE_INSTRUCTION, ASSEMBLE = "filter_ratings", "write_instructi
 
 STAGES = (READ, DEDUPLICATE, FILTER_TEXT, FILTER_HEADERS, STORE_IMAGES, SCORE_COHERENCE, FILTER_IMAGES, TAKE_EXCERPT,
           FILTER_COHERENCE, RATE_TEXT, FILTER_RATINGS, WRITE_INSTRUCTION, ASSEMBLE)
-"""Where a document can end, in the order of the flow: the name of the stage in the DAG, the ledger and the funnel."""
+"""The stages at which a document can end, in their order."""
 
 
 def stage_title(stage: str) -> str:
-    """The stage's name as the DAG labels it and people read it.
+    """The stage's name as a label of the DAG and a title of the funnel.
 
     >>> stage_title("filter_text")
     'Filter text'

@@ -1,4 +1,4 @@
-"""The bytes of a shard: plain USTAR, and only one way to write it. The writer and the validator share this."""
+"""The bytes of a shard: plain USTAR, always written in the same way. The writer and the validator share this."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ RECORD = tarfile.RECORDSIZE
 
 
 class Writable(Protocol):
-    """A file that a shard is written to, front to back."""
+    """A file that a shard is written to sequentially."""
 
     def write(self, data: bytes, /) -> object: ...
 
@@ -25,7 +25,7 @@ def header(name: str, size: int) -> bytes:
 
 
 def add(file: Writable, name: str, data: bytes) -> int:
-    """Append one member to a file object; the offset of its data."""
+    """Append one member to a file object; returns the offset of its data."""
     file.write(header(name, len(data)))
     offset = file.tell()
     file.write(data)

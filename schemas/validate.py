@@ -1,4 +1,4 @@
-"""Is this folder of shards what it says it is? What CI and researchers call; `leafinstruct validate` prints it."""
+"""Checks a dataset folder against its own manifest, index and ledger; `leafinstruct validate` prints the defects."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ __all__ = ["Defect", "validate"]
 
 
 def validate(folder: str | os.PathLike[str], deep: bool = False) -> list[Defect]:
-    """Every defect of a local folder; none means valid. Damaged files are defects, never exceptions.
+    """Every defect of a local folder; an empty list means that it is valid. Damaged files are defects, not exceptions.
 
-    The cheap mode reads the manifest, the index, the ledger and the card, and looks at the sizes of the shards.
-    `deep` also reads every byte: sha256 of all files, the form of the tars, each JSON against its schema, each picture
-    decoded, each index row against its sample. One pass over each shard, one sample in memory at a time.
-    Raises UserError where `folder` is no folder.
+    The default mode reads the manifest, the index, the ledger and the card, and checks the sizes of the shards. `deep`
+    also reads every byte: sha256 of all files, the form of the tars, each JSON against its schema, each image decoded,
+    each index row against its sample. One pass over each shard, one sample in memory at a time.
+    Raises UserError if `folder` is not a folder.
     """
     folder = pathlib.Path(folder)
     if not folder.is_dir():

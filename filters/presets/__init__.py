@@ -1,17 +1,17 @@
-"""Named presets: which rules judge a document and its images, with which thresholds, and where each number is from.
+"""Presets: which rules are applied to a document and its images, with which thresholds, and the source of each number.
 
-A preset is a YAML file beside this one, or any such file of the user's. Its keys (`docs/filters.md` has an example):
+A preset is a YAML file in this folder, or a file of the user's. Its keys (`docs/filters.md` has an example):
 
     about, source       what it is and which publication or file the numbers come from
-    extends             another preset, whose rules come first; its word lists and missing parts are taken over too
+    extends             another preset, whose rules come first; its word lists and missing parts are inherited too
     document            rules about the document: functions of filters.text and filters.repetition, or your own by their
                         full name (`my_rules.allowed_license`); each gets the document's `TextStats`
     image               rules about one image: functions of filters.image, or your own; each gets a `SizedImage`
-    after_images        document rules that count images, judged once the bad images are out
-    word_lists          lists that rules of this preset read, name -> what it must hold; the user gives the files
+    after_images        document rules that count images, applied after the bad images are removed
+    word_lists          lists that rules of this preset read, name -> what it must contain; the user gives the files
     missing             parts of the recipe that this package does not apply, name -> why and what to do instead
-    coherence           the recipe's text-image thresholds and the model they belong to: for reading only, because such
-                        numbers mean nothing for another model; the pipeline uses the `coherence` of its configuration
+    coherence           the recipe's text-image thresholds and the model they belong to: only information, because these
+                        numbers are not valid for another model; the pipeline uses `coherence` of its configuration
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ from schemas.stage_names import FILTER_HEADERS
 FOLDER = pathlib.Path(__file__).parent
 MODULES = {"text": text, "repetition": repetition, "image": image}
 KEYS = {"about", "source", "extends", "document", "image", "after_images", "word_lists", "missing", "coherence"}
-NOTES = {"rule", "source", "unit", "word_list"}         # keys of a rule that are no arguments
+NOTES = {"rule", "source", "unit", "word_list"}         # keys of a rule that are not arguments
 
 Subject = TypeVar("Subject", TextStats, SizedImage)
 
 
 @dataclasses.dataclass(frozen=True)
 class Rule(Generic[Subject]):
-    """A rule with its arguments: called with a document's `TextStats` or with a `SizedImage`, it gives a Drop or None.
+    """A rule with its arguments; called with a document's `TextStats` or a `SizedImage`, it returns a Drop or None.
 
     name: as the preset spells it. source, unit: where its threshold comes from, and what it counts.
     """
@@ -83,9 +83,12 @@ def names() -> list[str]:
 def load(name_or_path: str, accept_missing: Iterable[str] = (), word_lists: Mapping[str, str] | None = None) -> Preset:
     """The preset of that name, or the one in that YAML file (a path ends with .yaml).
 
-    A preset that names parts it cannot apply is refused unless `accept_missing` names each of them; a word list may
-    be given instead as a file of one word a line (`word_lists`: name -> path). Raises UserError for an unknown preset,
-    rule, argument or key, and for anything missing that was not accepted.
+    A preset with missing parts is refused unless `accept_missing` names each of them; a word list may be given instead
+    as a file with one word per line (`word_lists`: name -> path). Raises UserError for an unknown preset, rule,
+    argument or key, and for missing parts that were not accepted.
+
+    >>> [rule.name for rule in load("mmc4", ["nsfw", "repeated_images", "image_hash"]).image_rules]
+    ['image.shorter_side', 'image.aspect_ratio']
     """
     path = _path(name_or_path)
     content = _extended(path)
@@ -97,8 +100,8 @@ def load(name_or_path: str, accept_missing: Iterable[str] = (), word_lists: Mapp
     if absent:
         how = "; ".join(f"{name} ({' '.join(why.split())})" for name, why in absent.items())
         files = "Give each word list as a file under word_lists, or go" if wanted.keys() & absent.keys() else "Go"
-        raise UserError(f"The preset {path.stem} needs what is not here: {how}. {files} without by naming them: "
-                        f"accept_missing: [{', '.join(absent)}].")
+        raise UserError(f"The preset {path.stem} needs something that is missing: {how}. {files} without by naming "
+                        f"them: accept_missing: [{', '.join(absent)}].")
     for entry in content["document"]:
         if "word_list" in entry and entry["word_list"] not in list(wanted):     # a list, for it may be anything
             raise UserError(f"{path}: document: word_list {entry['word_list']!r} is not among word_lists.")
@@ -112,8 +115,10 @@ def load(name_or_path: str, accept_missing: Iterable[str] = (), word_lists: Mapp
 
 
 def as_dict(preset: Preset) -> dict[str, list[dict[str, Any]]]:
-    """The preset's rules with their arguments as plain JSON types; of a word list the sha256 (its first 16 hex digits)
-    of its sorted words."""
+    """The preset's rules with their arguments as plain JSON types.
+
+    A word list is replaced by the first 16 hex digits of the sha256 of its sorted words.
+    """
     def entry(rule: DocumentRule | ImageRule) -> dict[str, Any]:
         arguments = {key: _digest(value) if key == "words" else value for key, value in rule.arguments.items()}
         return {"rule": rule.name, **arguments}
@@ -127,16 +132,16 @@ def _digest(words: Iterable[str]) -> str:
 
 
 def filter_document(document: Document, rules: Iterable[DocumentRule]) -> Drop | None:
-    """The first Drop of these rules (in their order); None where all let the document pass."""
+    """The first Drop of these rules (in their order); None if the document passes all of them."""
     stats = TextStats(document)
     return next((drop for rule in rules if (drop := rule(stats))), None)
 
 
 def filter_images(document: AnyDocument, rules: Iterable[ImageRule]) -> AnyDocument:
-    """The document without the images that a rule drops; each goes to `dropped_images` with its first Drop.
+    """The document without the images that a rule drops; each is recorded in `dropped_images` with its first Drop.
 
-    An image of unknown size passes: filter again when it is stored, for then every size is known. A document may be
-    left without images: filter the result with the preset's `after_images`.
+    An image of unknown size passes: filter again after it is stored, when every size is known. The result may have no
+    images: apply the preset's `after_images` rules to it.
     """
     rules = tuple(rules)
     drops = {}
@@ -147,7 +152,7 @@ def filter_images(document: AnyDocument, rules: Iterable[ImageRule]) -> AnyDocum
 
 
 def as_sized(image: Image) -> SizedImage | None:
-    """The image as one of known size; None where its source does not state both sides."""
+    """The image as one of known size; None if its source does not state both sides."""
     if isinstance(image, SizedImage):
         return image
     if image.width is None or image.height is None:
@@ -164,7 +169,7 @@ def _path(name_or_path: str) -> pathlib.Path:
 
 
 def _extended(path: pathlib.Path) -> dict[str, Any]:
-    """The content of a preset file, joined to that of the preset which it extends."""
+    """The content of a preset file, together with that of the preset which it extends."""
     content = _read(path)
     if content.get("extends") is None:
         return content
@@ -220,7 +225,7 @@ def _rule(path: pathlib.Path, section: str, entry: dict[str, Any], words: Mappin
 
 
 def _function(path: pathlib.Path, section: str, name: object) -> Callable[..., Drop | None]:
-    """The function that a rule's name stands for: `text.word_count` of this package, or any `module.function`."""
+    """The function with the name of a rule: `text.word_count` of this package, or any `module.function`."""
     module, _, attribute = str(name).rpartition(".")
     ours = ("image",) if section == "image" else ("text", "repetition")
     known = f"{' and '.join(f'filters.{m}' for m in ours)}, or your own by their full name"
@@ -239,7 +244,7 @@ def _words(file: str) -> frozenset[str]:
     try:
         lines = pathlib.Path(file).read_text(encoding="utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"The word list {file} cannot be read ({error}); give a UTF-8 file of one word a line."
+        raise UserError(f"The word list {file} cannot be read ({error}); give a UTF-8 file with one word per line."
                         ) from None
     return frozenset(line.strip().lower() for line in lines if line.strip())
 

@@ -44,7 +44,7 @@ RIGHT_DOMAINS = {"learnosm": {"Travel and maps"}, "iot": {"Electronics and makin
 
 @dataclasses.dataclass(frozen=True)
 class Figures:
-    """`auc`: kind of damage -> AUC of its own aspect. `means`: kind or "sound" -> mean rating of each aspect."""
+    """`auc`: kind of damage -> AUC of its own aspect. `means`: kind or "undamaged" -> mean rating of each aspect."""
 
     auc: dict[str, float]
     means: dict[str, dict[str, float]]
@@ -79,14 +79,14 @@ def measure(url: str, found: list[Document]) -> Figures:
 
 def _rater(client: Client, found: list[Document]) -> dict:
     found = [s for s in found if can_shuffle(s)][:RATED]
-    ratings = {"sound": _rate(client, found)}
+    ratings = {"undamaged": _rate(client, found)}
     for kind in ASPECT:
         spoiled = [damage(s, kind, rng := random.Random(pick(s.id, s.title, kind)), strength=rng.random(), unseen=True)
                    for s in found]
         ratings[kind] = _rate(client, spoiled)
     means = {kind: {a: statistics.mean(r[a] for r in rs) for a in PROMPTS.aspect_names} for kind, rs in ratings.items()}
     return {"means": means, "rated": len(found), "auc": {
-        kind: measures.auc(*([r[aspect] for r in ratings[k]] for k in ("sound", kind)))
+        kind: measures.auc(*([r[aspect] for r in ratings[k]] for k in ("undamaged", kind)))
         for kind, aspect in ASPECT.items()}}
 
 
@@ -141,26 +141,30 @@ def block(ours: Figures, plain_: Figures, shares: dict[str, float]) -> str:
             for kind, aspect in ASPECT.items()]
     rows += [f"| writer: {name} | {percent(getattr(ours, key))} | {percent(getattr(plain_, key))} | {target} |"
              for name, key, target in (
-                 ("passes the checker at the first try", "passed", "80 %"), ("repeats the prompt", "parroted", "0 %"),
+                 ("passes the checks at the first attempt", "passed", "80 %"),
+                 ("repeats the prompt", "parroted", "0 %"),
                  ("same instruction for two texts", "repeated", "-"),
                  ("right title among 20 random ones, by words", "title_found", "70 %"),
-                 ("the same, by meaning", "title_found_by_meaning", "70 %"), ("right domain", "domain_right", "-"))]
+                 ("right title among 20 random ones, by meaning", "title_found_by_meaning", "70 %"),
+                 ("right domain", "domain_right", "-"))]
     means = [f"| {kind} | " + " | ".join(f"{ours.means[kind][a]:.2f}" for a in ASPECTS) + " |" for kind in ours.means]
     return "\n".join([
-        f"Measured by `python -m models.language.evaluate` through vLLM on held-out sources ({', '.join(HELD_OUT)}): "
-        f"{ours.rated} sections rated, sound and with each damage; {ours.written} sections with a title that names a "
-        f"subject written for, the title hidden. The model as it comes: {plain_.rated} and {plain_.written} of them.", "",
-        "| | trained | as it comes | target |", "|---|---|---|---|", *rows, "",
+        f"Measured by `python -m models.language.evaluate` through vLLM on held-out sources ({', '.join(HELD_OUT)}). "
+        f"The rater rated {ours.rated} sections, each undamaged and with each kind of damage. The writer wrote "
+        f"instructions for {ours.written} sections whose hidden title names a subject. The untrained model: {plain_.rated} and "
+        f"{plain_.written} of them.", "",
+        "| | trained | untrained | target |", "|---|---|---|---|", *rows, "",
         "The score behind an AUC is the expected rating (`filters.quality.read_ratings`) of the aspect that the damage "
-        "spoils, sound sections against damaged ones, with damage of random strength; the clutter lines mixed in are "
-        "ones that training never showed. Titles are compared by TF-IDF of the words' first five letters, and by the "
-        "sentence vectors of all-MiniLM-L6-v2, to which other words for the same thing are alike. The right "
-        f"domain is judged by source, for {len(RIGHT_DOMAINS)} of them.", "",
+        "lowers; undamaged sections are compared with damaged ones. The strength of the damage is random, and the clutter "
+        "lines do not occur in the training data. Titles are compared by TF-IDF of the words' first five letters, and "
+        "by the sentence vectors of all-MiniLM-L6-v2, which are similar for synonyms. The right domain is decided by "
+        f"source, for {len(RIGHT_DOMAINS)} of them.", "",
         "Mean ratings by the trained model:", "", "| | " + " | ".join(ASPECTS) + " |", "|---|---|---|---|---|", *means,
         "",
-        f"The checker itself, on the same sections: it passes {percent(shares['title'])} of the instructions made from "
-        f"the section's own title, {percent(shares['other'])} of those made from another section's, and "
-        f"{percent(shares['sentence'])} of the text's own sentences. What it refused of the trained model's: "
+        f"The checks themselves (`filters/instruction.py`), on the same sections: {percent(shares['title'])} of the "
+        f"instructions made from the section's own title pass, {percent(shares['other'])} of those made from another "
+        f"section's title, and {percent(shares['sentence'])} of the text's own sentences. Instructions of the trained "
+        "model that did not pass, by rule: "
         + (", ".join(f"{rule} {n}" for rule, n in ours.reasons.items()) or "nothing") + ".", "", NOTES.read_text()])
 
 

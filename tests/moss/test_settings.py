@@ -68,7 +68,7 @@ def test_compiling_and_checkpointing_exclude_each_other(tmp_path):
     ("data.held_out_sources=howto", "data.held_out_sources must be a list"),
     ("training.steps", "--set wants KEY=VALUE, such as training.steps=10, not 'training.steps'"),
     ("output.folder=x", "--set output.folder=x: output is a value, not a section"),
-    ("adapter=3", "adapter must hold keys and values"),
+    ("adapter=3", "adapter must be a mapping of keys to values"),
 ])
 def test_what_is_wrong_is_said(tmp_path, override, said):
     assert refused(tmp_path, LEAST, override) == said
@@ -77,7 +77,7 @@ def test_what_is_wrong_is_said(tmp_path, override, said):
 def test_a_missing_key_a_missing_file_and_a_broken_one(tmp_path):
     assert refused(tmp_path, {k: v for k, v in LEAST.items() if k != "data"}) == "data is missing"
     assert refused(tmp_path, "a: [") .startswith(f"{tmp_path / 'run.yaml'} is not YAML")
-    assert refused(tmp_path, "") == "the file must hold keys and values"
+    assert refused(tmp_path, "") == "the file must be a mapping of keys to values"
     with pytest.raises(UserError, match="No such file or directory; give an existing file to --config"):
         settings.load(str(tmp_path / "none.yaml"))
 

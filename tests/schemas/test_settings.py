@@ -24,15 +24,15 @@ def load(tmp_path, text):
 
 
 @pytest.mark.parametrize("text, said", [
-    ("name: 2024-13-45", "holds a value that cannot be read: month must be in 1..12; put it in quotes"),
+    ("name: 2024-13-45", "has a value that cannot be read: month must be in 1..12; put it in quotes"),
     ("share: .inf", "share must be a finite number, not inf"),
     ("share: -.inf", "share must be a finite number, not -inf"),
     ("share: .nan", "share must be a finite number, not nan"),
     (f"share: 1{'0' * 400}", "share must be a finite number"),
-    (f"share: 1{'0' * 5000}", "holds a value that cannot be read"),
+    (f"share: 1{'0' * 5000}", "has a value that cannot be read"),
     ("share: true", "share must be a number, not True"),
-    ("name: 2024-12-24", "name must be a text"),
-    ("files: {2024-12-24: a.txt}", "files must hold names and texts"),
+    ("name: 2024-12-24", "name must be a string"),
+    ("files: {2024-12-24: a.txt}", "files must map names to strings"),
     ("name: [", "is not YAML"),
 ])
 def test_what_cannot_be_is_said_in_one_sentence(tmp_path, text, said):
