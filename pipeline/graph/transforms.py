@@ -82,6 +82,7 @@ class Stage(beam.DoFn):  # type: ignore[misc]  # Beam's classes have no types
 
     def result(self, document: Document, get: Callable[[], Any]) -> Any:
         """The output for one document, whatever `get` returns or raises."""
+        self.counter.tick(self.label)
         try:
             found = get()
         except RecordFault as fault:
@@ -99,7 +100,6 @@ class Stage(beam.DoFn):  # type: ignore[misc]  # Beam's classes have no types
             self.metrics.count(DROPPED)
             return beam.pvalue.TaggedOutput(ENDED, outcome)
         self.metrics.count(PASSED)
-        self.counter.tick(self.label)
         return found
 
     def _failed(self, document: Document, error: Exception) -> beam.pvalue.TaggedOutput:
@@ -134,6 +134,7 @@ class Batches(Stage):
         self.waiting: list[Document] = []
 
     def process(self, document: Document) -> Iterator[Any]:
+        self.counter.came(self.label)
         self.waiting.append(document)
         if len(self.waiting) >= self.size:
             yield from self.flush()
@@ -175,6 +176,7 @@ class InFlight(Stage):
         self.window: Window[tuple[Document, float], Any] = Window(self.size)
 
     def process(self, document: Document) -> Iterator[Any]:
+        self.counter.came(self.label)
         future: concurrent.futures.Future[Any] = self.step(document)
         yield from self._results(self.window.add((document, time.monotonic()), future))
 
