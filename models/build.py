@@ -26,25 +26,29 @@ def main() -> None:
     make("language", [HERE / "language" / "build.py", HERE / "language" / "lora.py",
                       *sorted((HERE / "language").glob("*.safetensors"))],
          [packages.SMOLLM2], _language)
+    make("language.gguf", [HERE / "language" / "gguf_file.py", MODELS / "language.recipe"], [], _gguf)
 
 
 def make(name: str, recipe: list[pathlib.Path], wanted: list[packages.Package],
          build: Callable[[pathlib.Path, pathlib.Path, pathlib.Path], None]) -> None:
-    """Make MODELS/name with `build(files, out, final)`, whole or not at all, unless its stamp says that it stands."""
+    """Make the folder or file MODELS/name with `build(files, out, final)`, whole or not at all, unless its stamp says that
+    it stands."""
     final, stamp = MODELS / name, MODELS / f"{name}.recipe"
     digest = recipe_hash(recipe, wanted, final)
-    if final.is_dir() and stamp.is_file() and stamp.read_text().strip() == digest:
+    if final.exists() and stamp.is_file() and stamp.read_text().strip() == digest:
         print(f"{final} stands", flush=True)
         return
-    print(f"{final}: fetching its parts", flush=True)
     start, work = time.monotonic(), MODELS / f"{name}.making"
     shutil.rmtree(work, ignore_errors=True)         # of a run that was interrupted
+    work.mkdir()
     for package in wanted:
+        print(f"{final}: fetching its parts", flush=True)
         packages.fetch(package, work / "files")
     print(f"{final}: putting it together", flush=True)
     build(work / "files", work / "out", final)
-    shutil.rmtree(final, ignore_errors=True)
-    (work / "out").rename(final)
+    if final.is_dir():
+        shutil.rmtree(final)
+    (work / "out").replace(final)
     stamp.write_text(digest + "\n")
     shutil.rmtree(work)
     print(f"{final}: made in {time.monotonic() - start:.0f} s", flush=True)
@@ -65,6 +69,11 @@ def _coherence(files: pathlib.Path, out: pathlib.Path, final: pathlib.Path) -> N
 def _language(files: pathlib.Path, out: pathlib.Path, final: pathlib.Path) -> None:
     from models.language.build import build
     build(files / "SmolLM2-135M-Instruct.Q4_1.gguf", out)
+
+
+def _gguf(files: pathlib.Path, out: pathlib.Path, final: pathlib.Path) -> None:
+    from models.language.gguf_file import write
+    write(MODELS / "language", out)
 
 
 if __name__ == "__main__":

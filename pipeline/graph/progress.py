@@ -1,4 +1,4 @@
-"""A line on the terminal that says how far the run is.
+"""A line on the terminal that says how far the run is, how fast it goes, and about how long it will take.
 
 Workers count in memory and now and then write their counts to a file of their own; the launcher adds the files up.
 That works for one process and for several on a machine; a service runner has its own counters (Beam metrics).
@@ -14,32 +14,66 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
 from pipeline.storage.store import is_remote, write_bytes
+from schemas.stage_names import ASSEMBLE, READ, stage_title
 
 EVERY = 0.5
 """Seconds between two writes of a worker's counts."""
 
+ON_A_TERMINAL, IN_A_LOG = 5.0, 30.0
+"""Seconds between two lines."""
+
+MINUTE = 60.0
+"""Seconds over which speed is measured."""
+
+IDENTIFY = "Identify"
+
 
 class Counter:
-    """A worker's counts, by stage. One a process (see `counter`)."""
+    """A worker's counts: of documents that a stage is done with, by the stage's name, and of those that `came` to one
+    where they wait. One a process (see `counter`)."""
 
     def __init__(self, folder: str):
         self.path = f"{folder}/{os.getpid()}.json"
         self.counts: collections.Counter[str] = collections.Counter()
         self.lock = threading.Lock()
         self.written = 0.0
+        self.later: threading.Timer | None = None
 
     def tick(self, name: str) -> None:
+        """Count a document that a stage is done with."""
         with self.lock:
             self.counts[name] += 1
-            if time.monotonic() - self.written > EVERY and not is_remote(self.path):
-                self.flush()
+            if is_remote(self.path) or self.later:
+                return
+            if time.monotonic() - self.written > EVERY:
+                self._write()
+            else:
+                self.later = threading.Timer(EVERY, self.flush)
+                self.later.daemon = True
+                self.later.start()
+
+    def came(self, name: str) -> None:
+        """Count a document that waits at a stage from now on."""
+        self.tick(_came(name))
 
     def flush(self) -> None:
+        """Write what was counted."""
+        with self.lock:
+            if self.later:
+                self.later.cancel()
+                self.later = None
+            self._write()
+
+    def _write(self) -> None:
         write_bytes(self.path, json.dumps(self.counts).encode())
         self.written = time.monotonic()
+
+
+def _came(name: str) -> str:
+    return f"came to {name}"
 
 
 _counters: dict[str, Counter] = {}
@@ -62,27 +96,32 @@ def total(folder: str) -> collections.Counter[str]:
 
 
 @contextlib.contextmanager
-def shown(folder: str, names: tuple[str, ...], seconds: float = 5.0) -> Iterator[None]:
-    """While the block runs, print the sum on stderr every so many seconds."""
+def shown(folder: str, stages: Sequence[str], seconds: float | None = None) -> Iterator[None]:
+    """While the block runs, print a line on stderr every so many seconds: by default 5 on a terminal, and 30 in a log.
+
+    `stages` are the stages' names in the order of the flow.
+    """
     if is_remote(folder):
         yield
         return
+    seconds = seconds or (ON_A_TERMINAL if sys.stderr.isatty() else IN_A_LOG)
     started, stop = time.monotonic(), threading.Event()
+    seen: collections.deque[tuple[float, Mapping[str, int]]] = collections.deque([(0.0, {})])
 
-    def line() -> str:
-        counts = total(folder)
-        elapsed = int(time.monotonic() - started)
-        steps = " · ".join(f"{name} {counts[name]:,}" for name in names if counts[name])
-        return f"  {elapsed // 60}:{elapsed % 60:02d}  {steps or 'starting'}"
+    def say() -> None:
+        elapsed, counts = time.monotonic() - started, total(folder)
+        while len(seen) > 1 and seen[1][0] < elapsed - MINUTE:
+            seen.popleft()
+        then, before = seen[0]
+        seen.append((elapsed, counts))
+        speeds = {name: (counts[name] - before.get(name, 0)) / max(elapsed - then, 1e-9) for name in counts}
+        print(f"  {_clock(elapsed)}  {line(counts, speeds, stages)}", file=sys.stderr, flush=True)
 
     def loop() -> None:
-        before = ""
         while not stop.wait(seconds):
-            now = line()
-            if now.split("  ", 2)[-1] != before:
-                print(now, file=sys.stderr, flush=True)
-            before = now.split("  ", 2)[-1]
-    thread = threading.Thread(target=loop, daemon=True)
+            with contextlib.suppress(OSError, ValueError):      # a count that is just being replaced
+                say()
+    thread = threading.Thread(target=loop, name="progress", daemon=True)
     thread.start()
     try:
         yield
@@ -91,4 +130,43 @@ def shown(folder: str, names: tuple[str, ...], seconds: float = 5.0) -> Iterator
         thread.join()
         if own := _counters.pop(folder, None):
             own.flush()
-        print(line(), file=sys.stderr, flush=True)
+        say()
+
+
+def line(counts: Mapping[str, int], speeds: Mapping[str, float], stages: Sequence[str]) -> str:
+    """What has been done of what there is, with the speed (documents a second) where it matters.
+
+    >>> line({"Identify": 51, "Read": 51, "came to Rate text": 41, "Rate text": 12, "Assemble": 5},
+    ...      {"Read": 0.0, "Rate text": 0.7}, ["Read", "Rate text", "Assemble"])
+    'read 51 of 51 · Rate text 12 of 41, 0.7/s, about 0:41 left · kept 5'
+    """
+    read, documents = counts.get(stage_title(READ), 0), counts.get(IDENTIFY, 0)
+    if not read:
+        return f"{documents:,} documents found" if documents else "starting"
+    waiting = {name: came for name in stages if (came := counts.get(_came(name), 0)) > counts.get(name, 0)}
+    # While documents are read, their number says how far it is; after that, the stage that will be busy longest.
+    left = {name: _left(came - counts.get(name, 0), speeds.get(name, 0.0)) for name, came in waiting.items()}
+    slowest = max(left, key=left.__getitem__, default="")
+    speed = speeds.get(stage_title(READ), 0.0)
+    parts = [f"read {read:,} of {max(read, documents):,}"
+             + (_pace(speed, documents - read) if read < documents else "")]
+    for name, came in waiting.items():
+        done = counts.get(name, 0)
+        pace = _pace(speeds.get(name, 0.0), came - done) if name == slowest and read >= documents else ""
+        parts.append(f"{name} {done:,} of {came:,}{pace}")
+    if kept := counts.get(stage_title(ASSEMBLE), 0):
+        parts.append(f"kept {kept:,}")
+    return " · ".join(parts)
+
+
+def _left(documents: int, speed: float) -> float:
+    return documents / speed if speed else float("inf")
+
+
+def _pace(speed: float, documents: int) -> str:
+    return f", {speed:.2g}/s, about {_clock(_left(documents, speed))} left" if speed else ""
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(int(seconds), 60)
+    return f"{minutes}:{rest:02d}" if minutes < 60 else f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}"

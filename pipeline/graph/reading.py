@@ -12,7 +12,7 @@ import apache_beam as beam
 from filters.duplicates import text_digest
 from pipeline import corpora
 from pipeline.corpora.parts import REPEATED, Part, limited
-from pipeline.graph import failures, outcomes
+from pipeline.graph import failures, outcomes, progress
 from pipeline.graph.metrics import DROPPED, FAILED, PASSED
 from pipeline.graph.transforms import ENDED, Stage, Step
 from pipeline.run import Run
@@ -83,6 +83,7 @@ def identify(part: Part, run: Run) -> Iterator[tuple[str, str, str]]:
     second time, without its pictures, which is far cheaper than taking whole documents through a shuffle."""
     with failures.recorded(run.failures, "identify", part.name):
         for record in corpora.read(part):
+            progress.counter(run.counts).tick(progress.IDENTIFY)
             if isinstance(record, Document):
                 yield record.id, record.location, text_digest(record)
 

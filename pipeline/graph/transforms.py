@@ -84,6 +84,7 @@ class Stage(beam.DoFn):
 
     def result(self, document: Document, get: Callable[[], Any]) -> Any:
         """The output for one document, whatever `get` returns or raises; it is called once, before this returns."""
+        self.counter.tick(self.label)
         try:
             found = get()
         except RecordFault as fault:
@@ -101,7 +102,6 @@ class Stage(beam.DoFn):
             self.metrics.count(DROPPED)
             return beam.pvalue.TaggedOutput(ENDED, outcome)
         self.metrics.count(PASSED)
-        self.counter.tick(self.label)
         return found
 
     def _failed(self, document: Document, error: Exception) -> beam.pvalue.TaggedOutput[str, Outcome]:
@@ -136,6 +136,7 @@ class Batches(Stage):
         self.waiting: list[Document] = []
 
     def process(self, document: Document) -> Iterator[Any]:
+        self.counter.came(self.label)
         self.waiting.append(document)
         if len(self.waiting) >= self.size:
             yield from self.flush()
@@ -177,6 +178,7 @@ class InFlight(Stage):
         self.window: Window[tuple[Document, float], Any] = Window(self.size)
 
     def process(self, document: Document) -> Iterator[Any]:
+        self.counter.came(self.label)
         future: concurrent.futures.Future[Any] = self.step(document)
         yield from self._results(self.window.add((document, time.monotonic()), future))
 
