@@ -83,7 +83,7 @@ def asks(instruction: str) -> Drop | None:
     """
     text = POLITE.sub("", instruction.strip())
     first = (words(text) or [""])[0].lower()
-    good = (text.endswith("?") and first in QUESTIONS or first in REQUESTS or first in ACTIONS or first in QUESTIONS
+    good = ((text.endswith("?") and first in QUESTIONS) or first in REQUESTS or first in ACTIONS or first in QUESTIONS
             or WANTS.match(text) is not None)
     return within("instruction_asks", float(good), at_least=1.0)
 

@@ -18,14 +18,12 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import importlib
-import inspect
 import pathlib
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Generic, TypeVar
+from collections.abc import Iterable, Mapping
+from typing import Any
 
-from filters import image, repetition, text
 from filters.drop_images import AnyDocument, drop_images
+from filters.presets.rules import DocumentRule, ImageRule, Rule, parse
 from filters.stats import TextStats
 from schemas import settings
 from schemas.errors import UserError
@@ -33,32 +31,7 @@ from schemas.records import Document, Drop, Image, SizedImage
 from schemas.stage_names import FILTER_HEADERS
 
 FOLDER = pathlib.Path(__file__).parent
-MODULES = {"text": text, "repetition": repetition, "image": image}
 KEYS = {"about", "source", "extends", "document", "image", "after_images", "word_lists", "missing", "coherence"}
-NOTES = {"rule", "source", "unit", "word_list"}         # keys of a rule that are not arguments
-
-Subject = TypeVar("Subject", TextStats, SizedImage)
-
-
-@dataclasses.dataclass(frozen=True)
-class Rule(Generic[Subject]):
-    """A rule with its arguments; called with a document's `TextStats` or a `SizedImage`, it returns a Drop or None.
-
-    name: as the preset spells it. source, unit: where its threshold comes from, and what it counts.
-    """
-
-    name: str
-    function: Callable[..., Drop | None]
-    arguments: Mapping[str, Any]
-    source: str = ""
-    unit: str = ""
-
-    def __call__(self, subject: Subject) -> Drop | None:
-        return self.function(subject, **self.arguments)
-
-
-DocumentRule = Rule[TextStats]
-ImageRule = Rule[SizedImage]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,7 +80,7 @@ def load(name_or_path: str, accept_missing: Iterable[str] = (), word_lists: Mapp
             raise UserError(f"{path}: document: word_list {entry['word_list']!r} is not among word_lists.")
     words = {name: _words(file) for name, file in lists.items()}
     rules: dict[str, tuple[Rule[Any], ...]] = {
-        section: tuple(_rule(path, section, entry, words) for entry in content[section]
+        section: tuple(parse(path, section, entry, words) for entry in content[section]
                        if entry.get("word_list") is None or entry["word_list"] in words)
         for section in ("document", "image", "after_images")}
     return Preset(path.stem, rules["document"], rules["image"], rules["after_images"], content.get("about", ""),
@@ -200,44 +173,6 @@ def _read(path: pathlib.Path) -> dict[str, Any]:
     for section in ("word_lists", "missing"):
         content[section] = settings.build(dict[str, str], content.get(section) or {}, str(path), section)
     return content
-
-
-def _rule(path: pathlib.Path, section: str, entry: dict[str, Any], words: Mapping[str, frozenset[str]]) -> Rule[Any]:
-    """`{rule: text.word_count, at_least: 50, ...}` as a callable."""
-    name = entry.get("rule")
-    function = _function(path, section, name)
-    arguments = {key: value for key, value in entry.items() if key not in NOTES}
-    if "word_list" in entry:
-        arguments["words"] = words[entry["word_list"]]
-    parameters = {p.name: p for p in inspect.signature(function).parameters.values() if p.kind is p.KEYWORD_ONLY}
-    if unknown := set(arguments) - set(parameters):
-        raise UserError(f"{path}: {section}: {name} has no argument {min(unknown, key=str)!r}; "
-                        f"it takes {', '.join(parameters)}.")
-    if left := [p.name for p in parameters.values() if p.default is p.empty and p.name not in arguments]:
-        raise UserError(f"{path}: {section}: {name} needs the argument {left[0]!r}.")
-    for key, value in arguments.items():
-        where = f"{section}: {name}: {key}"
-        if key == "allowed":
-            settings.build(tuple[str, ...], value, str(path), where)
-        elif key != "words":
-            settings.number(value, str(path), where)
-    return Rule(str(name), function, arguments, entry.get("source", ""), entry.get("unit", ""))
-
-
-def _function(path: pathlib.Path, section: str, name: object) -> Callable[..., Drop | None]:
-    """The function with the name of a rule: `text.word_count` of this package, or any `module.function`."""
-    module, _, attribute = str(name).rpartition(".")
-    ours = ("image",) if section == "image" else ("text", "repetition")
-    known = f"{' and '.join(f'filters.{m}' for m in ours)}, or your own by their full name"
-    try:
-        found = getattr(MODULES[module] if module in ours else importlib.import_module(module), attribute, None)
-    except (ImportError, ValueError) as error:
-        raise UserError(f"{path}: {section}: there is no rule {name!r} ({error}); rules here are functions of {known}."
-                        ) from None
-    if not inspect.isfunction(found) or attribute.startswith("_") or (
-            module in ours and found.__module__ != MODULES[module].__name__):
-        raise UserError(f"{path}: {section}: there is no rule {name!r}; rules here are functions of {known}.")
-    return found
 
 
 def _words(file: str) -> frozenset[str]:

@@ -2,7 +2,7 @@
 
 import apache_beam as beam
 import pytest
-from apache_beam.testing.test_pipeline import TestPipeline
+from apache_beam.testing.test_pipeline import TestPipeline as PipelineUnderTest
 from apache_beam.testing.util import assert_that, equal_to
 
 from pipeline.graph.rank import RankByHash
@@ -14,7 +14,7 @@ IDS = [f"document {i}" for i in range(700)]
 @pytest.mark.parametrize("ids", [IDS, IDS[::-1], [], ["one"]], ids=["sorted", "reversed", "none", "one"])
 def test_ranks_are_those_of_the_salted_hash(ids):
     expected = [(rank, id_) for rank, id_ in enumerate(sorted(ids, key=lambda i: rank_of(i, "salt")))]
-    with TestPipeline(runner="FnApiRunner") as p:
+    with PipelineUnderTest(runner="FnApiRunner") as p:
         assert_that(p | beam.Create([(i, i) for i in ids]) | RankByHash("salt"), equal_to(expected))
 
 
@@ -24,5 +24,5 @@ def test_another_salt_is_another_order():
 
 def test_an_id_given_twice_is_refused():
     with pytest.raises(Exception, match="the same id"):
-        with TestPipeline(runner="FnApiRunner") as p:
+        with PipelineUnderTest(runner="FnApiRunner") as p:
             _ = p | beam.Create([("a", 1), ("a", 2)]) | RankByHash("salt")
