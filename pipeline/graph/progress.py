@@ -80,7 +80,7 @@ _counters: dict[str, Counter] = {}
 
 
 def counter(folder: str) -> Counter:
-    """This process's counter for the run that works in `folder`."""
+    """This process's counter for the run whose counts are in `folder`."""
     if folder not in _counters or not _counters[folder].path.endswith(f"/{os.getpid()}.json"):
         _counters[folder] = Counter(folder)
     return _counters[folder]
