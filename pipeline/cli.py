@@ -138,7 +138,8 @@ def _parser() -> argparse.ArgumentParser:
     made.add_argument("--limit", type=int, help="the maximum number of records to read")
     made.add_argument("--llm-url", help="an OpenAI-compatible server, such as http://127.0.0.1:8000/v1; "
                                         "without it the pipeline starts a server")
-    made.add_argument("--llm-server", choices=("auto", "vllm", "llama.cpp"), help="which server the pipeline starts (llm.server)")
+    made.add_argument("--llm-server", choices=("auto", "vllm", "llama.cpp"),
+                      help="which server the pipeline starts (llm.server)")
     made.add_argument("--work", help="folder of caches, log and temporary files (default: OUTPUT/.work)")
     made.add_argument("--keep-going", action="store_true",
                       help="a bug fails its document instead of stopping the run; the exit code is still 3")
