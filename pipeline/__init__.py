@@ -1,3 +1,3 @@
-"""The pipeline: the only package that knows Beam."""
+"""The pipeline: the only package that imports Beam."""
 
 __version__ = "0.1.0"

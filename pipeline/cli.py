@@ -1,6 +1,6 @@
-"""The commands. Each prints its answer on stdout and progress on stderr.
+"""The commands. Each prints its result on stdout, and progress and errors on stderr.
 
-Exit codes: 0 done; 1 `validate` found defects; 2 the user has to mend something; 3 a bug; 4 a server, a store or a disk
+Exit codes: 0 done; 1 `validate` found defects; 2 the user has to fix something; 3 a bug; 4 a server, a store or a disk
 failed, and the same command can be run again; 130 stopped by Ctrl-C.
 """
 
@@ -32,7 +32,7 @@ def main(argv: list[str] | None = None) -> int:
         print(f"leafinstruct: {error}", file=sys.stderr)
         return 2 if isinstance(error, UserError) else 3 if isinstance(error, BugError) else 4
     except KeyboardInterrupt:
-        print("leafinstruct: stopped; what was finished is kept, run the same command again to go on", file=sys.stderr)
+        print("leafinstruct: stopped; what was finished is kept, run the same command again to resume", file=sys.stderr)
         return 130
     except BrokenPipeError:
         return 0
@@ -51,24 +51,24 @@ def build(options: argparse.Namespace, beam_flags: list[str]) -> int:
 
 
 def demo(options: argparse.Namespace, _: list[str]) -> int:
-    """Run the main job on the project's own corpus, with the embedded models."""
+    """Run the pipeline on the example corpus, with the embedded models."""
     from pipeline.launch.demo import demo as run
     return _finished(options.output, run(options.output, options.llm_url))
 
 
 def _finished(output: str, built: Built) -> int:
-    """Say what a build made and where to look; the exit code."""
+    """Print the result of a build and where to find it; returns the exit code."""
     print(built.funnel)
     print(f"\n{built.metrics}")
-    print(f"\nLook at {output}/report.html; check with: leafinstruct validate {output} --deep")
+    print(f"\nOpen {output}/report.html; check with: leafinstruct validate {output} --deep")
     if built.bugs:
-        print(f"leafinstruct: {built.bugs} documents failed by a bug; tracebacks are in the ledger and in {built.log}",
-              file=sys.stderr)
+        print(f"leafinstruct: {built.bugs} documents failed because of a bug; tracebacks are in the ledger and in "
+              f"{built.log}", file=sys.stderr)
     return 3 if built.bugs else 0
 
 
 def validate(options: argparse.Namespace, _: list[str]) -> int:
-    """Check a folder of shards."""
+    """Check a dataset folder."""
     from schemas.validate import validate as check
     defects = check(options.folder, deep=options.deep)
     if options.json:
@@ -82,7 +82,7 @@ def validate(options: argparse.Namespace, _: list[str]) -> int:
 
 
 def funnel(options: argparse.Namespace, _: list[str]) -> int:
-    """How many documents each stage let through."""
+    """Show how many documents passed each stage."""
     from pipeline.dataset import ledger
     from pipeline.dataset import reader as instances
     counts = ledger.funnel(ledger.read_outcomes(options.folder))
@@ -90,26 +90,26 @@ def funnel(options: argparse.Namespace, _: list[str]) -> int:
     if options.json:
         print(json.dumps(counts.to_json() | {"with_context": have, "without_context": lack}, indent=2))
     else:
-        print(f"{ledger.funnel_text(counts)}\nOf the kept, {have:,} have a context and {lack:,} have none")
+        print(f"{ledger.funnel_text(counts)}\nOf the kept documents, {have:,} have a context and {lack:,} have none")
     return 0
 
 
 def explain(options: argparse.Namespace, _: list[str]) -> int:
-    """What happened to one document, and why."""
+    """Show what happened to one document, and why."""
     from pipeline.dataset import ledger
     print(ledger.explain(options.folder, options.id))
     return 0
 
 
 def show(options: argparse.Namespace, _: list[str]) -> int:
-    """One instance, readable, with its pictures."""
+    """Show one instance as text, and write its images and a page."""
     from pipeline.report.show import show as text
     print(text(options.folder, options.id, options.to))
     return 0
 
 
 def calibrate(options: argparse.Namespace, _: list[str]) -> int:
-    """Derive the coherence thresholds of a model from a corpus, and write them into the config."""
+    """Derive the coherence thresholds of a model from a corpus, and write them into the configuration."""
     from pipeline.launch.calibrate import calibrate_config
     print(calibrate_config(options.config, options.corpus, options.limit, options.work))
     return 0
@@ -124,23 +124,26 @@ def _parser() -> argparse.ArgumentParser:
                                    allow_abbrev=False, **kwargs)
         made.set_defaults(command=function)
         made.add_argument("--log-level", choices=logs.LEVELS, default="warning",
-                          help="what is shown on the terminal; the log file in the work folder has all")
+                          help="which messages the terminal shows (default: %(default)s); the log file in the work "
+                               "folder has all of them")
         return made
 
     made = command(build, epilog="Any other flag goes to Beam: --runner, --direct_num_workers, ...")
-    made.add_argument("--config", required=True, help="a YAML file, or the name of a shipped one, such as demo")
+    made.add_argument("--config", required=True,
+                      help="a YAML file, or the name of one that comes with the package, such as demo")
     made.add_argument("--output", required=True, help="the folder to publish to (local, or any Beam filesystem)")
     made.add_argument("--corpus", action="append", metavar="FORMAT:PATH",
-                      help="instead of the config's corpora: native:, mmc4:, obelics:, omnicorpus: or wikihow: and a "
-                           "folder, file, glob or tar; may be repeated")
-    made.add_argument("--limit", type=int, help="read at most so many records")
+                      help="instead of the configuration's corpora: native:, mmc4:, obelics:, omnicorpus: or wikihow: "
+                           "and a folder, file, glob or tar; may be repeated")
+    made.add_argument("--limit", type=int, help="the maximum number of records to read")
     made.add_argument("--llm-url", help="an OpenAI-compatible server, such as http://127.0.0.1:8000/v1; "
-                                        "without it the pipeline starts one itself")
-    made.add_argument("--llm-server", choices=("auto", "vllm", "llama.cpp"), help="which one it starts (llm.server)")
-    made.add_argument("--work", help="folder of caches and scratch (default: OUTPUT/.work)")
+                                        "without it the pipeline starts a server")
+    made.add_argument("--llm-server", choices=("auto", "vllm", "llama.cpp"),
+                      help="which server the pipeline starts (llm.server)")
+    made.add_argument("--work", help="folder of caches, log and temporary files (default: OUTPUT/.work)")
     made.add_argument("--keep-going", action="store_true",
-                      help="a bug fails its document instead of stopping the run; the exit code is 3 all the same")
-    made.add_argument("--allow-empty", action="store_true", help="publish even where no document was kept")
+                      help="a bug fails its document instead of stopping the run; the exit code is still 3")
+    made.add_argument("--allow-empty", action="store_true", help="publish even if no document was kept")
 
     made = command(demo)
     made.add_argument("--output", default="leafinstruct-demo", help="the folder to publish to (default: %(default)s)")
@@ -148,12 +151,12 @@ def _parser() -> argparse.ArgumentParser:
 
     made = command(validate)
     made.add_argument("folder")
-    made.add_argument("--deep", action="store_true", help="read every byte: tars, records, pictures, hashes")
-    made.add_argument("--json", action="store_true", help="machine-readable")
+    made.add_argument("--deep", action="store_true", help="read every byte: tars, records, images, hashes")
+    made.add_argument("--json", action="store_true", help="print JSON")
 
     made = command(funnel)
     made.add_argument("folder")
-    made.add_argument("--json", action="store_true", help="machine-readable")
+    made.add_argument("--json", action="store_true", help="print JSON")
 
     made = command(explain)
     made.add_argument("folder")
@@ -162,12 +165,12 @@ def _parser() -> argparse.ArgumentParser:
     made = command(show)
     made.add_argument("folder")
     made.add_argument("id", help="the id of a document, or the key of an instance")
-    made.add_argument("--to", help="folder for the pictures (default: FOLDER/show/KEY)")
+    made.add_argument("--to", help="folder for the images (default: FOLDER/show/KEY)")
 
     made = command(calibrate)
-    made.add_argument("--config", required=True, help="the config whose coherence thresholds are to be written")
-    made.add_argument("--corpus", action="append", metavar="FORMAT:PATH", help="instead of the config's corpora")
-    made.add_argument("--limit", type=int, help="read at most so many records")
+    made.add_argument("--config", required=True, help="the configuration file to write the thresholds to")
+    made.add_argument("--corpus", action="append", metavar="FORMAT:PATH", help="instead of the configuration's corpora")
+    made.add_argument("--limit", type=int, help="the maximum number of records to read")
     made.add_argument("--work", required=True, help="folder of caches, such as build/calibrate")
     return parser
 

@@ -1,6 +1,6 @@
-"""The configuration: one YAML file, read into frozen dataclasses; an unknown key or a wrong type is refused.
+"""The configuration: one YAML file, read into frozen dataclasses; unknown keys and wrong types are refused.
 
-Every key is explained where it stands below, and in `configs/leafinstruct.yaml`.
+Every key is explained below, and in `configs/leafinstruct.yaml`.
 """
 
 from __future__ import annotations
@@ -17,8 +17,7 @@ from schemas.errors import UserError
 
 @dataclasses.dataclass(frozen=True)
 class Corpus:
-    """Where documents come from: a format (native, mmc4, obelics, omnicorpus, wikihow), and a folder, file, glob or
-    tar."""
+    """A format (native, mmc4, obelics, omnicorpus, wikihow), and a folder, file, glob or tar."""
 
     format: str
     path: str
@@ -26,7 +25,7 @@ class Corpus:
 
 @dataclasses.dataclass(frozen=True)
 class Images:
-    """How pictures are fetched and stored. Sides in pixels, sizes in bytes, times in seconds."""
+    """How images are fetched and stored; sides in pixels, sizes in bytes, times in seconds."""
 
     max_side: int = 512
     max_bytes: int = 20_000_000
@@ -38,8 +37,11 @@ class Images:
 
 @dataclasses.dataclass(frozen=True)
 class Clip:
-    """The coherence model: an open_clip name with a pretrained tag, or `local-dir:FOLDER` without one. `dtype` is the
-    number format (auto, bfloat16, float16, float32)."""
+    """The coherence model: an open_clip name with a pretrained tag, or `local-dir:FOLDER` without one.
+
+    `dtype` is the number format (auto, bfloat16, float16, float32), `batch_documents` how many documents are scored at
+    once.
+    """
 
     model: str = "ViT-L-14"
     pretrained: str | None = None
@@ -49,7 +51,11 @@ class Clip:
 
 @dataclasses.dataclass(frozen=True)
 class CoherenceRules:
-    """Cosines below which an image or a document goes; `leafinstruct calibrate` derives them for a model."""
+    """Thresholds (cosines) at which images and documents are dropped; `leafinstruct calibrate` derives them.
+
+    matched_at_least, similarity_at_most: for each image (`filters.coherence.filter_images`). mean_at_least,
+    margin_at_least: for the excerpt.
+    """
 
     matched_at_least: float
     mean_at_least: float
@@ -71,9 +77,10 @@ class Llm:
     """The instruct model behind an OpenAI-compatible server.
 
     `model` is a folder, hub name or GGUF file for a server that the pipeline starts: `server` is vllm, llama.cpp or
-    auto (the first of them that is there), and `dtype` vLLM's number format (auto, bfloat16, float16, float32). `name`
-    is what the server calls the model; `url` names a server that runs already. `concurrency` is the number of questions
-    in flight, `deadline` the seconds after which a question that gets no answer has failed.
+    auto (the first of them that is installed), and `dtype` is vLLM's number format (auto, bfloat16, float16, float32).
+    `name` is the server's name for the model; `url` is the address of a server that is already running. `concurrency`
+    is the number of questions in flight, `timeout` the seconds for one request, `deadline` the seconds after which a
+    question without an answer has failed, `max_model_len` the most tokens of prompt and answer.
     """
 
     model: str
@@ -97,15 +104,18 @@ class RatingRules:
 
 @dataclasses.dataclass(frozen=True)
 class Split:
-    """`context_free` is the share without a context among the documents that can be cut into a context and an output;
-    those that cannot are always without one."""
+    """How documents are split into context and output.
+
+    `context_free` is the share of documents that get no context although they could be split. Documents that cannot be
+    split never have a context.
+    """
 
     context_free: float = 0.5
 
 
 @dataclasses.dataclass(frozen=True)
 class Shards:
-    """Instances in a shard (exactly, but for the last), and the salt that fixes order and splits."""
+    """The number of instances in each shard but the last, and the salt that fixes order and splits."""
 
     size: int = 1000
     salt: str = "leafinstruct"
@@ -113,14 +123,14 @@ class Shards:
 
 @dataclasses.dataclass(frozen=True)
 class Limits:
-    """When to stop a run: `failed_at_most` is the share of documents that may fail at a stage, from the 100th on."""
+    """When to stop a run: `failed_at_most` is the share of documents that may fail at a stage, from the 100th."""
 
     failed_at_most: float = 0.5
 
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-    """Everything that decides what comes out."""
+    """Everything that decides the result of a run, and how it is carried out (`NOT_IN_HASH`, `limits`)."""
 
     corpora: tuple[Corpus, ...]
     clip: Clip
@@ -143,8 +153,11 @@ class Config:
 NOT_IN_HASH = {"llm": ("url", "server", "dtype", "concurrency", "timeout", "deadline"),
                "clip": ("dtype", "batch_documents"),
                "images": ("workers", "timeout")}
-"""How a run is carried out, as against what comes out of it. (Server and number format change the last digits of scores,
-and some answers: the identities of the models in the manifest name them.)"""
+"""Keys that say how a run is carried out; the hash of the configuration does not cover them.
+
+Server and number format change the last digits of scores, and some answers: the models' identities in the manifest name
+them.
+"""
 
 
 def load(path: str) -> Config:
@@ -155,18 +168,20 @@ def load(path: str) -> Config:
 
 
 def as_dict(config: Config) -> dict[str, Any]:
-    """All that decides what comes out, as plain JSON types: the settings, and the rules that the preset's name and the
-    paths of word lists stand for. It is what `schemas.codec.config_hash` is made of."""
+    """Everything that decides the result, as plain JSON types; `schemas.codec.config_hash` is computed from it.
+
+    These are the settings, and the rules of the preset with the words of its lists, not only their names and paths.
+    """
     return settings(config) | {"rules": presets.as_dict(preset(config))}
 
 
 def preset(config: Config) -> presets.Preset:
-    """The configuration's rules. Raises UserError where the preset, or something that it needs, is not there."""
+    """The configuration's rules. Raises UserError if the preset, or something that it needs, is missing."""
     return presets.load(config.preset, config.accept_missing, config.word_lists)
 
 
 def settings(config: Config) -> dict[str, Any]:
-    """The configuration as a file can hold it, without what only says how a run is carried out."""
+    """The configuration as plain types, without the keys that only say how a run is carried out."""
     tree: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(config)))
     del tree["limits"]
     for section, keys in NOT_IN_HASH.items():
@@ -176,24 +191,28 @@ def settings(config: Config) -> dict[str, Any]:
 
 
 def parse_corpus(text: str) -> Corpus:
-    """`FORMAT:PATH`, as the command line gives it."""
+    """`FORMAT:PATH`, as given on the command line. Raises UserError.
+
+    >>> parse_corpus("native:examples/corpus")
+    Corpus(format='native', path='examples/corpus')
+    """
     format_, colon, path = text.partition(":")
     if not colon or not path:
-        raise UserError(f"--corpus wants FORMAT:PATH, such as native:examples/corpus, not {text!r}")
+        raise UserError(f"--corpus needs FORMAT:PATH, such as native:examples/corpus, not {text!r}")
     return Corpus(format_, path)
 
 
 def _check(config: Config, path: str) -> None:
-    """What the types cannot say."""
+    """The checks that types cannot express."""
     if not config.corpora:
         raise UserError(f"{path}: corpora is empty; name at least one, or give --corpus FORMAT:PATH")
     if len(set(config.domains)) < 12:
         raise UserError(f"{path}: domains must list at least 12 different names, not {len(set(config.domains))}")
     for domain in config.domains:
         if not domain.strip():
-            raise UserError(f"{path}: domains holds a name that is blank; take it out")
+            raise UserError(f"{path}: domains has a blank name; remove it")
         if config.domains.count(domain) > 1:
-            raise UserError(f"{path}: domains names {domain!r} more than once; take the others out")
+            raise UserError(f"{path}: domains names {domain!r} more than once; remove the others")
     for key, value, known in (("llm.server", config.llm.server, ("auto", "vllm", "llama.cpp")),
                               ("llm.dtype", config.llm.dtype, FORMATS), ("clip.dtype", config.clip.dtype, FORMATS)):
         if value not in known:

@@ -1,9 +1,9 @@
-"""The whole system on one page: how raw corpora become shards and an account of every document.
+"""The whole pipeline on one page: how corpora become shards, and a ledger with one row for every document.
 
-Each stage below is one named line; its name is the same in the ledger and in the funnel. What a stage does to a document
-is a plain function in `graph/stages.py` (reading and writing: `reading.py`, `writing.py` beside it); how that becomes a
-Beam transform is in `graph/transforms.py`. Documents, and above all their images, never cross a shuffle: from `Read` to
-`Assemble` the stages are fused, and only ids, ranks and small ledger rows are grouped.
+Each stage below is one named line; its name is the same in the ledger and in the funnel. What a stage does to a
+document is a plain function in `graph/stages.py` (reading and writing: `graph/reading.py`, `graph/writing.py`); how
+that becomes a Beam transform is in `graph/transforms.py`. Documents and their images never cross a shuffle: from `Read`
+to `Assemble` the stages are fused, and only ids, ranks and small ledger rows are grouped.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from schemas import stage_names as name
 
 
 def build(pipeline: beam.Pipeline, run: Run) -> None:
-    """Add the whole graph to `pipeline`. It leaves shards, index parts and ledger parts under `run.staging`."""
+    """Add the whole graph to `pipeline`; it writes shards, index parts and ledger parts below `run.staging`."""
     images, clip, llm = run.config.images, run.config.clip, run.config.llm
     size, salt = run.config.shards.size, run.config.shards.salt
     ended = []
@@ -38,7 +38,7 @@ def build(pipeline: beam.Pipeline, run: Run) -> None:
              | "Spread" >> beam.Reshuffle())
     repeats = (parts
                | "Identify" >> beam.FlatMap(reading.identify, run)
-               | "Find repeats" >> reading.Repeats())
+               | "Find duplicates" >> reading.Repeats())
 
     docs = stage(parts, reading.Read(run))
     docs = stage(docs, reading.Deduplicate(run), AsDict(repeats))

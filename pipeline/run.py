@@ -1,4 +1,4 @@
-"""One run: its configuration, its folders, and what made it. Prepared by the launcher, carried to every worker."""
+"""One run: its configuration, its folders and its versions; made by the launcher, sent to every worker."""
 
 from __future__ import annotations
 
@@ -12,17 +12,18 @@ from prompts import PromptSet
 from schemas.records import Provenance
 
 LLM_KEY = "LEAFINSTRUCT_LLM_KEY"
-"""The environment variable with the key of a server that wants one. It is never written anywhere."""
+"""The environment variable with the API key of a model server that needs one; it is never written to a file."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """Everything that a worker has to know. Small, frozen and picklable.
+    """Everything that a worker needs to know: small, frozen and picklable.
 
-    output: the folder that people look at. work: scratch and caches (pictures, scores, answers), shared by runs.
-    preset and prompts: the rules and the questions that the configuration names, loaded once. llm_url and llm_name:
-    where to ask; llm_wanted: a folder where a worker says at its first question that it wants a server, so that one is
-    started only when there is something to ask ("" where a server runs already). keep_going: make ledger rows of bugs.
+    output: the folder that the dataset is published to. work: the work folder with caches (images, scores, answers) and
+    temporary files, which several runs may use one after the other. preset, prompts: the rules and the prompts that the
+    configuration names, loaded once. llm_url, llm_name: the model server and its model. llm_wanted: a folder where a
+    worker leaves a file at its first question, so that a server is started only if one is needed ("" if a server is
+    already running). keep_going: make ledger rows of bugs.
     """
 
     config: Config
@@ -38,23 +39,28 @@ class Run:
 
     @property
     def staging(self) -> str:
-        """Where this run's shards and ledger wait until all of them are there: on the output's own disk, so that moving
-        them into place copies nothing."""
+        """The folder of shards and ledger parts until they are published.
+
+        It is on the same disk as the output, so that moving them into place copies nothing.
+        """
         return f"{self.output}/.staging"
 
     @property
     def counts(self) -> str:
-        """Where workers leave their counts for the progress line."""
+        """The folder where workers write their counts for the progress line."""
         return f"{self.work}/counts"
 
     @property
     def failures(self) -> str:
-        """Where workers record the errors that stop the run."""
+        """The folder where workers record the errors that stop the run."""
         return f"{self.work}/failures"
 
     def store(self, name: str) -> str:
-        """The folder of a store, by name. Runs share images, scores and answers; finished instances belong to this run
-        alone, so they wait in its staging folder and go with it."""
+        """The folder of a store, by name.
+
+        Runs share images, scores and answers. Finished instances belong to this run alone, so they are in its staging
+        folder and are deleted with it.
+        """
         return f"{self.staging if name == 'instances' else self.work}/{name}"
 
 

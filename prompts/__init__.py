@@ -1,7 +1,7 @@
 """The two prompts for the language model about an excerpt: rate its text, and write its instruction.
 
-A prompt set is a folder. `embedded/` comes with the package; the configuration's `prompts` names a set of the package or
-any other folder. It contains
+A prompt set is a folder. `embedded/` comes with the package; the configuration's `prompts` names a set of the package
+or any other folder. It contains
 
     prompts.yaml            about, the system message, and how many words of an image's alternative text are shown;
                             `extends: embedded` takes the files that the folder does not have from that set
@@ -166,7 +166,8 @@ def _aspects(path: pathlib.Path) -> tuple[Aspect, ...]:
         raise UserError(f"{path}: name at least one aspect")
     for aspect in found:
         if not re.fullmatch(ASPECT, aspect.name):
-            raise UserError(f"{path}: {aspect.name!r} is not a name for an aspect: use lower-case letters, digits and _, at most 40")
+            raise UserError(f"{path}: {aspect.name!r} is not a name for an aspect: use lower-case letters, digits and "
+                            "_, at most 40")
     if len({aspect.name for aspect in found}) < len(found) or len({aspect.key for aspect in found}) < len(found):
         raise UserError(f"{path}: two aspects have the same name or key")
     return found

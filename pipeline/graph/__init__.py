@@ -1,1 +1,1 @@
-"""The Beam side: transforms, and what each named step of the DAG does."""
+"""The Beam transforms, and what each stage of the DAG does."""

@@ -1,4 +1,4 @@
-"""Stops a run in which a stage fails most documents: then something is broken, and it is not the documents."""
+"""Stops a run in which most documents fail at a stage: then the cause is usually not the documents."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from schemas.outcome import Outcome
 from schemas.stage_names import stage_title
 
 FIRST = 100
-"""Documents that a worker sees at a stage before their share of failures counts."""
+"""The number of documents at a stage of one worker from which the share of failures is checked."""
 
 
 class FailedShare:
-    """How many documents failed at one stage of one worker, against the share that may (`limits.failed_at_most`)."""
+    """The share of documents that failed at one stage of one worker, and its limit (`limits.failed_at_most`)."""
 
     def __init__(self, stage: str, at_most: float):
         self.stage, self.at_most = stage, at_most
@@ -25,7 +25,7 @@ class FailedShare:
         self.seen += 1
 
     def failed(self, outcome: Outcome) -> None:
-        """Count a document that failed. Raises ServiceError where too many have."""
+        """Count a document that failed. Raises ServiceError if too many have failed."""
         self.seen += 1
         self.errors[outcome.error] += 1
         failed = self.errors.total()
@@ -34,4 +34,4 @@ class FailedShare:
         error, count = self.errors.most_common(1)[0]
         raise ServiceError(
             f"{failed} of {self.seen} documents failed at the stage “{stage_title(self.stage)}”, {count} of them with "
-            f"{error} (the last: {outcome.detail}); mend the cause and {AGAIN}, or allow more with limits.failed_at_most")
+            f"{error} (the last: {outcome.detail}); fix the cause and {AGAIN}, or raise limits.failed_at_most")

@@ -1,7 +1,7 @@
-"""Why a run stopped: workers leave a record of the error in the work folder, and the launcher puts it into a sentence.
+"""Why a run stopped: workers record the error in the work folder, and the launcher makes a message of it.
 
-A runner hands on the text of what a worker raised, or nothing at all when the worker died. So whoever meets an error
-that stops the run writes it down first, with its traceback.
+A runner passes on the text of what a worker raised, or nothing if the worker died. So an error that stops the run is
+written to a file first, with its traceback.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from schemas.errors import RecordFault, ServiceError, UserError, one_line
 
 USER, SERVICE, BUG = "user", "service", "bug"
 KINDS = (USER, BUG, SERVICE)
-"""Most telling first: a bug or a bad setting often makes a service fail too."""
+"""In the order in which they are reported: a bad setting or a bug often makes a service fail too."""
 
 _SERVICE = (ServiceError, OSError, MemoryError)
 _log = logging.getLogger(__name__)
@@ -28,7 +28,7 @@ _log = logging.getLogger(__name__)
 
 @dataclasses.dataclass(frozen=True)
 class Failure:
-    """An error that stopped the run. `kind` is one of KINDS, `stage` where it was met, `document` at whose turn."""
+    """An error that stopped the run; `kind` is one of KINDS, `stage` and `document` say where it was raised."""
 
     kind: str
     stage: str
@@ -38,20 +38,20 @@ class Failure:
 
 
 def kind_of(error: BaseException) -> str:
-    """What has to be done about an error: see `schemas/errors.py`."""
+    """The kind of an error, by what has to be done about it: see `schemas/errors.py`."""
     if isinstance(error, UserError):
         return USER
     return SERVICE if isinstance(error, _SERVICE) else BUG
 
 
 def is_bug(error: BaseException) -> bool:
-    """Whether an error is none of the kinds that are foreseen."""
+    """Whether an error is a bug: an exception of none of the expected kinds."""
     return isinstance(error, Exception) and not isinstance(error, (UserError, RecordFault, *_SERVICE))
 
 
 @contextlib.contextmanager
 def recorded(folder: str, stage: str, document: str = "") -> Iterator[None]:
-    """Whatever is raised inside is written to `folder` on its way out."""
+    """Errors that the block raises are recorded in `folder`."""
     try:
         yield
     except Exception as error:
@@ -60,7 +60,7 @@ def recorded(folder: str, stage: str, document: str = "") -> Iterator[None]:
 
 
 def record(folder: str, stage: str, document: str, error: Exception) -> None:
-    """Write an error to `folder`; the same error in many workers is one file."""
+    """Write an error to `folder`; the same error in several workers is one file."""
     text = "".join(traceback.format_exception(error))
     failure = Failure(kind_of(error), stage, document, _message(error), text)
     _log.log(logging.ERROR if failure.kind == BUG else logging.INFO, "stage %s, document %s:\n%s", stage, document, text)
@@ -72,7 +72,7 @@ def record(folder: str, stage: str, document: str, error: Exception) -> None:
 
 
 def read(folder: str) -> Failure | None:
-    """The failure that tells most of those in `folder`; None where there is none."""
+    """The failure in `folder` to report, by the order of KINDS; None if there is none."""
     found = [Failure(**json.loads(uris.read_bytes(path))) for path in uris.find(folder, (".json",))]
     return min(found, key=lambda failure: KINDS.index(failure.kind), default=None)
 

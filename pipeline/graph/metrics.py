@@ -1,4 +1,4 @@
-"""Beam metrics of every stage, under its name: what engines show on their pages and a local run prints at its end."""
+"""Beam metrics of every stage, under its name: shown by distributed runners, and printed at the end of a local run."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ PASSED, DROPPED, FAILED = "passed", "dropped", "failed"
 class StageMetrics:
     """Counters and distributions of one stage.
 
-    documents: `passed`, `dropped`, `failed`. distributions: `batch_documents`, `milliseconds` (of one document, or of
-    one batch). Whatever a step counts itself (bytes, questions, tokens) comes by `add_counts`.
+    counters of documents: `passed`, `dropped`, `failed`. distributions: `batch_documents`, `milliseconds` (for one
+    document, or for one batch). `add_counts` adds what a step counts itself (bytes, questions, tokens).
     """
 
     def __init__(self, stage: str):
@@ -36,7 +36,7 @@ class StageMetrics:
         self._distributions[name].update(value)
 
     def add_counts(self, totals: Mapping[str, int]) -> None:
-        """Add what has come since the last call to a step's own totals, which only grow."""
+        """Add the increase of a step's own totals since the last call."""
         for name, total in totals.items():
             if total > (seen := self._seen.get(name, 0)):
                 self.count(name, total - seen)

@@ -1,4 +1,4 @@
-"""The three ends of a document, as rows of the ledger."""
+"""The outcomes of documents, as rows of the ledger: kept, dropped, failed."""
 
 from __future__ import annotations
 
@@ -12,22 +12,25 @@ from schemas.records import Document, Drop, Fault, Image, InstructedDocument, Ra
 from schemas.stage_names import ASSEMBLE, READ
 
 BUG = "bug:"
-"""What the ledger's `error` begins with where a bug failed a document of a run that keeps going."""
+"""The prefix of the ledger's `error` for a document that failed because of a bug (`--keep-going`)."""
 
 
 def kept(document: Document, shard: str, key: str) -> Outcome:
+    """The document became an instance."""
     return _outcome(document, status=KEPT, stage=ASSEMBLE, shard=shard, key=key)
 
 
 def dropped(document: Document, stage: str, drop: Drop, detail: str = "") -> Outcome:
-    """A rule said no."""
+    """A rule dropped the document."""
     return _outcome(document, status=DROPPED, stage=stage, rule=drop.rule, value=drop.value, threshold=drop.threshold,
                     detail=detail)
 
 
 def failed(document: Document, stage: str, error: Exception) -> Outcome:
-    """Something is wrong with the document (a RecordFault), or a bug struck in a run that keeps going: then `error` is
-    `bug:` and the class of the exception, and `detail` holds the traceback."""
+    """The document failed: something is wrong with it (RecordFault), or there is a bug and the run keeps going.
+
+    For a bug, the row's `error` is `bug:` and the class of the exception, and its `detail` is the traceback.
+    """
     if isinstance(error, RecordFault):
         return _outcome(document, status=FAILED, stage=stage, error=error.kind, detail=one_line(error.detail))
     trace = "".join(traceback.format_exception(error))
@@ -35,13 +38,13 @@ def failed(document: Document, stage: str, error: Exception) -> Outcome:
 
 
 def unreadable(fault: Fault) -> Outcome:
-    """A record that the reader could not make a document of."""
+    """A record could not be read."""
     return Outcome(id=fault.id, source=fault.source, location=fault.location, status=FAILED, stage=READ,
                    error=fault.error, detail=one_line(fault.detail))
 
 
 def scores(document: Document) -> tuple[tuple[str, float], ...]:
-    """Whatever has been measured of the document so far, by name."""
+    """Everything that has been measured of the document so far, by name."""
     found: list[tuple[str, float]] = []
     if isinstance(document, ScoredDocument):
         coherence = document.coherence

@@ -1,7 +1,7 @@
-"""A line on the terminal that says how far the run is, how fast it goes, and about how long it will take.
+"""The progress line on the terminal: how many documents are done, how fast, and about how long the rest will take.
 
-Workers count in memory and now and then write their counts to a file of their own; the launcher adds the files up.
-That works for one process and for several on a machine; a service runner has its own counters (Beam metrics).
+Each worker counts in memory and regularly writes its counts to its own file; the launcher adds up the files. This works
+for worker processes on this machine; distributed runners show Beam metrics instead.
 """
 
 from __future__ import annotations
@@ -32,8 +32,10 @@ IDENTIFY = "Identify"
 
 
 class Counter:
-    """A worker's counts: of documents that a stage is done with, by the stage's name, and of those that `came` to one
-    where they wait. One a process (see `counter`)."""
+    """The counts of a worker process: by stage, the documents that are done and those that have entered (`came`).
+
+    Each process has one counter (see `counter`).
+    """
 
     def __init__(self, folder: str):
         self.path = f"{folder}/{os.getpid()}.json"
@@ -43,7 +45,7 @@ class Counter:
         self.later: threading.Timer | None = None
 
     def tick(self, name: str) -> None:
-        """Count a document that a stage is done with."""
+        """Count a document that is done at a stage."""
         with self.lock:
             self.counts[name] += 1
             if is_remote(self.path) or self.later:
@@ -56,11 +58,11 @@ class Counter:
                 self.later.start()
 
     def came(self, name: str) -> None:
-        """Count a document that waits at a stage from now on."""
+        """Count a document that has entered a stage and waits there."""
         self.tick(_came(name))
 
     def flush(self) -> None:
-        """Write what was counted."""
+        """Write the counts to the file."""
         with self.lock:
             if self.later:
                 self.later.cancel()
@@ -80,7 +82,7 @@ _counters: dict[str, Counter] = {}
 
 
 def counter(folder: str) -> Counter:
-    """This process's counter for the run that works in `folder`."""
+    """This process's counter for the run whose counts are in `folder`."""
     if folder not in _counters or not _counters[folder].path.endswith(f"/{os.getpid()}.json"):
         _counters[folder] = Counter(folder)
     return _counters[folder]
@@ -97,9 +99,9 @@ def total(folder: str) -> collections.Counter[str]:
 
 @contextlib.contextmanager
 def shown(folder: str, stages: Sequence[str], seconds: float | None = None) -> Iterator[None]:
-    """While the block runs, print a line on stderr every so many seconds: by default 5 on a terminal, and 30 in a log.
+    """While the block runs, print a line on stderr every `seconds` seconds (default: 5 on a terminal, 30 in a log).
 
-    `stages` are the stages' names in the order of the flow.
+    `stages` are the titles of the stages, in their order.
     """
     if is_remote(folder):
         yield
@@ -134,7 +136,7 @@ def shown(folder: str, stages: Sequence[str], seconds: float | None = None) -> I
 
 
 def line(counts: Mapping[str, int], speeds: Mapping[str, float], stages: Sequence[str]) -> str:
-    """What has been done of what there is, with the speed (documents a second) where it matters.
+    """The progress line: documents done and entered, with documents per second for the slowest stage.
 
     >>> line({"Identify": 51, "Read": 51, "came to Rate text": 41, "Rate text": 12, "Assemble": 5},
     ...      {"Read": 0.0, "Rate text": 0.7}, ["Read", "Rate text", "Assemble"])

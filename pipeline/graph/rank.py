@@ -1,4 +1,4 @@
-"""An exact global order that every run finds again: records sorted by a salted hash of their id."""
+"""A global order that is the same in every run: records sorted by a salted hash of their id."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from schemas.codec import rank_of
 
 
 class RankByHash(beam.PTransform[Any, Any]):
-    """(id, record) -> (rank, record), ranks 0, 1, 2 ... in the order of the salted hash. Ids must be distinct."""
+    """(id, record) -> (rank, record), with ranks 0, 1, 2 ... in the order of the salted hash; ids must be distinct."""
 
     def __init__(self, salt: str):
         super().__init__()

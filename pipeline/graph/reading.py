@@ -1,4 +1,4 @@
-"""The first steps of the DAG: work items, documents, and which of them come twice."""
+"""The first transforms of the DAG: work items, documents, and duplicates."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from schemas.stage_names import DEDUPLICATE, READ
 
 
 def plan(run: Run) -> Iterator[Part]:
-    """Cut the corpora into work items. Stops at `limit` records (lines or rows)."""
+    """Divide the corpora into work items, up to `limit` records (lines or rows)."""
     with failures.recorded(run.failures, "plan"):
         yield from _plan(run)
 
@@ -33,7 +33,7 @@ def _plan(run: Run) -> Iterator[Part]:
     for corpus in run.config.corpora:
         for part in corpora.parts(corpus.format, corpus.path):
             if owners.setdefault(part.file, corpus) is not corpus:
-                raise UserError(f"two corpora of the config hold {part.file}; name it once")
+                raise UserError(f"two corpora of the configuration contain {part.file}; name it once")
             if left is not None:
                 if left <= 0:
                     return
@@ -43,7 +43,7 @@ def _plan(run: Run) -> Iterator[Part]:
 
 
 class Read(Stage):
-    """Part -> documents. A record that cannot be read is an outcome."""
+    """Work item -> documents; a record that cannot be read becomes a ledger row."""
 
     def __init__(self, run: Run):
         super().__init__(run, READ, _no_step)
@@ -64,14 +64,17 @@ class Read(Stage):
 
 
 def _no_step(run: Run) -> Step[Any, Any]:
-    """Of the stages here, which do their work in `process`."""
+    """The step of the stages in this file, which do their work in `process`."""
     return Step(lambda document: document)
 
 
 @dataclasses.dataclass(frozen=True)
 class Repeat:
-    """A document that repeats another: by id, or by its text. `copies` counts them all, the first one too: of a text,
-    those among documents that do not repeat an id."""
+    """Why a document is a duplicate: `rule` is `duplicate_id` or `duplicate_text`, `first` the id of the first one.
+
+    `copies` is the number of documents with this id, or with this text, including the first. Documents with a duplicate
+    id are not counted for a text.
+    """
 
     rule: str
     copies: int
@@ -79,8 +82,10 @@ class Repeat:
 
 
 def identify(part: Part, run: Run) -> Iterator[tuple[str, str, str]]:
-    """(id, location, digest of the text) of each document: all that is needed to find repeats. Reads the corpus a
-    second time, without its pictures, which is far cheaper than taking whole documents through a shuffle."""
+    """(id, location, digest of the text) of each document: all that is needed to find duplicates.
+
+    This reads the corpus a second time, without its images, which is far cheaper than a shuffle of whole documents.
+    """
     with failures.recorded(run.failures, "identify", part.name):
         for record in corpora.read(part):
             progress.counter(run.counts).tick(progress.IDENTIFY)
@@ -89,9 +94,12 @@ def identify(part: Part, run: Run) -> Iterator[tuple[str, str, str]]:
 
 
 class Repeats(beam.PTransform[Any, Any]):
-    """(id, location, digest) -> (location, Repeat) for every document that is not the first with its id, and of those
-    that are, for every one that is not the first with its text: the first by file name and line, whichever worker reads
-    it. One after the other, or a text would be lost whose first document goes because of its id."""
+    """(id, location, digest) -> (location, Repeat) for every duplicate.
+
+    First, every document but the first with its id; then, among the documents that are left, every one but the first
+    with its text. The first is the first by file name and line, in every run. In one pass, a text could be lost: its
+    first document might be dropped for its id.
+    """
 
     def expand(self, identities: beam.PCollection[tuple[str, str, str]]) -> beam.PCollection[tuple[str, Repeat]]:
         ids = (identities | "By id" >> beam.Map(lambda i: (i[0], (i[1], i[2]))) | "Group ids" >> beam.GroupByKey()
@@ -105,7 +113,7 @@ _FIRST = "first"
 
 
 def _same_id(group: tuple[str, Iterable[tuple[str, str]]]) -> Iterator[Any]:
-    """(id, [(location, digest)]): the first as (digest, (location, id)), the others as repeats."""
+    """(id, [(location, digest)]): the first as (digest, (location, id)), the others as duplicates."""
     id_, ((first, digest), *others) = group[0], sorted(group[1], key=lambda document: _place(document[0]))
     yield beam.pvalue.TaggedOutput(_FIRST, (digest, (first, id_)))
     for location, _ in others:
@@ -120,16 +128,19 @@ def _same_text(group: tuple[str, Iterable[tuple[str, str]]]) -> Iterator[tuple[s
 
 
 def _place(location: str) -> tuple[str, int, str]:
-    """`file:12#3` as something to sort by: line 9 comes before line 12."""
+    """A sort key for `file:12#3`, in which line 9 comes before line 12."""
     found = re.fullmatch(r"(.*):(\d+)(.*?)", location, re.S)
     if found is None:
-        raise ValueError(f"{location!r} is no location: a reader's has the form file:line")
+        raise ValueError(f"{location!r} is not a location of the form file:line")
     return found[1], int(found[2]), found[3]
 
 
 class Deduplicate(Stage):
-    """End the repeats. One with another's id goes into the ledger as `duplicate_id:location`, for ids there are
-    distinct; the row's detail names the id."""
+    """Drops duplicates.
+
+    A document with a duplicate id gets the id `duplicate_id:location` in the ledger, because ids are distinct there;
+    the row's detail names the original id.
+    """
 
     def __init__(self, run: Run):
         super().__init__(run, DEDUPLICATE, _no_step)

@@ -1,8 +1,8 @@
 """What each stage of the DAG does to one document.
 
-A function here runs once in each worker and returns the stage's `Step` (see `transforms.py`): from a document to one
-with one more thing known, or to a `Drop`. Models are imported where they are used, so that a worker loads only what it
-runs.
+Each function runs once in each worker and returns the stage's `Step` (see `transforms.py`): a function from a document
+to a document, often of a richer type, or to a `Drop`. Models are imported where they are used, so that a worker loads
+only what it runs.
 """
 
 from __future__ import annotations
@@ -56,8 +56,11 @@ def filter_text(run: Run) -> Step[Document, Document | Drop]:
 
 
 def filter_headers(run: Run) -> Step[Document, Document | DroppedDocument]:
-    """The preset's rules about image sizes, from the headers of local files; for images on the web, from the sizes that
-    the corpus states, if it does. A damaged image passes: the next stage finds out."""
+    """The preset's rules about image sizes.
+
+    Sizes come from the headers of local files; for images on the web, from the corpus, if it states them. A damaged
+    image passes: the next stage finds the damage.
+    """
     images = image_store(run)
 
     def step(document: Document) -> Document | DroppedDocument:
@@ -67,19 +70,21 @@ def filter_headers(run: Run) -> Step[Document, Document | DroppedDocument]:
 
 
 def _if_enough_images(run: Run, document: AnyDocument) -> AnyDocument | DroppedDocument:
-    """A document that may have lost images, by the preset's rules for that."""
+    """Apply the preset's `after_images` rules to a document that may have lost images."""
     drop = presets.filter_document(document, run.preset.after_images)
     return DroppedDocument(document, drop) if drop else document
 
 
 def store_images(run: Run) -> Step[Document, Future[StoredDocument | DroppedDocument]]:
-    """Fetch and decode each image once and keep its normal form. An image that cannot be had is taken out, and the
-    document goes on if others are left; with none left it has failed with the first one's fault."""
+    """Fetch and decode each image once, and store it in its normalised form.
+
+    An image with a fault is removed. If no image is left, the document fails with the first fault.
+    """
     images = image_store(run)
     pool = concurrent.futures.ThreadPoolExecutor(run.config.images.workers, "images")
 
     def stored(document: Document) -> StoredDocument | DroppedDocument:
-        if any(is_http(image.uri) for image in document.images):        # of the others the headers are known
+        if any(is_http(image.uri) for image in document.images):        # the headers of the others are known
             document, faults = change_images(document, images.sized)
             document = presets.filter_images(without_faults(document, faults), run.preset.image_rules)
         document, faults = change_images(document, images.store)
@@ -91,8 +96,10 @@ def store_images(run: Run) -> Step[Document, Future[StoredDocument | DroppedDocu
 
 
 def change_images(document: Document, change: Callable[[Image], Image]) -> tuple[Document, dict[int, ImageFault]]:
-    """The document with `change` made to each image, and the faults of those to which it could not be made, by their
-    position among the images; these stay as they are."""
+    """The document with `change` applied to each image, and the faults of images by position.
+
+    Images with a fault are not changed.
+    """
     faults: dict[int, ImageFault] = {}
 
     def changed(position: int, image: Image) -> Image:
@@ -107,15 +114,15 @@ def change_images(document: Document, change: Callable[[Image], Image]) -> tuple
 
 
 def without_faults(document: Document, faults: dict[int, ImageFault]) -> Document:
-    """The document without the images that had a fault. Raises the first fault where no image is left."""
+    """The document without the images that had a fault. Raises the first fault if no image is left."""
     if faults and len(faults) == len(document.images):
         raise faults[0]
-    # A rule measures something and a fault does not: 0 readable images, where 1 was wanted.
+    # A fault has no measured value: record 0 readable images, where 1 was required.
     return drop_images(document, {at: Drop(fault.kind, 0.0, 1.0) for at, fault in faults.items()}, STORE_IMAGES)
 
 
 def score_coherence(run: Run) -> Step[list[StoredDocument], list[ScoredDocument]]:
-    """Score many documents at once; scores are kept by content, and the model is loaded when one is not known yet."""
+    """Score a batch of documents; scores are cached by content, and the model is loaded if one is not in the cache."""
     cache, images = Store(run.store("scores"), ".json"), image_store(run)
     scorer = None
     counts = {"scored": 0, "from_cache": 0}
@@ -146,14 +153,14 @@ def _coherence(value: dict[str, Any]) -> Coherence:
 
 
 def filter_images(run: Run) -> Step[ScoredDocument, ScoredDocument | DroppedDocument]:
-    """Take out images that match no text next to them, and those that repeat an earlier one."""
+    """Remove images that match no text next to them, and images that repeat an earlier one."""
     rules = run.config.coherence
     return Step(lambda document: _if_enough_images(run, coherence_rules.filter_images(
         document, matched_at_least=rules.matched_at_least, similarity_at_most=rules.similarity_at_most)))
 
 
 def take_excerpt(run: Run) -> Step[ScoredDocument, ScoredDocument | Drop]:
-    """The part that becomes the instance, or a drop where no part has both words and an image."""
+    """The excerpt that becomes the instance, or a drop if no excerpt has both enough words and an image."""
     limits = run.config.excerpt
     return Step(lambda document: best_excerpt(
         document, max_words=limits.max_words, max_images=limits.max_images, min_words=limits.min_words)
@@ -184,8 +191,7 @@ def filter_ratings(run: Run) -> Step[RatedDocument, RatedDocument | Drop]:
 
 
 def write_instruction(run: Run) -> Step[RatedDocument, Future[InstructedDocument | Drop]]:
-    """Ask the language model for the instruction and the domain; the answer is checked, and asked for again when it
-    fails."""
+    """Ask the language model for the instruction and the domain; an answer that fails the checks is asked for again."""
     client = connect(run)
 
     async def write(document: RatedDocument) -> InstructedDocument | Drop:
@@ -195,7 +201,7 @@ def write_instruction(run: Run) -> Step[RatedDocument, Future[InstructedDocument
 
 
 def assemble_instance(run: Run) -> Step[InstructedDocument, tuple[str, Staged]]:
-    """Make the instance and keep its JSON in a store; only its key and its ledger row travel on."""
+    """Make the instance and put its JSON into a store; only its key and its ledger row are passed on."""
     instances, config = Store(run.store("instances"), ".json"), run.config
 
     def step(document: InstructedDocument) -> tuple[str, Staged]:
@@ -210,8 +216,10 @@ def assemble_instance(run: Run) -> Step[InstructedDocument, tuple[str, Staged]]:
 
 
 def asking(client: Client, question: Callable[[Any], Coroutine[Any, Any, Any]]) -> Step[Any, Future[Any]]:
-    """A step that starts the coroutine `question(document)` on the client's loop. A server that is gone for good, or
-    has been too busy for too long, stops the run: it would fail every document that is left."""
+    """A step that starts the coroutine `question(document)` on the client's event loop.
+
+    A server that stays unreachable or busy for too long stops the run, because every other document would fail too.
+    """
     async def asked(document: Document) -> Any:
         try:
             return await question(document)
@@ -224,8 +232,7 @@ def asking(client: Client, question: Callable[[Any], Coroutine[Any, Any, Any]]) 
 
 
 def connect(run: Run) -> Client:
-    """A connection to the language model with the cache of its answers; a server of our own is started at the first
-    question."""
+    """A client of the model server, with a cache of answers; a server of the pipeline starts at the first question."""
     llm = run.config.llm
     return Client(run.llm_url, run.llm_name, llm.concurrency, llm.timeout, Store(run.store("answers"), ".json"),
                   os.environ.get(LLM_KEY), patience=llm.deadline, identity=run.provenance.llm,

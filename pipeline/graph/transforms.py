@@ -1,9 +1,9 @@
-"""How a step on one document becomes a Beam transform: what passes goes on, every other document becomes a ledger row.
+"""How a step becomes a Beam transform: documents that pass continue, every other document becomes a ledger row.
 
-A step is a plain function: Document -> Document (perhaps a richer type), or Drop, or DroppedDocument where the ledger is
-to know what the step had made of the document. It may raise `RecordFault`, which fails the document; any other exception
-stops the run (see `schemas/errors.py`). Steps need things that do not travel (models, connections), so a transform gets
-a `make`: a function of the run that returns the step, and that is called once in each worker.
+A step is a plain function: it returns a document (often of a richer type), a Drop, or a DroppedDocument if the ledger
+should record how the step changed the document first. It may raise `RecordFault`, which fails the document; any other
+exception stops the run (see `schemas/errors.py`). Steps need objects that cannot be pickled (models, connections), so a
+transform gets `make`: a function of the run that returns the step, called once in each worker.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from schemas.records import Document, Drop, DroppedDocument
 from schemas.stage_names import stage_title
 
 ENDED = "ended"
-"""The tag of the output that holds the outcomes of documents that end at a step."""
+"""The tag of the output with the ledger rows of documents that end at a stage."""
 
 In = TypeVar("In")
 Out = TypeVar("Out")
@@ -43,8 +43,8 @@ def _nothing() -> None:
 class Step(Generic[In, Out]):
     """What a stage does, and how to end it.
 
-    call: the function of one document (or of a list of them). close: ends threads and connections. counts: totals of
-    what the step itself counts, for the metrics.
+    call: the function of one document (or of a list of them). close: ends threads and connections. counts: totals that
+    the step itself counts, for the metrics.
     """
 
     call: Callable[[In], Out]
@@ -113,7 +113,7 @@ class Stage(beam.DoFn):
 
 
 class Each(Stage):
-    """One document after the other."""
+    """Calls the step with one document after the other."""
 
     def process(self, document: Document) -> Iterator[Any]:
         started = time.monotonic()
@@ -123,9 +123,9 @@ class Each(Stage):
 
 
 class Batches(Stage):
-    """`size` documents at once; the step takes a list and returns a list.
+    """Calls the step with lists of up to `size` documents; it returns a list.
 
-    If one of them has a fault, each is tried alone, so that a bad document takes no other with it.
+    If the step raises a fault, it is called again with each document alone, so that only the bad document fails.
     """
 
     def __init__(self, run: Run, stage: str, make: Callable[[Run], Step[Any, Any]], size: int):
@@ -146,7 +146,7 @@ class Batches(Stage):
         super().finish_bundle()
 
     def flush(self) -> Iterator[Any]:
-        """The outputs of the documents that wait."""
+        """The outputs of the documents that wait for their batch."""
         documents, self.waiting = self.waiting, []
         if not documents:
             return
@@ -167,8 +167,10 @@ class Batches(Stage):
 
 
 class InFlight(Stage):
-    """Up to `size` documents at a time; the step returns a future. Results go on as they come, in any order: a slow
-    answer delays no other, and a server always has enough to do."""
+    """Keeps up to `size` documents in flight; the step returns a future.
+
+    Results are passed on as they arrive, in any order: a slow answer delays no other, and the server is always busy.
+    """
 
     def __init__(self, run: Run, stage: str, make: Callable[[Run], Step[Any, Any]], size: int):
         super().__init__(run, stage, make)
@@ -197,14 +199,14 @@ def _milliseconds(started: float) -> int:
 
 
 def _value(found: Any) -> Any:
-    """What a future gave, or raise what it raised."""
+    """The result of a future; raises its exception."""
     if isinstance(found, BaseException):
         raise found
     return found
 
 
 def _windowed(outputs: Iterable[Any]) -> Iterator[Any]:
-    """finish_bundle must say which window its outputs belong to, inside the tag."""
+    """The outputs with their window, which finish_bundle has to state inside the tag."""
     for output in outputs:
         if isinstance(output, beam.pvalue.TaggedOutput):
             yield beam.pvalue.TaggedOutput(output.tag, GlobalWindows.windowed_value(output.value))

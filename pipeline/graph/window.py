@@ -1,4 +1,4 @@
-"""The sliding window: keeps many answers under way while a stage walks through its documents."""
+"""A sliding window over futures: many requests are in flight while a stage processes its documents."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ Value = TypeVar("Value")
 
 
 class Window(Generic[Item, Value]):
-    """A sliding window: at most `size` futures under way; finished ones come out as they finish, in any order.
+    """At most `size` futures in flight; results are returned as the futures finish, in any order.
 
-    A result is `(item, value)`, or `(item, exception)` where the future failed: nothing is raised here.
+    A result is `(item, value)`, or `(item, exception)` if the future failed: nothing is raised here.
     """
 
     def __init__(self, size: int) -> None:
@@ -23,7 +23,7 @@ class Window(Generic[Item, Value]):
         self._done: queue.SimpleQueue[concurrent.futures.Future[Value]] = queue.SimpleQueue()
 
     def add(self, item: Item, future: concurrent.futures.Future[Value]) -> list[tuple[Item, Value | BaseException]]:
-        """Take one more in, wait while the window is full, and return what has finished by then."""
+        """Add a future, wait while the window is full, and return the results so far."""
         self._items[future] = item
         future.add_done_callback(self._done.put)
         finished = []
@@ -32,7 +32,7 @@ class Window(Generic[Item, Value]):
         return finished
 
     def drain(self) -> Iterator[tuple[Item, Value | BaseException]]:
-        """Wait for all the others, and yield each as it finishes."""
+        """Wait for all futures, and yield each result as it finishes."""
         while self._items:
             yield self._next()
 

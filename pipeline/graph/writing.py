@@ -1,4 +1,4 @@
-"""The last steps of the DAG: a shard from the instances of one group, and a part of the ledger from its rows."""
+"""The last transforms of the DAG: they write a shard from a group of instances, and a part of the ledger."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ LEDGER_ROWS = 100_000
 
 @dataclasses.dataclass(frozen=True)
 class Staged:
-    """A finished instance on its way to a shard: where its JSON waits, and its row of the ledger but for the shard."""
+    """A finished instance that is not in a shard yet: the store key of its JSON, and its ledger row without shard."""
 
     key: str
     outcome: Outcome
 
 
 def write_shard(group: tuple[int, Iterable[tuple[int, Staged]]], run: Run) -> Iterator[Outcome]:
-    """Write one tar under `run.staging`, with its part of the index and its line of the manifest beside it."""
+    """Write one shard, its part of the index and its manifest entry below `run.staging`; yields the ledger rows."""
     with failures.recorded(run.failures, "write_shards"):
         yield from _write_shard(*group, run)
 
@@ -41,7 +41,7 @@ def _write_shard(number: int, ranked: Iterable[tuple[int, Staged]], run: Run) ->
         for one in staged:
             data = instances.read(one.key)
             if data is None:
-                raise ServiceError(f"a finished instance is gone from {run.store('instances')}; {AGAIN}")
+                raise ServiceError(f"a finished instance is missing from {run.store('instances')}; {AGAIN}")
             instance = json.loads(data)
             named = [s for s in instance["context"] + instance["output"] if s["type"] == "image"]
             yield data, instance, ((s["image"], images.read(s["sha256"])) for s in named)
@@ -54,7 +54,7 @@ def _write_shard(number: int, ranked: Iterable[tuple[int, Staged]], run: Run) ->
 
 
 def write_ledger_part(group: tuple[int, Iterable[tuple[int, Outcome]]], run: Run) -> None:
-    """Write one part of the ledger under `run.staging`, in rank order."""
+    """Write one part of the ledger below `run.staging`, in rank order."""
     with failures.recorded(run.failures, "write_ledger"):
         _write_ledger_part(*group, run)
 

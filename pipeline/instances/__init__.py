@@ -1,1 +1,1 @@
-"""What becomes of a document: an excerpt of it, and the instance made of that."""
+"""From a document to an instance: the excerpt, and its assembly."""

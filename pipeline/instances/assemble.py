@@ -1,4 +1,4 @@
-"""From a document with its scores and answers to an instance: instruction, context, output."""
+"""Makes an instance of a document with its scores, ratings and instruction."""
 
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ class AssembleFault(RecordFault):
 
 def assemble(document: InstructedDocument, *, key: str, context_free: float, salt: str,
              provenance: Provenance) -> Instance:
-    """Split the document into context and output, and put the record together.
+    """Split the document into context and output, and make the instance.
 
-    Output and context each hold at least one text and one image; a document with no such cut has no context: the whole
-    of it is the output. Of those that can be cut, `context_free` is the share that is left whole. Which, and where the
-    others are cut, is decided by a hash of salt and id, so every run cuts alike.
+    Context and output each have at least one text and one image; if no split allows that, there is no context and the
+    whole document is the output. `context_free` is the share of the documents that could be split but are not. A hash
+    of salt and id decides which these are, and where the others are split, so every run splits in the same way.
+    Raises AssembleFault for a document without text or without images.
     """
     segments = text_before_image(document.segments)
     if not (_has_both(segments)):
@@ -36,7 +37,7 @@ def assemble(document: InstructedDocument, *, key: str, context_free: float, sal
 
 
 def text_before_image(segments: tuple[StoredSegment, ...]) -> tuple[StoredSegment, ...]:
-    """Move images that precede the first text behind it: an image follows the text that it belongs to."""
+    """Move images before the first text to the position after it: an image follows the text that it belongs to."""
     texts = [(i, s.text) for i, s in enumerate(segments) if isinstance(s, Text)]
     first = next((i for i, text in texts if not is_heading(text)), texts[0][0] if texts else None)
     if first is None or not any(isinstance(s, Image) for s in segments[:first]):
@@ -47,7 +48,10 @@ def text_before_image(segments: tuple[StoredSegment, ...]) -> tuple[StoredSegmen
 
 
 def possible_cuts(segments: tuple[StoredSegment, ...]) -> list[int]:
-    """Where the output may begin: at a text that no heading precedes, with both kinds of segment on both sides."""
+    """The positions at which the output may begin.
+
+    The output begins at a text that does not follow a heading; both sides have at least one text and one image.
+    """
     def follows_heading(i: int) -> bool:
         before = segments[i - 1]
         return isinstance(before, Text) and is_heading(before.text)

@@ -1,9 +1,9 @@
 """The part of a document that becomes the instance.
 
-Manuals and textbook chapters run to thousands of words and dozens of images; a model that trains on interleaved
-sequences has room for a few (Chameleon: 3 images in 4,096 tokens). An excerpt is a run of whole segments that stays
-within the given numbers of words and images. It starts at the document's beginning or at a heading; where no such run
-holds an image, because the first one stands too far below its heading, at any paragraph.
+Manuals and textbook chapters have thousands of words and dozens of images; the context of a model that trains on
+interleaved sequences has space for a few images (Chameleon: 3 in 4,096 tokens). An excerpt is a sequence of whole
+segments within the given numbers of words and images. It starts at the document's beginning or at a heading. If no such
+excerpt has an image, because the first image is too far below its heading, it starts at any paragraph.
 """
 
 from __future__ import annotations
@@ -17,15 +17,14 @@ from filters.words import is_heading, plain, words
 from schemas.records import Coherence, Document, Image, ScoredDocument, Segment, Text
 
 _GOES_ON = re.compile(r"\s*(?:(?:[-*+]|(?!1[.)])\d{1,2}[.)])\s|[a-z])")
-"""A list item, unless its number is 1, or a small letter."""
+"""A text that continues something: a list item whose number is not 1, or text that starts with a lower-case letter."""
 
 
 def excerpts(document: AnyDocument, *, max_words: int, max_images: int, min_words: int = 40) -> Iterator[AnyDocument]:
-    """Every excerpt that starts at the beginning or at a heading, in reading order: each fills up from its start and
-    holds at least one image.
+    """Every excerpt that starts at the beginning or at a heading, in reading order.
 
-    The title of an excerpt that does not start at the beginning is its first heading. Excerpts may overlap; each
-    starts at another heading.
+    Each has as many segments as the limits allow, at least `min_words` words and at least one image. The title of an
+    excerpt that does not start at the beginning is its first heading. Excerpts may overlap.
     """
     starts = [0, *(i for i, text in _texts(document) if i and is_heading(text))]
     yield from _from(document, starts, max_words, max_images, min_words)
@@ -34,8 +33,8 @@ def excerpts(document: AnyDocument, *, max_words: int, max_images: int, min_word
 def best_excerpt(document: AnyDocument, *, max_words: int, max_images: int, min_words: int = 40) -> AnyDocument | None:
     """The excerpt with the most images, then the best mean coherence, then the earliest; None if there is none.
 
-    Only where no excerpt starts at a heading may one start at any paragraph, and inside a list or a sentence only
-    where there is no other; its title is the nearest heading above.
+    Only if no excerpt starts at a heading, one may start at any paragraph; only if there is none of these, inside a
+    list or a sentence. Its title is the nearest heading above.
     """
     def worth(excerpt: Document) -> tuple[int, float]:
         matched = excerpt.coherence.matched if isinstance(excerpt, ScoredDocument) else ()
@@ -53,7 +52,7 @@ def _texts(document: Document) -> list[tuple[int, str]]:
 
 def _from(document: AnyDocument, starts: list[int], max_words: int, max_images: int,
           min_words: int) -> Iterator[AnyDocument]:
-    """The excerpts from these starts that hold an image and enough words."""
+    """The excerpts from these starts that have an image and enough words."""
     segments = document.segments
     for start in starts:
         piece = segments[start:_fill(segments, start, max_words, max_images)]
@@ -69,7 +68,7 @@ def _from(document: AnyDocument, starts: list[int], max_words: int, max_images: 
 
 
 def _title(document: Document, start: int) -> str:
-    """The document's own at its beginning, elsewhere that of the nearest heading: at the start or above it."""
+    """The document's title at its beginning, otherwise the nearest heading at the start or above it."""
     if start == 0:
         return document.title
     headings = (s.text for s in reversed(document.segments[:start + 1]) if isinstance(s, Text) and is_heading(s.text))
@@ -77,7 +76,7 @@ def _title(document: Document, start: int) -> str:
 
 
 def _fill(segments: Sequence[Segment], start: int, max_words: int, max_images: int) -> int:
-    """The end of the run from `start` that fits. A trailing heading is left to the next section."""
+    """The end of the longest excerpt from `start` within the limits, without headings at its end."""
     count = images = 0
     stop = start
     for i in range(start, len(segments)):
@@ -95,7 +94,7 @@ def _fill(segments: Sequence[Segment], start: int, max_words: int, max_images: i
 
 
 def _part(coherence: Coherence, start: int, stop: int) -> Coherence:
-    """The scores of the images from `start` to `stop`; the margin is that of this part."""
+    """The scores of the images from `start` to `stop`, with the margin of these images."""
     matched, mismatched = coherence.matched[start:stop], coherence.mismatched[start:stop]
     margin = None
     if coherence.margin is not None and matched:

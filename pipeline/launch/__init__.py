@@ -1,1 +1,1 @@
-"""What runs on the machine that a command is given to: build, publish, calibrate."""
+"""What runs on the machine where a command is started: build, publish, calibrate."""

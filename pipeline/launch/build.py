@@ -1,4 +1,4 @@
-"""The launcher: check everything that can be checked, run the graph, publish what it made."""
+"""The launcher: check everything that can be checked, run the graph, publish the result."""
 
 from __future__ import annotations
 
@@ -40,19 +40,19 @@ def build(config_path: str, output: str, *, corpora: list[str] | None = None, li
           keep_going: bool = False, allow_empty: bool = False) -> Built:
     """Run the whole pipeline and publish to `output`.
 
-    `keep_going` makes ledger rows of bugs instead of stopping; `allow_empty` publishes a dataset without an instance.
-    Raises UserError before anything is overwritten where the user has to mend something, ServiceError where a server or
-    a store failed for good, and BugError.
+    `keep_going` makes ledger rows of bugs instead of stopping; `allow_empty` publishes a dataset without instances.
+    Raises UserError, before anything is overwritten, if the user has to fix something; ServiceError if a server or a
+    store failed in spite of retries; BugError.
     """
     config = configured(config_path, corpora, limit, llm_url, llm_server)
     options = _beam_options(list(beam_flags))
     if not output.strip("/"):
         raise UserError("--output must name a folder")
     output, work = output.rstrip("/"), (work or f"{output.rstrip('/')}/.work").rstrip("/")
-    log = f"{work}/leafinstruct.log" if not is_remote(work) else "the engine's log"
+    log = f"{work}/leafinstruct.log" if not is_remote(work) else "the runner's log"
     with translated(output, work, f"{work}/failures", log), contextlib.ExitStack() as stack:
         stack.enter_context(_sigterm_as_exit())
-        publish.check_output(output, config)            # a folder that is not ours is not even locked
+        publish.check_output(output, config)            # a folder of something else is not even locked
         run = _prepare(config, output, work, keep_going)
         stack.enter_context(exclusive_lock(output, work))
         publish.check_output(output, config)            # another run may have published while we waited or prepared
@@ -87,7 +87,7 @@ class Built:
 
 def configured(path: str, corpora_: list[str] | None, limit: int | None,
                llm_url: str | None = None, llm_server: str | None = None) -> configuration.Config:
-    """The configuration file, with what the command line replaces. Raises UserError where a run could not begin."""
+    """The configuration file, with the values of the command line. Raises UserError if a run could not start."""
     config = configuration.load(path)
     if corpora_:
         config = dataclasses.replace(config, corpora=tuple(map(configuration.parse_corpus, corpora_)))
@@ -106,8 +106,10 @@ def configured(path: str, corpora_: list[str] | None, limit: int | None,
 
 
 def _prepare(config: configuration.Config, output: str, work: str, keep_going: bool) -> Run:
-    """Where to ask the LLM, and what will have made the instances. Number formats are settled here, so that every worker
-    takes the same."""
+    """The run: its model server and its versions.
+
+    Number formats are decided here, so that every worker uses the same.
+    """
     prompts = load_prompts(config.prompts)
     form = clip_format(config.clip.dtype)
     print(f"coherence model: {form}", file=sys.stderr)
@@ -117,8 +119,8 @@ def _prepare(config: configuration.Config, output: str, work: str, keep_going: b
         identity, wanted = name, ""
         probe(url, name, prompts, os.environ.get(LLM_KEY))
     elif is_remote(work):
-        raise UserError(f"a server that the pipeline starts serves this machine alone, and {work} is for many; give the "
-                        "address of one that all workers reach: --llm-url, or a local --work")
+        raise UserError(f"a model server that the pipeline starts serves only this machine, and {work} is for many; "
+                        "give the address of a server that all workers can reach (--llm-url), or a local --work")
     else:
         llm, url, identity = choice.reserve(config.llm)
         config = dataclasses.replace(config, llm=llm)
@@ -131,7 +133,7 @@ def _prepare(config: configuration.Config, output: str, work: str, keep_going: b
 
 
 def _served_model(url: str, name: str) -> str:
-    """The config's model, or the only one that the server has: then that is what the records name."""
+    """The configuration's model, or the only one that the server has; instances name the model that was used."""
     key = os.environ.get(LLM_KEY)
     try:
         return check_server(url, name, key)
@@ -145,10 +147,11 @@ def _served_model(url: str, name: str) -> str:
 
 
 def _beam_options(flags: list[str]) -> PipelineOptions:
-    """Beam's own flags. FnApiRunner is the default: plain DirectRunner would look for another engine on the network."""
-    for before, word in zip(["", *flags], flags):           # Beam passes over what it does not know
+    """Beam's own flags; FnApiRunner is the default, because DirectRunner would look for a runner on the network."""
+    for before, word in zip(["", *flags], flags):           # Beam ignores what it does not know
         if not word.startswith("--") and (not before.startswith("--") or "=" in before):
-            raise UserError(f"what is {word!r}? Corpora are given as --corpus FORMAT:PATH, Beam flags with two dashes")
+            raise UserError(f"unknown argument {word!r}: corpora are given as --corpus FORMAT:PATH, and Beam flags "
+                            "begin with two dashes")
     if not any(flag.split("=")[0] == "--runner" for flag in flags):
         flags = ["--runner=FnApiRunner", *flags]
     options = PipelineOptions(flags)
@@ -166,10 +169,10 @@ def _beam_options(flags: list[str]) -> PipelineOptions:
 
 @contextlib.contextmanager
 def _sigterm_as_exit() -> Iterator[None]:
-    """Convert SIGTERM to SystemExit, so that the server is ended and the counts are written."""
+    """Convert SIGTERM to SystemExit, so that the model server is stopped and the counts are written."""
     try:
         before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    except ValueError:                      # not the main thread: the embedding program minds its signals
+    except ValueError:                      # not the main thread: the calling program handles signals
         yield
         return
     try:

@@ -1,4 +1,4 @@
-"""`leafinstruct calibrate`: take a corpus through the pipeline's own first steps, and its scores into the config."""
+"""`leafinstruct calibrate`: score a corpus after the first stages, and write thresholds to the configuration."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from schemas.records import Document, Provenance, StoredDocument
 
 
 def calibrate_config(path: str, corpora_: list[str] | None, limit: int | None, work: str) -> str:
-    """Write the thresholds of the config's model into the config file; what they are and what they catch, in words.
+    """Write the thresholds of the configuration's model to the file `path`; returns a text about them.
 
     `work` is a folder for the images. Raises UserError as `build` does.
     """
@@ -28,16 +28,16 @@ def calibrate_config(path: str, corpora_: list[str] | None, limit: int | None, w
               Provenance("", "", "", "", "", ""))
     scorer = Scorer(config.clip.model, config.clip.pretrained, config.clip.dtype)
     documents = list(_documents(run))
-    print(f"{len(documents)} documents; scoring them", file=sys.stderr)
+    print(f"scoring {len(documents)} documents", file=sys.stderr)
     found = calibrate(documents, scorer, image_store(run).open)
     write_thresholds(path, found)
-    lines = [f"  {key}: {getattr(found, key):.4f}   catches {found.caught[key]:.1%} of what is wrong"
+    lines = [f"  {key}: {getattr(found, key):.4f}   rejects {found.caught[key]:.1%} of the mismatches"
              for key in found.caught]
     return "\n".join([f"{path}: thresholds of {scorer.version}", *lines])
 
 
 def _documents(run: Run) -> Iterator[StoredDocument]:
-    """Documents that pass the text and header rules, their images stored."""
+    """The documents that pass the text and header rules, with stored images."""
     filter_text, filter_headers, store_images = (
         stages.filter_text(run), stages.filter_headers(run), stages.store_images(run))
     try:
@@ -47,7 +47,7 @@ def _documents(run: Run) -> Iterator[StoredDocument]:
                     continue
                 if not isinstance(sized := filter_headers(passed), Document):
                     continue
-                with contextlib.suppress(ImageFault):       # an image that cannot be had tells nothing of a model
+                with contextlib.suppress(ImageFault):       # an image that cannot be stored says nothing about a model
                     stored = store_images(sized).result()
                     if isinstance(stored, StoredDocument):
                         yield stored

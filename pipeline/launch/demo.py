@@ -1,4 +1,4 @@
-"""`leafinstruct demo`: the main job on the project's own corpus with the embedded models, wherever it is installed."""
+"""`leafinstruct demo`: the pipeline on the example corpus with the embedded models, also without a checkout."""
 
 from __future__ import annotations
 
@@ -16,11 +16,10 @@ NEEDED = ("accelerate", "gguf", "pip")      # by models.build, which runs as a p
 
 
 def demo(output: str, llm_url: str | None = None) -> Built:
-    """Put the embedded models together in the user's cache folder, and build `output`.
+    """Build the embedded models in the user's cache folder, and then the dataset in `output`.
 
-    The working directory becomes that folder (see `home`), below which the configuration's paths to its models lead.
-    Raises UserError as `build` does, and where a package that the models are made with, or one of their parts, is
-    missing.
+    The working directory becomes the cache folder (see `home`), to which the model paths of the configuration are
+    relative. Raises UserError as `build` does, and if a package for building the models, or a part of them, is missing.
     """
     if missing := [name for name in NEEDED if not util.find_spec(name)]:
         raise UserError(f"the demo needs {', '.join(missing)} as well: pip install 'leafinstruct[demo]'")
@@ -28,11 +27,11 @@ def demo(output: str, llm_url: str | None = None) -> Built:
     home().mkdir(parents=True, exist_ok=True)
     os.chdir(home())
     if subprocess.run([sys.executable, "-m", "models.build"]).returncode:
-        raise UserError(f"the embedded models could not be put together in {home()}; what is missing is said above")
+        raise UserError(f"the embedded models could not be built in {home()}; see the messages above")
     corpus = resources.files("examples") / "corpus"
     return build(configs.find("demo"), output, corpora=[f"native:{corpus}"], llm_url=llm_url)
 
 
 def home() -> Path:
-    """Where the embedded models live when there is no checkout: `$XDG_CACHE_HOME/leafinstruct`, or in `~/.cache`."""
+    """The folder of the embedded models without a checkout: `$XDG_CACHE_HOME/leafinstruct`, or in `~/.cache`."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "leafinstruct"

@@ -1,4 +1,4 @@
-"""What stopped a run, as one of our own errors with a sentence that says what to do."""
+"""Translates what stopped a run into one of the project's own errors, with a sentence that says what to do."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pipeline.graph import failures
 from pipeline.graph.failures import BUG, USER, Failure
 from schemas.errors import AGAIN, BugError, ServiceError, UserError
+from schemas.stage_names import stage_title
 
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 _FROM_BEAM = " [while running '"
@@ -21,10 +22,10 @@ _log = logging.getLogger(__name__)
 
 @contextlib.contextmanager
 def translated(output: str, work: str, failures_folder: str, log: str) -> Iterator[None]:
-    """Raise whatever stops the run as UserError, ServiceError or BugError.
+    """Raise every error that stops the run as UserError, ServiceError or BugError.
 
-    Workers leave a record of what they met in `failures_folder`, since runners hand on its text at most. `log` is where
-    tracebacks can be read.
+    Workers record errors in `failures_folder`, because runners pass on at most their text. `log` is the file with the
+    tracebacks, for the message.
     """
     try:
         yield
@@ -48,25 +49,26 @@ def _of_record(failure: Failure, output: str, log: str) -> Exception:
     if failure.kind == USER:
         return UserError(failure.message)
     if failure.kind == BUG:
-        where = f"at the stage “{failure.stage}”" + (f", document {failure.document}" if failure.document else "")
-        return BugError(f"a bug stopped the run {where}: {failure.message}; the traceback is in {log}. With --keep-going "
-                        "a run makes a ledger row of such a document")
+        where = f"at the stage “{stage_title(failure.stage)}”" + (
+            f", document {failure.document}" if failure.document else "")
+        return BugError(f"a bug stopped the run {where}: {failure.message}; the traceback is in {log}. With "
+                        "--keep-going the run continues, and such a document gets a ledger row")
     if failure.message == "the disk is full":
         return ServiceError(f"the disk that holds {output} is full; free some space and {AGAIN}")
-    return ServiceError(failure.message if AGAIN in failure.message else f"{failure.message}; mend it and {AGAIN}")
+    return ServiceError(failure.message if AGAIN in failure.message else f"{failure.message}; fix it and {AGAIN}")
 
 
 def _of_launcher(error: Exception, output: str, work: str, log: str) -> Exception:
-    """An error of this process, or one of the engine about which no worker could leave a record."""
+    """An error of this process, or of the runner when no worker could record one."""
     if isinstance(error, OSError):
         if error.errno in _DISK_FULL:
             return ServiceError(f"the disk that holds {output} is full; free some space and {AGAIN}")
         name = os.path.abspath(str(error.filename or output))
         if any(f"{name}/".startswith(f"{os.path.abspath(folder)}/") for folder in (output, work)):
             return UserError(f"cannot write to {error.filename or output}: {error.strerror}; choose another --output")
-        return ServiceError(f"{error.filename or 'a file'}: {error.strerror or error}; mend it and {AGAIN}")
-    _log.exception("the launcher met an error")
+        return ServiceError(f"{error.filename or 'a file'}: {error.strerror or error}; fix it and {AGAIN}")
+    _log.exception("error in the launcher")
     if type(error).__module__.split(".")[0] in ("apache_beam", "grpc") or type(error) is RuntimeError:
-        return ServiceError(f"the engine stopped without an error of a worker, as it does when a worker process is "
-                            f"killed or out of memory; more is in {log}; {AGAIN}")
+        return ServiceError(f"the runner stopped, but no worker recorded an error; this happens when a worker process "
+                            f"is killed or out of memory; see {log}; {AGAIN}")
     return BugError(f"a bug stopped the run: {type(error).__name__}: {error}; the traceback is in {log}")

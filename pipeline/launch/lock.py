@@ -1,4 +1,4 @@
-"""One run at a time in a folder: two would take each other's staging, counts and server."""
+"""One run at a time in a folder: two would use the same staging folder, counts and model server."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from schemas.errors import UserError
 
 @contextlib.contextmanager
 def exclusive_lock(*folders: str) -> Iterator[None]:
-    """Hold these folders until the end of the block; those of an object store, which knows no locks, are skipped.
+    """Lock these folders until the end of the block; folders in an object store, which has no locks, are skipped.
 
-    The lock ends with the process, however that ends. Raises UserError where another run holds one of them.
+    The lock is released when the process ends in any way. Raises UserError if another run has locked one of them.
     """
     with contextlib.ExitStack() as stack:
         for folder in {os.path.realpath(folder): None for folder in folders if not is_remote(folder)}:
@@ -25,6 +25,6 @@ def exclusive_lock(*folders: str) -> Iterator[None]:
             try:
                 fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                raise UserError(f"another run is at work in {folder}; wait for it to end, or give this one another "
-                                "--output and --work") from None
+                raise UserError(f"another run is using {folder}; wait until it ends, or give this one another --output "
+                                "and --work") from None
         yield

@@ -1,4 +1,4 @@
-"""Logging of the commands: warnings on the terminal, everything in a log file of the work folder."""
+"""Logging of the commands: warnings on the terminal, all messages in a log file in the work folder."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _FORMAT = logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s")
 
 
 def to_terminal(level: str) -> None:
-    """Show our own messages from `level` on, and errors of libraries, on stderr."""
+    """Show this project's messages from `level` up, and errors of libraries, on stderr."""
     root = logging.getLogger()
     for handler in [h for h in root.handlers if h.get_name() == __name__]:
         root.removeHandler(handler)
@@ -26,22 +26,22 @@ def to_terminal(level: str) -> None:
 
 
 def _shown(record: logging.LogRecord, level: int) -> bool:
-    """Errors that stop a run are put into one sentence by the command, so their tracebacks are for the log file."""
+    """Whether the terminal shows a message; tracebacks of errors that stop a run are for the log file only."""
     if record.name.startswith("pipeline.graph.failures"):
         return level <= logging.DEBUG
     if record.name.split(".")[0] in OURS:
         return record.levelno >= level
-    if record.name.startswith("apache_beam"):       # it logs what a step raised, which the command reports
+    if record.name.startswith("apache_beam"):       # it logs what a stage raised, which the command reports
         return record.levelno >= logging.CRITICAL or level <= logging.DEBUG
     return record.levelno >= max(level, logging.ERROR)
 
 
 @contextlib.contextmanager
 def to_file(path: str) -> Iterator[None]:
-    """While the block runs, add every message, Beam's too, to the end of a file."""
+    """While the block runs, append every message, Beam's too, to a file."""
     root = logging.getLogger()
     handler = logging.FileHandler(path, delay=True, encoding="utf-8")
-    handler.handleError = lambda record: None  # type: ignore[method-assign]  # a full disk is told once, not a line
+    handler.handleError = lambda record: None  # type: ignore[method-assign]  # report a full disk once, not per line
     handler.setFormatter(_FORMAT)
     root.addHandler(handler)
     try:

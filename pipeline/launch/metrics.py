@@ -7,11 +7,11 @@ from typing import Any
 from schemas.stage_names import STAGES, stage_title
 
 Metrics = dict[str, dict[str, Any]]
-"""stage -> name -> a count, or of a distribution its count, sum, min and max."""
+"""stage -> name -> a count, or the count, sum, min and max of a distribution."""
 
 
 def collect(result: Any) -> Metrics:
-    """The counters and distributions of our stages; empty where the runner keeps none."""
+    """The counters and distributions of the stages; empty if the runner keeps none."""
     try:
         found = result.metrics().query()
     except (NotImplementedError, AttributeError):
@@ -29,7 +29,7 @@ def collect(result: Any) -> Metrics:
 
 
 def rows(metrics: Metrics) -> list[tuple[str, str]]:
-    """(stage, its figures in words) for every stage that has any."""
+    """(stage, its metrics as text) for every stage that has any."""
     return [(stage_title(stage), ", ".join(_words(name, value) for name, value in found.items()))
             for stage, found in metrics.items()]
 

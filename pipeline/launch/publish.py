@@ -1,4 +1,4 @@
-"""From a finished run to a published folder: put together aside, checked, moved into place, the manifest last."""
+"""From a finished run to a published folder: completed in the staging folder, checked, moved, the manifest last."""
 
 from __future__ import annotations
 
@@ -23,18 +23,17 @@ from schemas.errors import UserError
 from schemas.index import IndexRow
 
 LIBRARIES = ("apache-beam", "open_clip_torch", "pillow", "pyarrow", "torch")
-"""Packages that the bytes of a build depend on; their versions stand in the manifest."""
+"""Packages that the bytes of a build depend on; the manifest has their versions."""
 
 MANIFEST = "manifest.json"
-HEADER = "# What decided this folder's contents; give this file to --config to make it again.\n"
+HEADER = "# The configuration of this folder; give this file to --config to build it again.\n"
 UNPUBLISHED = {".work", ".staging", "config.yaml", "shards", "ledger", "index.parquet", "README.md", "report.html",
                "metrics.json"}
-"""What a run that was cut off may have left behind."""
+"""What an interrupted run may have left."""
 
 
 def check_output(output: str, config: configuration.Config) -> None:
-    """Make sure that the output folder is ours to write: new, empty, or made with the same configuration; else
-    UserError."""
+    """Raise UserError unless the output folder is new, empty, or built with the same configuration."""
     manifest = _manifest(output)
     ours = _config_text(config)
     theirs = _text(f"{output}/config.yaml")
@@ -42,28 +41,28 @@ def check_output(output: str, config: configuration.Config) -> None:
     if manifest is None:
         strangers = sorted(there - (UNPUBLISHED if theirs.startswith(HEADER) else {".work"}))
         if strangers:
-            raise UserError(f"{output} holds files that are not this pipeline's ({strangers[0]}); "
+            raise UserError(f"{output} contains files that are not this pipeline's ({strangers[0]}); "
                             "choose an empty or new folder for --output. Nothing was overwritten")
-        another = "shards" in there and theirs != ours      # all but the manifest is there
+        another = "shards" in there and theirs != ours      # everything but the manifest exists
     else:
         another = manifest.get("config_hash") != config_hash(configuration.as_dict(config))
     if another:
-        raise UserError(f"{output} holds the results of another config; choose another --output, or delete it. "
-                        "Nothing was overwritten")
+        raise UserError(f"{output} contains the results of another configuration; choose another --output, or delete "
+                        "it. Nothing was overwritten")
 
 
 def check_models(run: Run) -> None:
-    """Make sure that the results in the output folder, if any, are of the same models; else UserError."""
+    """Raise UserError if the output folder has results of other models."""
     theirs = (_manifest(run.output) or {}).get("provenance")
     for name in ("clip", "llm"):
         if theirs and theirs[name] != getattr(run.provenance, name):
-            raise UserError(f"{run.output} holds the results of another model, {theirs[name]}, and this run has "
+            raise UserError(f"{run.output} contains the results of another model, {theirs[name]}, and this run uses "
                             f"{getattr(run.provenance, name)}; choose another --output, or delete it. "
                             "Nothing was overwritten")
 
 
 def _manifest(output: str) -> dict[str, Any] | None:
-    """What is published there: None where nothing is, an empty one where it cannot be read."""
+    """The published manifest: None if there is none, empty if it cannot be read."""
     text = _text(f"{output}/{MANIFEST}")
     try:
         return dict(json.loads(text)) if text else None
@@ -72,7 +71,7 @@ def _manifest(output: str) -> dict[str, Any] | None:
 
 
 def _text(path: str) -> str:
-    """The file's text, empty where there is none."""
+    """The file's text, empty if there is no file."""
     try:
         with open_bytes(path) as file:
             return file.read().decode(errors="replace")
@@ -85,7 +84,7 @@ def _config_text(config: configuration.Config) -> str:
 
 
 def prepare_output(run: Run) -> None:
-    """Write the configuration into the output folder, and clear what an earlier try left unpublished."""
+    """Write the configuration to the output folder, and remove what an earlier run left unpublished."""
     for folder in (run.staging, run.counts, run.failures, run.store("dropped"), run.llm_wanted):
         if folder:
             remove(folder)
@@ -93,15 +92,14 @@ def prepare_output(run: Run) -> None:
 
 
 def publish(run: Run, found: metrics.Metrics, *, allow_empty: bool = False) -> ledger.Funnel:
-    """Add index, card, report and manifest to what the graph left under `run.staging`, then move it all to the output
-    folder.
+    """Add index, card, report and manifest to `run.staging`, then move everything to the output folder.
 
-    Publishes nothing where the account does not add up (AssertionError), where the rules are not those that the run
-    began with, or where no document was kept and that was not allowed (UserError).
+    Publishes nothing if the counts of ledger and shards differ (AssertionError), if the rules have changed since the
+    run started, or if no document was kept and `allow_empty` is false (UserError).
     """
     config = configuration.as_dict(run.config)
     if config_hash(config) != run.provenance.config:
-        raise UserError("the preset or a word list was changed while the run went on; run the same command again")
+        raise UserError("the preset or a word list was changed during the run; run the same command again")
     written = [shards.ShardResult(**value) for value in _results(run, "leafinstruct-")]
     parts = [shards.Table(**value) for value in _results(run, "part-")]
     counts = ledger.funnel(ledger.read_outcomes(run.staging))
@@ -110,7 +108,7 @@ def publish(run: Run, found: metrics.Metrics, *, allow_empty: bool = False) -> l
 
     if not counts.kept and not allow_empty:
         raise UserError(f"no document was kept, so nothing was published:\n\n{ledger.funnel_text(counts)}\n\n"
-                        "Loosen the rules that dropped most, mend what failed, or publish an empty dataset with "
+                        "Relax the rules that dropped most, fix what failed, or publish an empty dataset with "
                         "--allow-empty")
     index_path = f"{run.staging}/index.parquet"
     index = shards.write_index(_index_rows(run), run.prompts.aspect_names, index_path)
@@ -131,7 +129,7 @@ def publish(run: Run, found: metrics.Metrics, *, allow_empty: bool = False) -> l
 
 
 def _results(run: Run, prefix: str) -> list[dict[str, Any]]:
-    """What the writers of shards or of ledger parts left about them, by name."""
+    """What the writers of shards or ledger parts recorded about them, by name."""
     paths = uris.find(f"{run.staging}/results", (".json",))
     return [json.loads(uris.read_bytes(path)) for path in paths if path.rsplit("/", 1)[1].startswith(prefix)]
 
@@ -142,8 +140,10 @@ def _index_rows(run: Run) -> Iterator[IndexRow]:
 
 
 def _move(staging: str, output: str) -> None:
-    """Put the finished files in place. Without its manifest a folder counts as unfinished, so that goes first and
-    comes last."""
+    """Move the finished files to the output folder.
+
+    A folder without a manifest is unfinished, so an old manifest is removed first and the new one is moved last.
+    """
     remove(f"{output}/{MANIFEST}")
     for folder, suffixes in (("shards", (".tar",)), ("ledger", (".parquet",))):
         remove(f"{output}/{folder}")
@@ -163,7 +163,7 @@ def _rename(source: str, target: str) -> None:
 
 
 def remove(path: str) -> None:
-    """A file, or a folder with all it holds; nothing happens where there is nothing."""
+    """Delete a file, or a folder with its contents; a path that does not exist is ignored."""
     if is_remote(path):
         matches = files().match([path, f"{path}/**"])
         if found := [m.path for match in matches for m in match.metadata_list]:

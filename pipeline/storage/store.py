@@ -1,7 +1,7 @@
-"""A folder of files named by their key: pictures, scores, answers and finished instances live in such stores.
+"""A folder of files named by their keys: images, scores, answers and finished instances are in such stores.
 
-Plain files need no server and no lock, survive a killed run, and are shared by every worker: whoever writes a key
-writes what will do for all. Local folders and Beam's object stores (`gs://`, `s3://`) work alike.
+Plain files need no server and no locking, survive a killed run, and are shared by all workers: every writer of a key
+writes the same value. Local folders and Beam's object stores (`gs://`, `s3://`) work in the same way.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ if TYPE_CHECKING:
 
 
 def content_key(*parts: Any) -> str:
-    """The sha256 (hex) of the parts as canonical JSON: the same question has the same key in every run."""
+    """The sha256 (hex) of the parts as canonical JSON: equal parts have the same key in every run."""
     text = json.dumps(parts, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 class Store:
-    """`root/ab/abcdef...suffix`, one file a key. A write is atomic: temporary name, then rename.
+    """One file per key, `root/ab/abcdef...suffix`; a write is atomic: a temporary name, then a rename.
 
-    Nothing is forced to the disk (that takes a millisecond or more a file), so a power cut may leave files empty or
-    cut: whoever reads finds out, and takes such a file for one that was never written.
+    Files are not flushed to the disk (fsync takes a millisecond or more per file), so a power failure may leave empty
+    or truncated files. Readers check the content and treat such a file as missing.
     """
 
     def __init__(self, root: str, suffix: str = ""):
@@ -38,7 +38,7 @@ class Store:
         return f"{self.root}/{key[:2]}/{key}{self.suffix}"
 
     def read(self, key: str) -> bytes | None:
-        """The bytes of the key; None when it was never written."""
+        """The bytes of the key; None if it was never written."""
         try:
             with open_bytes(self.path(key)) as file:
                 return file.read()
@@ -46,7 +46,7 @@ class Store:
             return None
 
     def read_json(self, key: str) -> Any:
-        """The value of the key; None when it was never written, or is damaged."""
+        """The value of the key; None if it was never written, or is damaged."""
         data = self.read(key)
         try:
             return None if data is None else json.loads(data)
@@ -58,11 +58,16 @@ class Store:
 
 
 def is_remote(path: str) -> bool:
+    """Whether the path is in an object store.
+
+    >>> is_remote("gs://bucket/out"), is_remote("out/demo")
+    (True, False)
+    """
     return "://" in path
 
 
 def open_bytes(path: str) -> BinaryIO:
-    """Open for reading. Raises FileNotFoundError where there is nothing, also on object stores."""
+    """Open for reading. Raises FileNotFoundError if there is no file, also in object stores."""
     if not is_remote(path):
         return open(path, "rb")
     if not files().exists(path):
@@ -73,7 +78,7 @@ def open_bytes(path: str) -> BinaryIO:
 
 @contextlib.contextmanager
 def replacing(path: str) -> Iterator[BinaryIO]:
-    """Stream to a file that gets its name only when it is whole: readers never see half of it."""
+    """Write to a file that gets its name only when it is complete: readers never see a part of it."""
     temporary = f"{path}.{uuid.uuid4().hex}.tmp"
     if is_remote(path):
         with files().create(temporary, compression_type="uncompressed") as file:
@@ -92,7 +97,7 @@ def replacing(path: str) -> Iterator[BinaryIO]:
 
 
 def write_bytes(path: str, data: bytes) -> None:
-    """Write a whole file or none."""
+    """Write a file atomically."""
     with replacing(path) as file:
         file.write(data)
 

@@ -1,6 +1,6 @@
 """Files by their URI: a path, `archive.tar!/member`, or an object-store URL (`gs://`, `s3://`) through Beam.
 
-A tar is read in place: the first touch walks its headers once per process, and every member after that is one seek.
+A tar is read in place: the first access reads all its headers, once per process; after that a member takes one seek.
 """
 
 from __future__ import annotations
@@ -19,18 +19,21 @@ _MEMBER = ".tar!/"
 
 @dataclasses.dataclass(frozen=True)
 class TarIndex:
-    """The regular files of a tar: name -> (byte offset of the data, size in bytes). `error` says why the walk ended
-    before the end of the archive; empty when it did not."""
+    """The regular files of a tar: name -> (byte offset of the data, size in bytes).
+
+    `error` says why reading ended before the end of the archive; it is empty if it did not.
+    """
 
     members: dict[str, tuple[int, int]]
     error: str = ""
 
 
 def tar_index(path: str) -> TarIndex:
-    """Where the files of an uncompressed tar lie. Damage ends the walk; what came before it stays readable.
+    """Where the files of an uncompressed tar are; the files before a damaged header stay readable.
 
-    The last 16 indexes are kept, each for as long as the tar has the same size and time of change. A tar in an object
-    store is taken for unchanged: asking would cost a request an image. Raises OSError where it cannot be opened.
+    The last 16 indexes are cached, each as long as the size and the modification time of the tar do not change. A tar
+    in an object store is assumed not to change: a check would cost one request per image. Raises OSError if it cannot
+    be opened.
     """
     if is_remote(path):
         return _walk(path, (0, 0))
@@ -51,7 +54,7 @@ def _walk(path: str, version: tuple[int, int]) -> TarIndex:
                         members[member.name.removeprefix("./")] = (member.offset_data, member.size)
                     tar.members = []  # type: ignore[attr-defined]  # not in typeshed; or every header is kept
                 file.seek(tar.offset)
-                if any(file.read(tarfile.BLOCKSIZE)):       # tarfile takes a damaged header for the end
+                if any(file.read(tarfile.BLOCKSIZE)):       # tarfile treats a damaged header as the end
                     return TarIndex(members, f"damaged header at byte {tar.offset}")
         except RecursionError:                              # tarfile calls itself for each header that extends another
             return TarIndex(members, "too many extended headers in a row")
@@ -65,7 +68,7 @@ def _walk(path: str, version: tuple[int, int]) -> TarIndex:
 
 
 def read_bytes(uri: str, at_most: int = -1) -> bytes:
-    """The first `at_most` bytes (-1: all). Raises FileNotFoundError, also for a member that a tar does not hold."""
+    """The first `at_most` bytes (-1: all). Raises FileNotFoundError, also for a member that a tar does not have."""
     archive, name = split_member(uri)
     if not archive:
         with open_bytes(uri) as file:
@@ -77,7 +80,7 @@ def read_bytes(uri: str, at_most: int = -1) -> bytes:
 
 
 def exists(uri: str) -> bool:
-    """Is there such a file or folder? In a tar and in an object store a folder is what files lie under."""
+    """Whether there is such a file or folder; in a tar or an object store, a folder is a prefix of file names."""
     archive, name = split_member(uri)
     if archive:
         members = tar_index(archive).members
@@ -88,8 +91,10 @@ def exists(uri: str) -> bool:
 
 
 def find(path: str, suffixes: tuple[str, ...]) -> list[str]:
-    """The files that `path` means, sorted: itself, the files directly in a folder, or what a glob matches; only those
-    that end with one of the suffixes."""
+    """The files that `path` means, sorted, if they end with one of the suffixes.
+
+    `path` is a file, a folder (the files directly in it) or a glob.
+    """
     if is_remote(path):
         found = [name for pattern in (path, f"{path.rstrip('/')}/*") for name in _match(pattern)]
     elif os.path.isdir(path):
@@ -102,11 +107,16 @@ def find(path: str, suffixes: tuple[str, ...]) -> list[str]:
 
 
 def is_http(uri: str) -> bool:
+    """Whether the URI is an http(s) address."""
     return uri[:8].lower().startswith(("http://", "https://"))
 
 
 def split_member(uri: str) -> tuple[str, str]:
-    """`a.tar!/b/c.jpg` -> (`a.tar`, `b/c.jpg`); ("", uri) for anything else."""
+    """The tar and the member of a URI; ("", uri) for anything else.
+
+    >>> split_member("a.tar!/b/c.jpg")
+    ('a.tar', 'b/c.jpg')
+    """
     archive, mark, name = uri.partition(_MEMBER)
     return (f"{archive}.tar", name) if mark else ("", uri)
 
@@ -115,7 +125,7 @@ def _member(archive: str, name: str) -> tuple[int, int]:
     try:
         return tar_index(archive).members[name]
     except KeyError:
-        raise FileNotFoundError(f"{archive} holds no {name}") from None
+        raise FileNotFoundError(f"{archive} has no {name}") from None
 
 
 def _match(pattern: str) -> list[str]:

@@ -180,7 +180,7 @@ def test_the_funnel_says_how_many_have_a_context(capsys, tmp_path):
     small_run(tmp_path)
     have, lack = context_counts(str(tmp_path))
     assert main(["funnel", str(tmp_path)]) == 0
-    assert f"Of the kept, {have} have a context and {lack} have none" in capsys.readouterr().out
+    assert f"Of the kept documents, {have} have a context and {lack} have none" in capsys.readouterr().out
     assert main(["funnel", str(tmp_path), "--json"]) == 0
     counts = json.loads(capsys.readouterr().out)
     assert (counts["with_context"], counts["without_context"], counts["kept"]) == (have, lack, have + lack)
@@ -240,7 +240,7 @@ def a_bug(config, tmp_path, monkeypatch) -> str:
 def test_a_bug_stops_the_run_with_a_sentence_a_traceback_in_the_log_and_exit_code_3(a_bug, llm, tmp_path, capsys):
     assert main(["build", "--config", a_bug, "--output", str(tmp_path / "out"), "--llm-url", llm.url]) == 3
     said = capsys.readouterr().err.splitlines()[-1]
-    assert said.startswith("leafinstruct: a bug stopped the run at the stage “filter_text”, document ")
+    assert said.startswith("leafinstruct: a bug stopped the run at the stage “Filter text”, document ")
     assert "has no such thing; the traceback is in" in said
     log = (tmp_path / "out/.work/leafinstruct.log").read_text()
     assert "Traceback" in log and "broken_rules.py" in log
@@ -252,7 +252,7 @@ def test_a_run_that_keeps_going_makes_rows_of_bugs_and_its_exit_code_tells(a_bug
     assert main(command) == 2                   # nothing was kept
     assert "no document was kept" in capsys.readouterr().err
     assert main([*command, "--allow-empty"]) == 3
-    assert "documents failed by a bug; tracebacks are in the ledger" in capsys.readouterr().err
+    assert "documents failed because of a bug; tracebacks are in the ledger" in capsys.readouterr().err
     row = next(o for o in ledger.read_outcomes(str(tmp_path / "out")) if o.stage == "filter_text")
     assert row.error == "bug:AttributeError" and "broken_rules.py" in row.detail
 

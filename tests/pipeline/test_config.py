@@ -49,7 +49,7 @@ def test_production_config_explains_every_key():
     ({"domains": ["one", "two"]}, ["domains", "at least 12"]),
     ({"domains": "cooking"}, ["domains must be a list"]),
     ({"domains": [*DEMO["domains"], DEMO["domains"][0]]}, [f"domains names '{DEMO['domains'][0]}' more than once"]),
-    ({"domains": [*DEMO["domains"], " "]}, ["domains holds a name that is blank"]),
+    ({"domains": [*DEMO["domains"], " "]}, ["domains has a blank name"]),
     ({"corpora": []}, ["corpora is empty"]),
     ({"corpora": [{"format": "native"}]}, ["corpora[0].path is missing"]),
     ({"limits": {"failed_at_most": 0}}, ["limits.failed_at_most", "above 0 and up to 1"]),

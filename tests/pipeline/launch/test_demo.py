@@ -43,7 +43,7 @@ def test_the_models_are_put_together_below_the_users_cache(elsewhere):
 
 def test_models_that_cannot_be_made_end_it(elsewhere):
     elsewhere.models = 1
-    with pytest.raises(UserError, match=f"could not be put together in {elsewhere.cache}"):
+    with pytest.raises(UserError, match=f"could not be built in {elsewhere.cache}"):
         demo.demo("out")
     assert not elsewhere.builds
 

@@ -26,7 +26,7 @@ def test_a_path_of_the_output_cannot_be_written_and_any_other_cannot_be_read(tmp
             f"cannot write to {path}: Permission denied; choose another --output")
     for path in ("/corpus/x.jsonl", f"{tmp_path}/out-corpus/x.jsonl"):
         assert said(tmp_path, ServiceError, os_error(errno.EISDIR, path)).startswith(
-            f"{path}: Is a directory; mend it and run the same command again")
+            f"{path}: Is a directory; fix it and run the same command again")
 
 
 def test_a_full_disk(tmp_path):
@@ -36,10 +36,10 @@ def test_a_full_disk(tmp_path):
 @pytest.mark.parametrize("raised", [RuntimeError("ours [while running 'Plan']"), UserError("ours [while running 'Plan']")])
 @pytest.mark.parametrize("error, kind, message", [
     (UserError("give it once"), UserError, "give it once"),
-    (ServiceError("the server is gone"), ServiceError, "the server is gone; mend it and run the same command again"),
+    (ServiceError("the server is gone"), ServiceError, "the server is gone; fix it and run the same command again"),
     (OSError(errno.ENOSPC, "No space"), ServiceError, "is full; free some space"),
-    (os_error(errno.EIO, "/x"), ServiceError, "/x: Input/output error; mend it"),
-    (KeyError("id"), BugError, "a bug stopped the run at the stage “read”, document d: KeyError: 'id'; the traceback is in L"),
+    (os_error(errno.EIO, "/x"), ServiceError, "/x: Input/output error; fix it"),
+    (KeyError("id"), BugError, "a bug stopped the run at the stage “Read”, document d: KeyError: 'id'; the traceback is in L"),
 ])
 def test_what_a_worker_recorded_is_told_whatever_the_runner_hands_on(tmp_path, raised, error, kind, message):
     failures.record(f"{tmp_path}/work/failures", "read", "d", error)
@@ -54,7 +54,7 @@ def test_the_bug_is_told_before_the_service_that_failed_beside_it(tmp_path):
 
 def test_a_sentence_of_our_own_passes(tmp_path):
     failures.record(f"{tmp_path}/work/failures", "read", "", KeyError("of another run"))
-    assert said(tmp_path, UserError, UserError("another run is at work")) == "another run is at work"
+    assert said(tmp_path, UserError, UserError("another run is using it")) == "another run is using it"
 
 
 def test_a_worker_that_died_leaves_no_record(tmp_path):

@@ -20,7 +20,7 @@ def test_a_folder_is_for_one_run_at_a_time_and_free_when_that_one_is_killed(tmp_
                              stdout=subprocess.PIPE, text=True)
     try:
         assert other.stdout.readline() == "held\n"
-        with pytest.raises(UserError, match="another run is at work in .*/out; wait for it to end"):
+        with pytest.raises(UserError, match="another run is using .*/out; wait until it ends"):
             with exclusive_lock(str(tmp_path / "work"), str(tmp_path / "out")):
                 raise AssertionError("not alone")
     finally:

@@ -14,7 +14,7 @@ from tests.pipeline.runs import a_run
 def test_rules_that_changed_during_the_run_are_not_published_under_its_name(tmp_path):
     run = a_run(tmp_path)           # its provenance names another configuration
     pathlib.Path(run.staging).mkdir(parents=True)
-    with pytest.raises(UserError, match="word list was changed while the run went on"):
+    with pytest.raises(UserError, match="word list was changed during the run"):
         publish(run, {})
     assert [p.name for p in pathlib.Path(run.output).iterdir()] == [".staging"]
 
@@ -29,7 +29,7 @@ def test_shards_that_lost_their_manifest_are_kept_from_another_config(tmp_path):
     config_file(run)
     (pathlib.Path(run.output) / "shards").mkdir()
     check_output(run.output, run.config)
-    with pytest.raises(UserError, match="holds the results of another config"):
+    with pytest.raises(UserError, match="contains the results of another configuration"):
         check_output(run.output, dataclasses.replace(run.config, limit=3))
 
 
@@ -49,5 +49,5 @@ def test_results_of_another_model_are_not_written_over(tmp_path, name, theirs):
     manifest.write_text(json.dumps({"provenance": provenance | {"pipeline": "0.0.9"}}))
     check_models(run)
     manifest.write_text(json.dumps({"provenance": provenance | {name: theirs}}))
-    with pytest.raises(UserError, match=f"the results of another model, {theirs}, and this run has"):
+    with pytest.raises(UserError, match=f"the results of another model, {theirs}, and this run uses"):
         check_models(run)

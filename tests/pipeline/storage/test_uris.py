@@ -41,7 +41,7 @@ def test_a_tar_that_was_replaced_is_walked_again(tar, tmp_path):
 
 
 def test_links_are_no_members(tar):
-    with pytest.raises(FileNotFoundError, match="holds no images/link.jpg"):
+    with pytest.raises(FileNotFoundError, match="has no images/link.jpg"):
         read_bytes(f"{tar}!/images/link.jpg")
 
 
