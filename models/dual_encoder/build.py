@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import pathlib
 import shutil
+from typing import Any
 
 import torch_compat  # noqa: F401 - before timm, which imports torchvision
 
@@ -47,7 +48,7 @@ def build(image_weights: pathlib.Path, text_folder: pathlib.Path, out: pathlib.P
     path.chmod(0o644)                       # safetensors writes for the owner alone
 
 
-def config(folder: pathlib.Path) -> dict:
+def config(folder: pathlib.Path) -> dict[str, Any]:
     """open_clip's description of the model. It names the folder, for transformers to find the text tower's config."""
     return {
         "model_cfg": {

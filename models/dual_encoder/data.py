@@ -5,8 +5,10 @@ from __future__ import annotations
 import dataclasses
 import functools
 import pathlib
+from collections.abc import Callable
 
 import numpy as np
+import PIL.Image
 import torch
 from tqdm import tqdm
 
@@ -92,7 +94,8 @@ class Towers:
         self.text_tower = clip_model.TextTower(self.model, tokenizer)
 
     @torch.inference_mode()
-    def pictures(self, hashes: list[str], open_image) -> torch.Tensor:
+    def pictures(self, hashes: list[str], open_image: Callable[[str], PIL.Image.Image]) -> torch.Tensor:
+        """[hashes, width]: the image tower's vectors, float32."""
         made = []
         for batch in tqdm([hashes[i:i + BATCH] for i in range(0, len(hashes), BATCH)], f"pictures by {BATCH}"):
             pixels = torch.stack([self.preprocess(open_image(sha256)) for sha256 in batch]).to(self.dtype)
@@ -101,6 +104,7 @@ class Towers:
 
     @torch.inference_mode()
     def texts(self, texts: list[str]) -> torch.Tensor:
+        """[texts, width]: the text tower's vectors, float32."""
         made: dict[str, torch.Tensor] = {}
         groups = self.text_tower.tokens(texts).values()
         batches = [list(group.items())[i:i + BATCH] for group in groups for i in range(0, len(group), BATCH)]

@@ -18,7 +18,7 @@ import torch_compat  # noqa: F401 - before timm, which imports torchvision
 # isort: split
 import torch
 from safetensors.torch import save_file
-from timm.data import ImageNetInfo
+from timm.data.imagenet_info import ImageNetInfo
 from torch import nn
 from torch.nn.functional import cross_entropy, dropout, log_softmax, normalize
 from tqdm import tqdm
@@ -158,13 +158,13 @@ def held_out_figures(model: Projections, data: Features) -> dict[str, float]:
     return measures(held_out, model.picture(data.pictures), model.text(data.texts))
 
 
-def page(trained: list[dict], untrained: list[dict], ceiling: float, command: str) -> str:
+def page(trained: list[dict[str, float]], untrained: list[dict[str, float]], ceiling: float, command: str) -> str:
     """The block of docs/models.md."""
     rows = {"auc": "AUC: own context against one of another document", "auc_source": "... of the same source",
             "auc_document": "... against another context of the same document",
             "recall_1": "R@1 of an image's description", "recall_10": "R@10 of an image's description"}
 
-    def cell(runs: list[dict], key: str) -> str:
+    def cell(runs: list[dict[str, float]], key: str) -> str:
         values = [run[key] for run in runs]
         return f"{statistics.mean(values):.3f} ({min(values):.3f} to {max(values):.3f})"
     lines = [f"| {title} | {cell(untrained, key)} | {cell(trained, key)} | {trained[0][key]:.3f} |"

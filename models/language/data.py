@@ -11,9 +11,8 @@ import pathlib
 import random
 import re
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
-from filters.quality import ASPECTS
 from filters.words import words
 from models import HELD_OUT
 from models.language.damage import ASPECT, can_shuffle, damage, order_marks
@@ -21,6 +20,7 @@ from models.language.titles import instruction
 from pipeline.instances.excerpt import excerpts
 from prompts import load as load_prompts
 from prompts import shown_segments
+from schemas.errors import UserError
 from schemas.records import Document, Image, Segment, Text
 
 DOMAINS = ("Computers and software", "Programming", "Electronics and making", "Cooking and food", "Home and garden",
@@ -52,7 +52,7 @@ class Pair:
     prompt in their order, and whether each follows the sentence that it should."""
 
     task: str
-    messages: tuple[dict, ...]
+    messages: tuple[dict[str, str], ...]
     answer: str
     marks: tuple[tuple[str, bool], ...] = ()
 
@@ -60,7 +60,10 @@ class Pair:
 def documents(corpus: pathlib.Path) -> Iterator[Document]:
     """The documents of howto.tar, without their pictures' bytes."""
     with tarfile.open(corpus) as tar:
-        for line in io.TextIOWrapper(tar.extractfile("howto/docs.jsonl"), "utf-8"):
+        file = tar.extractfile("howto/docs.jsonl")
+        if file is None:
+            raise UserError(f"howto/docs.jsonl in {corpus} is no file; give howto.tar")
+        for line in io.TextIOWrapper(file, "utf-8"):
             record = json.loads(line)
             yield Document(record["id"], record["source"], title=record["title"], segments=tuple(
                 Text(s["text"]) if "text" in s else Image(s["image"], s.get("alt") or "", s.get("caption") or "")
@@ -75,7 +78,7 @@ def own_texts() -> Iterator[Document]:
         yield Document(f"own-{i}", domain, title=title, segments=(paragraphs[0], picture, *paragraphs[1:]))
 
 
-def sections(docs, *, lengths: tuple[int, ...] = LENGTHS) -> list[Document]:
+def sections(docs: Iterable[Document], *, lengths: tuple[int, ...] = LENGTHS) -> list[Document]:
     """One excerpt a heading, of a length that the heading's hash chooses; English prose only, no twins."""
     found, seen = [], set()
     for document in docs:
@@ -100,7 +103,7 @@ def passages(document: Document) -> Iterator[Document]:
             run = []
 
 
-def pick(*parts_) -> int:
+def pick(*parts_: object) -> int:
     """A stable number made from anything that prints."""
     return int.from_bytes(hashlib.blake2b(repr(parts_).encode(), digest_size=8).digest(), "big")
 
@@ -149,17 +152,19 @@ def _passages(read: list[Document], rng: random.Random) -> Iterator[Document]:
 def rate_pair(section: Document, rng: random.Random) -> Pair:
     """The text with some of the damages or none. A spoiled aspect is rated 1 (2 where it is hardly spoiled), the others
     5: every answer teaches four things at once."""
-    grades, spoiled = dict.fromkeys(ASPECTS, 5), section
+    grades, spoiled = dict.fromkeys(PROMPTS.aspect_names, 5), section
     sound = rng.random() < SOUND
     for kind, aspect in ASPECT.items():
         strength = rng.random()
         if not sound and rng.random() < DAMAGED[kind] and (kind != "shuffled" or can_shuffle(section)):
             spoiled = damage(spoiled, kind, rng, strength=strength)
             grades[aspect] = 1 if strength > 0.25 else 2
-    return Pair("rate", PROMPTS.rate_prompt(spoiled).messages, _compact(grades), tuple(order_marks(spoiled, section)))
+    answer = _compact({aspect.key: grades[aspect.name] for aspect in PROMPTS.aspects})
+    return Pair("rate", PROMPTS.rate_prompt(spoiled).messages, answer, tuple(order_marks(spoiled, section)))
 
 
 def write_pairs(section: Document, domain: str, copy: int = 0) -> list[Pair]:
+    """The question for the instruction and the one made from the title; none where the title gives none."""
     text = "\n".join(shown_segments(section, PROMPTS.alt_words))
     asked = instruction(section.title, text, pick(section.title, section.source) + copy)
     if asked is None:
@@ -168,6 +173,6 @@ def write_pairs(section: Document, domain: str, copy: int = 0) -> list[Pair]:
     return [Pair("write", PROMPTS.write_prompt(section, DOMAINS).messages, answer)]
 
 
-def _compact(answer: dict) -> str:
+def _compact(answer: Mapping[str, str | int]) -> str:
     """Without blanks, which is how our vLLM writes JSON: each token less is time saved."""
     return json.dumps(answer, ensure_ascii=False, separators=(",", ":"))

@@ -17,9 +17,9 @@ import json
 import pathlib
 import random
 import statistics
+from typing import Any
 
 from filters.instruction import check
-from filters.quality import ASPECTS
 from filters.words import plain, sentences, words
 from models import HELD_OUT
 from models.figures import write_block
@@ -77,7 +77,8 @@ def measure(url: str, found: list[Document]) -> Figures:
         return dataclasses.replace(_writer(client, [s for s in found if wish(s)][:WRITTEN]), **_rater(client, found))
 
 
-def _rater(client: Client, found: list[Document]) -> dict:
+def _rater(client: Client, found: list[Document]) -> dict[str, Any]:
+    """The figures of the ratings, by their names in `Figures`."""
     found = [s for s in found if can_shuffle(s)][:RATED]
     ratings = {"undamaged": _rate(client, found)}
     for kind in ASPECT:
@@ -91,23 +92,24 @@ def _rater(client: Client, found: list[Document]) -> dict:
 
 
 def _rate(client: Client, found: list[Document]) -> list[Ratings]:
-    async def every():
+    async def every() -> list[Ratings]:
         return await asyncio.gather(*(rate(client, PROMPTS, d) for d in found))
     return client.submit(every()).result()
 
 
 def _writer(client: Client, found: list[Document]) -> Figures:
-    async def one(section: Document) -> dict:
+    async def one(section: Document) -> dict[str, str]:
         try:
             return await instruct(client, PROMPTS.write_prompt(section, DOMAINS), 1)
         except LlmFault:                # the untrained model may write without end: that is a failed try
             return {"instruction": "", "domain": ""}
 
-    async def every():
+    async def every() -> list[dict[str, str]]:
         return await asyncio.gather(*(one(s) for s in found))
     answers = client.submit(every()).result()
     asked = [a["instruction"] for a in answers]
-    drops, titles = [check(a, s) for a, s in zip(asked, found)], [clean(s.title) for s in found]
+    drops = [check(a, s) for a, s in zip(asked, found)]
+    titles = [title for s in found if (title := clean(s.title))]      # every one has a title: it has a wish
     question = PROMPTS.write_prompt(found[0], DOMAINS).messages[-1]["content"].rpartition("---")[2]
     counted = [(a["domain"], RIGHT_DOMAINS[s.source]) for a, s in zip(answers, found) if s.source in RIGHT_DOMAINS]
     seen = collections.Counter(asked)
@@ -125,7 +127,7 @@ def _writer(client: Client, found: list[Document]) -> Figures:
 
 def checker_shares(found: list[Document]) -> dict[str, float]:
     """What the checker lets pass on held-out sections: wishes, another section's wish, and sentences of the text."""
-    pairs = [(s, wish(s)) for s in found if wish(s)]
+    pairs = [(s, own) for s in found if (own := wish(s))]
     others = random.Random(0).sample(pairs, len(pairs))
     lines = [(s, line) for s, _ in pairs for text in s.texts for line in sentences(plain(text))
              if len(words(line)) >= 5]
@@ -147,7 +149,8 @@ def block(ours: Figures, plain_: Figures, shares: dict[str, float]) -> str:
                  ("right title among 20 random ones, by words", "title_found", "70 %"),
                  ("right title among 20 random ones, by meaning", "title_found_by_meaning", "70 %"),
                  ("right domain", "domain_right", "-"))]
-    means = [f"| {kind} | " + " | ".join(f"{ours.means[kind][a]:.2f}" for a in ASPECTS) + " |" for kind in ours.means]
+    means = [f"| {kind} | " + " | ".join(f"{ours.means[kind][a]:.2f}" for a in PROMPTS.aspect_names) + " |"
+             for kind in ours.means]
     return "\n".join([
         f"Measured by `python -m models.language.evaluate` through vLLM on held-out sources ({', '.join(HELD_OUT)}). "
         f"The rater rated {ours.rated} sections, each undamaged and with each kind of damage. The writer wrote "
@@ -159,7 +162,8 @@ def block(ours: Figures, plain_: Figures, shares: dict[str, float]) -> str:
         "lines do not occur in the training data. Titles are compared by TF-IDF of the words' first five letters, and "
         "by the sentence vectors of all-MiniLM-L6-v2, which are similar for synonyms. The right domain is decided by "
         f"source, for {len(RIGHT_DOMAINS)} of them.", "",
-        "Mean ratings by the trained model:", "", "| | " + " | ".join(ASPECTS) + " |", "|---|---|---|---|---|", *means,
+        "Mean ratings by the trained model:", "", "| | " + " | ".join(PROMPTS.aspect_names) + " |",
+        "|---|---|---|---|---|", *means,
         "",
         f"The checks themselves (`filters/instruction.py`), on the same sections: {percent(shares['title'])} of the "
         f"instructions made from the section's own title pass, {percent(shares['other'])} of those made from another "

@@ -7,11 +7,16 @@ on a CPU; here the adapters are kept in float32 for the optimiser and used in bf
 from __future__ import annotations
 
 import pathlib
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 from torch.nn.functional import linear
+
+if TYPE_CHECKING:
+    from transformers import LlamaForCausalLM
 
 RANK, ALPHA = 16, 32
 TARGETS = ("q_proj", "v_proj", "o_proj", "up_proj", "down_proj")
@@ -32,10 +37,11 @@ class LoraLinear(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         low = linear(x, (self.a * (ALPHA / RANK)).to(x.dtype))
-        return self.base(x) + linear(low, self.b.to(x.dtype))
+        base: torch.Tensor = self.base(x)
+        return base + linear(low, self.b.to(x.dtype))
 
 
-def _places(model):
+def _places(model: LlamaForCausalLM) -> Iterator[tuple[nn.Module, str, str]]:
     """Each adapted linear layer: its parent module, its name there, and its key in PEFT's file."""
     for i, layer in enumerate(model.model.layers):
         if i < FIRST_LAYER:
@@ -46,7 +52,7 @@ def _places(model):
                     yield getattr(layer, part), name, f"base_model.model.model.layers.{i}.{part}.{name}"
 
 
-def add(model) -> list[nn.Parameter]:
+def add(model: LlamaForCausalLM) -> list[nn.Parameter]:
     """Freeze the model and put fresh adapters in; returns their parameters."""
     model.requires_grad_(False)
     parameters = []
@@ -57,7 +63,7 @@ def add(model) -> list[nn.Parameter]:
     return parameters
 
 
-def save(model, path: pathlib.Path) -> None:
+def save(model: LlamaForCausalLM, path: pathlib.Path) -> None:
     """Write the adapters in float16 (half the file; their values lie far inside its range)."""
     tensors = {}
     for parent, name, key in _places(model):
@@ -68,7 +74,7 @@ def save(model, path: pathlib.Path) -> None:
     save_file(tensors, path)
 
 
-def load(model, path: pathlib.Path) -> None:
+def load(model: LlamaForCausalLM, path: pathlib.Path) -> None:
     """Put saved adapters into a model that has fresh ones."""
     tensors = load_file(path)
     for parent, name, key in _places(model):
@@ -77,7 +83,7 @@ def load(model, path: pathlib.Path) -> None:
         adapted.b.data = tensors[f"{key}.lora_B.weight"].float()
 
 
-def merge(model, path: pathlib.Path = WEIGHTS) -> None:
+def merge(model: LlamaForCausalLM, path: pathlib.Path = WEIGHTS) -> None:
     """Add the adapters' products to the weights of a plain float32 model, in place."""
     tensors = load_file(path)
     for parent, name, key in _places(model):

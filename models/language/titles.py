@@ -76,16 +76,16 @@ def instruction(title: str, text: str, choice: int) -> str | None:
 
     Words that the text writes small are written small; half of the title's longer words must stand in the text.
     """
-    title = clean(title)
-    if title is None:
+    subject = clean(title)
+    if subject is None:
         return None
     lower = set(re.findall(r"\b[a-z][\w-]*", text))
     stems = {w[:5].lower() for w in words(text)}
-    content = [w for w in words(title) if len(w) > 3]
+    content = [w for w in words(subject) if len(w) > 3]
     if not content or sum(w[:5].lower() in stems for w in content) * 2 < len(content):
         return None
     small = " ".join(w.lower() if w.lower().strip(".,:?!()") in lower or w.lower() in _SMALL else w
-                     for w in title.split())
+                     for w in subject.split())
     first, _, rest = small.partition(" ")
     key = first.lower()
     if key == "how" and rest.startswith("to "):

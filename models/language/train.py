@@ -10,10 +10,12 @@ import argparse
 import bisect
 import concurrent.futures
 import dataclasses
+import functools
 import math
 import pathlib
 import random
 import time
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -22,6 +24,9 @@ from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 from models.language import lora
 from models.language.build import load_model
 from models.language.data import Pair, training_pairs
+
+if TYPE_CHECKING:
+    from transformers import LlamaForCausalLM, PreTrainedTokenizerBase
 
 THREADS = 2
 BATCH = 4
@@ -49,13 +54,15 @@ class Example:
     follows: list[float]
 
 
-def encode(pair: Pair, tokenizer) -> Example:
+def encode(pair: Pair, tokenizer: PreTrainedTokenizerBase) -> Example:
+    """The pair as token ids."""
     prompt = tokenizer.apply_chat_template(list(pair.messages), add_generation_prompt=True, tokenize=False)
+    assert isinstance(prompt, str)          # it is tokenised below, with the places of its sentences
     head = tokenizer(prompt, add_special_tokens=False, return_offsets_mapping=True)
     ids = tokenizer(pair.answer + "<|im_end|>", add_special_tokens=False)["input_ids"]
     weights = [1.0] * len(ids)
     if pair.task == "rate":
-        weights = [GRADE_WEIGHT if tokenizer.decode([t]).isdigit() else FRAME_WEIGHT for t in ids]
+        weights = [GRADE_WEIGHT if str(tokenizer.decode([t])).isdigit() else FRAME_WEIGHT for t in ids]
     first = len(head["input_ids"])
     stops, ends, follows, at = [stop for _, stop in head["offset_mapping"]], [], [], 0
     for sentence, right in pair.marks:
@@ -72,7 +79,7 @@ class Model(torch.nn.Module):
     tells whether the sentence follows the right one. A text's grade for its order is one number in 300 tokens; this
     says where the order is broken, in a layer whose outcome the grades can still read."""
 
-    def __init__(self, model):
+    def __init__(self, model: LlamaForCausalLM):
         super().__init__()
         self.model = model
         width = model.config.hidden_size
@@ -101,7 +108,7 @@ def _places(positions: list[list[int]]) -> tuple[torch.Tensor, torch.Tensor]:
     return torch.tensor(rows, dtype=torch.long), torch.tensor([p for row in positions for p in row], dtype=torch.long)
 
 
-def batches(examples, rng: random.Random) -> list:
+def batches(examples: list[Example], rng: random.Random) -> list[list[Example]]:
     """All examples once, in steps of THREADS * BATCH of about the same length, in random order."""
     size = THREADS * BATCH
     pools = [examples[i:i + 40 * size] for i in range(0, len(examples), 40 * size)]
@@ -130,9 +137,10 @@ def train(corpus: pathlib.Path, base: pathlib.Path, out: pathlib.Path, *, minute
     tokens = sum(len(e.ids) for batch in steps for e in batch)
     print(f"{len(steps)} steps, {tokens} tokens, {sum(p.numel() for p in parameters)} parameters", flush=True)
     optimiser = torch.optim.AdamW(parameters, lr=LEARNING_RATE, weight_decay=0.0)
-    began, seen, mean = time.monotonic(), 0, None
+    began, seen = time.monotonic(), 0
+    mean: np.ndarray | None = None
 
-    def gradients(part):
+    def gradients(part: list[Example]) -> tuple[np.ndarray, tuple[torch.Tensor, ...]]:
         answers, order = learner.losses(part)
         return np.array([answers.item(), order.item()]), torch.autograd.grad(answers + ORDER_WEIGHT * order, parameters)
 
@@ -147,11 +155,11 @@ def train(corpus: pathlib.Path, base: pathlib.Path, out: pathlib.Path, *, minute
                 group["lr"] = rate
             found = list(pool.map(gradients, [batch[i::THREADS] for i in range(THREADS)]))
             for i, parameter in enumerate(parameters):
-                parameter.grad = sum(g[i] for _, g in found) / THREADS
+                parameter.grad = functools.reduce(torch.add, [g[i] for _, g in found]) / THREADS
             torch.nn.utils.clip_grad_norm_(adapters, 1.0)
             optimiser.step()
             seen += sum(len(e.ids) for e in batch)
-            loss = sum(value for value, _ in found) / THREADS
+            loss = np.mean([value for value, _ in found], axis=0)
             mean = loss if mean is None else 0.95 * mean + 0.05 * loss
             if step % 10 == 0:
                 spent = (time.monotonic() - began) / 60

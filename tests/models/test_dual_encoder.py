@@ -175,7 +175,7 @@ def test_the_built_model_knows_a_cat_from_a_cup(built):
     photographs = {"cat": data.chelsea(), "cup": data.coffee()}
     pages = [document("A cat looks at you.", 1), document("A cup of coffee stands on the table.", 1)]
     for sha256, pixels in photographs.items():
-        cat, cup = (score.own[0] for score in built.score(pages, lambda _, p=pixels: PIL.Image.fromarray(p)))
+        cat, cup = (score.matched[0] for score in built.score(pages, lambda _, p=pixels: PIL.Image.fromarray(p)))
         assert (cat > cup) == (sha256 == "cat")
         built.forget()
 

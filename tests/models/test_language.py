@@ -20,7 +20,6 @@ from models import HELD_OUT
 from models.language import data, lora, measures, titles, train
 from models.language.clutter import SEEN, UNSEEN, clutter_lines
 from models.language.damage import ASPECT, can_shuffle, damage, order_marks
-from prompts import render
 from schemas.records import Document, Image, Text
 
 HOWTO = pathlib.Path(__file__).parents[3] / "shared/corpora/howto.tar"
@@ -53,7 +52,8 @@ def test_held_out_sources_are_never_trained_on(pairs):
 
 
 def test_every_answer_fits_the_schema_that_the_server_enforces(pairs):
-    schemas = {"rate": render("rate", WALL).schema, "write": render("write", WALL, domains=data.DOMAINS).schema}
+    schemas = {"rate": data.PROMPTS.rate_prompt(WALL).schema,
+               "write": data.PROMPTS.write_prompt(WALL, data.DOMAINS).schema}
     for pair in pairs:
         jsonschema.validate(json.loads(pair.answer), schemas[pair.task])
         assert ": " not in pair.answer.split('"instruction"')[0]
