@@ -1,1 +1,1 @@
-"""Figures, measured by hand: each script prints a ratio from one run (`--json` for machines). See docs/benchmarks.md."""
+"""Benchmarks, run by hand: each script prints a ratio from one run (`--json` for programs). See docs/benchmarks.md."""

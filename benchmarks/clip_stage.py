@@ -1,17 +1,17 @@
-"""The pipeline's CLIP stage against the bare open_clip model on the same pictures and sentences.
+"""The stage *Score coherence* against the bare open_clip model, on the same images and sentences.
 
     python -m benchmarks.clip_stage --corpus native:../shared/corpora/howto.tar [--limit N] [--model M] [--json]
 
-Three contenders make the same vectors and take turns; the ratios are of median pictures and sentences per second.
+Three programs compute the same vectors and take turns; the ratios are of median images and sentences per second.
 
-stage  The graph's own step in Beam's local runner, the runner's start included: it gathers documents, finds each
-       picture's sentences, opens and preprocesses the stored pictures, tokenises, encodes, scores and keeps the scores.
-       Nothing is known before, but the model is loaded.
-bare   The model alone: ready tensors in, vectors out, one batch after the other in the sizes that are fastest here,
-       with torch's own threads. Pictures and sentences are distinct, and sentences sorted by length and cut as in the
-       stage; preparing them is not timed. At least 0.9 of its throughput is the target.
-loop   What one writes with open_clip: its preprocessing of the stored pictures, its tokenizer, its model, in the same
-       batches and number type; no Beam, nothing sorted or cut.
+stage  The stage in Beam's local runner, including the start of the runner: it collects documents, finds each image's
+       sentences, opens and preprocesses the stored images, tokenises, encodes, scores and caches the scores. The cache
+       is empty, but the model is loaded.
+bare   The model alone: prepared tensors in, vectors out, one batch after the other in the sizes that are fastest here,
+       with torch's own threads. Images and sentences are distinct, and sentences are sorted by length and truncated as
+       in the stage; preparing them is not timed. The target is 0.9 of its throughput or more.
+loop   A simple program with open_clip: its preprocessing of the stored images, its tokenizer, its model, in the same
+       batches and number format; no Beam, nothing sorted or truncated.
 """
 
 from __future__ import annotations
@@ -42,11 +42,11 @@ from schemas.records import Document, Image, StoredDocument
 from schemas.stage_names import SCORE_COHERENCE
 
 SIZES = (4, 8, 16, 32, 64, 128)
-"""Batches that the bare model may choose from."""
+"""The batch sizes from which the fastest is selected for the bare model."""
 
 
 def stored(corpus: str, limit: int, store: ImageStore) -> list[StoredDocument]:
-    """The first documents of a corpus, their pictures in the store."""
+    """The first documents of a corpus, with stored images."""
     found = []
     for part in corpora.parts(*corpus.split(":", 1)):
         for record in corpora.read(part):
@@ -63,8 +63,10 @@ def _with_pictures(document: Document, store: ImageStore) -> StoredDocument:
 
 
 class Fed(Batches):
-    """The step, given a file of documents: they come up in the worker, as from the reader. Beam's `Create` would
-    compress them into the graph first, which takes longer than all else that Beam does."""
+    """The stage, given a file of documents that it reads in the worker, as a reader does.
+
+    Beam's `Create` would compress them into the graph first, which takes longer than everything else that Beam does.
+    """
 
     def process(self, path):
         for document in pickle.loads(Path(path).read_bytes()):
@@ -82,8 +84,7 @@ def stage(documents: list[Document], run: Run, scorer: Scorer) -> Callable[[], N
 
 
 class Bare:
-    """The open_clip model as it comes, and the batch sizes that are fastest for it here, found on the first of both
-    kinds."""
+    """The unmodified open_clip model, with the batch sizes that are fastest here for the first images and sentences."""
 
     def __init__(self, hashes: list[str], texts: list[str], store: ImageStore, scorer: Scorer, model, tokenizer):
         self.hashes, self.texts, self.store, self.scorer = hashes, texts, store, scorer
@@ -155,7 +156,7 @@ def main() -> None:
         plain, _, tokenizer = load(options.model, options.pretrained)
         bare = Bare(hashes, texts, store, scorer, plain, tokenizer)
         contenders = {"stage": stage(documents, run, scorer), "bare": bare.alone, "loop": bare.loop}
-        contenders["stage"]()                                       # each has met its shapes before the clock starts
+        contenders["stage"]()                                       # warm up: all shapes occur before the clock starts
         times: dict[str, list[float]] = {name: [] for name in contenders}
         for repeat in range(options.repeats):
             for name in list(contenders)[::-1 if repeat % 2 else 1]:
@@ -173,7 +174,7 @@ def main() -> None:
     if options.json:
         print(json.dumps(result))
         return
-    print(f"{len(hashes)} pictures and {len(texts)} sentences of {len(documents)} documents, {result['dtype']} on "
+    print(f"{len(hashes)} images and {len(texts)} sentences of {len(documents)} documents, {result['dtype']} on "
           f"{scorer.device}: stage {rates['stage']:.1f}/s, bare model {rates['bare']:.1f}/s (batches of {bare.best}), "
           f"open_clip loop {rates['loop']:.1f}/s; ratios {ratios['bare']} and {ratios['loop']}")
 

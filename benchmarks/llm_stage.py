@@ -2,11 +2,10 @@
 
     python -m benchmarks.llm_stage --corpus native:../shared/corpora/howto.tar --questions 192 [--json]
 
-Both ask the same questions ("rate" about the same excerpts) at the same concurrency. The bare client is aiohttp and a
-semaphore, and does nothing with what it gets. The stage is the graph's own step in Beam's local runner: the sliding
-window, the answer cache (empty), validation against the schema, and the reading of the ratings. Every run starts
-each prompt with a word of its own, so that vLLM's prefix cache helps neither. The order alternates; the first pair
-warms up and is not counted.
+Both ask the same questions ("rate" about the same excerpts) at the same concurrency. The bare client is aiohttp with a
+semaphore, and ignores the answers. The stage runs in Beam's local runner: the sliding window, the answer cache (empty),
+validation against the schema, and reading the ratings. Every run starts each prompt with a new word, so that vLLM's
+prefix cache helps neither. The order alternates; the first pair is a warm-up and is not counted.
 """
 
 from __future__ import annotations
@@ -46,12 +45,12 @@ def excerpts(corpus: str, count: int) -> list[Document]:
 
 
 def marked(documents: list[Document]) -> list[Document]:
-    """The same documents, each beginning with a word that no prompt began with before."""
+    """The same documents, each starting with a word that no earlier prompt started with."""
     return [dataclasses.replace(d, segments=(Text(uuid.uuid4().hex[:8]), *d.segments)) for d in documents]
 
 
 def bare(url: str, model: str, documents: list[Document], concurrency: int) -> None:
-    """Send what the stage sends, and read the replies."""
+    """Send the requests that the stage sends, and read the responses."""
     async def run():
         slots = asyncio.Semaphore(concurrency)
         async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0),
@@ -73,7 +72,7 @@ def bare(url: str, model: str, documents: list[Document], concurrency: int) -> N
 
 
 def stage(url: str, model: str, documents: list[Document], concurrency: int) -> None:
-    """The step "Rate text" of the graph, in Beam's local runner, with an empty cache."""
+    """The stage *Rate text* in Beam's local runner, with an empty cache."""
     config = configuration.load(str(CONFIG))
     config = dataclasses.replace(config, llm=dataclasses.replace(config.llm, concurrency=concurrency, timeout=600.0))
     with tempfile.TemporaryDirectory() as folder:

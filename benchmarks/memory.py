@@ -2,9 +2,9 @@
 
     python -m benchmarks.memory --corpus native:../shared/corpora/howto.tar --documents 150
 
-Runs the whole pipeline twice, each time in a new process, on N and on 10 N documents, and compares their peak resident
-memory. Models are left aside, as they would only flatter the ratio: coherence scores are made up from hashes in the
-process, and the language model is a small server in a process of its own that answers at once.
+Runs the whole pipeline twice, each time in a new process, on N and on 10 N documents, and compares the peak resident
+memory. No model is loaded, because its memory would make the ratio look better: coherence scores are computed from
+hashes, and the language model is a small server in another process that answers immediately.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ CONFIG = Path(__file__).parent.parent / "configs" / "demo.yaml"
 
 
 class HashScorer:
-    """In place of `pipeline.coherence.scorer.Scorer`: every cosine is a number between 0.5 and 0.6 made from the picture's hash."""
+    """Replaces `pipeline.coherence.scorer.Scorer`: every cosine is from 0.5 to 0.6, made of the image's hash."""
 
     def __init__(self, *_):
         pass
@@ -37,7 +37,7 @@ class HashScorer:
 
 
 def run(corpus: str, limit: int, output: str) -> None:
-    """The child: build, and print the peak in bytes."""
+    """In the child process: build, and print the peak in bytes."""
     from pipeline.coherence import scorer as clip
     from pipeline.launch.build import build
     from tests.answers import server

@@ -1,8 +1,8 @@
 """Cached decoding with MoSS adapters against stock PEFT LoRA of the same rank, in one run.
 
-`python -m benchmarks.moss_decode [--json]`: the decoder and the adapters of `benchmarks.moss_step`. Each round every
-variant reads 64 text tokens and then goes through 128 image tokens one at a time, with a cache. The figure is the
-median over rounds of LoRA's time by a variant's in the same round: the share of LoRA's tokens/s.
+`python -m benchmarks.moss_decode [--json]`: the decoder and the adapters of `benchmarks.moss_step`. In each round,
+every variant processes 64 text tokens and then decodes 128 image tokens one at a time, with a cache. The figure is the
+median over rounds of LoRA's time divided by the variant's in the same round: the share of LoRA's tokens/s.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def decode(model: torch.nn.Module, ids: torch.Tensor) -> None:
 
 def measure(*, layers: int, width: int, rank: int, rounds: int, dtype: torch.dtype, device: str,
             names: list[str]) -> dict[str, dict[str, float]]:
-    """For each variant: tokens/s (median), and its share of LoRA's."""
+    """For each variant: tokens/s (median), and the share of LoRA's."""
     torch.manual_seed(0)
     torch.set_num_threads(1)
     ids = sequences(1, device)

@@ -4,9 +4,9 @@
 
 `--shards` is the pipeline's output for howto.tar (`python beam_pipeline.py --config configs/howto.yaml ...`). The
 backbone is the small generalist (moss/small), which was trained from scratch on other sources of the same corpus. Each
-method is trained once a seed by `moss.train` with configs/moss_ordering.yaml; `moss.evaluate` measures each seed's
-runs on the sources that nothing was trained on. Finished runs are kept, so an interrupted comparison goes on. Writes
-table.md and results.json.
+method is trained once per seed by `moss.train` with configs/moss_ordering.yaml; `moss.evaluate` measures each seed's
+runs on the held-out sources. Finished runs are kept, so an interrupted comparison can be resumed. Writes table.md and
+results.json.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ METHODS = {
     "moss_depthwise": {"kind": "moss", "conv_space": "feature_depthwise", "r": 8, "r_image": 6},
     "moss_rank": {"kind": "moss", "conv_space": "rank", "r": 8, "r_image": 8},
 }
-"""Ranks at which all have about the trainable parameters of a shared LoRA of rank 16: from -1.1 to +2.3 percent."""
+"""Ranks at which all methods have about as many trainable parameters as a shared LoRA of rank 16 (-1.1 to +2.3 %)."""
 FIGURES = ("text loss", "image bits/token", "image top-1")
 
 
 def train(method: str, seed: int, shards: Path, output: Path) -> Path:
-    """One run, in a process of its own with one thread."""
+    """One training run, in a separate process with one thread."""
     folder = output / f"{method}-{seed}"
     settings = {"shards": shards, "output": folder, "training.seed": seed,
                 **{f"adapter.{name}": value for name, value in METHODS[method].items()}}
@@ -46,7 +46,7 @@ def train(method: str, seed: int, shards: Path, output: Path) -> Path:
 
 
 def evaluate(seed: int, runs: dict[str, Path], shards: Path, output: Path) -> dict:
-    """The table of one seed's runs, and of the backbone without any."""
+    """The results of one seed's runs, and of the backbone without adapters."""
     folder = output / f"seed-{seed}"
     named = [f"base={next(iter(runs.values()))}", *(f"{name}={run}" for name, run in runs.items())]
     _run([sys.executable, "-m", "moss.evaluate", "--shards", str(shards), "--output", str(folder),
@@ -62,7 +62,7 @@ def _run(command: list[str], log: Path) -> None:
 
 
 def markdown(by_seed: list[dict]) -> str:
-    """One line a method: mean over seeds (lowest to highest), and the mean paired difference to LoRA."""
+    """One line per method: mean over seeds (lowest to highest), and each seed's paired difference to LoRA."""
     lines = ["| method | trained parameters | " + " | ".join(f"{f} | v lora" for f in FIGURES) + " |",
              "| :-- | --: |" + " --: | --: |" * len(FIGURES)]
     for place, first in enumerate(by_seed[0]["methods"]):

@@ -2,9 +2,9 @@
 
 `python -m benchmarks.moss_step [--json]`: a decoder of Chameleon's shape with 3 layers, 1024 wide, on sequences of
 64 text + 1024 image + 64 text tokens; adapters of rank 64 on all seven linear layers of each. A step is forward, mean
-square of the last hidden states as the loss, backward, AdamW. There is no output layer, which is the same for all and
-would only bring the ratios nearer to 1. The variants take turns, round by round, and a ratio is the median over rounds
-of a variant's time by LoRA's time in the same round, so that a machine's noise hits both.
+square of the last hidden states as the loss, backward, AdamW. There is no output layer: it is the same for all variants
+and would only move the ratios towards 1. The variants take turns, round by round, and a ratio is the median over rounds
+of a variant's time divided by LoRA's time in the same round, so that other load on the machine affects both.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ VARIANTS = {
 
 
 def decoder(layers: int, width: int, dtype: torch.dtype, device: str) -> torch.nn.Module:
-    """A frozen Chameleon decoder with random weights; its VQ model is as small as can be, for it is not used."""
+    """A frozen Chameleon decoder with random weights; its VQ model is as small as possible, because it is not used."""
     vq = ChameleonVQVAEConfig(embed_dim=32, num_embeddings=8, latent_channels=32, resolution=32, base_channels=32,
                               channel_multiplier=[1, 1, 1], num_res_blocks=1)
     names = {"<image>": 3} | {"IMGIMG" + "".join("ABCDEFGHIJ"[int(d)] for d in str(i)) + "Z": LOW + i for i in range(8)}
@@ -98,7 +98,7 @@ def saved_mib(model: torch.nn.Module, ids: torch.Tensor) -> float:
 
 def measure(*, layers: int, width: int, rank: int, rows: int, rounds: int, dtype: torch.dtype, device: str,
             names: list[str]) -> dict[str, dict[str, float]]:
-    """For each variant: seconds a step (median), ratio to PEFT LoRA, saved MiB and its ratio, trainable numbers."""
+    """For each variant: seconds per step (median), saved MiB, their ratios to PEFT LoRA's, trainable parameters."""
     ids = sequences(rows, device)
     torch.manual_seed(0)
     torch.set_num_threads(1)
@@ -117,7 +117,7 @@ def measure(*, layers: int, width: int, rank: int, rows: int, rounds: int, dtype
 
 
 def take_turns(models: dict, run: Callable[[str, torch.nn.Module], None], rounds: int, device: str) -> dict[str, list]:
-    """Seconds of run(name, model), for each model once a round, after a round that warms up."""
+    """Seconds of run(name, model), for each model once per round, after a warm-up round."""
     times: dict[str, list[float]] = {name: [] for name in models}
     for turn in range(rounds + 1):
         for name, model in models.items():
@@ -129,7 +129,7 @@ def take_turns(models: dict, run: Callable[[str, torch.nn.Module], None], rounds
 
 
 def clock(device: str) -> float:
-    """Seconds: CPU time of the process's one thread, which other programs hardly disturb; wall time on a GPU."""
+    """Seconds: CPU time of the process's one thread, which other programs hardly affect; wall time on a GPU."""
     if device == "cpu":
         return time.process_time()
     torch.cuda.synchronize()

@@ -1,4 +1,4 @@
-"""One step of the graph by itself, run by Beam as in the whole pipeline."""
+"""One stage of the graph alone, run by Beam as in the whole pipeline."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def a_run(work: str, config: configuration.Config, llm_url: str = "http://127.0.
 
 
 def run_step(documents: list[Document], do: beam.DoFn) -> None:
-    """Send the documents through the step. Raises RuntimeError where one does not come out."""
+    """Run the stage on the documents. Raises RuntimeError if one of them does not pass."""
     with beam.Pipeline(runner="FnApiRunner") as pipeline:
         ended = (pipeline | beam.Create(documents, reshuffle=False)
                  | beam.ParDo(do).with_outputs(ENDED, main="passed"))[ENDED]

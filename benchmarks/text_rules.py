@@ -1,11 +1,10 @@
-"""Our text rules and header-only image rules against datatrove's Gopher quality filter, on the same texts.
+"""The text rules and header rules of this project against datatrove's Gopher quality filter, on the same texts.
 
     python -m benchmarks.text_rules --corpus native:../shared/corpora/howto.tar [--limit N] [--json]
 
-Both judge every document with the thresholds of the `gopher` preset, one process each, in turns. Ours also opens each
-picture's file, reads its header and judges its size by the `leafinstruct` image rules; datatrove's filter sees text
-only. The two split words differently (datatrove uses spaCy), so the share of equal decisions is reported beside the
-speed.
+Both check every document with the thresholds of the `gopher` preset, in one process, taking turns. This project's rules
+also open each image file, read its header and check its size by the `leafinstruct` image rules; datatrove's filter
+reads only the text. The two split words differently (datatrove uses spaCy), so the share of equal decisions is reported too.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ def read(corpus: str, limit: int | None) -> list[Document]:
 
 
 def ours() -> tuple[Callable[[Document], str], Callable[[Document], str]]:
-    """The decision of the text rules ("" for keep), alone and with the pictures' headers read and judged."""
+    """The decision of the text rules ("" for keep), alone and with image headers read and checked."""
     gopher = presets.load("gopher")
     images = presets.load("leafinstruct").image_rules
 
@@ -88,7 +87,7 @@ def main() -> None:
     documents = read(arguments.corpus, arguments.limit)
     text, text_and_headers = ours()
     judges = {"text": text, "text_and_headers": text_and_headers, "datatrove": theirs()}
-    for judge in judges.values():           # imports, file caches and spaCy's vocabulary are not what is measured
+    for judge in judges.values():           # a warm-up: imports, file caches and spaCy's vocabulary are not measured
         seconds(judge, documents[:50])
     times: dict[str, list[float]] = {name: [] for name in judges}
     for _ in range(arguments.repeats):

@@ -1,1 +1,1 @@
-"""The corpus of the demo, as data: `corpus/` beside this file; README.md says what is in it."""
+"""The example corpus, as package data: `corpus/` in this folder; README.md describes it."""

@@ -1,4 +1,4 @@
-"""Make the pictures of the example corpus again: `python -m examples.make_pictures [--out DIR] [--clipart]`.
+"""Makes the images of the example corpus again: `python -m examples.make_pictures [--out DIR] [--clipart]`.
 
 Photographs and drawings need numpy, Pillow and scikit-image. `--clipart` also converts the clip art, which needs the
 Debian packages openclipart-svg and librsvg2-bin.
@@ -18,7 +18,7 @@ HERE = Path(__file__).parent
 
 
 def write(pictures: dict[str, Image.Image | bytes], folder: Path) -> None:
-    """Write pictures under their names: JPEG at quality 85, or PNG. Bytes are a finished file and go as they are."""
+    """Write pictures under their names, as JPEG of quality 85 or as PNG; bytes are a complete file."""
     for name, picture in pictures.items():
         if not isinstance(picture, bytes):
             jpeg = name.endswith(".jpg")

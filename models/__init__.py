@@ -1,3 +1,3 @@
-"""Recipes of the embedded models: what `make models` puts together, and the scripts that trained our weights."""
+"""The embedded models: what `make models` builds, and the scripts that trained the committed weights."""
 HELD_OUT = ("learnosm", "iot", "qgc", "openstax-introduction-anthropology")
-"""Sources of howto.tar that no training script sees; every figure in docs/models.md is measured on them."""
+"""Sources of howto.tar that no training script uses; every figure in docs/models.md is measured on them."""

@@ -1,6 +1,6 @@
-"""Puts the embedded models together under build/models: `python -m models.build`, or `make models`.
+"""Builds the embedded models below build/models: `python -m models.build`, or `make models`.
 
-A model that stands already, made of the same files by the same recipe, is left as it is.
+A model that was already built from the same files by the same recipe is not built again.
 """
 
 from __future__ import annotations
@@ -31,38 +31,40 @@ def main() -> None:
 
 def make(name: str, recipe: list[pathlib.Path], wanted: list[packages.Package],
          build: Callable[[pathlib.Path, pathlib.Path, pathlib.Path], None]) -> None:
-    """Make the folder or file MODELS/name with `build(files, out, final)`, whole or not at all, unless its stamp says that
-    it stands."""
+    """Make the folder or file MODELS/name with `build(files, out, final)`, unless its stamp says it is up to date.
+
+    It is written under another name first, so that it is never incomplete.
+    """
     final, stamp = MODELS / name, MODELS / f"{name}.recipe"
     digest = recipe_hash(recipe, wanted, final)
     if final.exists() and stamp.is_file() and stamp.read_text().strip() == digest:
-        print(f"{final} stands", flush=True)
+        print(f"{final} is up to date", flush=True)
         return
     start, work = time.monotonic(), MODELS / f"{name}.making"
     shutil.rmtree(work, ignore_errors=True)         # of a run that was interrupted
     work.mkdir()
     for package in wanted:
-        print(f"{final}: fetching its parts", flush=True)
+        print(f"{final}: downloading its parts", flush=True)
         packages.fetch(package, work / "files")
-    print(f"{final}: putting it together", flush=True)
+    print(f"{final}: building", flush=True)
     build(work / "files", work / "out", final)
     if final.is_dir():
         shutil.rmtree(final)
     (work / "out").replace(final)
     stamp.write_text(digest + "\n")
     shutil.rmtree(work)
-    print(f"{final}: made in {time.monotonic() - start:.0f} s", flush=True)
+    print(f"{final}: built in {time.monotonic() - start:.0f} s", flush=True)
 
 
 def recipe_hash(recipe: list[pathlib.Path], wanted: list[packages.Package], final: pathlib.Path) -> str:
-    """What decides the result: our files, the packages' files, and the place, which open_clip's config names."""
+    """A hash of what decides the result: our files, the packages' files, and the path (in open_clip's config)."""
     parts = [hashlib.sha256(path.read_bytes()).hexdigest() for path in recipe]
     parts += [f"{package.name}=={package.version} {package.files}" for package in wanted]
     return hashlib.sha256("\n".join([*parts, str(final.absolute())]).encode()).hexdigest()
 
 
 def _coherence(files: pathlib.Path, out: pathlib.Path, final: pathlib.Path) -> None:
-    from models.dual_encoder.build import build  # torch is slow to import, and often nothing is to be done
+    from models.dual_encoder.build import build  # torch is slow to import, and often there is nothing to do
     build(files / "efficientnet-lite0-57934424.pth", files, out, final=final)
 
 

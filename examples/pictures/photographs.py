@@ -1,4 +1,4 @@
-"""Pictures computed from public-domain and CC0 photographs of scikit-image: every step shows its real result."""
+"""Images computed from public-domain and CC0 photographs of scikit-image: every step shows its real result."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""A small open_clip model: two packaged towers, joined by two projections of our own."""
+"""A small open_clip model: two packaged towers, and two projections that were trained for this project."""

@@ -1,4 +1,4 @@
-"""What the projections are trained on: pictures and texts of a corpus, as vectors of the two frozen towers."""
+"""The training data of the projections: images and texts of a corpus, as vectors of the two frozen towers."""
 
 from __future__ import annotations
 
@@ -24,8 +24,11 @@ BATCH = 32
 
 @dataclasses.dataclass(frozen=True)
 class Item:
-    """One picture in its place. `beside` are the sentences that the pipeline would score it against (nearest first on
-    each side), `described` its alternative text and caption, where there are any; numbers index the text vectors."""
+    """One image with its context.
+
+    picture: the index of its vector. beside: the indices of the sentences next to it that the pipeline would compare it
+    with (nearest first on each side). described: the indices of its alternative text and its caption, if there are any.
+    """
 
     picture: int
     document: int
@@ -40,7 +43,7 @@ class Item:
 
 @dataclasses.dataclass(frozen=True)
 class Features:
-    """Items, and what the towers make of their pictures [n, 1280] and texts [m, 384], not normalised, float32."""
+    """Items, and the towers' vectors of their images [n, 1280] and texts [m, 384], not normalised, float32."""
 
     items: list[Item]
     pictures: torch.Tensor
@@ -48,12 +51,12 @@ class Features:
 
     @functools.cached_property
     def meanings(self) -> torch.Tensor:
-        """The texts without what all of them have in common, as unit vectors."""
+        """The text vectors minus their mean, as unit vectors."""
         return torch.nn.functional.normalize(self.texts - self.texts.mean(dim=0), dim=-1)
 
 
 def read(corpus: str, work: pathlib.Path) -> tuple[list[Item], list[str], list[str], ImageStore]:
-    """Items, picture hashes and texts of a corpus of the native format; its pictures are in the returned store."""
+    """Items, image hashes and texts of a corpus of the native format; its images are in the returned store."""
     store = ImageStore(str(work / "images"), max_side=1024, max_bytes=20_000_000, max_pixels=50_000_000)
     items: list[Item] = []
     hashes: dict[str, int] = {}
@@ -70,7 +73,7 @@ def read(corpus: str, work: pathlib.Path) -> tuple[list[Item], list[str], list[s
 
 
 def features(corpus: str, work: pathlib.Path, model: str) -> Features:
-    """The vectors of the whole corpus by the towers of the open_clip model, kept in `work` for the next run."""
+    """The vectors of the whole corpus by the towers of the open_clip model, cached in `work` for the next run."""
     items, hashes, texts, store = read(corpus, work)
     path = work / "features.npz"
     if path.exists():
@@ -84,7 +87,7 @@ def features(corpus: str, work: pathlib.Path, model: str) -> Features:
 
 
 class Towers:
-    """The two towers without their projections, in bfloat16 where that is fast."""
+    """The two towers without their projections, in bfloat16 if that is fast here."""
 
     def __init__(self, model: str):
         self.dtype = getattr(torch, clip_model.clip_format().name)

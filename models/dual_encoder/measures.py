@@ -1,4 +1,4 @@
-"""How well pictures find their text: the figures of docs/models.md."""
+"""The figures of docs/models.md about the coherence model: how well images find their text."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ def auc(positive: torch.Tensor, negative: torch.Tensor) -> float:
 
 
 def measures(items: list[Item], pictures: torch.Tensor, texts: torch.Tensor) -> dict[str, float]:
-    """Figures over these items, from embeddings of all pictures and texts (any length; only directions count).
+    """Figures over these items, from embeddings of all images and texts (any norm; only directions count).
 
-    A picture's score with a place is the best cosine with the sentences beside it, as in the pipeline.
-    auc: its own place against every place of another document. auc_source: only of the same source.
-    auc_document: the share of wins over the document's other places. recall_1 and recall_10: the picture's first
-    description among those of all items that have one.
+    An image's score with a context is the best cosine with its sentences, as in the pipeline. auc: its own context
+    against every context of another document. auc_source: only those of the same source. auc_document: the share of
+    wins over the document's other contexts. recall_1 and recall_10: the image's first description among those of all
+    items that have one.
     """
     items = [item for item in items if item.beside]
     looks = normalize(pictures[[item.picture for item in items]], dim=-1)
@@ -43,12 +43,12 @@ def measures(items: list[Item], pictures: torch.Tensor, texts: torch.Tensor) -> 
 
 
 def places(looks: torch.Tensor, texts: torch.Tensor, items: list[Item]) -> torch.Tensor:
-    """[pictures, items]: the best cosine of each picture with the sentences beside each item."""
+    """[images, items]: the best cosine of each image with the sentences next to each item."""
     return torch.stack([(looks @ normalize(texts[list(item.beside)], dim=-1).T).amax(dim=1) for item in items], dim=1)
 
 
 def described_as_pictures(features: Features, items: list[Item]) -> float:
-    """The AUC with the picture's description in the picture's place: what a perfect eye would give this text tower."""
+    """The AUC with the image's description in place of the image: the limit of this text tower."""
     items = [item for item in items if item.described and item.beside]
     looks = normalize(features.texts[[item.described[0] for item in items]], dim=-1)
     scores = places(looks, features.texts, items)

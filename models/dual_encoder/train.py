@@ -1,6 +1,6 @@
 """Trains the two projections on a CPU: `python -m models.dual_encoder.train --corpus ../shared/corpora/howto.tar`.
 
-Both towers stay as they are, so every picture and text passes through them once, and training is a minute. Writes
+Both towers are frozen, so every image and text passes through them once, and training takes a minute. Writes
 projections.safetensors (of the first seed) and the figures on the held-out sources in docs/models.md.
 """
 
@@ -32,11 +32,11 @@ from models.figures import write_block
 EPOCHS, BATCH, RATE, DECAY = 16, 512, 2e-3, 5.0
 DROP_PICTURE, DROP_TEXT = 0.5, 0.3
 SENTENCES = 4
-"""Of those beside a picture, drawn anew each time."""
+"""The number of sentences next to an image, sampled again each time."""
 SOFT = 0.05
-"""Cosines within about this of the best sentence count as well: the score of a place is a soft maximum."""
+"""The temperature of the soft maximum over sentences that is the score of a context."""
 TAUGHT = 0.05
-"""The same for what a description says of the sentences."""
+"""The temperature of the softmax over the sentences' similarities to a description."""
 SEEDS = 3
 
 
@@ -58,7 +58,7 @@ average-and-maximum pooling, padding instead of squeezing, a sigmoid loss. More 
 
 
 class Projections(nn.Module):
-    """Linear maps of both towers' vectors to one space; only directions count."""
+    """Linear projections of both towers' vectors to one space; only directions count."""
 
     def __init__(self, pictures: int, texts: int):
         super().__init__()
@@ -78,10 +78,10 @@ class Projections(nn.Module):
 
 
 class Names:
-    """The image tower's own knowledge: its classifier's answer for a picture, and the classes' names as text vectors.
+    """The image tower's classifier: its prediction for an image, and the names of the classes as text vectors.
 
-    Pulling pictures towards the names of what the classifier sees in them keeps the projections from learning the
-    training sources only.
+    A loss that moves images towards the names of their predicted classes keeps the projections from fitting only the
+    training sources.
     """
 
     def __init__(self, image_weights: pathlib.Path, towers: Towers):
@@ -102,9 +102,12 @@ def scale(model: Projections) -> torch.Tensor:
 
 
 def loss_of(model: Projections, data: Features, batch: list[Item], names: Names, rng: random.Random) -> torch.Tensor:
-    """Four parts of equal weight: pictures and places find each other (InfoNCE; a place is a soft maximum over its
-    sentences), pictures and descriptions do, pictures are near the names of what they show, and a picture ranks the
-    sentences of the batch as the frozen text tower ranks them for its description."""
+    """The sum of four losses.
+
+    InfoNCE between images and contexts (a context's score is a soft maximum over its sentences); InfoNCE between images
+    and descriptions; cross-entropy of images and the names of their predicted classes; cross-entropy of an image's
+    ranking of the batch's sentences and the frozen text tower's ranking for the image's description.
+    """
     which = torch.tensor([item.picture for item in batch])
     vectors = data.pictures[which]
     looks = model.pictures(vectors)
@@ -122,19 +125,19 @@ def loss_of(model: Projections, data: Features, batch: list[Item], names: Names,
 
 
 def agree(logits: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
-    """Cross-entropy of rows of logits to rows of probabilities."""
+    """The mean cross-entropy of rows of logits and rows of probabilities."""
     return -(wanted * log_softmax(logits, dim=-1)).sum(dim=1).mean()
 
 
 def info_nce(logits: torch.Tensor, picture: torch.Tensor) -> torch.Tensor:
-    """Cross-entropy of the diagonal, by rows and by columns. The same picture elsewhere is no wrong answer."""
+    """Cross-entropy of the diagonal, by rows and by columns; other occurrences of the same image are masked."""
     again = (picture[:, None] == picture[None]) & ~torch.eye(len(picture), dtype=torch.bool)
     logits, own = logits.masked_fill(again, -1e4), torch.arange(len(picture))
     return (cross_entropy(logits, own) + cross_entropy(logits.T, own)) / 2
 
 
 def train(data: Features, names: Names, seed: int, epochs: int = EPOCHS, batch: int = BATCH) -> Projections:
-    """Learn from the items whose source is not held out."""
+    """Train on the items whose source is not held out."""
     torch.manual_seed(seed)
     rng = random.Random(seed)
     items = [item for item in data.items if item.beside and not item.held_out]
@@ -183,7 +186,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--corpus", required=True, help="howto.tar, or another corpus in the native format")
     parser.add_argument("--work", type=pathlib.Path, default="build/train-coherence",
-                        help="folder for the stored pictures and the towers' vectors, kept for the next run")
+                        help="folder for the stored images and the towers' vectors, cached for the next run")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         files, base = pathlib.Path(folder) / "files", pathlib.Path(folder) / "base"

@@ -1,1 +1,1 @@
-"""The embedded language model: SmolLM2-135M-Instruct with our LoRA, which rates texts and writes instructions."""
+"""The embedded language model: SmolLM2-135M-Instruct with this project's LoRA; rates texts and writes instructions."""

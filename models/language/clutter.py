@@ -1,4 +1,4 @@
-"""Lines of web-page furniture, with gaps filled at random, to be mixed into sound text."""
+"""Clutter of web pages (menus, adverts, notices), with gaps filled at random, to be mixed into undamaged text."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ _GAPS = {
 
 
 def clutter_lines(rng: random.Random, count: int, *, unseen: bool) -> list[str]:
-    """`count` different lines; `unseen` takes them from those that training never shows."""
+    """`count` different lines; `unseen` takes them from those that do not occur in training."""
     templates = (UNSEEN if unseen else SEEN).strip().split("\n")
     return [re.sub(r"\{(\w+)\}", lambda m: _fill(m[1], rng), line) for line in rng.sample(templates, count)]
 

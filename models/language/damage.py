@@ -1,4 +1,4 @@
-"""Planted damage: what the rater is trained on and measured with. Each kind spoils one aspect of a sound excerpt."""
+"""Synthetic damage for training and evaluating the rater; each kind lowers one aspect of an undamaged excerpt."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MIN_SENTENCES = 5
 
 
 def damage(document: Document, kind: str, rng: random.Random, *, strength: float, unseen: bool = False) -> Document:
-    """The document with one kind of damage of a strength from 0 to 1; `unseen` uses the clutter kept for evaluation."""
+    """The document with one kind of damage, of a strength from 0 to 1; `unseen` uses the clutter for evaluation."""
     if kind == "clutter":
         return _clutter(document, rng, strength, unseen)
     return {"shuffled": _shuffle, "dropped": _drop, "cut": _cut}[kind](document, rng, strength)
@@ -32,8 +32,10 @@ def can_shuffle(document: Document) -> bool:
 
 
 def order_marks(spoiled: Document, sound: Document) -> list[tuple[str, bool]]:
-    """The sentences of a spoiled excerpt that stand in the sound one as well, in their present order, and whether each
-    follows the sentence that it followed there. The first is left out, and so are those next to one that occurs twice.
+    """The sentences of a damaged excerpt that are also in the undamaged one, and whether each follows the right one.
+
+    They are in their current order. Right is the sentence that it follows in the undamaged excerpt. The first sentence
+    is left out, and so are sentences next to one that occurs twice.
     """
     order = _body_sentences(sound)
     place = {sentence: i for i, sentence in enumerate(order)}
@@ -62,7 +64,7 @@ def _is_body(segment: Segment) -> TypeGuard[Text]:
 
 
 def _shuffle(document: Document, rng: random.Random, strength: float) -> Document:
-    """Sentences change places over the whole excerpt: half of them at strength 0, all at strength 1."""
+    """Sentences change positions over the whole excerpt: half of them at strength 0, all at strength 1."""
     places = [(i, j, sentence) for i, s in enumerate(document.segments) if _is_body(s)
               for j, sentence in enumerate(_sentences(s.text))]
     moving = rng.sample(range(len(places)), max(4, round(len(places) * (0.5 + 0.5 * strength))))
@@ -79,7 +81,7 @@ def _shuffle(document: Document, rng: random.Random, strength: float) -> Documen
 
 
 def _drop(document: Document, rng: random.Random, strength: float) -> Document:
-    """Words go missing at random: 8 % of them at strength 0, 35 % at strength 1."""
+    """Random words are removed: 8 % of them at strength 0, 35 % at strength 1."""
     share = 0.08 + 0.27 * strength
     def thin(text: str) -> str:
         return "\n".join(" ".join(w for w in line.split(" ") if rng.random() >= share) for line in text.split("\n"))
@@ -92,7 +94,7 @@ def _texts(document: Document, change: Callable[[str], str]) -> Document:
 
 
 def _cut(document: Document, rng: random.Random, strength: float) -> Document:
-    """The text breaks off inside a sentence: near its end at strength 0, before its middle at strength 1."""
+    """The text ends inside a sentence: near its end at strength 0, before its middle at strength 1."""
     total = sum(len(words(s.text)) for s in document.segments if _is_body(s))
     keep = max(12, round(total * (0.9 - 0.55 * strength) - rng.random() * 0.1 * total))
     kept: list[Segment] = []
@@ -106,7 +108,7 @@ def _cut(document: Document, rng: random.Random, strength: float) -> Document:
             kept.append(segment)
             continue
         head = " ".join(pieces[:max(2, keep)]).rstrip(" .!?:;,)\n")
-        if len(head) >= len(segment.text.rstrip(" .!?:;,)\n")):     # a whole sentence must lose something
+        if len(head) >= len(segment.text.rstrip(" .!?:;,)\n")):     # a whole sentence must lose a part
             head = head[:max(8, len(head) * 2 // 3)]
         kept.append(Text(head))
         break
@@ -114,7 +116,7 @@ def _cut(document: Document, rng: random.Random, strength: float) -> Document:
 
 
 def _clutter(document: Document, rng: random.Random, strength: float, unseen: bool) -> Document:
-    """Lines of a web page's furniture stand between the paragraphs: 2 at strength 0, 7 at strength 1."""
+    """Lines of web-page clutter are inserted between the paragraphs: 2 at strength 0, 7 at strength 1."""
     segments = list(document.segments)
     for line in clutter_lines(rng, 2 + round(5 * strength), unseen=unseen):
         segments.insert(rng.randint(1 if len(segments) > 1 else 0, len(segments)), Text(line))

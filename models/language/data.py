@@ -1,4 +1,4 @@
-"""Question and answer pairs for the language model, made from real documents and from texts written for it."""
+"""Training pairs (prompt and answer) for the language model, made from real documents and from texts written for it."""
 
 from __future__ import annotations
 
@@ -34,22 +34,24 @@ SOURCE_DOMAIN = {
     "openstax-introduction-python-programming": "Programming"}
 FEW = ("openstax-life-liberty-and-pursuit-happiness", "18f", "openstax-nursing-external-bundle",
        "openstax-principles-economics-bundle", "openstax-physics", "godot")
-"""Sources with few usable titles: the writer sees each section twice, asked for in two forms."""
+"""Sources with few usable titles: the writer gets each section twice, with two forms of instruction."""
 PROMPTS = load_prompts("embedded")
 OWN_TEXTS = pathlib.Path(__file__).parent / "own_texts.json"
 LENGTHS = (60, 90, 130, 180, 240)
-"""Words in an excerpt; the demo asks for at most 240."""
+"""The most words of an excerpt; the demo's limit is 240."""
 RATED_PER_SOURCE, PASSAGES_PER_SOURCE = 400, 1200
 DAMAGED = {"shuffled": 0.6, "dropped": 0.4, "cut": 0.4, "clutter": 0.4}
-"""How likely each kind of damage is in a text that may be damaged; shuffling, the hardest to see, is the likeliest."""
+"""The probability of each kind of damage in a text; shuffling, the hardest to recognise, is the most frequent."""
 SOUND = 0.2
-"""The share of texts without any."""
+"""The share of texts without damage."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Pair:
-    """One training example: the prompt's messages and the answer that is to be learnt. `marks` are sentences of the
-    prompt in their order, and whether each follows the sentence that it should."""
+    """One training example: the prompt's messages, and the answer to learn.
+
+    `marks` are sentences of the prompt in their order, and whether each follows the right sentence.
+    """
 
     task: str
     messages: tuple[dict[str, str], ...]
@@ -58,7 +60,7 @@ class Pair:
 
 
 def documents(corpus: pathlib.Path) -> Iterator[Document]:
-    """The documents of howto.tar, without their pictures' bytes."""
+    """The documents of howto.tar, without the bytes of their images."""
     with tarfile.open(corpus) as tar:
         file = tar.extractfile("howto/docs.jsonl")
         if file is None:
@@ -79,7 +81,7 @@ def own_texts() -> Iterator[Document]:
 
 
 def sections(docs: Iterable[Document], *, lengths: tuple[int, ...] = LENGTHS) -> list[Document]:
-    """One excerpt a heading, of a length that the heading's hash chooses; English prose only, no twins."""
+    """One excerpt per heading, of a length that a hash of the heading selects; English prose only, no duplicates."""
     found, seen = [], set()
     for document in docs:
         for length in lengths:
@@ -93,7 +95,7 @@ def sections(docs: Iterable[Document], *, lengths: tuple[int, ...] = LENGTHS) ->
 
 
 def passages(document: Document) -> Iterator[Document]:
-    """The document cut into runs of whole segments, with pictures or without: rating needs no title and no picture."""
+    """The document split into passages of whole segments, also without images: rating needs no title and no image."""
     run: list[Segment] = []
     for segment in document.segments:
         run.append(segment)
@@ -104,7 +106,7 @@ def passages(document: Document) -> Iterator[Document]:
 
 
 def pick(*parts_: object) -> int:
-    """A stable number made from anything that prints."""
+    """A stable number from the `repr` of the arguments."""
     return int.from_bytes(hashlib.blake2b(repr(parts_).encode(), digest_size=8).digest(), "big")
 
 
@@ -139,7 +141,7 @@ def training_pairs(corpus: pathlib.Path, *, seed: int = 0) -> list[Pair]:
 
 
 def _passages(read: list[Document], rng: random.Random) -> Iterator[Document]:
-    """Passages that have an order to spoil, at most `PASSAGES_PER_SOURCE` drawn of each source."""
+    """Random passages with enough sentences to shuffle, at most `PASSAGES_PER_SOURCE` of each source."""
     found = [p for document in read for p in passages(document) if _is_english(p) and can_shuffle(p)]
     rng.shuffle(found)
     counts: collections.Counter[str] = collections.Counter()
@@ -150,8 +152,10 @@ def _passages(read: list[Document], rng: random.Random) -> Iterator[Document]:
 
 
 def rate_pair(section: Document, rng: random.Random) -> Pair:
-    """The text with some of the damages or none. A spoiled aspect is rated 1 (2 where it is hardly spoiled), the others
-    5: every answer teaches four things at once."""
+    """The text with several kinds of damage, or none, and its ratings.
+
+    The aspect of a damage is rated 1 (2 if the damage is slight), the others 5; so every answer trains four ratings.
+    """
     grades, spoiled = dict.fromkeys(PROMPTS.aspect_names, 5), section
     sound = rng.random() < SOUND
     for kind, aspect in ASPECT.items():
@@ -164,7 +168,7 @@ def rate_pair(section: Document, rng: random.Random) -> Pair:
 
 
 def write_pairs(section: Document, domain: str, copy: int = 0) -> list[Pair]:
-    """The question for the instruction and the one made from the title; none where the title gives none."""
+    """The section with an instruction made from its title, in the form number `copy`; empty if the title has none."""
     text = "\n".join(shown_segments(section, PROMPTS.alt_words))
     asked = instruction(section.title, text, pick(section.title, section.source) + copy)
     if asked is None:
@@ -174,5 +178,5 @@ def write_pairs(section: Document, domain: str, copy: int = 0) -> list[Pair]:
 
 
 def _compact(answer: Mapping[str, str | int]) -> str:
-    """Without blanks, which is how our vLLM writes JSON: each token less is time saved."""
+    """JSON without spaces, as the pipeline's vLLM server writes it: fewer tokens take less time."""
     return json.dumps(answer, ensure_ascii=False, separators=(",", ":"))

@@ -3,7 +3,7 @@
     python -m models.language.evaluate --corpus HOWTO.tar \\
         --url http://127.0.0.1:8000/v1 --untrained http://127.0.0.1:8001/v1
 
-The first server has our model, the second the packaged one (`build(..., adapters=None)`); both answer the same
+The first server has the trained model, the second the packaged one (`build(..., adapters=None)`); both answer the same
 questions. Without `--untrained` the figures are only printed.
 """
 
@@ -34,9 +34,10 @@ from prompts import shown_segments
 from schemas.records import Document, Ratings
 
 RATED, WRITTEN, WORDS = 120, 250, 240
-"""Sections that are rated, each five times (sound and with each damage), that are written for, and the most words."""
+"""The number of sections to rate (each undamaged and with each kind of damage), the number of sections to write
+instructions for, and the most words of a section."""
 NOTES = pathlib.Path(__file__).parent / "notes.md"
-"""How the weights came about and what was tried: the part of the page that no script can know."""
+"""How the weights were trained and what was tried: the part of the page that no script can write."""
 RIGHT_DOMAINS = {"learnosm": {"Travel and maps"}, "iot": {"Electronics and making", "Programming"},
                  "openstax-introduction-anthropology": {"History and culture", "Society and law"}}
 """Domains that a section of a held-out source may have; the fourth source, on drones, fits several and is left out."""
@@ -67,12 +68,12 @@ def held_out(corpus: pathlib.Path) -> list[Document]:
 
 
 def wish(section: Document) -> str | None:
-    """The instruction made from the section's title, None where the title names no subject."""
+    """The instruction made from the section's title; None if the title names no subject."""
     return instruction(section.title, "\n".join(shown_segments(section, PROMPTS.alt_words)), pick(section.title, section.source))
 
 
 def measure(url: str, found: list[Document]) -> Figures:
-    """Ask one server everything. Raises UserError where it does not answer, LlmFault where an answer stays invalid."""
+    """Ask one server all questions. Raises UserError if it does not answer, LlmFault if an answer stays invalid."""
     with Client(url, check_server(url, None), concurrency=32) as client:
         return dataclasses.replace(_writer(client, [s for s in found if wish(s)][:WRITTEN]), **_rater(client, found))
 
@@ -101,7 +102,7 @@ def _writer(client: Client, found: list[Document]) -> Figures:
     async def one(section: Document) -> dict[str, str]:
         try:
             return await instruct(client, PROMPTS.write_prompt(section, DOMAINS), 1)
-        except LlmFault:                # the untrained model may write without end: that is a failed try
+        except LlmFault:                # the untrained model may not stop writing: that is a failed attempt
             return {"instruction": "", "domain": ""}
 
     async def every() -> list[dict[str, str]]:
@@ -126,8 +127,8 @@ def _writer(client: Client, found: list[Document]) -> Figures:
 
 
 def checker_shares(found: list[Document]) -> dict[str, float]:
-    """What the checker lets pass on held-out sections: wishes, another section's wish, and sentences of the text."""
-    pairs = [(s, own) for s in found if (own := wish(s))]
+    """The shares of texts that pass the checks: a section's own instruction, another section's, its sentences."""
+    pairs = [(s, wish(s)) for s in found if wish(s)]
     others = random.Random(0).sample(pairs, len(pairs))
     lines = [(s, line) for s, _ in pairs for text in s.texts for line in sentences(plain(text))
              if len(words(line)) >= 5]
@@ -154,12 +155,12 @@ def block(ours: Figures, plain_: Figures, shares: dict[str, float]) -> str:
     return "\n".join([
         f"Measured by `python -m models.language.evaluate` through vLLM on held-out sources ({', '.join(HELD_OUT)}). "
         f"The rater rated {ours.rated} sections, each undamaged and with each kind of damage. The writer wrote "
-        f"instructions for {ours.written} sections whose hidden title names a subject. The untrained model: {plain_.rated} and "
-        f"{plain_.written} of them.", "",
+        f"instructions for {ours.written} sections whose hidden title names a subject. The untrained model: "
+        f"{plain_.rated} and {plain_.written} of them.", "",
         "| | trained | untrained | target |", "|---|---|---|---|", *rows, "",
         "The score behind an AUC is the expected rating (`filters.quality.read_ratings`) of the aspect that the damage "
-        "lowers; undamaged sections are compared with damaged ones. The strength of the damage is random, and the clutter "
-        "lines do not occur in the training data. Titles are compared by TF-IDF of the words' first five letters, and "
+        "lowers; undamaged sections are compared with damaged ones. The strength of the damage is random, and the "
+        "clutter lines do not occur in the training data. Titles are compared by TF-IDF of the words' first five letters, and "
         "by the sentence vectors of all-MiniLM-L6-v2, which are similar for synonyms. The right domain is decided by "
         f"source, for {len(RIGHT_DOMAINS)} of them.", "",
         "Mean ratings by the trained model:", "", "| | " + " | ".join(PROMPTS.aspect_names) + " |",

@@ -1,4 +1,4 @@
-"""The numbers that `evaluate.py` reports, as plain functions."""
+"""The figures that `evaluate.py` reports, as plain functions."""
 
 from __future__ import annotations
 
@@ -14,17 +14,21 @@ from models.dual_encoder.data import Towers
 from prompts import load as load_prompts
 
 Alike = Callable[[Sequence[str], Sequence[str]], Sequence[Sequence[float]]]
-"""Gives the likeness of each instruction with each title; higher is more alike."""
+"""Returns the similarity of each instruction to each title."""
 
 
 def auc(high: Sequence[float], low: Sequence[float]) -> float:
-    """The chance that a value of `high` is greater than one of `low`; ties count half."""
+    """The probability that a value of `high` is greater than one of `low`; ties count half.
+
+    >>> auc([2, 3], [1, 2])
+    0.875
+    """
     wins = sum((h > v) + 0.5 * (h == v) for h in high for v in low)
     return wins / (len(high) * len(low))
 
 
 def parrots(instruction: str, question: str, *, run: int = 5) -> bool:
-    """Does the instruction repeat `run` or more words of the prompt's own wording in a row?"""
+    """Whether the instruction repeats `run` or more consecutive words of the prompt."""
     asked, own = ([w.casefold() for w in words(t)] for t in (instruction, f"{load_prompts('embedded').system} {question}"))
     grams = {tuple(own[i:i + run]) for i in range(len(own) - run + 1)}
     return any(tuple(asked[i:i + run]) in grams for i in range(len(asked) - run + 1))
@@ -32,9 +36,9 @@ def parrots(instruction: str, question: str, *, run: int = 5) -> bool:
 
 def titles_found(instructions: Sequence[str], titles: Sequence[str], alike: Alike, *, among: int = 20,
                  seed: int = 0) -> float:
-    """The share of instructions whose own title is the likest of `among` random different titles.
+    """The share of instructions whose own title is the most similar of `among` random different titles.
 
-    A tie with n wrong titles counts 1 / (n + 1); an own title with nothing in common (0 or less) is not found.
+    A tie with n wrong titles counts 1 / (n + 1); a similarity of 0 or less counts 0.
     """
     rng, distinct = random.Random(seed), sorted(set(titles))
     scores = alike(instructions, distinct)

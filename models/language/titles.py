@@ -1,4 +1,4 @@
-"""Turns a section's title into the instruction that a reader might have given: the writer's training target."""
+"""Makes an instruction of a section's title: the writer's training target."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _TAIL = re.compile(r"\s*(\{[^}]*\}|\(optional\)|@\w+|&lt;.*?&gt;|<[^>]*>|[\s:.,;
 
 
 def _gerunds() -> dict[str, str]:
-    """Every form in -ing of the verbs, however it is spelled."""
+    """All possible spellings of the verbs' -ing forms, with their verbs."""
     forms = {}
     for verb in ACTIONS:
         forms[verb + "ing"] = verb
@@ -56,7 +56,7 @@ ABOUT = (
 
 
 def clean(title: str) -> str | None:
-    """The title without numbering and labels; None for one that names no subject."""
+    """The title without numbering and labels; None if it names no subject."""
     if USELESS.search(title):
         return None
     title = re.sub(r"[^\w\s.,:;'’&/()?!+#-]", "", plain(title.replace("&lt;", "<").replace("&gt;", ">")))
@@ -72,9 +72,9 @@ def clean(title: str) -> str | None:
 
 
 def instruction(title: str, text: str, choice: int) -> str | None:
-    """An instruction for a text of this title, in one of a dozen forms chosen by `choice`; None where none fits.
+    """An instruction for a text with this title, in one of a dozen forms selected by `choice`; None if none fits.
 
-    Words that the text writes small are written small; half of the title's longer words must stand in the text.
+    Words that are lower-case in the text become lower-case; half of the title's longer words must occur in the text.
     """
     subject = clean(title)
     if subject is None:

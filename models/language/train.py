@@ -1,7 +1,8 @@
 """Trains the LoRA on a CPU: `python -m models.language.train --corpus HOWTO.tar --base FOLDER --out FILE`.
 
-`--start` goes on from the adapters of an earlier run; notes.md says which runs the committed ones came from. `--base` is the plain model as `models.language.build` makes it (`adapters=None`). Each of the threads works on its own
-half of a batch with one core, which is faster on a busy machine than two cores on one matrix.
+`--start` continues from the adapters of an earlier run; notes.md describes the runs of the committed ones. `--base` is
+the plain model as `models.language.build` makes it (`adapters=None`). Each thread processes its own half of a batch on
+one core, which is faster on a busy machine than two cores on one matrix.
 """
 
 from __future__ import annotations
@@ -30,22 +31,25 @@ if TYPE_CHECKING:
 
 THREADS = 2
 BATCH = 4
-"""Examples a thread and step, all of about the same length."""
+"""Examples per thread and step, all of about the same length."""
 LONGEST = 600
-"""Tokens. The few texts with more are tables and code, which tokenise badly."""
+"""The most tokens of an example; the few longer ones are tables and code, which need many tokens."""
 LEARNING_RATE = 6e-4
 WARMUP = 20
 GRADE_WEIGHT, FRAME_WEIGHT = 6.0, 0.1
-"""Weights of a rating's digits and of its other tokens, which the JSON schema dictates; an instruction's tokens have 1.
-So the four digits of an answer weigh about as much as a whole instruction."""
+"""Loss weights of a rating's digits and of its other tokens, which the JSON schema determines; an instruction's tokens
+have 1. So the four digits of an answer have about the weight of a whole instruction."""
 ORDER_LAYER, ORDER_WEIGHT = 22, 1.0
-"""Of the 30 blocks, the one after which the order of sentences is asked for."""
+"""The block (of 30) after which the order of sentences is predicted, and the weight of that loss."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Example:
-    """Token ids, the positions that predict an answer's token and the weight of each, and the positions where a
-    sentence ends, with 1.0 where it follows the sentence that it should."""
+    """A tokenised pair.
+
+    ids: token ids. answer, weights: the positions that predict a token of the answer, and their loss weights. ends,
+    follows: the positions at which a sentence ends, and 1.0 if it follows the right sentence, else 0.0.
+    """
 
     ids: list[int]
     answer: list[int]
@@ -67,7 +71,7 @@ def encode(pair: Pair, tokenizer: PreTrainedTokenizerBase) -> Example:
     stops, ends, follows, at = [stop for _, stop in head["offset_mapping"]], [], [], 0
     for sentence, right in pair.marks:
         found = prompt.find(sentence, at)
-        if found >= 0:                      # white space inside a sentence may be another in the prompt
+        if found >= 0:                      # whitespace inside a sentence may differ in the prompt
             at = found + len(sentence)
             ends.append(bisect.bisect_left(stops, at))
             follows.append(float(right))
@@ -75,9 +79,11 @@ def encode(pair: Pair, tokenizer: PreTrainedTokenizerBase) -> Example:
 
 
 class Model(torch.nn.Module):
-    """The language model with its adapters, and a linear layer that only training has: at the end of each sentence it
-    tells whether the sentence follows the right one. A text's grade for its order is one number in 300 tokens; this
-    says where the order is broken, in a layer whose outcome the grades can still read."""
+    """The language model with its adapters, and a linear layer that is used in training only.
+
+    The layer predicts at the end of each sentence whether it follows the right one. A text's grade for its order is one
+    number in 300 tokens; this loss says where the order is broken, in a layer that the later blocks can still use.
+    """
 
     def __init__(self, model: LlamaForCausalLM):
         super().__init__()
@@ -86,8 +92,10 @@ class Model(torch.nn.Module):
         self.order = torch.nn.Sequential(torch.nn.LayerNorm(width), torch.nn.Linear(width, 1))
 
     def losses(self, examples: list[Example]) -> tuple[torch.Tensor, torch.Tensor]:
-        """The mean weighted cross-entropy of the answers, the large output layer run at their positions only, and the
-        mean cross-entropy of the sentences' order (0 where no sentence is marked)."""
+        """The mean weighted cross-entropy of the answers, and the mean cross-entropy of the sentences' order.
+
+        The large output layer is applied at the answers' positions only. The second loss is 0 without marked sentences.
+        """
         longest = max(len(e.ids) for e in examples)
         ids = torch.tensor([e.ids + [0] * (longest - len(e.ids)) for e in examples])    # causal: padding is inert
         out = self.model.model(input_ids=ids, use_cache=False, output_hidden_states=True)
@@ -103,7 +111,7 @@ class Model(torch.nn.Module):
 
 
 def _places(positions: list[list[int]]) -> tuple[torch.Tensor, torch.Tensor]:
-    """Rows and columns in the batch."""
+    """The rows and columns of these positions in the batch."""
     rows = [i for i, row in enumerate(positions) for _ in row]
     return torch.tensor(rows, dtype=torch.long), torch.tensor([p for row in positions for p in row], dtype=torch.long)
 
@@ -123,7 +131,7 @@ def batches(examples: list[Example], rng: random.Random) -> list[list[Example]]:
 
 def train(corpus: pathlib.Path, base: pathlib.Path, out: pathlib.Path, *, minutes: float, start: pathlib.Path | None,
           seed: int = 0) -> None:
-    """One pass over the pairs, or as much of it as fits; the rate falls along a cosine to zero at the end of either."""
+    """Train for one epoch or for `minutes`, whichever is shorter; the rate falls to zero at the end (cosine)."""
     torch.manual_seed(seed)
     torch.set_num_threads(1)
     model, tokenizer = load_model(base)
@@ -178,7 +186,7 @@ def main() -> None:
     parser.add_argument("--base", type=pathlib.Path, required=True)
     parser.add_argument("--out", type=pathlib.Path, default=lora.WEIGHTS)
     parser.add_argument("--minutes", type=float, default=50)
-    parser.add_argument("--start", type=pathlib.Path, help="adapters of an earlier run to go on from")
+    parser.add_argument("--start", type=pathlib.Path, help="adapters of an earlier run to continue from")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     train(options.corpus, options.base, options.out, minutes=options.minutes, start=options.start, seed=options.seed)

@@ -1,1 +1,1 @@
-"""The published folder: shards, data card and ledger, written and read."""
+"""The published folder: writes and reads shards, index, data card and ledger."""

@@ -1,7 +1,7 @@
-"""Views over the ledger: the funnel of a run, and the story of one document.
+"""Views of the ledger: the funnel of a run, and what happened to one document.
 
-The ledger (`DIR/ledger/part-*.parquet`) holds one `Outcome` for every input document. Whatever a person reads about a
-run is computed from these rows, so that it cannot disagree with them.
+The ledger (`DIR/ledger/part-*.parquet`) has one `Outcome` for every input document. Everything that is shown about the
+documents of a run is computed from these rows, so that it cannot disagree with them.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ SCORE_STAGES = {
     **dict.fromkeys(("coherence", "margin", "recall_at_1"), FILTER_COHERENCE), "mean_rating": FILTER_RATINGS,
     "attempts": WRITE_INSTRUCTION,
 }
-"""The stage that judges a score; those that are not named here are the ratings by aspect."""
+"""The stage that compares a score with its threshold; all other scores are ratings by aspect."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Stage:
-    """One stage of the funnel: how many documents came in, and how many ended here, by rule and by error."""
+    """One stage of the funnel: how many documents entered, and how many ended here, by rule and by error."""
 
     name: str
     entered: int
@@ -53,9 +53,9 @@ class Stage:
 
 @dataclasses.dataclass(frozen=True)
 class Funnel:
-    """What became of every input document: input = kept + all of dropped + all of failed. Counts, most first.
+    """The outcomes of all input documents: input = kept + all of dropped + all of failed; highest counts first.
 
-    `images` are the pictures that were lost by documents which went on without them, by rule or error.
+    `images` counts the images that were removed from documents which continued without them, by rule or error.
     """
 
     input: int
@@ -76,9 +76,9 @@ class Funnel:
 
 
 def read_outcomes(folder: str, where: pc.Expression | None = None) -> Iterator[Outcome]:
-    """The rows of `folder/ledger` (those that `where` chooses), one batch in memory at a time, in file order.
+    """The rows of `folder/ledger` (those that `where` selects), one batch in memory at a time, in file order.
 
-    Raises UserError where there is no ledger, or a damaged one.
+    Raises UserError if the ledger is missing or damaged.
     """
     for batch in _batches(folder):
         yield from outcomes_from_table(batch if where is None else batch.filter(where))
@@ -111,7 +111,7 @@ def funnel(outcomes: Iterable[Outcome]) -> Funnel:
 
 
 def funnel_text(counts: Funnel, width: int | None = None) -> str:
-    """The funnel for a terminal of `width` columns (default: this one's): a bar a stage, and what ended there below."""
+    """The funnel for a terminal of `width` columns (default: this one): for each stage a bar, and what ended there."""
     width = min(width or shutil.get_terminal_size().columns, 110)
     room = max(width - 38, 8)
     lines = [_bar_line("Input", counts.input, counts.input, room)]
@@ -125,26 +125,25 @@ def funnel_text(counts: Funnel, width: int | None = None) -> str:
     lines += ["", f"{counts.input:,} read = {counts.kept:,} kept + "
                   f"{sum(counts.dropped.values()):,} dropped + {sum(counts.failed.values()):,} failed"]
     if counts.images:
-        pictures = ", ".join(f"{rule} {n:,}" for rule, n in counts.images.items())
-        lines += textwrap.wrap(f"Pictures taken out of documents that went on: {pictures}", width,
+        images = ", ".join(f"{rule} {n:,}" for rule, n in counts.images.items())
+        lines += textwrap.wrap(f"Images removed from documents that continued: {images}", width,
                                subsequent_indent="  ")
     return "\n".join(lines)
 
 
 def read_manifest(folder: str) -> Json:
-    """`folder/manifest.json`, which a build publishes last. Raises UserError where there is none, or no JSON."""
+    """`folder/manifest.json`, which a build publishes last. Raises UserError if it is missing or damaged."""
     path = f"{folder}/manifest.json"
     try:
         with corruption_as_user_error(path):
             return dict(parse_json(uris.read_bytes(path)))
     except FileNotFoundError as error:
-        raise UserError(f"{folder} holds no manifest.json: give the --output folder of a build that has finished."
+        raise UserError(f"There is no manifest.json in {folder}. Give the --output folder of a build that has finished."
                         ) from error
 
 
 def limits(manifest: Json) -> dict[str, float]:
-    """The thresholds of the run by the score that they hold for, from the configuration in its manifest.
-    Raises UserError where they are not there."""
+    """The run's thresholds by score, from the configuration in its manifest. Raises UserError if they are missing."""
     with corruption_as_user_error("manifest.json"):
         config, aspects = manifest["config"], manifest["rating_aspects"]
         least = {"coherence": config["coherence"]["mean_at_least"], "margin": config["coherence"]["margin_at_least"],
@@ -170,7 +169,7 @@ def explain(folder: str, name: str) -> str:
 
 
 def explain_outcome(outcome: Outcome, least: dict[str, float]) -> str:
-    """The story of one row: the stages that it passed with its scores against the `least` allowed, and its end."""
+    """The row as text: how the document ended, and the stages with its scores and the `least` values allowed."""
     lines = [printable(f"{outcome.title or 'Untitled'}  ({outcome.id})"),
              printable(f"from {outcome.source}, {outcome.location}"), "", _ending(outcome), ""]
     last = STAGES.index(outcome.stage) if outcome.stage in STAGES else len(STAGES) - 1
@@ -184,18 +183,18 @@ def explain_outcome(outcome: Outcome, least: dict[str, float]) -> str:
         measured = ", ".join(measures.pop(stage, []))
         line = f"  {mark} {stage_title(stage):<17} {verdict}" + (f": {measured}" if measured else "")
         lines += textwrap.wrap(line, 110, subsequent_indent=" " * 22)
-        lines += [f"      lost {line}" for line in lost]
+        lines += [f"      removed {line}" for line in lost]
     return "\n".join(lines)
 
 
 def _ending(outcome: Outcome) -> str:
     stage = stage_title(outcome.stage)
     if outcome.status == KEPT:
-        return f"Kept, with {count(outcome.images, 'picture')}: {outcome.shard}, key {outcome.key}."
+        return f"Kept, with {count(outcome.images, 'image')}: {outcome.shard}, key {outcome.key}."
     detail = printable(f" ({outcome.detail})") if outcome.detail else ""
     if outcome.status == DROPPED:
         return f"Dropped at “{stage}”: {reason(outcome.rule, outcome.value, outcome.threshold)}{detail}."
-    return f"Failed at “{stage}”: {outcome.error}{detail}. This is an error, not a judgment."
+    return f"Failed at “{stage}”: {outcome.error}{detail}. This is an error, not a decision of a rule."
 
 
 def _against(score: str, value: float, least: dict[str, float]) -> str:
@@ -204,7 +203,7 @@ def _against(score: str, value: float, least: dict[str, float]) -> str:
 
 def _lost(image: ImageDrop) -> str:
     where = printable(image.uri) or "no address"
-    return f"picture {image.index} ({where}): {reason(image.drop.rule, image.drop.value, image.drop.threshold)}"
+    return f"image {image.index} ({where}): {reason(image.drop.rule, image.drop.value, image.drop.threshold)}"
 
 
 def _batches(folder: str, columns: list[str] | None = None) -> Iterator[pa.Table]:

@@ -1,6 +1,6 @@
-"""Random access to finished instances: the index says where in which shard the bytes lie, and only those are read.
+"""Random access to finished instances: the index gives the byte ranges in the shards, and only these are read.
 
-Folders come from anywhere: nothing in one may name a file outside it, and damage is told in a sentence.
+A folder may come from strangers: its files cannot make the reader open files outside it, and damage gives a UserError.
 """
 
 from __future__ import annotations
@@ -29,8 +29,10 @@ _VALIDATOR = jsonschema.Draft202012Validator(INSTANCE)
 
 def index_rows(folder: str, columns: Sequence[str] | None = None,
                where: pc.Expression | None = None) -> Iterator[Json]:
-    """Rows of `folder/index.parquet` (those that `where` chooses) as dicts, see `schemas.index.IndexRow`; one batch in
-    memory at a time. Raises UserError where there is no index, or a damaged one."""
+    """The rows of `folder/index.parquet` (those that `where` selects) as dicts, see `schemas.index.IndexRow`.
+
+    One batch is in memory at a time. Raises UserError if the index is missing or damaged.
+    """
     try:
         for table in tables(f"{folder}/index.parquet", is_index, columns):
             yield from (table if where is None else table.filter(where)).to_pylist()
@@ -40,8 +42,10 @@ def index_rows(folder: str, columns: Sequence[str] | None = None,
 
 
 def read_instance(folder: str, row: Json) -> tuple[Json, dict[str, bytes]]:
-    """The JSON of an instance and its pictures (member name -> file bytes), by a whole row of the index. Raises
-    UserError where the row names what no build does, or the shard holds something else there."""
+    """The JSON of an instance and its images (member name -> file bytes), from its row of the index.
+
+    Raises UserError if the row has names that no build writes, or the shard has other data at these offsets.
+    """
     with corruption_as_user_error(f"{folder}/index.parquet"):
         _check_name(row["shard"], SHARD)
         _check_name(row["key"], KEY)
@@ -62,31 +66,31 @@ def read_instance(folder: str, row: Json) -> tuple[Json, dict[str, bytes]]:
             raise ValueError(f"{row['key']}.json, {error.json_path}: {error.message}")
         pictures = {image["name"]: part(image["offset"], image["size"]) for image in row["images"]}
         if {s["image"] for s in instance["context"] + instance["output"] if s["type"] == "image"} != set(pictures):
-            raise ValueError(f"{row['key']}.json has other pictures than the index")
+            raise ValueError(f"{row['key']}.json has other images than the index")
         return instance, pictures
 
 
 def context_counts(folder: str) -> tuple[int, int]:
-    """How many instances have a context, and how many have none, from the index."""
+    """The numbers of instances with and without a context, from the index."""
     found = [row["n_context_texts"] > 0 for row in index_rows(folder, ["n_context_texts"])]
     return sum(found), len(found) - sum(found)
 
 
 def tables(path: str, fits: Callable[[pa.Schema], bool], columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
-    """A Parquet file, one batch in memory at a time. Raises UserError where it is damaged or its schema does not fit."""
+    """A Parquet file, one batch in memory at a time; `fits` checks its schema. Raises UserError if it is damaged."""
     with open_bytes(path) as file, corruption_as_user_error(path):
         parquet = pq.ParquetFile(file)
         if not fits(parquet.schema_arrow):
             raise ValueError("its columns are not those of this version")
         for batch in parquet.iter_batches(10_000, columns=None if columns is None else list(columns)):
             table = pa.Table.from_batches([batch])
-            table.validate(full=True)           # else bad UTF-8 is found later, by whoever looks at the value
+            table.validate(full=True)           # otherwise invalid UTF-8 is found only when a value is used
             yield table
 
 
 @contextlib.contextmanager
 def corruption_as_user_error(path: str) -> Iterator[None]:
-    """What readers raise over a damaged file becomes a UserError; a file that cannot be read stays an OSError."""
+    """Convert errors about a damaged file to UserError; an OSError of a file that cannot be read is not converted."""
     try:
         yield
     except (*READ_ERRORS, LookupError, TypeError) as error:
@@ -98,4 +102,4 @@ def corruption_as_user_error(path: str) -> Iterator[None]:
 
 def _check_name(name: str, pattern: str) -> None:
     if not re.fullmatch(pattern, name):
-        raise ValueError(f"it names {name!r}, as no build does")
+        raise ValueError(f"it has the name {name!r}, which no build writes")

@@ -1,4 +1,4 @@
-"""Shards, index and manifest: finished instances become files. Same instances, same bytes, whoever writes them."""
+"""Writes shards, index, ledger and manifest; the same instances always give the same bytes."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Table:
 
 @dataclasses.dataclass(frozen=True)
 class Counts:
-    """What the index holds: how many of what, and every picture member name that occurs."""
+    """Counts over the index, and the names of all image members that occur."""
 
     instances: int
     images: int
@@ -68,7 +68,7 @@ class Counts:
 
 
 class Hashed(io.RawIOBase):
-    """A file that is only written, front to back, and knows its size and sha256 at the end."""
+    """A file that is written sequentially; it has its size and sha256 at the end."""
 
     def __init__(self, file: BinaryIO):
         self._file, self._hash, self.size = file, hashlib.sha256(), 0
@@ -99,7 +99,7 @@ def hashed(path: str) -> Iterator[Hashed]:
 
 
 def write_shard(path: str, samples: Iterable[Sample]) -> ShardResult:
-    """Write one tar of samples, in the order given. One sample is in memory at a time."""
+    """Write one shard of samples, in the order given; one sample is in memory at a time."""
     name = posixpath.basename(path)
     with hashed(path) as file:
         rows = tar_shard(file, name, samples)
@@ -107,7 +107,7 @@ def write_shard(path: str, samples: Iterable[Sample]) -> ShardResult:
 
 
 def tar_shard(file: tar.Writable, name: str, samples: Iterable[Sample]) -> list[IndexRow]:
-    """Write samples to a file object as a tar that will be called `name`; the index rows of its instances."""
+    """Write samples to a file object as the shard `name`; returns the index rows of its instances."""
     rows = []
     for data, instance, images in samples:
         key = instance["key"]
@@ -119,7 +119,7 @@ def tar_shard(file: tar.Writable, name: str, samples: Iterable[Sample]) -> list[
 
 
 def write_index(rows: Iterable[IndexRow], aspects: Iterable[str], path: str) -> Table:
-    """Write the index; `rows` come by shard, then by offset in it. Raises ValueError where they do not."""
+    """Write the index; `rows` are in the order of shard and offset. Raises ValueError if they are not."""
     aspects = tuple(aspects)
     tables = (index_table(batch, aspects) for batch in _batches(_in_order(rows)))
     return _write_parquet(tables, index_schema(aspects), path)
@@ -157,11 +157,11 @@ def count(rows: Iterable[IndexRow]) -> Counts:
 def manifest(*, name: str, provenance: Provenance, libraries: Mapping[str, str], config: Mapping[str, Any],
              domains: Sequence[str], rating_aspects: Mapping[str, str], salt: str, shard_size: int, shards: Iterable[ShardResult], counts: Counts,
              index: Table, ledger: Iterable[Table], funnel: Mapping[str, Any]) -> Json:
-    """What a folder holds and what made it; nothing in it depends on when, where or by how many it was made.
+    """What a folder contains and what made it; it does not depend on time, machine or number of workers.
 
     provenance: as in every instance; its `config` is `config_hash(config)`. libraries: name -> version of those that
-    the bytes depend on. domains: the closed list. rating_aspects: name -> what it measures. counts: of the index. funnel: input, kept, dropped (rule -> count),
-    failed (error -> count).
+    the bytes depend on. domains: the closed list. rating_aspects: name -> what it measures. counts: of the index.
+    funnel: input, kept, dropped (rule -> count), failed (error -> count).
     """
     return {
         "format": "leafinstruct", "format_version": 2, "name": name,
@@ -178,7 +178,7 @@ def manifest(*, name: str, provenance: Provenance, libraries: Mapping[str, str],
 
 
 def write_manifest(manifest: Json, folder: str) -> None:
-    """Publish: manifest.json is written last, whole or not at all, and says that the rest is complete."""
+    """Write manifest.json atomically; it is the last file, and its existence says that the rest is complete."""
     text = json.dumps(manifest, sort_keys=True, indent=2, ensure_ascii=False, allow_nan=False)
     write_bytes(f"{folder}/manifest.json", text.encode() + b"\n")
 

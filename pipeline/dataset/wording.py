@@ -1,17 +1,18 @@
-"""How numbers, shares and reasons are put into words, in the terminal and on the page."""
+"""Numbers, shares and reasons as text, for the terminal and the report."""
 
 from __future__ import annotations
 
 from pipeline.images.decode import KINDS
 
-YES_NO = KINDS | {"no_excerpt": "no part of the document has both enough words and a picture"}
-"""Rules that measure nothing: their value and threshold would say less than this."""
+YES_NO = KINDS | {"no_excerpt": "no excerpt of the document has both enough words and an image"}
+"""Texts for rules that measure nothing; they are shown instead of value and threshold."""
 
 
 def reason(rule: str, value: float | None, threshold: float | None) -> str:
-    """Why a rule said no, in words: `margin is 0.01, below the threshold 0.02`.
+    """Why a rule dropped something, as text; a ledger that was not made by a build may lack the numbers (None).
 
-    A ledger that was not made by a build may lack the numbers (None).
+    >>> reason("margin", 0.01, 0.02)
+    'margin is 0.01, below the threshold 0.02'
     """
     if rule in YES_NO:
         return f"{rule}: {YES_NO[rule]}"
@@ -22,12 +23,20 @@ def reason(rule: str, value: float | None, threshold: float | None) -> str:
 
 
 def number(value: float) -> str:
-    """A number as short as it can be said: 1,200, 0.1234, 3."""
+    """A number without unnecessary digits.
+
+    >>> number(1200.0), number(0.12345), number(3.0)
+    ('1,200', '0.1235', '3')
+    """
     return f"{value:,.0f}" if float(value).is_integer() else f"{value:,.4f}".rstrip("0").rstrip(".")
 
 
 def percent(part: float, whole: float) -> str:
-    """A share as people read it: 100 %, 26.7 %, < 0.1 %."""
+    """A share as a percentage.
+
+    >>> percent(5, 5), percent(4, 15), percent(1, 10_000)
+    ('100 %', '26.7 %', '< 0.1 %')
+    """
     share = part / whole if whole else 0.0
     if 0 < share < 0.001:
         return "< 0.1 %"
@@ -35,10 +44,14 @@ def percent(part: float, whole: float) -> str:
 
 
 def count(n: int, word: str) -> str:
-    """`1 picture`, `1,200 pictures`."""
+    """A number with its noun.
+
+    >>> count(1, "image"), count(1200, "image")
+    ('1 image', '1,200 images')
+    """
     return f"{n:,} {word}" if n == 1 else f"{n:,} {word}s"
 
 
 def printable(text: str) -> str:
-    """The text without control characters: a document must not be able to steer the terminal."""
+    """The text without control characters, so that a document cannot send escape sequences to the terminal."""
     return "".join(c for c in text if c.isprintable() or c == "\n")

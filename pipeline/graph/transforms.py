@@ -83,7 +83,7 @@ class Stage(beam.DoFn):
         return None
 
     def result(self, document: Document, get: Callable[[], Any]) -> Any:
-        """The output for one document, whatever `get` returns or raises; it is called once, before this returns."""
+        """The output for one document, from what `get` returns or raises; it is called once, before this returns."""
         self.counter.tick(self.label)
         try:
             found = get()

@@ -1,4 +1,4 @@
-"""`report.html`: one page, complete in itself, that shows what a run kept, dropped and why."""
+"""`report.html`: one self-contained page that shows what a run kept, what it dropped, and why."""
 
 from __future__ import annotations
 
@@ -20,31 +20,32 @@ from schemas.codec import Json
 from schemas.stage_names import stage_title
 
 KEPT_ROOM, DROPPED_ROOM = 3_600_000, 1_400_000
-"""Bytes of the page for pictures of kept and of dropped documents; with them the page stays below 6 MB."""
+"""Bytes of the page for images of kept and of dropped documents; with them the page stays below 6 MB."""
 
 ROWS = 15
-"""Domains, sources and licences that have a line of their own; the others share one."""
+"""The number of domains, sources and licences with their own line; the others share one."""
 
 Row = dict[str, str | int | None]
-"""A line of a table: its name, how many were kept (`count`) and read (`of`, where it is known)."""
+"""A line of a table: its name, how many documents were kept (`count`) and read (`of`, if it is known)."""
 
 EXPLANATIONS = {
-    "coherence": "How well the pictures fit the text beside them: mean cosine of the CLIP model.",
-    "margin": "How much better they fit their own text than the other text of the document.",
-    "recall_at_1": "Share of pictures that fit their own text best of all text in the document.",
+    "coherence": "How well the images match the text next to them: mean cosine of the CLIP model.",
+    "margin": "How much better they match their own text than the text next to the document's other images.",
+    "recall_at_1": "Share of images that match their own text best.",
     "mean_rating": "The mean of the language model's ratings, from 1 (bad) to 5 (good).",
-    "attempts": "How often the language model was asked for the instruction.",
+    "attempts": "How many times the language model was asked for the instruction.",
 }
 
 SPANS = {"recall_at_1": (0, 1), "attempts": (1, 3), "mean_rating": (1, 5)}
-"""Scores whose whole range is shown, so that their histograms can be compared; the ratings' is 1 to 5."""
+"""Scores whose whole range is shown, so that histograms can be compared; that of ratings is 1 to 5."""
 
 
 def write_report(folder: str, dropped: str | None = None, metrics: Sequence[tuple[str, str]] = ()) -> str:
     """Write `folder/report.html` from the ledger, index, shards and manifest in `folder`; its path.
 
-    `metrics` are the figures of the run by stage, in words. `dropped` is the folder of samples that `keep_sample` wrote (default: `folder/.work/dropped`). The same folder
-    gives the same page, byte for byte. Raises UserError where the build is not finished.
+    `metrics` are the metrics of the run by stage, as text. `dropped` is the folder of examples that `keep_sample` wrote
+    (default: `folder/.work/dropped`). The same folder and metrics give the same page, byte for byte. Raises UserError
+    if the build is not finished.
     """
     path = f"{folder}/report.html"
     write_bytes(path, page(folder, dropped or f"{folder}/.work/dropped", metrics).encode())
@@ -79,8 +80,8 @@ def _tiles(funnel: ledger.Funnel, counted: Tally, manifest: Json) -> list[dict[s
         tile("Kept", f"{funnel.kept:,}", percent(funnel.kept, funnel.input)),
         tile("Dropped", f"{sum(funnel.dropped.values()):,}", f"by {plural(len(funnel.dropped), 'rule')}"),
         tile("Failed", f"{sum(funnel.failed.values()):,}", f"{plural(len(funnel.failed), 'kind')} of error"),
-        tile("Pictures", f"{manifest['counts']['images']:,}",
-             f"{manifest['counts']['images'] / funnel.kept:.1f} an instance" if funnel.kept else "in instances"),
+        tile("Images", f"{manifest['counts']['images']:,}",
+             f"{manifest['counts']['images'] / funnel.kept:.1f} per instance" if funnel.kept else "in instances"),
         tile("Shards", f"{len(shards):,}", f"{size:,.1f} MB"),
     ]
 

@@ -1,7 +1,7 @@
-"""A few dropped documents of every rule, kept with their words and small pictures, so that people can judge the rule.
+"""Examples of dropped documents for every rule, with text and small images, so that people can check the rule.
 
-Kept are the PER_RULE documents whose hashed ids come first, whatever the order in which they are met: every run, with
-any number of workers, ends with the same ones. They lie in `folder/<rule>/<hash>.json` (folder: `DIR/.work/dropped`).
+The PER_RULE documents with the lowest hashes of their ids are stored, so every run ends with the same examples, with
+any number of workers. They are in `folder/<rule>/<hash>.json` (folder: `WORK/dropped`).
 """
 
 from __future__ import annotations
@@ -22,15 +22,18 @@ from schemas.records import Document, Image
 
 PER_RULE = 4
 MAX_TEXTS, MAX_IMAGES, MAX_CHARACTERS, THUMBNAIL = 4, 3, 600, 240
-"""What a sample holds: paragraphs, pictures, characters of a paragraph, and pixels of a picture's longer side."""
+"""The limits of an example: texts, images, characters of a text, and pixels of an image's longer side."""
 
 OpenImage = Callable[[Image], PIL.Image.Image | None]
-"""Gives the picture of an image segment, or None where it cannot be had (not stored, or gone)."""
+"""Returns the decoded image of an image segment, or None if it is not in the store."""
 
 
 def keep_sample(folder: str, document: Document, outcome: Outcome, open_image: OpenImage) -> None:
-    """Write the document's sample if it is among the first of its rule so far. Those that it overtakes stay, and are
-    not read; there are few of them (about PER_RULE times the logarithm of the number of documents)."""
+    """Write the document's example if its hash is among the lowest of its rule so far.
+
+    Examples that are no longer among the lowest are not deleted, but not read either; there are few of them (about
+    PER_RULE times the logarithm of the number of documents).
+    """
     path = f"{folder}/{outcome.rule}/{rank(document.id)}.json"
     present = _first(f"{folder}/{outcome.rule}")
     if path in present or len(present) == PER_RULE and path > present[-1]:
@@ -40,7 +43,7 @@ def keep_sample(folder: str, document: Document, outcome: Outcome, open_image: O
 
 
 def dropped_sample(document: Document, outcome: Outcome, open_image: OpenImage) -> Json:
-    """The beginning of a dropped document as plain JSON types, pictures as base64 of small JPEGs (None: not there)."""
+    """The beginning of a dropped document as plain JSON types; images as base64 of small JPEGs (None: not stored)."""
     segments: list[Json] = []
     texts = images = 0
     for segment in document.segments:
@@ -57,7 +60,7 @@ def dropped_sample(document: Document, outcome: Outcome, open_image: OpenImage) 
 
 
 def read_samples(folder: str, rules: Iterable[str]) -> dict[str, Json]:
-    """Document id -> sample, at most PER_RULE for each of the rules; fewer where a run kept fewer."""
+    """Document id -> example, at most PER_RULE for each of the rules."""
     samples: dict[str, Json] = {}
     for rule in rules:
         for path in _first(f"{folder}/{rule}"):
@@ -67,7 +70,7 @@ def read_samples(folder: str, rules: Iterable[str]) -> dict[str, Json]:
 
 
 def rank(id_: str) -> str:
-    """The hash that decides which documents are shown: evenly spread, and the same in every run."""
+    """The hash that decides which documents are shown: uniform, and the same in every run."""
     return hashlib.blake2b(id_.encode(), digest_size=10, person=b"report").hexdigest()
 
 

@@ -14,7 +14,7 @@ WIDTH, TOP, BASE = 340, 26, 128
 
 @dataclasses.dataclass(frozen=True)
 class Bar:
-    """One bin: two rectangles, kept below, others on top, in SVG units, and what they say."""
+    """One bin: two rectangles in SVG units, kept documents below and others on top, and their label."""
 
     x: float
     width: float
@@ -27,7 +27,7 @@ class Bar:
 
 @dataclasses.dataclass(frozen=True)
 class Histogram:
-    """A drawn histogram. `ticks` and `threshold` are (x, label); `medians` are of kept and of others, None if empty."""
+    """The layout of a histogram; `ticks`, `threshold`: (x, label); `medians`: of kept and of others, None if empty."""
 
     name: str
     bars: tuple[Bar, ...]
@@ -40,9 +40,9 @@ class Histogram:
 
 def histogram(name: str, kept: Counter[float], others: Counter[float], threshold: float | None = None,
               span: tuple[float, float] | None = None, bins: int = 24) -> Histogram:
-    """Lay out the values of kept documents and of others (value -> how many) in about `bins` equal bins.
+    """Lay out the values of kept documents and of others (value -> number of documents) in about `bins` equal bins.
 
-    A bin's edge lies on the threshold, so that no bar holds values of both sides. `span` is shown at least.
+    The threshold is an edge of a bin, so that no bar has values of both sides. The axis includes at least `span`.
     """
     values = [*kept, *others, *(span or ())] + ([threshold] if threshold is not None else [])
     step = nice_step((max(values) - min(values)) / bins)
@@ -78,7 +78,11 @@ def median(values: Counter[float]) -> float | None:
 
 
 def nice_step(step: float) -> float:
-    """The next of 1, 2, 2.5, 5 times a power of ten; 1 where there is no extent."""
+    """The smallest of 1, 2, 2.5 and 5 times a power of ten that is at least `step`; 1 if `step` is not positive.
+
+    >>> nice_step(0.03), nice_step(7)
+    (0.05, 10.0)
+    """
     if step <= 0:
         return 1.0
     power = 10.0 ** math.floor(math.log10(step))

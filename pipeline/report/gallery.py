@@ -1,4 +1,4 @@
-"""Instances and dropped documents as the page shows them."""
+"""Instances and dropped documents as the report shows them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from schemas.codec import Json, mean_rating
 from schemas.outcome import Outcome
 
 TYPICAL, WEAKEST = 15, 3
-"""Instances picked by hash, and the lowest ones of each of the three scores."""
+"""The number of instances selected by hash, and of the lowest ones in each of three scores."""
 
 MEASURES = ("coherence", "margin", "recall_at_1")
 """The coherence scores of an instance that are one number."""
@@ -88,7 +88,7 @@ class Mini:
 
 
 def gallery(folder: str, album: Album) -> tuple[list[Card], list[Card]]:
-    """The typical and the weakest kept instances. The key is a hash of the id, so the first keys are a fair sample."""
+    """The typical and the weakest kept instances; a key is a hash of the id, so the lowest keys are a random sample."""
     weak: dict[str, str] = {}
     for name in ("coherence", "margin", "mean_rating"):
         for row in _lowest(folder, name):
@@ -102,12 +102,12 @@ def gallery(folder: str, album: Album) -> tuple[list[Card], list[Card]]:
         instance, pictures = read_instance(folder, row)
         def src(name: str) -> str | None: return album.add_picture(pictures[name], THUMBNAIL)
         return card(instance, row["shard"], src, weak_in)
-    weakest = [one(key, name) for key, name in weak.items()]        # first, so that their pictures surely have room
+    weakest = [one(key, name) for key, name in weak.items()]        # first, so that there is space for their images
     return [one(key) for key in typical], weakest
 
 
 def card(instance: Json, shard: str, src: Callable[[str], str | None], weak_in: str = "", fold: bool = True) -> Card:
-    """An instance's JSON as a card. `src` gives a picture's address; `weak_in` is the score that it is lowest in."""
+    """An instance's JSON as a card; `src` returns an image's address, `weak_in` is the score in which it is weakest."""
     values = instance["scores"]
     named = {name: values[name] for name in MEASURES if values[name] is not None}
     named |= values["ratings"] | {"mean_rating": mean_rating(values["ratings"])}
@@ -123,12 +123,12 @@ def card(instance: Json, shard: str, src: Callable[[str], str | None], weak_in: 
 
 
 def mini(outcome: Outcome, sample: Json | None, album: Album) -> Mini:
-    """A dropped document; its reason is the ledger's, its words and pictures are the sample's, if there is one."""
+    """A dropped document; its reason comes from the ledger, its text and images from the example, if there is one."""
     segments = sample["segments"] if sample else []
     texts = [s["text"] for s in segments if s["type"] == "text" and plain(s["text"]) != outcome.title]
     pictures = [Block("image", src=album.add(s["thumbnail"]), alt=s["alt"])
                 for s in segments if s["type"] == "image" and s["thumbnail"]]
-    contents = f"{count(sample['texts'], 'text')}, {count(sample['images'], 'picture')} · " if sample else ""
+    contents = f"{count(sample['texts'], 'text')}, {count(sample['images'], 'image')} · " if sample else ""
     why = reason(outcome.rule, outcome.value, outcome.threshold).replace("_", " ")
     if outcome.detail:
         why = f"{why} ({outcome.detail})"
@@ -144,7 +144,7 @@ def _lowest(folder: str, name: str) -> list[Json]:
 
 
 def _side(segments: list[Json], src: Callable[[str], str | None], fold: bool) -> Side:
-    """All blocks; where it is long, those after the first picture and SHOWN_CHARACTERS are folded away."""
+    """All blocks; in a long side, those after the first image and SHOWN_CHARACTERS are folded."""
     blocks, left = [], SIDE_CHARACTERS if fold else None
     for segment in segments:
         if segment["type"] == "image":
@@ -157,12 +157,12 @@ def _side(segments: list[Json], src: Callable[[str], str | None], fold: bool) ->
     end = _fold_at(blocks) if fold else len(blocks)
     rest = blocks[end:]
     images = sum(b.kind == "image" for b in rest)
-    more = " and ".join(count(n, word) for n, word in ((len(rest) - images, "paragraph"), (images, "picture")) if n)
+    more = " and ".join(count(n, word) for n, word in ((len(rest) - images, "paragraph"), (images, "image")) if n)
     return Side(tuple(blocks[:end]), tuple(rest), f"{more} more")
 
 
 def _fold_at(blocks: list[Block]) -> int:
-    """Where to fold; a fold that hides fewer than three blocks is not worth it."""
+    """The position of the fold; at least three blocks are folded, or none."""
     characters, seen_image = 0, False
     for i, block in enumerate(blocks):
         if characters > SHOWN_CHARACTERS and seen_image and block.kind == "text" and len(blocks) - i >= 3:

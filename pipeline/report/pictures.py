@@ -1,4 +1,4 @@
-"""Small copies of pictures, inside the page itself."""
+"""Small copies of images, embedded in the page."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import PIL.Image
 
 
 def jpeg(picture: PIL.Image.Image, side: int) -> bytes:
-    """A JPEG of the picture whose longer side is at most `side` pixels; never larger than the picture."""
+    """A JPEG of the picture with a longer side of at most `side` pixels; never enlarged."""
     small = picture.convert("RGB")
     small.thumbnail((side, side))
     out = io.BytesIO()
@@ -18,13 +18,13 @@ def jpeg(picture: PIL.Image.Image, side: int) -> bytes:
 
 
 class Album:
-    """Pictures as data URIs, until `room` bytes of page are spent; then None, and the page says so in their place."""
+    """Images as data URIs, until `room` bytes of the page are used; after that None, and the page shows a note."""
 
     def __init__(self, room: int):
         self.room = room
 
     def add(self, data: str) -> str | None:
-        """`data` is base64 of a JPEG."""
+        """The data URI of a JPEG, given as base64; None if there is no space left."""
         uri = f"data:image/jpeg;base64,{data}"
         if len(uri) > self.room:
             return None
@@ -32,6 +32,6 @@ class Album:
         return uri
 
     def add_picture(self, data: bytes, side: int) -> str | None:
-        """`data` is a picture file."""
+        """The data URI of an image file, scaled down to `side` pixels; None if there is no space left."""
         with PIL.Image.open(io.BytesIO(data)) as picture:
             return self.add(base64.b64encode(jpeg(picture, side)).decode())

@@ -1,4 +1,4 @@
-"""Templates and the Markdown of documents, made safe: nothing that a document says becomes markup, link or request."""
+"""Renders templates and the Markdown of documents safely: no text of a document becomes markup, a link or a request."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ HERE = pathlib.Path(__file__).parent
 
 
 class _Renderer(RendererHTML):
-    """Documents bring no links, no remote pictures and no headings that would disturb the outline of the page."""
+    """Renders no links, no remote images, and headings as paragraphs, which keeps the outline of the page."""
 
     def image(self, tokens: Sequence[Token], index: int, options: OptionsDict, env: EnvType) -> str:
         return str(escape(tokens[index].content))
@@ -41,12 +41,12 @@ _markdown = MarkdownIt("commonmark", {"html": False}, renderer_cls=_Renderer).en
 
 
 def markdown(text: str) -> Markup:
-    """CommonMark with tables as HTML; raw HTML is shown as text, links and pictures as their words."""
+    """CommonMark with tables as HTML; raw HTML is shown as text, links and images as their text."""
     return Markup(_markdown.render(text))
 
 
 def render(template: str, **values: Any) -> str:
-    """Fill a template of this folder; every value is escaped, and a name that is missing is an error."""
+    """Fill a template of this folder; every value is escaped, and a missing variable is an error."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(HERE), autoescape=True, undefined=jinja2.StrictUndefined,
         trim_blocks=True, lstrip_blocks=True)

@@ -1,4 +1,4 @@
-"""One instance as a person reads it: in the terminal, and as a small page with its pictures."""
+"""Shows one instance: as text in the terminal, and as a small page with its images."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from schemas.errors import UserError
 
 
 def show(folder: str, name: str, to: str | None = None) -> str:
-    """The instance with this id or key as text; its pictures and an index.html go to `to` (default: folder/show/KEY).
+    """The instance with this id or key as text; writes its images and an index.html to `to` (default: folder/show/KEY).
 
-    Raises UserError where the folder is no finished build, is damaged, or has no such instance.
+    Raises UserError if the folder is not a finished build, is damaged, or has no such instance.
     """
     row = find_row(folder, name)
     to = to or f"{folder}/show/{row['key']}"
@@ -42,11 +42,11 @@ def find_row(folder: str, name: str) -> Json:
     near = difflib.get_close_matches(name, itertools.islice(ids, 200_000), n=3, cutoff=0.5)
     hint = f"Did you mean {' or '.join(near)}?" if near else "The ids of all instances are in its index.parquet."
     raise UserError(printable(f"No instance {name!r} in {folder}. {hint} "
-                              "`leafinstruct explain` says what became of a document that was not kept."))
+                              "`leafinstruct explain` shows what happened to a document that was not kept."))
 
 
 def instance_text(instance: Json, shard: str, to: str, width: int | None = None) -> str:
-    """An instance for a terminal of `width` columns (default: this one's); pictures as `[image NAME SIZE -> PATH]`."""
+    """An instance for a terminal of `width` columns (default: this one); images as `[image NAME SIZE -> PATH]`."""
     width = min(width or shutil.get_terminal_size().columns, 100)
     lines = [instance["title"] or "Untitled", f"{instance['id']} · {shard} · {instance['key']}", ""]
     lines += _part("INSTRUCTION", [{"type": "text", "text": instance["instruction"]}], to, width)

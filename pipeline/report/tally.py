@@ -1,4 +1,4 @@
-"""What the report counts beyond the funnel, in one pass over the ledger; memory does not grow with the ledger."""
+"""The counts of the report besides the funnel, in one pass over the ledger; memory does not grow with the ledger."""
 
 from __future__ import annotations
 
@@ -16,8 +16,11 @@ MAX_FAILURES = 50
 
 @dataclasses.dataclass
 class Tally:
-    """kept, others: score -> (value -> documents). sources: source -> [kept, read]. failures: the first MAX_FAILURES.
-    dropped: rule -> examples, those first that have a sample, then by `rank`."""
+    """The counts of the report.
+
+    kept, others: score -> (value -> documents). sources: source -> [kept, read]. failures: the first MAX_FAILURES.
+    dropped: rule -> documents, those with an example first, then by `rank`.
+    """
 
     kept: dict[str, Counter[float]]
     others: dict[str, Counter[float]]
@@ -27,7 +30,7 @@ class Tally:
 
 
 def tally(outcomes: Iterable[Outcome], sampled: Container[str]) -> Tally:
-    """Count. `sampled` are the ids of documents that a sample was kept of (see `dropped.read_samples`)."""
+    """Count the outcomes; `sampled` are the ids of documents with an example (see `dropped.read_samples`)."""
     found = Tally(collections.defaultdict(Counter), collections.defaultdict(Counter),
                   collections.defaultdict(lambda: [0, 0]), [], {})
     first: dict[str, list[tuple[bool, str, Outcome]]] = collections.defaultdict(list)

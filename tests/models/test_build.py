@@ -43,7 +43,7 @@ def test_a_model_that_stands_is_left(place, capsys):
     assert make() == [place]
     assert (place / "weights").read_text() == "1.0"
     assert make() == []
-    assert "small stands" in capsys.readouterr().out
+    assert "small is up to date" in capsys.readouterr().out
     assert sorted(path.name for path in build.MODELS.iterdir()) == ["small", "small.recipe"]
 
 

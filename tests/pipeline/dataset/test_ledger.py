@@ -74,7 +74,7 @@ def test_explain_a_kept_document_by_id_and_by_key(folder):
     text = ledger.explain(folder, "doc-003")
     key = text.split("key ")[1].split(".")[0]
     assert ledger.explain(folder, key) == text
-    assert "Kept, with 2 pictures: leafinstruct-0000" in text
+    assert "Kept, with 2 images: leafinstruct-0000" in text
     assert "fluency 3.5 (at least 2.5)" in text and "mean_rating 3.8125 (at least 3)" in " ".join(text.split())
     assert "✓ Assemble" in text and "✗" not in text
 
@@ -82,7 +82,7 @@ def test_explain_a_kept_document_by_id_and_by_key(folder):
 def test_explain_an_error_a_repeat_and_a_lost_picture(folder):
     assert "Failed at “Store images”: timeout (no answer in 20 s)." in ledger.explain(folder, "doc-200")
     assert "(repeats doc-001)" in ledger.explain(folder, "doc-105")
-    assert ("lost picture 2 (corpus/900-2.gif): min_side is 40, below the threshold 150"
+    assert ("removed image 2 (corpus/900-2.gif): min_side is 40, below the threshold 150"
             in ledger.explain(folder, "doc-hostile"))
 
 
@@ -90,7 +90,7 @@ def test_explain_words_for_rules_that_measure_nothing():
     lost = ImageDrop(0, "a.jpg", "store_images", Drop("truncated", 0, 1))
     row = Outcome("a", "s", "f:1", "dropped", "take_excerpt", "no_excerpt", 0, 1, dropped_images=(lost,))
     text = ledger.explain_outcome(row, {})
-    assert "no part of the document has both enough words and a picture" in text
+    assert "no excerpt of the document has both enough words and an image" in text
     assert "truncated: the file ends before its picture does" in text
 
 

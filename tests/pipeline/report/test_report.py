@@ -129,7 +129,7 @@ def test_the_page_stays_small_whatever_it_shows(tmp_path):
     finish(tmp_path, kept, [], pictures)
     size = pathlib.Path(write_report(str(tmp_path))).stat().st_size
     assert 3_000_000 < size < 6_000_000
-    assert "Picture not shown here" in (tmp_path / "report.html").read_text()
+    assert "Image not shown here" in (tmp_path / "report.html").read_text()
 
 
 def test_the_weakest_are_shown_and_nothing_twice(folder):
@@ -151,7 +151,7 @@ def test_a_long_side_is_folded_after_its_first_picture():
                     "ratings": {"fluency": 3}}}
     side = card(instance, "s.tar", lambda name: name).output
     assert [b.kind for b in side.shown] == ["text", "text", "image"]
-    assert side.more == "4 paragraphs and 1 picture more"
+    assert side.more == "4 paragraphs and 1 image more"
     assert (side.shown[2].width, side.shown[2].height) == (180, 360)
     assert card(instance, "s.tar", lambda name: name, fold=False).output.folded == ()
 
