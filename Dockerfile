@@ -13,7 +13,7 @@ WORKDIR /opt/leafinstruct
 COPY requirements/constraints.txt requirements/
 RUN pip install --no-cache-dir torch==2.13.0 -c requirements/constraints.txt
 
-COPY pyproject.toml README.md LICENSE beam_pipeline.py torch_compat.py ./
+COPY pyproject.toml README.md LICENSE beam_pipeline.py number_format.py torch_compat.py ./
 COPY schemas schemas
 COPY filters filters
 COPY prompts prompts
@@ -21,6 +21,7 @@ COPY pipeline pipeline
 COPY models models
 COPY moss moss
 COPY configs configs
+COPY examples examples
 RUN pip install --no-cache-dir -e '.[models]' 'apache-beam[gcp]' -c requirements/constraints.txt
 
 COPY --from=beam /opt/apache/beam /opt/apache/beam
