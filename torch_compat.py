@@ -7,10 +7,24 @@ to import it; nothing here calls the operators. Where torchvision fits torch, th
 
 from __future__ import annotations
 
+import contextlib
+import os
+import pathlib
+
 import torch
 
 _SCHEMA = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
 _declared: torch.library.Library | None = None       # the schemas live only as long as this object
+
+
+def cache_beside_torchs_own() -> None:
+    """torchvision imports torch's compiler, which makes a folder for its cache at once, in the temporary directory unless
+    told where: this sends it to where torch keeps its other caches, if it can be written to."""
+    if "TORCHINDUCTOR_CACHE_DIR" not in os.environ:
+        with contextlib.suppress(OSError, RuntimeError):    # no home, or one that cannot be written to
+            folder = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache") / "torch/inductor"
+            folder.mkdir(parents=True, exist_ok=True)
+            os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(folder)
 
 
 def ready_torchvision() -> bool:
@@ -30,4 +44,5 @@ def ready_torchvision() -> bool:
     return _declared is not None
 
 
+cache_beside_torchs_own()
 ready_torchvision()

@@ -38,11 +38,14 @@ def smallest(schema: dict):
 class FakeOpenAI:
     """`with FakeOpenAI() as server: server.url`. Counts: `requests` (bodies), `in_flight`, `most_in_flight`.
 
-    `reply(body) -> str` replaces the default answer.
+    `reply(body) -> str` replaces the default answer, `raw(body) -> (status, bytes)` the whole reply. Redirects (`!307`)
+    point to `elsewhere`. `heads` are the requests' headers.
     """
 
-    def __init__(self, model: str = "fake", port: int = 0, host: str = "127.0.0.1", reply=None, slow: float = 0.0):
+    def __init__(self, model: str = "fake", port: int = 0, host: str = "127.0.0.1", reply=None, slow: float = 0.0,
+                 raw=None, elsewhere: str = "/"):
         self.model, self.host, self.port, self.slow = model, host, port, slow
+        self.raw, self.elsewhere, self.heads = raw, elsewhere, []
         self.reply = reply or (lambda body: json.dumps(smallest(body["response_format"]["json_schema"]["schema"])))
         self.requests: list[dict] = []
         self.in_flight = self.most_in_flight = 0
@@ -78,22 +81,26 @@ class FakeOpenAI:
     async def _connection(self, reader, writer) -> None:
         try:
             while head := await reader.readuntil(b"\r\n\r\n"):
+                self.heads.append(head.decode())
                 length = re.search(rb"content-length: *(\d+)", head, re.I)
                 body = await reader.readexactly(int(length[1])) if length else b""
                 status, answer = await self._answer(head.split(b" ", 2)[1].decode(), body)
-                data = json.dumps(answer).encode()
-                writer.write(b"HTTP/1.1 %d X\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%s"
-                             % (status, len(data), data))
+                data = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
+                place = b"location: %s\r\n" % self.elsewhere.encode() if 300 <= status < 400 else b""
+                writer.write(b"HTTP/1.1 %d X\r\ncontent-type: application/json\r\n%scontent-length: %d\r\n\r\n%s"
+                             % (status, place, len(data), data))
                 await writer.drain()
         except (asyncio.IncompleteReadError, ConnectionError):
             pass
         finally:
             writer.close()
 
-    async def _answer(self, path: str, data: bytes) -> tuple[int, dict]:
+    async def _answer(self, path: str, data: bytes) -> tuple[int, dict | bytes]:
         if path == "/v1/models":
             return 200, {"object": "list", "data": [{"id": self.model, "object": "model"}]}
         if path != "/v1/chat/completions":
+            if path == "/v1/moved/models":
+                return 307, {}
             return (200, {}) if path == "/health" else (404, {"error": {"message": "no such path"}})
         body = json.loads(data)
         self.requests.append(body)
@@ -104,7 +111,9 @@ class FakeOpenAI:
         finally:
             self.in_flight -= 1
 
-    async def _complete(self, body: dict) -> tuple[int, dict]:
+    async def _complete(self, body: dict) -> tuple[int, dict | bytes]:
+        if self.raw:
+            return self.raw(body)
         content = body["messages"][-1]["content"]
         self._seen[content] += 1
         word = ""

@@ -18,8 +18,8 @@ def write(folder: pathlib.Path, path: pathlib.Path,
           weights: gguf.GGMLQuantizationType = WEIGHTS) -> None:
     """Write the Llama model of a Hugging Face folder (`build.py` made it) to `path`.
 
-    Norms are float32 and matrices `weights`. The tokenizer must be a byte-level BPE whose added tokens all are special,
-    as SmolLM2's is. The same folder gives the same bytes.
+    Norms are float32 and matrices `weights`. The tokenizer must be a byte-level BPE with GPT-2's cuts, whose added
+    tokens all are special: what transformers made of SmolLM2's. The same folder gives the same bytes.
     """
     config = json.loads((folder / "config.json").read_text())
     writer = gguf.GGUFWriter(path, "llama")
@@ -48,7 +48,7 @@ def _add_tokenizer(writer: gguf.GGUFWriter, folder: pathlib.Path, config: dict[s
     special = {token["id"] for token in made["added_tokens"]}
     ids = made["model"]["vocab"] | {token["content"]: token["id"] for token in made["added_tokens"]}
     writer.add_tokenizer_model("gpt2")
-    writer.add_tokenizer_pre("smollm")
+    writer.add_tokenizer_pre("gpt-2")           # how tokenizer.json cuts a text, which is not what "smollm" stands for
     writer.add_token_list(sorted(ids, key=ids.__getitem__))
     writer.add_token_types([gguf.TokenType.CONTROL if i in special else gguf.TokenType.NORMAL
                             for i in sorted(ids.values())])

@@ -5,9 +5,8 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
-import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import apache_beam as beam
@@ -23,6 +22,7 @@ from pipeline.graph.outcomes import BUG
 from pipeline.launch import logs, metrics, publish
 from pipeline.launch.errors import translated
 from pipeline.launch.lock import exclusive_lock
+from pipeline.launch.signals import stopped_by_signals
 from pipeline.llm import choice, on_demand
 from pipeline.llm.address import shown
 from pipeline.llm.probe import check_server, probe
@@ -50,8 +50,7 @@ def build(config_path: str, output: str, *, corpora: list[str] | None = None, li
         raise UserError("--output must name a folder")
     output, work = output.rstrip("/"), (work or f"{output.rstrip('/')}/.work").rstrip("/")
     log = f"{work}/leafinstruct.log" if not is_remote(work) else "the runner's log"
-    with translated(output, work, f"{work}/failures", log), contextlib.ExitStack() as stack:
-        stack.enter_context(_sigterm_as_exit())
+    with translated(output, work, f"{work}/failures", log), stopped_by_signals(), contextlib.ExitStack() as stack:
         publish.check_output(output, config)            # a folder of something else is not even locked
         run = _prepare(config, output, work, keep_going)
         stack.enter_context(exclusive_lock(output, work))
@@ -165,17 +164,3 @@ def _beam_options(flags: list[str]) -> PipelineOptions:
     except (ValueError, ImportError) as error:
         raise UserError(f"--runner: {error}") from error
     return options
-
-
-@contextlib.contextmanager
-def _sigterm_as_exit() -> Iterator[None]:
-    """Convert SIGTERM to SystemExit, so that the model server is stopped and the counts are written."""
-    try:
-        before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    except ValueError:                      # not the main thread: the calling program handles signals
-        yield
-        return
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

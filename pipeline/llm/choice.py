@@ -57,8 +57,8 @@ def _server(llm: Llm) -> str:
     if wanted != "vllm" and llama_cpp.available():
         return "llama.cpp"
     missing = {"vllm": "no vLLM", "llama.cpp": "no llama.cpp"}.get(wanted, "neither vLLM nor llama.cpp")
-    mend = {"vllm": "run `make setup-vllm`", "llama.cpp": "run `pip install xllamacpp`"}
-    raise UserError(f"There is {missing} here: {mend.get(wanted, ' or '.join(mend.values()))}, or give the address of "
+    mend = {"vllm": "`make setup-vllm`", "llama.cpp": "`pip install xllamacpp`"}
+    raise UserError(f"There is {missing} here: run {mend.get(wanted, ' or '.join(mend.values()))}, or give the address of "
                     "an OpenAI-compatible server with --llm-url.")
 
 

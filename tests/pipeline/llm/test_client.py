@@ -15,7 +15,7 @@ from pipeline.llm.client import Client, LlmFault
 from pipeline.llm.probe import check_server
 from pipeline.llm.server import free_port
 from pipeline.storage.store import Store
-from schemas.errors import UserError
+from schemas.errors import ServiceError, UserError
 from tests.fake_openai import FakeOpenAI
 from tests.pipeline.web import no_web_server
 
@@ -127,6 +127,41 @@ def test_a_busy_answer_to_one_question_among_others_is_that_questions_own_fault(
 def test_a_servers_words_fit_one_line(text, said):
     from pipeline.llm.responses import message
     assert message(text) == said
+
+
+def test_a_question_that_the_server_breaks_on_is_given_up_soon(server):
+    """Version 0.1 asked again for ten minutes."""
+    with Client(server.url, "fake", patience=600.0) as patient:
+        started = time.monotonic()
+        assert fault(patient, "!500").kind == "server_error"
+    assert time.monotonic() - started < 20 and len(server.requests) == 6
+
+
+@pytest.mark.parametrize("trouble", ["!500", "!garbage", "!wrong"])
+def test_a_server_that_answers_none_of_the_first_questions_stops_the_run(server, trouble):
+    with Client(server.url, "fake", patience=600.0) as client:
+        started = time.monotonic()
+        futures = [client.submit(client.ask(prompt(f"{trouble} {i}"))) for i in range(64)]
+        errors = [future.exception(60) for future in futures]
+    assert time.monotonic() - started < 30
+    assert sum(isinstance(error, LlmFault) for error in errors) == 19
+    assert {type(error) for error in errors} == {LlmFault, ServiceError}
+    said = next(str(error) for error in errors if isinstance(error, ServiceError))
+    assert f"The LLM server at {server.url} answered none of the first 20 questions (" in said
+
+
+def test_one_good_answer_says_that_the_server_works(server, client):
+    ask(client, "good")
+    for i in range(25):
+        assert fault(client, f"!wrong {i}").kind == "invalid_answer"
+
+
+def test_a_redirect_is_not_followed_with_the_key():
+    with FakeOpenAI() as other, FakeOpenAI(elsewhere=f"{other.url}/chat/completions") as server:
+        with Client(server.url, "fake", api_key="secret") as client, pytest.raises(UserError) as caught:
+            ask(client, "!307")
+        assert other.heads == []
+    assert "points to another address (307)" in str(caught.value) and "secret" not in str(caught.value)
 
 
 def test_4xx_is_not_asked_again(server, client):

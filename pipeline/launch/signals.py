@@ -1,0 +1,42 @@
+"""Ctrl-C and a polite kill end a run in one way, wherever it is: what was started is ended, and nothing is published."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import sys
+from collections.abc import Iterator
+
+
+@contextlib.contextmanager
+def stopped_by_signals() -> Iterator[None]:
+    """SIGINT leaves the block as KeyboardInterrupt and SIGTERM as SystemExit.
+
+    Both unwind the stack, so that the model server is ended and the counts are written. Where Beam runs a step in this
+    thread it makes a RuntimeError of what a handler raised, so the signal is remembered, and decides.
+    """
+    got: list[int] = []
+
+    def stop(number: int, _: object) -> None:
+        got.append(number)
+        _leave(number)
+    try:
+        before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    except ValueError:                      # not the main thread: the embedding program minds its signals
+        yield
+        return
+    try:
+        yield
+    except BaseException:
+        if got:
+            _leave(got[0])
+        raise
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _leave(number: int) -> None:
+    if number == signal.SIGINT:
+        raise KeyboardInterrupt from None
+    sys.exit(128 + number)
