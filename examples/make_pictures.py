@@ -9,15 +9,13 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from PIL import Image
-
 from examples.pictures import clipart, drawings, faults, fields, photographs
-from examples.pictures.canvas import encoded
+from examples.pictures.canvas import Pictures, encoded
 
 HERE = Path(__file__).parent
 
 
-def write(pictures: dict[str, Image.Image | bytes], folder: Path) -> None:
+def write(pictures: Pictures, folder: Path) -> None:
     """Write pictures under their names, as JPEG of quality 85 or as PNG; bytes are a complete file."""
     for name, picture in pictures.items():
         if not isinstance(picture, bytes):

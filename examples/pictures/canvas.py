@@ -4,9 +4,18 @@ from __future__ import annotations
 
 import io
 import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
+
+Point = tuple[float, float]
+Colour = str | tuple[int, ...] | None
+"""As Pillow takes it; None: not drawn."""
+
+Pictures = Mapping[str, Image.Image | bytes]
+"""File name -> picture, or the bytes of a finished file."""
 
 INK, GREY, PAPER = "#26323c", "#8a97a1", "#ffffff"
 BLUE, ORANGE, GREEN, RED, YELLOW, VIOLET = "#2f6fb0", "#e07b28", "#3c8d5a", "#c8403a", "#f2c14b", "#7a5aa6"
@@ -20,27 +29,31 @@ class Canvas:
         self.sheet = Image.new("RGB", (2 * width, 2 * height), paper)
         self.pen = ImageDraw.Draw(self.sheet)
 
-    def line(self, points, colour=INK, width: float = 2) -> None:
+    def line(self, points: Iterable[Point], colour: Colour = INK, width: float = 2) -> None:
         self.pen.line(_double(points), fill=colour, width=round(2 * width), joint="curve")
 
-    def polygon(self, points, fill=None, outline=INK, width: float = 2) -> None:
+    def polygon(self, points: Sequence[Point], fill: Colour = None, outline: Colour = INK, width: float = 2) -> None:
         self.pen.polygon(_double(points), fill=fill)
         if outline:
             self.line([*points, points[0]], outline, width)
 
-    def box(self, x0, y0, x1, y1, fill=None, outline=INK, width: float = 2) -> None:
+    def box(self, x0: float, y0: float, x1: float, y1: float, fill: Colour = None, outline: Colour = INK,
+            width: float = 2) -> None:
         self.pen.rectangle((2 * x0, 2 * y0, 2 * x1, 2 * y1), fill=fill, outline=outline, width=round(2 * width))
 
-    def circle(self, x, y, radius, fill=None, outline=INK, width: float = 2) -> None:
+    def circle(self, x: float, y: float, radius: float, fill: Colour = None, outline: Colour = INK,
+               width: float = 2) -> None:
         box = (2 * (x - radius), 2 * (y - radius), 2 * (x + radius), 2 * (y + radius))
         self.pen.ellipse(box, fill=fill, outline=outline, width=round(2 * width))
 
-    def arc(self, x, y, radius, start, stop, colour=INK, width: float = 2) -> None:
+    def arc(self, x: float, y: float, radius: float, start: float, stop: float, colour: Colour = INK,
+            width: float = 2) -> None:
         """Angles in degrees, clockwise from three o'clock."""
         box = (2 * (x - radius), 2 * (y - radius), 2 * (x + radius), 2 * (y + radius))
         self.pen.arc(box, start, stop, fill=colour, width=round(2 * width))
 
-    def arrow(self, x0, y0, x1, y1, colour=INK, width: float = 2.5, head: float = 11) -> None:
+    def arrow(self, x0: float, y0: float, x1: float, y1: float, colour: Colour = INK, width: float = 2.5,
+              head: float = 11) -> None:
         angle = math.atan2(y1 - y0, x1 - x0)
         back = x1 - head * math.cos(angle), y1 - head * math.sin(angle)
         side = 0.5 * head * math.sin(angle), -0.5 * head * math.cos(angle)
@@ -48,7 +61,7 @@ class Canvas:
         self.polygon([(x1, y1), (back[0] + side[0], back[1] + side[1]), (back[0] - side[0], back[1] - side[1])],
                      fill=colour, outline=None)
 
-    def text(self, x, y, words: str, size: float = 18, colour=INK, anchor: str = "mm") -> None:
+    def text(self, x: float, y: float, words: str, size: float = 18, colour: Colour = INK, anchor: str = "mm") -> None:
         self.pen.text((2 * x, 2 * y), words, fill=colour, font=font(2 * size), anchor=anchor)
 
     def paste(self, image: Image.Image, x: int, y: int) -> None:
@@ -62,7 +75,9 @@ class Canvas:
 class Chart:
     """Axes on a canvas: `x` and `y` are the (low, high) of the data, ticks are (value, label) pairs."""
 
-    def __init__(self, x, y, *, title="", x_label="", y_label="", x_ticks=(), y_ticks=(), width=560, height=380):
+    def __init__(self, x: Point, y: Point, *, title: str = "", x_label: str = "", y_label: str = "",
+                 x_ticks: Iterable[tuple[float, str]] = (), y_ticks: Iterable[tuple[float, str]] = (),
+                 width: int = 560, height: int = 380):
         self.canvas, self.x, self.y = Canvas(width, height), x, y
         self.left, self.right, self.top, self.bottom = 74, width - 24, 50, height - 62
         canvas = self.canvas
@@ -76,23 +91,23 @@ class Chart:
         canvas.line([(self.left, self.top), (self.left, self.bottom), (self.right, self.bottom)], INK, 1.5)
         canvas.text(self.left + 6, self.top - 4, y_label, 14, GREY, anchor="lm")
 
-    def at(self, x, y) -> tuple[float, float]:
+    def at(self, x: float, y: float) -> Point:
         return (self.left + (x - self.x[0]) / (self.x[1] - self.x[0]) * (self.right - self.left),
                 self.bottom - (y - self.y[0]) / (self.y[1] - self.y[0]) * (self.bottom - self.top))
 
-    def curve(self, xs, ys, colour=BLUE, width: float = 3) -> None:
+    def curve(self, xs: Iterable[float], ys: Iterable[float], colour: Colour = BLUE, width: float = 3) -> None:
         self.canvas.line([self.at(x, y) for x, y in zip(xs, ys)], colour, width)
 
-    def area(self, xs, ys, colour) -> None:
+    def area(self, xs: Iterable[float], ys: Iterable[float], colour: Colour) -> None:
         points = [self.at(x, y) for x, y in zip(xs, ys)]
         self.canvas.polygon([(points[0][0], self.bottom), *points, (points[-1][0], self.bottom)], colour, None)
 
-    def bar(self, x, value, colour=BLUE, half: float = 0.35, base: float = 0) -> None:
+    def bar(self, x: float, value: float, colour: Colour = BLUE, half: float = 0.35, base: float = 0) -> None:
         x0, y0 = self.at(x - half, value)
         x1, y1 = self.at(x + half, base)
         self.canvas.box(x0, y0, x1, y1, colour, None)
 
-    def note(self, x, y, words, colour=INK, size=15, anchor="mm") -> None:
+    def note(self, x: float, y: float, words: str, colour: Colour = INK, size: float = 15, anchor: str = "mm") -> None:
         self.canvas.text(*self.at(x, y), words, size, colour, anchor)
 
     def picture(self) -> Image.Image:
@@ -104,7 +119,7 @@ def ticks(*values: float) -> list[tuple[float, str]]:
     return [(value, f"{value:,}") for value in values]
 
 
-def font(size: float) -> ImageFont.FreeTypeFont:
+def font(size: float) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     """Pillow's built-in font, so that a drawing looks the same on every machine."""
     return ImageFont.load_default(size=size)
 
@@ -130,12 +145,12 @@ def photo(array: np.ndarray) -> Image.Image:
     return Image.fromarray(array.astype(np.uint8)).convert("RGB")
 
 
-def encoded(image: Image.Image, format: str, **options) -> bytes:
+def encoded(image: Image.Image, format: str, **options: Any) -> bytes:
     """The picture as the bytes of a file."""
     buffer = io.BytesIO()
     image.save(buffer, format, **options)
     return buffer.getvalue()
 
 
-def _double(points) -> list[tuple[float, float]]:
+def _double(points: Iterable[Point]) -> list[Point]:
     return [(2 * x, 2 * y) for x, y in points]

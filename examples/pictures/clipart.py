@@ -14,7 +14,7 @@ LIST = Path(__file__).with_name("clipart.tsv")
 
 def listed() -> list[tuple[str, str]]:
     """(file name in the corpus, path inside the package) of every piece of clip art."""
-    return [tuple(line.split("\t")) for line in LIST.read_text().splitlines()]
+    return [(name, path) for name, path in (line.split("\t") for line in LIST.read_text().splitlines())]
 
 
 def convert(path: str) -> Image.Image:

@@ -7,13 +7,13 @@ import math
 import numpy as np
 from PIL import Image
 
-from .canvas import BLUE, GREEN, GREY, INK, ORANGE, RED, Canvas, Chart, encoded, grid, ticks
+from .canvas import BLUE, GREEN, GREY, INK, ORANGE, RED, Canvas, Chart, Pictures, encoded, grid, ticks
 
 BANDS = ("#111111", "#7b4a21", "#d02f2f", "#ef8a1d", "#f6d72c", "#2f9b46", "#2a5fd0", "#8a4fc7", "#8d8d8d", "#f7f7f7")
 NAMES = ("black", "brown", "red", "orange", "yellow", "green", "blue", "violet", "grey", "white")
 
 
-def led() -> dict:
+def led() -> Pictures:
     circuit = Canvas(540, 360)
     circuit.line([(90, 150), (90, 70), (200, 70)])
     circuit.line([(300, 70), (440, 70), (440, 140)])
@@ -37,15 +37,14 @@ def led() -> dict:
                   y_ticks=ticks(0, 20, 40, 60))
     ohms = np.linspace(100, 1000, 90)
     chart.curve(ohms, 7000 / ohms)
-    x, y = chart.at(330, 7000 / 330)
-    chart.canvas.circle(x, y, 7, RED, None)
+    chart.canvas.circle(*chart.at(330, 7000 / 330), 7, RED, None)
     chart.note(350, 27, "330 ohm: 21 mA", RED, anchor="lm")
     chart.curve((100, 1000), (30, 30), ORANGE, 1.5)
     chart.note(990, 33, "most small LEDs suffer above this", ORANGE, 14, "rm")
     return {"led-1-circuit.png": circuit.picture(), "led-2-current.png": chart.picture()}
 
 
-def resistor() -> dict:
+def resistor() -> Pictures:
     part = Canvas(540, 290, "#f6f2e9")
     part.line([(20, 120), (520, 120)], "#9aa0a4", 7)
     part.box(110, 78, 430, 162, "#e3c698", "#b08d57")
@@ -65,7 +64,7 @@ def resistor() -> dict:
     return {"resistor-1-bands.png": part.picture(), "resistor-2-table.png": table.picture()}
 
 
-def binary_search() -> dict:
+def binary_search() -> Pictures:
     numbers, pictures = [3, 8, 12, 17, 21, 26, 34, 41, 55, 60, 72], {}
     steps = ((0, 10, 5, "26 is too small: forget the left half"), (6, 10, 8, "55 is too big: forget the right half"),
              (6, 7, 6, "34 is too small: one card remains"), (7, 7, 7, "41 found at the fourth look"))
@@ -91,7 +90,7 @@ def binary_search() -> dict:
     return {**pictures, "binary-search-3-growth.png": chart.picture()}
 
 
-def koch() -> dict:
+def koch() -> Pictures:
     corners = [complex(math.cos(a), math.sin(a)) for a in (-math.pi / 2, math.pi / 6, 5 * math.pi / 6)]
     turn, shapes, points = complex(0.5, -math.sqrt(3) / 2), [], [*corners, corners[0]]
     for _ in range(5):
@@ -99,7 +98,7 @@ def koch() -> dict:
         points = [p for a, b in zip(points, points[1:])
                   for p in (a, a + (b - a) / 3, a + (b - a) / 3 * (1 + turn), a + (b - a) * 2 / 3)] + [points[0]]
 
-    def flake(points, side, fill, colour):
+    def flake(points: list[complex], side: int, fill: str, colour: str) -> Image.Image:
         canvas = Canvas(side, side)
         canvas.polygon([(side / 2 + 0.43 * side * p.real, side / 2 + 0.43 * side * p.imag) for p in points],
                        fill, colour, 2)
@@ -116,7 +115,7 @@ def koch() -> dict:
             "koch-3-snowflake.png": flake(shapes[4], 480, "#bcd8f0", "#1f4e80")}
 
 
-def life() -> dict:
+def life() -> Pictures:
     board = np.zeros((9, 9), bool)
     board[1, 2] = board[2, 3] = board[3, 1:4] = True
     frames = []
@@ -144,13 +143,13 @@ def life() -> dict:
     return {"life-1-rules.png": rules.picture(), "life-2-turns.png": grid(strip, 2), "life-3-glider.gif": gif}
 
 
-def quilt() -> dict:
+def quilt() -> Pictures:
     light, dark = ("#f4d9a8", "#f1c27b", "#f7e5c4", "#e8b56a"), ("#31566b", "#1f3b4d", "#4c7a8f", "#28485a")
 
-    def block(canvas, x, y, side, rounds, flip=(1, 1)):
+    def block(canvas: Canvas, x: int, y: int, side: int, rounds: int, flip: tuple[int, int] = (1, 1)) -> None:
         unit, cx, cy = side / 9, x + side / 2, y + side / 2
         half = [unit / 2] * 4                                         # reach to the left, top, right and bottom
-        def box(x0, y0, x1, y1, fill):
+        def box(x0: float, y0: float, x1: float, y1: float, fill: str) -> None:
             xs, ys = sorted((cx + flip[0] * x0, cx + flip[0] * x1)), sorted((cy + flip[1] * y0, cy + flip[1] * y1))
             canvas.box(xs[0], ys[0], xs[1], ys[1], fill, "#ffffff", 1)
         box(-unit / 2, -unit / 2, unit / 2, unit / 2, RED)
@@ -178,7 +177,7 @@ def quilt() -> dict:
             "quilt-3-top.png": whole.picture()}
 
 
-def cross_stitch() -> dict:
+def cross_stitch() -> Pictures:
     heart = ("..XX...XX..", ".XoXX.XXXX.", "XooXXXXXXXX", "XoXXXXXXXXX", "XXXXXXXXXXX", ".XXXXXXXXX.", "..XXXXXXX..",
              "...XXXXX...", "....XXX....", ".....X.....")
     colours = {"X": "#c22f45", "o": "#f2a7b4"}
@@ -207,7 +206,7 @@ def cross_stitch() -> dict:
             "cross-stitch-3-heart.png": cloth.picture()}
 
 
-def paper_cup() -> dict:
+def paper_cup() -> Pictures:
     # the folded triangle has its corners at (0, 0), (2, 0) and (1, 1); at `reach` the folded edges run level
     reach = 2 / (2 + math.sqrt(2))
     left, right, foot = (reach, reach), (2 - reach, reach), (2 * reach, 0)

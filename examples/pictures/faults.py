@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from skimage import data
 
-from .canvas import BLUE, GREEN, GREY, INK, ORANGE, Canvas, encoded, photo
+from .canvas import BLUE, GREEN, GREY, INK, ORANGE, Canvas, Pictures, encoded, photo
 
 
-def tiny() -> dict:
+def tiny() -> Pictures:
     pictures = {}
     for i, colour in enumerate((BLUE, GREEN, ORANGE)):
         button = Canvas(48, 48)
@@ -17,7 +17,7 @@ def tiny() -> dict:
     return pictures
 
 
-def strips() -> dict:
+def strips() -> Pictures:
     ruler, ladder = Canvas(640, 90, "#f6e7b4"), Canvas(90, 520, "#f6e7b4")
     for i in range(63):
         ruler.line([(8 + 10 * i, 0), (8 + 10 * i, 38 if i % 10 == 0 else 20)], INK, 1.5)
@@ -28,7 +28,7 @@ def strips() -> dict:
     return {"strip-1-ruler.png": ruler.picture(), "strip-2-tape.png": ladder.picture()}
 
 
-def endless() -> dict:
+def endless() -> Pictures:
     """One pixel per 200,000 years; flat colours, so that the file stays small."""
     strip = Canvas(23_000, 100)
     for start, end, colour in ((0, 3_000, "#e8b59a"), (3_000, 10_500, "#cfe1f2"), (10_500, 20_300, "#f6e7b4"),
@@ -41,7 +41,7 @@ def endless() -> dict:
     return {"strip-3-earth.png": strip.picture()}
 
 
-def truncated() -> dict:
+def truncated() -> Pictures:
     whole = encoded(photo(data.chelsea()), "JPEG", quality=85)
     return {"truncated.jpg": whole[:len(whole) * 2 // 5]}
 

@@ -8,10 +8,26 @@ import numpy as np
 from PIL import Image
 from skimage import measure
 
-from .canvas import BLUE, GREEN, GREY, INK, ORANGE, RED, VIOLET, YELLOW, Canvas, Chart, encoded, grid, photo, ticks
+from .canvas import (
+    BLUE,
+    GREEN,
+    GREY,
+    INK,
+    ORANGE,
+    RED,
+    VIOLET,
+    YELLOW,
+    Canvas,
+    Chart,
+    Pictures,
+    encoded,
+    grid,
+    photo,
+    ticks,
+)
 
 
-def compound() -> dict:
+def compound() -> Pictures:
     years = np.arange(0, 31)
     plain, grown = 1000 * (1 + 0.05 * years), 1000 * 1.05 ** years
     chart = Chart((0, 30), (0, 4600), title="1,000 saved once, at 5 % a year", x_label="years", y_label="money",
@@ -31,7 +47,7 @@ def compound() -> dict:
     return {"compound-1-curves.png": chart.picture(), "compound-2-bars.png": bars.picture()}
 
 
-def contours() -> dict:
+def contours() -> Pictures:
     y, x = np.mgrid[0:400, 0:480]
     hill = (60 + 260 * np.exp(-((x - 180) ** 2 / 9000 + (y - 190) ** 2 / 14000))
             + 190 * np.exp(-((x - 350) ** 2 / 4200 + (y - 240) ** 2 / 5200))
@@ -63,10 +79,10 @@ def contours() -> dict:
             "contours-3-profile.png": profile.picture(), "contours-4-relief.jpg": shade}
 
 
-def moon() -> dict:
+def moon() -> Pictures:
     orbit = Canvas(560, 400, "#0e1626")
-    for y in (120, 200, 280):
-        orbit.arrow(12, y, 84, y, YELLOW, 3)
+    for height in (120, 200, 280):
+        orbit.arrow(12, height, 84, height, YELLOW, 3)
     orbit.text(48, 330, "sunlight", 17, YELLOW)
     orbit.circle(320, 200, 140, None, "#3d4b66", 1.5)
     orbit.circle(320, 200, 30, "#2f6fb0", None)
@@ -92,7 +108,7 @@ def moon() -> dict:
     return {"moon-1-orbit.png": orbit.picture(), "moon-2-faces.png": grid(faces, 4)}
 
 
-def sundial() -> dict:
+def sundial() -> Pictures:
     latitude = math.radians(50)
     dial = Canvas(520, 400, "#f6f1e4")
     dial.box(20, 20, 500, 380, "#fbf8f0", "#b9a77f", 3)
@@ -116,8 +132,8 @@ def sundial() -> dict:
     return {"sundial-1-gnomon.png": side.picture(), "sundial-2-face.png": dial.picture()}
 
 
-def vote() -> dict:
-    def count(title, shares, note):
+def vote() -> Pictures:
+    def count(title: str, shares: tuple[int, ...], note: str) -> Image.Image:
         chart = Chart((-0.5, 3.5), (0, 70), title=title, y_label="votes",
                       x_ticks=list(enumerate(("Park", "Pool", "Library", "Skate ramp"))), y_ticks=ticks(0, 20, 40, 60))
         for i, (share, colour) in enumerate(zip(shares, (BLUE, GREEN, ORANGE, VIOLET))):
@@ -140,7 +156,7 @@ def vote() -> dict:
             "vote-3-last.png": count("After two transfers", (46, 54, 0, 0), "the Pool wins")}
 
 
-def eggs() -> dict:
+def eggs() -> Pictures:
     chart = Chart((3, 13), (0, 4), title="Minutes in boiling water, medium egg from the fridge", x_label="minutes",
                   x_ticks=ticks(*range(4, 13)))
     stages = ((4, 6, "#f5a623", "runny yolk"), (6, 8, "#f7bd54", "jammy"), (8, 10, "#f9d27f", "just set"),
@@ -152,7 +168,7 @@ def eggs() -> dict:
     return {"eggs-1-minutes.png": chart.picture()}
 
 
-def signs() -> dict:
+def signs() -> Pictures:
     warning, ban, order, stop = (Canvas(320, 300, "#eaf1f6") for _ in range(4))
     warning.polygon([(160, 30), (285, 250), (35, 250)], RED, None)
     warning.polygon([(160, 74), (247, 228), (73, 228)], "#ffffff", None)

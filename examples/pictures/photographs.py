@@ -8,10 +8,10 @@ import numpy as np
 from PIL import Image
 from skimage import color, data, exposure, feature, filters, measure, morphology, restoration, segmentation
 
-from .canvas import BLUE, GREEN, GREY, INK, ORANGE, RED, YELLOW, Canvas, Chart, encoded, grid, photo, ticks
+from .canvas import BLUE, GREEN, GREY, INK, ORANGE, RED, YELLOW, Canvas, Chart, Pictures, encoded, grid, photo, ticks
 
 
-def histogram() -> dict:
+def histogram() -> Pictures:
     flat = 0.38 + 0.22 * data.camera() / 255
     stretched = exposure.rescale_intensity(flat, out_range=(0.0, 1.0))
     chart = Chart((0, 255), (0, 1.05), title="How many pixels have which brightness", x_label="brightness",
@@ -27,7 +27,7 @@ def histogram() -> dict:
             "histogram-3-half.jpg": photo(both[30:430, 20:480])}
 
 
-def black_and_white() -> dict:
+def black_and_white() -> Pictures:
     cup = data.coffee() / 255
     small = [photo(a).resize((270, 180)) for a in (cup, cup[..., 0], cup[..., 1], cup[..., 2])]
     names = ["colour", "red only", "green only", "blue only"]
@@ -36,7 +36,7 @@ def black_and_white() -> dict:
             "black-and-white-2-mix.jpg": photo(exposure.adjust_sigmoid(mix[40:360, 110:520], 0.45, 7))}
 
 
-def thirds() -> dict:
+def thirds() -> Pictures:
     launch = photo(data.rocket())
     canvas = Canvas(640, 427)
     canvas.paste(launch, 0, 0)
@@ -48,7 +48,7 @@ def thirds() -> dict:
             "thirds-3-banner.jpg": launch.crop((0, 330, 640, 410))}
 
 
-def noise() -> dict:
+def noise() -> Pictures:
     cat = data.chelsea() / 255
     grain = np.random.default_rng(7).normal(0, 0.16, cat.shape)
     noisy = np.clip(cat + grain, 0, 1)
@@ -62,7 +62,7 @@ def noise() -> dict:
             "noise-3-portrait.jpg": photo(gentle[:, 60:360])}
 
 
-def white_balance() -> dict:
+def white_balance() -> Pictures:
     cup = data.coffee() / 255
     cast = np.clip(cup * (1.0, 0.74, 0.42), 0, 1)
     means = cast[np.quantile(cast[..., 2], 0.985) < cast[..., 2]].mean(0)      # the porcelain: the bluest pixels
@@ -76,7 +76,7 @@ def white_balance() -> dict:
             "white-balance-3-fixed.jpg": photo(fixed[60:360, 120:480])}
 
 
-def edges() -> dict:
+def edges() -> Pictures:
     man = data.camera() / 255
     slope = filters.sobel(filters.gaussian(man, 1))
     thin = feature.canny(man, sigma=2)
@@ -84,7 +84,7 @@ def edges() -> dict:
             "edges-3-lines.png": photo(~morphology.dilation(thin))}
 
 
-def galaxies() -> dict:
+def galaxies() -> Pictures:
     sky = data.hubble_deep_field()[200:560, 300:780]
     light = filters.gaussian(color.rgb2gray(sky), 1.2)
     mask = morphology.remove_small_objects(light > 0.16, max_size=11)
@@ -99,7 +99,7 @@ def galaxies() -> dict:
             "galaxies-3-found.jpg": canvas.picture()}
 
 
-def cell() -> dict:
+def cell() -> Pictures:
     phase = filters.gaussian(data.cell() / 255, 1.5)[120:560, 60:500]
     limit = filters.threshold_otsu(phase)
     chart = Chart((0, 255), (0, 1.05), title="Two humps: background and cell", x_label="brightness", y_label="share",
@@ -118,7 +118,7 @@ def cell() -> dict:
             "cell-3-outline.jpg": canvas.picture()}
 
 
-def retina() -> dict:
+def retina() -> Pictures:
     eye = photo(data.retina()).resize((480, 480), Image.Resampling.LANCZOS)
     green = np.asarray(eye)[..., 1] / 255
     vessels = filters.sato(green, sigmas=(1.5, 2, 3), black_ridges=True)
@@ -133,7 +133,7 @@ def retina() -> dict:
             "retina-3-vessels.png": photo(1 - np.clip(lines / np.quantile(lines, 0.995), 0, 1))}
 
 
-def pixels() -> dict:
+def pixels() -> Pictures:
     cat = data.chelsea()
     eye = cat[95:125, 160:200]
     grey = (color.rgb2gray(cat[99:107, 158:168]) * 255).round().astype(int)
@@ -146,7 +146,7 @@ def pixels() -> dict:
     return {"pixels-1-cat.jpg": photo(cat), "pixels-2-squares.png": squares, "pixels-3-numbers.png": canvas.picture()}
 
 
-def hidden() -> dict:
+def hidden() -> Pictures:
     wall = data.brick()[:328, :400]
     carrier = (wall & 0xFE) | data.horse().astype(np.uint8)
     planes = [(f"bit {b}", photo((carrier >> b & 1).astype(bool)).resize((200, 164))) for b in (7, 5, 3, 1)]
@@ -154,11 +154,11 @@ def hidden() -> dict:
             "hidden-3-secret.png": photo((carrier & 1).astype(bool))}
 
 
-def quality() -> dict:
+def quality() -> Pictures:
     face = photo(data.astronaut()).crop((110, 10, 410, 310))
     files = encoded(face, "PNG", optimize=True), *(encoded(face, "JPEG", quality=q) for q in (95, 85, 50, 10))
 
-    def saved(q):
+    def saved(q: int) -> Image.Image:
         return Image.open(io.BytesIO(encoded(face, "JPEG", quality=q))).crop((70, 60, 200, 190)).resize((270, 270))
 
     chart = Chart((-0.5, 4.5), (0, 190), title="Size of one 300 by 300 photograph", y_label="kilobytes",
@@ -172,7 +172,7 @@ def quality() -> dict:
             "quality-3-portrait.png": encoded(face, "JPEG", quality=90)}     # the name says PNG: a fault on purpose
 
 
-def halftone() -> dict:
+def halftone() -> Pictures:
     cup = photo(data.coffee()[20:380, 100:520])
     inks = cup.convert("CMYK")
     panels, tints = [], ((0, 174, 239), (236, 0, 140), (255, 222, 0))
