@@ -1,4 +1,4 @@
-"""The LLM stage against a bare asyncio client on the same model server.
+"""The stage *Rate text* against a bare asyncio client of the same model server.
 
     python -m benchmarks.llm_stage --corpus native:../shared/corpora/howto.tar --questions 192 [--json]
 

@@ -128,7 +128,7 @@ def _writer(client: Client, found: list[Document]) -> Figures:
 
 def checker_shares(found: list[Document]) -> dict[str, float]:
     """The shares of texts that pass the checks: a section's own instruction, another section's, its sentences."""
-    pairs = [(s, wish(s)) for s in found if wish(s)]
+    pairs = [(s, own) for s in found if (own := wish(s))]
     others = random.Random(0).sample(pairs, len(pairs))
     lines = [(s, line) for s, _ in pairs for text in s.texts for line in sentences(plain(text))
              if len(words(line)) >= 5]

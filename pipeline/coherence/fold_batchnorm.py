@@ -1,5 +1,8 @@
-"""Convolution and batch normalisation in one: at inference a normalisation only scales and shifts what the convolution
-before it makes, so its numbers go into the convolution's, and the picture is passed over once less."""
+"""Folds batch normalisation into convolutions.
+
+At inference, batch normalisation only scales and shifts the output of the convolution before it. So it can be merged
+into the convolution's parameters, which saves one pass over the activations.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Coherence thresholds of a model, from a corpus: what its scores look like for right pictures and for wrong ones."""
+"""Derives the coherence thresholds of a model from its scores for matching and for mismatched images of a corpus."""
 
 from __future__ import annotations
 
@@ -20,13 +20,16 @@ from schemas.errors import UserError
 from schemas.records import Coherence, StoredDocument, StoredImage, Text
 
 COST = 0.05
-"""The share of right pictures (documents) that each rule may take: this project's choice. A corpus is mostly right (an
-audit of MMC4 found 77.6 % of its pictures aligned, arXiv 2304.06939), so the threshold that best separates halves of
-right and wrong ones would throw out far more good than bad with a weak model. A fixed cost leaves a weak model nearly
-silent, and lets a strong one take what it can tell apart; `caught` says how much that is."""
+"""The share of matching images (documents) that each rule may drop: this project's choice.
+
+Most images of a corpus match their text (an audit of MMC4 found 77.6 % of its images aligned, arXiv 2304.06939). With a
+weak model, the threshold that best separates equal numbers of matching and mismatched images would drop far more good
+images than bad ones. With a fixed cost, a weak model drops little, and a strong one drops what it can distinguish;
+`caught` says how much that is.
+"""
 
 COPIED = 200
-"""Pictures of which changed copies are made."""
+"""The most images of which modified copies are made."""
 
 KEYS = ("matched_at_least", "mean_at_least", "margin_at_least", "similarity_at_most")
 
@@ -35,10 +38,10 @@ _LINE = re.compile(r"(?P<head> +(?P<key>\w+): *)(?P<old>[^\s#]+)(?P<gap> *)(?P<c
 
 @dataclasses.dataclass(frozen=True)
 class Thresholds:
-    """Cosines for the four keys of the config, and for each the share of wrong ones that it catches.
+    """Cosines for the four keys of the configuration; `caught` is the share of mismatches that each rejects.
 
-    Wrong ones are: images of another document (matched, mean), the document's images moved on by one place (margin),
-    and changed copies of an image (similarity).
+    Mismatches are: the images of another document (matched, mean), the document's images shifted by one position
+    (margin), and modified copies of an image (similarity).
     """
 
     matched_at_least: float
@@ -49,17 +52,17 @@ class Thresholds:
 
 
 def calibrate(documents: list[StoredDocument], scorer: Scorer, open_image: Callable[[str], PIL.Image.Image]) -> Thresholds:
-    """Thresholds that each cost at most 5 % (`COST`) of a corpus that is taken for right.
+    """Thresholds that each drop at most 5 % (`COST`) of a corpus whose images are assumed to match.
 
-    matched_at_least, mean_at_least, margin_at_least: the 5th percentile of the pictures' own scores, of the documents'
-    means and of their margins. similarity_at_most: the 5th percentile of the cosines of a picture with a copy of it
-    (recompressed, smaller, cropped), but no lower than the 95th percentile of the cosines between different pictures
-    of one document. Raises UserError for fewer than 20 documents with at least two pictures.
+    matched_at_least, mean_at_least, margin_at_least: the 5th percentile of the images' matched scores, of the
+    documents' means and of their margins. similarity_at_most: the 5th percentile of the cosines of an image with a copy
+    of it (recompressed, smaller, cropped), but not below the 95th percentile of the cosines between different images of
+    one document. Raises UserError for fewer than 20 documents with at least two images.
     """
     documents = [d for d in documents if d.images]
     several = [d for d in documents if len({image.sha256 for image in d.images}) > 1]
     if len(several) < 20:
-        raise UserError(f"calibration needs at least 20 documents with two or more pictures, and found {len(several)}: "
+        raise UserError(f"calibration needs at least 20 documents with two or more images, and found {len(several)}: "
                         "give it more with --corpus.")
     right = scorer.score(documents, open_image)
     strangers = scorer.score(with_strangers(documents), open_image)
@@ -78,14 +81,14 @@ def calibrate(documents: list[StoredDocument], scorer: Scorer, open_image: Calla
 
 
 def with_strangers(documents: list[StoredDocument]) -> list[StoredDocument]:
-    """Each document with the pictures of the next one, by a hash of the id so that neighbours in a corpus part."""
+    """Each document with the images of the next one, in the order of a hash of the id (neighbours may be related)."""
     order = sorted(documents, key=lambda d: hashlib.sha256(d.id.encode()).digest())
     return [with_images(document, tuple(itertools.islice(itertools.cycle(other.images), len(document.images))))
             for document, other in zip(order, order[1:] + order[:1])]
 
 
 def with_images(document: StoredDocument, images: tuple[StoredImage, ...]) -> StoredDocument:
-    """The document with other pictures in the places of its own."""
+    """The document with other images in place of its own."""
     following = iter(images)
     return dataclasses.replace(document, segments=tuple(
         segment if isinstance(segment, Text) else next(following) for segment in document.segments))
@@ -93,7 +96,7 @@ def with_images(document: StoredDocument, images: tuple[StoredImage, ...]) -> St
 
 def copy_cosines(documents: list[StoredDocument], scorer: Scorer,
                  open_image: Callable[[str], PIL.Image.Image]) -> list[float]:
-    """The cosines of up to `COPIED` pictures with three copies each, as sites make them."""
+    """The cosines of up to `COPIED` images with three modified copies each, of the kinds that websites make."""
     hashes = sorted({image.sha256 for document in documents for image in document.images})[:COPIED]
     pairs = [(sha256, name) for sha256 in hashes for name in COPIES]
 
@@ -127,9 +130,9 @@ COPIES = {"recompressed": recompressed, "smaller": smaller, "cropped": cropped}
 
 
 def write_thresholds(config_path: str, thresholds: Thresholds) -> None:
-    """Write the four values under `coherence:` of a YAML config; every other character of the file stays.
+    """Write the four values under `coherence:` of a YAML configuration; no other character of the file changes.
 
-    Raises UserError when the file has no such block with these keys, one a line.
+    Raises UserError if the file has no such block with these keys, one per line.
     """
     path = pathlib.Path(config_path)
     lines = path.read_bytes().decode().splitlines(keepends=True)        # read_text would make \r\n to \n
@@ -142,12 +145,12 @@ def write_thresholds(config_path: str, thresholds: Thresholds) -> None:
             lines[at] = _line(match, getattr(thresholds, match["key"]))
     if missing:
         raise UserError(f"{config_path} has no line for {', '.join(sorted(missing))} under `coherence:`; "
-                        "write the four keys there, one a line, as in configs/demo.yaml.")
+                        "write the four keys there, one per line, as in configs/demo.yaml.")
     write_bytes(str(path), "".join(lines).encode())
 
 
 def _line(match: re.Match[str], value: float) -> str:
-    """The line with another value; a comment stays in its column where there is room."""
+    """The line with another value; a comment stays in its column if there is space."""
     head, old, gap, comment, end = match.group("head", "old", "gap", "comment", "end")
     new = f"{value:.4f}"
     return f"{head}{f'{new} '.ljust(len(old + gap)) if comment else new}{comment}{end}"
@@ -163,7 +166,7 @@ def _mean(score: Coherence) -> float:
 
 
 def _different(document: StoredDocument, score: Coherence) -> list[float]:
-    """Of each picture but the first: its cosine with the most similar earlier one, where none of them is the same."""
+    """For each image but the first: the cosine with the most similar earlier one, unless one of them is identical."""
     seen: set[str] = set()
     values: list[float] = []
     for image, value in zip(document.images, score.max_previous_similarity, strict=True):
