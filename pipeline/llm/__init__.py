@@ -1,1 +1,1 @@
-"""Questions to the language model: prompts go out, checked answers come back and are kept."""
+"""Questions to the language model: sends prompts, validates the answers and caches them."""

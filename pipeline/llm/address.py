@@ -1,4 +1,4 @@
-"""The address of an OpenAI-compatible server: what is asked, what is shown to people, and with which key."""
+"""The address of an OpenAI-compatible server: for requests, and for messages."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from schemas.errors import UserError
 
 
 def base_url(url: str) -> str:
-    """The address that `/chat/completions` is added to: `/v1` is understood where there is no path. Raises UserError
-    where it is no http(s) address."""
+    """The base address for `/chat/completions`; `/v1` is added if there is no path.
+
+    Raises UserError if it is not an http(s) address.
+    """
     try:
         parts = urllib.parse.urlsplit(url)
         good = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0     # `port` raises ValueError
@@ -21,12 +23,12 @@ def base_url(url: str) -> str:
 
 
 def shown(url: str) -> str:
-    """The address for messages: without a user's name and password, and without a query, which may hold a key."""
+    """The address for messages: without user name and password, and without a query, which may contain a key."""
     before, mark, rest = url.partition("://")
     place, slash, path = rest.partition("/")
     return f"{before}{mark}{place.rpartition('@')[2]}{slash}{path}".partition("?")[0] if mark else url.partition("?")[0]
 
 
 def headers(api_key: str | None) -> dict[str, str]:
-    """What goes with every request. Nothing is asked for in compressed form, so a reply's length is its length."""
+    """The headers of every request; no compression, so that the length of a response is what was received."""
     return {"Accept-Encoding": "identity"} | ({"Authorization": f"Bearer {api_key}"} if api_key else {})

@@ -1,7 +1,7 @@
-"""Questions to an OpenAI-compatible server: asked many at once, checked, and remembered.
+"""The client of an OpenAI-compatible server: asks many questions at once, validates the answers and caches them.
 
-An answer is kept by the content of its question, one file each, as soon as it is known: a second run asks nothing,
-and a killed run loses nothing that was finished. The server's address is not part of the question.
+Each answer is stored under a hash of its question as soon as it arrives: a second run asks nothing again, and a killed
+run keeps what was finished. The server's address is not part of the question.
 """
 
 from __future__ import annotations
@@ -25,33 +25,33 @@ from pipeline.storage.store import Store, content_key
 from prompts import Prompt
 from schemas.errors import RecordFault, ServiceError, UserError
 
-TRIES = 3                       # a question, and twice again when its answer is invalid
-ERROR_TRIES = 6                 # of a question that the server breaks on: about 8 seconds, in which it may come back
-FIRST_FAILURES = 20             # so many questions failed, and none was answered: the server answers no question at all
-RETRY_TEMPERATURE = 0.7         # at 0 another seed would bring the same answer
+TRIES = 3                       # for a question: asked again if its answer is invalid
+ERROR_TRIES = 6                 # for a question at which the server fails: about 8 seconds, in which it may recover
+FIRST_FAILURES = 20             # so many failed questions before the first answer stop the run
+RETRY_TEMPERATURE = 0.7         # at 0 another seed would give the same answer
 FIRST_PAUSE, LONGEST_PAUSE = 0.25, 8.0      # seconds between tries while the server does not answer
-AWAY = (429, 502, 503, 504)     # no server, or one too busy: about no question in particular, and it may pass
-CLOSED = (402, 404, 405)        # no credit, model or such path: true of every question, and it will not pass
+AWAY = (429, 502, 503, 504)     # no server, or a busy one: not because of the question, and temporary
+CLOSED = (402, 404, 405)        # no credit, no such model or path: the same for every question, and permanent
 
 
 T = TypeVar("T")
 
 
 class LlmFault(RecordFault):
-    """A question without a good answer.
+    """A question without a valid answer.
 
-    Kinds: `unreachable` (nobody there, or too busy, for longer than the patience: so it will be with every question),
+    Kinds: `unreachable` (no server, or a busy one, for longer than `patience`: other questions would fail too),
     `timeout`, `server_error` (another 5xx), `refused` (4xx), `invalid_answer`.
     """
 
 
 class Client:
-    """Asks `model` at `url`, at most `concurrency` questions at once, from an event loop in a thread of its own.
+    """Asks `model` at `url`, at most `concurrency` questions at once, from an event loop in a separate thread.
 
-    `timeout` is for one answer, `patience` for a server that is away or overloaded (both seconds); once a server has
-    been away for that long, further questions fail at the first try. `identity` is what the cache calls the model:
-    its name, unless that name can stand for other weights tomorrow. `ready` is awaited before a question goes out, not
-    where the cache knows the answer: it may start the server.
+    `timeout` is for one answer, `patience` for a server that is unreachable or overloaded (both in seconds); after that
+    time, further questions fail at the first attempt. `identity` is the model's name in the cache; it differs from
+    `model` if the same name may mean other weights later. `ready` is awaited before a question is sent, but not if the
+    answer is in the cache; it may start the server.
     """
 
     def __init__(self, url: str, model: str, concurrency: int = 64, timeout: float = 120.0, cache: Store | None = None,
@@ -77,7 +77,7 @@ class Client:
             timeout=aiohttp.ClientTimeout(total=self.timeout))
 
     def counts(self) -> dict[str, int]:
-        """What was asked so far: questions, those answered from the cache, requests sent again, and tokens."""
+        """The totals so far: questions, answers from the cache, retried requests, and tokens."""
         return dict(self._counts)
 
     def submit(self, coroutine: Coroutine[Any, Any, T]) -> concurrent.futures.Future[T]:
@@ -85,7 +85,7 @@ class Client:
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop)
 
     def close(self) -> None:
-        """End what is under way and the thread."""
+        """Cancel the questions in flight, and end the thread."""
         async def end() -> None:
             others = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
             for task in others:
@@ -105,11 +105,11 @@ class Client:
 
     async def ask(self, prompt: Prompt, *, temperature: float = 0.0, seed: int = 0, max_tokens: int = 256, logprobs: int = 0,
                   validate: Callable[[Answer], object] | None = None) -> Answer:
-        """The valid answer to a prompt (`messages`, `schema`), from the cache or from the server; raises LlmFault, and
-        UserError or ServiceError where the server will not answer any question.
+        """The valid answer to a prompt, from the cache or from the server.
 
-        `logprobs` is the number of alternatives to report for each token, 0 for none. An answer is valid when it is
-        JSON, fits the schema and `validate(answer)` raises no ValueError; an invalid one is asked again, twice.
+        `logprobs` is the number of alternatives to report for each token, 0 for none. An answer is valid if it is JSON,
+        fits the schema and `validate(answer)` raises no ValueError; after an invalid one the question is asked again,
+        up to twice. Raises LlmFault; UserError or ServiceError if the server answers no question at all.
         """
         messages = list(prompt.messages)
         question = {"temperature": temperature, "seed": seed, "max_tokens": max_tokens, "logprobs": logprobs}
@@ -137,7 +137,7 @@ class Client:
         return answer
 
     async def _answer(self, body: dict[str, Any], schema: dict[str, Any], validate: Callable[[Answer], object] | None) -> Answer:
-        """The server's answer to the question, which is asked with other seeds while its answer is invalid."""
+        """The server's answer to the question; it is asked again with other seeds if the answer is invalid."""
         for attempt in range(TRIES):
             again = {"temperature": max(body["temperature"], RETRY_TEMPERATURE), "seed": body["seed"] + 1000 * attempt}
             self._counts["invalid_answers"] += bool(attempt)
@@ -155,7 +155,7 @@ class Client:
         raise fault
 
     def _count(self, fault: LlmFault) -> None:
-        """Raise ServiceError once the server has failed at so many questions and answered none."""
+        """Raise ServiceError if the server has failed at FIRST_FAILURES questions and answered none."""
         if self._answered or fault.kind not in ("server_error", "invalid_answer", "timeout"):
             return
         self._failures += 1
@@ -178,7 +178,7 @@ class Client:
         return answer
 
     async def _post(self, body: dict[str, Any]) -> bytes:
-        """What the server replies, tried again while it is away or too busy."""
+        """The server's response; the request is retried while the server is unreachable or busy."""
         started = time.monotonic()
         for attempt in itertools.count():
             try:
@@ -213,12 +213,12 @@ class Client:
                 self._counts[name] += count
 
     def _away(self, detail: str) -> tuple[LlmFault, float]:
-        """The fault of a server that is away, and since when it has been."""
+        """The fault of an unreachable server, and the time since when it is unreachable."""
         self._away_since = self._away_since or time.monotonic()
         return LlmFault("unreachable", detail), self._away_since
 
     def _refuse(self, status: int, said: str) -> None:
-        """Raise what a status stands for that another try would not change."""
+        """Raise the error of a status that a retry would not change."""
         if status in (401, 403):
             raise UserError(f"The LLM server at {self.shown} refuses the API key ({status}): set the right one.")
         if 300 <= status < 400:
@@ -232,7 +232,7 @@ class Client:
 
 
 async def _body(reply: aiohttp.ClientResponse) -> bytes:
-    """The reply's bytes, and no more than are needed to see that there are too many."""
+    """The bytes of a response; reading stops when there are more than MOST_BYTES."""
     data = bytearray()
     async for chunk in reply.content.iter_chunked(1 << 16):
         data += chunk

@@ -1,4 +1,4 @@
-"""llama.cpp as the pipeline's own server: for platforms where vLLM has no build, and for whoever prefers it.
+"""llama.cpp as the pipeline's own model server: for platforms without a vLLM build, or if it is preferred.
 
 It comes as a package, `xllamacpp`, and reads a GGUF file; `python -m models.build` writes that of the embedded model.
 """
@@ -16,9 +16,9 @@ from pipeline.llm.server import Program
 from schemas.errors import UserError
 
 SLOTS = 8
-"""Questions that it works on at a time; the others wait in its queue. More make no difference on two cores."""
+"""The number of questions that it processes at once; others wait in its queue. More make no difference on two cores."""
 OVERHEAD = 600 << 20
-"""Bytes beside weights, keys and values."""
+"""Bytes besides weights, keys and values."""
 
 
 def available() -> bool:
@@ -26,7 +26,7 @@ def available() -> bool:
 
 
 def gguf_file(model: str) -> Path:
-    """The file to serve: `model` itself, or the one beside the folder `model`. Raises UserError where there is none."""
+    """The file to serve: `model` itself, or the one next to the folder `model`. Raises UserError if there is none."""
     path = Path(model if model.endswith(".gguf") else f"{model.rstrip('/')}.gguf")
     if path.is_file():
         return path

@@ -1,4 +1,4 @@
-"""How much memory is free for processes of ours: the machine's, or what our control group has left."""
+"""The memory that is free for this process and its children: the machine's, or the rest of its control group's."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import psutil
 _ROOT = Path("/sys/fs/cgroup")
 _FILES = {2: ("memory.max", "memory.current", "inactive_file"),
           1: ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")}
-"""Of each version of control groups: limit, use, and the part of the use that is page cache to be had back."""
+"""The files of each version of control groups: limit, usage, and the part of the usage that is reclaimable cache."""
 
 
 def available() -> int:
@@ -19,7 +19,7 @@ def available() -> int:
 
 
 def _left(membership: Path, root: Path) -> Iterator[int]:
-    """What each control group that this process is in, and each above it, has left."""
+    """The free bytes of each control group of this process, and of each one above it."""
     lines = membership.read_text().splitlines() if membership.exists() else []
     for line in lines:
         _, controllers, place = line.split(":", 2)
@@ -35,5 +35,5 @@ def _left(membership: Path, root: Path) -> Iterator[int]:
                 most = int((folder / limit).read_text())
                 stat = dict(row.split() for row in (folder / "memory.stat").read_text().splitlines())
                 yield most - int((folder / use).read_text()) + int(stat[cache])
-            except (OSError, ValueError, KeyError):             # no limit ("max"), or not shown to us
+            except (OSError, ValueError, KeyError):             # no limit ("max"), or not readable
                 continue

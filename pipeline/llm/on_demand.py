@@ -1,8 +1,8 @@
-"""The pipeline's own model server, started at the first question that no stored answer settles.
+"""The pipeline's own model server, started at the first question whose answer is not in the cache.
 
-Workers cannot start it: they may be several processes, and none outlives its bundle for sure. So the launcher keeps
-an eye on a folder; the first worker that has to ask leaves a file there, and every worker waits for the file that says
-that the server is up, or why it is not. The file `launcher` is there as long as somebody will answer.
+Workers cannot start it: there may be several processes, and any of them may end before the run does. So the launcher
+watches a folder. The first worker that has a question writes a file there, and every worker waits for the file that
+says that the server is ready, or why it is not. The file `launcher` exists as long as the launcher watches the folder.
 """
 
 from __future__ import annotations
@@ -23,13 +23,16 @@ from prompts import PromptSet
 from schemas.errors import UserError
 
 EVERY = 0.2
-"""Seconds between two looks at the folder."""
+"""Seconds between two checks of the folder."""
 
 
 @contextlib.contextmanager
 def when_wanted(llm: Llm, url: str, folder: str, log_path: Path, prompts: PromptSet) -> Iterator[None]:
-    """While the block runs, start the server of these settings (`choice.reserve`) at `url` as soon as a worker asks for
-    one in `folder`, and ask it a first question; end it with the block."""
+    """While the block runs, start a server at `url` as soon as a worker requests one in `folder`.
+
+    `llm` has the settings from `choice.reserve`. The server is asked a first question (`probe`), and stopped at the end
+    of the block.
+    """
     done, servers = threading.Event(), []
     launcher = f"{folder}/launcher"
     write_bytes(launcher, str(os.getpid()).encode())
@@ -66,13 +69,12 @@ def when_wanted(llm: Llm, url: str, folder: str, log_path: Path, prompts: Prompt
 
 
 async def ready(folder: str) -> None:
-    """Say that a server is wanted, and wait until it is up. Raises UserError with the launcher's reason if it fails, or
-    where the launcher is gone."""
+    """Request the server, and wait until it is ready. Raises UserError if it fails or the launcher has ended."""
     if not folder or os.path.exists(f"{folder}/ready"):
         return
     write_bytes(f"{folder}/wanted", b"")
     while True:
-        gone = not _launching(folder)           # looked at first: what the launcher has to say stands there before
+        gone = not _launching(folder)           # checked first: the launcher writes its result before
         if os.path.exists(f"{folder}/ready"):
             return
         if os.path.exists(f"{folder}/failed"):
@@ -84,7 +86,7 @@ async def ready(folder: str) -> None:
 
 
 def _launching(folder: str) -> bool:
-    """Is the launcher alive, and not done with starting the server?"""
+    """Whether the launcher is running and has not finished starting the server."""
     try:
         os.kill(int(Path(folder, "launcher").read_text()), 0)
     except (FileNotFoundError, ProcessLookupError):

@@ -1,4 +1,4 @@
-"""Before the corpus is read: does the server have the model, and does it answer by JSON schema?"""
+"""Checks a model server before the corpus is read: it must have the model, and answer by a JSON schema."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ from schemas.errors import UserError
 from schemas.records import Document, Text
 
 SECONDS = 60.0
-"""For the answer. A request with a schema costs a 135M model on two cores about 2 s; the first one may load things."""
+"""The time limit for the answer. A request with a schema takes a 135M model on two cores about 2 s; the first one may
+take longer."""
 
 NAMES = 8
-"""Models of a server that a message lists."""
+"""The most models of a server that a message lists."""
 
 _TEXT = Document("probe", "probe", (
     Text("Fold the sheet in half along its long side and press the crease flat with your nail."),
@@ -28,8 +29,11 @@ _TEXT = Document("probe", "probe", (
 
 
 def probe(url: str, model: str, prompts: PromptSet, api_key: str | None = None, seconds: float = SECONDS) -> None:
-    """Ask the pipeline's first question about a text of two sentences. Raises UserError, with the server's own words,
-    unless a valid answer comes within so many seconds (thrice that where invalid ones come before)."""
+    """Ask the pipeline's first question about a text of two sentences.
+
+    Raises UserError, with the server's error message, if there is no valid answer within `seconds` (three times as long
+    if invalid answers come first).
+    """
     with Client(url, model, 1, seconds, api_key=api_key, patience=min(seconds, 5.0)) as client:
         try:
             if not client.submit(rating(client, prompts, _TEXT)).result(3 * seconds).logprobs:
@@ -55,7 +59,7 @@ def check_server(url: str, model: str | None, api_key: str | None = None) -> str
     place = shown(url)
     try:
         request = urllib.request.Request(f"{base_url(url)}/models", headers=headers(api_key))
-        # as the client: no proxy, and no redirect, which would get the key
+        # like the client: no proxy, and no redirect, which would receive the key
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), _NoRedirect)
         with opener.open(request, timeout=20) as reply:
             served = [clean(entry["id"], 200) for entry in parse(reply.read(MOST_BYTES))["data"]]

@@ -1,9 +1,9 @@
-"""Run a command, and end it with everything that it started as soon as this program's standard input closes.
+"""Runs a command, and ends it with all its child processes as soon as this program's standard input closes.
 
-`python process_guard.py FOLDER COMMAND...` in a new session, with a pipe as standard input. The pipe closes when the
-process that holds its other end closes it or dies, however it dies, `kill -9` included: so nothing is left behind. The
-command shares the guard's process group, and the whole group ends together; FOLDER, where it had its temporary files, is
-deleted. Standard library only, and no part of a package.
+`python process_guard.py FOLDER COMMAND...` runs in a new session, with a pipe as standard input. The pipe closes when
+the process at its other end closes it or dies, also by `kill -9`, so no process is left. The command is in the guard's
+process group, and the whole group ends together; FOLDER, which has its temporary files, is deleted. This file uses the
+standard library only, and is not imported.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ import sys
 import threading
 import time
 
-GRACE = 5.0         # seconds for the command to end in peace
-REST = 1.0          # seconds for what it leaves behind; vLLM's tracker removes shared memory in that time
+GRACE = 5.0         # seconds for the command to end by itself
+REST = 1.0          # seconds for the rest of the group; vLLM's tracker removes shared memory in that time
 
 
 def main() -> None:

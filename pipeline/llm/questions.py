@@ -1,4 +1,4 @@
-"""The two questions about a document: how good is its text, and which instruction does it answer?"""
+"""The two questions about a document: the ratings of its text, and the instruction that it answers."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from pipeline.llm.responses import Answer
 from prompts import Prompt, PromptSet
 from schemas.records import Document, Drop, GeneratedInstruction, Ratings
 
-ATTEMPTS = 3                    # the instruction is asked for once, and twice again when it fails its check
+ATTEMPTS = 3                    # for an instruction: asked for again if it fails the checks
 TEMPERATURE = 0.5
-"""Of instructions. The likeliest wording is much the same for every document ("Write an illustrated lesson on ..."), and
-people ask in many ways; so it is drawn at random, with a seed made of the question."""
+"""For instructions: greedy decoding gives nearly the same wording for every document ("Write an illustrated lesson on
+..."), but people ask in many ways. The seed is a hash of the question."""
 MAX_TOKENS = 160
-ALTERNATIVES = 10               # enough to hold the five grades, also where a server does not leave out other tokens
+ALTERNATIVES = 10               # enough for the five grades, even if a server includes other tokens
 
 
 async def rate(client: Client, prompts: PromptSet, document: Document) -> Ratings:
@@ -27,7 +27,7 @@ async def rate(client: Client, prompts: PromptSet, document: Document) -> Rating
 
 
 async def rating(client: Client, prompts: PromptSet, document: Document) -> Answer:
-    """The answer that holds the ratings. Raises LlmFault."""
+    """The answer with the ratings. Raises LlmFault."""
     return await client.ask(
         prompts.rate_prompt(document), max_tokens=MAX_TOKENS, logprobs=ALTERNATIVES,
         validate=lambda answer: quality.read_ratings(answer.text, prompts.aspects, answer.logprobs))
@@ -35,9 +35,9 @@ async def rating(client: Client, prompts: PromptSet, document: Document) -> Answ
 
 async def write(client: Client, prompts: PromptSet, document: Document,
                 domains: Sequence[str]) -> GeneratedInstruction | Drop:
-    """The instruction that the document answers and its domain, or the check's Drop after the third try.
+    """The instruction that the document answers and its domain, or the Drop of the checks after the third attempt.
 
-    Each try has a seed of its own, and is kept in the cache under its own question. Raises LlmFault.
+    Each attempt has its own seed and its own key in the cache. Raises LlmFault.
     """
     prompt = prompts.write_prompt(document, domains)
     attempt = 0
@@ -52,7 +52,7 @@ async def write(client: Client, prompts: PromptSet, document: Document,
 
 
 async def instruct(client: Client, prompt: Prompt, attempt: int) -> dict[str, str]:
-    """The instruction and domain that the LLM gives at this attempt, unchecked. Raises LlmFault."""
+    """The instruction and domain that the LLM returns at this attempt, not checked yet. Raises LlmFault."""
     digest = hashlib.blake2b(f"{attempt} {prompt.messages[-1]['content']}".encode(), digest_size=4).digest()
     answer = await client.ask(prompt, temperature=TEMPERATURE, seed=int.from_bytes(digest) >> 1, max_tokens=MAX_TOKENS)
     found: dict[str, str] = json.loads(answer.text)

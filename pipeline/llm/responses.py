@@ -1,6 +1,6 @@
-"""What an OpenAI-compatible server replies: the answer in it, whether that is valid, and what an error says.
+"""Reads the responses of an OpenAI-compatible server: the answer, whether it is valid, and error messages.
 
-A server may send anything. What comes out of here is whole, finite and encodable, or a ValueError.
+A server may send anything. The functions here return complete, finite and encodable values, or raise ValueError.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 import jsonschema
 
 MOST_BYTES = 4 << 20
-"""More of a reply is not read. A good one is about 50 kB: 160 tokens with ten alternatives each."""
+"""The most bytes of a response that are read. A normal one has about 50 kB: 160 tokens with ten alternatives each."""
 
 FORBIDDEN = -9999.0             # vLLM's log-probability of a token that the schema does not allow
 WORDS = 300                     # characters of a server's own words in a message
@@ -30,8 +30,11 @@ class Answer:
 
 
 def parse(text: str | bytes) -> Any:
-    """The value of strict JSON. Raises ValueError for all else: NaN and infinities, numbers beyond a float's range, a
-    name twice in one object, unpaired surrogates, nesting too deep to read."""
+    """The value of strict JSON. Raises ValueError for everything else.
+
+    That is: NaN and infinities, numbers beyond the range of a float, duplicate names in an object, unpaired surrogates,
+    and too deep nesting.
+    """
     try:
         value = json.loads(text, parse_constant=_no_number, parse_float=_finite, object_pairs_hook=_distinct)
         json.dumps(value, ensure_ascii=False).encode()
@@ -59,7 +62,7 @@ def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def read(reply: Any) -> Answer:
-    """The answer in a reply of chat completions. Raises ValueError where there is none, or only a part of one."""
+    """The answer in a response of chat completions. Raises ValueError if it is missing or incomplete."""
     try:
         choice = reply["choices"][0]
         text, finish = choice["message"]["content"] or "", choice.get("finish_reason")
@@ -80,7 +83,7 @@ def _token(token: dict[str, Any]) -> dict[str, Any]:
     """A token's entry without its bytes, with rounded numbers, and without the tokens that the schema forbids."""
     slim = _entry(token)
     if "top_logprobs" in token:
-        # of a token that its grammar forbids, llama.cpp says null
+        # llama.cpp sends null for a token that its grammar forbids
         allowed = (other for other in token["top_logprobs"] if other["logprob"] is not None)
         slim["top_logprobs"] = [_entry(other) for other in allowed if other["logprob"] > FORBIDDEN]
     return slim
@@ -106,7 +109,7 @@ def check(answer: Answer, schema: dict[str, Any], validate: Callable[[Answer], o
 
 
 def message(text: str) -> str:
-    """The server's own words in one line: OpenAI's `error.message`, vLLM's `message`, or the start of what it sent."""
+    """The server's error message on one line: OpenAI's `error.message`, vLLM's `message`, or the start of the body."""
     try:
         value = parse(text)
         text = (value.get("error") or value)["message"]
@@ -116,7 +119,7 @@ def message(text: str) -> str:
 
 
 def clean(text: object, most: int = WORDS) -> str:
-    """One line of at most `most` characters, without anything that a terminal would act on."""
+    """The text on one line of at most `most` characters, without control characters."""
     text = str(text)[:4 * most]
     line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
     return line if len(line) <= most else line[:most - 1] + "…"

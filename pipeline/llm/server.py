@@ -1,7 +1,7 @@
-"""A model server of the pipeline's own: started, watched, and ended with the pipeline, whichever program it is.
+"""The pipeline's own model server: started, watched, and stopped with the pipeline.
 
-The launcher starts one server and gives its URL to every worker on the machine. All that the pipeline knows of it is a
-command and that URL (`vllm.py` and `llama_cpp.py` make the command).
+The launcher starts one server and gives its URL to every worker on the machine. The pipeline knows only its command and
+that URL (`vllm.py` and `llama_cpp.py` make the command).
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ _PREFIX = re.compile(r"^(\(\w+ pid=\d+\) )?((INFO|WARNING|ERROR) \S+ \S+ \[\S+\]
 
 @dataclasses.dataclass(frozen=True)
 class Program:
-    """A server that can be started: what people call it, its command, and what its environment has besides ours.
+    """A server that can be started: its name, its command, and additions to the environment.
 
-    `memory` is what it takes in bytes, all its processes together; 0 where that is not known.
+    `memory` is the bytes that all its processes need together; 0 if that is not known.
     """
 
     name: str
@@ -46,11 +46,11 @@ class Program:
 
 
 class Server:
-    """A running `program`, which listens at `url` (with `/v1`). Restarted when it dies, at most three times.
+    """A running `program`, which listens at `url` (with `/v1`); restarted if it dies, at most three times.
 
-    `closing`, when set, ends a start that is under way. Raises UserError when the server does not get ready; the end of
-    its log is in the message. A context manager. Whatever ends this process, `kill -9` included, ends the server too,
-    and takes away the folder that it had for temporary files: see `process_guard.py`.
+    A context manager. `closing`, when set, cancels a start. Raises UserError if the server does not become ready; the
+    message has the end of its log. However this process ends, also by `kill -9`, the server ends too, and its folder of
+    temporary files is deleted: see `process_guard.py`.
     """
 
     def __init__(self, program: Program, url: str, *, log_path: str | Path, start_timeout: float = START_TIMEOUT,
@@ -80,7 +80,7 @@ class Server:
         self.close()
 
     def close(self) -> None:
-        """End the server and all its processes; returns when they are gone."""
+        """Stop the server and all its processes; returns when they have ended."""
         with self._lock:
             self._closing.set()
         _end(self._guard)
@@ -116,7 +116,7 @@ class Server:
         say(f"{name}: ready at {self.url} after {time.monotonic() - started:.0f} s")
 
     def _watch(self) -> None:
-        """Start the server again when it dies; the client meanwhile tries again."""
+        """Start the server again if it dies; meanwhile the client retries."""
         name = self.program.name
         for restart in range(1, RESTARTS + 1):
             self._guard.wait()
@@ -137,14 +137,14 @@ class Server:
 
 
 def free_port(host: str = HOST) -> int:
-    """A port that nobody listens on now."""
+    """A port that is free now."""
     with socket.socket() as probe:
         probe.bind((host, 0))
         return int(probe.getsockname()[1])
 
 
 def last_lines(path: Path, count: int) -> list[str]:
-    """The last lines of a file that say something."""
+    """The last lines of a file that are not blank."""
     with open(path, "rb") as file:
         file.seek(max(0, path.stat().st_size - 8192))
         lines = [line.strip() for line in file.read().decode(errors="replace").splitlines()]
@@ -156,17 +156,17 @@ def say(line: str) -> None:
 
 
 def healthy(root: str) -> bool:
-    """Does a server of ours at that address say that it is ready?"""
+    """Whether the server at that address says that it is ready."""
     try:
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         with opener.open(f"{root}/health", timeout=5) as reply:
             return bool(reply.status == 200)
-    except (OSError, http.client.HTTPException):                # what speaks on that port may be no web server
+    except (OSError, http.client.HTTPException):                # the program on that port may not be a web server
         return False
 
 
 def _end(guard: subprocess.Popen[bytes]) -> None:
-    """Close the guard's pipe, at which it ends the group, and see that nothing of the group is left."""
+    """Close the guard's pipe, so that it ends the group, and make sure that no process of the group is left."""
     if guard.stdin and not guard.stdin.closed:
         guard.stdin.close()
     try:

@@ -1,6 +1,6 @@
-"""vLLM as the pipeline's own server: which Python has it, its flags, and the memory that it takes.
+"""vLLM as the pipeline's own model server: the Python that has it, its flags, and the memory that it needs.
 
-vLLM lives in an environment of its own, so nothing of it is imported here.
+vLLM is installed in a separate environment, so it is not imported here.
 """
 
 from __future__ import annotations
@@ -19,21 +19,24 @@ from schemas.errors import UserError
 
 PROJECT = Path(__file__).resolve().parents[2]
 PYTHON_VARIABLE = "LEAFINSTRUCT_VLLM_PYTHON"
-# Eager: ready in about half the time on two cores. No blanks between JSON tokens: fewer tokens to write. Prompts whole:
-# a seeded request whose prompt is read in chunks ends vLLM 0.32 on a CPU ("CPU Generator does not use offset").
+# Eager: ready in about half the time on two cores. No spaces in JSON: fewer tokens. No chunked prefill: a request with
+# a seed whose prompt is processed in chunks ends vLLM 0.32 on a CPU ("CPU Generator does not use offset").
 CPU_FLAGS = ("--enforce-eager", "--no-enable-chunked-prefill", "--structured-outputs-config",
              '{"backend": "xgrammar", "disable_any_whitespace": true}')
-BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}             # of one number
+BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}             # per number
 MOST_KV = 2 << 30
-"""Bytes for keys and values on a CPU, where all questions at once, each as long as the model allows, could fill more.
-Those of the demo are a third as long, so that all fit; of longer ones some wait their turn."""
+"""The most bytes for keys and values on a CPU. All questions at once, each of the maximum length, could need more;
+those of the demo are a third as long, so that all fit. If they do not fit, some wait in vLLM's queue."""
 OVERHEAD = 2800 << 20
-"""Bytes beside weights, keys and values: measured on vLLM 0.32's three processes with a model of 135M parameters."""
+"""Bytes besides weights, keys and values: measured on vLLM 0.32's three processes with a model of 135M parameters."""
 
 
 def find_python() -> Path | None:
-    """A Python that has vLLM: $LEAFINSTRUCT_VLLM_PYTHON, the .venv-vllm of this folder or of the checkout, or this
-    one. None where there is none; UserError where the variable names no program."""
+    """A Python that has vLLM; None if there is none.
+
+    It is looked for in $LEAFINSTRUCT_VLLM_PYTHON, in .venv-vllm of this folder or of the checkout, and in this Python.
+    Raises UserError if the variable does not name a program.
+    """
     if named := os.environ.get(PYTHON_VARIABLE):
         if not os.access(named, os.X_OK):
             raise UserError(f"{PYTHON_VARIABLE} is {named!r}, which is not a program that can be run.")
@@ -46,7 +49,7 @@ def find_python() -> Path | None:
 
 
 def on_gpu() -> bool:
-    """Will vLLM find a GPU?"""
+    """Whether vLLM will find a GPU."""
     return bool(shutil.which("nvidia-smi"))
 
 
@@ -68,7 +71,7 @@ def program(llm: Llm, url: str, python: Path) -> Program:
 
 
 def _memory(llm: Llm, folder: Path) -> tuple[int, int]:
-    """Bytes on a CPU for keys and values, and for everything together."""
+    """The bytes on a CPU for keys and values, and for everything together."""
     config = json.loads((folder / "config.json").read_text())
     heads = config.get("num_key_value_heads") or config["num_attention_heads"]
     width = config.get("head_dim") or config["hidden_size"] // config["num_attention_heads"]
