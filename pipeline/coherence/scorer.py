@@ -1,9 +1,9 @@
 """Text-image coherence with open_clip, for many documents at once.
 
-Each distinct picture and sentence of a call is encoded once, in batches across documents. Batches have a few fixed
-shapes (the last one is filled up, sentences are padded to a multiple of 16 tokens), because a matrix product rounds
-differently for another shape: so a score depends on its picture and its sentence only, never on what else was in the
-batch, and any number of workers writes the same scores.
+Each distinct image and sentence of a call is encoded once, in batches across documents. Batches have a few fixed shapes
+(the last one is padded with copies, sentences are padded to a multiple of 16 tokens), because a matrix product rounds
+differently for another shape. So a score depends only on its image and its sentence, not on the rest of the batch, and
+any number of workers computes the same scores.
 """
 
 from __future__ import annotations
@@ -27,19 +27,20 @@ from schemas.records import Coherence, Document, Image, StoredDocument, Text
 __all__ = ["NEAREST", "Scorer", "clip_version", "coherence", "neighbours"]
 
 NEAREST = 6
-"""Sentences on each side of a picture that count as its own text: this project's choice, about a paragraph."""
+"""The number of sentences on each side of an image that count as its own text: this project's choice, a paragraph."""
 
 REMEMBERED = 16_384
-"""Vectors that a scorer keeps between calls: 16 MB for the embedded model's 256 numbers, 48 MB for ViT-L/14's 768."""
+"""The number of vectors that a scorer keeps between calls: 16 MB with the embedded model's 256 dimensions, 48 MB with
+ViT-L/14's 768."""
 
 TOKENS = {"cpu": 512, "cuda": 256}
-"""Tokens that go into a batch in the place of a picture. On a CPU, with 4 of them, that is the fastest: with half as
-many a token takes 1.15 times as long. Of 128 documents, about one row in twenty fills up a last batch."""
+"""The number of tokens in a text batch for each image of an image batch. With 4 images, this is the fastest on a CPU:
+with half as many tokens, a token takes 1.15 times as long. With 128 documents, about 5 % of the rows are padding."""
 
 LANES = torch.get_num_threads()
-"""Batches at a time, each in a thread of its own that uses one core: on two cores the embedded model is about 1.25
-times as fast as with one batch at a time spread over both, and gives the same vectors. Taken at import, because the
-threads change what torch answers."""
+"""The number of batches that are processed at the same time, each in one thread on one core. On two cores the embedded
+model is about 1.25 times as fast as with one batch at a time on both, and gives the same vectors. Set at import,
+because the threads change what torch returns."""
 
 _ANY_PICTURE = PIL.Image.radial_gradient("L").convert("RGB")
 
@@ -48,7 +49,7 @@ Item = TypeVar("Item")
 
 
 class Begun(NamedTuple):
-    """Vectors by name that are known, batches of names, and their vectors [batch, width], which come in that order."""
+    """Known vectors by name, batches of names, and the vectors [batch, width] of these batches, in the same order."""
 
     kind: str
     found: dict[str, np.ndarray]
@@ -57,13 +58,12 @@ class Begun(NamedTuple):
 
 
 class Scorer:
-    """An open_clip model that scores documents. `model` and `pretrained` are open_clip's: a name and a tag (or a file),
-    or `local-dir:FOLDER` and None. Runs on a GPU where there is one, in the number format `dtype` ("auto": bfloat16 where
-    that is fast).
+    """An open_clip model that scores documents, on a GPU if there is one.
 
-    batch_size: pictures, 64 on a GPU and 4 on a CPU (the fastest there: more do not fit its cache); a batch of
-    sentences has `TOKENS` times as many tokens. Halved when memory does not suffice.
-    Raises UserError when the model cannot be loaded.
+    model, pretrained: as in open_clip, a name and a tag (or a file), or `local-dir:FOLDER` and None. dtype: the number
+    format ("auto": bfloat16 if it is fast here). batch_size: images in a batch, by default 64 on a GPU and 4 on a CPU
+    (the fastest: more do not fit into its cache); a batch of sentences has `TOKENS` times as many tokens. It is halved
+    if there is not enough memory. Raises UserError if the model cannot be loaded.
     """
 
     def __init__(self, model: str, pretrained: str | None = None, dtype: str = "auto", *,
@@ -83,7 +83,7 @@ class Scorer:
     def score(self, documents: Sequence[StoredDocument], open_image: OpenImage) -> list[Coherence]:
         """The coherence of each document; `open_image` opens an image by its sha256.
 
-        A picture without any text beside it has cosines of 0.
+        An image without text next to it has cosines of 0.
         """
         hashes = [[image.sha256 for image in document.images] for document in documents]
         slots = [neighbours(document) for document in documents]
@@ -95,11 +95,11 @@ class Scorer:
                 for own_images, own_slots in zip(hashes, slots, strict=True)]
 
     def image_vectors(self, hashes: Iterable[str], open_image: OpenImage) -> dict[str, np.ndarray]:
-        """Picture hash -> unit vector, float32."""
+        """Image hash -> unit vector, float32."""
         return self._end(self._begin_images(hashes, open_image))
 
     def text_vectors(self, texts: Iterable[str]) -> dict[str, np.ndarray]:
-        """Sentence -> unit vector, float32. One longer than the model's context is cut, its end token kept."""
+        """Sentence -> unit vector, float32; sentences longer than the model's context are truncated, with end token."""
         return self._end(self._begin_texts(texts))
 
     def forget(self) -> None:
@@ -118,7 +118,7 @@ class Scorer:
         return vectors
 
     def _begin_images(self, hashes: Iterable[str], open_image: OpenImage) -> Begun:
-        """Set the lanes to decode and encode the pictures that are not known."""
+        """Start to decode and encode the images whose vectors are not known."""
         def encode(batch: list[str]) -> np.ndarray:
             rows = torch.stack([self._pixels(open_image(sha256)) for sha256 in batch])
             return self._encode(self._encode_images, rows, 1)
@@ -127,7 +127,7 @@ class Scorer:
         return Begun("image", found, batches, self._lanes.map(encode, batches))
 
     def _begin_texts(self, texts: Iterable[str]) -> Begun:
-        """Tokenise the sentences that are not known, here, and set the lanes to encode them."""
+        """Tokenise the sentences whose vectors are not known, and start to encode them."""
         def encode(rows: list[torch.Tensor]) -> np.ndarray:
             return self._encode(self.text_tower.encode, torch.stack(rows), TOKENS[self.device] / len(rows[0]))
         found, missing = self._remembered("text", texts)
@@ -146,7 +146,7 @@ class Scorer:
 
     @torch.inference_mode()
     def _encode(self, encode: Callable[[torch.Tensor], torch.Tensor], rows: torch.Tensor, share: float) -> np.ndarray:
-        """Unit vectors of the rows. The model always sees `batch_size * share` of them: copies fill up the last."""
+        """Unit vectors of the rows; the model always gets `batch_size * share` rows, padded with copies."""
         batch_size, size, made = self.batch_size, self._rows(share), []
         try:
             with self._turns:
@@ -158,12 +158,12 @@ class Scorer:
         except torch.OutOfMemoryError:
             if batch_size == 1:
                 raise
-        self.batch_size = min(self.batch_size, batch_size // 2)      # another lane may have halved it meanwhile
+        self.batch_size = min(self.batch_size, batch_size // 2)      # another thread may have halved it
         torch.cuda.empty_cache()
         return self._encode(encode, rows, share)
 
     def _remembered(self, kind: str, names: Iterable[str]) -> tuple[dict[str, np.ndarray], list[str]]:
-        """What is known, and the distinct others in the order of their first use."""
+        """The known vectors, and the distinct other names in the order of their first use."""
         found, missing = {}, []
         for name in dict.fromkeys(names):
             if (kind, name) in self._vectors:
@@ -193,10 +193,10 @@ def _batches(items: list[Item], size: int) -> list[list[Item]]:
 
 
 def coherence(scores: np.ndarray, alike: np.ndarray, model: str) -> Coherence:
-    """The record of one document, from `scores[image, slot]` and `alike[image, image]` (cosines, n x n, n > 0).
+    """The coherence of one document, from `scores[image, slot]` and `alike[image, image]` (cosines, n x n, n > 0).
 
-    The baseline is the mean over all pairs of a picture with another's text: what the own text would score under a
-    uniformly random derangement of the pictures, without drawing one. Equal scores count as a hit in recall.
+    The baseline is the mean over all pairs of an image and another image's text: the expected score of the own text
+    under a random derangement of the images. Equal scores count as a hit in recall.
     """
     n = len(scores)
     own = np.diagonal(scores)
@@ -212,10 +212,10 @@ def coherence(scores: np.ndarray, alike: np.ndarray, model: str) -> Coherence:
 
 
 def neighbours(document: Document) -> list[list[str]]:
-    """For each image, the sentences of the text beside it: up to `NEAREST` before and after, the nearest first.
+    """For each image, the sentences of the text next to it: up to `NEAREST` before and after, the nearest first.
 
-    Pictures in a row share the text around the row, and text that has been met ends at the next picture. Alternative
-    text and captions are left out: they describe the picture by design, and would hide that it is in the wrong place.
+    Consecutive images share the text around them; the text of an image ends at the next image. Alternative text and
+    captions are left out: they describe the image, and would hide that it is in the wrong place.
     """
     segments = document.segments
     return [[*_beside(segments[:i][::-1], backwards=True), *_beside(segments[i + 1:], backwards=False)]
