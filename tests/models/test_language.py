@@ -4,8 +4,8 @@ import json
 import pathlib
 import random
 
-import jsonschema
 import pytest
+from jsonschema import Draft202012Validator
 
 import torch_compat  # noqa: F401 - before transformers looks up a class, which imports torchvision
 
@@ -30,9 +30,18 @@ WALL = Document("w", "s", title="Painting a wall", segments=(
 
 
 @pytest.fixture(scope="module")
-def pairs():
+def corpus():
+    """The documents, read once for all that is made of them."""
     if not HOWTO.exists():
         pytest.skip(f"the training corpus is not here: {HOWTO}")
+    read = list(data.documents(HOWTO))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(data, "documents", lambda _: read)
+        yield read
+
+
+@pytest.fixture(scope="module")
+def pairs(corpus):
     return data.training_pairs(HOWTO)
 
 
@@ -45,17 +54,17 @@ def tiny():
 
 # the pairs
 
-def test_held_out_sources_are_never_trained_on(pairs):
-    held_out = [text for d in data.documents(HOWTO) if d.source in HELD_OUT for text in d.texts if len(text) > 200]
+def test_held_out_sources_are_never_trained_on(corpus, pairs):
+    held_out = [text for d in corpus if d.source in HELD_OUT for text in d.texts if len(text) > 200]
     prompts = "\n".join(pair.messages[-1]["content"] for pair in pairs)
     assert len(held_out) > 1000 and not [text for text in held_out[::10] if text.strip() in prompts]
 
 
 def test_every_answer_fits_the_schema_that_the_server_enforces(pairs):
-    schemas = {"rate": data.PROMPTS.rate_prompt(WALL).schema,
-               "write": data.PROMPTS.write_prompt(WALL, data.DOMAINS).schema}
+    validators = {"rate": Draft202012Validator(data.PROMPTS.rate_prompt(WALL).schema),
+                  "write": Draft202012Validator(data.PROMPTS.write_prompt(WALL, data.DOMAINS).schema)}
     for pair in pairs:
-        jsonschema.validate(json.loads(pair.answer), schemas[pair.task])
+        validators[pair.task].validate(json.loads(pair.answer))
         assert ": " not in pair.answer.split('"instruction"')[0]
     assert {json.loads(p.answer)["domain"] for p in pairs if p.task == "write"} == set(data.DOMAINS)
 

@@ -246,6 +246,7 @@ def test_a_worker_that_is_killed_loses_nothing(config, first, tmp_path):
         finally:
             run.kill()
             listener.join()
+            run.stderr.close()
         if code:
             assert code == 2 and said[-1].startswith("leafinstruct: ")
             subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
