@@ -30,11 +30,11 @@ NATIVE = {"amx_bf16": "AMX"}
 
 
 class Tokenizer(Protocol):
-    """open_clip's: texts to token ids [text, context_length], int64."""
+    """open_clip's: texts to token ids [text, context_length], int64; None: the tokenizer's own length."""
 
     context_length: int
 
-    def __call__(self, texts: list[str], context_length: int) -> torch.Tensor: ...
+    def __call__(self, texts: list[str], context_length: int | None = None) -> torch.Tensor: ...
 
 
 def load(model: str, pretrained: str | None) -> tuple[Any, Any, Tokenizer]:
