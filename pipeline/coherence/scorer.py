@@ -57,11 +57,10 @@ class Begun(NamedTuple):
 
 
 class Scorer:
-    """An open_clip model that scores documents. `model` and `pretrained` are open_clip's: a name and a tag (or a file),
-    or `local-dir:FOLDER` and None. Runs on a GPU where there is one, in the number format `dtype` ("auto": bfloat16 where
-    that is fast).
+    """An open_clip model that scores documents, on a GPU if there is one.
 
-    batch_size: pictures, 64 on a GPU and 4 on a CPU (the fastest there: more do not fit its cache); a batch of
+    model, pretrained: open_clip's: a name and a tag (or a file), or `local-dir:FOLDER` and None. dtype: the number
+    format ("auto": bfloat16 where that is fast). batch_size: pictures, 64 on a GPU and 4 on a CPU (the fastest there: more do not fit its cache); a batch of
     sentences has `TOKENS` times as many tokens. Halved when memory does not suffice.
     Raises UserError when the model cannot be loaded.
     """
