@@ -23,8 +23,10 @@ import shutil
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
+from unittest import mock
 
 import torch
 
@@ -32,7 +34,7 @@ from benchmarks.steps import CONFIG, a_run, run_step
 from pipeline import config as configuration
 from pipeline import corpora
 from pipeline.coherence import scorer as clip
-from pipeline.coherence.model import TextTower, load
+from pipeline.coherence.model import TextTower, Tokenizer, load
 from pipeline.coherence.scorer import Scorer, neighbours
 from pipeline.graph import stages
 from pipeline.graph.transforms import Batches
@@ -68,25 +70,28 @@ class Fed(Batches):
     Beam's `Create` would compress them into the graph first, which takes longer than everything else that Beam does.
     """
 
-    def process(self, path):
+    def process(self, path: str) -> Iterator[Any]:  # type: ignore[override]  # a file in place of a document
+        """The outputs for the documents in the file."""
         for document in pickle.loads(Path(path).read_bytes()):
             yield from super().process(document)
 
 
-def stage(documents: list[Document], run: Run, scorer: Scorer) -> Callable[[], None]:
-    clip.Scorer = lambda *_: scorer
+def stage(documents: list[StoredDocument], run: Run, scorer: Scorer) -> Callable[[], None]:
+    """The pipeline's stage on the documents, with a model that is loaded already."""
     path = Path(run.work, "documents")
     path.write_bytes(pickle.dumps(documents))
 
     def once() -> None:
-        run_step([str(path)], Fed(run, SCORE_COHERENCE, stages.score_coherence, run.config.clip.batch_documents))
+        with mock.patch.object(clip, "Scorer", lambda *_: scorer):
+            run_step([str(path)], Fed(run, SCORE_COHERENCE, stages.score_coherence, run.config.clip.batch_documents))
     return once
 
 
 class Bare:
     """The unmodified open_clip model, with the batch sizes that are fastest here for the first images and sentences."""
 
-    def __init__(self, hashes: list[str], texts: list[str], store: ImageStore, scorer: Scorer, model, tokenizer):
+    def __init__(self, hashes: list[str], texts: list[str], store: ImageStore, scorer: Scorer, model: Any,
+                 tokenizer: Tokenizer):
         self.hashes, self.texts, self.store, self.scorer = hashes, texts, store, scorer
         self.model = model.to(scorer.device, scorer.dtype, memory_format=torch.channels_last)
         self.text_tower = TextTower(self.model, tokenizer)

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import functools
 import json
 import os
 import subprocess
@@ -22,6 +23,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import yaml
@@ -51,7 +53,7 @@ sys.meta_path.insert(0, Hide)
 '''
 
 
-def run(slow: bool, server: str, limit: int, documents: int | None) -> dict[str, object]:
+def run(slow: bool, server: str, limit: int, documents: int | None) -> dict[str, Any]:
     """One demo in a new folder: its seconds, peak in bytes, and what it chose. Raises CalledProcessError."""
     with tempfile.TemporaryDirectory() as name, _group(limit) as group:
         folder = Path(name)
@@ -65,7 +67,7 @@ def run(slow: bool, server: str, limit: int, documents: int | None) -> dict[str,
         started = time.monotonic()
         with open(folder / "said", "w+") as said:
             process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=said,
-                                       preexec_fn=group and (lambda: _join(group)))
+                                       preexec_fn=functools.partial(_join, group) if group else None)
             peak = _Peak(process.pid)
             code = process.wait()
             seconds = time.monotonic() - started

@@ -20,6 +20,7 @@ import tempfile
 import time
 import uuid
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 
@@ -32,6 +33,7 @@ from pipeline.instances.excerpt import best_excerpt
 from pipeline.llm import choice, questions
 from pipeline.llm.server import Server
 from prompts import load as load_prompts
+from schemas.codec import Json
 from schemas.records import Document, Text
 from schemas.stage_names import RATE_TEXT
 
@@ -51,11 +53,11 @@ def marked(documents: list[Document]) -> list[Document]:
 
 def bare(url: str, model: str, documents: list[Document], concurrency: int) -> None:
     """Send the requests that the stage sends, and read the responses."""
-    async def run():
+    async def run() -> None:
         slots = asyncio.Semaphore(concurrency)
         async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0),
                                          timeout=aiohttp.ClientTimeout(total=600)) as http:
-            async def one(body):
+            async def one(body: Json) -> Any:
                 async with slots, http.post(f"{url}/chat/completions", json=body) as reply:
                     reply.raise_for_status()
                     return (await reply.json())["choices"][0]["message"]["content"]
@@ -80,7 +82,8 @@ def stage(url: str, model: str, documents: list[Document], concurrency: int) -> 
         run_step(documents, InFlight(run, RATE_TEXT, stages.rate_text, concurrency))
 
 
-def compare(url: str, model: str, documents: list[Document], concurrency: int, repeats: int) -> dict:
+def compare(url: str, model: str, documents: list[Document], concurrency: int, repeats: int) -> Json:
+    """Questions a second of both contenders by repeat, their medians, and the ratios."""
     rates: dict[str, list[float]] = {"bare": [], "stage": []}
     for repeat in range(repeats + 1):
         order = (bare, stage) if repeat % 2 else (stage, bare)

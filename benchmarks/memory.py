@@ -16,9 +16,11 @@ import resource
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
+from unittest import mock
 
-from schemas.records import Coherence, Document
+from schemas.records import Coherence, StoredDocument
 
 CONFIG = Path(__file__).parent.parent / "configs" / "demo.yaml"
 
@@ -26,11 +28,12 @@ CONFIG = Path(__file__).parent.parent / "configs" / "demo.yaml"
 class HashScorer:
     """Replaces `pipeline.coherence.scorer.Scorer`: every cosine is from 0.5 to 0.6, made of the image's hash."""
 
-    def __init__(self, *_):
+    def __init__(self, *_: object):
         pass
 
-    def score(self, documents: list[Document], open_image) -> list[Coherence]:
-        def one(document: Document) -> Coherence:
+    def score(self, documents: Iterable[StoredDocument], open_image: object) -> list[Coherence]:
+        """As the real one; no image is opened."""
+        def one(document: StoredDocument) -> Coherence:
             own = tuple(0.5 + int(hashlib.md5(i.sha256.encode()).hexdigest()[:3], 16) / 40960 for i in document.images)
             return Coherence(own, (0.0,) * len(own), (-1.0,) * len(own), 0.5, 1.0, "hash")
         return list(map(one, documents))
@@ -41,8 +44,7 @@ def run(corpus: str, limit: int, output: str) -> None:
     from pipeline.coherence import scorer as clip
     from pipeline.launch.build import build
     from tests.answers import server
-    clip.Scorer = HashScorer
-    with server() as llm:
+    with mock.patch.object(clip, "Scorer", HashScorer), server() as llm:
         build(str(CONFIG), output, corpora=[corpus], limit=limit, llm_url=llm.url)
     print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
+from typing import Any
 
 import torch
 from transformers import DynamicCache
@@ -20,7 +21,8 @@ TOKENS = 128
 
 
 @torch.no_grad()
-def decode(model: torch.nn.Module, ids: torch.Tensor) -> None:
+def decode(model: Any, ids: torch.Tensor) -> None:
+    """Read 64 tokens, then go through TOKENS more one at a time; `model` is made by `moss_step.adapted`."""
     core = model.get_base_model().model
     cache = DynamicCache(config=core.config)
     core(input_ids=ids[:, :64], past_key_values=cache, use_cache=True)

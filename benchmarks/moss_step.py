@@ -13,7 +13,8 @@ import argparse
 import json
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch_compat  # noqa: F401 - before peft, which imports torchvision
 
@@ -47,11 +48,12 @@ def decoder(layers: int, width: int, dtype: torch.dtype, device: str) -> torch.n
                              num_hidden_layers=layers, num_attention_heads=width // 128,
                              num_key_value_heads=width // 128, vocabulary_map=names, vq_config=vq)
     with torch.device(device):
-        model = ChameleonForConditionalGeneration(config).to(dtype)
-    return model.requires_grad_(False)
+        model: torch.nn.Module = ChameleonForConditionalGeneration(config)
+    return model.to(dtype).requires_grad_(False)
 
 
-def adapted(model: torch.nn.Module, settings: dict | None, rank: int) -> torch.nn.Module:
+def adapted(model: torch.nn.Module, settings: Mapping[str, Any] | None, rank: int) -> Any:
+    """The model with MoSS adapters of these settings (None: with PEFT's LoRA), as PEFT wraps it."""
     if settings is None:
         return peft.get_peft_model(model, peft.LoraConfig(r=rank, lora_alpha=2 * rank, target_modules=LINEARS))
     return peft.get_peft_model(model, MossConfig(**{
@@ -67,11 +69,15 @@ def sequences(rows: int, device: str) -> torch.Tensor:
     return torch.cat([text[:, :64], image, text[:, 64:]], dim=1).to(device)
 
 
-def loss_of(model: torch.nn.Module, ids: torch.Tensor) -> torch.Tensor:
-    return model.get_base_model().model(input_ids=ids, use_cache=False).last_hidden_state.float().square().mean()
+def loss_of(model: Any, ids: torch.Tensor) -> torch.Tensor:
+    """The mean square of the last hidden states, of a model that `adapted` made."""
+    loss: torch.Tensor = model.get_base_model().model(
+        input_ids=ids, use_cache=False).last_hidden_state.float().square().mean()
+    return loss
 
 
-def step(model, optimiser, ids) -> None:
+def step(model: torch.nn.Module, optimiser: torch.optim.Optimizer, ids: torch.Tensor) -> None:
+    """One training step."""
     loss_of(model, ids).backward()
     optimiser.step()
     optimiser.zero_grad()
@@ -82,7 +88,7 @@ def saved_mib(model: torch.nn.Module, ids: torch.Tensor) -> float:
     weights = {p.untyped_storage().data_ptr() for p in (*model.parameters(), *model.buffers())}
     kept: dict[int, int] = {}
 
-    def pack(tensor):
+    def pack(tensor: torch.Tensor) -> torch.Tensor:
         storage = tensor.untyped_storage()
         if storage.data_ptr() not in weights:
             kept[storage.data_ptr()] = storage.nbytes()
@@ -116,7 +122,8 @@ def measure(*, layers: int, width: int, rank: int, rows: int, rounds: int, dtype
         "trainable": sum(p.numel() for p in models[name].parameters() if p.requires_grad)} for name in names}
 
 
-def take_turns(models: dict, run: Callable[[str, torch.nn.Module], None], rounds: int, device: str) -> dict[str, list]:
+def take_turns(models: Mapping[str, torch.nn.Module], run: Callable[[str, torch.nn.Module], None], rounds: int,
+               device: str) -> dict[str, list[float]]:
     """Seconds of run(name, model), for each model once per round, after a warm-up round."""
     times: dict[str, list[float]] = {name: [] for name in models}
     for turn in range(rounds + 1):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import apache_beam as beam
@@ -11,7 +12,7 @@ from pipeline import config as configuration
 from pipeline.graph.transforms import ENDED
 from pipeline.run import Run
 from schemas.outcome import Outcome
-from schemas.records import Document, Provenance
+from schemas.records import Provenance
 
 CONFIG = Path(__file__).parent.parent / "configs" / "demo.yaml"
 
@@ -21,8 +22,8 @@ def a_run(work: str, config: configuration.Config, llm_url: str = "http://127.0.
                Provenance("", "", "clip", llm_name, "", ""))
 
 
-def run_step(documents: list[Document], do: beam.DoFn) -> None:
-    """Run the stage on the documents. Raises RuntimeError if one of them does not pass."""
+def run_step(documents: Iterable[object], do: beam.DoFn) -> None:
+    """Run the stage on the documents, or on what stands for them. Raises RuntimeError if one of them does not pass."""
     with beam.Pipeline(runner="FnApiRunner") as pipeline:
         ended = (pipeline | beam.Create(documents, reshuffle=False)
                  | beam.ParDo(do).with_outputs(ENDED, main="passed"))[ENDED]

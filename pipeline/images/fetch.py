@@ -30,8 +30,11 @@ _BACKOFF = 0.5      # seconds before the first retry; doubled for each one after
 
 @dataclasses.dataclass(frozen=True)
 class Http:
-    """How to ask. Times are seconds; `deadline` bounds everything that one picture takes, redirects and retries
-    included. `allow_private_hosts` lifts the guard, for a mirror inside one's own network and for tests."""
+    """How to fetch.
+
+    Times are in seconds; `deadline` bounds everything that one image takes, redirects and retries included.
+    `allow_private_hosts` permits addresses that are not public, for a mirror inside one's own network and for tests.
+    """
 
     connect_timeout: float = 5.0
     read_timeout: float = 10.0
@@ -48,8 +51,11 @@ class Http:
 
 
 class FetchFault(Exception):
-    """`kind` is timeout, unreachable, http_status, refused_host, opted_out or too_many_bytes; `detail` says more.
-    `transient` tells that another try may end otherwise."""
+    """An image that cannot be fetched.
+
+    kind: timeout, unreachable, http_status, refused_host, opted_out or too_many_bytes. detail says more. transient:
+    whether another attempt may succeed.
+    """
 
     def __init__(self, kind: str, detail: str, transient: bool = False):
         super().__init__(kind, detail, transient)
@@ -152,8 +158,10 @@ def _host(url: httpx.URL) -> str:
 
 
 class _Clock(threading.local):
-    """The moment at which this thread's fetch must be over. The streams below keep it, since a server that sends one
-    byte now and then never meets a read timeout."""
+    """The moment at which this thread's fetch must be over.
+
+    The streams below check it, since a server that sends one byte now and then never reaches a read timeout.
+    """
 
     end = float("inf")
 

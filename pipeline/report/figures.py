@@ -74,7 +74,7 @@ def median(values: Counter[float]) -> float | None:
         return None
     ordered = sorted(values)
     seen = itertools.accumulate(values[value] for value in ordered)
-    return next(value for value, up_to in zip(ordered, seen) if up_to >= (values.total() + 1) // 2)
+    return next(value for value, up_to in zip(ordered, seen, strict=True) if up_to >= (values.total() + 1) // 2)
 
 
 def nice_step(step: float) -> float:

@@ -50,6 +50,8 @@ class Side:
 
 @dataclasses.dataclass(frozen=True)
 class Score:
+    """One score of an instance; `weak`: the instance is shown because this score is among the lowest."""
+
     name: str
     value: float
     weak: bool = False
