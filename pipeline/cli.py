@@ -115,6 +115,17 @@ def calibrate(options: argparse.Namespace, _: list[str]) -> int:
     return 0
 
 
+def corpora(options: argparse.Namespace, _: list[str]) -> int:
+    """What can be read, how to get it, and under what terms."""
+    from pipeline.corpora import FORMATS, format_of
+    for name in FORMATS:
+        shape = format_of(name)
+        print(f"{name}: {shape.about}\n    files  {', '.join(f'*{ending}' for ending in shape.suffixes)}\n"
+              f"    get    {shape.get}\n    terms  {shape.terms}")
+    print("\nA reader of your own is named by its module, such as my_package.my_reader (docs/extending.md).")
+    return 0
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="leafinstruct", description=__doc__.split("\n")[0], allow_abbrev=False)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
@@ -133,8 +144,8 @@ def _parser() -> argparse.ArgumentParser:
                       help="a YAML file, or the name of one that comes with the package, such as demo")
     made.add_argument("--output", required=True, help="the folder to publish to (local, or any Beam filesystem)")
     made.add_argument("--corpus", action="append", metavar="FORMAT:PATH",
-                      help="instead of the configuration's corpora: native:, mmc4:, obelics:, omnicorpus: or wikihow: "
-                           "and a folder, file, glob or tar; may be repeated")
+                      help="instead of the configuration's corpora: a format that `leafinstruct corpora` lists, or the module "
+                           "of a reader of your own, and a folder, file, glob or tar; may be repeated")
     made.add_argument("--limit", type=int, help="the maximum number of records to read")
     made.add_argument("--llm-url", help="an OpenAI-compatible server, such as http://127.0.0.1:8000/v1; "
                                         "without it the pipeline starts a server")
@@ -172,6 +183,8 @@ def _parser() -> argparse.ArgumentParser:
     made.add_argument("--corpus", action="append", metavar="FORMAT:PATH", help="instead of the configuration's corpora")
     made.add_argument("--limit", type=int, help="the maximum number of records to read")
     made.add_argument("--work", required=True, help="folder of caches, such as build/calibrate")
+
+    command(corpora)
     return parser
 
 

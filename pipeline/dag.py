@@ -15,6 +15,7 @@ from apache_beam.pvalue import AsDict
 
 from pipeline.graph import reading, stages, writing
 from pipeline.graph.rank import RankByHash
+from pipeline.graph.repeats import Repeats
 from pipeline.graph.transforms import ENDED, Batches, Each, InFlight, Stage
 from pipeline.run import Run
 from schemas import stage_names as name
@@ -38,7 +39,7 @@ def build(pipeline: beam.Pipeline, run: Run) -> None:
              | "Spread" >> beam.Reshuffle())
     repeats = (parts
                | "Identify" >> beam.FlatMap(reading.identify, run)
-               | "Find duplicates" >> reading.Repeats())
+               | "Find duplicates" >> Repeats(run.config.duplicates.text_at_least))
 
     docs = stage(parts, reading.Read(run))
     docs = stage(docs, reading.Deduplicate(run), AsDict(repeats))
