@@ -11,34 +11,10 @@ from typing import Any
 
 from filters import presets
 from number_format import FORMATS
+from pipeline import sources
+from pipeline.sources import Corpus, Duplicates
 from schemas import settings as settings_file
 from schemas.errors import UserError
-
-
-@dataclasses.dataclass(frozen=True)
-class Corpus:
-    """A format (`leafinstruct corpora` lists them; or the module of a reader of your own), and a folder, file, glob or
-    tar.
-
-    `limit` is the number of records (lines, rows, pages) to take from its beginning, `weight` the share of those to
-    read. The sample is a hash of the records' names: the same in every run, and 0.2 includes all of 0.1.
-    """
-
-    format: str
-    path: str
-    limit: int | None = None
-    weight: float = 1.0
-
-
-@dataclasses.dataclass(frozen=True)
-class Duplicates:
-    """What is a duplicate, besides equal ids and equal texts.
-
-    text_at_least: the estimated Jaccard similarity of two documents' sets of five-word runs, from which the later
-    document is dropped; null compares equal texts only.
-    """
-
-    text_at_least: float | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -225,11 +201,7 @@ def _check(config: Config, path: str) -> None:
     """The checks that types cannot express."""
     if not config.corpora:
         raise UserError(f"{path}: corpora is empty; name at least one, or give --corpus FORMAT:PATH")
-    for number, corpus in enumerate(config.corpora):
-        if corpus.limit is not None and corpus.limit < 1:
-            raise UserError(f"{path}: corpora[{number}].limit must be at least 1, not {corpus.limit}")
-        if not 0 < corpus.weight <= 1:
-            raise UserError(f"{path}: corpora[{number}].weight is a share above 0 and up to 1, not {corpus.weight}")
+    sources.check(config.corpora, config.duplicates, path)
     if len(set(config.domains)) < 12:
         raise UserError(f"{path}: domains must list at least 12 different names, not {len(set(config.domains))}")
     for domain in config.domains:
@@ -252,9 +224,6 @@ def _check(config: Config, path: str) -> None:
         raise UserError(f"{path}: shards.salt must be 1 to 64 printable ASCII characters")
     if config.excerpt.max_images > 100:
         raise UserError(f"{path}: excerpt.max_images must be at most 100, not {config.excerpt.max_images}")
-    similarity = config.duplicates.text_at_least
-    if similarity is not None and not 0.3 <= similarity <= 1:
-        raise UserError(f"{path}: duplicates.text_at_least is a similarity from 0.3 to 1, not {similarity}")
     if not 0 < config.limits.failed_at_most <= 1:
         raise UserError(f"{path}: limits.failed_at_most is a share above 0 and up to 1, not "
                         f"{config.limits.failed_at_most}")

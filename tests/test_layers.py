@@ -21,7 +21,7 @@ MAY_IMPORT = {
 }
 LAYERS = {
     "pipeline": ("cli", "launch", "dag", "graph", "report", "dataset run", "llm images corpora", "coherence instances",
-                 "config", "storage", "__init__"),
+                 "config", "sources storage", "__init__"),
     "moss": ("train generate evaluate", "evaluation", "generation", "small", "training", "data", "backbones",
              "__init__ settings", "adapters", "batch", "layout"),
 }

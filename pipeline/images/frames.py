@@ -59,7 +59,7 @@ def _video(uri: str, seconds: float) -> PIL.Image.Image:
                     break
             if frame is None:
                 raise ImageFault("unreadable", "the video has no frame")
-            image: PIL.Image.Image = frame.to_image()
+            image: PIL.Image.Image = frame.to_image()  # type: ignore[no-untyped-call]
             return image
     except (av.error.FFmpegError, ValueError) as error:
         raise ImageFault("unreadable", f"{type(error).__name__}: {error}") from error
