@@ -126,6 +126,18 @@ def corpora(options: argparse.Namespace, _: list[str]) -> int:
     return 0
 
 
+def decontaminate(options: argparse.Namespace, _: list[str]) -> int:
+    """Make the index of a benchmark, which `decontaminate` in a configuration keeps out of the dataset."""
+    from pipeline import config
+    from pipeline.decontamination import build as index
+    sources = [config.parse_corpus(text) for text in options.benchmark]
+    counts = index([(source.format, source.path) for source in sources], options.output)
+    print(f"{options.output}: {counts['items']:,} items with {counts['id']:,} ids, {counts['text']:,} runs of words and "
+          f"{counts['image']:,} images" + (f"; {counts['unreadable_images']:,} images could not be read"
+                                           if counts["unreadable_images"] else ""))
+    return 0
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="leafinstruct", description=__doc__.split("\n")[0], allow_abbrev=False)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
@@ -185,6 +197,11 @@ def _parser() -> argparse.ArgumentParser:
     made.add_argument("--work", required=True, help="folder of caches, such as build/calibrate")
 
     command(corpora)
+
+    made = command(decontaminate)
+    made.add_argument("benchmark", nargs="+", metavar="FORMAT:PATH",
+                      help="such as interleavedbench:FOLDER, or any other corpus that nothing may be trained on")
+    made.add_argument("--output", required=True, help="the index, such as benchmark.parquet")
     return parser
 
 

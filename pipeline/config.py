@@ -11,7 +11,7 @@ from typing import Any
 
 from filters import presets
 from number_format import FORMATS
-from pipeline import sources
+from pipeline import held_out, sources
 from pipeline.sources import Corpus, Duplicates
 from schemas import settings as settings_file
 from schemas.errors import UserError
@@ -138,6 +138,7 @@ class Config:
     word_lists: dict[str, str] = dataclasses.field(default_factory=dict)
     limit: int | None = None
     duplicates: Duplicates = Duplicates()
+    decontaminate: str | None = None
     images: Images = Images()
     excerpt: Excerpt = Excerpt()
     split: Split = Split()
@@ -167,7 +168,10 @@ def as_dict(config: Config) -> dict[str, Any]:
 
     These are the settings, and the rules of the preset with the words of its lists, not only their names and paths.
     """
-    return settings(config) | {"rules": presets.as_dict(preset(config))}
+    rules: dict[str, Any] = {"rules": presets.as_dict(preset(config))}
+    if config.decontaminate:
+        rules["benchmark"] = held_out.summary(config.decontaminate)
+    return settings(config) | rules
 
 
 def preset(config: Config) -> presets.Preset:

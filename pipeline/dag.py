@@ -46,6 +46,8 @@ def build(pipeline: beam.Pipeline, run: Run) -> None:
     docs = stage(docs, Each(run, name.FILTER_TEXT, stages.filter_text))
     docs = stage(docs, Each(run, name.FILTER_HEADERS, stages.filter_headers))
     docs = stage(docs, InFlight(run, name.STORE_IMAGES, stages.store_images, images.workers))
+    if run.config.decontaminate:
+        docs = stage(docs, Each(run, name.DECONTAMINATE, stages.decontaminate))
     docs = stage(docs, Batches(run, name.SCORE_COHERENCE, stages.score_coherence, clip.batch_documents))
     docs = stage(docs, Each(run, name.FILTER_IMAGES, stages.filter_images))
     docs = stage(docs, Each(run, name.TAKE_EXCERPT, stages.take_excerpt))
