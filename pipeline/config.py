@@ -11,16 +11,10 @@ from typing import Any
 
 from filters import presets
 from number_format import FORMATS
+from pipeline import held_out, sources
+from pipeline.sources import Corpus, Duplicates
 from schemas import settings as settings_file
 from schemas.errors import UserError
-
-
-@dataclasses.dataclass(frozen=True)
-class Corpus:
-    """A format (native, mmc4, obelics, omnicorpus, wikihow), and a folder, file, glob or tar."""
-
-    format: str
-    path: str
 
 
 @dataclasses.dataclass(frozen=True)
@@ -143,6 +137,8 @@ class Config:
     accept_missing: tuple[str, ...] = ()
     word_lists: dict[str, str] = dataclasses.field(default_factory=dict)
     limit: int | None = None
+    duplicates: Duplicates = Duplicates()
+    decontaminate: str | None = None
     images: Images = Images()
     excerpt: Excerpt = Excerpt()
     split: Split = Split()
@@ -172,7 +168,10 @@ def as_dict(config: Config) -> dict[str, Any]:
 
     These are the settings, and the rules of the preset with the words of its lists, not only their names and paths.
     """
-    return settings(config) | {"rules": presets.as_dict(preset(config))}
+    rules: dict[str, Any] = {"rules": presets.as_dict(preset(config))}
+    if config.decontaminate:
+        rules["benchmark"] = held_out.summary(config.decontaminate)
+    return settings(config) | rules
 
 
 def preset(config: Config) -> presets.Preset:
@@ -206,6 +205,7 @@ def _check(config: Config, path: str) -> None:
     """The checks that types cannot express."""
     if not config.corpora:
         raise UserError(f"{path}: corpora is empty; name at least one, or give --corpus FORMAT:PATH")
+    sources.check(config.corpora, config.duplicates, path)
     if len(set(config.domains)) < 12:
         raise UserError(f"{path}: domains must list at least 12 different names, not {len(set(config.domains))}")
     for domain in config.domains:

@@ -15,6 +15,7 @@ from apache_beam.pvalue import AsDict
 
 from pipeline.graph import reading, stages, writing
 from pipeline.graph.rank import RankByHash
+from pipeline.graph.repeats import Repeats
 from pipeline.graph.transforms import ENDED, Batches, Each, InFlight, Stage
 from pipeline.run import Run
 from schemas import stage_names as name
@@ -38,13 +39,15 @@ def build(pipeline: beam.Pipeline, run: Run) -> None:
              | "Spread" >> beam.Reshuffle())
     repeats = (parts
                | "Identify" >> beam.FlatMap(reading.identify, run)
-               | "Find duplicates" >> reading.Repeats())
+               | "Find duplicates" >> Repeats(run.config.duplicates.text_at_least))
 
     docs = stage(parts, reading.Read(run))
     docs = stage(docs, reading.Deduplicate(run), AsDict(repeats))
     docs = stage(docs, Each(run, name.FILTER_TEXT, stages.filter_text))
     docs = stage(docs, Each(run, name.FILTER_HEADERS, stages.filter_headers))
     docs = stage(docs, InFlight(run, name.STORE_IMAGES, stages.store_images, images.workers))
+    if run.config.decontaminate:
+        docs = stage(docs, Each(run, name.DECONTAMINATE, stages.decontaminate))
     docs = stage(docs, Batches(run, name.SCORE_COHERENCE, stages.score_coherence, clip.batch_documents))
     docs = stage(docs, Each(run, name.FILTER_IMAGES, stages.filter_images))
     docs = stage(docs, Each(run, name.TAKE_EXCERPT, stages.take_excerpt))

@@ -236,3 +236,4 @@ class DroppedDocument:
 
     document: Document
     drop: Drop
+    detail: str = ""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 READ, DEDUPLICATE, FILTER_TEXT, FILTER_HEADERS = "read", "deduplicate", "filter_text", "filter_headers"
-STORE_IMAGES, SCORE_COHERENCE, FILTER_IMAGES = "store_images", "score_coherence", "filter_images"
+STORE_IMAGES, DECONTAMINATE = "store_images", "decontaminate"
+SCORE_COHERENCE, FILTER_IMAGES = "score_coherence", "filter_images"
 TAKE_EXCERPT, FILTER_COHERENCE, RATE_TEXT = "take_excerpt", "filter_coherence", "rate_text"
 FILTER_RATINGS, WRITE_INSTRUCTION, ASSEMBLE = "filter_ratings", "write_instruction", "assemble"
 
-STAGES = (READ, DEDUPLICATE, FILTER_TEXT, FILTER_HEADERS, STORE_IMAGES, SCORE_COHERENCE, FILTER_IMAGES, TAKE_EXCERPT,
-          FILTER_COHERENCE, RATE_TEXT, FILTER_RATINGS, WRITE_INSTRUCTION, ASSEMBLE)
+STAGES = (READ, DEDUPLICATE, FILTER_TEXT, FILTER_HEADERS, STORE_IMAGES, DECONTAMINATE, SCORE_COHERENCE, FILTER_IMAGES,
+          TAKE_EXCERPT, FILTER_COHERENCE, RATE_TEXT, FILTER_RATINGS, WRITE_INSTRUCTION, ASSEMBLE)
 """The stages at which a document can end, in their order."""
 
 

@@ -11,9 +11,11 @@ import yaml
 
 import prompts
 from filters import presets
+from pipeline import config, corpora
 from pipeline.cli import main
 from pipeline.dataset import ledger
-from schemas.records import Document, Drop, Text
+from schemas.errors import UserError
+from schemas.records import Document, Drop, Image, Text
 from schemas.validate import validate
 from tests.answers import MODEL, server
 from tests.pipeline.runs import ROOT
@@ -46,6 +48,27 @@ def test_a_rule(here):
     assert presets.filter_document(free, rules[-1:]) is None
     secret = Document("a", "s", (Text("Words."),), license="All rights reserved")
     assert presets.filter_document(secret, rules[-1:]) == Drop("allowed_license", 0.0, 1.0)
+
+
+def test_a_reader(here):
+    record = {"name": "Bread", "page": "https://example.org/bread", "steps": [{"do": "Mix.", "photo": "1.jpg"},
+                                                                              {"do": "Bake."}]}
+    (here / "recipes.jsonl").write_text(f'{json.dumps(record)}\n{{"name": "Soup"}}\n')
+    given = config.parse_corpus("my_recipes:recipes.jsonl")
+    corpora.check(given.format, given.path)
+    [part] = corpora.parts(given.format, given.path)
+    bread, soup = corpora.read(part)
+    assert (bread.id, bread.url, bread.location) == ("Bread", "https://example.org/bread", "recipes.jsonl:1")
+    assert bread.segments == (Text("Mix."), Image("./images/1.jpg"), Text("Bake."))
+    assert (soup.error, soup.detail) == ("bad_record", "ValueError: steps must be a list, not missing")
+
+
+def test_a_reader_that_is_none_is_refused_in_words(here):
+    (here / "empty.py").write_text("")
+    for name, message in (("no_such_reader", "unknown corpus format"), ("no.such.reader", "cannot be imported"),
+                          ("pipeline.cli", "defines no FORMAT"), ("empty", "defines no FORMAT")):
+        with pytest.raises(UserError, match=message):
+            corpora.check(name, "recipes.jsonl")
 
 
 def test_a_prompt(here):

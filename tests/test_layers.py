@@ -20,8 +20,8 @@ MAY_IMPORT = {
     "models": {"schemas", "filters", "prompts", "pipeline", "models"},
 }
 LAYERS = {
-    "pipeline": ("cli", "launch", "dag", "graph", "report", "dataset run", "llm images corpora", "coherence instances",
-                 "config", "storage", "__init__"),
+    "pipeline": ("cli", "launch", "dag", "graph", "report", "dataset run", "decontamination", "llm images corpora",
+                 "coherence instances", "config", "held_out", "sources storage", "__init__"),
     "moss": ("train generate evaluate", "evaluation", "generation", "small", "training", "data", "backbones",
              "__init__ settings", "adapters", "batch", "layout"),
 }

@@ -1,33 +1,72 @@
 """Corpora: from files of any known format to documents.
 
-`check` before anything runs, `parts` to spread the work, `read` in the workers. A new format is one file with a
-function of one record, and one line in FORMATS.
+`check` before anything runs, `parts` to spread the work, `read` in the workers. A new format is one file that ends in
+`FORMAT = Format(...)`: named in FORMATS, or a module of your own that the config names (docs/extending.md).
 """
 
 from __future__ import annotations
 
+import dataclasses
+import functools
+import importlib
 from collections.abc import Iterator
 
-from pipeline.corpora import mmc4, native, obelics, wikihow
-from pipeline.corpora.parts import JSONL, PARQUET, Format, Part, cut
+from pipeline.corpora.parts import Format, Part, cut
+from pipeline.corpora.parts import limited as _limited
 from pipeline.corpora.parts import read as _read
 from schemas.errors import UserError, one_line
 from schemas.records import Document, Fault
 
 FORMATS = {
-    "native": Format(native.documents, JSONL),
-    "mmc4": Format(mmc4.documents, JSONL),
-    "obelics": Format(obelics.documents, PARQUET, columns=obelics.COLUMNS),
-    "omnicorpus": Format(obelics.documents, PARQUET, columns=obelics.COLUMNS),
-    "wikihow": Format(wikihow.documents, (*JSONL, ".json"), images="wiki_images"),
+    "native": "native.FORMAT",
+    "mmc4": "mmc4.FORMAT",
+    "obelics": "obelics.OBELICS",
+    "omnicorpus": "obelics.OMNICORPUS",
+    "comm": "comm.FORMAT",
+    "wikihow": "wikihow.FORMAT",
+    "wikihow_folders": "wikihow_folders.FORMAT",
+    "vist": "vist.FORMAT",
+    "youcook2": "youcook2.FORMAT",
+    "mint1t": "mint1t.FORMAT",
+    "html": "pages.FORMAT",
+    "warc": "warc.FORMAT",
+    "markdown": "markdown.FORMAT",
+    "rst": "rst.FORMAT",
+    "cnxml": "cnxml.FORMAT",
+    "m4_instruct": "conversations.M4_INSTRUCT",
+    "instructpix2pix": "instructpix2pix.FORMAT",
+    "interleavedbench": "conversations.INTERLEAVEDBENCH",
 }
+"""The modules beside this file that hold the formats. They are imported when they are asked for: some of their
+libraries take a second."""
 
 
-def check(format: str, path: str) -> None:
-    """Raise UserError unless `path` holds at least one document of a known format. Reads no further than that."""
-    if format not in FORMATS:
-        raise UserError(f"unknown corpus format {format!r}: the known ones are {', '.join(FORMATS)}")
-    endings = ", ".join(f"*{suffix}" for suffix in FORMATS[format].suffixes)
+@functools.cache
+def format_of(name: str) -> Format:
+    """The format of this name: one of FORMATS, or the `FORMAT` of the module `my_package.my_reader`. Raises
+    UserError."""
+    module, attribute = f"{__name__}.{FORMATS[name]}".rsplit(".", 1) if name in FORMATS else (name, "FORMAT")
+    try:
+        found = getattr(importlib.import_module(module), attribute, None)
+    except ImportError as error:
+        if getattr(error, "name", None) == name and "." not in name:
+            raise UserError(f"unknown corpus format {name!r}: the known ones are {', '.join(FORMATS)}; a reader of your "
+                            "own is named by its module, such as my_package.my_reader") from None
+        raise UserError(f"the reader {name} cannot be imported: {error}; it must be installed, or lie below a folder in "
+                        "PYTHONPATH, on every machine that reads") from error
+    if not isinstance(found, Format):
+        raise UserError(f"the reader {name} defines no FORMAT = Format(...) (see docs/extending.md)")
+    return found
+
+
+def check(format: str, path: str, benchmark: bool = False) -> None:
+    """Raise UserError unless `path` holds at least one document of a known format. Reads no further than that.
+    Benchmarks are refused unless `benchmark` allows them."""
+    shape = format_of(format)
+    if shape.benchmark and not benchmark:
+        raise UserError(f"{format} is a benchmark, which nothing may be trained on; to keep it out of a dataset, give "
+                        "it to leafinstruct decontaminate")
+    endings = ", ".join(f"*{suffix}" for suffix in shape.suffixes)
     part = fault = None
     try:
         for part in parts(format, path):
@@ -45,11 +84,17 @@ def check(format: str, path: str) -> None:
     raise UserError(f"corpus {format}:{path} is empty: its files hold no records")
 
 
-def parts(format: str, path: str) -> Iterator[Part]:
-    """Cut a corpus (a folder, a file, a glob or a tar; local, or an object-store URL) into work items."""
-    return cut(format, FORMATS[format], path)
+def parts(format: str, path: str, share: float = 1.0) -> Iterator[Part]:
+    """Cut a corpus (a folder, a file, a glob or a tar; local, or an object-store URL) into work items. `share` of its
+    records are read, always the same ones."""
+    return (dataclasses.replace(part, share=share) for part in cut(format, format_of(format), path))
+
+
+def limited(part: Part, most: int) -> tuple[Part, int]:
+    """The part with no more than `most` records (lines, rows, pages), and how many it has then."""
+    return _limited(part, most, format_of(part.format))
 
 
 def read(part: Part) -> Iterator[Document | Fault]:
     """The documents of a part, one by one, with a fault in the place of each record that could not be read."""
-    return _read(part, FORMATS[part.format])
+    return _read(part, format_of(part.format))

@@ -70,7 +70,7 @@ def read(path: str, offset: int, size: int | None, member: str = "") -> Iterator
         with _opened(path, member) as file:
             file.seek(offset)
             for line in _lines(file, sys.maxsize if size is None else size):
-                yield _decoded(line)
+                yield decoded(line)
     except DAMAGE as error:
         yield BadRecord("unreadable", f"{type(error).__name__}: {error}")
     except OSError as error:
@@ -110,7 +110,8 @@ def _lines(file: IO[bytes] | gzip.GzipFile, left: int) -> Iterator[bytes | None]
         yield None
 
 
-def _decoded(line: bytes | None) -> Record | BadRecord | None:
+def decoded(line: bytes | None) -> Record | BadRecord | None:
+    """The object that a line holds, what is wrong with it (None: too long), or None for a blank one."""
     if line is None:
         return BadRecord("too_long", f"the line has more than {MAX_LINE} bytes")
     if not line.strip():

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pipeline.corpora.fields import Record, objects, string, strings
-from pipeline.corpora.parts import Place
+from pipeline.corpora.parts import JSONL, Format, Place
 from schemas.records import Document, Image, Segment, Text
 
 
@@ -38,3 +38,10 @@ def _uri(info: Record, place: Place) -> str:
     if address and not (name and place.has(name)):
         return place.address(address)
     return place.uri(name) if name else ""
+
+
+FORMAT = Format(
+    documents, JSONL,
+    about="Common Crawl pages whose images CLIP assigned to sentences: 101 million documents, the core set 7.3 million",
+    get="Hugging Face: jmhessel/mmc4-ff, jmhessel/mmc4-core-ff; images are fetched from their sites",
+    terms="ODC-BY 1.0 for the annotations, Common Crawl's terms of use; texts and images belong to their sites")

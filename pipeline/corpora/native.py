@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from urllib.parse import quote
 
 from pipeline.corpora.fields import Record, identifier, objects, pixels, string, title
-from pipeline.corpora.parts import Place
+from pipeline.corpora.parts import JSONL, Format, Place
 from pipeline.corpora.residue import without_residue
 from schemas.records import Document, Image, Segment, Text
 
@@ -41,3 +41,10 @@ def _url(record: Record) -> str:
     if url or not (repo and commit and path):
         return url
     return f"https://github.com/{repo}/blob/{commit}/{quote(path)}"
+
+
+FORMAT = Format(
+    documents, JSONL,
+    about="this project's own: one document a line, images by name",
+    get="your own, or `make corpus`",
+    terms="each document carries its own licence")

@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterator
 
 from pipeline.corpora.fields import Record, identifier, mapping, objects, pixels, string, strings
-from pipeline.corpora.parts import Place
+from pipeline.corpora.parts import PARQUET, Format, Place
 from schemas.records import Document, Image, Segment, Text
 
 COLUMNS = ("texts", "images", "metadata", "general_metadata")
@@ -46,3 +46,16 @@ def _decoded(record: Record, name: str, empty: object) -> Record:
     value = record.get(name)
     found = json.loads(value) if isinstance(value, str) else value
     return {name: empty if found is None else found}
+
+
+OBELICS = Format(
+    documents, PARQUET, columns=COLUMNS,
+    about="141 million web pages as texts and images in turn (arXiv 2306.16527)",
+    get="Hugging Face: HuggingFaceM4/OBELICS; images are fetched from their sites",
+    terms="CC BY 4.0 for the collection; texts and images belong to their sites")
+
+OMNICORPUS = Format(
+    documents, PARQUET, columns=COLUMNS,
+    about="210 million documents of the Common Crawl part of OmniCorpus, in the layout of OBELICS (arXiv 2406.08418)",
+    get="Hugging Face: OpenGVLab/OmniCorpus-CC-210M; images are fetched from their sites",
+    terms="CC BY 4.0 for the collection; texts and images belong to their sites")

@@ -10,16 +10,15 @@ import hashlib
 import itertools
 import json
 import os
-import re
 from collections.abc import Callable, Iterator
 from urllib.parse import quote
 
 from pipeline.corpora import lines, rows
 from pipeline.corpora.fields import BadRecord, Record, relative
+from pipeline.corpora.files import Files, check_name, root_of, sampled
 from pipeline.storage import uris
 from pipeline.storage.store import open_bytes
 from pipeline.storage.uris import is_http
-from schemas.errors import UserError
 from schemas.records import Document, Fault
 
 JSONL = (".jsonl", ".jsonl.gz", ".jsonl.zip", ".tar")
@@ -32,12 +31,18 @@ UNREAD, REPEATED = "unread:", "duplicate_id:"
 @dataclasses.dataclass(frozen=True)
 class Format:
     """A corpus format: the reader of one record, the endings of its files, the folder of images beside them, and the
-    columns of a Parquet file that it reads (none: all)."""
+    columns of a Parquet file that it reads (none: all). `files`: how other files than these are read. `about`, `get`
+    and `terms` are for `leafinstruct corpora`; `build` refuses a benchmark."""
 
     documents: Callable[[Record, Place], Iterator[Document]]
     suffixes: tuple[str, ...]
     images: str = "images"
     columns: tuple[str, ...] = ()
+    files: Files | None = None
+    about: str = ""
+    get: str = ""
+    terms: str = ""
+    benchmark: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,7 +91,7 @@ class Part:
     or row. `offset` is the byte at which that line starts, or the row group of a Parquet file; `size` the bytes and
     `count` the lines or rows that follow, None for a compressed file, which is read to its end. A smaller `count` reads
     less. `images` is the folder of local images, `local` whether there is one. `fault` says why the file could not be
-    cut.
+    cut. `share` is the share of the records that is read.
     """
 
     format: str
@@ -100,6 +105,7 @@ class Part:
     images: str = ""
     local: bool = False
     fault: str = ""
+    share: float = 1.0
 
     def place(self, number: int) -> Place:
         inside = f"!/{self.member}" if self.member else ""
@@ -110,10 +116,14 @@ class Part:
 def cut(format: str, shape: Format, path: str) -> Iterator[Part]:
     """The parts of every file that `path` means, in order of file and line. Raises UserError for a name that is no
     UTF-8, which neither the ledger nor a sample could spell."""
-    root = os.path.dirname(re.split(r"[*?\[]", f"{path.rstrip('/')}/*")[0])     # the folder, or where the glob starts
-    found = uris.find(path, shape.suffixes)
+    if shape.files:
+        for part in shape.files.cut(Part(format, path, ""), shape):
+            check_name(f"{part.file}!/{part.member}")
+            yield part
+        return
+    root, found = root_of(path), uris.find(path, shape.suffixes)
     for file in found:
-        _check_name(file)
+        check_name(file)
     for file in found:
         part = Part(format, file, file.removeprefix(root).lstrip("/") or os.path.basename(file))
         if file.endswith(".tar"):
@@ -133,20 +143,27 @@ def cut(format: str, shape: Format, path: str) -> Iterator[Part]:
                     yield dataclasses.replace(part, **dataclasses.asdict(run))
 
 
+def records(part: Part, shape: Format) -> Iterator[tuple[int, Record | BadRecord | None]]:
+    """What a part holds, decoded: each record with its number in the file, None for a blank line."""
+    if shape.files:
+        found = shape.files.read(part)
+    elif part.file.endswith(".parquet"):
+        found = enumerate(rows.read(part.file, part.offset, shape.columns), part.first)
+    else:
+        found = enumerate(lines.read(part.file, part.offset, part.size, part.member), part.first)
+    return itertools.islice(found, part.count)
+
+
 def read(part: Part, shape: Format) -> Iterator[Document | Fault]:
     """The documents of a part, and one fault for each record that gives none. Raises OSError where a file is gone."""
     if part.fault:
         yield _fault(part.place(part.first), BadRecord("unreadable", part.fault))
         return
-    records: Iterator[Record | BadRecord | None]
-    if part.file.endswith(".parquet"):
-        records = rows.read(part.file, part.offset, shape.columns)
-    else:
-        records = lines.read(part.file, part.offset, part.size, part.member)
-    for number, record in enumerate(itertools.islice(records, part.count), part.first):
-        if record is None:      # a blank line
-            continue
+    for number, record in records(part, shape):
         place = part.place(number)
+        lost = isinstance(record, BadRecord) and record.kind == "unreadable"
+        if record is None or not (lost or sampled(place.name, part.share)):     # None: a blank line
+            continue
         try:
             if isinstance(record, BadRecord):
                 raise record
@@ -165,8 +182,8 @@ def read(part: Part, shape: Format) -> Iterator[Document | Fault]:
             yield from documents
 
 
-def limited(part: Part, most: int) -> tuple[Part, int]:
-    """The part with no more than `most` lines or rows, and how many it has then.
+def limited(part: Part, most: int, shape: Format) -> tuple[Part, int]:
+    """The part with no more than `most` records, and how many it has then.
 
     How many a compressed file holds is found out by reading it, as far as that.
     """
@@ -174,7 +191,7 @@ def limited(part: Part, most: int) -> tuple[Part, int]:
     if part.fault:
         count = 1
     elif count is None:
-        count = sum(1 for _ in itertools.islice(lines.read(part.file, part.offset, part.size, part.member), most))
+        count = sum(1 for _ in itertools.islice(records(part, shape), most))
     count = min(count, most)
     return dataclasses.replace(part, count=count), count
 
@@ -184,7 +201,7 @@ def _cut_tar(part: Part, images: str) -> Iterator[Part]:
     index = uris.tar_index(part.file)
     names = [n for n in index.members if n.endswith(".jsonl") and not os.path.basename(n).startswith(".")]
     for name in sorted(names):
-        _check_name(f"{part.file}!/{name}")
+        check_name(f"{part.file}!/{name}")
         offset, size = index.members[name]
         folder = f"{part.file}!/{os.path.dirname(name)}/{images}".replace("!//", "!/")
         member = dataclasses.replace(part, member=name, images=folder, local=uris.exists(folder))
@@ -217,14 +234,6 @@ def _cut_parquet(part: Part) -> Iterator[Part]:
     for group, count in enumerate(counts):
         yield dataclasses.replace(part, first=first, offset=group, count=count)
         first += count
-
-
-def _check_name(name: str) -> None:
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        spelt = name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-        raise UserError(f"the name of {spelt} is not UTF-8; rename it and run the same command again") from None
 
 
 def _strings(document: Document) -> str:

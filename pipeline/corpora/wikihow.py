@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pipeline.corpora.fields import Record, identifier, objects, string, title
-from pipeline.corpora.parts import Place
+from pipeline.corpora.parts import JSONL, Format, Place
 from pipeline.storage.uris import is_http
 from schemas.records import Document, Image, Segment, Text
 
@@ -41,3 +41,10 @@ def _step(step: Record, place: Place) -> Iterator[Segment]:
         yield Image(place.uri(local))
     elif is_http(address):
         yield Image(address)
+
+
+FORMAT = Format(
+    documents, (*JSONL, ".json"), images="wiki_images",
+    about="wikiHow-VGSI: articles of illustrated steps, 770,000 images (arXiv 2104.05845)",
+    get="WikihowText_data.json and wiki_images.zip of github.com/YueYANG1996/wikiHow-VGSI",
+    terms="CC BY-NC-SA 3.0")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import pyarrow as pa
 import yaml
@@ -45,7 +46,7 @@ bound by that licence.
 
 ## How it was made
 
-{input:,} documents were read; {kept:,} were kept.
+{input:,} documents were read; {kept:,} were kept. {benchmark}
 
 {funnel}
 
@@ -71,6 +72,7 @@ def card(manifest: Json) -> str:
     ended = ([(f"dropped: {rule}", number) for rule, number in funnel["dropped"].items()]
              + [(f"failed: {error}", number) for error, number in funnel["failed"].items()])
     body = _TEXT.format(
+        benchmark=_benchmark(manifest["config"].get("benchmark"), funnel["dropped"]),
         name=manifest["name"], version=manifest["format_version"], salt=manifest["salt"],
         instances=counts["instances"], images=counts["images"], input=funnel["input"], kept=funnel["kept"],
         domains=_table("domain", counts["domains"]), sources=_table("source", counts["sources"]),
@@ -80,6 +82,16 @@ def card(manifest: Json) -> str:
         **{name: value for name, value in manifest["provenance"].items() if name != "config"})
     front = yaml.safe_dump(_front_matter(manifest), sort_keys=False, allow_unicode=True)
     return f"---\n{front}---\n{body}"
+
+
+def _benchmark(checked: Mapping[str, Any] | None, dropped: Mapping[str, int]) -> str:
+    """What was held out, in a sentence."""
+    if not checked:
+        return "They were not compared with any benchmark."
+    hits = sum(number for rule, number in dropped.items() if rule.startswith("benchmark_"))
+    return (f"Those whose images could be had were compared with a benchmark of {checked['items']:,} items by "
+            f"{checked['id']:,} ids, {checked['text']:,} runs of twelve words and {checked['image']:,} images (index "
+            f"{checked['sha256'][:12]}); {hits:,} that repeat it were dropped.")
 
 
 def _front_matter(manifest: Json) -> Json:

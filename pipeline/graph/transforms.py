@@ -98,7 +98,7 @@ class Stage(beam.DoFn):
         self.share.passed()
         last = DroppedDocument(document, found) if isinstance(found, Drop) else found
         if isinstance(last, DroppedDocument):
-            outcome = outcomes.dropped(last.document, self.stage, last.drop)
+            outcome = outcomes.dropped(last.document, self.stage, last.drop, last.detail)
             keep_sample(self.run.store("dropped"), document, outcome, self.images.preview)
             self.metrics.count(DROPPED)
             return beam.pvalue.TaggedOutput(ENDED, outcome)

@@ -18,8 +18,9 @@ import PIL.Image
 
 from pipeline.images.decode import RECIPE, Header, ImageFault, extension, normalise, read_header
 from pipeline.images.fetch import FetchFault, Http, fetch
+from pipeline.images.frames import read_bytes
 from pipeline.storage.store import Store, content_key
-from pipeline.storage.uris import is_http, read_bytes
+from pipeline.storage.uris import is_http
 from schemas.codec import Json
 from schemas.records import Image, SizedImage, StoredImage
 

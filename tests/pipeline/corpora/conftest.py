@@ -34,3 +34,17 @@ def read_one(jsonl, read_all):
         [found] = read_all(format, jsonl(record))
         return found
     return read
+
+
+@pytest.fixture
+def tree(tmp_path):
+    """Write files (texts, bytes, or objects as JSON) by their names below a folder; returns the folder as a string."""
+    def write(**files):
+        for name, content in files.items():
+            path = tmp_path / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if not isinstance(content, (str, bytes)):
+                content = json.dumps(content)
+            path.write_bytes(content.encode() if isinstance(content, str) else content)
+        return str(tmp_path)
+    return write

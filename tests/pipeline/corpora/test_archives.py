@@ -11,7 +11,6 @@ import zipfile
 import pytest
 
 from pipeline import corpora
-from pipeline.corpora.parts import limited
 from schemas.errors import UserError
 from schemas.records import Document
 
@@ -34,7 +33,7 @@ def test_every_file_of_a_zip_is_read_in_name_order(tmp_path, read_all):
     assert [(p.member, p.first, p.count) for p in parts] == [("a.jsonl", 1, None), ("d/b.jsonl", 1, None)]
     assert [(f.id.removeprefix("unread:"), f.location.removeprefix(path)) for f in read_all("native", path)] == [
         ("a1", "!/a.jsonl:1"), (f"{path}!/a.jsonl:2", "!/a.jsonl:2"), ("b1", "!/d/b.jsonl:1"), ("b2", "!/d/b.jsonl:2")]
-    assert [d.id for d in corpora.read(limited(parts[1], 1)[0])] == ["b1"]
+    assert [d.id for d in corpora.read(corpora.limited(parts[1], 1)[0])] == ["b1"]
 
 
 def test_the_only_file_of_a_zip_needs_no_name(tmp_path, read_all):

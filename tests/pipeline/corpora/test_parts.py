@@ -15,6 +15,7 @@ import pytest
 
 from pipeline import corpora
 from pipeline.corpora import lines
+from pipeline.corpora.parts import JSONL
 from pipeline.corpora.parts import read as read_with
 from schemas.errors import UserError
 from schemas.records import Document, Fault
@@ -78,7 +79,7 @@ def test_every_malformed_line_is_one_fault_and_stops_nothing(jsonl, read_all, mo
 
 
 def test_a_field_that_is_not_there_is_a_fault_and_a_bug_of_the_reader_stops_the_run(jsonl):
-    shape = corpora.Format(lambda record, place: iter([record["text"].strip()]), corpora.JSONL)
+    shape = corpora.Format(lambda record, place: iter([record["text"].strip()]), JSONL)
     [part] = corpora.parts("native", jsonl({}))
     [fault] = read_with(part, shape)
     assert (fault.error, fault.detail) == ("bad_record", "KeyError: 'text'")

@@ -10,6 +10,7 @@ from apache_beam.testing.util import assert_that, equal_to
 from pipeline import corpora
 from pipeline.config import Corpus
 from pipeline.graph import reading
+from pipeline.graph.repeats import Identity, Repeats
 from pipeline.graph.transforms import ENDED
 from schemas.errors import UserError
 from tests.pipeline.runs import ROOT, a_run
@@ -46,8 +47,8 @@ def test_a_file_in_two_corpora_is_refused(tmp_path):
 def test_the_first_by_line_stays(order):
     identities = [("a", "f:2", "x"), ("a", "f:10", "y"), ("b", "f:9", "x"), ("c", "e:1", "z"), ("b", "f:11", "x")]
     with beam.Pipeline(runner="FnApiRunner") as p:
-        found = p | beam.Create(identities[::order]) | reading.Repeats()
-        assert_that(found | beam.MapTuple(lambda at, r: (at, r.rule, r.copies, r.first)), equal_to([
+        found = p | beam.Create([Identity(*i) for i in identities[::order]]) | Repeats()
+        assert_that(found | beam.MapTuple(lambda at, r: (at, r.rule, r.value, r.first)), equal_to([
             ("f:10", "duplicate_id", 2, "a"), ("f:9", "duplicate_text", 2, "a"), ("f:11", "duplicate_id", 2, "b")]))
 
 
@@ -56,8 +57,8 @@ def test_a_text_whose_first_document_goes_because_of_its_id_is_not_lost(order):
     """f:2 has the id of f:1, so the first of the text y is f:3, not f:2."""
     identities = [("a", "f:1", "x"), ("a", "f:2", "y"), ("b", "f:3", "y"), ("c", "f:4", "y")]
     with beam.Pipeline(runner="FnApiRunner") as p:
-        found = p | beam.Create(identities[::order]) | reading.Repeats()
-        assert_that(found | beam.MapTuple(lambda at, r: (at, r.rule, r.copies, r.first)), equal_to([
+        found = p | beam.Create([Identity(*i) for i in identities[::order]]) | Repeats()
+        assert_that(found | beam.MapTuple(lambda at, r: (at, r.rule, r.value, r.first)), equal_to([
             ("f:2", "duplicate_id", 2, "a"), ("f:4", "duplicate_text", 2, "b")]))
 
 
@@ -71,7 +72,7 @@ def test_the_ids_of_the_ledger_are_distinct_whatever_a_corpus_claims(tmp_path):
     run = a_run(tmp_path)
     with beam.Pipeline(runner="FnApiRunner") as p:
         parts = p | beam.Create(list(corpora.parts("native", path)))
-        repeats = parts | beam.FlatMap(reading.identify, run) | reading.Repeats()
+        repeats = parts | beam.FlatMap(reading.identify, run) | Repeats()
         ids = []
         for do, side in ((reading.Read(run), ()), (reading.Deduplicate(run), (beam.pvalue.AsDict(repeats),))):
             parts = parts | do.label >> beam.ParDo(do, *side).with_outputs(ENDED, main="passed")

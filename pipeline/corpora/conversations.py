@@ -1,0 +1,60 @@
+"""Conversations with `<image>` where an image stands: M4-Instruct, to be mixed in, and InterleavedBench, to test with.
+
+{"id" or "sample_id", "image": [names], "conversations": [{"from": "human" | "gpt", "value"}]}. The placeholders take
+the names in their order, over all turns; names that are left stand at the end. Images lie in `images/`, under their
+names.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from pipeline.corpora import json_array
+from pipeline.corpora.fields import identifier, objects, string, title
+from pipeline.corpora.parts import Format, Place
+from schemas.records import Document, Image, Segment, Text
+
+_MARK = re.compile(r"(?:<BEGIN>\s*)?<image>(?:[^\S\n]*\.(?!\w))?|<BEGIN>")    # a stray stop often follows the image
+
+
+def documents(record: dict[str, Any], place: Place) -> Iterator[Document]:
+    """One conversation, as one text with images."""
+    named = record.get("image")
+    names = [named] if isinstance(named, str) else named or []
+    if not isinstance(names, list) or not all(isinstance(name, str) and name for name in names):
+        raise ValueError("image must be a name or a list of names")
+    waiting = iter(names)
+    segments: list[Segment] = []
+    for turn in objects(record, "conversations"):
+        value, at = string(turn, "value"), 0
+        for mark in _MARK.finditer(value):
+            segments += _text(value[at:mark.start()])
+            at = mark.end()
+            if "<image>" in mark[0]:
+                name = next(waiting, None)
+                if name is None:
+                    raise ValueError(f"more than {len(names)} placeholders for {len(names)} images")
+                segments.append(Image(place.uri(name)))
+        segments += _text(value[at:])
+    segments += [Image(place.uri(name)) for name in waiting]
+    yield Document(id=identifier(record, "id" if "id" in record else "sample_id"), source=place.format,
+                   segments=tuple(segments), title=title(record, "goal"), location=place.location)
+
+
+def _text(value: str) -> list[Segment]:
+    return [Text(value.strip())] if value.strip() else []
+
+
+M4_INSTRUCT = Format(
+    documents, (".json",), files=json_array.FILES,
+    about="1.18 million samples of instructions over several images (LLaVA-NeXT-Interleave)",
+    get="m4_instruct_annotations.json and its zips, unpacked to images/ (Hugging Face: lmms-lab/M4-Instruct-Data)",
+    terms="each of its sources has its own; several allow research only")
+
+INTERLEAVEDBENCH = Format(
+    documents, (".json",), files=json_array.FILES, benchmark=True,
+    about="815 tasks with reference answers, for evaluation only",
+    get="interleaved_bench.json and zipped_images/, unpacked to images/ (Hugging Face: mqliu/InterleavedBench)",
+    terms="Apache-2.0; never to be trained on")

@@ -1,0 +1,86 @@
+"""Trees: folders of pages, git checkouts and tars of them; every file is a record, and images lie where it says.
+
+A record is {"path": name below the root, "data": bytes, "root": where the tree lies}. A place's image folder is the
+root, so that a page can name images anywhere in the tree and none outside it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import posixpath
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from pipeline.corpora.checkout import web_address
+from pipeline.corpora.fields import BadRecord
+from pipeline.corpora.files import Files, find_below
+from pipeline.corpora.lines import MAX_LINE, decoded
+from pipeline.corpora.parts import Format, Part, Place
+from pipeline.storage.uris import is_http, read_bytes, tar_index
+
+
+def cut(part: Part, shape: Format) -> Iterator[Part]:
+    """One part a file."""
+    for root, name in find_below(part.file, shape.suffixes):
+        file, member = (root[:-1], name) if root.endswith(".tar!") else (f"{root}/{name}", "")
+        yield dataclasses.replace(part, file=file, member=member, name=posixpath.basename(file) if member else name,
+                                  count=1, images=root, local=True)
+    if part.file.endswith(".tar") and (error := tar_index(part.file).error):
+        yield dataclasses.replace(part, name=posixpath.basename(part.file), fault=error)
+
+
+def read(part: Part) -> Iterator[tuple[int, dict[str, Any] | BadRecord | None]]:
+    """The file of a part."""
+    path = part.member or part.name
+    data = read_bytes(f"{part.images}/{path}", MAX_LINE + 1)
+    if len(data) > MAX_LINE:
+        yield 1, BadRecord("too_long", f"the file has more than {MAX_LINE} bytes")
+    else:
+        yield 1, {"path": path, "data": data, "root": part.images}
+
+
+FILES = Files(cut, read)
+
+
+def text_of(record: dict[str, Any]) -> str:
+    """The file's text. Raises BadRecord where it is not UTF-8."""
+    try:
+        return str(record["data"].decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        raise BadRecord("bad_utf8", str(error)) from error
+
+
+def json_of(record: dict[str, Any]) -> dict[str, Any]:
+    """The JSON object that the file holds. Raises BadRecord."""
+    found = decoded(record["data"])
+    if found is None:
+        raise BadRecord("bad_json", "the file is empty")
+    if isinstance(found, BadRecord):
+        raise found
+    return found
+
+
+def page_id(record: dict[str, Any], place: Place) -> str:
+    """An id for a page, made of its path and its content."""
+    return place.id({"path": record["path"], "data": record["data"].hex()})
+
+
+def page_url(record: dict[str, Any]) -> str:
+    """The page's address on GitHub where the tree is a checkout of a repository there, else empty."""
+    return web_address(record["root"], record["path"])
+
+
+def link(target: str, record: dict[str, Any], place: Place) -> str:
+    """Where the image is that a page names: an address, or a file of the tree. A path that starts with `/` is meant
+    from the root. One that leads out of the tree becomes a file that nobody has."""
+    target = target.strip()
+    if is_http(target) or target.startswith("//") and is_http(f"https:{target}"):
+        return target if is_http(target) else f"https:{target}"
+    path = unquote(urlsplit(target).path) if "\0" not in target and ":" not in target.split("/")[0] else ""
+    path = path.replace("\\", "/")
+    folder = "" if path.startswith("/") else posixpath.dirname(record["path"])
+    try:
+        return place.uri(posixpath.normpath(posixpath.join(folder, path.lstrip("/"))) if path else "")
+    except ValueError:
+        return place.address(target or "no address")

@@ -1,0 +1,132 @@
+"""WARC files of web crawls: every HTML page that was fetched with status 200, by fastwarc and `pages.py`.
+
+A record's number is the byte at which it begins, which is also how the crawl's own index names it. A file, compressed
+record by record as the standard asks or not at all, is cut every 64 MiB; a worker finds the first record of its stretch
+by itself, so that nobody has to read the file beforehand.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import re
+import zlib
+from collections.abc import Iterator
+from typing import Any, BinaryIO
+from urllib.parse import urljoin
+
+from fastwarc.warc import ArchiveIterator, WarcRecord, WarcRecordType
+
+from pipeline.corpora import pages
+from pipeline.corpora.fields import BadRecord, string
+from pipeline.corpora.files import Files, beside
+from pipeline.corpora.lines import MAX_LINE
+from pipeline.corpora.parts import Format, Part, Place
+from pipeline.storage.store import open_bytes
+from pipeline.storage.uris import is_http
+from schemas.records import Document
+
+STRETCH = 64 << 20      # bytes of a file that a part covers
+_HTML = ("text/html", "application/xhtml+xml")
+_BLOCK = 1 << 20
+_PLAIN, _GZIP = re.compile(rb"\r\n\r\n(?=WARC/1\.\d\r\n)"), re.compile(rb"(?=\x1f\x8b\x08)")
+_SPAN = 16              # bytes that either pattern looks at, at most
+
+
+def documents(record: dict[str, Any], place: Place) -> Iterator[Document]:
+    """One page. Its images are taken from the web."""
+    page, url = pages.parsed(record["html"]), string(record, "url")
+    base = urljoin(url, str(page.xpath("string(//base/@href)")))
+
+    def where(source: str) -> str:
+        try:
+            return place.address(urljoin(base, source))
+        except ValueError:
+            return place.address(source)
+    yield Document(id=place.id({"url": url, "html": record["html"]}), source=place.format,
+                   segments=pages.content(page, where), title=pages.title_of(page), url=url, location=place.location)
+
+
+def cut(part: Part, shape: Format) -> Iterator[Part]:
+    """Stretches of the files."""
+    for file in beside(part, shape):
+        with open_bytes(file.file) as opened:
+            size = opened.seek(0, os.SEEK_END)
+        for offset in range(0, size, STRETCH):
+            yield dataclasses.replace(file, first=offset, offset=offset, size=min(STRETCH, size - offset))
+
+
+def read(part: Part) -> Iterator[tuple[int, dict[str, Any] | BadRecord | None]]:
+    """The pages among the records that begin in the part's stretch."""
+    assert part.size is not None
+    with open_bytes(part.file) as file:
+        start = _first_record(file, part.offset, part.offset + part.size, part.file.endswith(".gz"))
+        if start is None:
+            if part.offset == 0:
+                yield 0, BadRecord("unreadable", "there is no WARC record in the file")
+            return
+        file.seek(start)
+        try:
+            for record in ArchiveIterator(file, record_types=WarcRecordType.response, max_content_length=MAX_LINE,
+                                          auto_decode="all"):
+                start = int(record.stream_pos)
+                if start >= part.offset + part.size:
+                    return
+                if _is_page(record):
+                    yield start, _page(record)
+        except (OSError, ValueError, EOFError) as error:
+            yield start, BadRecord("unreadable", f"{type(error).__name__}: {error}")
+
+
+def _is_page(record: WarcRecord) -> bool:
+    return bool(record.is_http and record.http_headers and record.http_headers.status_code == 200
+                and (record.http_content_type or "").lower() in _HTML
+                and is_http(record.headers.get("WARC-Target-URI") or ""))
+
+
+def _page(record: WarcRecord) -> dict[str, Any] | BadRecord:
+    data, encodings = record.reader.read(), ("Content-Encoding", "Transfer-Encoding")
+    if len(data) < record.content_length and not any(record.http_headers.get(name) for name in encodings):
+        return BadRecord("unreadable", f"the file ends within the page: {len(data)} of {record.content_length} bytes")
+    charset = record.http_charset
+    try:
+        html = data.decode(charset) if charset else data
+    except (UnicodeDecodeError, LookupError):
+        html = data
+    return {"url": record.headers["WARC-Target-URI"], "html": html}
+
+
+def _first_record(file: BinaryIO, start: int, end: int, gzipped: bool) -> int | None:
+    """The byte at which the first record in [start, end) begins."""
+    if start == 0 and not gzipped:
+        file.seek(0)
+        return 0 if file.read(5) == b"WARC/" else None
+    at, held = start if gzipped else start - 4, b""     # the blank lines before a record may lie before the stretch
+    while at < end:
+        file.seek(at + len(held))
+        block = file.read(_BLOCK)
+        held += block
+        for match in (_GZIP if gzipped else _PLAIN).finditer(held):
+            found = at + match.end()
+            if start <= found < end and (not gzipped or _opens_record(file, found)):
+                return found
+        if not block:
+            return None
+        at, held = at + max(len(held) - _SPAN, 0), held[-_SPAN:]
+    return None
+
+
+def _opens_record(file: BinaryIO, at: int) -> bool:
+    """Do the three bytes that may open a gzip member open a record, and are not chance?"""
+    file.seek(at)
+    try:
+        return zlib.decompressobj(wbits=31).decompress(file.read(4096), 16).startswith(b"WARC/")
+    except zlib.error:
+        return False
+
+
+FORMAT = Format(
+    documents, (".warc", ".warc.gz"), files=Files(cut, read),
+    about="web crawls: the HTML pages, with images from the web",
+    get="your crawler's, or commoncrawl.org",
+    terms="those of the pages (Common Crawl: its terms of use); a document keeps its page's address")

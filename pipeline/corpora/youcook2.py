@@ -1,0 +1,74 @@
+"""YouCook2: cooking videos cut into steps, each with a sentence.
+
+Neither frames nor videos are part of the data set. Beside the annotations lie either `frames/<video>/<step>.jpg` (or
+.png), the step counted from 0 in the order of the video, or `videos/<video>.mp4` (.mkv, .webm): then the frame at the
+middle of the step's segment is taken, and the image's URI says so (`videos/x.mp4#t=17.000`). Only the subset `training`
+is read: `validation` is the field's test set. A `label_foodtype.csv` beside the annotations gives the titles.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Iterator
+from typing import Any
+
+from pipeline.corpora import trees
+from pipeline.corpora.fields import BadRecord, array, identifier, mapping, objects, string, title
+from pipeline.corpora.parts import Format, Place
+from pipeline.corpora.whole import Records, whole
+from pipeline.storage.uris import exists, read_bytes
+from schemas.records import Document, Image, Segment, Text
+
+_VIDEOS, _FRAMES = ("mp4", "mkv", "webm"), ("jpg", "png")
+
+
+def documents(record: dict[str, Any], place: Place) -> Iterator[Document]:
+    """One video."""
+    video = identifier(record, "id")
+    segments: list[Segment] = []
+    for number, step in enumerate(sorted(objects(record, "annotations"), key=_segment)):
+        text = string(step, "sentence").strip()
+        if text:
+            segments.append(Text(text))
+        segments.append(Image(_frame(video, number, sum(_segment(step)) / 2, place)))
+    yield Document(id=video, source=place.format, segments=tuple(segments), title=title(record, "title"),
+                   url=string(record, "video_url", ""), location=place.location)
+
+
+def _segment(step: dict[str, Any]) -> tuple[float, float]:
+    """Start and end in seconds."""
+    ends = [float(end) for end in array(step, "segment") if isinstance(end, (int, float))]
+    if len(ends) != 2 or not 0 <= ends[0] <= ends[1]:
+        raise ValueError(f"segment {step['segment']!r} is no stretch of time"[:200])
+    return ends[0], ends[1]
+
+
+def _frame(video: str, number: int, middle: float, place: Place) -> str:
+    for name in (f"frames/{video}/{number}.{ending}" for ending in _FRAMES):
+        if place.has(name):
+            return place.uri(name)
+    for name in (f"videos/{video}.{ending}" for ending in _VIDEOS):
+        if place.has(name):
+            return f"{place.uri(name)}#t={middle:.3f}"
+    return place.uri(f"frames/{video}/{number}.{_FRAMES[0]}")
+
+
+def _load(path: str) -> Records:
+    table = f"{os.path.dirname(path) or '.'}/label_foodtype.csv"
+    dishes = dict(row[:2] for row in csv.reader(read_bytes(table).decode().splitlines()) if len(row) > 1
+                  ) if exists(table) else {}
+    found: Records = []
+    for video, record in mapping(trees.json_of({"data": read_bytes(path)}), "database").items():
+        if not isinstance(record, dict):
+            found.append(BadRecord("not_an_object", f"{video}: a {type(record).__name__}"))
+        elif record.get("subset") == "training":
+            found.append({"title": dishes.get(string(record, "recipe_type", "")), **record, "id": video})
+    return found
+
+
+FORMAT = Format(
+    documents, (".json",), images=".", files=whole(_load),
+    about="1,333 training videos of 89 dishes in 10,337 steps",
+    get="youcookii_annotations_trainval.json (youcook2.eecs.umich.edu); fetch the videos yourself",
+    terms="MIT for the annotations; the videos belong to their makers")

@@ -1,0 +1,152 @@
+"""Which documents come twice: by id, by text, or nearly by text. Only ids, locations and digests are grouped."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import apache_beam as beam
+
+from filters import near_duplicates
+from pipeline.graph.union import Components
+
+
+@dataclasses.dataclass(frozen=True)
+class Identity:
+    """A document as far as repeats are concerned. `signature` is empty where near repeats are not looked for."""
+
+    id: str
+    location: str
+    digest: str
+    signature: bytes = b""
+
+
+@dataclasses.dataclass(frozen=True)
+class Repeat:
+    """A document that repeats another, `first`, and goes because of `rule`.
+
+    duplicate_id, duplicate_text: `value` counts all copies, the first one too; of a text, those among documents that do
+    not repeat an id. near_duplicate_text: `value` is the similarity to the document that it was found by.
+    """
+
+    rule: str
+    value: float
+    first: str
+    threshold: float = 1.0
+
+
+class Repeats(beam.PTransform[Any, Any]):
+    """Identity -> (location, Repeat) for every document that is not the first with its id; of those that are, for every
+    one that is not the first with its text; and of those, for every one that is not the first of its near repeats: the
+    first by file name and line, whichever worker reads it. One after the other, or a text would be lost whose first
+    document goes because of its id.
+
+    `text_at_least` is the similarity from which texts are near repeats, None to look for none.
+    """
+
+    def __init__(self, text_at_least: float | None = None):
+        super().__init__()
+        self.text_at_least = text_at_least
+
+    def expand(self, identities: beam.PCollection[Identity]) -> beam.PCollection[tuple[str, Repeat]]:
+        ids = (identities | "By id" >> beam.Map(lambda i: (i.id, i)) | "Group ids" >> beam.GroupByKey()
+               | "Same id" >> beam.FlatMap(_same_id).with_outputs(_FIRST, main="repeats"))
+        texts = (ids[_FIRST] | "By text" >> beam.Map(lambda i: (i.digest, i)) | "Group texts" >> beam.GroupByKey()
+                 | "Same text" >> beam.FlatMap(_same_text).with_outputs(_FIRST, main="repeats"))
+        found = [ids["repeats"], texts["repeats"]]
+        if self.text_at_least is not None:
+            found.append(texts[_FIRST] | "Near repeats" >> NearRepeats(self.text_at_least))
+        repeats: beam.PCollection[tuple[str, Repeat]] = found | beam.Flatten()
+        return repeats
+
+
+class NearRepeats(beam.PTransform[Any, Any]):
+    """Identity -> (location, Repeat) for every document but the first of those that are near repeats of one another,
+    directly or by others between them.
+
+    In each group of documents that agree in a band, all are compared with the first, so that a group costs no more than
+    its size. What goes through shuffles: 25 keys of 21 bytes a document, and its signature of 512 bytes twice.
+    """
+
+    def __init__(self, at_least: float):
+        super().__init__()
+        self.at_least = at_least
+
+    def expand(self, identities: beam.PCollection[Identity]) -> beam.PCollection[tuple[str, Repeat]]:
+        at_least = self.at_least
+        by_location = identities | "By location" >> beam.Map(lambda i: (i.location, i))
+        pairs = (identities
+                 | "Bands" >> beam.FlatMap(lambda i: ((band, i.location) for band in near_duplicates.bands(i.signature)))
+                 | "Group bands" >> beam.GroupByKey()
+                 | "Pair with the first" >> beam.FlatMap(_pairs)
+                 | "Each pair once" >> beam.Distinct())
+        with_first = ((by_location, pairs) | "Find the firsts" >> beam.CoGroupByKey()
+                      | "By the other" >> beam.FlatMap(_with_first))
+        links = ((by_location, with_first) | "Find the others" >> beam.CoGroupByKey()
+                 | "Compare" >> beam.FlatMap(_compare, at_least))
+        repeats: beam.PCollection[tuple[str, Repeat]] = (
+            links | "Connect" >> beam.CombineGlobally(Components(place_order))
+            | "Name the first" >> beam.FlatMap(_near, at_least))
+        return repeats
+
+
+def place_order(location: str) -> tuple[str, int, str]:
+    """`file:12#3` as something to sort by: line 9 comes before line 12."""
+    found = re.fullmatch(r"(.*):(\d+)(.*?)", location, re.S)
+    if found is None:
+        raise ValueError(f"{location!r} is no location: a reader's has the form file:line")
+    return found[1], int(found[2]), found[3]
+
+
+_FIRST = "first"
+
+
+def _sorted(group: Iterable[Identity]) -> list[Identity]:
+    return sorted(group, key=lambda identity: place_order(identity.location))
+
+
+def _same_id(group: tuple[str, Iterable[Identity]]) -> Iterator[Any]:
+    """The first of those with an id is tagged, the others are repeats."""
+    first, *others = _sorted(group[1])
+    yield beam.pvalue.TaggedOutput(_FIRST, first)
+    for other in others:
+        yield other.location, Repeat("duplicate_id", 1.0 + len(others), first.id)
+
+
+def _same_text(group: tuple[str, Iterable[Identity]]) -> Iterator[Any]:
+    """The first of those with a text is tagged, the others are repeats."""
+    first, *others = _sorted(group[1])
+    yield beam.pvalue.TaggedOutput(_FIRST, first)
+    for other in others:
+        yield other.location, Repeat("duplicate_text", 1.0 + len(others), first.id)
+
+
+def _pairs(group: tuple[bytes, Iterable[str]]) -> Iterator[tuple[str, str]]:
+    """(first location, other location) for all others that share a band."""
+    first, *others = sorted(group[1], key=place_order)
+    yield from ((first, other) for other in others)
+
+
+def _with_first(group: tuple[str, tuple[Iterable[Identity], Iterable[str]]]) -> Iterator[tuple[str, Identity]]:
+    """(other location, the first document)."""
+    [first], others = group[1]
+    yield from ((other, first) for other in others)
+
+
+Link = tuple[str, str, float, str]
+"""Location of a document, of the one before it, their similarity, and the id of the latter."""
+
+
+def _compare(group: tuple[str, tuple[Iterable[Identity], Iterable[Identity]]], at_least: float) -> Iterator[Link]:
+    [other], firsts = group[1]
+    for first in firsts:
+        similarity = round(near_duplicates.similarity(first.signature, other.signature), 4)
+        if similarity >= at_least:
+            yield other.location, first.location, similarity, first.id
+
+
+def _near(components: dict[str, tuple[str, float, str]], at_least: float) -> Iterator[tuple[str, Repeat]]:
+    for location, (_, similarity, first) in components.items():
+        yield location, Repeat("near_duplicate_text", similarity, first, at_least)

@@ -1,0 +1,48 @@
+"""Connected components of pairs, as a combiner: which is the first of all that hang together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import apache_beam as beam
+
+Link = tuple[str, str, float, str]
+"""A node, one that comes before it, how similar they are, and the name of the latter."""
+
+
+class Components(beam.CombineFn):
+    """Links -> {node: (the first node of its component, its highest similarity to a linked node, the first's name)},
+    for all nodes but the firsts. `order` gives what nodes are sorted by. The result does not depend on the order of
+    the links; the memory is that of the links, which only nodes with near repeats have."""
+
+    def __init__(self, order: Callable[[str], Any]):
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.order = order
+
+    def create_accumulator(self) -> set[Link]:
+        return set()
+
+    def add_input(self, links: set[Link], link: Link) -> set[Link]:
+        links.add(link)
+        return links
+
+    def merge_accumulators(self, parts: Iterable[set[Link]]) -> set[Link]:
+        return set().union(*parts)
+
+    def extract_output(self, links: set[Link]) -> dict[str, tuple[str, float, str]]:
+        parents: dict[str, str] = {}
+        names: dict[str, str] = {}
+        best: dict[str, float] = {}
+
+        def root(node: str) -> str:
+            while (parent := parents.get(node, node)) != node:
+                parents[node] = node = parents.get(parent, parent)      # halve the way for those who come after
+            return node
+        for node, before, similarity, name in links:
+            names[before] = name
+            for one in (node, before):
+                best[one] = max(similarity, best.get(one, 0.0))
+            low, high = sorted((root(node), root(before)), key=self.order)
+            parents[high] = low
+        return {node: (first, best[node], names[first]) for node in best if (first := root(node)) != node}

@@ -1,0 +1,45 @@
+"""The part of the configuration that says what is read: corpora in a mixture, and what counts as a duplicate."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from schemas.errors import UserError
+
+
+@dataclasses.dataclass(frozen=True)
+class Corpus:
+    """A format (`leafinstruct corpora` lists them; or the module of a reader of your own), and a folder, file, glob or
+    tar.
+
+    `limit` is the number of records (lines, rows, pages) to take from its beginning, `weight` the share of those to
+    read. The sample is a hash of the records' names: the same in every run, and 0.2 includes all of 0.1.
+    """
+
+    format: str
+    path: str
+    limit: int | None = None
+    weight: float = 1.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Duplicates:
+    """What is a duplicate, besides equal ids and equal texts.
+
+    text_at_least: the estimated Jaccard similarity of two documents' sets of five-word runs, from which the later
+    document is dropped; null compares equal texts only.
+    """
+
+    text_at_least: float | None = None
+
+
+def check(corpora: tuple[Corpus, ...], duplicates: Duplicates, path: str) -> None:
+    """The checks that types cannot express. Raises UserError with the file and the key."""
+    for number, corpus in enumerate(corpora):
+        if corpus.limit is not None and corpus.limit < 1:
+            raise UserError(f"{path}: corpora[{number}].limit must be at least 1, not {corpus.limit}")
+        if not 0 < corpus.weight <= 1:
+            raise UserError(f"{path}: corpora[{number}].weight is a share above 0 and up to 1, not {corpus.weight}")
+    similarity = duplicates.text_at_least
+    if similarity is not None and not 0.3 <= similarity <= 1:
+        raise UserError(f"{path}: duplicates.text_at_least is a similarity from 0.3 to 1, not {similarity}")

@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+import os
+
+import pytest
+import torch
+
+from pipeline import corpora
+from schemas.errors import UserError
+from schemas.records import Fault, Image, Text
+
+
+def text(content):
+    return {"type": "text", "content": content}
+
+
+def image(name, url=None):
+    return {"type": "image", "url": url, "image_path": f"demo/{name}.jpg", "image_id_path": f"demo/{name}.id"}
+
+
+def record(id_="comm_demo_0001", **fields):
+    return {"data_id": id_, "dataset_type": "instruction", "title": "Fold a paper boat",
+            "summary_info": [image("boat", "https://img.example.org/boat.jpg")],
+            "step_info": [[text(" Fold the sheet in half.\n"), image("b1", "https://img.example.org/b1.jpg")],
+                          [text("Fold the corners."), image("b2")]], **fields}
+
+
+@pytest.fixture
+def saved(tmp_path):
+    def save(found):
+        torch.save(found, tmp_path / "train.pth")
+        return tmp_path
+    return save
+
+
+def test_steps_become_segments_and_the_summary_is_left_out(saved, read_all, tmp_path):
+    [document] = read_all("comm", saved([record(title=None)]))
+    assert (document.id, document.title, document.location) == ("comm_demo_0001", "", f"{tmp_path}/train.pth:1")
+    assert document.segments == (
+        Text("Fold the sheet in half."), Image("https://img.example.org/b1.jpg"),
+        Text("Fold the corners."), Image(f"{tmp_path}/images/demo/b2.jpg"))
+
+
+def test_a_local_image_comes_before_its_address(saved, read_all, tree, tmp_path):
+    tree(**{"images/demo/b1.jpg": b"x"})
+    [document] = read_all("comm", saved([record()]))
+    assert document.images[0].uri == f"{tmp_path}/images/demo/b1.jpg"
+
+
+def test_every_malformed_record_is_one_fault(saved, read_all):
+    found = read_all("comm", saved([
+        record(), 3, record(step_info=None), record(step_info=["x"]), record(step_info=[[{"type": "film"}]]),
+        {"step_info": []}, record(step_info=[[image("b") | {"image_path": "../../secret"}]])]))
+    assert [f.error for f in found if isinstance(f, Fault)] == [
+        "not_an_object", "bad_record", "bad_record", "bad_record", "bad_record", "bad_record"]
+    assert "type must be text or image, not 'film'" in found[4].detail
+    assert "no file name inside the corpus" in found[6].detail
+
+
+def test_a_file_is_cut_for_many_workers(saved):
+    parts = list(corpora.parts("comm", str(saved([record(f"c{i}") for i in range(450)]))))
+    assert [(p.first, p.count) for p in parts] == [(1, 200), (201, 200), (401, 50)]
+    assert [d.id for d in corpora.read(parts[2])] == [f"c{i}" for i in range(400, 450)]
+
+
+class Evil:
+    def __init__(self, mark):
+        self.mark = mark
+
+    def __reduce__(self):
+        return os.mkdir, (self.mark,)
+
+
+def test_a_pickle_that_would_run_code_is_refused_and_runs_nothing(saved, read_all, tmp_path):
+    [fault] = read_all("comm", saved([record(), Evil(str(tmp_path / "ran"))]))
+    assert (fault.error, "restricted loader" in fault.detail) == ("unreadable", True)
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("data", [b"", b"not a pickle", b"PK\x03\x04 cut"])
+def test_damaged_files_are_faults(tmp_path, read_all, data):
+    (tmp_path / "val.pth").write_bytes(data)
+    [fault] = read_all("comm", tmp_path)
+    assert fault.error == "unreadable"
+    with pytest.raises(UserError, match="none of its records can be read"):
+        corpora.check("comm", str(tmp_path))
+
+
+def test_a_file_that_holds_no_list_is_a_fault(saved, read_all):
+    [fault] = read_all("comm", saved({"weights": torch.zeros(2)}))
+    assert "holds a dict, not a list" in fault.detail

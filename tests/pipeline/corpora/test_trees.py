@@ -1,0 +1,72 @@
+"""Trees of pages: which files are taken, where their images are, where they come from."""
+
+from __future__ import annotations
+
+import tarfile
+
+import pytest
+
+from pipeline import corpora
+from schemas.records import Fault
+
+PAGE = "# Tea\n\nBoil the water.\n"
+
+
+def names(root, found):
+    return [d.location.removeprefix(f"{root}/").rsplit(":", 1)[0] for d in found]
+
+
+def test_files_at_any_depth_but_no_hidden_ones_one_part_each(tree, read_all):
+    root = tree(**{"b/c/d.md": PAGE, "a.markdown": PAGE, ".git/x.md": PAGE, "b/.hidden.md": PAGE, "b/x.txt": PAGE})
+    assert len(list(corpora.parts("markdown", root))) == 2
+    assert names(root, read_all("markdown", root)) == ["a.markdown", "b/c/d.md"]
+    assert names(root, read_all("markdown", f"{root}/b/c/d.md")) == ["b/c/d.md"]
+    assert names(root, read_all("markdown", f"{root}/b/**/*.md")) == ["b/c/d.md"]
+
+
+@pytest.mark.parametrize("target, uri", [
+    ("../img/a%20b.png", "/img/a b.png"), ("/static/x.png?v=2", "/static/x.png"), ("./x.png", "/docs/x.png"),
+    ("https://example.org/a.png", "https://example.org/a.png"), ("//example.org/a.png", "https://example.org/a.png"),
+    ("../../etc/passwd", "/..%2F..%2Fetc%2Fpasswd"), ("data:image/png;base64,AA", "/data%3Aimage%2Fpng%3Bbase64%2CAA")])
+def test_links_stay_in_the_tree(tree, read_all, target, uri):
+    root = tree(**{"docs/page.md": f"![x](<{target}>)"})
+    [document] = read_all("markdown", root)
+    assert document.images[0].uri == (uri if uri.startswith("http") else f"{root}{uri}")
+
+
+def test_an_id_is_the_same_wherever_the_tree_lies(tree, read_all, tmp_path):
+    for place in ("one", "two"):
+        tree(**{f"{place}/docs/page.md": PAGE})
+    [first], [second] = read_all("markdown", tmp_path / "one"), read_all("markdown", tmp_path / "two")
+    assert first.id == second.id and first.id.startswith("docs/page.md:1-")
+
+
+def test_a_checkout_gives_addresses_on_github(tree, read_all):
+    commit = "0123456789" * 4
+    config = '[remote "origin"]\n\turl = git@github.com:owner/the-book.git\n\tfetch = x\n'
+    tree(**{"a/.git/HEAD": f"{commit}\n", "a/.git/config": config, "a/docs/tea time.md": PAGE,
+            "b/.git/HEAD": "ref: refs/heads/main\n", "b/.git/packed-refs": f"# pack\n{commit} refs/heads/main\n",
+            "b/.git/config": config, "b/x.md": PAGE, "c/.git/HEAD": "ref: refs/heads/gone", "c/x.md": PAGE})
+    root = tree()
+    urls = [read_all("markdown", f"{root}/{name}")[0].url for name in "abc"]
+    assert urls == [f"https://github.com/owner/the-book/blob/{commit}/docs/tea%20time.md",
+                    f"https://github.com/owner/the-book/blob/{commit}/x.md", ""]
+
+
+def test_a_tar_is_read_in_place_and_its_damage_is_a_fault(tree, read_all, tmp_path):
+    root = tree(**{"tree/docs/page.md": f"{PAGE}\n![x](../a.png)"})
+    path = f"{tmp_path}/pages.tar"
+    with tarfile.open(path, "w") as tar:
+        tar.add(f"{root}/tree", "book")
+    [document] = read_all("markdown", path)
+    assert (document.location, document.images[0].uri) == (f"{path}!/book/docs/page.md:1", f"{path}!/book/a.png")
+    data = open(path, "rb").read()
+    with open(path, "wb") as file:
+        file.write(data[:2048] + b"damage" * 1000)
+    assert [f.error for f in read_all("markdown", path) if isinstance(f, Fault)][-1] == "unreadable"
+
+
+def test_pages_that_are_not_utf8_or_too_long_are_faults(tree, read_all, monkeypatch):
+    monkeypatch.setattr("pipeline.corpora.trees.MAX_LINE", 100)
+    found = read_all("markdown", tree(**{"a.md": b"\xff\xfe", "b.md": "x" * 101, "c.md": PAGE}))
+    assert [f.error for f in found if isinstance(f, Fault)] == ["bad_utf8", "too_long"]
