@@ -62,4 +62,4 @@ def _forbidden(flag: str, environment: Mapping[str, str]) -> bool:
         return False
     most = environment.get("ONEDNN_MAX_CPU_ISA", "").upper()
     return (environment.get("ATEN_CPU_CAPABILITY", "").lower() in ("default", "avx2")
-            or most in _ISAS and _ISAS.index(most) < _ISAS.index(_FIRST_ISA[flag]))
+            or (most in _ISAS and _ISAS.index(most) < _ISAS.index(_FIRST_ISA[flag])))

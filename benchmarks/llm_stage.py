@@ -95,7 +95,7 @@ def compare(url: str, model: str, documents: list[Document], concurrency: int, r
                 rates[run.__name__].append(round(len(fresh) / (time.monotonic() - started), 3))
     medians = {name: statistics.median(values) for name, values in rates.items()}
     return {"requests_per_second": rates, "median": medians, "ratio": round(medians["stage"] / medians["bare"], 3),
-            "ratios": [round(s / b, 3) for s, b in zip(rates["stage"], rates["bare"])],
+            "ratios": [round(s / b, 3) for s, b in zip(rates["stage"], rates["bare"], strict=False)],
             "questions": len(documents), "concurrency": concurrency}
 
 

@@ -72,6 +72,7 @@ def main() -> None:
     print(json.dumps(result) if options.json else
           f"{options.documents} documents: {few / 2**20:.0f} MiB; {10 * options.documents}: {many / 2**20:.0f} MiB; "
           f"ratio {result['ratio']} (target: {result['target']})")
+    return None
 
 
 if __name__ == "__main__":

@@ -39,7 +39,7 @@ def measure(*, layers: int, width: int, rank: int, rounds: int, dtype: torch.dty
     models = {name: adapted(decoder(layers, width, dtype, device), VARIANTS[name], rank).eval() for name in names}
     times = take_turns(models, lambda name, model: decode(model, ids), rounds, device)
     return {name: {"tokens_per_second": TOKENS / statistics.median(times[name]),
-                   "share": statistics.median(b / t for t, b in zip(times[name], times["PEFT LoRA"]))} for name in names}
+                   "share": statistics.median(b / t for t, b in zip(times[name], times["PEFT LoRA"], strict=False))} for name in names}
 
 
 def main() -> None:

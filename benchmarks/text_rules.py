@@ -28,7 +28,7 @@ from schemas.records import Document, Image, Segment, SizedImage
 def read(corpus: str, limit: int | None) -> list[Document]:
     documents = (record for part in corpora.parts(*corpus.split(":", 1)) for record in corpora.read(part)
                  if isinstance(record, Document))
-    return [document for document, _ in zip(documents, range(limit or sys.maxsize))]
+    return [document for document, _ in zip(documents, range(limit or sys.maxsize), strict=False)]
 
 
 def ours() -> tuple[Callable[[Document], str], Callable[[Document], str]]:

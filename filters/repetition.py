@@ -27,7 +27,7 @@ def char_repetition(stats: TextStats, *, length: int, at_most: float) -> Drop | 
 def word_repetition(stats: TextStats, *, length: int, at_most: float) -> Drop | None:
     """Share of the word n-grams (n = `length`, lower case, without punctuation) that occur more than once."""
     words = [token.lower() for token in stats.sequence if token in stats.words]
-    counts = Counter(zip(*(words[i:] for i in range(length))))
+    counts = Counter(zip(*(words[i:] for i in range(length)), strict=False))
     if not counts:
         return None
     return within("word_repetition", sum(n for n in counts.values() if n > 1) / counts.total(), at_most=at_most)

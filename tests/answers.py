@@ -17,7 +17,7 @@ def answer(body: dict) -> str:
     properties = body["response_format"]["json_schema"]["schema"]["properties"]
     text = body["messages"][-1]["content"].rsplit("---", 1)[0]
     if "fluency" in properties:
-        return json.dumps({name: 1 if "SHODDY" in text else 5 for name in properties})
+        return json.dumps(dict.fromkeys(properties, 1 if "SHODDY" in text else 5))
     words = sorted({w.lower() for w in re.findall(r"[A-Za-z]{4,}", re.sub(r"\[image[^\]]*\]", "", text))},
                    key=lambda w: (-len(w), w))[:3]
     domains = properties["domain"]["enum"]

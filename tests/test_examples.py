@@ -66,7 +66,7 @@ def test_there_are_enough_documents_and_one_id_comes_twice():
 def test_good_documents_have_room_for_an_instance(document):
     assert 90 <= sum(len(words(text)) for text in texts(document)) <= 400
     assert 5 <= len(texts(document)) <= 12 and 2 <= len(pictures(document)) <= 5
-    for before, segment in zip(document["segments"], document["segments"][1:]):
+    for before, segment in zip(document["segments"], document["segments"][1:], strict=False):
         if "image" in segment:                      # each picture stands after the paragraph that it belongs to
             assert "text" in before and not before["text"].startswith("#")
             assert segment["alt"] and segment["caption"]

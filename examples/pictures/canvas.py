@@ -96,10 +96,10 @@ class Chart:
                 self.bottom - (y - self.y[0]) / (self.y[1] - self.y[0]) * (self.bottom - self.top))
 
     def curve(self, xs: Iterable[float], ys: Iterable[float], colour: Colour = BLUE, width: float = 3) -> None:
-        self.canvas.line([self.at(x, y) for x, y in zip(xs, ys)], colour, width)
+        self.canvas.line([self.at(x, y) for x, y in zip(xs, ys, strict=False)], colour, width)
 
     def area(self, xs: Iterable[float], ys: Iterable[float], colour: Colour) -> None:
-        points = [self.at(x, y) for x, y in zip(xs, ys)]
+        points = [self.at(x, y) for x, y in zip(xs, ys, strict=False)]
         self.canvas.polygon([(points[0][0], self.bottom), *points, (points[-1][0], self.bottom)], colour, None)
 
     def bar(self, x: float, value: float, colour: Colour = BLUE, half: float = 0.35, base: float = 0) -> None:

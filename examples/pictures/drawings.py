@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
@@ -48,14 +49,14 @@ def resistor() -> Pictures:
     part = Canvas(540, 290, "#f6f2e9")
     part.line([(20, 120), (520, 120)], "#9aa0a4", 7)
     part.box(110, 78, 430, 162, "#e3c698", "#b08d57")
-    for x, band in zip((150, 210, 270, 372), (BANDS[4], BANDS[7], BANDS[2], "#c9a13b")):
+    for x, band in zip((150, 210, 270, 372), (BANDS[4], BANDS[7], BANDS[2], "#c9a13b"), strict=False):
         part.box(x, 78, x + 26, 162, band, None)
     for x, words in ((163, "4"), (223, "7"), (283, "x 100"), (385, "5 %")):
         part.text(x, 50, words, 20)
     part.text(270, 235, "yellow, violet, red, gold: 4,700 ohms, give or take 5 %", 18)
     table = Canvas(420, 420)
     table.text(210, 24, "Colour, digit, zeros to add", 20)
-    for i, (name, band) in enumerate(zip(NAMES, BANDS)):
+    for i, (name, band) in enumerate(zip(NAMES, BANDS, strict=False)):
         y = 62 + 35 * i
         table.box(40, y - 14, 120, y + 14, band, GREY, 1)
         table.text(140, y, name, 19, anchor="lm")
@@ -95,7 +96,7 @@ def koch() -> Pictures:
     turn, shapes, points = complex(0.5, -math.sqrt(3) / 2), [], [*corners, corners[0]]
     for _ in range(5):
         shapes.append(points)
-        points = [p for a, b in zip(points, points[1:])
+        points = [p for a, b in itertools.pairwise(points)
                   for p in (a, a + (b - a) / 3, a + (b - a) / 3 * (1 + turn), a + (b - a) * 2 / 3)] + [points[0]]
 
     def flake(points: list[complex], side: int, fill: str, colour: str) -> Image.Image:
@@ -132,7 +133,7 @@ def life() -> Pictures:
     for i, (words, neighbours, alive) in enumerate(cases):
         x = 16 + 142 * i
         for k in range(9):
-            full = k in neighbours or k == 4 and alive
+            full = k in neighbours or (k == 4 and alive)
             left, top, colour = x + 40 * (k % 3), 40 + 40 * (k // 3), ORANGE if k == 4 else GREEN
             rim = (RED, 2.5) if k == 4 else (GREY, 1)
             rules.box(left, top, left + 40, top + 40, colour if full else "#f7f9fa", *rim)

@@ -136,7 +136,7 @@ def vote() -> Pictures:
     def count(title: str, shares: tuple[int, ...], note: str) -> Image.Image:
         chart = Chart((-0.5, 3.5), (0, 70), title=title, y_label="votes",
                       x_ticks=list(enumerate(("Park", "Pool", "Library", "Skate ramp"))), y_ticks=ticks(0, 20, 40, 60))
-        for i, (share, colour) in enumerate(zip(shares, (BLUE, GREEN, ORANGE, VIOLET))):
+        for i, (share, colour) in enumerate(zip(shares, (BLUE, GREEN, ORANGE, VIOLET), strict=False)):
             chart.bar(i, share, colour)
             chart.note(i, max(share - 7, 4) if share else 3, str(share), "#ffffff" if share else INK)
         chart.curve((-0.5, 3.5), (50, 50), RED, 1.5)
@@ -183,7 +183,7 @@ def signs() -> Pictures:
     stop.polygon([(160 + 117 * math.cos(a), 150 + 117 * math.sin(a)) for a in turns], RED, None)
     stop.text(160, 150, "STOP", 66, "#ffffff")
     names = ("signs-1-warning.png", "signs-2-no-entry.png", "signs-3-turn-left.png", "signs-4-stop.png")
-    return dict(zip(names, (c.picture() for c in (warning, ban, order, stop))))
+    return dict(zip(names, (c.picture() for c in (warning, ban, order, stop)), strict=False))
 
 
 ALL = (compound, contours, moon, sundial, vote, eggs, signs)

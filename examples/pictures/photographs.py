@@ -32,7 +32,7 @@ def black_and_white() -> Pictures:
     small = [photo(a).resize((270, 180)) for a in (cup, cup[..., 0], cup[..., 1], cup[..., 2])]
     names = ["colour", "red only", "green only", "blue only"]
     mix = np.clip(0.75 * cup[..., 0] + 0.35 * cup[..., 1] - 0.1 * cup[..., 2], 0, 1)
-    return {"black-and-white-1-channels.jpg": grid(list(zip(names, small)), 2),
+    return {"black-and-white-1-channels.jpg": grid(list(zip(names, small, strict=False)), 2),
             "black-and-white-2-mix.jpg": photo(exposure.adjust_sigmoid(mix[40:360, 110:520], 0.45, 7))}
 
 
@@ -176,7 +176,7 @@ def halftone() -> Pictures:
     cup = photo(data.coffee()[20:380, 100:520])
     inks = cup.convert("CMYK")
     panels, tints = [], ((0, 174, 239), (236, 0, 140), (255, 222, 0))
-    for name, ink, tint in zip(("cyan", "magenta", "yellow"), inks.split(), tints):
+    for name, ink, tint in zip(("cyan", "magenta", "yellow"), inks.split(), tints, strict=False):
         share = np.asarray(ink)[..., None] / 255
         panels.append((name, photo(1 - share * (1 - np.array(tint) / 255)).resize((210, 180))))
     grey = np.asarray(cup.convert("L").resize((70, 60)))

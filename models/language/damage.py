@@ -71,7 +71,7 @@ def _shuffle(document: Document, rng: random.Random, strength: float) -> Documen
     order = moving[:]
     while order == moving:
         rng.shuffle(order)
-    text_at = {places[to][:2]: places[origin][2] for to, origin in zip(moving, order)}
+    text_at = {places[to][:2]: places[origin][2] for to, origin in zip(moving, order, strict=False)}
     bodies: dict[int, list[str]] = {}
     for i, j, sentence in places:
         bodies.setdefault(i, []).append(text_at.get((i, j), sentence))

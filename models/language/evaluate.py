@@ -109,10 +109,10 @@ def _writer(client: Client, found: list[Document]) -> Figures:
         return await asyncio.gather(*(one(s) for s in found))
     answers = client.submit(every()).result()
     asked = [a["instruction"] for a in answers]
-    drops = [check(a, s) for a, s in zip(asked, found)]
+    drops = [check(a, s) for a, s in zip(asked, found, strict=False)]
     titles = [title for s in found if (title := clean(s.title))]      # every one has a title: it has a wish
     question = PROMPTS.write_prompt(found[0], DOMAINS).messages[-1]["content"].rpartition("---")[2]
-    counted = [(a["domain"], RIGHT_DOMAINS[s.source]) for a, s in zip(answers, found) if s.source in RIGHT_DOMAINS]
+    counted = [(a["domain"], RIGHT_DOMAINS[s.source]) for a, s in zip(answers, found, strict=False) if s.source in RIGHT_DOMAINS]
     seen = collections.Counter(asked)
     return Figures(
         auc={}, means={}, rated=0, written=len(found),
@@ -123,7 +123,7 @@ def _writer(client: Client, found: list[Document]) -> Figures:
         title_found=measures.titles_found(asked, titles, measures.by_words),
         title_found_by_meaning=measures.titles_found(asked, titles, measures.by_meaning),
         domain_right=statistics.mean(domain in right for domain, right in counted),
-        samples=[(s.title, json.dumps(a, ensure_ascii=False)) for s, a in list(zip(found, answers))[:12]])
+        samples=[(s.title, json.dumps(a, ensure_ascii=False)) for s, a in list(zip(found, answers, strict=False))[:12]])
 
 
 def checker_shares(found: list[Document]) -> dict[str, float]:
@@ -133,7 +133,7 @@ def checker_shares(found: list[Document]) -> dict[str, float]:
     lines = [(s, line) for s, _ in pairs for text in s.texts for line in sentences(plain(text))
              if len(words(line)) >= 5]
     return {"title": statistics.mean(check(w, s) is None for s, w in pairs),
-            "other": statistics.mean(check(w, s) is None for (s, own), (_, w) in zip(pairs, others) if w != own),
+            "other": statistics.mean(check(w, s) is None for (s, own), (_, w) in zip(pairs, others, strict=False) if w != own),
             "sentence": statistics.mean(check(line, s) is None for s, line in lines)}
 
 

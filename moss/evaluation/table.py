@@ -117,4 +117,4 @@ def _cell(figure: dict[str, Any], sign: str = "") -> str:
         return "none"
     if figure["low"] is None:
         return format(figure["value"], f"{sign}.4g")
-    return "{0} [{1}, {2}]".format(*(format(figure[name], f"{sign}.4g") for name in ("value", "low", "high")))
+    return "{} [{}, {}]".format(*(format(figure[name], f"{sign}.4g") for name in ("value", "low", "high")))

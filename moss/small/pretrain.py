@@ -50,7 +50,7 @@ def codes_of(corpus: Path, names: set[str], generalist: Generalist) -> dict[str,
     named = pictures(corpus, names, generalist.pixels.resolution)
     bar = iter(tqdm(named, total=len(names), desc="encoding pictures", unit="", mininterval=5))
     while some := list(itertools.islice(bar, 64)):
-        found.update(zip((name for name, _ in some), generalist.pixels.encode([image for _, image in some])))
+        found.update(zip((name for name, _ in some), generalist.pixels.encode([image for _, image in some]), strict=False))
     return found
 
 
@@ -66,7 +66,7 @@ def pieces(document: dict, codes: dict[str, np.ndarray], generalist: Generalist,
     if dense:
         after = [is_picture for _, is_picture in units[1:]] + [False]
         units = [(ids if is_picture else ids[-NEARBY:], is_picture)
-                 for (ids, is_picture), shown in zip(units, after) if is_picture or shown]
+                 for (ids, is_picture), shown in zip(units, after, strict=False) if is_picture or shown]
     room, piece = LENGTH - 2, []
     for ids, is_picture in units:
         parts = [ids] if is_picture else np.split(ids, range(room, len(ids), room))

@@ -74,4 +74,4 @@ def _plain(value):
 
 def _numbers(path: pathlib.Path) -> int:
     with safe_open(path, "pt") as file:
-        return sum(math.prod(file.get_slice(name).get_shape()) for name in file.keys())
+        return sum(math.prod(file.get_slice(name).get_shape()) for name in file)

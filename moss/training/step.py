@@ -82,7 +82,7 @@ def check(values: dict[str, float], targets: int, step: int, batches: Sequence[B
         raise UserError(f"step {step + 1} has no target to learn: {_names(batches)}")
     wrong = {name: value for name, value in values.items() if not np.isfinite(value)}
     if wrong:
-        named = gather_object([key for batch, score in zip(batches, scores) for key in losses.not_finite(score, batch)])
+        named = gather_object([key for batch, score in zip(batches, scores, strict=False) for key in losses.not_finite(score, batch)])
         said = ", ".join(f"{name} is {value}" for name, value in wrong.items())
         raise UserError(f"step {step + 1}: {said}, at {', '.join(named) or _names(batches)}; lower "
                         "training.learning_rate, or look at these instances")

@@ -84,7 +84,7 @@ def with_strangers(documents: list[StoredDocument]) -> list[StoredDocument]:
     """Each document with the images of the next one, in the order of a hash of the id (neighbours may be related)."""
     order = sorted(documents, key=lambda d: hashlib.sha256(d.id.encode()).digest())
     return [with_images(document, tuple(itertools.islice(itertools.cycle(other.images), len(document.images))))
-            for document, other in zip(order, order[1:] + order[:1])]
+            for document, other in zip(order, order[1:] + order[:1], strict=False)]
 
 
 def with_images(document: StoredDocument, images: tuple[StoredImage, ...]) -> StoredDocument:

@@ -23,7 +23,7 @@ def documents(record: Record, place: Place) -> Iterator[Document]:
             raise ValueError(f"matched_text_index {index!r} names none of {len(sentences)} sentences")
         behind[index].append(Image(_uri(info, place)))
     segments: list[Segment] = []
-    for sentence, images in zip(sentences, behind):
+    for sentence, images in zip(sentences, behind, strict=False):
         if sentence.strip():
             segments.append(Text(sentence.strip()))
         segments += images

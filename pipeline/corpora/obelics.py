@@ -25,7 +25,7 @@ def documents(record: Record, place: Place) -> Iterator[Document]:
     if len(metadata) != len(texts):
         raise ValueError(f"metadata of {len(metadata)} slots for {len(texts)}")
     segments: list[Segment] = []
-    for text, address, about in zip(texts, addresses, metadata):
+    for text, address, about in zip(texts, addresses, metadata, strict=False):
         if text.strip():
             segments.append(Text(text.strip()))
         if address:

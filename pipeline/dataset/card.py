@@ -117,7 +117,7 @@ def _feature(kind: pa.DataType) -> Json:
     if pa.types.is_struct(kind):
         return {"struct": [{"name": field.name, **_feature(field.type)} for field in kind]}
     if pa.types.is_list(kind):
-        (word, inner), = _feature(kind.value_type).items()
+        (_word, inner), = _feature(kind.value_type).items()
         return {"list": inner}
     return {"dtype": {"double": "float64"}.get(str(kind), str(kind))}
 

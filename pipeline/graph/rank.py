@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -42,7 +43,7 @@ def _offsets(_: None, counts: dict[int, int]) -> dict[int, int]:
 def _rank(bucket: tuple[int, Iterable[tuple[bytes, Any]]], offsets: dict[int, int]) -> Iterator[tuple[int, Any]]:
     number, records = bucket
     ordered = sorted(records, key=lambda hashed: hashed[0])
-    for (one, _), (two, _) in zip(ordered, ordered[1:]):
+    for (one, _), (two, _) in itertools.pairwise(ordered):
         if one == two:
             raise ValueError("two records have the same id")
     for i, (_, record) in enumerate(ordered):

@@ -123,7 +123,7 @@ def _open(data: bytes) -> Image.Image:
 def _raise_machine_error(error: Exception) -> None:
     """Memory, file handles or a disk gave out: no fault of the picture, which may be read well another time. Pillow's
     own OSErrors about bytes have no errno; one of them is how some decoders say that they got no memory."""
-    if isinstance(error, MemoryError) or isinstance(error, OSError) and error.errno is not None:
+    if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno is not None):
         raise error
     if isinstance(error, OSError) and str(error).startswith("out of memory"):
         raise MemoryError(str(error)) from error
@@ -135,7 +135,7 @@ def _damage(data: bytes, error: Exception) -> ImageFault:
     webp = data[:4] == b"RIFF" and data[8:12] == b"WEBP"
     if not (data.startswith(_MAGIC) or webp or data[4:12] == b"ftypavif"):
         return ImageFault("unsupported_format", f"starts with {data[:16]!r}")
-    cut = "truncated" in str(error).lower() or webp and int.from_bytes(data[4:8], "little") + 8 > len(data)
+    cut = "truncated" in str(error).lower() or (webp and int.from_bytes(data[4:8], "little") + 8 > len(data))
     if isinstance(error, UnidentifiedImageError):       # its text names an address in memory, another one every time
         return ImageFault("truncated" if cut else "unreadable", "no decoder knows its header")
     return ImageFault("truncated" if cut else "unreadable", str(error)[:200] or type(error).__name__)
@@ -179,7 +179,7 @@ def _rgb(picture: Image.Image) -> Image.Image:
 def _orientation(picture: Image.Image) -> int:
     try:
         return int(picture.getexif().get(0x0112, 1))
-    except Exception as error:      # a damaged EXIF block says nothing about the picture
+    except Exception as error:  # noqa: BLE001 - a damaged EXIF block says nothing about the picture
         _raise_machine_error(error)
         return 1
 

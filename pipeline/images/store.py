@@ -143,7 +143,7 @@ class ImageStore:
         """Fetch and store, once for all runs: {"header", "stored"}. Faults are kept too, but for passing ones."""
         key = content_key(url, RECIPE, self.max_side, self.max_bytes, self.max_pixels, self.http.decisive)
         found: Json | None = self.addresses.read_json(key)
-        if found is None or "stored" in found and not self._has(found["stored"]["sha256"]):
+        if found is None or ("stored" in found and not self._has(found["stored"]["sha256"])):
             found = self._ask(url)
             self.addresses.write(key, json.dumps(found).encode())
         if "fault" in found:

@@ -147,7 +147,7 @@ def _served_model(url: str, name: str) -> str:
 
 def _beam_options(flags: list[str]) -> PipelineOptions:
     """Beam's own flags; FnApiRunner is the default, because DirectRunner would look for a runner on the network."""
-    for before, word in zip(["", *flags], flags):           # Beam ignores what it does not know
+    for before, word in zip(["", *flags], flags, strict=False):           # Beam ignores what it does not know
         if not word.startswith("--") and (not before.startswith("--") or "=" in before):
             raise UserError(f"unknown argument {word!r}: corpora are given as --corpus FORMAT:PATH, and Beam flags "
                             "begin with two dashes")

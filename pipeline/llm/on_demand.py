@@ -52,7 +52,7 @@ def when_wanted(llm: Llm, url: str, folder: str, log_path: Path, prompts: Prompt
             if not done.is_set():
                 probe(url, llm.name, prompts)
                 write_bytes(f"{folder}/ready", b"")
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - told to whoever waits
             try:
                 write_bytes(f"{folder}/failed", str(error).encode())
             except OSError:

@@ -36,7 +36,7 @@ def keep_sample(folder: str, document: Document, outcome: Outcome, open_image: O
     """
     path = f"{folder}/{outcome.rule}/{rank(document.id)}.json"
     present = _first(f"{folder}/{outcome.rule}")
-    if path in present or len(present) == PER_RULE and path > present[-1]:
+    if path in present or (len(present) == PER_RULE and path > present[-1]):
         return
     sample = dropped_sample(document, outcome, open_image)
     write_bytes(path, json.dumps(sample, ensure_ascii=False).encode())

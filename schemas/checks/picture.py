@@ -26,13 +26,13 @@ def check(data: bytes, segment: Json, pointer: str) -> Iterator[tuple[str, str, 
         form, size, mode = image.format, image.size, image.mode
         if size == (segment["width"], segment["height"]):       # a wrong size may be a huge one: do not decode that
             image.load()
-    except Exception as error:                  # decoders raise nearly anything on damaged bytes
+    except Exception as error:  # noqa: BLE001 - decoders raise nearly anything on damaged bytes
         yield "image-undecodable", f"{segment['image']} cannot be decoded: {error}", f"{pointer}/image"
         return
     if form != FORMATS[segment["image"][-3:]]:
         yield "image-format", f"{segment['image']} is a {form} file", f"{pointer}/image"
     if mode != "RGB":
         yield "image-mode", f"{segment['image']} is {mode}, not RGB", f"{pointer}/image"
-    for name, value in zip(("width", "height"), size):
+    for name, value in zip(("width", "height"), size, strict=False):
         if value != segment[name]:
             yield "image-size", f"{segment['image']} has the {name} {value}, not {segment[name]}", f"{pointer}/{name}"

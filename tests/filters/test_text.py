@@ -103,7 +103,7 @@ def test_long_monotone_texts_take_linear_time(unit):
     long = unit * (200_000 // len(unit)) + "x"
     plain(long), sentences(long), words(long), is_heading(long)
     page = stats(long)
-    for name, rule in _rules():
+    for _name, rule in _rules():
         rule(page)
 
 

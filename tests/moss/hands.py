@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import peft
 import PIL.Image
@@ -92,7 +94,7 @@ def stepwise(generalist: Generalist, one: Sample, prefill: int) -> tuple[torch.T
     whole = generalist.hidden(ids, vectors=vectors(0, ids.shape[1]))
     cache, steps = DynamicCache(), []
     edges = [0, prefill, *range(prefill + 1, ids.shape[1] + 1)]
-    for start, end in zip(edges, edges[1:]):
+    for start, end in itertools.pairwise(edges):
         steps.append(generalist.hidden(ids[:, start:end], vectors=vectors(start, end), cache=cache))
     return whole[0], torch.cat(steps, dim=1)[0]
 

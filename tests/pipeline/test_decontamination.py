@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import pathlib
 import re
 
 import numpy as np
@@ -127,5 +128,5 @@ def test_hits_are_dropped_with_the_match_in_their_rows_and_the_card_says_so(tmp_
     item = "wikihow_next_step_0_70000001"
     assert {(row.rule, row.detail.split(":")[0]) for row in rows.values() if row.stage == "decontaminate"} == {
         (f"benchmark_{kind}", f"repeats {item}") for kind in ("id", "text", "image")}
-    assert "3 that repeat it were dropped" in open(f"{out}/README.md").read()
+    assert "3 that repeat it were dropped" in pathlib.Path(f"{out}/README.md").read_text()
     assert validate(out, deep=True) == []

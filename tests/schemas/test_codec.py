@@ -41,7 +41,7 @@ def test_members_are_numbered_in_reading_order_over_context_then_output():
 
 
 def test_two_digits_can_name_a_hundred_pictures():
-    instance, files = example.instance(0)
+    instance, _files = example.instance(0)
     image = next(s for s in instance.output if isinstance(s, Image))
     hundred = dataclasses.replace(instance, context=(image,) * 99)
     assert to_json(hundred)["output"][2]["image"] == "99.jpg"

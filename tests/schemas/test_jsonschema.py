@@ -82,7 +82,7 @@ def test_null_is_allowed_where_python_allows_none(name):
 @pytest.mark.parametrize("schema, record", [(LEDGER, Outcome), (index_schema(example.ASPECTS), IndexRow)])
 def test_arrow_schema_has_the_fields_of_the_python_types(schema, record):
     assert schema.names == list(types_of(record))
-    for field, hint in zip(schema, types_of(record).values()):
+    for field, hint in zip(schema, types_of(record).values(), strict=False):
         assert field.nullable == isinstance(hint, types.UnionType), field.name
         assert field.type == ARROW.get(plain(hint), field.type), field.name
         assert pa.types.is_list(field.type) == (typing.get_origin(hint) is tuple), field.name

@@ -48,7 +48,7 @@ def adapted(kind: str, *, row_end: bool = False, seed: int = 0, **settings) -> p
 
 def image(generator: torch.Generator, row_end: bool = False) -> list[int]:
     rows = torch.randint(LOW, HIGH, GRID, generator=generator).tolist()
-    return [token for row in rows for token in (row + [ROW_END] if row_end else row)]
+    return [token for row in rows for token in ([*row, ROW_END] if row_end else row)]
 
 
 def sequence(*, row_end: bool = False, seed: int = 0, rows: int = 2) -> torch.Tensor:

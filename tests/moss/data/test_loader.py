@@ -26,7 +26,7 @@ def values(batch):
 
 def assert_same(left, right):
     assert len(left) == len(right)
-    for a, b in zip(left, right):
+    for a, b in zip(left, right, strict=False):
         for name, value in values(a).items():
             other = values(b)[name]
             assert torch.equal(value, other) if isinstance(value, torch.Tensor) else value == other, name
@@ -93,7 +93,7 @@ def test_ranks_share_the_batches_of_one_process(dataset):
     whole = list(batches(dataset, **plan))
     parts = [list(batches(dataset, **plan, rank=rank, ranks=2)) for rank in range(2)]
     assert len(parts[0]) == len(parts[1]) == len(whole)
-    for left, right, both in zip(*parts, whole):
+    for left, right, both in zip(*parts, whole, strict=False):
         assert torch.equal(torch.cat([left.ids, right.ids]), both.ids)
         assert left.keys + right.keys == both.keys
         for name, of in (("text", "text_of"), ("image", "image_of")):

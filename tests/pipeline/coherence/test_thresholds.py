@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import pathlib
 
 import numpy as np
 import pytest
@@ -82,7 +83,7 @@ def test_the_duplicate_threshold_spares_different_pictures():
 
 
 def test_strangers_are_pictures_of_another_document():
-    pages_ = pages(5) + [document("One.", 401, 402, "Two.", 403, id="long")]
+    pages_ = [*pages(5), document("One.", 401, 402, "Two.", 403, id="long")]
     for page in with_strangers(pages_):
         own, = (p for p in pages_ if p.id == page.id)
         assert page.texts == own.texts and len(page.images) == len(own.images)
@@ -135,7 +136,7 @@ def test_the_projects_configs_can_be_written(tmp_path):
     from pipeline.config import load
     for name in ("demo", "leafinstruct"):
         path = tmp_path / f"{name}.yaml"
-        path.write_text(open(f"configs/{name}.yaml").read())
+        path.write_text(pathlib.Path(f"configs/{name}.yaml").read_text())
         before = path.read_text()
         write_thresholds(str(path), FOUND)
         rules = load(str(path)).coherence

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import json
+import pathlib
 import tarfile
 
 import numpy as np
@@ -67,7 +68,7 @@ def test_images_that_are_members_of_their_own(tar, read_all):
 def test_malformed_records_are_faults_and_a_damaged_tar_too(tar, read_all):
     path = tar(**{"1.json": RECORD, "2.json": b"{", "3.json": RECORD | {"texts": []}, "4.json": RECORD | {"texts": None},
                   "5.json": RECORD | {"texts": [1, None, "", None, ""]}, "6.json": b"[]"})
-    data = open(path, "rb").read()
+    data = pathlib.Path(path).read_bytes()
     with open(path, "wb") as file:
         file.write(data.rstrip(b"\0") + b"\0" * (512 - len(data.rstrip(b"\0")) % 512) + b"damage" * 200)
     found = read_all("mint1t", path)

@@ -43,7 +43,7 @@ def test_parts_are_row_groups(parquet, read_all):
     parts = list(corpora.parts("obelics", path))
     assert [(p.first, p.offset, p.count) for p in parts] == [(1, 0, 10), (11, 1, 10), (21, 2, 5)]
     assert [d.texts for d in read_all("obelics", path)] == [(str(i),) for i in range(25)]
-    assert [d.location for d in corpora.read(parts[2])][0] == f"{path}:21"
+    assert next(d.location for d in corpora.read(parts[2])) == f"{path}:21"
 
 
 def test_omnicorpus_holds_objects_and_ids_and_may_share_a_slot(parquet, read_all):

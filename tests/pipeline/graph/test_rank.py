@@ -23,6 +23,5 @@ def test_another_salt_is_another_order():
 
 
 def test_an_id_given_twice_is_refused():
-    with pytest.raises(Exception, match="the same id"):
-        with PipelineUnderTest(runner="FnApiRunner") as p:
-            _ = p | beam.Create([("a", 1), ("a", 2)]) | RankByHash("salt")
+    with pytest.raises(Exception, match="the same id"), PipelineUnderTest(runner="FnApiRunner") as p:
+        _ = p | beam.Create([("a", 1), ("a", 2)]) | RankByHash("salt")

@@ -62,9 +62,8 @@ def test_the_first_question_starts_it_and_the_end_ends_it(tmp_path, fake_vllm):
 def test_a_server_that_fails_is_told_to_whoever_waits(tmp_path, fake_vllm):
     fake_vllm.write_text("#!/bin/sh\necho the weights are not there\nexit 3\n")
     run = a_local_run(tmp_path)
-    with started(run):
-        with pytest.raises(UserError, match="the weights are not there"):
-            asyncio.run(asyncio.wait_for(on_demand.ready(run.llm_wanted), 60))
+    with started(run), pytest.raises(UserError, match="the weights are not there"):
+        asyncio.run(asyncio.wait_for(on_demand.ready(run.llm_wanted), 60))
 
 
 def test_a_launcher_that_cannot_say_why_it_failed_leaves_nobody_waiting(tmp_path, fake_vllm, monkeypatch, capfd):
