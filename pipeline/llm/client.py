@@ -199,7 +199,7 @@ class Client:
                 fault, since = self._away(f"{type(error).__name__}: {clean(error)}")
             pause = min(FIRST_PAUSE * 2 ** attempt, LONGEST_PAUSE, self.patience / 4) * random.uniform(0.5, 1)
             now = time.monotonic() + pause
-            if now > since + self.patience or fault.kind == "server_error" and attempt + 1 >= ERROR_TRIES:
+            if now > since + self.patience or (fault.kind == "server_error" and attempt + 1 >= ERROR_TRIES):
                 raise fault
             if now > started + 2 * self.patience:               # it comes and goes: perhaps this question kills it
                 raise LlmFault("timeout", f"no answer in {2 * self.patience:g} s: {fault}")

@@ -6,6 +6,7 @@ that URL (`vllm.py` and `llama_cpp.py` make the command).
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import http.client
 import os
@@ -169,12 +170,8 @@ def _end(guard: subprocess.Popen[bytes]) -> None:
     """Close the guard's pipe, so that it ends the group, and make sure that no process of the group is left."""
     if guard.stdin and not guard.stdin.closed:
         guard.stdin.close()
-    try:
+    with contextlib.suppress(subprocess.TimeoutExpired):
         guard.wait(15)
-    except subprocess.TimeoutExpired:
-        pass
-    try:
+    with contextlib.suppress(ProcessLookupError):
         os.killpg(guard.pid, 9)                                 # a guard that was killed leaves its group behind
-    except ProcessLookupError:
-        pass
     guard.wait()
