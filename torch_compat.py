@@ -31,7 +31,7 @@ def ready_torchvision() -> bool:
     """Make `import torchvision` work; True if the missing operators had to be declared."""
     global _declared
     try:
-        import torchvision  # noqa: F401
+        import torchvision
     except ImportError:
         return False                                 # there is no torchvision, so nothing to mend
     except RuntimeError as error:

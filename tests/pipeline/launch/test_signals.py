@@ -1,0 +1,85 @@
+"""Ctrl-C and a polite kill, sent to a real command: one sentence, the right exit code, and nothing left behind."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+import yaml
+
+from tests.answers import MODEL, answer
+from tests.fake_openai import FakeOpenAI
+from tests.pipeline.runs import ROOT
+
+COHERENCE = ROOT / "build/models/coherence"
+pytestmark = pytest.mark.skipif(not COHERENCE.is_dir(), reason="build/models is not there: run `make models`")
+CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
+
+
+def started(folder: Path, *flags: str, **environment: str) -> subprocess.Popen[str]:
+    """`leafinstruct build` of the example corpus, in a process group and with a temporary folder of its own."""
+    tree = yaml.safe_load((ROOT / "configs/demo.yaml").read_text())
+    tree["llm"] |= {"name": MODEL, "model": str(folder / "model"), "server": "vllm"}
+    tree["clip"]["model"] = f"local-dir:{COHERENCE}"
+    tree["corpora"] = [{"format": "native", "path": str(ROOT / "examples/corpus")}]
+    (folder / "config.yaml").write_text(yaml.safe_dump(tree))
+    (folder / "tmp").mkdir()
+    return subprocess.Popen(
+        [sys.executable, "-m", "pipeline.cli", "build", "--config", str(folder / "config.yaml"), "--output",
+         str(folder / "out"), "--limit", "16", *flags], cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+        start_new_session=True, env=os.environ | environment | {"TMPDIR": str(folder / "tmp")})
+
+
+def stop(run: subprocess.Popen[str], folder: Path, number: int, when: Callable[[], bool]) -> None:
+    """Send the signal to the whole group, as a terminal does, once `when()` holds; then look at what is left."""
+    deadline = time.monotonic() + 240
+    while not when() and run.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert run.poll() is None and when()
+    children = psutil.Process(run.pid).children(recursive=True)
+    os.killpg(run.pid, number)
+    said = run.communicate(timeout=120)[1]
+    assert run.returncode == CODES[number], said
+    assert "Traceback" not in said
+    if number == signal.SIGINT:
+        assert said.splitlines()[-1].startswith("leafinstruct: stopped; what was finished is kept")
+    _, alive = psutil.wait_procs(children, 10)
+    assert not alive
+    assert not list((folder / "tmp").iterdir())
+    assert not (folder / "out/manifest.json").exists()
+
+
+@pytest.mark.parametrize("number", CODES)
+def test_while_texts_are_rated(tmp_path, number):
+    with FakeOpenAI(MODEL, reply=answer) as server:
+        run = started(tmp_path, "--llm-url", server.url)
+
+        def busy() -> bool:
+            server.slow = 60.0 if len(server.requests) > 1 else 0.0        # the first is the probe
+            return server.in_flight > 1
+        stop(run, tmp_path, number, busy)
+
+
+def test_while_the_model_server_starts(tmp_path):
+    """A stand-in for vLLM that never gets ready and has a child of its own."""
+    python = tmp_path / "python"
+    python.write_text(f"#!/bin/sh\n{shlex.quote(sys.executable)} -c 'import time; time.sleep(200)'\n")
+    python.chmod(0o755)
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model/config.json").write_text('{"num_hidden_layers": 1, "num_attention_heads": 1, "hidden_size": 8}')
+    run = started(tmp_path, LEAFINSTRUCT_VLLM_PYTHON=str(python))
+    stop(run, tmp_path, signal.SIGINT, (tmp_path / "out/.work/llm.log").exists)
+
+
+def test_before_anything_is_read(tmp_path):
+    with FakeOpenAI(MODEL, slow=60.0) as server:                # the probe waits
+        run = started(tmp_path, "--llm-url", server.url)
+        stop(run, tmp_path, signal.SIGINT, lambda: server.in_flight > 0)

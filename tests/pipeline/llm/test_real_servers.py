@@ -1,0 +1,91 @@
+"""The embedded model behind each real server: the same tokens and nearly the same ratings, and nothing left at the end."""
+
+from __future__ import annotations
+
+import json
+import os
+import urllib.request
+from pathlib import Path
+
+import psutil
+import pytest
+from transformers import AutoTokenizer
+
+import prompts
+from pipeline.config import Llm
+from pipeline.llm import choice
+from pipeline.llm.client import Client
+from pipeline.llm.probe import probe
+from pipeline.llm.questions import rating
+from pipeline.llm.server import Server
+from schemas.errors import UserError
+from schemas.records import Document, Text
+from tests.pipeline.llm.test_server import alive
+from tests.pipeline.runs import ROOT
+
+MODEL = ROOT / "build/models/language"
+PROMPTS = prompts.load("embedded")
+SOUND = Document("d", "test", (
+    Text("Fold the sheet in half along its long side and press the crease flat with your nail."),
+    Text("1. Open it again and fold both upper corners to the middle, so that the paper ends in a point.\n\n2. Fold the "
+         "point down, turn the sheet over, and repeat the step with 10 cm of the other side.")))
+
+
+@pytest.fixture(params=["llama.cpp", "vllm"])
+def llm(request, monkeypatch) -> Llm:
+    if not MODEL.is_dir():
+        pytest.skip("build/models is not there: run `make models`")
+    monkeypatch.chdir(ROOT)
+    try:
+        return choice.reserve(Llm(str(MODEL), "tiny", server=request.param, concurrency=4))[0]
+    except UserError as error:
+        pytest.skip(str(error))
+
+
+def test_it_rates_by_the_schema_with_probabilities_and_leaves_nothing(llm, tmp_path, monkeypatch):
+    (tmp_path / "tmp").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "tmp"))
+    _, url, _ = choice.reserve(llm)
+    with Server(choice.program(llm, url), url, log_path=tmp_path / "llm.log") as server:
+        group = os.getpgid(server._guard.pid)
+        running = [p.pid for p in psutil.process_iter() if os.getpgid(p.pid) == group]
+        probe(server.url, "tiny", PROMPTS)
+        with Client(server.url, "tiny") as client:
+            answer = client.submit(rating(client, PROMPTS, SOUND)).result(120)
+        if llm.server == "llama.cpp":
+            same_tokens(server.root)
+    assert json.loads(answer.text)["fluency"] == 5              # sound sections have a mean of 4.98
+    assert "".join(token["token"] for token in answer.logprobs).startswith(answer.text)
+    digits = [token for token in answer.logprobs if token["token"] in "12345"]
+    assert len(digits) >= 4 and all(len(token["top_logprobs"]) > 1 for token in digits[:4])
+    assert len(running) >= 2 and not any(map(alive, running))
+    assert not list((tmp_path / "tmp").iterdir())
+
+
+def same_tokens(root: str) -> None:
+    """The GGUF file's chat template and tokenizer do to a prompt what those of the folder do."""
+    def post(path: str, body: dict) -> dict:
+        request = urllib.request.Request(f"{root}{path}", json.dumps(body).encode(), {"content-type": "application/json"})
+        with urllib.request.urlopen(request, timeout=30) as reply:
+            return json.load(reply)
+    tokenizer = AutoTokenizer.from_pretrained(MODEL)
+    messages = list(PROMPTS.rate_prompt(SOUND).messages)
+    wanted = tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
+    assert post("/apply-template", {"messages": messages})["prompt"] == wanted
+    for text in (wanted, "Zürich\n\n1. 2,048 m²   \t5 𝕏\n"):
+        assert post("/tokenize", {"content": text, "parse_special": True})["tokens"] == tokenizer.encode(
+            text, add_special_tokens=False)
+
+
+def test_the_gguf_file_is_made_of_the_folder():
+    """Its norms are the folder's own numbers, in its order of blocks."""
+    gguf = pytest.importorskip("gguf", reason="gguf is not installed: pip install gguf")
+    from safetensors.torch import load_file
+    if not Path(f"{MODEL}.gguf").is_file():
+        pytest.skip("build/models/language.gguf is not there: run `make models`")
+    tensors = {tensor.name: tensor for tensor in gguf.GGUFReader(f"{MODEL}.gguf").tensors}
+    folder = load_file(MODEL / "model.safetensors")
+    assert len(tensors) == len(folder)
+    for block in (0, 29):
+        norm = folder[f"model.layers.{block}.input_layernorm.weight"].float()
+        assert (tensors[f"blk.{block}.attn_norm.weight"].data == norm.numpy()).all()
