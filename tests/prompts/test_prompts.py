@@ -90,7 +90,7 @@ def test_a_new_aspect_is_declared_in_one_file(tmp_path):
     ({"write__question_jinja": "{% for %}"}, "write/question.jinja"),
     ({"prompts_yaml": "about: x\nsystem: y\nalt_word: 3"}, "did you mean alt_words"),
     ({"rate__aspects_yaml": "[]"}, "at least one aspect"),
-    ({"rate__aspects_yaml": "- {name: A b, key: a, question: q}"}, "no name for an aspect"),
+    ({"rate__aspects_yaml": "- {name: A b, key: a, question: q}"}, "is not a name for an aspect"),
     ({"rate__aspects_yaml": "- {name: a, key: a, question: q}\n- {name: a, key: b, question: q}"}, "same name or key"),
 ])
 def test_a_faulty_set_is_refused(tmp_path, files, message):
