@@ -50,7 +50,8 @@ SIZES = (4, 8, 16, 32, 64, 128)
 def stored(corpus: str, limit: int, store: ImageStore) -> list[StoredDocument]:
     """The first documents of a corpus, with stored images."""
     found = []
-    for part in corpora.parts(*corpus.split(":", 1)):
+    format_, path = corpus.split(":", 1)
+    for part in corpora.parts(format_, path):
         for record in corpora.read(part):
             if isinstance(record, Document) and record.images:
                 found.append(_with_pictures(record, store))

@@ -27,7 +27,8 @@ from schemas.records import Document, Image, Segment, SizedImage
 
 def read(corpus: str, limit: int | None) -> list[Document]:
     """The first documents of a corpus (FORMAT:PATH)."""
-    documents = (record for part in corpora.parts(*corpus.split(":", 1)) for record in corpora.read(part)
+    format_, path = corpus.split(":", 1)
+    documents = (record for part in corpora.parts(format_, path) for record in corpora.read(part)
                  if isinstance(record, Document))
     return [document for document, _ in zip(documents, range(limit or sys.maxsize))]
 
