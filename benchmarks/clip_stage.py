@@ -50,7 +50,8 @@ SIZES = (4, 8, 16, 32, 64, 128)
 def stored(corpus: str, limit: int, store: ImageStore) -> list[StoredDocument]:
     """The first documents of a corpus, with stored images."""
     found = []
-    for part in corpora.parts(*corpus.split(":", 1)):
+    format_, path = corpus.split(":", 1)
+    for part in corpora.parts(format_, path):
         for record in corpora.read(part):
             if isinstance(record, Document) and record.images:
                 found.append(_with_pictures(record, store))
@@ -102,10 +103,12 @@ class Bare:
                      "sentences": fastest(lambda size: self.encode_sentences(first, size))}
 
     def alone(self) -> None:
+        """The model alone, on tensors that are ready."""
         self.encode_pictures(self.pixels, self.best["pictures"])
         self.encode_sentences(self.tokens, self.best["sentences"])
 
     def loop(self) -> None:
+        """As one writes it with open_clip: preprocessing and tokenizer included."""
         size = self.best["pictures"]
         for at in range(0, len(self.hashes), size):
             self.encode_pictures(self.preprocessed(self.hashes[at:at + size]), size)
@@ -114,29 +117,35 @@ class Bare:
             self.encode(self.model.encode_text, self.text_tower.tokenizer(self.texts[at:at + size]))
 
     def preprocessed(self, hashes: list[str]) -> torch.Tensor:
+        """[images, 3, height, width] from the image store."""
         pixels = torch.stack([self.scorer.preprocess(self.store.open(sha256)) for sha256 in hashes])
         return pixels.to(self.scorer.dtype).contiguous(memory_format=torch.channels_last)
 
     def encode_pictures(self, pixels: torch.Tensor, size: int) -> None:
+        """Encode in batches of `size`; the vectors are dropped."""
         for part in pixels.split(size):
             self.encode(self.model.encode_image, part)
 
     def encode_sentences(self, groups: list[torch.Tensor], size: int) -> None:
+        """Encode each group of one length in batches of `size`."""
         for group in groups:
             for part in group.split(size):
                 self.encode(self.text_tower.encode, part)
 
     @torch.inference_mode()
     def encode(self, model: Callable[[torch.Tensor], torch.Tensor], rows: torch.Tensor) -> None:
+        """One batch, until its vectors are in memory."""
         model(rows.to(self.scorer.device)).float().cpu()
 
 
 def fastest(run: Callable[[int], None]) -> int:
+    """The batch size with the best of three times."""
     run(SIZES[0])
     return min(SIZES, key=lambda size: min(seconds(lambda: run(size)) for _ in range(3)))
 
 
 def seconds(run: Callable[[], None]) -> float:
+    """Wall time of one call."""
     start = time.perf_counter()
     run()
     return time.perf_counter() - start

@@ -50,6 +50,7 @@ def run(corpus: str, limit: int, output: str) -> None:
 
 
 def measure(corpus: str, limit: int) -> int:
+    """The peak resident memory, in bytes, of a new process that builds from `limit` documents."""
     with tempfile.TemporaryDirectory() as folder:
         child = subprocess.run([sys.executable, "-m", "benchmarks.memory", "--corpus", corpus, "--child", str(limit),
                                 "--output", f"{folder}/out"], stdout=subprocess.PIPE, text=True, check=True)

@@ -18,6 +18,7 @@ CONFIG = Path(__file__).parent.parent / "configs" / "demo.yaml"
 
 
 def a_run(work: str, config: configuration.Config, llm_url: str = "http://127.0.0.1:9/v1", llm_name: str = "") -> Run:
+    """A run of the configuration in the folder `work`, for single stages."""
     return Run(config, configuration.preset(config), prompts.load(config.prompts), work, work, llm_url, llm_name, "",
                Provenance("", "", "clip", llm_name, "", ""))
 

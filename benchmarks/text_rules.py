@@ -26,7 +26,9 @@ from schemas.records import Document, Image, Segment, SizedImage
 
 
 def read(corpus: str, limit: int | None) -> list[Document]:
-    documents = (record for part in corpora.parts(*corpus.split(":", 1)) for record in corpora.read(part)
+    """The first documents of a corpus (FORMAT:PATH)."""
+    format_, path = corpus.split(":", 1)
+    documents = (record for part in corpora.parts(format_, path) for record in corpora.read(part)
                  if isinstance(record, Document))
     return [document for document, _ in zip(documents, range(limit or sys.maxsize), strict=False)]
 
@@ -56,6 +58,7 @@ def _with_headers(document: Document) -> Document:
 
 
 def theirs() -> Callable[[Document], str]:
+    """datatrove's decision by its Gopher filter: the reason, or an empty string for keep."""
     try:
         from datatrove.data import Document as TheirDocument
         from datatrove.pipeline.filters import GopherQualityFilter
@@ -71,6 +74,7 @@ def theirs() -> Callable[[Document], str]:
 
 
 def seconds(judge: Callable[[Document], str], documents: list[Document]) -> float:
+    """Wall time for all documents."""
     start = time.perf_counter()
     for document in documents:
         judge(document)

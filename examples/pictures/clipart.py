@@ -33,4 +33,5 @@ def convert(path: str) -> Image.Image:
 
 
 def convert_all() -> dict[str, Image.Image]:
+    """Every listed piece, by its file name in the corpus."""
     return {name: convert(path) for name, path in listed()}

@@ -38,6 +38,7 @@ class Item:
 
     @property
     def held_out(self) -> bool:
+        """Whether its source is kept for evaluation."""
         return self.source in HELD_OUT
 
 

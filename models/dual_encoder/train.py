@@ -67,9 +67,11 @@ class Projections(nn.Module):
         self.scale = nn.Parameter(torch.tensor(1 / 0.07).log())
 
     def pictures(self, vectors: torch.Tensor) -> torch.Tensor:
+        """[n, image tower's width] -> unit vectors [n, WIDTH]; in training with dropout."""
         return normalize(self.picture(dropout(vectors, DROP_PICTURE, self.training)), dim=-1)
 
     def texts(self, vectors: torch.Tensor) -> torch.Tensor:
+        """[n, text tower's width] -> unit vectors [n, WIDTH]; in training with dropout."""
         return normalize(self.text(dropout(vectors, DROP_TEXT, self.training)), dim=-1)
 
     def weights(self) -> dict[str, torch.Tensor]:
@@ -93,11 +95,16 @@ class Names:
         self.texts = (names + definitions) / 2
 
     def loss(self, model: Projections, vectors: torch.Tensor, looks: torch.Tensor) -> torch.Tensor:
+        """Cross-entropy of the images to the names of what the classifier sees in them.
+
+        vectors: [batch, image tower's width]. looks: the same images projected, [batch, WIDTH].
+        """
         seen = (vectors @ self.weight.T + self.bias).softmax(dim=-1)
         return agree(scale(model) * looks @ model.texts(self.texts).T, seen)
 
 
 def scale(model: Projections) -> torch.Tensor:
+    """The learnt factor of cosines, at most 100."""
     return model.scale.exp().clamp(max=100)
 
 
@@ -157,6 +164,7 @@ def train(data: Features, names: Names, seed: int, epochs: int = EPOCHS, batch: 
 
 @torch.inference_mode()
 def held_out_figures(model: Projections, data: Features) -> dict[str, float]:
+    """The measures on the items of held-out sources."""
     held_out = [item for item in data.items if item.held_out]
     return measures(held_out, model.picture(data.pictures), model.text(data.texts))
 

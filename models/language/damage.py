@@ -28,6 +28,7 @@ def damage(document: Document, kind: str, rng: random.Random, *, strength: float
 
 
 def can_shuffle(document: Document) -> bool:
+    """Whether the document has enough sentences for a change of their order to be noticed."""
     return len(_body_sentences(document)) >= MIN_SENTENCES
 
 

@@ -36,6 +36,7 @@ class LoraLinear(nn.Module):
         nn.init.kaiming_uniform_(self.a, a=5 ** 0.5)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """[..., in_features] -> [..., out_features], in the type of `x`."""
         low = linear(x, (self.a * (ALPHA / RANK)).to(x.dtype))
         base: torch.Tensor = self.base(x)
         return base + linear(low, self.b.to(x.dtype))

@@ -88,6 +88,7 @@ class Hashed(io.RawIOBase):
 
     @property
     def sha256(self) -> str:
+        """The hash (hex) of what was written so far."""
         return self._hash.hexdigest()
 
 

@@ -35,6 +35,7 @@ class Store:
         self.root, self.suffix = str(root), suffix
 
     def path(self, key: str) -> str:
+        """Where the file of the key is, or would be."""
         return f"{self.root}/{key[:2]}/{key}{self.suffix}"
 
     def read(self, key: str) -> bytes | None:
@@ -54,6 +55,7 @@ class Store:
             return None
 
     def write(self, key: str, data: bytes) -> None:
+        """Write the bytes of the key, whole or not at all."""
         write_bytes(self.path(key), data)
 
 

@@ -56,6 +56,7 @@ def check_tables(folder: pathlib.Path, manifest: Json) -> Iterator[Defect]:
 
 
 def sha256_defect(name: str, digest: str, expected: str) -> Defect:
+    """The defect of a file whose hash is not the one in the manifest."""
     return Defect("file-sha256", name, f"has the sha256 {digest}; the manifest says {expected}", shard=_shard(name))
 
 
