@@ -87,8 +87,8 @@ def _segments(body: str, record: dict[str, Any], place: Place) -> Iterator[Segme
 
 
 def _holds_image(token: Token) -> bool:
-    return token.type == "html_block" and bool(_IMG.search(token.content)) or any(
-        child.type == "image" or child.type == "html_inline" and bool(_IMG.match(child.content))
+    return (token.type == "html_block" and bool(_IMG.search(token.content))) or any(
+        child.type == "image" or (child.type == "html_inline" and bool(_IMG.match(child.content)))
         for child in token.children or ())
 
 
