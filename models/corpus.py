@@ -143,8 +143,8 @@ def attribution(recipe: Recipe, counts: dict[str, int]) -> str:
     rows = [f"| {s.name} | {s.repository} | {s.commit} | {s.license} | {counts[s.name]} |" for s in recipe.sources]
     return "\n".join([
         "# Attribution", "",
-        f"Text was converted to plain segments; images were scaled to at most {recipe.rules.max_side} px a side and "
-        "encoded again. Each record names its repository, commit, path and licence.", "",
+        f"Text was converted to plain segments; images were scaled to at most {recipe.rules.max_side} px a side.",
+        "Each record names its repository, commit, path and licence.", "",
         "| source | repository | commit | licence | documents |", "|---|---|---|---|---|", *rows, ""])
 
 

@@ -137,7 +137,7 @@ class Config:
     accept_missing: tuple[str, ...] = ()
     word_lists: dict[str, str] = dataclasses.field(default_factory=dict)
     limit: int | None = None
-    duplicates: Duplicates = Duplicates()
+    duplicates: Duplicates = dataclasses.field(default_factory=Duplicates)
     decontaminate: str | None = None
     images: Images = Images()
     excerpt: Excerpt = Excerpt()

@@ -75,8 +75,10 @@ def link(target: str, record: dict[str, Any], place: Place) -> str:
     """Where the image is that a page names: an address, or a file of the tree. A path that starts with `/` is meant
     from the root. One that leads out of the tree becomes a file that nobody has."""
     target = target.strip()
-    if is_http(target) or (target.startswith("//") and is_http(f"https:{target}")):
-        return target if is_http(target) else f"https:{target}"
+    if is_http(target):
+        return target
+    if target.startswith("//"):
+        return f"https:{target}"
     path = unquote(urlsplit(target).path) if "\0" not in target and ":" not in target.split("/")[0] else ""
     path = path.replace("\\", "/")
     folder = "" if path.startswith("/") else posixpath.dirname(record["path"])

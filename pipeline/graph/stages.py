@@ -16,7 +16,6 @@ from typing import Any, TypeVar
 
 from filters import coherence as coherence_rules
 from filters import presets, quality
-from filters.decontaminate import image_hash
 from filters.drop_images import AnyDocument, drop_images
 from pipeline.coherence import SCORING_VERSION
 from pipeline.graph import outcomes
@@ -121,18 +120,6 @@ def without_faults(document: Document, faults: dict[int, ImageFault]) -> Documen
         raise faults[0]
     # A fault has no measured value: record 0 readable images, where 1 was required.
     return drop_images(document, {at: Drop(fault.kind, 0.0, 1.0) for at, fault in faults.items()}, STORE_IMAGES)
-
-
-def decontaminate(run: Run) -> Step[StoredDocument, StoredDocument | DroppedDocument]:
-    """Drop a document that has an id, a run of twelve words or an image of the benchmark."""
-    assert run.config.decontaminate is not None
-    index, images = Index(run.config.decontaminate), image_store(run)
-
-    def step(document: StoredDocument) -> StoredDocument | DroppedDocument:
-        hit = index.hit(document, (image_hash(images.open(image.sha256)) for image in document.images))
-        return document if hit is None else DroppedDocument(
-            document, Drop(f"benchmark_{hit.kind}", 1.0, 0.0), detail=f"repeats {hit.item}: {hit.match}")
-    return Step(step)
 
 
 def score_coherence(run: Run) -> Step[list[StoredDocument], list[ScoredDocument]]:

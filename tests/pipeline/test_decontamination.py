@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import pathlib
 import re
 
 import numpy as np
@@ -107,7 +106,8 @@ def test_a_record_that_cannot_be_read_stops_the_index(tmp_path, benchmark, capsy
 def test_hits_are_dropped_with_the_match_in_their_rows_and_the_card_says_so(tmp_path, index):
     corpus = tmp_path / "corpus"
     (corpus / "images").mkdir(parents=True)
-    records = [json.loads(line) for line in (ROOT / "examples/corpus/docs.jsonl").read_bytes().splitlines()][:6]
+    lines = (ROOT / "examples/corpus/docs.jsonl").read_bytes().splitlines()
+    records = [json.loads(line) for line in lines if line.endswith(b"}")][:6]      # one line is cut off on purpose
     for name in {s["image"] for r in records for s in r["segments"] if "image" in s}:
         (corpus / "images" / name).write_bytes((ROOT / "examples/corpus/images" / name).read_bytes())
     picture(1).resize((640, 480)).save(corpus / "images" / "planted.jpg", quality=80)
@@ -128,5 +128,5 @@ def test_hits_are_dropped_with_the_match_in_their_rows_and_the_card_says_so(tmp_
     item = "wikihow_next_step_0_70000001"
     assert {(row.rule, row.detail.split(":")[0]) for row in rows.values() if row.stage == "decontaminate"} == {
         (f"benchmark_{kind}", f"repeats {item}") for kind in ("id", "text", "image")}
-    assert "3 that repeat it were dropped" in pathlib.Path(f"{out}/README.md").read_text()
+    assert "3 that repeat it were dropped" in (tmp_path / "out" / "README.md").read_text()
     assert validate(out, deep=True) == []

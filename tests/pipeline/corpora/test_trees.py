@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import pathlib
 import tarfile
+from pathlib import Path
 
 import pytest
 
@@ -61,7 +61,7 @@ def test_a_tar_is_read_in_place_and_its_damage_is_a_fault(tree, read_all, tmp_pa
         tar.add(f"{root}/tree", "book")
     [document] = read_all("markdown", path)
     assert (document.location, document.images[0].uri) == (f"{path}!/book/docs/page.md:1", f"{path}!/book/a.png")
-    data = pathlib.Path(path).read_bytes()
+    data = Path(path).read_bytes()
     with open(path, "wb") as file:
         file.write(data[:2048] + b"damage" * 1000)
     assert [f.error for f in read_all("markdown", path) if isinstance(f, Fault)][-1] == "unreadable"

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import gzip
 import io
-import pathlib
+from pathlib import Path
 
 import pytest
 from fastwarc.warc import WarcRecord, WarcRecordType
@@ -44,7 +44,7 @@ def test_pages_that_were_fetched_become_documents(crawl, read_all):
     assert (document.url, document.title) == ("https://example.org/0/", "Tea 0")
     assert [i.uri for i in document.images] == ["https://example.org/0/kettle.jpg", "https://example.org/0/pour.jpg"]
     offset = int(document.location.rsplit(":", 1)[1])
-    assert gzip.decompress(pathlib.Path(path).read_bytes()[offset:]).startswith(b"WARC/1")
+    assert gzip.decompress(Path(path).read_bytes()[offset:]).startswith(b"WARC/1")
 
 
 @pytest.mark.parametrize("name", ["crawl.warc", "crawl.warc.gz"])
@@ -68,7 +68,7 @@ def test_a_file_that_is_no_warc_is_a_fault(crawl, read_all):
 
 def test_what_comes_before_damage_is_read(crawl, read_all):
     path = crawl(*pages(3))
-    data = pathlib.Path(path).read_bytes()
+    data = Path(path).read_bytes()
     with open(path, "wb") as file:
         file.write(data[:-200])
     found = read_all("warc", path)
