@@ -1,7 +1,8 @@
 """Training steps and saved activations of MoSS adapters against stock PEFT LoRA of the same rank, in one run.
 
 `python -m benchmarks.moss_step [--json]`: a decoder of Chameleon's shape with 3 layers, 1024 wide, on sequences of
-64 text + 1024 image + 64 text tokens; adapters of rank 64 on all seven linear layers of each. A step is forward, mean
+64 text + 1024 image + 64 text tokens; adapters of rank 64 for text and for images ("half
+rank": 32 for images, the default) on all seven linear layers of each. A step is forward, mean
 square of the last hidden states as the loss, backward, AdamW. There is no output layer, which is the same for all and
 would only bring the ratios nearer to 1. The variants take turns, round by round, and a ratio is the median over rounds
 of a variant's time by LoRA's time in the same round, so that a machine's noise hits both.
@@ -31,6 +32,7 @@ VARIANTS = {
     "lora": {"kind": "lora"},
     "moe_lora": {"kind": "moe_lora"},
     "feature k=2": {},
+    "feature k=2, half rank": {"r_image": None},
     "feature k=3": {"kernel_size": 3},
     "feature_depthwise k=2": {"conv_space": "feature_depthwise"},
     "rank k=2": {"conv_space": "rank"},
@@ -98,7 +100,7 @@ def saved_mib(model: torch.nn.Module, ids: torch.Tensor) -> float:
 
 def measure(*, layers: int, width: int, rank: int, rows: int, rounds: int, dtype: torch.dtype, device: str,
             names: list[str]) -> dict[str, dict[str, float]]:
-    """For each variant: seconds a step (median), ratio to PEFT LoRA, saved MiB and its ratio, trainable numbers."""
+    """For each variant: seconds a step (median), ratio to PEFT LoRA, saved MiB and its ratio, trainable parameters."""
     ids = sequences(rows, device)
     torch.manual_seed(0)
     torch.set_num_threads(1)

@@ -33,7 +33,7 @@ class MossConfig(PeftConfig):
     A, then a k x k convolution of the r numbers (the place that Conv-LoRA, arXiv 2401.17868, gives it).
     kernel_size: k; a token sees itself and its neighbours up to k - 1 rows up and k - 1 columns left.
     r, r_image: ranks of the text and of the image branch; r_image None is r // 2 for "moss", r for "moe_lora".
-    alpha, alpha_image: a branch's output is multiplied by alpha / rank; None is twice the rank.
+    alpha, alpha_image: a branch's output is multiplied by alpha / rank; None is twice the rank, 0 switches it off.
     grid: rows and columns of every image. row_end_id: the id that closes each row, for backbones that have one.
     image_token_ids: low <= id < high are image tokens. Everything else, boundary tokens too, is text: a token's own
     kind chooses its branch, so the begin token (text) predicts the first image token, the last one (image) the end.
@@ -64,9 +64,12 @@ class MossConfig(PeftConfig):
                 raise ValueError(f"{name} is {value!r}; it can be {', '.join(known)}")
         if self.kind == "moe_lora":
             self.kernel_size, self.conv_space = 1, "feature"     # a 1 x 1 convolution is a linear layer
-        self.r_image = self.r_image or (max(1, self.r // 2) if self.kind == "moss" else self.r)
-        self.alpha = self.alpha or 2.0 * self.r
-        self.alpha_image = self.alpha_image or 2.0 * self.r_image
+        if self.r_image is None:
+            self.r_image = max(1, self.r // 2) if self.kind == "moss" else self.r
+        if min(self.r, self.r_image) < 1:
+            raise ValueError(f"ranks are at least 1, not r={self.r} and r_image={self.r_image}")
+        self.alpha = 2.0 * self.r if self.alpha is None else self.alpha
+        self.alpha_image = 2.0 * self.r_image if self.alpha_image is None else self.alpha_image
         if self.kind != "lora":
             self._check_grid()
 
@@ -87,9 +90,38 @@ class MossConfig(PeftConfig):
         return cls(**{**known, **{name: value for name, value in settings.items() if value is not None}})
 
     @property
+    def scale(self) -> float:
+        """What the text branch's output is multiplied by."""
+        return self.alpha / self.r if self.alpha is not None else 2.0
+
+    @property
+    def scale_image(self) -> float:
+        """What the image branch's output is multiplied by."""
+        return self.alpha_image / self.image_rank if self.alpha_image is not None else 2.0
+
+    @property
+    def image_rank(self) -> int:
+        """`r_image` after its default was filled in."""
+        return self.r if self.r_image is None else self.r_image
+
+    @property
+    def image_grid(self) -> tuple[int, int]:
+        """`grid`, of a kind that has one. Raises ValueError for "lora"."""
+        if self.grid is None:
+            raise ValueError(f"kind {self.kind!r} has no image grid")
+        return self.grid
+
+    @property
+    def image_ids(self) -> tuple[int, int]:
+        """`image_token_ids`, of a kind that has them. Raises ValueError for "lora"."""
+        if self.image_token_ids is None:
+            raise ValueError(f"kind {self.kind!r} has no image token ids")
+        return self.image_token_ids
+
+    @property
     def row_stride(self) -> int:
         """Tokens from the start of a row to the start of the next."""
-        return self.grid[1] + (self.row_end_id is not None)
+        return self.image_grid[1] + (self.row_end_id is not None)
 
     @property
     def taps(self) -> tuple[tuple[int, int], ...]:

@@ -12,6 +12,7 @@ import itertools
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -42,9 +43,11 @@ class ChameleonForInterleaved(ChameleonForConditionalGeneration):
 
     _keep_in_fp32_modules_strict = {"vqmodel"}
 
-    def forward(self, input_ids: Tensor | None = None, labels: Tensor | None = None,
-                logits_to_keep: int | Tensor = 0, **more) -> CausalLMOutputWithPast:
-        core = self.model(input_ids=input_ids, **more)
+    def forward(self, input_ids: Tensor | None = None, pixel_values: Tensor | None = None,
+                labels: Tensor | None = None, logits_to_keep: int | Tensor = 0,
+                mm_encoder_outputs: dict[str, Any] | None = None, **more: Any) -> CausalLMOutputWithPast:
+        # `generate` looks for pixel_values and mm_encoder_outputs among the arguments' names
+        core = self.model(input_ids=input_ids, pixel_values=pixel_values, mm_encoder_outputs=mm_encoder_outputs, **more)
         kept = slice(-logits_to_keep, None) if isinstance(logits_to_keep, int) else logits_to_keep
         logits = self.lm_head(core.last_hidden_state[:, kept])
         loss = None
