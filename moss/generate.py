@@ -24,7 +24,7 @@ from moss import data, settings
 from moss.backbones.generalist import Generalist
 from moss.data import instances
 from moss.generation import answers, decoding, page
-from moss.generation.answers import Segments, Written
+from moss.generation.answers import GenerationResult, Segments
 from moss.generation.decoding import Sampling
 from moss.training import runs
 from schemas.errors import UserError
@@ -80,14 +80,14 @@ def generate(options: argparse.Namespace) -> int:
 
 
 def answer_one(generalist: Generalist, key: str, instruction: str, context: Segments, sampling: Sampling,
-               reference: Segments | None = None) -> Written:
+               reference: Segments | None = None) -> GenerationResult:
     prompt = data.prompt_sample(generalist, instruction, context)
     answer = decoding.answer(generalist, prompt.ids.tolist(), prompt.vectors, sampling, progress=True)
-    return Written(key, instruction, context, answer, decoding.segments(answer, generalist), reference)
+    return GenerationResult(key, instruction, context, answer, decoding.segments(answer, generalist), reference)
 
 
 def answer_shards(generalist: Generalist, folder: pathlib.Path, sources: Sequence[str],
-                  sampling: Sampling) -> Iterator[Written]:
+                  sampling: Sampling) -> Iterator[GenerationResult]:
     """Answers to a built folder's instances, in order; one whose prompt fills the model's context is told and passed
     over."""
     for instance, pictures in instances.read(folder, sources):

@@ -8,11 +8,12 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import yaml
 
 import configs
+from moss.adapters.config import Adapter
 from schemas import settings as settings_file
 from schemas.errors import UserError
 
@@ -35,21 +36,6 @@ class Backbone:
     def options(self) -> dict[str, int | str | None]:
         """For `moss.backbones.load`."""
         return {"size": self.size, "clip": self.clip, "clip_weights": self.clip_weights}
-
-
-@dataclasses.dataclass(frozen=True)
-class Adapter:
-    """The fields of `moss.MossConfig`; None leaves a value to it."""
-
-    kind: Literal["lora", "moe_lora", "moss"] = "moss"
-    conv_space: Literal["feature", "feature_depthwise", "rank"] = "feature"
-    kernel_size: int = 2
-    r: int = 64
-    r_image: int | None = None
-    alpha: float | None = None
-    alpha_image: float | None = None
-    dropout: float = 0.0
-    target_modules: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,7 +80,7 @@ class Settings:
     backbone: Backbone
     data: Data
     training: Training
-    adapter: Adapter = Adapter()
+    adapter: Adapter = dataclasses.field(default_factory=Adapter)
 
 
 def load(path: str, overrides: Sequence[str] = ()) -> Settings:
@@ -102,21 +88,21 @@ def load(path: str, overrides: Sequence[str] = ()) -> Settings:
     tree = settings_file.read(configs.find(path), "configs/moss_demo.yaml")
     for override in overrides:
         _override(tree, override)
-    settings = settings_file.build(Settings, tree, path, number=_number)
+    settings: Settings = settings_file.build(Settings, tree, path, number=_number)
     _check(settings, path)
     return settings
 
 
-def flat(settings: Settings) -> dict[str, int | float | str | bool | None]:
+def flat(settings: Settings) -> dict[str, Any]:
     """The settings as one table of names with dots and plain values, for a run's record and for comparing two runs."""
-    table = {}
+    table: dict[str, Any] = {}
     for name, value in dataclasses.asdict(settings).items():
         below = value.items() if isinstance(value, dict) else [("", value)]
         table |= {f"{name}.{key}".rstrip("."): list(v) if isinstance(v, tuple) else v for key, v in below}
     return table
 
 
-def _override(tree, text: str) -> None:
+def _override(tree: Any, text: str) -> None:
     key, equals, value = text.partition("=")
     *sections, name = key.split(".")
     if not equals or not name or not isinstance(tree, dict):
@@ -159,7 +145,7 @@ def _check(settings: Settings, path: str) -> None:
                         f"({training.steps})")
 
 
-def _number(value, path: str, key: str) -> float:
+def _number(value: Any, path: str, key: str) -> float:
     try:
         number = math.nan if isinstance(value, bool) else float(value)     # YAML reads 1e-4, without a dot, as a text
     except (TypeError, ValueError):

@@ -17,6 +17,7 @@ from collections.abc import Iterator, Sequence
 
 import torch
 from accelerate import Accelerator
+from accelerate.optimizer import AcceleratedOptimizer
 from peft import get_peft_model
 from torch.distributed.fsdp import MixedPrecisionPolicy
 from tqdm import tqdm
@@ -117,7 +118,7 @@ def build(settings: Settings, checkpoint: pathlib.Path | None = None) -> General
         except ValueError as error:
             raise UserError(f"adapter: {error}") from error
     if settings.training.gradient_checkpointing:
-        generalist.model.gradient_checkpointing_enable()
+        generalist.plain_model.gradient_checkpointing_enable()
     return generalist.train()
 
 
@@ -127,7 +128,8 @@ def sizes(generalist: Generalist) -> str:
     return ", ".join(f"{branch} {n:,}" for branch, n in counted.items()) + f" ({share:.2%} of all)"
 
 
-def prepare(accelerator: Accelerator, generalist: Generalist, settings: Settings):
+def prepare(accelerator: Accelerator, generalist: Generalist,
+            settings: Settings) -> tuple[torch.nn.Module, AcceleratedOptimizer]:
     """The model and its optimiser, on their device and wrapped or sharded as `accelerate launch` asked."""
     parameters = [p for p in generalist.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(parameters, lr=settings.training.learning_rate,
@@ -139,8 +141,9 @@ def prepare(accelerator: Accelerator, generalist: Generalist, settings: Settings
         plugin.mixed_precision_policy = MixedPrecisionPolicy(param_dtype=torch.bfloat16, reduce_dtype=torch.float32)
     kinds = {type(module).__name__ for module in generalist.modules()}
     # what FSDP2 shards as a unit, for accelerate to find
-    generalist._no_split_modules = sorted(kinds.intersection(generalist.plain_model._no_split_modules or ()))
-    return accelerator.prepare(generalist, optimizer)
+    vars(generalist)["_no_split_modules"] = sorted(kinds.intersection(generalist.plain_model._no_split_modules or ()))
+    prepared: tuple[torch.nn.Module, AcceleratedOptimizer] = accelerator.prepare(generalist, optimizer)
+    return prepared
 
 
 def micro_batches(dataset: data.Samples, settings: Settings, position: Position,
@@ -162,9 +165,9 @@ def interruptions() -> Iterator[list[int]]:
     asked: list[int] = []
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
-    def note(number, frame) -> None:
+    def note(number: int, frame: object) -> None:
         asked.append(number)
-        signal.signal(number, before[number])
+        signal.signal(number, before[signal.Signals(number)])
 
     try:
         for number in before:

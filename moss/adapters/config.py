@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+import typing
+from typing import Any, Literal, Protocol
 
 from peft import PeftConfig
 
-KINDS = ("lora", "moe_lora", "moss")
-CONV_SPACES = ("feature", "feature_depthwise", "rank")
+from moss.layout import ImageLayout
+
+
+class Backbone(Protocol):
+    """What `MossConfig.for_backbone` asks of a model of `moss.backbones`."""
+
+    layout: ImageLayout
+    target_modules: str
 
 
 class _PeftTypeName(str):
@@ -23,8 +30,8 @@ MOSS = _PeftTypeName("MOSS")
 
 
 @dataclasses.dataclass
-class MossConfig(PeftConfig):
-    """Adapters of every targeted linear layer. The defaults are ours: the paper's are not known.
+class Adapter:
+    """What an adapter is made of, without what the backbone decides. The defaults are ours: the paper's are not known.
 
     kind: "moss" is a linear LoRA for text tokens and a convolutional one for image tokens; "moe_lora" a linear LoRA
     for each; "lora" one for both. The last two are the baselines of the paper's ablation.
@@ -34,32 +41,44 @@ class MossConfig(PeftConfig):
     kernel_size: k; a token sees itself and its neighbours up to k - 1 rows up and k - 1 columns left.
     r, r_image: ranks of the text and of the image branch; r_image None is r // 2 for "moss", r for "moe_lora".
     alpha, alpha_image: a branch's output is multiplied by alpha / rank; None is twice the rank, 0 switches it off.
-    grid: rows and columns of every image. row_end_id: the id that closes each row, for backbones that have one.
-    image_token_ids: low <= id < high are image tokens. Everything else, boundary tokens too, is text: a token's own
-    kind chooses its branch, so the begin token (text) predicts the first image token, the last one (image) the end.
-
-    Raises ValueError for settings that mean nothing.
+    dropout: of what goes into the adapters, a share from 0 to below 1.
+    target_modules: a regular expression of the linear layers to adapt; None leaves them to the backbone.
     """
 
-    target_modules: list[str] | str | None = None
-    exclude_modules: list[str] | str | None = None
-    modules_to_save: list[str] | None = None
-    kind: str = "moss"
-    conv_space: str = "feature"
+    kind: Literal["lora", "moe_lora", "moss"] = "moss"
+    conv_space: Literal["feature", "feature_depthwise", "rank"] = "feature"
     kernel_size: int = 2
     r: int = 64
     r_image: int | None = None
     alpha: float | None = None
     alpha_image: float | None = None
     dropout: float = 0.0
+    target_modules: str | None = None
+
+
+@dataclasses.dataclass
+class MossConfig(Adapter, PeftConfig):
+    """PEFT's configuration of the adapters of every targeted linear layer: `Adapter`, and the backbone's images.
+
+    target_modules: also a list of names. grid: rows and columns of every image. row_end_id: the id that closes each
+    row, for backbones that have one. image_token_ids: low <= id < high are image tokens. Everything else, boundary
+    tokens too, is text: a token's own kind chooses its branch, so the begin token (text) predicts the first image
+    token, the last one (image) the end. Raises ValueError for settings that mean nothing.
+    """
+
+    target_modules: list[str] | str | None = None  # type: ignore[assignment]  # wider than a settings file's
+    exclude_modules: list[str] | str | None = None
+    modules_to_save: list[str] | None = None
     grid: tuple[int, int] | None = None
     row_end_id: int | None = None
     image_token_ids: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
-        super().__post_init__()
+        super().__post_init__()  # type: ignore[no-untyped-call]  # PEFT does not type it
         self.peft_type = MOSS
-        for name, value, known in (("kind", self.kind, KINDS), ("conv_space", self.conv_space, CONV_SPACES)):
+        for name, value, known in (
+                (field, getattr(self, field), typing.get_args(typing.get_type_hints(Adapter)[field]))
+                for field in ("kind", "conv_space")):
             if value not in known:
                 raise ValueError(f"{name} is {value!r}; it can be {', '.join(known)}")
         if self.kind == "moe_lora":
@@ -77,12 +96,13 @@ class MossConfig(PeftConfig):
         if self.grid is None or self.image_token_ids is None:
             raise ValueError(f"kind {self.kind!r} needs grid=(rows, columns) and image_token_ids=(low, high): without "
                              "them no token is known to be an image's; MossConfig.for_backbone fills them in")
-        self.grid, self.image_token_ids = tuple(self.grid), tuple(self.image_token_ids)
+        (rows, columns), (low, high) = self.grid, self.image_token_ids
+        self.grid, self.image_token_ids = (rows, columns), (low, high)      # a saved configuration has lists
         if not 1 <= self.kernel_size <= min(self.grid):
             raise ValueError(f"kernel_size {self.kernel_size} does not fit into a grid of {self.grid[0]} x {self.grid[1]}")
 
     @classmethod
-    def for_backbone(cls, generalist, **settings: Any) -> MossConfig:
+    def for_backbone(cls, generalist: Backbone, **settings: Any) -> MossConfig:
         """The configuration for a `moss.backbones` model: its grid, ids and linear layers, and `settings`."""
         layout = generalist.layout
         known = {"target_modules": generalist.target_modules, "grid": (layout.rows, layout.columns),

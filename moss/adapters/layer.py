@@ -32,6 +32,12 @@ class MossLinear(nn.Module, BaseTunerLayer):
     adapter_layer_names = ("moss_text_A", "moss_text_B", "moss_image_A", "moss_image_B", "moss_image_C",
                            "moss_image_filter")
     other_param_names = ()
+    moss_text_A: nn.ParameterDict
+    moss_text_B: nn.ParameterDict
+    moss_image_A: nn.ParameterDict
+    moss_image_B: nn.ParameterDict
+    moss_image_C: nn.ParameterDict
+    moss_image_filter: nn.ParameterDict
 
     def __init__(self, base_layer: nn.Linear, adapter_name: str, config: MossConfig, router: MossRouter) -> None:
         super().__init__()

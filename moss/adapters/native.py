@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import torch
-from torch import Tensor, nn
+from torch import Tensor
+from transformers import PreTrainedModel
 
 from moss.adapters.config import MossConfig
 
 
-def routing_ids(core: nn.Module, ids: Tensor, kwargs: dict[str, Any], configs: Sequence[MossConfig]) -> Tensor:
+def routing_ids(core: PreTrainedModel, ids: Tensor, kwargs: dict[str, Any], configs: Sequence[MossConfig]) -> Tensor:
     """ids (B, L) with image tokens (and row ends) where the pictures' placeholders stand; `ids` itself without pictures.
 
     The pictures are encoded here, once: kwargs gets `mm_encoder_outputs` for its `pixel_values`. Raises ValueError for
@@ -29,13 +29,13 @@ def routing_ids(core: nn.Module, ids: Tensor, kwargs: dict[str, Any], configs: S
         low, high = config.image_ids
         if placeholder is not None and low <= placeholder < high:
             return ids          # the adapters were made for placeholders
-    if not hasattr(core, "get_image_tokens"):       # Janus reads through SigLIP, whose features are no image tokens
+    if placeholder is None or not hasattr(core, "get_image_tokens"):       # Janus reads through SigLIP, whose features are no image tokens
         raise ValueError(f"{type(core).__name__} reads pixel_values through an encoder whose features are not the "
                          "image tokens that the adapters are for. Give the image tokens as ids, with inputs_embeds and "
                          "moss_ids, or set image_token_ids to the placeholder's id")
     if outputs is None:
         given = {name: kwargs.pop(name) for name in ("pixel_values", "image_sizes") if kwargs.get(name) is not None}
-        outputs = core.get_image_features(**given, return_dict=True)
+        outputs = core.get_image_features(**given, return_dict=True)  # type: ignore[operator]  # a method of its class
         kwargs["mm_encoder_outputs"] = {**(kwargs.get("mm_encoder_outputs") or {}), "image": outputs}
     config = configs[0]
     rows, columns = config.image_grid
@@ -50,7 +50,7 @@ def routing_ids(core: nn.Module, ids: Tensor, kwargs: dict[str, Any], configs: S
     return ids.masked_scatter(at, block.flatten().repeat(len(_grids(outputs, rows * columns))))
 
 
-def _placeholder(core: nn.Module) -> int | None:
+def _placeholder(core: PreTrainedModel) -> int | None:
     mapping = getattr(core, "vocabulary_mapping", None)
     found = getattr(core.config, "image_token_id", None) if mapping is None else mapping.image_token_id
     return None if found is None else int(found)

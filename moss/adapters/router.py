@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
-from torch import Tensor, nn
-from transformers import DynamicCache
+from torch import Tensor
+from transformers import DynamicCache, PreTrainedModel
 
 from moss.adapters.config import MossConfig
 from moss.adapters.decoding import DecodeState, Step, state_of
@@ -52,11 +52,11 @@ class MossRouter:
     says so instead of taking another call's plan.
     """
 
-    def __init__(self, core: nn.Module) -> None:
+    def __init__(self, core: PreTrainedModel) -> None:
         self.call: Call | None = None
-        self.entered: nn.Module | None = None
+        self.entered: PreTrainedModel | None = None
         self.layers = 0
-        decoder = core.get_decoder() if hasattr(core, "get_decoder") else core
+        decoder = core.get_decoder()  # type: ignore[no-untyped-call]  # transformers does not type it
         self.hooks = [hook for module in ([core] if decoder is core else [core, decoder]) for hook in (
             module.register_forward_pre_hook(self.before, with_kwargs=True),
             module.register_forward_hook(self.after, always_call=True))]
@@ -70,7 +70,7 @@ class MossRouter:
         self.layers += 1
         return self.layers - 1
 
-    def before(self, module: nn.Module, args: tuple[Any, ...],
+    def before(self, module: PreTrainedModel, args: tuple[Any, ...],
                kwargs: Mapping[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Forward pre-hook: notes the ids, `moss_ids` (taken away) or `input_ids`, and the state on the cache."""
         kwargs = dict(kwargs)
@@ -89,7 +89,7 @@ class MossRouter:
         self.entered = module
         return args, kwargs
 
-    def _state(self, module: nn.Module, ids: Tensor, kwargs: dict[str, Any]) -> DecodeState | None:
+    def _state(self, module: PreTrainedModel, ids: Tensor, kwargs: dict[str, Any]) -> DecodeState | None:
         cache = kwargs.get("past_key_values")
         if cache is None and kwargs.get("use_cache") and not torch.is_grad_enabled():
             cache = kwargs["past_key_values"] = DynamicCache(config=module.config)
@@ -99,7 +99,7 @@ class MossRouter:
         state.advance(ids)
         return state
 
-    def after(self, module: nn.Module, args: Any, output: Any) -> None:
+    def after(self, module: PreTrainedModel, args: Any, output: Any) -> None:
         """Forward hook, also after an error: nothing of this forward is left to a later one."""
         if self.entered is module:
             self.call = self.entered = None

@@ -26,7 +26,7 @@ class Mix(torch.autograd.Function):
     def forward(hidden: Tensor, is_text: Tensor, valid: Tensor, r: int, offsets: tuple[int, ...]) -> Tensor:
         length = valid.shape[1]
         history = hidden.shape[1] - length
-        taps = hidden[..., r:].unflatten(-1, (len(offsets), -1))
+        taps = hidden[..., r:].view(*hidden.shape[:2], len(offsets), -1)
         mask = valid.to(hidden.dtype)
         image = taps[:, history:, 0] * mask[..., :1]
         for t, offset in enumerate(offsets[1:], start=1):
@@ -42,13 +42,13 @@ class Mix(torch.autograd.Function):
         ctx.shape, ctx.r, ctx.offsets = hidden.shape, r, offsets  # type: ignore[attr-defined]  # torch's own way
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, None, None]:  # type: ignore[override]  # one output
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, None, None]:
         is_text, valid = ctx.saved_tensors
         length, r = valid.shape[1], ctx.r
         history = ctx.shape[1] - length
         found = grad.new_zeros(ctx.shape)
         found[:, history:, :r] = grad[..., :r] * is_text
-        taps, image = found[..., r:].unflatten(-1, (len(ctx.offsets), -1)), grad[..., r:]
+        taps, image = found[..., r:].view(*ctx.shape[:2], len(ctx.offsets), -1), grad[..., r:]
         mask = valid.to(grad.dtype)
         for t, offset in enumerate(ctx.offsets):
             first, start = _first(offset, history)
@@ -60,7 +60,7 @@ class Mix(torch.autograd.Function):
 def mix(hidden: Tensor, is_text: Tensor, valid: Tensor, r: int, offsets: tuple[int, ...]) -> Tensor:
     """See `Mix`, whose bookkeeping is left out where nothing is differentiated."""
     if torch.is_grad_enabled() and hidden.requires_grad:
-        return Mix.apply(hidden, is_text, valid, r, offsets)  # type: ignore[no-any-return]  # torch does not type it
+        return Mix.apply(hidden, is_text, valid, r, offsets)  # type: ignore[no-any-return, no-untyped-call]  # torch does not type it
     return Mix.forward(hidden, is_text, valid, r, offsets)
 
 

@@ -11,6 +11,7 @@ from peft import PeftConfig
 from peft.tuners.tuners_utils import BaseTuner
 from torch import nn
 from torch.utils.checkpoint import checkpoint
+from transformers import PreTrainedModel
 
 from moss.adapters.config import MossConfig
 from moss.adapters.layer import MossLinear
@@ -33,27 +34,29 @@ class MossModel(BaseTuner):
         assert isinstance(config, MossConfig)
         core = _core(model)
         if not hasattr(core, "moss_router"):
-            core.moss_router = MossRouter(core)  # type: ignore[assignment]  # a plain object, not a module
-            for module in {id(m): m for m in (model, core)}.values():
+            router = MossRouter(core)
+            vars(core)["moss_router"] = router
+            for module in (model, core):
                 if hasattr(module, "_set_gradient_checkpointing"):
-                    module._set_gradient_checkpointing = functools.partial(_set_checkpointing, module, core.moss_router)
-            for module in model.modules():      # switched on before the adapters came
-                if getattr(module, "gradient_checkpointing", False):
-                    function = module._gradient_checkpointing_func
-                    module._gradient_checkpointing_func = _with_plan(function, core.moss_router)
-        self.router = core.moss_router
+                    vars(module)["_set_gradient_checkpointing"] = functools.partial(_set_checkpointing, module, router)
+            for part in model.modules():        # switched on before the adapters came
+                if getattr(part, "gradient_checkpointing", False):
+                    vars(part)["_gradient_checkpointing_func"] = _with_plan(
+                        vars(part)["_gradient_checkpointing_func"], router)
+        self.router = vars(core)["moss_router"]
 
     @staticmethod
     def _detach(model: nn.Module) -> None:
         core = _core(model)
         if hasattr(core, "moss_router"):
-            core.moss_router.detach()
-            del core.moss_router
+            vars(core).pop("moss_router").detach()
         for module in (model, core):
             vars(module).pop("_set_gradient_checkpointing", None)
 
-    def _create_and_replace(self, config: MossConfig, adapter_name: str, target: nn.Module, target_name: str,
-                            parent: nn.Module, current_key: str, **kwargs: Any) -> None:
+    def _create_and_replace(self, peft_config: PeftConfig, adapter_name: str, target: nn.Module, target_name: str,
+                            parent: nn.Module, current_key: str, parameter_name: str | None = None) -> None:
+        assert isinstance(peft_config, MossConfig)
+        config = peft_config
         self.router.configs[adapter_name] = config
         if isinstance(target, MossLinear):
             target.update_layer(adapter_name, config)
@@ -85,8 +88,11 @@ class MossModel(BaseTuner):
                                       "run the rows of each adapter by themselves")
         return contextlib.nullcontext()
 
-    def _unload_and_optionally_merge(self, *args: Any, **kwargs: Any) -> nn.Module:
-        model: nn.Module = super()._unload_and_optionally_merge(*args, **kwargs)
+    def _unload_and_optionally_merge(  # type: ignore[override]  # PEFT says None, and returns the model
+            self, merge: bool = True, progressbar: bool = True, safe_merge: bool = False,
+            adapter_names: list[str] | None = None) -> nn.Module:
+        model: nn.Module = super()._unload_and_optionally_merge(  # type: ignore[assignment]  # likewise
+            merge, progressbar, safe_merge, adapter_names)
         self._detach(model)
         return model
 
@@ -112,9 +118,10 @@ class MossModel(BaseTuner):
                              "tokens too. Keep the adapter as it is, or say modality=\"text\" for a text-only model")
 
 
-def _core(model: nn.Module) -> nn.Module:
+def _core(model: nn.Module) -> PreTrainedModel:
     """The part of a transformers model before its output layer; the model itself if it has no such part."""
-    core: nn.Module = getattr(model, getattr(model, "base_model_prefix", ""), model)
+    assert isinstance(model, PreTrainedModel), "MoSS adapters go on models of transformers"
+    core: PreTrainedModel = getattr(model, model.base_model_prefix, model)
     return core
 
 

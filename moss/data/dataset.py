@@ -62,9 +62,9 @@ class Samples:
         return samples.sample(from_json(instance), codes, self.layout, self.tokenizer, self.train_boundaries)
 
 
-def open_samples(shards: str | os.PathLike, generalist: Generalist, *, max_length: int, max_images: int | None = None,
+def open_samples(shards: str | os.PathLike[str], generalist: Generalist, *, max_length: int, max_images: int | None = None,
                  train_boundaries: bool = True, sources: Sequence[str] | None = None,
-                 exclude_sources: Sequence[str] = (), cache: str | os.PathLike | None = None,
+                 exclude_sources: Sequence[str] = (), cache: str | os.PathLike[str] | None = None,
                  progress: bool = True) -> Samples:
     """The instances of a built folder that fit whole into `max_length` tokens and have at most `max_images` images.
 
@@ -74,13 +74,15 @@ def open_samples(shards: str | os.PathLike, generalist: Generalist, *, max_lengt
     the two halves of a held-out evaluation. Raises UserError for a broken folder, for a source that does not occur
     and where nothing is left.
     """
-    if generalist.pixels is None:
-        raise UserError(f"the backbone {generalist.name} has no image tokenizer here; load a checkpoint that has one")
     layout, tokenizer = generalist.layout, generalist.tokenizer
-    keys, lengths, places, seen = [], [], [], set()
+    keys: list[str] = []
+    lengths: list[int] = []
+    places: list[tuple[pathlib.Path, sidecar.Place]] = []
+    seen: set[str] = set()
     too_long = too_many = other = 0
-    longest, shortest = (0, ""), None
-    paths = sidecar.encode_shards(shards, generalist.pixels, cache, progress)
+    longest: tuple[int, str] = (0, "")
+    shortest: int | None = None
+    paths = sidecar.encode_shards(shards, generalist.tokenizer_of_images, cache, progress)
     for path in tqdm(paths, desc="measuring lengths", unit=" shards", disable=not progress):
         for value, place in sidecar.places(path):
             seen.add(value["source"])

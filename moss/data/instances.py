@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import pathlib
 from collections.abc import Iterator, Sequence
+from typing import BinaryIO
 
 import PIL.Image
 import pyarrow.parquet as pq
@@ -38,6 +39,6 @@ def with_pictures(segments: Sequence[Segment], pictures: Pictures) -> list[Text 
     return [segment if isinstance(segment, Text) else pictures[segment.uri] for segment in segments]
 
 
-def _part(file, offset: int, size: int) -> bytes:
+def _part(file: BinaryIO, offset: int, size: int) -> bytes:
     file.seek(offset)
     return file.read(size)

@@ -37,18 +37,18 @@ def batches(dataset: Samples, *, rows: int, length: int, seed: int, epoch: int, 
 
 def steps(dataset: Samples, *, rows: int, length: int, seed: int, epoch: int) -> int:
     """How many batches `batches` gives in this epoch: nearly the same for all epochs, but packing may save a row."""
-    return -(-len(pack(dataset.lengths, length, seed, epoch)) // rows)
+    return -(-len(pack(dataset.lengths.tolist(), length, seed, epoch)) // rows)
 
 
 def _global(dataset: Samples, rows: int, length: int, seed: int, epoch: int, complete: bool) -> list[list[list[int]]]:
-    packed = pack(dataset.lengths, length, seed, epoch)
+    packed = pack(dataset.lengths.tolist(), length, seed, epoch)
     missing = -len(packed) % rows if complete else 0
     packed += [packed[n % len(packed)] for n in range(missing)]
     return [packed[at:at + rows] for at in range(0, len(packed), rows)]
 
 
 @dataclasses.dataclass(frozen=True)
-class _Steps(torch.utils.data.Dataset):
+class _Steps(torch.utils.data.Dataset[Batch]):
     """Batch by step; what worker processes get."""
 
     samples: Samples

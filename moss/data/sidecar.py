@@ -50,7 +50,7 @@ class Place:
     codes_size: int
 
 
-def encode_shards(folder: str | os.PathLike, pixels: Pixels, cache: str | os.PathLike | None = None,
+def encode_shards(folder: str | os.PathLike[str], pixels: Pixels, cache: str | os.PathLike[str] | None = None,
                   progress: bool = True) -> list[pathlib.Path]:
     """The sidecars of all shards of a built folder, in their order; encodes what is not there yet.
 
@@ -79,10 +79,12 @@ def places(path: pathlib.Path) -> Iterator[tuple[Any, Place]]:
     found = 0
     try:
         with tarfile.open(path, "r:") as file:
-            header = parse_json(file.extractfile(file.next()).read())
+            header = parse_json(_content(file, file.next()))
             while (member := file.next()) is not None:
                 codes = file.next()
-                instance = parse_json(file.extractfile(member).read())
+                instance = parse_json(_content(file, member))
+                if codes is None:
+                    raise ValueError(f"no codes follow {member.name}")
                 yield instance, Place(member.offset_data, member.size, codes.offset_data, codes.size)
                 found += 1
         if found != header["instances"]:
@@ -105,20 +107,29 @@ def load(path: pathlib.Path, place: Place) -> tuple[Any, np.ndarray]:
         return instance, np.load(io.BytesIO(file.read(place.codes_size)))
 
 
-def _header(shard: dict, pixels: Pixels) -> dict:
+def _content(file: tarfile.TarFile, member: tarfile.TarInfo | None) -> bytes:
+    """Raises ValueError where there is no such file."""
+    opened = None if member is None else file.extractfile(member)
+    if opened is None:
+        raise ValueError("is not a sidecar")
+    return opened.read()
+
+
+def _header(shard: dict[str, Any], pixels: Pixels) -> dict[str, Any]:
     return {"format": 1, "instances": shard["instances"], "pixels": pixels.fingerprint, "sha256": shard["sha256"]}
 
 
-def _made_from(path: pathlib.Path) -> dict | None:
+def _made_from(path: pathlib.Path) -> dict[str, Any] | None:
     """The header of a sidecar; None where there is none that can be read."""
     try:
         with tarfile.open(path, "r:") as file:
-            return parse_json(file.extractfile(HEADER).read())
+            header: dict[str, Any] = parse_json(_content(file, file.getmember(HEADER)))
+            return header
     except (FileNotFoundError, KeyError, ValueError, tarfile.TarError):
         return None
 
 
-def _encoded(folder: pathlib.Path, shard: dict, manifest: dict, pixels: Pixels) -> Iterator[tuple[str, bytes, bytes]]:
+def _encoded(folder: pathlib.Path, shard: dict[str, Any], manifest: dict[str, Any], pixels: Pixels) -> Iterator[tuple[str, bytes, bytes]]:
     """(key, JSON file, .npy file) of each instance. Always the same batches: a batch's size may change last bits."""
     waiting: list[tuple[str, bytes, list[PIL.Image.Image]]] = []
     for instance in itertools.chain(_instances(folder, shard, manifest), [None]):
@@ -134,17 +145,18 @@ def _encoded(folder: pathlib.Path, shard: dict, manifest: dict, pixels: Pixels) 
             waiting = []
 
 
-def _instances(folder: pathlib.Path, shard: dict, manifest: dict) -> Iterator[tuple[str, bytes, list[PIL.Image.Image]]]:
+def _instances(folder: pathlib.Path, shard: dict[str, Any], manifest: dict[str, Any]) -> Iterator[tuple[str, bytes, list[PIL.Image.Image]]]:
     """Key, JSON file and pictures of each instance of a shard, in one pass, one of them in memory."""
     name, count = shard["name"], 0
     try:
         with open(folder / "shards" / name, "rb") as file:
             reader = Reader(file)
             for key, group in itertools.groupby(entries(reader), key=lambda entry: entry.key):
-                members = list(group)
-                for problem in members:
-                    if isinstance(problem, Problem):
-                        raise _broken(folder, name, key, problem.message)
+                members = []
+                for entry in group:
+                    if isinstance(entry, Problem):
+                        raise _broken(folder, name, key, entry.message)
+                    members.append(entry)
                 _, defects = samples.check(members, name, manifest, None)
                 if defects:
                     raise _broken(folder, name, key, "; ".join(f"{d.pointer} {d.message}".strip() for d in defects))
@@ -169,7 +181,7 @@ def _broken(folder: pathlib.Path, shard: str, key: str, message: str) -> UserErr
                      "lists everything that is wrong with the folder.")
 
 
-def _write(path: pathlib.Path, header: dict, instances: Iterator[tuple[str, bytes, bytes]], bar: tqdm) -> None:
+def _write(path: pathlib.Path, header: dict[str, Any], instances: Iterator[tuple[str, bytes, bytes]], bar: tqdm) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f"{path.name}.{uuid.uuid4().hex}.tmp")
     try:

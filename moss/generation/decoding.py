@@ -16,11 +16,15 @@ from torch import Tensor
 from tqdm import tqdm
 from transformers import DynamicCache, LogitsProcessorList, TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWarper
 
+from moss.backbones.continuous import Continuous
 from moss.backbones.generalist import Generalist
 from moss.generation.whole_images import FREE, WholeImages, forced, not_text
 from moss.layout import ImageLayout
 from schemas.errors import UserError
 from schemas.records import Text
+
+NO_IDS = torch.LongTensor()
+"""The warpers look at logits alone."""
 
 
 class PromptTooLong(UserError):
@@ -77,7 +81,7 @@ def answer(generalist: Generalist, prompt: Sequence[int], vectors: np.ndarray | 
             if place and given[place] != FREE:
                 token = torch.full((1,), given[place], device=device)
             elif place and has_slots(layout):
-                vector = generalist.image_vectors(reader.hidden())
+                vector = vectors_of(generalist, reader.hidden())
                 token = torch.full((1,), layout.low, device=device)
                 drawn.append(vector)
             elif place:
@@ -85,7 +89,7 @@ def answer(generalist: Generalist, prompt: Sequence[int], vectors: np.ndarray | 
             else:
                 logits = generalist.text_logits(reader.hidden())
                 state = torch.tensor([[place], [begun]], device=device)
-                token = draw.text(rules.mask(logits, *state, len(tokens)))
+                token = draw.text(rules.mask(logits, state[0], state[1], len(tokens)))
                 begins, finished = token.item() == layout.begin, token.item() == eos
             tokens.append(token)
             reader.append(token, vector)
@@ -99,21 +103,26 @@ def answer(generalist: Generalist, prompt: Sequence[int], vectors: np.ndarray | 
 
 @torch.no_grad()
 def free_answer(generalist: Generalist, prompt: Sequence[int], sampling: Sampling) -> Answer:
-    """Continue a prompt with nothing forbidden: every token is drawn from the whole vocabulary, so that an image may
-    come out in any form (see `metrics.blocks`). For backbones with `image_tokens_in_vocabulary`."""
+    """Continue a prompt with nothing forbidden, up to the first image that comes out wrong.
+
+    Every token is drawn from the whole vocabulary, so that an image may come out in any form (see `metrics.blocks`).
+    What would follow a broken image says nothing of how a model writes, and adapters refuse it. For backbones with
+    `image_tokens_in_vocabulary`.
+    """
     layout, eos = generalist.layout, generalist.tokenizer.eos
     reader, draw, budget = _begin(generalist, prompt, None, sampling)
     given = forced(layout)
     tokens: list[Tensor] = []
-    place, finished = 0, False
-    while len(tokens) < budget and not finished:
+    place, finished, broken = 0, False, False
+    while len(tokens) < budget and not (finished or broken):
         logits = generalist.text_logits(reader.hidden())
         token = draw.image(logits) if place else draw.text(logits)
         tokens.append(token)
         reader.append(token, None)
         id = token.item()
         fits = layout.low <= id < layout.high if given[place] == FREE else id == given[place]
-        place = (place + 1) % layout.block_length if fits else 0       # a broken block ends where it broke
+        broken = not fits and (place > 0 or layout.low <= id < layout.high or id == layout.row_end)
+        place = (place + 1) % layout.block_length if fits else 0
         finished = id == eos
     return Answer(_ids(tokens), finished, budget)
 
@@ -139,7 +148,13 @@ def parts(written: Answer, generalist: Generalist) -> list[Text | np.ndarray]:
 
 def segments(written: Answer, generalist: Generalist) -> list[Text | PIL.Image.Image]:
     """`parts`, with pictures."""
-    return [part if isinstance(part, Text) else generalist.pixels.decode(part) for part in parts(written, generalist)]
+    return [part if isinstance(part, Text) else generalist.tokenizer_of_images.decode(part) for part in parts(written, generalist)]
+
+
+def vectors_of(generalist: Generalist, hidden: Tensor) -> Tensor:
+    """(N, d) -> (N, c): the next vectors of a backbone that has slots."""
+    assert isinstance(generalist, Continuous)
+    return generalist.image_vectors(hidden)
 
 
 def has_slots(layout: ImageLayout) -> bool:
@@ -210,4 +225,4 @@ class _Draw:
         """(1, V) -> (1,)"""
         if self.greedy:
             return logits.argmax(-1)
-        return torch.multinomial(warpers(None, logits.float()).softmax(-1), 1, generator=self.generator)[:, 0]
+        return torch.multinomial(warpers(NO_IDS, logits.float()).softmax(-1), 1, generator=self.generator)[:, 0]

@@ -87,4 +87,5 @@ class WholeImages(LogitsProcessor):
 
 
 def _block_ids(layout: ImageLayout) -> frozenset[int]:
-    return frozenset({*layout.header, *layout.footer, layout.end, layout.row_end} - {None})
+    row_end = () if layout.row_end is None else (layout.row_end,)
+    return frozenset({*layout.header, *layout.footer, layout.end, *row_end})

@@ -59,7 +59,7 @@ def save(output: str, generalist: Generalist, optimizer: torch.optim.Optimizer, 
     partial = folder.with_name(f".{folder.name}")
     shutil.rmtree(partial, ignore_errors=True)
     adapter = {name.removeprefix("model."): p for name, p in trained.items() if name.startswith("model.")}
-    generalist.model.save_pretrained(partial / "adapter", state_dict=adapter, save_embedding_layers=False)
+    _adapted(generalist).save_pretrained(str(partial / "adapter"), state_dict=adapter, save_embedding_layers=False)
     extra = {name.removeprefix("extra."): p for name, p in trained.items() if name.startswith("extra.")}
     if extra:
         save_file(extra, partial / "extra.safetensors")
@@ -93,7 +93,8 @@ def load_weights(folder: pathlib.Path | str, generalist: Generalist, *, trainabl
     folder = pathlib.Path(folder)
     generalist.model = PeftModel.from_pretrained(generalist.model, folder / "adapter", is_trainable=trainable)
     if (folder / "extra.safetensors").exists():
-        generalist.extra.load_state_dict(load_file(folder / "extra.safetensors"))
+        extra = generalist.get_submodule("extra")
+        extra.load_state_dict(load_file(folder / "extra.safetensors"))
     return generalist
 
 
@@ -101,6 +102,11 @@ def load_optimizer(folder: pathlib.Path, generalist: Generalist, optimizer: torc
     """Give a prepared model's optimiser its moments back, sharded or not."""
     moments = torch.load(folder / "optimizer.pt", map_location="cpu", weights_only=True)
     set_optimizer_state_dict(generalist, optimizer, moments, options=WHOLE)
+
+
+def _adapted(generalist: Generalist) -> PeftModel:
+    assert isinstance(generalist.model, PeftModel), "a run trains adapters"
+    return generalist.model
 
 
 def _whole(parameter: torch.nn.Parameter) -> torch.Tensor:

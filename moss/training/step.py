@@ -11,7 +11,7 @@ from accelerate import Accelerator
 from accelerate.utils import gather_object
 from torch.distributed.tensor import DTensor
 
-from moss.backbones.generalist import Generalist
+from moss.backbones.generalist import Generalist, TokenScores
 from moss.batch import Batch
 from moss.settings import Settings
 from moss.training import losses
@@ -19,7 +19,8 @@ from moss.training.schedule import learning_rate
 from schemas.errors import UserError
 
 
-def train_step(accelerator: Accelerator, model, optimizer, generalist: Generalist, batches: Sequence[Batch],
+def train_step(accelerator: Accelerator, model: torch.nn.Module, optimizer: torch.optim.Optimizer,
+               generalist: Generalist, batches: Sequence[Batch],
                settings: Settings, step: int, *, stop: bool = False) -> dict[str, float]:
     """One optimiser step on these micro-batches and those of the other processes.
 
@@ -59,7 +60,7 @@ def train_step(accelerator: Accelerator, model, optimizer, generalist: Generalis
 def trained(generalist: Generalist) -> dict[str, list[torch.nn.Parameter]]:
     """What is trained, by branch: the text adapters (with kind "lora" the shared ones), the image adapters, and a
     backbone's own weights beside them."""
-    branches = {"text": [], "image": [], "extra": []}
+    branches: dict[str, list[torch.nn.Parameter]] = {"text": [], "image": [], "extra": []}
     for name, parameter in generalist.named_parameters():
         if parameter.requires_grad:
             branch = "extra" if name.startswith("extra.") else "image" if "moss_image_" in name else "text"
@@ -77,7 +78,8 @@ def gradient_norm(parameters: Sequence[torch.nn.Parameter]) -> torch.Tensor:
     return norm.full_tensor() if isinstance(norm, DTensor) else norm
 
 
-def check(values: dict[str, float], targets: int, step: int, batches: Sequence[Batch], scores) -> None:
+def check(values: dict[str, float], targets: int, step: int, batches: Sequence[Batch],
+          scores: Sequence[TokenScores]) -> None:
     if not targets:
         raise UserError(f"step {step + 1} has no target to learn: {_names(batches)}")
     wrong = {name: value for name, value in values.items() if not np.isfinite(value)}

@@ -25,8 +25,9 @@ def native(made, images: int):
     layout, pictures = made.layout, [picture(seed, 32, 32) for seed in range(images)]
     real, shown = [5, 6], [5, 6]
     if made.name == "chameleon":
-        from moss.backbones.chameleon_pixels import as_input, square
         import numpy as np
+
+        from moss.backbones.chameleon_pixels import as_input, square
         given = {"pixel_values": as_input(torch.from_numpy(np.stack([square(p, 32) for p in pictures])))}
         placeholder = made.core.vocabulary_mapping.image_token_id
     else:
