@@ -19,6 +19,7 @@ import statistics
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 from moss.small import HELD_OUT
 
@@ -45,13 +46,14 @@ def train(method: str, seed: int, shards: Path, output: Path) -> Path:
     return folder
 
 
-def evaluate(seed: int, runs: dict[str, Path], shards: Path, output: Path) -> dict:
+def evaluate(seed: int, runs: dict[str, Path], shards: Path, output: Path) -> dict[str, Any]:
     """The table of one seed's runs, and of the backbone without any."""
     folder = output / f"seed-{seed}"
     named = [f"base={next(iter(runs.values()))}", *(f"{name}={run}" for name, run in runs.items())]
     _run([sys.executable, "-m", "moss.evaluate", "--shards", str(shards), "--output", str(folder),
           "--sources", *HELD_OUT, "--runs", *named], output / f"seed-{seed}.log")
-    return json.loads((folder / "results.json").read_text())
+    results: dict[str, Any] = json.loads((folder / "results.json").read_text())
+    return results
 
 
 def _run(command: list[str], log: Path) -> None:
@@ -61,7 +63,7 @@ def _run(command: list[str], log: Path) -> None:
         sys.exit(f"{' '.join(command)} failed; see {log}")
 
 
-def markdown(by_seed: list[dict]) -> str:
+def markdown(by_seed: list[dict[str, Any]]) -> str:
     """One line a method: mean over seeds (lowest to highest), and the mean paired difference to LoRA."""
     lines = ["| method | trained parameters | " + " | ".join(f"{f} | v lora" for f in FIGURES) + " |",
              "| :-- | --: |" + " --: | --: |" * len(FIGURES)]
@@ -88,7 +90,7 @@ def main() -> None:
     options.output.mkdir(parents=True, exist_ok=True)
     jobs = [(method, seed) for seed in options.seeds for method in options.methods]
     with concurrent.futures.ThreadPoolExecutor(options.workers) as pool:
-        folders = dict(zip(jobs, pool.map(lambda job: train(*job, options.shards, options.output), jobs)))
+        folders = dict(zip(jobs, pool.map(lambda job: train(job[0], job[1], options.shards, options.output), jobs)))
         by_seed = [evaluate(seed, {m: folders[m, seed] for m in options.methods}, options.shards, options.output)
                    for seed in options.seeds]
     (options.output / "results.json").write_text(json.dumps(dict(zip(options.seeds, by_seed)), indent=1) + "\n")

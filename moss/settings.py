@@ -69,6 +69,13 @@ class Training:
     compile: bool = False
     save_every: int = 1000
     log_every: int = 1
+    learning_rate_image: float | None = None
+    learning_rate_extra: float | None = None
+    decay: Literal["cosine", "none"] = "cosine"
+    lowest_share: float = 0.0
+    keep: int | None = None
+    trackers: tuple[str, ...] = ("tensorboard",)
+    validate_every: int = 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -129,12 +136,21 @@ def _check(settings: Settings, path: str) -> None:
             ("data.length", data.length, 1), ("data.workers", data.workers, 0),
             ("data.max_images", 0 if data.max_images is None else data.max_images, 0),
             ("adapter.r", adapter.r, 1), ("adapter.r_image", 1 if adapter.r_image is None else adapter.r_image, 1),
+            ("training.keep", 1 if training.keep is None else training.keep, 1),
+            ("training.validate_every", training.validate_every, 0),
             ("adapter.kernel_size", adapter.kernel_size, 1)):
         if value < least:
             raise UserError(f"{path}: {key} must be at least {least}, not {value}")
-    for key, value in (("training.learning_rate", training.learning_rate), ("training.clip", training.clip)):
-        if value <= 0:
-            raise UserError(f"{path}: {key} must be more than 0, not {value}")
+    for key, rate in (("training.learning_rate", training.learning_rate), ("training.clip", training.clip),
+                       ("training.learning_rate_image", training.learning_rate_image),
+                       ("training.learning_rate_extra", training.learning_rate_extra)):
+        if rate is not None and rate <= 0:
+            raise UserError(f"{path}: {key} must be more than 0, not {rate}")
+    if not 0 <= training.lowest_share <= 1:
+        raise UserError(f"{path}: training.lowest_share is a share from 0 to 1, not {training.lowest_share}")
+    if training.validate_every and not data.held_out_sources:
+        raise UserError(f"{path}: training.validate_every measures data.held_out_sources, and there are none; name "
+                        "some, or leave validate_every at 0")
     if not 0 <= adapter.dropout < 1:
         raise UserError(f"{path}: adapter.dropout is a share from 0 to below 1, not {adapter.dropout}")
     if training.compile and training.gradient_checkpointing:    # torch 2.13 cannot compile a checkpoint's context_fn

@@ -9,6 +9,7 @@ once a generation: like the keys and values in the cache, they are those of the 
 from __future__ import annotations
 
 import dataclasses
+import functools
 from typing import Any, NamedTuple
 
 import torch
@@ -89,7 +90,7 @@ class Step:
             self.branch = "image" if not texts else "text" if texts == len(plan.is_text) else "both"
         size, k = config.offsets[-1] + 1, len(config.offsets)
         self.slot = position % size
-        offsets = torch.tensor(config.offsets, device=position.device)
+        offsets = _on_device(config.offsets, position.device)
         rows = torch.arange(len(plan.is_text), device=position.device)[:, None] * size
         self.index = ((rows + (position - offsets) % size) * k + torch.arange(k, device=position.device)).flatten()
         self._masks: dict[torch.dtype, tuple[Tensor, Tensor]] = {}
@@ -99,6 +100,12 @@ class Step:
         if dtype not in self._masks:
             self._masks[dtype] = self.plan.is_text.to(dtype), self.plan.valid.to(dtype)
         return self._masks[dtype]
+
+
+@functools.cache
+def _on_device(offsets: tuple[int, ...], device: torch.device) -> Tensor:
+    """Copied once: a CUDA graph cannot hold a copy from the host."""
+    return torch.tensor(offsets, device=device)
 
 
 def one_token(out: Tensor, x: Tensor, weights: Weights, history: History, step: Step, config: MossConfig) -> Tensor:

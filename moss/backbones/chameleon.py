@@ -8,6 +8,7 @@ authors publish are under Meta's Chameleon research licence. They were never run
 from __future__ import annotations
 
 import copy
+import hashlib
 import itertools
 import json
 from collections.abc import Sequence
@@ -66,6 +67,7 @@ class ChameleonText:
 
     def __init__(self, document: str) -> None:
         self.document = document
+        self.fingerprint = hashlib.sha256(document.encode()).hexdigest()[:12]
         parsed = json.loads(document)
         added = {token["content"]: token["id"] for token in parsed["added_tokens"]}
         self.ids: dict[str, int] = parsed["model"]["vocab"] | added

@@ -14,6 +14,7 @@ from torch import Tensor
 from transformers import ChameleonVQVAEConfig
 from transformers.models.chameleon.modeling_chameleon import ChameleonVQVAE
 
+from moss.backbones.hub import opaque
 from moss.backbones.pixel_decoder import PixelDecoder
 from schemas.errors import UserError
 
@@ -83,10 +84,7 @@ def grid_side(config: ChameleonVQVAEConfig) -> int:
 
 def square(image: PIL.Image.Image, side: int) -> np.ndarray:
     """uint8 (side, side, 3): the picture's middle square. Transparent parts become white."""
-    if image.mode != "RGB":
-        image = image.convert("RGBA")
-        image = PIL.Image.alpha_composite(PIL.Image.new("RGBA", image.size, "white"), image).convert("RGB")
-    return np.array(PIL.ImageOps.fit(image, (side, side), PIL.Image.Resampling.LANCZOS))
+    return np.array(PIL.ImageOps.fit(opaque(image), (side, side), PIL.Image.Resampling.LANCZOS))
 
 
 def as_input(squares: Tensor) -> Tensor:

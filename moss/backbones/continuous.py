@@ -38,11 +38,22 @@ from transformers import (
 )
 
 from moss.backbones.generalist import Generalist
-from moss.backbones.hub import HubText, byte_tokenizer, check_folder, enlarge, fingerprint, load_tokenizer, square
+from moss.backbones.hub import (
+    HubText,
+    byte_tokenizer,
+    check_folder,
+    enlarge,
+    fingerprint,
+    in_batches,
+    load_tokenizer,
+    opaque,
+    square,
+)
 from moss.layout import ImageLayout
 from schemas.errors import UserError
 
 GRID = 8        # Emu2's 8 x 8 vectors
+BATCH = 64      # images that go through a vision tower at a time
 
 
 def load(path: Path | str, *, dtype: torch.dtype = torch.float32, clip: str | None = None,
@@ -187,7 +198,8 @@ class ClipPixels:
     """
 
     def __init__(self, visual: nn.Module, preprocess: Callable[[PIL.Image.Image], Tensor]) -> None:
-        self.visual, self.preprocess = visual.eval().requires_grad_(False), preprocess
+        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.visual, self.preprocess = visual.train(False).requires_grad_(False).to(device), preprocess
         rows, columns, self.channels = self.encode_raw([PIL.Image.new("RGB", (64, 64))]).permute(0, 2, 3, 1).shape[1:]
         if min(rows, columns) < GRID:
             raise UserError(f"the vision tower has {rows} x {columns} patches; choose one of at least 8 x 8, such as "
@@ -201,15 +213,19 @@ class ClipPixels:
     def encode_raw(self, images: Sequence[PIL.Image.Image]) -> Tensor:
         """float32 (N, c, rows, columns), before pooling."""
         device = next(self.visual.parameters()).device
-        pixels = torch.stack([self.preprocess(image.convert("RGB")) for image in images]).to(device)
+        pixels = torch.stack([self.preprocess(opaque(image)) for image in images]).to(device)
         features = self.visual.forward_intermediates(  # type: ignore[operator]  # a method of open_clip's towers
             pixels, indices=1, normalize_intermediates=True, intermediates_only=True)
         last: Tensor = features["image_intermediates"][-1].float()
         return last
 
     def encode(self, images: Sequence[PIL.Image.Image]) -> np.ndarray:
+        return in_batches(self._encode, images, BATCH)
+
+    def _encode(self, images: Sequence[PIL.Image.Image]) -> np.ndarray:
         pooled = adaptive_avg_pool2d(self.encode_raw(images), GRID)
-        return pooled.permute(0, 2, 3, 1).cpu().numpy().astype(np.float16)
+        vectors: np.ndarray = pooled.permute(0, 2, 3, 1).cpu().numpy().astype(np.float16)
+        return vectors
 
     def decode(self, vectors: np.ndarray) -> PIL.Image.Image:
         raise UserError("a vision tower's features cannot be turned back into pixels here: that needs a decoder "

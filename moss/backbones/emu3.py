@@ -31,10 +31,21 @@ from transformers import (
 )
 
 from moss.backbones.generalist import Generalist
-from moss.backbones.hub import HubText, byte_tokenizer, check_folder, enlarge, fingerprint, load_tokenizer, square
+from moss.backbones.hub import (
+    HubText,
+    byte_tokenizer,
+    check_folder,
+    enlarge,
+    fingerprint,
+    in_batches,
+    load_tokenizer,
+    square,
+)
 from moss.layout import ImageLayout
 from schemas.errors import UserError
 
+BATCH_PIXELS = 4 * 256 * 256
+"""Pixels that go through the image tokenizer at a time: its widest activation takes 1 KiB a pixel in float32."""
 TARGET_MODULES = r".*text_model\.layers\.\d+\.(self_attn|mlp)\.\w+_proj"
 """The text model's linear layers. The image tokenizer (`vqmodel`) has linear layers of the same names: not those."""
 
@@ -118,8 +129,11 @@ class Emu3Pixels:
     def fingerprint(self) -> str:
         return fingerprint(self.model.vqmodel, self.size, self.processor.image_mean, self.processor.image_std)
 
-    @torch.no_grad()
     def encode(self, images: Sequence[PIL.Image.Image]) -> np.ndarray:
+        return in_batches(self._encode, images, max(1, BATCH_PIXELS // self.size ** 2))
+
+    @torch.no_grad()
+    def _encode(self, images: Sequence[PIL.Image.Image]) -> np.ndarray:
         vq = self.model.vqmodel.eval().float()      # nothing that the rest of the model went through may change codes
         squared = [square(image, self.size) for image in images]
         given = self.processor(squared, do_resize=False, return_tensors="pt")

@@ -22,6 +22,10 @@ class TextTokenizer(Protocol):
     eos: int
     pad: int
 
+    @property
+    def fingerprint(self) -> str:
+        """Changes when the same text would give other ids."""
+
     def encode(self, text: str) -> list[int]:
         """Ids of plain text, without special tokens, whatever the text spells."""
 
@@ -85,14 +89,6 @@ class Generalist(nn.Module):
         """The part of `plain_model` before its output layer."""
         return getattr(self.plain_model, self.plain_model.base_model_prefix)
 
-    @property
-    def tokenizer_of_images(self) -> Pixels:
-        """`pixels`. Raises UserError where the checkpoint came without an image tokenizer."""
-        if self.pixels is None:
-            raise UserError(f"the backbone {self.name} was loaded without an image tokenizer; give its checkpoint with "
-                            "one")
-        return self.pixels
-
     def hidden(self, ids: Tensor, positions: Tensor | None = None, vectors: Tensor | None = None,
                cache: Cache | None = None) -> Tensor:
         """The last hidden states (B, L, d) of ids (B, L). With a transformers cache, ids continue what it holds."""
@@ -120,6 +116,14 @@ class Generalist(nn.Module):
         text = _scores(self.text_logits(hidden[batch.text_at]), batch.text_target)
         image = self.image_scores(hidden[batch.image_at], batch.image_target)
         return TokenScores(*text, *image)
+
+
+def pixels_of(generalist: Generalist) -> Pixels:
+    """Its image tokenizer. Raises UserError where the checkpoint came without one."""
+    if generalist.pixels is None:
+        raise UserError(f"the backbone {generalist.name} was loaded without an image tokenizer; give its checkpoint with "
+                        "one")
+    return generalist.pixels
 
 
 def _scores(logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:

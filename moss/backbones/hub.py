@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import numpy as np
 import PIL.Image
 import PIL.ImageOps
 import tokenizers
@@ -33,6 +34,7 @@ class HubText:
         description = json.loads(tokenizer.backend_tokenizer.to_str())
         description |= {"added_tokens": [], "post_processor": None, "truncation": None, "padding": None}
         self.plain = tokenizers.Tokenizer.from_str(json.dumps(description))
+        self.fingerprint = hashlib.sha256(json.dumps(description).encode()).hexdigest()[:12]
 
     def encode(self, text: str) -> list[int]:
         ids: list[int] = self.plain.encode(text, add_special_tokens=False).ids
@@ -81,9 +83,23 @@ def check_folder(path: Path | str) -> Path:
     return Path(path)
 
 
+def opaque(image: PIL.Image.Image) -> PIL.Image.Image:
+    """The image in RGB, white where it is transparent."""
+    if image.mode != "RGB":
+        image = image.convert("RGBA")
+        image = PIL.Image.alpha_composite(PIL.Image.new("RGBA", image.size, "white"), image).convert("RGB")
+    return image
+
+
 def square(image: PIL.Image.Image, size: int) -> PIL.Image.Image:
-    """The middle square of a picture, in RGB, resized to `size` pixels: no stretching, no borders."""
-    return PIL.ImageOps.fit(image.convert("RGB"), (size, size), PIL.Image.Resampling.BICUBIC)
+    """The middle square of an image, in RGB, resized to `size` pixels: no stretching, no borders."""
+    return PIL.ImageOps.fit(opaque(image), (size, size), PIL.Image.Resampling.BICUBIC)
+
+
+def in_batches(encode: Callable[[Sequence[PIL.Image.Image]], np.ndarray], images: Sequence[PIL.Image.Image],
+               size: int) -> np.ndarray:
+    """encode(images), at most `size` of them at a time; (N, ...). There must be at least one."""
+    return np.concatenate([encode(images[start:start + size]) for start in range(0, len(images), size)])
 
 
 def enlarge(*modules: nn.Module, std: float = 0.2) -> None:

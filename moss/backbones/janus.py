@@ -36,12 +36,15 @@ from moss.backbones.hub import (
     check_folder,
     enlarge,
     fingerprint,
+    in_batches,
     load_tokenizer,
     square,
     token_id,
 )
 from moss.layout import ImageLayout
 
+BATCH_PIXELS = 4 * 256 * 256
+"""Pixels that go through the image tokenizer at a time: its widest activation takes 1 KiB a pixel in float32."""
 TARGET_MODULES = r".*language_model\.layers\.\d+\.(self_attn|mlp)\.\w+_proj"
 """The language model's linear layers; the vision tower has layers of the same names."""
 
@@ -119,8 +122,11 @@ class JanusPixels:
     def fingerprint(self) -> str:
         return fingerprint(self.vq, self.size)
 
-    @torch.no_grad()
     def encode(self, images: Sequence[PIL.Image.Image]) -> np.ndarray:
+        return in_batches(self._encode, images, max(1, BATCH_PIXELS // self.size ** 2))
+
+    @torch.no_grad()
+    def _encode(self, images: Sequence[PIL.Image.Image]) -> np.ndarray:
         """The nearest code by angle, as the tokenizer was trained (codebook_l2_norm in the authors' vq_model.py).
         transformers' own encode compares lengths too, which gives other codes."""
         squares = np.stack([np.asarray(square(image, self.size), dtype=np.float32) for image in images])

@@ -1,4 +1,4 @@
-r"""The text template: how an instance is spelt as one stream of tokens.
+r"""The text template: how an instance is written as one stream of tokens.
 
     bos  instruction  context ...  "\n\n### Answer\n\n"  output ...  eos
 
@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import PIL.Image
 
-from moss.backbones.generalist import Generalist, TextTokenizer
+from moss.backbones.generalist import Generalist, TextTokenizer, pixels_of
 from moss.batch import Sample
 from moss.layout import ImageLayout
 from schemas.records import Instance, Text
@@ -47,9 +47,9 @@ def sample(instance: Instance, codes: np.ndarray, layout: ImageLayout, tokenizer
 
 def prompt_sample(generalist: Generalist, instruction: str, context: Sequence[Text | PIL.Image.Image] = ()) -> Sample:
     """What generation starts from: the same ids (and vectors) as a training sample's up to where the output begins."""
-    pictures = [s.convert("RGB") for s in context if not isinstance(s, Text)]
+    pictures = [s for s in context if not isinstance(s, Text)]
     layout = generalist.layout
-    codes = generalist.tokenizer_of_images.encode(pictures) if pictures else np.zeros((0, layout.rows, layout.columns), np.uint16)
+    codes = pixels_of(generalist).encode(pictures) if pictures else np.zeros((0, layout.rows, layout.columns), np.uint16)
     given = _prompt(instruction, context, _blocks(codes, layout), generalist.tokenizer)
     return _sample("", given, [], codes, layout, True)
 

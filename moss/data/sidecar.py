@@ -18,6 +18,7 @@ import json
 import os
 import pathlib
 import tarfile
+import time
 import urllib.parse
 import uuid
 from collections.abc import Iterable, Iterator
@@ -30,7 +31,7 @@ from tqdm import tqdm
 from moss.backbones.generalist import Pixels
 from schemas import tar
 from schemas.checks import manifest as manifests
-from schemas.checks import sample as samples
+from schemas.checks import sample as sample_checks
 from schemas.checks.tarball import Problem, Reader, entries
 from schemas.codec import json_bytes, parse_json
 from schemas.errors import UserError
@@ -51,12 +52,13 @@ class Place:
 
 
 def encode_shards(folder: str | os.PathLike[str], pixels: Pixels, cache: str | os.PathLike[str] | None = None,
-                  progress: bool = True) -> list[pathlib.Path]:
-    """The sidecars of all shards of a built folder, in their order; encodes what is not there yet.
+                  progress: bool = True, rank: int = 0, ranks: int = 1) -> list[pathlib.Path]:
+    """The sidecars of a built folder's shards, in their order; encodes what is not there yet.
+
+    Of `ranks` processes each takes every ranks-th shard, from its `rank` on, and gets those alone.
 
     A sidecar is used again as long as the manifest gives its shard the same sha256. Each appears whole or not at all,
-    so a stopped run goes on where it was, and processes that run at once do no harm but do the work twice: let one
-    process go first (`with accelerator.main_process_first()`). The sidecars' bytes depend on the shard and on
+    so a stopped run goes on where it was, and processes that do the same work at once do no harm. The sidecars' bytes depend on the shard and on
     `pixels` alone. Raises UserError for a folder without a manifest, and for the first defect of a shard that
     `leafinstruct validate --deep` would name, with the shard and the key.
     """
@@ -65,13 +67,30 @@ def encode_shards(folder: str | os.PathLike[str], pixels: Pixels, cache: str | o
     if manifest is None:
         raise UserError(f"{folder}: {defects[0]}. Give the output folder of `leafinstruct build`.")
     target = pathlib.Path(cache or folder / ".work" / "codes") / urllib.parse.quote(pixels.fingerprint, safe="")
-    wanted = {target / shard["name"]: shard for shard in manifest["shards"]}
+    wanted = {target / shard["name"]: shard for shard in manifest["shards"][rank::ranks]}
     missing = {path: shard for path, shard in wanted.items() if _made_from(path) != _header(shard, pixels)}
     with tqdm(total=sum(shard["instances"] for shard in missing.values()), desc="encoding images", unit=" instances",
               disable=not (progress and missing)) as bar:
         for path, shard in missing.items():
             _write(path, _header(shard, pixels), _encoded(folder, shard, manifest, pixels), bar)
     return list(wanted)
+
+
+def wait_for(folder: str | os.PathLike[str], pixels: Pixels, cache: str | os.PathLike[str] | None = None,
+             seconds: float = 1.0) -> list[pathlib.Path]:
+    """All sidecars of a built folder, once the processes that encode them have written them.
+
+    It looks at the files alone, as long as it takes: a barrier of torch.distributed gives up after ten minutes.
+    """
+    folder = pathlib.Path(folder)
+    manifest, _ = manifests.read(folder)
+    if manifest is None:
+        raise UserError(f"{folder} has no manifest. Give the output folder of `leafinstruct build`.")
+    target = pathlib.Path(cache or folder / ".work" / "codes") / urllib.parse.quote(pixels.fingerprint, safe="")
+    for shard in manifest["shards"]:
+        while _made_from(target / shard["name"]) != _header(shard, pixels):
+            time.sleep(seconds)
+    return [target / shard["name"] for shard in manifest["shards"]]
 
 
 def places(path: pathlib.Path) -> Iterator[tuple[Any, Place]]:
@@ -157,12 +176,12 @@ def _instances(folder: pathlib.Path, shard: dict[str, Any], manifest: dict[str, 
                     if isinstance(entry, Problem):
                         raise _broken(folder, name, key, entry.message)
                     members.append(entry)
-                _, defects = samples.check(members, name, manifest, None)
+                _, defects = sample_checks.check(members, name, manifest, None)
                 if defects:
                     raise _broken(folder, name, key, "; ".join(f"{d.pointer} {d.message}".strip() for d in defects))
                 files = {member.member: member.data for member in members}
                 instance = parse_json(files["json"])
-                yield key, files["json"], [PIL.Image.open(io.BytesIO(files[segment["image"]])).convert("RGB")
+                yield key, files["json"], [PIL.Image.open(io.BytesIO(files[segment["image"]]))
                                            for segment in instance["context"] + instance["output"]
                                            if segment["type"] == "image"]
                 count += 1

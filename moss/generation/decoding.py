@@ -17,12 +17,14 @@ from tqdm import tqdm
 from transformers import DynamicCache, LogitsProcessorList, TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWarper
 
 from moss.backbones.continuous import Continuous
-from moss.backbones.generalist import Generalist
+from moss.backbones.generalist import Generalist, pixels_of
 from moss.generation.whole_images import FREE, WholeImages, forced, not_text
 from moss.layout import ImageLayout
 from schemas.errors import UserError
 from schemas.records import Text
 
+TEXT_TOKENS, IMAGES = 2048, 8
+"""What an answer has room for where no limit is given."""
 NO_IDS = torch.LongTensor()
 """The warpers look at logits alone."""
 
@@ -35,7 +37,8 @@ class PromptTooLong(UserError):
 class Sampling:
     """How tokens are drawn; the defaults are ours. Text: temperature, and the likeliest tokens that make up `top_p` of
     the probability. Images: temperature, and the `top_k` likeliest codes (None: all). Vectors are not drawn. `greedy`
-    takes the likeliest everywhere. The same seed gives a prompt the same answer on the same machine."""
+    takes the likeliest everywhere. max_tokens: new tokens; None leaves room for `max_images` images (or IMAGES) and
+    TEXT_TOKENS of text. The same seed gives a prompt the same answer on the same machine."""
 
     seed: int = 0
     text_temperature: float = 0.7
@@ -43,7 +46,7 @@ class Sampling:
     image_temperature: float = 1.0
     image_top_k: int | None = None
     greedy: bool = False
-    max_tokens: int = 2048
+    max_tokens: int | None = None
     max_images: int | None = None
 
 
@@ -63,7 +66,7 @@ def answer(generalist: Generalist, prompt: Sequence[int], vectors: np.ndarray | 
            progress: bool = False) -> Answer:
     """Continue a prompt (ids, and the vectors of its images for a continuous backbone; see `moss.data.prompt_sample`).
 
-    The budget is max_tokens or what is left of the model's context, whichever is less; every image is whole.
+    The budget is `Sampling.max_tokens` or what is left of the model's context, whichever is less; every image is whole.
     Raises PromptTooLong where the prompt fills the model's context.
     """
     layout, eos = generalist.layout, generalist.tokenizer.eos
@@ -148,7 +151,7 @@ def parts(written: Answer, generalist: Generalist) -> list[Text | np.ndarray]:
 
 def segments(written: Answer, generalist: Generalist) -> list[Text | PIL.Image.Image]:
     """`parts`, with pictures."""
-    return [part if isinstance(part, Text) else generalist.tokenizer_of_images.decode(part) for part in parts(written, generalist)]
+    return [part if isinstance(part, Text) else pixels_of(generalist).decode(part) for part in parts(written, generalist)]
 
 
 def vectors_of(generalist: Generalist, hidden: Tensor) -> Tensor:
@@ -172,13 +175,17 @@ def _begin(generalist: Generalist, prompt: Sequence[int], vectors: np.ndarray | 
            sampling: Sampling) -> tuple[_Reader, _Draw, int]:
     device = next(generalist.model.parameters()).device
     config = generalist.plain_model.config.get_text_config()
-    room = getattr(config, "max_position_embeddings", None) or len(prompt) + sampling.max_tokens
+    wanted = sampling.max_tokens
+    if wanted is None:
+        images = IMAGES if sampling.max_images is None else sampling.max_images
+        wanted = TEXT_TOKENS + images * generalist.layout.block_length
+    room = getattr(config, "max_position_embeddings", None) or len(prompt) + wanted
     if len(prompt) >= room:
         raise PromptTooLong(f"the prompt has {len(prompt)} tokens and the model can hold {room}: give less context")
     given = None if vectors is None or not len(vectors) else torch.from_numpy(vectors).float().to(device)
     reader = _Reader(generalist, torch.tensor([list(prompt)], device=device), given)
     seed = int(np.random.SeedSequence([sampling.seed, *prompt]).generate_state(1)[0])   # its own draws for each prompt
-    return reader, _Draw(sampling, seed, device), min(sampling.max_tokens, room - len(prompt))
+    return reader, _Draw(sampling, seed, device), min(wanted, room - len(prompt))
 
 
 def _ids(tokens: list[Tensor]) -> tuple[int, ...]:

@@ -110,7 +110,7 @@ def train(generalist: Generalist, data: list[list[Sample]], *, seed: int) -> dic
     rows = [[part[n] for n in row] for epoch, part in enumerate(data)
             for row in pack([len(sample.ids) for sample in part], LENGTH, seed, epoch)]
     steps = len(rows) // ROWS
-    plan = Training(steps=steps, rows=ROWS, learning_rate=RATE, warmup=WARMUP)
+    training = Training(steps=steps, rows=ROWS, learning_rate=RATE, warmup=WARMUP)
     decayed: list[torch.nn.Parameter] = []
     plain: list[torch.nn.Parameter] = []
     for parameter in core.parameters():
@@ -128,10 +128,10 @@ def train(generalist: Generalist, data: list[list[Sample]], *, seed: int) -> dic
             with torch.autocast("cpu", torch.bfloat16):
                 parts = sums(generalist(batch), batch)
             counted = counts([batch])
-            torch.autograd.backward(total(parts, counted, plan))
+            torch.autograd.backward(total(parts, counted, training))
             torch.nn.utils.clip_grad_norm_(decayed + plain, 1.0)
             for group in optimiser.param_groups:
-                group["lr"] = learning_rate(step, plan)
+                group["lr"] = learning_rate(step, training)
             optimiser.step()
             optimiser.zero_grad()
             tokens += int((batch.ids != generalist.tokenizer.pad).sum())

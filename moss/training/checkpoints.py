@@ -12,6 +12,7 @@ There is no state of a random generator: `moss.train` seeds every step from its 
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import os
 import pathlib
@@ -29,22 +30,24 @@ from schemas.errors import UserError
 
 PREFIX = "checkpoint-"
 MAY_DIFFER = {"output", "shards", "data.workers", "training.save_every", "training.log_every", "training.gradient_checkpointing",
-              "training.compile"}
+              "training.compile", "training.keep", "training.trackers", "training.validate_every", "training.steps",
+              "training.rows", "training.accumulate", "backbone.path"}
 """How and where a run is carried out, as against what it learns; shards that have moved are known by their
-fingerprint."""
+fingerprint, and so is a backbone. `rows` and `accumulate` may change as long as a step learns from as many rows."""
 
 WHOLE = StateDictOptions(full_state_dict=True, cpu_offload=True)
 
 
 @dataclasses.dataclass(frozen=True)
 class Position:
-    """How far a run is: `step` optimiser steps, and `start` micro-batches into `epoch` over the samples of that
-    fingerprint."""
+    """How far a run is: `step` optimiser steps, and `start` rows into `epoch` over the samples of that fingerprint, on
+    the backbone of that fingerprint."""
 
     step: int = 0
     epoch: int = 0
     start: int = 0
     samples: str = ""
+    backbone: str = ""
 
 
 def save(output: str, generalist: Generalist, optimizer: torch.optim.Optimizer, position: Position, settings: Settings,
@@ -82,10 +85,31 @@ def resume_position(folder: pathlib.Path, settings: Settings) -> Position:
     then, now = state.pop("settings"), flat(settings)
     changed = [f"{key} was {then.get(key)!r} and is now {now.get(key)!r}" for key in sorted(then.keys() | now.keys())
                if then.get(key) != now.get(key) and key not in MAY_DIFFER]
+    size = then["training.rows"] * then["training.accumulate"]
+    if size != settings.training.rows * settings.training.accumulate:
+        changed.append(f"a step took rows * accumulate = {size} rows and now takes "
+                       f"{settings.training.rows * settings.training.accumulate}")
     if changed:
         raise UserError(f"{folder} belongs to another run: {'; '.join(changed)}; give these values back, or name "
                         "another output")
     return Position(**state)
+
+
+def prune(output: str, keep: int | None) -> None:
+    """Delete a run's checkpoints but for the `keep` of the highest steps; None keeps all."""
+    found = sorted(pathlib.Path(output).glob(f"{PREFIX}[0-9]*"), key=lambda path: int(path.name.removeprefix(PREFIX)))
+    for folder in found[:-keep] if keep else ():
+        shutil.rmtree(folder)
+
+
+def backbone_fingerprint(generalist: Generalist) -> str:
+    """12 hex digits of the frozen weights: their names, shapes and first values."""
+    digest = hashlib.sha256()
+    for name, weight in generalist.named_parameters():
+        if not weight.requires_grad:
+            first = weight.detach().flatten()[:8].float().cpu().tolist()
+            digest.update(f"{name} {tuple(weight.shape)} {first}".encode())
+    return digest.hexdigest()[:12]
 
 
 def load_weights(folder: pathlib.Path | str, generalist: Generalist, *, trainable: bool = False) -> Generalist:

@@ -13,7 +13,7 @@ from torch.distributed.tensor import DTensor
 
 from moss.backbones.generalist import Generalist, TokenScores
 from moss.batch import Batch
-from moss.settings import Settings
+from moss.settings import Settings, Training
 from moss.training import losses
 from moss.training.schedule import learning_rate
 from schemas.errors import UserError
@@ -50,8 +50,8 @@ def train_step(accelerator: Accelerator, model: torch.nn.Module, optimizer: torc
     norm = torch.linalg.vector_norm(torch.stack(list(norms.values())))
     clipped = [p for p in generalist.parameters() if p.grad is not None]
     torch.nn.utils.clip_grads_with_norm_(clipped, training.clip, norm)
-    for group in optimizer.param_groups:
-        group["lr"] = values["learning_rate"]
+    for group, branch in zip(optimizer.param_groups, norms, strict=True):
+        group["lr"] = values["learning_rate"] * rate_of(branch, training) / training.learning_rate
     optimizer.step()
     optimizer.zero_grad()
     return values
@@ -66,6 +66,12 @@ def trained(generalist: Generalist) -> dict[str, list[torch.nn.Parameter]]:
             branch = "extra" if name.startswith("extra.") else "image" if "moss_image_" in name else "text"
             branches[branch].append(parameter)
     return {branch: parameters for branch, parameters in branches.items() if parameters}
+
+
+def rate_of(branch: str, training: Training) -> float:
+    """The full learning rate of a branch of `trained`."""
+    own = {"image": training.learning_rate_image, "extra": training.learning_rate_extra}.get(branch)
+    return training.learning_rate if own is None else own
 
 
 def step_seed(seed: int, step: int, rank: int) -> int:

@@ -108,7 +108,7 @@ def test_header_ids_that_text_can_spell_stay_allowed_in_text():
     assert set((masked == -torch.inf).nonzero().ravel().tolist()) == {0, *range(11, 15), *range(20, 36)}
 
 
-@pytest.mark.parametrize("layout,sample", itertools.product([PLAIN, EMU3], [False, True]))
+@pytest.mark.parametrize("layout,sample", list(itertools.product([PLAIN, EMU3], [False, True])))
 def test_with_transformers_generate_on_a_padded_batch(layout, sample):
     torch.manual_seed(0)
     config = LlamaConfig(vocab_size=VOCABULARY, hidden_size=32, intermediate_size=32, num_hidden_layers=2,
