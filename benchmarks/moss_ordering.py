@@ -4,9 +4,9 @@
 
 `--shards` is the pipeline's output for howto.tar (`python beam_pipeline.py --config configs/howto.yaml ...`). The
 backbone is the small generalist (moss/small), which was trained from scratch on other sources of the same corpus. Each
-method is trained once per seed by `moss.train` with configs/moss_ordering.yaml; `moss.evaluate` measures each seed's
-runs on the held-out sources. Finished runs are kept, so an interrupted comparison can be resumed. Writes table.md and
-results.json.
+method is trained once a seed by `moss.train` with configs/moss_ordering.yaml; `moss.evaluate` measures each seed's
+runs on the sources that nothing was trained on. Finished runs are kept, so an interrupted comparison goes on. Writes
+table.md and results.json.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ METHODS = {
     "moss_depthwise": {"kind": "moss", "conv_space": "feature_depthwise", "r": 8, "r_image": 6},
     "moss_rank": {"kind": "moss", "conv_space": "rank", "r": 8, "r_image": 8},
 }
-"""Ranks at which all methods have about as many trainable parameters as a shared LoRA of rank 16 (-1.1 to +2.3 %)."""
+"""Ranks at which all have about the trainable parameters of a shared LoRA of rank 16: from -1.1 to +2.3 percent."""
 FIGURES = ("text loss", "image bits/token", "image top-1")
 
 
 def train(method: str, seed: int, shards: Path, output: Path) -> Path:
-    """One training run, in a separate process with one thread."""
+    """One run, in a process of its own with one thread."""
     folder = output / f"{method}-{seed}"
     settings = {"shards": shards, "output": folder, "training.seed": seed,
                 **{f"adapter.{name}": value for name, value in METHODS[method].items()}}
@@ -47,7 +47,7 @@ def train(method: str, seed: int, shards: Path, output: Path) -> Path:
 
 
 def evaluate(seed: int, runs: dict[str, Path], shards: Path, output: Path) -> dict[str, Any]:
-    """The results of one seed's runs, and of the backbone without adapters."""
+    """The table of one seed's runs, and of the backbone without any."""
     folder = output / f"seed-{seed}"
     named = [f"base={next(iter(runs.values()))}", *(f"{name}={run}" for name, run in runs.items())]
     _run([sys.executable, "-m", "moss.evaluate", "--shards", str(shards), "--output", str(folder),
@@ -64,7 +64,7 @@ def _run(command: list[str], log: Path) -> None:
 
 
 def markdown(by_seed: list[dict[str, Any]]) -> str:
-    """One line per method: mean over seeds (lowest to highest), and each seed's paired difference to LoRA."""
+    """One line a method: mean over seeds (lowest to highest), and the mean paired difference to LoRA."""
     lines = ["| method | trained parameters | " + " | ".join(f"{f} | v lora" for f in FIGURES) + " |",
              "| :-- | --: |" + " --: | --: |" * len(FIGURES)]
     for place, first in enumerate(by_seed[0]["methods"]):
@@ -90,10 +90,10 @@ def main() -> None:
     options.output.mkdir(parents=True, exist_ok=True)
     jobs = [(method, seed) for seed in options.seeds for method in options.methods]
     with concurrent.futures.ThreadPoolExecutor(options.workers) as pool:
-        folders = dict(zip(jobs, pool.map(lambda job: train(job[0], job[1], options.shards, options.output), jobs), strict=False))
+        folders = dict(zip(jobs, pool.map(lambda job: train(job[0], job[1], options.shards, options.output), jobs)))
         by_seed = [evaluate(seed, {m: folders[m, seed] for m in options.methods}, options.shards, options.output)
                    for seed in options.seeds]
-    (options.output / "results.json").write_text(json.dumps(dict(zip(options.seeds, by_seed, strict=False)), indent=1) + "\n")
+    (options.output / "results.json").write_text(json.dumps(dict(zip(options.seeds, by_seed)), indent=1) + "\n")
     (options.output / "table.md").write_text(markdown(by_seed))
     print(markdown(by_seed))
 

@@ -1,10 +1,11 @@
 """Training steps and saved activations of MoSS adapters against stock PEFT LoRA of the same rank, in one run.
 
 `python -m benchmarks.moss_step [--json]`: a decoder of Chameleon's shape with 3 layers, 1024 wide, on sequences of
-64 text + 1024 image + 64 text tokens; adapters of rank 64 on all seven linear layers of each. A step is forward, mean
-square of the last hidden states as the loss, backward, AdamW. There is no output layer: it is the same for all variants
-and would only move the ratios towards 1. The variants take turns, round by round, and a ratio is the median over rounds
-of a variant's time divided by LoRA's time in the same round, so that other load on the machine affects both.
+64 text + 1024 image + 64 text tokens; adapters of rank 64 for text and for images ("half
+rank": 32 for images, the default) on all seven linear layers of each. A step is forward, mean
+square of the last hidden states as the loss, backward, AdamW. There is no output layer, which is the same for all and
+would only bring the ratios nearer to 1. The variants take turns, round by round, and a ratio is the median over rounds
+of a variant's time by LoRA's time in the same round, so that a machine's noise hits both.
 """
 
 from __future__ import annotations
@@ -13,8 +14,7 @@ import argparse
 import json
 import statistics
 import time
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
 import torch_compat  # noqa: F401 - before peft, which imports torchvision
 
@@ -32,6 +32,7 @@ VARIANTS = {
     "lora": {"kind": "lora"},
     "moe_lora": {"kind": "moe_lora"},
     "feature k=2": {},
+    "feature k=2, half rank": {"r_image": None},
     "feature k=3": {"kernel_size": 3},
     "feature_depthwise k=2": {"conv_space": "feature_depthwise"},
     "rank k=2": {"conv_space": "rank"},
@@ -40,7 +41,7 @@ VARIANTS = {
 
 
 def decoder(layers: int, width: int, dtype: torch.dtype, device: str) -> torch.nn.Module:
-    """A frozen Chameleon decoder with random weights; its VQ model is as small as possible, because it is not used."""
+    """A frozen Chameleon decoder with random weights; its VQ model is as small as can be, for it is not used."""
     vq = ChameleonVQVAEConfig(embed_dim=32, num_embeddings=8, latent_channels=32, resolution=32, base_channels=32,
                               channel_multiplier=[1, 1, 1], num_res_blocks=1)
     names = {"<image>": 3} | {"IMGIMG" + "".join("ABCDEFGHIJ"[int(d)] for d in str(i)) + "Z": LOW + i for i in range(8)}
@@ -48,12 +49,11 @@ def decoder(layers: int, width: int, dtype: torch.dtype, device: str) -> torch.n
                              num_hidden_layers=layers, num_attention_heads=width // 128,
                              num_key_value_heads=width // 128, vocabulary_map=names, vq_config=vq)
     with torch.device(device):
-        model: torch.nn.Module = ChameleonForConditionalGeneration(config)
-    return model.to(dtype).requires_grad_(False)
+        model = ChameleonForConditionalGeneration(config).to(dtype)
+    return model.requires_grad_(False)
 
 
-def adapted(model: torch.nn.Module, settings: Mapping[str, Any] | None, rank: int) -> Any:
-    """The model with MoSS adapters of these settings (None: with PEFT's LoRA), as PEFT wraps it."""
+def adapted(model: torch.nn.Module, settings: dict | None, rank: int) -> torch.nn.Module:
     if settings is None:
         return peft.get_peft_model(model, peft.LoraConfig(r=rank, lora_alpha=2 * rank, target_modules=LINEARS))
     return peft.get_peft_model(model, MossConfig(**{
@@ -69,15 +69,11 @@ def sequences(rows: int, device: str) -> torch.Tensor:
     return torch.cat([text[:, :64], image, text[:, 64:]], dim=1).to(device)
 
 
-def loss_of(model: Any, ids: torch.Tensor) -> torch.Tensor:
-    """The mean square of the last hidden states, of a model that `adapted` made."""
-    loss: torch.Tensor = model.get_base_model().model(
-        input_ids=ids, use_cache=False).last_hidden_state.float().square().mean()
-    return loss
+def loss_of(model: torch.nn.Module, ids: torch.Tensor) -> torch.Tensor:
+    return model.get_base_model().model(input_ids=ids, use_cache=False).last_hidden_state.float().square().mean()
 
 
-def step(model: torch.nn.Module, optimiser: torch.optim.Optimizer, ids: torch.Tensor) -> None:
-    """One training step."""
+def step(model, optimiser, ids) -> None:
     loss_of(model, ids).backward()
     optimiser.step()
     optimiser.zero_grad()
@@ -88,7 +84,7 @@ def saved_mib(model: torch.nn.Module, ids: torch.Tensor) -> float:
     weights = {p.untyped_storage().data_ptr() for p in (*model.parameters(), *model.buffers())}
     kept: dict[int, int] = {}
 
-    def pack(tensor: torch.Tensor) -> torch.Tensor:
+    def pack(tensor):
         storage = tensor.untyped_storage()
         if storage.data_ptr() not in weights:
             kept[storage.data_ptr()] = storage.nbytes()
@@ -104,7 +100,7 @@ def saved_mib(model: torch.nn.Module, ids: torch.Tensor) -> float:
 
 def measure(*, layers: int, width: int, rank: int, rows: int, rounds: int, dtype: torch.dtype, device: str,
             names: list[str]) -> dict[str, dict[str, float]]:
-    """For each variant: seconds per step (median), saved MiB, their ratios to PEFT LoRA's, trainable parameters."""
+    """For each variant: seconds a step (median), ratio to PEFT LoRA, saved MiB and its ratio, trainable parameters."""
     ids = sequences(rows, device)
     torch.manual_seed(0)
     torch.set_num_threads(1)
@@ -117,14 +113,13 @@ def measure(*, layers: int, width: int, rank: int, rows: int, rounds: int, dtype
     base = times["PEFT LoRA"]
     return {name: {
         "seconds": statistics.median(times[name]),
-        "ratio": statistics.median(t / b for t, b in zip(times[name], base, strict=False)),
+        "ratio": statistics.median(t / b for t, b in zip(times[name], base)),
         "saved_mib": saved[name], "saved_ratio": saved[name] / saved["PEFT LoRA"],
         "trainable": sum(p.numel() for p in models[name].parameters() if p.requires_grad)} for name in names}
 
 
-def take_turns(models: Mapping[str, torch.nn.Module], run: Callable[[str, torch.nn.Module], None], rounds: int,
-               device: str) -> dict[str, list[float]]:
-    """Seconds of run(name, model), for each model once per round, after a warm-up round."""
+def take_turns(models: dict, run: Callable[[str, torch.nn.Module], None], rounds: int, device: str) -> dict[str, list]:
+    """Seconds of run(name, model), for each model once a round, after a round that warms up."""
     times: dict[str, list[float]] = {name: [] for name in models}
     for turn in range(rounds + 1):
         for name, model in models.items():
@@ -136,7 +131,7 @@ def take_turns(models: Mapping[str, torch.nn.Module], run: Callable[[str, torch.
 
 
 def clock(device: str) -> float:
-    """Seconds: CPU time of the process's one thread, which other programs hardly affect; wall time on a GPU."""
+    """Seconds: CPU time of the process's one thread, which other programs hardly disturb; wall time on a GPU."""
     if device == "cpu":
         return time.process_time()
     torch.cuda.synchronize()

@@ -103,8 +103,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--sources", nargs="*", help="instances of these sources (default: those the runs held out)")
     parser.add_argument("--rows", type=int, default=4, help="rows measured at a time (default 4)")
     parser.add_argument("--generate", type=int, default=0, metavar="N", help="also answer the first N instances")
-    parser.add_argument("--max-tokens", type=int, default=2048,
-                        help="with --generate: new tokens an answer (default 2048)")
+    parser.add_argument("--max-tokens", type=int,
+                        help="with --generate: new tokens an answer (default 2,048 and eight images' blocks)")
     parser.add_argument("--seed", type=int, default=0, help="of the bootstrap's draws and of the answers (default 0)")
     return parser
 

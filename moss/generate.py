@@ -21,10 +21,10 @@ from collections.abc import Iterator, Sequence
 import PIL.Image
 
 from moss import data, settings
-from moss.backbones.generalist import Generalist
+from moss.backbones.generalist import Generalist, pixels_of
 from moss.data import instances
 from moss.generation import answers, decoding, page
-from moss.generation.answers import Segments, Written
+from moss.generation.answers import GenerationResult, Segments
 from moss.generation.decoding import Sampling
 from moss.training import runs
 from schemas.errors import UserError
@@ -80,14 +80,14 @@ def generate(options: argparse.Namespace) -> int:
 
 
 def answer_one(generalist: Generalist, key: str, instruction: str, context: Segments, sampling: Sampling,
-               reference: Segments | None = None) -> Written:
+               reference: Segments | None = None) -> GenerationResult:
     prompt = data.prompt_sample(generalist, instruction, context)
     answer = decoding.answer(generalist, prompt.ids.tolist(), prompt.vectors, sampling, progress=True)
-    return Written(key, instruction, context, answer, decoding.segments(answer, generalist), reference)
+    return GenerationResult(key, instruction, context, answer, decoding.segments(answer, generalist), reference)
 
 
 def answer_shards(generalist: Generalist, folder: pathlib.Path, sources: Sequence[str],
-                  sampling: Sampling) -> Iterator[Written]:
+                  sampling: Sampling) -> Iterator[GenerationResult]:
     """Answers to a built folder's instances, in order; one whose prompt fills the model's context is told and passed
     over."""
     for instance, pictures in instances.read(folder, sources):
@@ -113,10 +113,8 @@ def read_context(arguments: Sequence[str]) -> Segments:
 
 def _check_pictures(generalist: Generalist) -> None:
     """A checkpoint that cannot draw says so (UserError) before minutes are spent on writing."""
-    if generalist.pixels is None:
-        raise UserError(f"the backbone {generalist.name} was loaded without an image tokenizer; give its checkpoint "
-                        "with one")
-    generalist.pixels.decode(generalist.pixels.encode([PIL.Image.new("RGB", (64, 64))])[0])
+    pixels = pixels_of(generalist)
+    pixels.decode(pixels.encode([PIL.Image.new("RGB", (64, 64))])[0])
 
 
 def _context_file(path: pathlib.Path) -> Segments:
@@ -132,7 +130,9 @@ def _context_file(path: pathlib.Path) -> Segments:
 
 def _picture(path: pathlib.Path) -> PIL.Image.Image:
     try:
-        return PIL.Image.open(path).convert("RGB")
+        image = PIL.Image.open(path)
+        image.load()
+        return image
     except OSError as error:
         raise UserError(f"--context: cannot read the picture {path}") from error
 
@@ -157,7 +157,7 @@ def _parser() -> argparse.ArgumentParser:
             ("seed", int, "repeats an answer on the same machine"), ("text-temperature", float, ""),
             ("text-top-p", float, "draw text from the likeliest tokens that make up this share"),
             ("image-temperature", float, ""), ("image-top-k", int, "draw images from so many codes (default all)"),
-            ("max-tokens", int, "new tokens, of text and images"),
+            ("max-tokens", int, "new tokens, of text and images (default 2,048 and eight images' blocks)"),
             ("max-images", int, "new images (default: no limit)")):
         default = getattr(Sampling(), name.replace("-", "_"))
         parser.add_argument(f"--{name}", type=kind, default=default,
@@ -171,7 +171,7 @@ def _check(options: argparse.Namespace) -> None:
             ("image_temperature", options.image_temperature > 0, "more than 0; --greedy takes the likeliest"),
             ("text_top_p", 0 < options.text_top_p <= 1, "more than 0 and at most 1"),
             ("image_top_k", options.image_top_k is None or options.image_top_k > 0, "at least 1"),
-            ("max_tokens", options.max_tokens > 0, "at least 1"), ("limit", options.limit > 0, "at least 1"),
+            ("max_tokens", options.max_tokens is None or options.max_tokens > 0, "at least 1"), ("limit", options.limit > 0, "at least 1"),
             ("seed", options.seed >= 0, "at least 0"),
             ("max_images", options.max_images is None or options.max_images >= 0, "at least 0")):
         if not right:

@@ -8,11 +8,12 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import yaml
 
 import configs
+from moss.adapters.config import Adapter
 from schemas import settings as settings_file
 from schemas.errors import UserError
 
@@ -35,21 +36,6 @@ class Backbone:
     def options(self) -> dict[str, int | str | None]:
         """For `moss.backbones.load`."""
         return {"size": self.size, "clip": self.clip, "clip_weights": self.clip_weights}
-
-
-@dataclasses.dataclass(frozen=True)
-class Adapter:
-    """The fields of `moss.MossConfig`; None leaves a value to it."""
-
-    kind: Literal["lora", "moe_lora", "moss"] = "moss"
-    conv_space: Literal["feature", "feature_depthwise", "rank"] = "feature"
-    kernel_size: int = 2
-    r: int = 64
-    r_image: int | None = None
-    alpha: float | None = None
-    alpha_image: float | None = None
-    dropout: float = 0.0
-    target_modules: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,6 +69,13 @@ class Training:
     compile: bool = False
     save_every: int = 1000
     log_every: int = 1
+    learning_rate_image: float | None = None
+    learning_rate_extra: float | None = None
+    decay: Literal["cosine", "none"] = "cosine"
+    lowest_share: float = 0.0
+    keep: int | None = None
+    trackers: tuple[str, ...] = ("tensorboard",)
+    validate_every: int = 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,7 +87,7 @@ class Settings:
     backbone: Backbone
     data: Data
     training: Training
-    adapter: Adapter = Adapter()
+    adapter: Adapter = dataclasses.field(default_factory=Adapter)
 
 
 def load(path: str, overrides: Sequence[str] = ()) -> Settings:
@@ -102,21 +95,21 @@ def load(path: str, overrides: Sequence[str] = ()) -> Settings:
     tree = settings_file.read(configs.find(path), "configs/moss_demo.yaml")
     for override in overrides:
         _override(tree, override)
-    settings = settings_file.build(Settings, tree, path, number=_number)
+    settings: Settings = settings_file.build(Settings, tree, path, number=_number)
     _check(settings, path)
     return settings
 
 
-def flat(settings: Settings) -> dict[str, int | float | str | bool | None]:
+def flat(settings: Settings) -> dict[str, Any]:
     """The settings as one table of names with dots and plain values, for a run's record and for comparing two runs."""
-    table = {}
+    table: dict[str, Any] = {}
     for name, value in dataclasses.asdict(settings).items():
         below = value.items() if isinstance(value, dict) else [("", value)]
         table |= {f"{name}.{key}".rstrip("."): list(v) if isinstance(v, tuple) else v for key, v in below}
     return table
 
 
-def _override(tree, text: str) -> None:
+def _override(tree: Any, text: str) -> None:
     key, equals, value = text.partition("=")
     *sections, name = key.split(".")
     if not equals or not name or not isinstance(tree, dict):
@@ -143,12 +136,21 @@ def _check(settings: Settings, path: str) -> None:
             ("data.length", data.length, 1), ("data.workers", data.workers, 0),
             ("data.max_images", 0 if data.max_images is None else data.max_images, 0),
             ("adapter.r", adapter.r, 1), ("adapter.r_image", 1 if adapter.r_image is None else adapter.r_image, 1),
+            ("training.keep", 1 if training.keep is None else training.keep, 1),
+            ("training.validate_every", training.validate_every, 0),
             ("adapter.kernel_size", adapter.kernel_size, 1)):
         if value < least:
             raise UserError(f"{path}: {key} must be at least {least}, not {value}")
-    for key, value in (("training.learning_rate", training.learning_rate), ("training.clip", training.clip)):
-        if value <= 0:
-            raise UserError(f"{path}: {key} must be more than 0, not {value}")
+    for key, rate in (("training.learning_rate", training.learning_rate), ("training.clip", training.clip),
+                       ("training.learning_rate_image", training.learning_rate_image),
+                       ("training.learning_rate_extra", training.learning_rate_extra)):
+        if rate is not None and rate <= 0:
+            raise UserError(f"{path}: {key} must be more than 0, not {rate}")
+    if not 0 <= training.lowest_share <= 1:
+        raise UserError(f"{path}: training.lowest_share is a share from 0 to 1, not {training.lowest_share}")
+    if training.validate_every and not data.held_out_sources:
+        raise UserError(f"{path}: training.validate_every measures data.held_out_sources, and there are none; name "
+                        "some, or leave validate_every at 0")
     if not 0 <= adapter.dropout < 1:
         raise UserError(f"{path}: adapter.dropout is a share from 0 to below 1, not {adapter.dropout}")
     if training.compile and training.gradient_checkpointing:    # torch 2.13 cannot compile a checkpoint's context_fn
@@ -159,7 +161,7 @@ def _check(settings: Settings, path: str) -> None:
                         f"({training.steps})")
 
 
-def _number(value, path: str, key: str) -> float:
+def _number(value: Any, path: str, key: str) -> float:
     try:
         number = math.nan if isinstance(value, bool) else float(value)     # YAML reads 1e-4, without a dot, as a text
     except (TypeError, ValueError):

@@ -17,6 +17,7 @@ from collections.abc import Iterator, Sequence
 
 import torch
 from accelerate import Accelerator
+from accelerate.optimizer import AcceleratedOptimizer
 from peft import get_peft_model
 from torch.distributed.fsdp import MixedPrecisionPolicy
 from tqdm import tqdm
@@ -27,7 +28,8 @@ from moss.batch import Batch
 from moss.settings import Settings, flat, load
 from moss.training import checkpoints
 from moss.training.checkpoints import Position
-from moss.training.step import train_step, trained
+from moss.training.step import rate_of, train_step, trained
+from moss.training.validation import validate
 from schemas.errors import UserError
 
 
@@ -49,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def train(settings: Settings, *, resume: bool = False) -> Position:
     """Run to the last step, or to an interruption (Ctrl-C, SIGTERM), which saves. Returns how far it came."""
     training = settings.training
-    accelerator = Accelerator(mixed_precision=training.precision, log_with="tensorboard", project_dir=settings.output)
+    accelerator = Accelerator(mixed_precision=training.precision, log_with=list(training.trackers), project_dir=settings.output)
     if training.rows % accelerator.num_processes:
         raise UserError(f"training.rows is {training.rows}; make it a multiple of {accelerator.num_processes}, the "
                         "number of processes")
@@ -58,12 +60,16 @@ def train(settings: Settings, *, resume: bool = False) -> Position:
         raise UserError(f"{settings.output} holds {folder.name} of an earlier run; give --resume to go on from there, "
                         "or name another output")
     position = checkpoints.resume_position(folder, settings) if folder else Position()
-    generalist = build(settings, folder).to(accelerator.device)
-    with accelerator.main_process_first():      # the first one caches what the others read
-        dataset = data.open_samples(
-            pathlib.Path(settings.shards), generalist, max_length=settings.data.length,
-            max_images=settings.data.max_images, train_boundaries=settings.data.train_boundaries,
-            exclude_sources=settings.data.held_out_sources, progress=accelerator.is_main_process)
+    generalist = build(settings, folder)
+    backbone = checkpoints.backbone_fingerprint(generalist)
+    if folder and position.backbone not in ("", backbone):
+        raise UserError(f"{folder} was trained on another backbone than {settings.backbone.path} holds now; give that "
+                        "one back, or name another output")
+    generalist = generalist.to(accelerator.device)
+    dataset = open_dataset(settings, generalist, accelerator, exclude_sources=settings.data.held_out_sources)
+    held_out = None
+    if training.validate_every:
+        held_out = open_dataset(settings, generalist, accelerator, sources=settings.data.held_out_sources)
     if folder and position.samples != dataset.fingerprint:
         raise UserError(f"{folder} was trained on other shards than {settings.shards} holds now; give these back, or "
                         "name another output")
@@ -81,7 +87,7 @@ def train(settings: Settings, *, resume: bool = False) -> Position:
             taken = [next(feed) for _ in range(training.accumulate)]
             values = train_step(accelerator, model, optimizer, generalist, [batch for batch, _, _ in taken], settings,
                                 position.step, stop=bool(asked))
-            position = Position(position.step + 1, *taken[-1][1:], dataset.fingerprint)
+            position = Position(position.step + 1, *taken[-1][1:], dataset.fingerprint, backbone)
             stop, tokens = values.pop("stop"), tokens + values.pop("tokens")
             if position.step % training.log_every == 0 or position.step == training.steps:
                 speed = tokens / (time.perf_counter() - since)
@@ -89,10 +95,17 @@ def train(settings: Settings, *, resume: bool = False) -> Position:
                 accelerator.log({**values, "tokens_per_second": speed, "epoch": position.epoch}, step=position.step)
                 bar.set_postfix({"text": f"{values['loss/text']:.3f}", "image": f"{values['loss/image']:.3f}",
                                  "tokens/s": f"{speed:.0f}"}, refresh=False)
+            if held_out and (position.step % training.validate_every == 0 or position.step == training.steps):
+                measured = validate(accelerator, model, data.batches(
+                    held_out, rows=training.rows, length=settings.data.length, seed=0, epoch=0,
+                    rank=accelerator.process_index, ranks=accelerator.num_processes))
+                accelerator.log(measured, step=position.step)
             bar.update()
             if stop or position.step % training.save_every == 0 or position.step == training.steps:
                 checkpoints.save(settings.output, generalist, optimizer.optimizer, position, settings,
                                  writes=accelerator.is_main_process)
+                if accelerator.is_main_process:
+                    checkpoints.prune(settings.output, training.keep)
             if stop:
                 break
     accelerator.wait_for_everyone()
@@ -117,8 +130,18 @@ def build(settings: Settings, checkpoint: pathlib.Path | None = None) -> General
         except ValueError as error:
             raise UserError(f"adapter: {error}") from error
     if settings.training.gradient_checkpointing:
-        generalist.model.gradient_checkpointing_enable()
+        generalist.plain_model.gradient_checkpointing_enable()
     return generalist.train()
+
+
+def open_dataset(settings: Settings, generalist: Generalist, accelerator: Accelerator,
+                 sources: Sequence[str] | None = None, exclude_sources: Sequence[str] = ()) -> data.Samples:
+    """The shards' instances that fit; every process encodes its share of what was not encoded."""
+    return data.open_samples(
+        pathlib.Path(settings.shards), generalist, max_length=settings.data.length,
+        max_images=settings.data.max_images, train_boundaries=settings.data.train_boundaries,
+        progress=accelerator.is_main_process, rank=accelerator.process_index, ranks=accelerator.num_processes,
+        sources=sources, exclude_sources=exclude_sources)
 
 
 def sizes(generalist: Generalist) -> str:
@@ -127,11 +150,12 @@ def sizes(generalist: Generalist) -> str:
     return ", ".join(f"{branch} {n:,}" for branch, n in counted.items()) + f" ({share:.2%} of all)"
 
 
-def prepare(accelerator: Accelerator, generalist: Generalist, settings: Settings):
+def prepare(accelerator: Accelerator, generalist: Generalist,
+            settings: Settings) -> tuple[torch.nn.Module, AcceleratedOptimizer]:
     """The model and its optimiser, on their device and wrapped or sharded as `accelerate launch` asked."""
-    parameters = [p for p in generalist.parameters() if p.requires_grad]
-    optimizer = torch.optim.AdamW(parameters, lr=settings.training.learning_rate,
-                                  weight_decay=settings.training.weight_decay)
+    groups = [{"params": parameters, "lr": rate_of(branch, settings.training)}
+              for branch, parameters in trained(generalist).items()]
+    optimizer = torch.optim.AdamW(groups, weight_decay=settings.training.weight_decay)
     if settings.training.compile:
         generalist.core.compile()       # its shapes never change; the output layer's do, with the number of targets
     plugin = getattr(accelerator.state, "fsdp_plugin", None)
@@ -139,19 +163,21 @@ def prepare(accelerator: Accelerator, generalist: Generalist, settings: Settings
         plugin.mixed_precision_policy = MixedPrecisionPolicy(param_dtype=torch.bfloat16, reduce_dtype=torch.float32)
     kinds = {type(module).__name__ for module in generalist.modules()}
     # what FSDP2 shards as a unit, for accelerate to find
-    generalist._no_split_modules = sorted(kinds.intersection(generalist.plain_model._no_split_modules or ()))
-    return accelerator.prepare(generalist, optimizer)
+    vars(generalist)["_no_split_modules"] = sorted(kinds.intersection(generalist.plain_model._no_split_modules or ()))
+    prepared: tuple[torch.nn.Module, AcceleratedOptimizer] = accelerator.prepare(generalist, optimizer)
+    return prepared
 
 
 def micro_batches(dataset: data.Samples, settings: Settings, position: Position,
                   accelerator: Accelerator) -> Iterator[tuple[Batch, int, int]]:
     """This process's batches from a position on, epoch after epoch, each with the position after it."""
+    rows, whole = settings.training.rows, settings.training.rows * settings.training.accumulate
     epoch, start = position.epoch, position.start
     while True:
-        for batch in data.batches(dataset, rows=settings.training.rows, length=settings.data.length,
-                                  seed=settings.training.seed, epoch=epoch, start=start, workers=settings.data.workers,
+        for batch in data.batches(dataset, rows=rows, whole=whole, length=settings.data.length,
+                                  seed=settings.training.seed, epoch=epoch, start=start // rows, workers=settings.data.workers,
                                   rank=accelerator.process_index, ranks=accelerator.num_processes):
-            start += 1
+            start += rows
             yield batch.to(accelerator.device), epoch, start
         epoch, start = epoch + 1, 0
 
@@ -162,9 +188,9 @@ def interruptions() -> Iterator[list[int]]:
     asked: list[int] = []
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
-    def note(number, frame) -> None:
+    def note(number: int, frame: object) -> None:
         asked.append(number)
-        signal.signal(number, before[number])
+        signal.signal(number, before[signal.Signals(number)])
 
     try:
         for number in before:

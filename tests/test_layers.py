@@ -22,7 +22,7 @@ MAY_IMPORT = {
 LAYERS = {
     "pipeline": ("cli", "launch", "dag", "graph", "report", "dataset run", "decontamination", "llm images corpora",
                  "coherence instances", "config", "held_out", "sources storage", "__init__"),
-    "moss": ("train generate evaluate", "evaluation", "generation", "small", "training", "data", "backbones",
+    "moss": ("encode train generate evaluate", "evaluation", "generation", "small", "training", "data", "backbones",
              "__init__ settings", "adapters", "batch", "layout"),
 }
 FILES = [path for package in MAY_IMPORT for path in sorted((ROOT / package).rglob("*.py"))]

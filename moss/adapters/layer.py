@@ -1,8 +1,9 @@
-"""One linear layer with its adapter."""
+"""One linear layer with its adapters."""
 
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from peft.tuners.tuners_utils import BaseTunerLayer
@@ -10,8 +11,9 @@ from torch import Tensor, nn
 from torch.nn.functional import linear
 
 from moss.adapters.config import MossConfig
-from moss.adapters.router import MossRouter
-from moss.adapters.shift import shift_add
+from moss.adapters.decoding import Weights, earlier, one_token, remember
+from moss.adapters.router import Call, MossRouter
+from moss.adapters.shift import mix
 
 
 class MossLinear(nn.Module, BaseTunerLayer):
@@ -23,12 +25,19 @@ class MossLinear(nn.Module, BaseTunerLayer):
     "feature_depthwise": moss_image_A (r_image, in) and the filters moss_image_filter (K, in), so that tap t's matrix is
     A * filter[t]: the same product as in "feature", with the parameters of a LoRA;
     "rank": moss_image_A (r_image, in) and moss_image_C (K, r_image, r_image).
-    Every B starts at zero, the filters and C at the identity, so that both begin as a plain LoRA.
+    Every B starts at zero, the filters and C at the identity, so that both begin as a plain LoRA. Several active
+    adapters add up, as PEFT's LoRA does.
     """
 
     adapter_layer_names = ("moss_text_A", "moss_text_B", "moss_image_A", "moss_image_B", "moss_image_C",
                            "moss_image_filter")
     other_param_names = ()
+    moss_text_A: nn.ParameterDict
+    moss_text_B: nn.ParameterDict
+    moss_image_A: nn.ParameterDict
+    moss_image_B: nn.ParameterDict
+    moss_image_C: nn.ParameterDict
+    moss_image_filter: nn.ParameterDict
 
     def __init__(self, base_layer: nn.Linear, adapter_name: str, config: MossConfig, router: MossRouter) -> None:
         super().__init__()
@@ -36,18 +45,22 @@ class MossLinear(nn.Module, BaseTunerLayer):
         self.router = router
         self.index = router.next_index()
         self.in_features, self.out_features = base_layer.in_features, base_layer.out_features
-        self._disable_adapters, self.merged_adapters = False, []
+        self._disable_adapters = False
+        self.merged_adapters: list[str] = []
+        self.configs: dict[str, MossConfig] = {}
+        self.dropout = nn.ModuleDict()
         for name in self.adapter_layer_names:
             setattr(self, name, nn.ParameterDict())
         self.update_layer(adapter_name, config)
         self._active_adapter = adapter_name
 
     def update_layer(self, adapter_name: str, config: MossConfig) -> None:
-        self.config = config
-        self.scale, self.scale_image = config.alpha / config.r, config.alpha_image / config.r_image
-        self.dropout = nn.Dropout(config.dropout) if config.dropout else nn.Identity()
-        r, k = config.r_image, len(config.taps)
-        shapes = {"moss_text_A": (config.r, self.in_features), "moss_text_B": (self.out_features, config.r)}
+        """Add an adapter's weights, or replace those of its name."""
+        self.configs[adapter_name] = config
+        self.dropout[adapter_name] = nn.Dropout(config.dropout) if config.dropout else nn.Identity()
+        r, k = config.image_rank, len(config.taps)
+        shapes: dict[str, tuple[int, ...]] = {"moss_text_A": (config.r, self.in_features),
+                                              "moss_text_B": (self.out_features, config.r)}
         if config.kind != "lora":
             dense = config.conv_space == "feature"
             shapes |= {"moss_image_A": (k, r, self.in_features) if dense else (r, self.in_features),
@@ -77,38 +90,83 @@ class MossLinear(nn.Module, BaseTunerLayer):
                 elif name.endswith("filter"):
                     parameter[0] = 1
 
-    def forward(self, x: Tensor, *args, **kwargs) -> Tensor:
-        out = self.base_layer(x, *args, **kwargs)
-        adapter = self._active_adapter[0] if isinstance(self._active_adapter, list) else self._active_adapter
-        if self.disable_adapters or self.merged_adapters or adapter not in self.moss_text_A:
+    def forward(self, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        out: Tensor = self.base_layer(x, *args, **kwargs)
+        if self._disable_adapters or self.merged_adapters:
             return out
-        x = self.dropout(x).to(out.dtype)      # a bfloat16 base with a float32 adapter computes in bfloat16
-        text = linear(x, self.moss_text_A[adapter].to(x.dtype)) * self.scale
-        if self.config.kind == "lora":
-            return _add_product(out, text, self.moss_text_B[adapter])
-        plan = self.router.plan
-        taps = self._taps(x, adapter)
-        image = shift_add(self.router.with_history(self.index, taps), plan.valid, self.config.offsets) * self.scale_image
-        out = _add_product(out, text * plan.is_text, self.moss_text_B[adapter])
-        return _add_product(out, image, self.moss_image_B[adapter])
+        for adapter in self._active_adapter if isinstance(self._active_adapter, list) else (self._active_adapter,):
+            if adapter in self.configs:
+                out = self._adapted(out, x, adapter)
+        return out
 
-    def _taps(self, x: Tensor, adapter: str) -> Tensor:
-        """Every token as each tap of the kernel will see it: (B, L, K, r_image)."""
+    def delete_adapter(self, adapter_name: str) -> None:
+        super().delete_adapter(adapter_name)
+        self.configs.pop(adapter_name, None)
+        if adapter_name in self.dropout:
+            del self.dropout[adapter_name]
+
+    def _adapted(self, out: Tensor, x: Tensor, adapter: str) -> Tensor:
+        config, weights = self.configs[adapter], None
+        x = x.to(out.dtype)                     # a bfloat16 base with a float32 adapter computes in bfloat16
+        if config.kind == "lora":
+            x = self.dropout[adapter](x)
+            hidden = linear(x, self.moss_text_A[adapter].to(x.dtype))
+            up = self.moss_text_B[adapter].to(x.dtype).t()
+            return torch.addmm(out.flatten(0, -2), hidden.flatten(0, -2), up, alpha=config.scale).view(out.shape)
+        call = self.router.here()
+        if call.state is not None:
+            history = call.state.history(self.index, adapter)
+            if torch.is_grad_enabled() and call.state.before and x.requires_grad:
+                raise ValueError("gradients do not flow through the convolution's memory of earlier tokens: go on from "
+                                 "a cache under torch.no_grad() only, or give the whole sequence at once")
+            if x.shape[1] == 1 and not torch.is_grad_enabled() and not (self.training and config.dropout):
+                if history.weights is None or history.weights.down.dtype != x.dtype:
+                    history.weights = self._stacked(adapter, x.dtype)
+                return one_token(out, x, history.weights, history, call.step(adapter, config), config)
+        x = self.dropout[adapter](x)
+        weights = self._stacked(adapter, x.dtype)
+        hidden = linear(x, weights.down)
+        if weights.kernel is not None:
+            hidden = torch.cat([hidden[..., :config.r], linear(hidden[..., config.r:], weights.kernel)], dim=-1)
+        hidden = self._with_history(hidden, call, adapter, config)
+        plan = call.plan(adapter, config)
+        mixed = mix(hidden, plan.is_text, plan.valid, config.r, config.offsets)
+        return torch.addmm(out.flatten(0, -2), mixed.flatten(0, -2), weights.up).view(out.shape)
+
+    def _with_history(self, hidden: Tensor, call: Call, adapter: str, config: MossConfig) -> Tensor:
+        """hidden (B, L, r + K * r_image) after the M earlier tokens' taps, of a cache that has any; remembers its own."""
+        if call.state is None or call.state.position is None or not config.offsets[-1]:
+            return hidden
+        history, position, taps = call.state.histories[self.index, adapter], call.state.position, hidden[..., config.r:]
+        past = earlier(history, position, len(hidden), taps.shape[-1], config, hidden) if call.state.before else None
+        remember(history, position, taps, config)
+        if past is None:
+            return hidden
+        padded = torch.nn.functional.pad(past, (config.r, 0))
+        return torch.cat([padded, hidden], dim=1)
+
+    def _stacked(self, adapter: str, dtype: torch.dtype) -> Weights:
+        """Both branches' matrices, one under the other, with the scales in `up`; differentiable."""
+        config = self.configs[adapter]
         down = self.moss_image_A[adapter]
-        if self.config.conv_space == "feature_depthwise":
+        if config.conv_space == "feature_depthwise":
             down = down * self.moss_image_filter[adapter][:, None]
-        taps = linear(x, down.flatten(0, -2).to(x.dtype))
-        if self.config.conv_space == "rank":
-            taps = linear(taps, self.moss_image_C[adapter].flatten(0, 1).to(x.dtype))
-        return taps.unflatten(-1, (len(self.config.taps), self.config.r_image))
+        kernel = None
+        if config.conv_space == "rank":
+            kernel = self.moss_image_C[adapter].flatten(0, 1).to(dtype)
+        up = torch.cat([self.moss_text_B[adapter].t() * config.scale, self.moss_image_B[adapter].t() * config.scale_image])
+        return Weights(torch.cat([self.moss_text_A[adapter], down.flatten(0, -2)]).to(dtype), kernel, up.to(dtype))
 
     def get_delta_weight(self, adapter: str) -> Tensor:
         """What the text branch adds to the base weight: (out, in)."""
-        return self.moss_text_B[adapter] @ self.moss_text_A[adapter] * self.scale
+        delta: Tensor = self.moss_text_B[adapter] @ self.moss_text_A[adapter] * self.configs[adapter].scale
+        return delta
 
     def merge(self, safe_merge: bool = False, adapter_names: list[str] | None = None) -> None:
         """Adds the text branch to the base weight. `MossModel` allows that only where it is meant."""
         for adapter in adapter_names or self.active_adapters:
+            if adapter not in self.configs:
+                continue
             weight = self.base_layer.weight
             merged = weight.data + self.get_delta_weight(adapter).to(weight.dtype)
             if safe_merge and not torch.isfinite(merged).all():
@@ -120,9 +178,3 @@ class MossLinear(nn.Module, BaseTunerLayer):
         while self.merged_adapters:
             weight = self.base_layer.weight
             weight.data -= self.get_delta_weight(self.merged_adapters.pop()).to(weight.dtype)
-
-
-def _add_product(out: Tensor, hidden: Tensor, weight: Tensor) -> Tensor:
-    """out + hidden @ weight.T in one pass over `out`."""
-    flat = torch.addmm(out.flatten(0, -2), hidden.flatten(0, -2), weight.to(hidden.dtype).t())
-    return flat.view(out.shape)

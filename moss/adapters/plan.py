@@ -22,13 +22,15 @@ class Plan(NamedTuple):
     inside: Tensor
 
 
-def plan(ids: Tensor, config: MossConfig, inside: Tensor | None = None) -> Plan:
+def make_plan(ids: Tensor, config: MossConfig, inside: Tensor | None = None) -> Plan:
     """The plan for token ids (B, L); `inside` (B,) goes on from an earlier chunk's.
 
     A token's place on the grid is its distance from the last token that belongs to no image, so two images need at
-    least one token between them. Raises RuntimeError (on a GPU: asynchronously) where an image is longer than the grid.
+    least one token between them. Raises RuntimeError (on a GPU: asynchronously) where an image is longer than the grid,
+    and where a row end stands anywhere but at the end of a row: in an image of another width.
     """
-    low, high = config.image_token_ids
+    low, high = config.image_ids
+    rows, columns = config.image_grid
     is_image = (ids >= low) & (ids < high)
     in_block = is_image if config.row_end_id is None else is_image | (ids == config.row_end_id)
     index = torch.arange(ids.shape[1], device=ids.device).expand_as(ids)
@@ -36,9 +38,13 @@ def plan(ids: Tensor, config: MossConfig, inside: Tensor | None = None) -> Plan:
         inside = ids.new_zeros(ids.shape[0])
     last_outside = torch.where(in_block, -1 - inside[:, None], index).cummax(dim=1).values
     place = index - last_outside - 1
-    torch._assert_async((place < config.grid[0] * config.row_stride).all(),
-                        f"an image is longer than its grid of {config.grid[0]} x {config.grid[1]} tokens, or two "
-                        "images follow each other without a token between them")
+    torch._assert_async((place < rows * config.row_stride).all(),
+                        f"an image is longer than its grid of {rows} x {columns} tokens, or two images follow each "
+                        "other without a token between them")
     row, column = place // config.row_stride, place % config.row_stride
+    if config.row_end_id is not None:
+        torch._assert_async((~in_block | ((column == columns) != is_image)).all(),
+                            f"a row of an image does not end after {columns} tokens: the adapter's grid is {rows} x "
+                            f"{columns}, so give it images of that width")
     valid = torch.stack([is_image & (row >= up) & (column >= left) for up, left in config.taps], dim=-1)
     return Plan(~is_image[..., None], valid, torch.where(in_block[:, -1], place[:, -1] + 1, 0))

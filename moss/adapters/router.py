@@ -1,47 +1,66 @@
-"""Carries a forward's plan to all adapted layers, and what cached decoding must remember of earlier tokens."""
+"""Carries a forward's token kinds to all adapted layers: what is an image's, and what came before in the cache."""
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import DynamicCache
+from transformers import DynamicCache, PreTrainedModel
 
 from moss.adapters.config import MossConfig
-from moss.adapters.plan import Plan, plan
+from moss.adapters.decoding import DecodeState, Step, state_of
+from moss.adapters.native import routing_ids
+from moss.adapters.plan import Plan, make_plan
 
 
 @dataclasses.dataclass
-class DecodeState:
-    """Hangs on the transformers cache that it belongs to, so that a new generation starts afresh.
+class Call:
+    """One forward of the model. Plans are made when the first layer asks for them, by the adapter's name."""
 
-    seen: tokens so far. inside: see Plan. taps: for each layer its last M tap projections (B, M, K, r_image), where M
-    is the largest offset of the kernel, as causal-conv1d keeps its last inputs.
-    """
+    ids: Tensor
+    state: DecodeState | None
+    plans: dict[str, Plan] = dataclasses.field(default_factory=dict)
+    steps: dict[str, Step] = dataclasses.field(default_factory=dict)
 
-    seen: int = 0
-    inside: Tensor | None = None
-    taps: dict[int, Tensor] = dataclasses.field(default_factory=dict)
+    def plan(self, adapter: str, config: MossConfig) -> Plan:
+        if adapter not in self.plans:
+            inside = None if self.state is None else self.state.inside.get(adapter)
+            made = self.plans[adapter] = make_plan(self.ids, config, inside)
+            if self.state is not None:
+                if inside is None:
+                    self.state.inside[adapter] = made.inside
+                else:
+                    inside.copy_(made.inside)
+        return self.plans[adapter]
 
-
-REORDERING = ("reorder_cache", "crop", "batch_repeat_interleave", "batch_select_indices")
-"""What beam search and assisted decoding do to a cache; the convolution's state cannot follow."""
+    def step(self, adapter: str, config: MossConfig) -> Step:
+        """For ids (B, 1) with a state."""
+        if adapter not in self.steps:
+            assert self.state is not None and self.state.position is not None
+            self.steps[adapter] = Step(self.plan(adapter, config), config, self.state.position)
+        return self.steps[adapter]
 
 
 class MossRouter:
-    """Shared by reference; `before` and `after` are hooks on the core decoder. Not a module: it has no weights."""
+    """Shared by all layers of a model; `before` and `after` are hooks on its core and on the text decoder within.
 
-    def __init__(self, config: MossConfig) -> None:
-        self.config = config
-        self.plan: Plan | None = None
-        self.state: DecodeState | None = None
+    A plain object: it has no weights. Between forwards it holds nothing, so that a layer that is called from elsewhere
+    says so instead of taking another call's plan.
+    """
+
+    def __init__(self, core: PreTrainedModel) -> None:
+        self.call: Call | None = None
+        self.entered: PreTrainedModel | None = None
         self.layers = 0
-
-    def attach(self, core) -> None:
-        self.hooks = (core.register_forward_pre_hook(self.before, with_kwargs=True),
-                      core.register_forward_hook(self.after))
+        decoder = core.get_decoder()  # type: ignore[no-untyped-call]  # transformers does not type it
+        self.hooks = [hook for module in ([core] if decoder is core else [core, decoder]) for hook in (
+            module.register_forward_pre_hook(self.before, with_kwargs=True),
+            module.register_forward_hook(self.after, always_call=True))]
+        self.configs: dict[str, MossConfig] = {}
 
     def detach(self) -> None:
         for hook in self.hooks:
@@ -51,76 +70,58 @@ class MossRouter:
         self.layers += 1
         return self.layers - 1
 
-    def before(self, core, args: tuple, kwargs: dict) -> tuple[tuple, dict]:
-        """Forward pre-hook: builds the plan from `moss_ids` (taken away) or `input_ids`."""
+    def before(self, module: PreTrainedModel, args: tuple[Any, ...],
+               kwargs: Mapping[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Forward pre-hook: notes the ids, `moss_ids` (taken away) or `input_ids`, and the state on the cache."""
         kwargs = dict(kwargs)
+        if self.entered is not None:
+            return args, kwargs
         ids = kwargs.pop("moss_ids", None)
-        if ids is None:
-            ids = kwargs.get("input_ids", args[0] if args else None)
-        if self.config.kind == "lora":
+        known = [config for config in self.configs.values() if config.kind != "lora"]
+        if not known:
             return args, kwargs
         if ids is None:
-            raise ValueError("the adapters cannot tell images from text without token ids: pass input_ids, or "
-                             "moss_ids beside inputs_embeds")
-        cache = kwargs.get("past_key_values")
-        if cache is None and kwargs.get("use_cache") and not torch.is_grad_enabled():
-            cache = kwargs["past_key_values"] = DynamicCache(config=core.config)
-        self.state = None if cache is None else _state_of(cache)
-        inside = None if self.state is None else self.state.inside
-        self.plan = plan(ids, self.config, inside)
-        if self.state is not None:
-            self.state.seen += ids.shape[1]
-            self.state.inside = self.plan.inside
+            ids = kwargs.get("input_ids", args[0] if args else None)
+            if ids is not None:
+                ids = routing_ids(module, ids, kwargs, known)
+        if ids is not None:
+            self.call = Call(ids, self._state(module, ids, kwargs))
+        self.entered = module
         return args, kwargs
 
-    def after(self, core, args, output) -> None:
-        """Forward hook: the state lives on the cache alone."""
-        self.state = None
+    def _state(self, module: PreTrainedModel, ids: Tensor, kwargs: dict[str, Any]) -> DecodeState | None:
+        cache = kwargs.get("past_key_values")
+        if cache is None and kwargs.get("use_cache") and not torch.is_grad_enabled():
+            cache = kwargs["past_key_values"] = DynamicCache(config=module.config)
+        if cache is None:
+            return None
+        state = state_of(cache)
+        state.advance(ids)
+        return state
 
-    def with_history(self, layer: int, taps: Tensor) -> Tensor:
-        """The taps (B, L, K, r) of this chunk after those that the cache remembers for the layer."""
-        if self.state is None:
-            return taps
-        before = self.state.taps.get(layer)
-        taps = taps if before is None else torch.cat([before, taps], dim=1)
-        longest = self.config.offsets[-1]
-        self.state.taps[layer] = taps[:, max(0, taps.shape[1] - longest):].clone()
-        return taps
+    def after(self, module: PreTrainedModel, args: Any, output: Any) -> None:
+        """Forward hook, also after an error: nothing of this forward is left to a later one."""
+        if self.entered is module:
+            self.call = self.entered = None
 
-    def checkpoint_context(self):
+    def here(self) -> Call:
+        """The present forward. Raises RuntimeError where there is none that knows its ids."""
+        if self.call is None:
+            raise RuntimeError(
+                "the adapters do not know which tokens are an image's. Call the whole model with input_ids, or pass "
+                "moss_ids (the ids, with image tokens in their places) beside inputs_embeds; checkpoint activations "
+                "through the model's gradient_checkpointing_enable()")
+        return self.call
+
+    def checkpoint_context(self) -> tuple[contextlib.AbstractContextManager[None], contextlib.AbstractContextManager[None]]:
         """A `context_fn` of torch.utils.checkpoint: a segment is recomputed with the plan that it was computed with,
         even when another forward came between."""
-        return contextlib.nullcontext(), self._restored(self.plan)
+        return contextlib.nullcontext(), self._restored(self.call)
 
     @contextlib.contextmanager
-    def _restored(self, earlier: Plan | None):
-        present, self.plan = self.plan, earlier
+    def _restored(self, earlier: Call | None) -> Iterator[None]:
+        present, self.call = self.call, earlier
         try:
             yield
         finally:
-            self.plan = present
-
-
-def _state_of(cache) -> DecodeState:
-    length = cache.get_seq_length()
-    state = getattr(cache, "moss_state", None)
-    if isinstance(length, int) and length == 0:
-        state = None        # new, or reset
-    if state is None:
-        state = cache.moss_state = DecodeState()
-        for name in REORDERING:
-            setattr(cache, name, _Refused(name))
-    if isinstance(length, int) and length != state.seen:
-        raise ValueError(f"this cache holds {length} tokens, of which the adapters saw {state.seen}: fill it with the "
-                         "adapted model from the start (past_key_values=DynamicCache(config=...)), and do not crop it")
-    return state
-
-
-@dataclasses.dataclass(frozen=True)
-class _Refused:
-    name: str
-
-    def __call__(self, *args, **kwargs):
-        raise NotImplementedError(f"cache.{self.name}: the convolution's memory of earlier image tokens would not "
-                                  "follow, and the output would be wrong without an error. Beam search, assisted and "
-                                  "contrastive decoding are not offered; sample, or decode greedily")
+            self.call = present

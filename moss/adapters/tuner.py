@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
+from collections.abc import Callable
+from typing import Any
 
+from peft import PeftConfig
 from peft.tuners.tuners_utils import BaseTuner
 from torch import nn
+from torch.utils.checkpoint import checkpoint
+from transformers import PreTrainedModel
 
 from moss.adapters.config import MossConfig
 from moss.adapters.layer import MossLinear
@@ -17,45 +23,76 @@ class MossModel(BaseTuner):
 
     prefix = "moss_"
     tuner_layer_cls = MossLinear
+    router: MossRouter
 
-    def _check_new_adapter_config(self, config: MossConfig) -> None:
-        super()._check_new_adapter_config(config)
-        if len(self.peft_config) > 1:
-            raise ValueError("a model carries one MoSS adapter at a time: delete_adapter() the other one first")
-
-    def _prepare_adapter_config(self, peft_config: MossConfig, model_config: dict) -> MossConfig:
-        if not peft_config.target_modules:
+    def _prepare_adapter_config(self, peft_config: PeftConfig, model_config: dict[str, Any]) -> PeftConfig:
+        if not getattr(peft_config, "target_modules", None):
             raise ValueError("target_modules says which linear layers are adapted; MossConfig.for_backbone fills it in")
         return peft_config
 
-    def _pre_injection_hook(self, model: nn.Module, config: MossConfig, adapter_name: str) -> None:
-        if hasattr(_core(model), "moss_router"):
-            self._detach(model)
-        self.router = _core(model).moss_router = MossRouter(config)
-        self.router.attach(_core(model))
-        if hasattr(model, "gradient_checkpointing_enable"):
-            model.gradient_checkpointing_enable = functools.partial(
-                _checkpointing, type(model).gradient_checkpointing_enable, model, self.router)
+    def _pre_injection_hook(self, model: nn.Module, config: PeftConfig, adapter_name: str) -> None:
+        assert isinstance(config, MossConfig)
+        core = _core(model)
+        if not hasattr(core, "moss_router"):
+            router = MossRouter(core)
+            vars(core)["moss_router"] = router
+            for module in (model, core):
+                if hasattr(module, "_set_gradient_checkpointing"):
+                    vars(module)["_set_gradient_checkpointing"] = functools.partial(_set_checkpointing, module, router)
+            for part in model.modules():        # switched on before the adapters came
+                if getattr(part, "gradient_checkpointing", False):
+                    vars(part)["_gradient_checkpointing_func"] = _with_plan(
+                        vars(part)["_gradient_checkpointing_func"], router)
+        self.router = vars(core)["moss_router"]
 
     @staticmethod
     def _detach(model: nn.Module) -> None:
-        _core(model).moss_router.detach()
-        del _core(model).moss_router
-        vars(model).pop("gradient_checkpointing_enable", None)
+        core = _core(model)
+        if hasattr(core, "moss_router"):
+            vars(core).pop("moss_router").detach()
+        for module in (model, core):
+            vars(module).pop("_set_gradient_checkpointing", None)
 
-    def _create_and_replace(self, config, adapter_name, target, target_name, parent, current_key, **kwargs) -> None:
+    def _create_and_replace(self, peft_config: PeftConfig, adapter_name: str, target: nn.Module, target_name: str,
+                            parent: nn.Module, current_key: str, parameter_name: str | None = None) -> None:
+        assert isinstance(peft_config, MossConfig)
+        config = peft_config
+        self.router.configs[adapter_name] = config
         if isinstance(target, MossLinear):
-            target.router, target.index = self.router, self.router.next_index()
             target.update_layer(adapter_name, config)
             return
         if not isinstance(target, nn.Linear):
             raise TypeError(f"{current_key} is a {type(target).__name__}; MoSS adapters go on torch.nn.Linear, so let "
                             "target_modules name linear layers only")
         layer = MossLinear(target, adapter_name, config, self.router)
+        if adapter_name not in self.active_adapters:
+            layer.requires_grad_(False)
         self._replace_module(parent, target_name, layer, target)
 
-    def _unload_and_optionally_merge(self, *args, **kwargs) -> nn.Module:
-        model = super()._unload_and_optionally_merge(*args, **kwargs)
+    def delete_adapter(self, adapter_name: str) -> None:
+        super().delete_adapter(adapter_name)
+        self.router.configs.pop(adapter_name, None)
+
+    def add_weighted_adapter(self, *args: Any, **kwargs: Any) -> None:
+        """Refused: a sum of two adapters is not an adapter of this form, and PEFT's ways of making one would drop the
+        convolution."""
+        raise NotImplementedError(
+            "MoSS adapters cannot be combined into one: their kernels, grids and branches may differ, and the methods "
+            "that PEFT has for LoRA (SVD, TIES, DARE ...) know no convolution. Activate several at once, "
+            "model.base_model.set_adapter([\"a\", \"b\"]), and their outputs add up")
+
+    def _enable_peft_forward_hooks(self, *args: Any, **kwargs: Any) -> Any:
+        """Called by PEFT before a forward; without this, `adapter_names` would be dropped in silence."""
+        if kwargs.get("adapter_names") is not None:
+            raise NotImplementedError("adapter_names: a batch with another MoSS adapter for each row is not offered; "
+                                      "run the rows of each adapter by themselves")
+        return contextlib.nullcontext()
+
+    def _unload_and_optionally_merge(  # type: ignore[override]  # PEFT says None, and returns the model
+            self, merge: bool = True, progressbar: bool = True, safe_merge: bool = False,
+            adapter_names: list[str] | None = None) -> nn.Module:
+        model: nn.Module = super()._unload_and_optionally_merge(  # type: ignore[assignment]  # likewise
+            merge, progressbar, safe_merge, adapter_names)
         self._detach(model)
         return model
 
@@ -64,31 +101,44 @@ class MossModel(BaseTuner):
         """The plain model with the adapter in its weights. A shared LoRA merges as any LoRA does; of the others only
         the text branch can, which then acts on image tokens too: `modality="text"` says that this is meant, for a
         model that will read and write text alone. Raises ValueError otherwise."""
-        self._allow_merge(modality)
+        self._allow_merge(adapter_names, modality)
         return self._unload_and_optionally_merge(progressbar=progressbar, safe_merge=safe_merge,
                                                  adapter_names=adapter_names)
 
     def merge_adapter(self, adapter_names: list[str] | None = None, safe_merge: bool = False,
                       modality: str | None = None) -> None:
         """Merges in place; the same conditions as for `merge_and_unload`."""
-        self._allow_merge(modality)
+        self._allow_merge(adapter_names, modality)
         super().merge_adapter(adapter_names, safe_merge)
 
-    def _allow_merge(self, modality: str | None) -> None:
-        if self.router.config.kind != "lora" and modality != "text":
+    def _allow_merge(self, adapter_names: list[str] | None, modality: str | None) -> None:
+        kinds = {self.router.configs[name].kind for name in adapter_names or self.active_adapters}
+        if kinds - {"lora"} and modality != "text":
             raise ValueError("a convolution cannot be merged into a weight, and a merged text branch acts on image "
                              "tokens too. Keep the adapter as it is, or say modality=\"text\" for a text-only model")
 
 
-def _core(model: nn.Module) -> nn.Module:
+def _core(model: nn.Module) -> PreTrainedModel:
     """The part of a transformers model before its output layer; the model itself if it has no such part."""
-    return getattr(model, getattr(model, "base_model_prefix", ""), model)
+    assert isinstance(model, PreTrainedModel), "MoSS adapters go on models of transformers"
+    core: PreTrainedModel = getattr(model, model.base_model_prefix, model)
+    return core
 
 
-def _checkpointing(enable, model, router: MossRouter, gradient_checkpointing_kwargs: dict | None = None, **kwargs):
-    wanted = dict(gradient_checkpointing_kwargs or {})
-    if wanted.setdefault("use_reentrant", False):
+def _set_checkpointing(module: nn.Module, router: MossRouter, enable: bool = True,
+                       gradient_checkpointing_func: Callable[..., Any] = checkpoint, **kwargs: Any) -> None:
+    """transformers' method of this name, which every way of switching checkpointing on ends in."""
+    if enable:
+        gradient_checkpointing_func = _with_plan(gradient_checkpointing_func, router)
+    type(module)._set_gradient_checkpointing(  # type: ignore[attr-defined]  # only modules that have it come here
+        module, enable=enable, gradient_checkpointing_func=gradient_checkpointing_func, **kwargs)
+
+
+def _with_plan(function: Callable[..., Any], router: MossRouter) -> Callable[..., Any]:
+    """A checkpoint function that recomputes a segment with the plan of its own forward. Raises ValueError for a
+    reentrant one."""
+    given = getattr(function, "keywords", {})
+    if given.get("use_reentrant"):
         raise ValueError("reentrant checkpointing recomputes a layer with the latest forward's plan, which gives wrong "
                          "gradients when two forwards come before a backward: use_reentrant must be False")
-    wanted.setdefault("context_fn", router.checkpoint_context)
-    return enable(model, gradient_checkpointing_kwargs=wanted, **kwargs)
+    return functools.partial(function, **{"context_fn": router.checkpoint_context, **given, "use_reentrant": False})

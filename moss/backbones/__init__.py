@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,11 +14,13 @@ if TYPE_CHECKING:
     from moss.backbones.generalist import Generalist
 
 
+NAMES = ("chameleon", "continuous", "emu3", "janus")
 OPTIONS = {"emu3": ("size",), "continuous": ("clip", "clip_weights")}
 """What a backbone's `load` takes beside the folder; the rest take nothing."""
 
 
-def load(name: str, path: Path | str, dtype: torch.dtype | None = None, **options) -> Generalist:
+def load(name: str, path: Path | str, dtype: torch.dtype | None = None,
+         **options: str | int | None) -> Generalist:
     """The backbone "chameleon", "emu3", "janus" or "continuous" from a checkpoint's folder; the path "tiny" stands for
     small random weights. dtype: float32 unless given. options: for the backbone's own `load`; None is as if not given.
     Raises UserError for another name, and for an option that the backbone does not have."""
@@ -28,20 +31,14 @@ def load(name: str, path: Path | str, dtype: torch.dtype | None = None, **option
         if str(path) == "tiny" or key not in OPTIONS.get(name, ()):
             raise UserError(f"The backbone {name} at {path} has no option {key}; leave it out.")
 
-    match name:
-        case "chameleon":
-            from moss.backbones import chameleon as backbone
-        case "emu3":
-            from moss.backbones import emu3 as backbone
-        case "janus":
-            from moss.backbones import janus as backbone
-        case "continuous":
-            from moss.backbones import continuous as backbone
-        case _:
-            raise UserError(f"There is no backbone {name!r}; choose chameleon, emu3, janus or continuous.")
+    if name not in NAMES:
+        raise UserError(f"There is no backbone {name!r}; choose one of {', '.join(NAMES)}.")
+    backbone = importlib.import_module(f"moss.backbones.{name}")
     dtype = dtype or torch.float32
+    made: Generalist
     if str(path) == "tiny":
-        tiny = backbone.tiny()
-        tiny.model.to(dtype)
-        return tiny
-    return backbone.load(path, dtype=dtype, **options)
+        made = backbone.tiny()
+        made.model.to(dtype)
+        return made
+    made = backbone.load(path, dtype=dtype, **options)
+    return made

@@ -8,10 +8,12 @@ authors publish are under Meta's Chameleon research licence. They were never run
 from __future__ import annotations
 
 import copy
+import hashlib
 import itertools
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,7 +22,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from torch import Tensor
 from transformers import ChameleonConfig, ChameleonForConditionalGeneration, ChameleonVQVAEConfig
 from transformers.modeling_outputs import CausalLMOutputWithPast
-from transformers.models.chameleon.modeling_chameleon import ChameleonImageVocabularyMapping
+from transformers.models.chameleon.modeling_chameleon import ChameleonImageVocabularyMapping, ChameleonVQVAE
 
 from moss.backbones.chameleon_pixels import ChameleonPixels, grid_side
 from moss.backbones.generalist import Generalist
@@ -33,7 +35,7 @@ TARGETS = r".*\.layers\.\d+\.(self_attn\.[qkvo]_proj|mlp\.(gate|up|down)_proj)"
 PIXEL_DECODER = "pixel_decoder.safetensors"
 
 
-class ChameleonForInterleaved(ChameleonForConditionalGeneration):
+class ChameleonForInterleaved(ChameleonForConditionalGeneration):  # type: ignore[no-untyped-call]  # transformers
     """The same weights; logits of image tokens are not masked, so that it can emit images, and its loss is finite.
 
     transformers' own forward sets them to the lowest number at every call (5.23), and the loss of an image token is
@@ -42,9 +44,11 @@ class ChameleonForInterleaved(ChameleonForConditionalGeneration):
 
     _keep_in_fp32_modules_strict = {"vqmodel"}
 
-    def forward(self, input_ids: Tensor | None = None, labels: Tensor | None = None,
-                logits_to_keep: int | Tensor = 0, **more) -> CausalLMOutputWithPast:
-        core = self.model(input_ids=input_ids, **more)
+    def forward(self, input_ids: Tensor | None = None, pixel_values: Tensor | None = None,
+                labels: Tensor | None = None, logits_to_keep: int | Tensor = 0,
+                mm_encoder_outputs: dict[str, Any] | None = None, **more: Any) -> CausalLMOutputWithPast:
+        # `generate` looks for pixel_values and mm_encoder_outputs among the arguments' names
+        core = self.model(input_ids=input_ids, pixel_values=pixel_values, mm_encoder_outputs=mm_encoder_outputs, **more)
         kept = slice(-logits_to_keep, None) if isinstance(logits_to_keep, int) else logits_to_keep
         logits = self.lm_head(core.last_hidden_state[:, kept])
         loss = None
@@ -63,9 +67,10 @@ class ChameleonText:
 
     def __init__(self, document: str) -> None:
         self.document = document
+        self.fingerprint = hashlib.sha256(document.encode()).hexdigest()[:12]
         parsed = json.loads(document)
         added = {token["content"]: token["id"] for token in parsed["added_tokens"]}
-        self.ids = parsed["model"]["vocab"] | added
+        self.ids: dict[str, int] = parsed["model"]["vocab"] | added
         self.special = set(added.values()) | {n for name, n in self.ids.items() if name.startswith("IMGIMG")}
         self.tokenizer = Tokenizer.from_str(json.dumps(parsed | {"added_tokens": [], "post_processor": None}))
         self.bos, self.eos, self.pad = (self.id(name) for name in (BOS, EOS, PAD))
@@ -77,11 +82,13 @@ class ChameleonText:
         return self.ids[name]
 
     def encode(self, text: str) -> list[int]:
-        return self.tokenizer.encode(text, add_special_tokens=False).ids
+        ids: list[int] = self.tokenizer.encode(text, add_special_tokens=False).ids
+        return ids
 
     def decode(self, ids: Sequence[int]) -> str:
         """Special tokens and image tokens leave no trace."""
-        return self.tokenizer.decode([int(n) for n in ids if int(n) not in self.special])
+        text: str = self.tokenizer.decode([int(n) for n in ids if int(n) not in self.special])
+        return text
 
 
 def load(path: Path | str, *, dtype: torch.dtype = torch.float32) -> Generalist:
@@ -94,7 +101,7 @@ def load(path: Path | str, *, dtype: torch.dtype = torch.float32) -> Generalist:
     model = ChameleonForInterleaved.from_pretrained(folder, dtype=dtype, local_files_only=True)
     decoder = None
     if (folder / PIXEL_DECODER).is_file():
-        decoder = PixelDecoder(model.config.vq_config)
+        decoder = PixelDecoder(vq_config(model.config))
         weights = load_file(folder / PIXEL_DECODER)
         try:
             decoder.load_state_dict(weights)
@@ -105,41 +112,58 @@ def load(path: Path | str, *, dtype: torch.dtype = torch.float32) -> Generalist:
 
 def save(trained: Generalist, folder: Path) -> None:
     """Write a folder that `load` reads. Adapters are left out: they are saved by PEFT."""
+    text, pixels = trained.tokenizer, trained.pixels
+    assert isinstance(text, ChameleonText) and isinstance(pixels, ChameleonPixels), "not a Chameleon"
     trained.plain_model.save_pretrained(folder)
-    (folder / "tokenizer.json").write_text(trained.tokenizer.document, encoding="utf-8")
-    if trained.pixels.decoder is not None:
-        save_file(trained.pixels.decoder.cpu().state_dict(), folder / PIXEL_DECODER)
-        trained.pixels.decoder.to(trained.pixels.device)
+    (folder / "tokenizer.json").write_text(text.document, encoding="utf-8")
+    if pixels.decoder is not None:
+        save_file(pixels.decoder.cpu().state_dict(), folder / PIXEL_DECODER)
+        pixels.decoder.to(pixels.device)
 
 
 def generalist(model: ChameleonForInterleaved, text: ChameleonText, decoder: PixelDecoder | None) -> Generalist:
     """Put the parts together. The model's own copy of the VQ tokenizer is frozen, and takes no part in a forward."""
     layout = image_layout(model.config, text)
-    pixels = ChameleonPixels(copy.deepcopy(model.model.vqmodel), decoder, codebook_numbers(model.config))
-    model.model.vqmodel.to(model.dtype).requires_grad_(False)
-    return Generalist("chameleon", model.eval(), layout, text, pixels, TARGETS)
+    vq = model.model.vqmodel
+    assert isinstance(vq, ChameleonVQVAE)
+    pixels = ChameleonPixels(copy.deepcopy(vq), decoder, codebook_numbers(model.config))
+    torch.nn.Module.to(vq, model.dtype).requires_grad_(False)
+    model.eval()  # type: ignore[no-untyped-call]  # transformers
+    return Generalist("chameleon", model, layout, text, pixels, TARGETS)
 
 
 def image_layout(config: ChameleonConfig, text: ChameleonText) -> ImageLayout:
-    ids = ChameleonImageVocabularyMapping(config.vocabulary_map or {}).image_tokens
-    if not ids or ids != list(range(ids[0], ids[0] + config.vq_config.num_embeddings)):
+    ids = vocabulary_mapping(config).image_tokens
+    if not ids or ids != list(range(ids[0], ids[0] + vq_config(config).num_embeddings)):
         raise UserError(f"vocabulary_map of config.json names {len(ids)} image tokens (IMGIMG...); it takes "
-                        f"{config.vq_config.num_embeddings} with consecutive ids.")
+                        f"{vq_config(config).num_embeddings} with consecutive ids.")
     for name in (BEGIN, END):
-        if config.vocabulary_map.get(name, text.id(name)) != text.id(name):
-            raise UserError(f"{name} is {config.vocabulary_map[name]} in config.json and {text.id(name)} in "
+        if (config.vocabulary_map or {}).get(name, text.id(name)) != text.id(name):
+            raise UserError(f"{name} is {(config.vocabulary_map or {})[name]} in config.json and {text.id(name)} in "
                             f"tokenizer.json; take both files from one checkpoint.")
-    side = grid_side(config.vq_config)
+    side = grid_side(vq_config(config))
     return ImageLayout(side, side, low=ids[0], high=ids[-1] + 1, begin=text.id(BEGIN), end=text.id(END))
+
+
+def vq_config(config: ChameleonConfig) -> ChameleonVQVAEConfig:
+    """Of the image tokenizer. Raises UserError where config.json has none."""
+    if not isinstance(config.vq_config, ChameleonVQVAEConfig):
+        raise UserError("config.json has no vq_config; give the folder of a Chameleon or Anole checkpoint.")
+    return config.vq_config
+
+
+def vocabulary_mapping(config: ChameleonConfig) -> ChameleonImageVocabularyMapping:
+    """transformers' reading of vocabulary_map: which ids are image tokens, and their codes."""
+    return ChameleonImageVocabularyMapping(config.vocabulary_map or {})  # type: ignore[no-untyped-call]  # transformers
 
 
 def codebook_numbers(config: ChameleonConfig) -> np.ndarray:
     """int64 (codes,): which vector of the codebook each code is, by the number that its token's name spells."""
-    named = ChameleonImageVocabularyMapping(config.vocabulary_map or {}).bpe2img
+    named = vocabulary_mapping(config).bpe2img
     numbers = np.array([named[token] for token in sorted(named)], dtype=np.int64)
-    if not np.array_equal(np.sort(numbers), np.arange(config.vq_config.num_embeddings)):
+    if not np.array_equal(np.sort(numbers), np.arange(vq_config(config).num_embeddings)):
         raise UserError(f"The image tokens of config.json's vocabulary_map do not name the "
-                        f"{config.vq_config.num_embeddings} codes of the codebook, each once.")
+                        f"{vq_config(config).num_embeddings} codes of the codebook, each once.")
     return numbers
 
 
@@ -167,13 +191,15 @@ def tiny(seed: int = 0) -> Generalist:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model, decoder = ChameleonForInterleaved(config), PixelDecoder(vq)
-        spread_codebook(model.model.vqmodel)
-        model.model.vqmodel.post_quant_conv.load_state_dict(decoder.post_quant_conv.state_dict())
+        vq_model = model.model.vqmodel
+        assert isinstance(vq_model, ChameleonVQVAE)
+        spread_codebook(vq_model)
+        vq_model.post_quant_conv.load_state_dict(decoder.post_quant_conv.state_dict())
     return generalist(model, ChameleonText(tokenizer.to_str()), decoder)
 
 
 @torch.no_grad()
-def spread_codebook(vq: torch.nn.Module) -> None:
+def spread_codebook(vq: ChameleonVQVAE) -> None:
     """Of random weights: the codebook becomes what the encoder says of random colours, so that codes differ."""
     for layer in vq.encoder.modules():
         if isinstance(layer, torch.nn.Conv2d):

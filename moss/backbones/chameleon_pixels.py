@@ -10,8 +10,11 @@ import numpy as np
 import PIL.Image
 import PIL.ImageOps
 import torch
-from torch import Tensor, nn
+from torch import Tensor
+from transformers import ChameleonVQVAEConfig
+from transformers.models.chameleon.modeling_chameleon import ChameleonVQVAE
 
+from moss.backbones.hub import opaque
 from moss.backbones.pixel_decoder import PixelDecoder
 from schemas.errors import UserError
 
@@ -32,10 +35,12 @@ class ChameleonPixels:
     and names of image tokens need not be in the codebook's order.
     """
 
-    def __init__(self, vq: nn.Module, decoder: PixelDecoder | None, codebook_number: np.ndarray) -> None:
+    def __init__(self, vq: ChameleonVQVAE, decoder: PixelDecoder | None, codebook_number: np.ndarray) -> None:
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self.vq, self.decoder = (part and part.float().to(self.device).eval().requires_grad_(False)
-                                 for part in (vq, decoder))
+        for part in (vq, decoder):
+            if part is not None:
+                part.float().to(self.device).eval().requires_grad_(False)
+        self.vq, self.decoder = vq, decoder
         self.codebook_number = torch.as_tensor(codebook_number, device=self.device)
         self.code = torch.argsort(self.codebook_number)
         self.resolution = vq.config.resolution
@@ -72,17 +77,14 @@ class ChameleonPixels:
         return PIL.Image.fromarray(as_bytes(self.decoder(vectors[None]))[0].cpu().numpy())
 
 
-def grid_side(config) -> int:
+def grid_side(config: ChameleonVQVAEConfig) -> int:
     """Codes in a row, and rows, of a VQ config: the picture is halved between the levels."""
-    return config.resolution >> len(config.channel_multiplier) - 1
+    return int(config.resolution) >> len(config.channel_multiplier) - 1
 
 
 def square(image: PIL.Image.Image, side: int) -> np.ndarray:
     """uint8 (side, side, 3): the picture's middle square. Transparent parts become white."""
-    if image.mode != "RGB":
-        image = image.convert("RGBA")
-        image = PIL.Image.alpha_composite(PIL.Image.new("RGBA", image.size, "white"), image).convert("RGB")
-    return np.array(PIL.ImageOps.fit(image, (side, side), PIL.Image.Resampling.LANCZOS))
+    return np.array(PIL.ImageOps.fit(opaque(image), (side, side), PIL.Image.Resampling.LANCZOS))
 
 
 def as_input(squares: Tensor) -> Tensor:

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -28,14 +28,32 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d, cosine_similarity, mse_loss
-from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers import (
+    AutoModelForCausalLM,
+    Cache,
+    LlamaConfig,
+    LlamaForCausalLM,
+    PreTrainedModel,
+    PreTrainedTokenizerFast,
+)
 
 from moss.backbones.generalist import Generalist
-from moss.backbones.hub import HubText, byte_tokenizer, check_folder, enlarge, fingerprint, square
+from moss.backbones.hub import (
+    HubText,
+    byte_tokenizer,
+    check_folder,
+    enlarge,
+    fingerprint,
+    in_batches,
+    load_tokenizer,
+    opaque,
+    square,
+)
 from moss.layout import ImageLayout
 from schemas.errors import UserError
 
 GRID = 8        # Emu2's 8 x 8 vectors
+BATCH = 64      # images that go through a vision tower at a time
 
 
 def load(path: Path | str, *, dtype: torch.dtype = torch.float32, clip: str | None = None,
@@ -48,7 +66,7 @@ def load(path: Path | str, *, dtype: torch.dtype = torch.float32, clip: str | No
     pixels = clip_pixels(clip, clip_weights) if clip else PatchPixels()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)        # every process of a run starts with the same new weights
-        generalist = Continuous(model, AutoTokenizer.from_pretrained(folder), pixels)
+        generalist = Continuous(model, load_tokenizer(folder), pixels)
     if extra is not None:
         generalist.extra.load_state_dict(safetensors.torch.load_file(extra))
     return generalist
@@ -72,41 +90,46 @@ class Continuous(Generalist):
     """Three ids follow the model's vocabulary: begin and end of an image (embedded and predicted by `extra`), and the
     slot of a vector, which is never predicted as text. `extra` is kept in float32."""
 
-    def __init__(self, model: nn.Module, tokenizer: PreTrainedTokenizerFast,
+    def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast,
                  pixels: PatchPixels | ClipPixels) -> None:
         table = model.get_input_embeddings().weight
+        head = model.get_output_embeddings().weight  # type: ignore[no-untyped-call]  # transformers
+        assert isinstance(table, Tensor) and isinstance(head, Tensor)
         begin, end, slot = range(len(table), len(table) + 3)
         layout = ImageLayout(GRID, GRID, low=slot, high=slot + 1, begin=begin, end=end)
         super().__init__("continuous", model, layout, HubText(tokenizer), pixels, linear_layers(model))
-        embedding_std, head_std = (w.detach().std().item() for w in (table, model.get_output_embeddings().weight))
-        self.extra = new_weights(pixels.channels, table.shape[1], embedding_std, head_std)
+        embedding_std, head_std = (w.detach().std().item() for w in (table, head))
+        self.extra: Extra = new_weights(pixels.channels, table.shape[1], embedding_std, head_std)
 
-    def hidden(self, ids: Tensor, positions: Tensor | None = None, vectors: Tensor | None = None, cache=None) -> Tensor:
+    def hidden(self, ids: Tensor, positions: Tensor | None = None, vectors: Tensor | None = None,
+               cache: Cache | None = None) -> Tensor:
         """vectors: float32 (slots in `ids`, c), in reading order; with a cache, those of the present `ids` alone.
         Raises ValueError for another number of them."""
         table, slots = self.plain_model.get_input_embeddings(), ids == self.layout.low
         embedded = table(ids.clamp(max=self.layout.begin - 1))
-        bounds = self.extra["bounds"]((ids - self.layout.begin).clamp(0, 1)).to(embedded.dtype)
+        bounds = self.extra.bounds((ids - self.layout.begin).clamp(0, 1)).to(embedded.dtype)
         embedded = torch.where((ids >= self.layout.begin).unsqueeze(-1), bounds, embedded)
-        up = self.extra["up"]
+        up = self.extra.up
         if vectors is None:     # `up` gets a zero gradient instead of none, which distributed training waits for
             vectors = up.weight.new_empty(0, up.in_features)
         if int(slots.sum()) != len(vectors):
             raise ValueError(f"{len(vectors)} vectors for {int(slots.sum())} image slots")
         embedded = embedded.masked_scatter(slots.unsqueeze(-1), up(vectors.to(up.weight.dtype)).to(embedded.dtype))
         known = {"moss_ids": ids} if hasattr(self.core, "moss_router") else {}
-        return self.core(inputs_embeds=embedded, position_ids=positions, past_key_values=cache,
-                         use_cache=cache is not None, **known).last_hidden_state
+        found: Tensor = self.core(inputs_embeds=embedded, position_ids=positions, past_key_values=cache,
+                                  use_cache=cache is not None, **known).last_hidden_state
+        return found
 
     def text_logits(self, hidden: Tensor) -> Tensor:
         """(N, d) -> (N, vocabulary + 2): the begin and the end token of an image come last."""
-        own, head = self.plain_model.get_output_embeddings()(hidden), self.extra["bound_head"]
+        own, head = self.plain_model.get_output_embeddings()(hidden), self.extra.bound_head
         return torch.cat([own, head(hidden.to(head.weight.dtype)).to(own.dtype)], dim=-1)
 
     def image_vectors(self, hidden: Tensor) -> Tensor:
         """(N, d) -> float32 (N, c): the vectors that come next."""
-        down = self.extra["down"]
-        return down(hidden.to(down.weight.dtype)).float()
+        down = self.extra.down
+        vectors: Tensor = down(hidden.to(down.weight.dtype)).float()
+        return vectors
 
     def image_logits(self, hidden: Tensor) -> Tensor:
         raise NotImplementedError("this backbone's images are vectors, not codes: ask image_vectors for them")
@@ -119,18 +142,27 @@ class Continuous(Generalist):
         return loss, cosine_similarity(predicted.detach(), target, dim=-1), torch.zeros_like(loss)
 
 
-def new_weights(channels: int, width: int, embedding_std: float, head_std: float) -> nn.ModuleDict:
+class Extra(nn.Module):
+    """The weights beside the language model: ways in (`up`) and out (`down`) for vectors, and an image's two bounds."""
+
+    def __init__(self, channels: int, width: int) -> None:
+        super().__init__()
+        self.up, self.down = nn.Linear(channels, width), nn.Linear(width, channels)
+        self.bounds, self.bound_head = nn.Embedding(2, width), nn.Linear(width, 2, bias=False)
+        self.float()
+
+
+def new_weights(channels: int, width: int, embedding_std: float, head_std: float) -> Extra:
     """Random `up`, `down` and image tokens, at the scale of the model's own embeddings for vectors of unit variance."""
-    extra = nn.ModuleDict({"up": nn.Linear(channels, width), "down": nn.Linear(width, channels),
-                           "bounds": nn.Embedding(2, width), "bound_head": nn.Linear(width, 2, bias=False)}).float()
-    nn.init.normal_(extra["up"].weight, std=embedding_std / channels ** 0.5)
-    nn.init.zeros_(extra["up"].bias)
-    nn.init.normal_(extra["bounds"].weight, std=embedding_std)
-    nn.init.normal_(extra["bound_head"].weight, std=head_std)
+    extra = Extra(channels, width)
+    nn.init.normal_(extra.up.weight, std=embedding_std / channels ** 0.5)
+    nn.init.zeros_(extra.up.bias)
+    nn.init.normal_(extra.bounds.weight, std=embedding_std)
+    nn.init.normal_(extra.bound_head.weight, std=head_std)
     return extra
 
 
-def linear_layers(model: nn.Module) -> str:
+def linear_layers(model: PreTrainedModel) -> str:
     """A regular expression of all linear layers before the output layer. Raises UserError where there are none."""
     prefix = model.base_model_prefix
     names = {name.rpartition(".")[2] for name, module in getattr(model, prefix).named_modules()
@@ -165,8 +197,9 @@ class ClipPixels:
     visual: the tower; preprocess: PIL image -> (3, H, W). Raises UserError for a tower of fewer than 8 x 8 patches.
     """
 
-    def __init__(self, visual: nn.Module, preprocess) -> None:
-        self.visual, self.preprocess = visual.eval().requires_grad_(False), preprocess
+    def __init__(self, visual: nn.Module, preprocess: Callable[[PIL.Image.Image], Tensor]) -> None:
+        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.visual, self.preprocess = visual.train(False).requires_grad_(False).to(device), preprocess
         rows, columns, self.channels = self.encode_raw([PIL.Image.new("RGB", (64, 64))]).permute(0, 2, 3, 1).shape[1:]
         if min(rows, columns) < GRID:
             raise UserError(f"the vision tower has {rows} x {columns} patches; choose one of at least 8 x 8, such as "
@@ -180,13 +213,19 @@ class ClipPixels:
     def encode_raw(self, images: Sequence[PIL.Image.Image]) -> Tensor:
         """float32 (N, c, rows, columns), before pooling."""
         device = next(self.visual.parameters()).device
-        pixels = torch.stack([self.preprocess(image.convert("RGB")) for image in images]).to(device)
-        return self.visual.forward_intermediates(pixels, indices=1, normalize_intermediates=True,
-                                                 intermediates_only=True)["image_intermediates"][-1].float()
+        pixels = torch.stack([self.preprocess(opaque(image)) for image in images]).to(device)
+        features = self.visual.forward_intermediates(  # type: ignore[operator]  # a method of open_clip's towers
+            pixels, indices=1, normalize_intermediates=True, intermediates_only=True)
+        last: Tensor = features["image_intermediates"][-1].float()
+        return last
 
     def encode(self, images: Sequence[PIL.Image.Image]) -> np.ndarray:
+        return in_batches(self._encode, images, BATCH)
+
+    def _encode(self, images: Sequence[PIL.Image.Image]) -> np.ndarray:
         pooled = adaptive_avg_pool2d(self.encode_raw(images), GRID)
-        return pooled.permute(0, 2, 3, 1).cpu().numpy().astype(np.float16)
+        vectors: np.ndarray = pooled.permute(0, 2, 3, 1).cpu().numpy().astype(np.float16)
+        return vectors
 
     def decode(self, vectors: np.ndarray) -> PIL.Image.Image:
         raise UserError("a vision tower's features cannot be turned back into pixels here: that needs a decoder "

@@ -28,7 +28,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 from transformers import ChameleonConfig
 
-from moss.backbones.chameleon import PIXEL_DECODER
+from moss.backbones.chameleon import PIXEL_DECODER, vq_config
 from moss.backbones.pixel_decoder import PixelDecoder
 from schemas.errors import UserError
 
@@ -45,7 +45,7 @@ def convert(vqgan: Path, checkpoint: Path) -> tuple[Path, int]:
     config = ChameleonConfig(**json.loads(config_file.read_text(encoding="utf-8")))
     published = read_vqgan(vqgan)
     decoder = {name: weight for name, weight in published.items() if name.startswith(("decoder.", "post_quant_conv."))}
-    _check_shapes(decoder, PixelDecoder(config.vq_config).state_dict(), vqgan)
+    _check_shapes(decoder, PixelDecoder(vq_config(config)).state_dict(), vqgan)
     compared = _check_equal(published, checkpoint)
     save_file({name: weight.contiguous() for name, weight in decoder.items()}, checkpoint / PIXEL_DECODER)
     return checkpoint / PIXEL_DECODER, compared
@@ -53,7 +53,8 @@ def convert(vqgan: Path, checkpoint: Path) -> tuple[Path, int]:
 
 def read_vqgan(path: Path) -> dict[str, Tensor]:
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
+        tensors: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
+        return tensors
     except (OSError, RuntimeError, KeyError, TypeError, EOFError, pickle.UnpicklingError) as error:
         raise UserError(f"{path} is not a vqgan.ckpt, a file of tensors under \"state_dict\": {error}") from error
 

@@ -22,19 +22,30 @@ import numpy as np
 import PIL.Image
 import torch
 from transformers import (
-    AutoTokenizer,
     Emu3Config,
     Emu3ForConditionalGeneration,
     Emu3ImageProcessor,
     Emu3VQVAE,
+    Emu3VQVAEConfig,
     PreTrainedTokenizerFast,
 )
 
 from moss.backbones.generalist import Generalist
-from moss.backbones.hub import HubText, byte_tokenizer, check_folder, enlarge, fingerprint, square
+from moss.backbones.hub import (
+    HubText,
+    byte_tokenizer,
+    check_folder,
+    enlarge,
+    fingerprint,
+    in_batches,
+    load_tokenizer,
+    square,
+)
 from moss.layout import ImageLayout
 from schemas.errors import UserError
 
+BATCH_PIXELS = 4 * 256 * 256
+"""Pixels that go through the image tokenizer at a time: its widest activation takes 1 KiB a pixel in float32."""
 TARGET_MODULES = r".*text_model\.layers\.\d+\.(self_attn|mlp)\.\w+_proj"
 """The text model's linear layers. The image tokenizer (`vqmodel`) has linear layers of the same names: not those."""
 
@@ -50,10 +61,10 @@ def load(path: Path | str, *, dtype: torch.dtype = torch.float32, size: int = 25
     is no multiple of the tokenizer's patch (8)."""
     folder = check_folder(path)
     config = Emu3Config.from_pretrained(folder)
-    config.text_config.attention_dropout = 0.0
+    config.get_text_config().attention_dropout = 0.0
     model = Emu3ForConditionalGeneration.from_pretrained(folder, config=config, dtype=dtype)
     processor = Emu3ImageProcessor.from_pretrained(folder)
-    return _generalist(model, AutoTokenizer.from_pretrained(folder), processor, size)
+    return _generalist(model, load_tokenizer(folder), processor, size)
 
 
 def tiny(seed: int = 0) -> Generalist:
@@ -88,18 +99,21 @@ def _generalist(model: Emu3ForConditionalGeneration, tokenizer: PreTrainedTokeni
 def image_layout(config: Emu3Config, tokenizer: PreTrainedTokenizerFast, size: int) -> ImageLayout:
     """An image as transformers' Emu3Processor writes it: start, "rows*columns" in text, the image marker, the rows each
     with its end, end of file, end of image."""
-    patch = 2 ** (len(config.vq_config.channel_multiplier) - 1)
+    vq = config.vq_config
+    if not isinstance(vq, Emu3VQVAEConfig):
+        raise UserError("config.json has no vq_config: give a checkpoint such as BAAI/Emu3-Gen-hf")
+    patch = 2 ** (len(vq.channel_multiplier) - 1)
     if size % patch:
         raise UserError(f"pictures of {size} pixels are not a whole number of patches: choose a multiple of {patch}")
-    vocabulary, codes = config.vocabulary_map, config.vq_config.codebook_size
-    visual = [vocabulary.get(f"<|visual token {code:06d}|>") for code in range(codes)]
-    if visual[0] is None or visual != list(range(visual[0], visual[0] + codes)):
+    vocabulary, codes = config.vocabulary_map or {}, vq.codebook_size
+    visual = [vocabulary.get(f"<|visual token {code:06d}|>", -1) for code in range(codes)]
+    if visual[0] < 0 or visual != list(range(visual[0], visual[0] + codes)):
         raise UserError("the checkpoint's vocabulary_map does not name its image codes by ids in a row: give a "
                         "checkpoint that was converted for transformers, such as BAAI/Emu3-Gen-hf")
     grid = size // patch
     size_string = tokenizer.encode(f"{grid}*{grid}", add_special_tokens=False)
     return ImageLayout(grid, grid, low=visual[0], high=visual[-1] + 1, begin=tokenizer.boi_token_id,
-                       header=(*size_string, tokenizer.image_wrapper_token_id), row_end=vocabulary["<|extra_200|>"],
+                       header=(*size_string, tokenizer.image_wrapper_token_id), row_end=int(vocabulary["<|extra_200|>"]),
                        footer=(tokenizer.eof_token_id,), end=tokenizer.eoi_token_id)
 
 
@@ -115,14 +129,18 @@ class Emu3Pixels:
     def fingerprint(self) -> str:
         return fingerprint(self.model.vqmodel, self.size, self.processor.image_mean, self.processor.image_std)
 
-    @torch.no_grad()
     def encode(self, images: Sequence[PIL.Image.Image]) -> np.ndarray:
+        return in_batches(self._encode, images, max(1, BATCH_PIXELS // self.size ** 2))
+
+    @torch.no_grad()
+    def _encode(self, images: Sequence[PIL.Image.Image]) -> np.ndarray:
         vq = self.model.vqmodel.eval().float()      # nothing that the rest of the model went through may change codes
         squared = [square(image, self.size) for image in images]
         given = self.processor(squared, do_resize=False, return_tensors="pt")
         ids = self.model.get_image_tokens(given["pixel_values"].to(vq.device), given["image_sizes"])
         rows = ids.view(len(squared), self.layout.rows, self.layout.stride)[:, :, :self.layout.columns]
-        return (rows - self.layout.low).cpu().numpy().astype(np.uint16)
+        codes: np.ndarray = (rows - self.layout.low).cpu().numpy().astype(np.uint16)
+        return codes
 
     @torch.no_grad()
     def decode(self, codes: np.ndarray) -> PIL.Image.Image:
@@ -131,4 +149,5 @@ class Emu3Pixels:
         generated = torch.tensor([[*body, self.eos]], device=vq.device)     # transformers drops the last three
         pixels = self.model.decode_image_tokens(image_tokens=generated, height=self.layout.rows,
                                                 width=self.layout.columns)
-        return self.processor.postprocess(list(pixels.float().cpu()))["pixel_values"][0]
+        picture: PIL.Image.Image = self.processor.postprocess(list(pixels.float().cpu()))["pixel_values"][0]
+        return picture

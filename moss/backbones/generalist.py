@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import PIL.Image
+from peft import PeftModel
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, linear
+from transformers import Cache
 
 from moss.batch import Batch
 from moss.layout import ImageLayout
+from schemas.errors import UserError
 
 
 class TextTokenizer(Protocol):
     bos: int
     eos: int
     pad: int
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes when the same text would give other ids."""
 
     def encode(self, text: str) -> list[int]:
         """Ids of plain text, without special tokens, whatever the text spells."""
@@ -26,9 +33,11 @@ class TextTokenizer(Protocol):
 
 
 class Pixels(Protocol):
-    """Images to what the model reads and back. `fingerprint` changes when the same image would give other codes."""
+    """Images to what the model reads and back."""
 
-    fingerprint: str
+    @property
+    def fingerprint(self) -> str:
+        """Changes when the same image would give other codes."""
 
     def encode(self, images: Sequence[PIL.Image.Image]) -> np.ndarray:
         """Codes, uint16 (N, rows, columns), or vectors, float16 (N, rows, columns, c)."""
@@ -60,6 +69,8 @@ class Generalist(nn.Module):
     runs at targets alone. Other backbones override `hidden`, `text_logits`, `image_logits` and `image_scores`.
     """
 
+    pixels: Pixels | None
+
     def __init__(self, name: str, model: nn.Module, layout: ImageLayout, tokenizer: TextTokenizer, pixels: Pixels | None,
                  target_modules: str) -> None:
         super().__init__()
@@ -68,22 +79,27 @@ class Generalist(nn.Module):
         object.__setattr__(self, "pixels", pixels)    # no submodule: neither trained, saved nor sharded with the rest
 
     @property
-    def plain_model(self) -> nn.Module:
-        """The transformers model itself, beneath PEFT's wrapper if there is one."""
-        return self.model.get_base_model() if hasattr(self.model, "get_base_model") else self.model
+    def plain_model(self) -> Any:
+        """The transformers model itself, beneath PEFT's wrapper if there is one. Any: what a backbone asks of its own
+        class (heads, embeddings, image tokenizer) has no common type."""
+        return self.model.get_base_model() if isinstance(self.model, PeftModel) else self.model
 
     @property
-    def core(self) -> nn.Module:
+    def core(self) -> Any:
+        """The part of `plain_model` before its output layer."""
         return getattr(self.plain_model, self.plain_model.base_model_prefix)
 
-    def hidden(self, ids: Tensor, positions: Tensor | None = None, vectors: Tensor | None = None, cache=None) -> Tensor:
+    def hidden(self, ids: Tensor, positions: Tensor | None = None, vectors: Tensor | None = None,
+               cache: Cache | None = None) -> Tensor:
         """The last hidden states (B, L, d) of ids (B, L). With a transformers cache, ids continue what it holds."""
-        return self.core(input_ids=ids, position_ids=positions, past_key_values=cache,
-                         use_cache=cache is not None).last_hidden_state
+        found: Tensor = self.core(input_ids=ids, position_ids=positions, past_key_values=cache,
+                                  use_cache=cache is not None).last_hidden_state
+        return found
 
     def text_logits(self, hidden: Tensor) -> Tensor:
         """(N, d) -> (N, vocabulary); image tokens' ids, where they are in the vocabulary, are among them."""
-        return self.plain_model.lm_head(hidden)
+        logits: Tensor = self.plain_model.lm_head(hidden)
+        return logits
 
     def image_logits(self, hidden: Tensor) -> Tensor:
         """(N, d) -> (N, codes): only the image tokens' part of the vocabulary, 6 to 8 times less than all of it."""
@@ -100,6 +116,14 @@ class Generalist(nn.Module):
         text = _scores(self.text_logits(hidden[batch.text_at]), batch.text_target)
         image = self.image_scores(hidden[batch.image_at], batch.image_target)
         return TokenScores(*text, *image)
+
+
+def pixels_of(generalist: Generalist) -> Pixels:
+    """Its image tokenizer. Raises UserError where the checkpoint came without one."""
+    if generalist.pixels is None:
+        raise UserError(f"the backbone {generalist.name} was loaded without an image tokenizer; give its checkpoint with "
+                        "one")
+    return generalist.pixels
 
 
 def _scores(logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -5,15 +5,16 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import numpy as np
 import PIL.Image
 import PIL.ImageOps
 import tokenizers
 from tokenizers import decoders, models, pre_tokenizers
 from torch import nn
-from transformers import PreTrainedTokenizerFast
+from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from schemas.errors import UserError
 
@@ -27,19 +28,23 @@ class HubText:
 
     def __init__(self, tokenizer: PreTrainedTokenizerFast) -> None:
         self.tokenizer = tokenizer
-        self.eos = tokenizer.eos_token_id
-        self.bos = self.eos if tokenizer.bos_token_id is None else tokenizer.bos_token_id
-        self.pad = self.eos if tokenizer.pad_token_id is None else tokenizer.pad_token_id
+        self.eos = int(tokenizer.eos_token_id)
+        self.bos = self.eos if tokenizer.bos_token_id is None else int(tokenizer.bos_token_id)
+        self.pad = self.eos if tokenizer.pad_token_id is None else int(tokenizer.pad_token_id)
         description = json.loads(tokenizer.backend_tokenizer.to_str())
         description |= {"added_tokens": [], "post_processor": None, "truncation": None, "padding": None}
         self.plain = tokenizers.Tokenizer.from_str(json.dumps(description))
+        self.fingerprint = hashlib.sha256(json.dumps(description).encode()).hexdigest()[:12]
 
     def encode(self, text: str) -> list[int]:
-        return self.plain.encode(text, add_special_tokens=False).ids
+        ids: list[int] = self.plain.encode(text, add_special_tokens=False).ids
+        return ids
 
     def decode(self, ids: Sequence[int]) -> str:
-        return self.tokenizer.decode([int(i) for i in ids], skip_special_tokens=True,
+        text = self.tokenizer.decode([int(i) for i in ids], skip_special_tokens=True,
                                      clean_up_tokenization_spaces=False)
+        assert isinstance(text, str), "one sequence gives one text"
+        return text
 
 
 def byte_tokenizer(added: Sequence[str] = (), **named: str) -> PreTrainedTokenizerFast:
@@ -49,8 +54,16 @@ def byte_tokenizer(added: Sequence[str] = (), **named: str) -> PreTrainedTokeniz
     plain = tokenizers.Tokenizer(models.BPE(vocab={letter: i for i, letter in enumerate(alphabet)}, merges=[]))
     plain.pre_tokenizer, plain.decoder = pre_tokenizers.ByteLevel(add_prefix_space=False), decoders.ByteLevel()
     plain.add_special_tokens(["<pad>", "<s>", "</s>", *named.values(), *added])
-    return PreTrainedTokenizerFast(tokenizer_object=plain, pad_token="<pad>", bos_token="<s>", eos_token="</s>",
-                                   extra_special_tokens=named)
+    return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]  # transformers does not type it
+        tokenizer_object=plain, pad_token="<pad>", bos_token="<s>", eos_token="</s>", extra_special_tokens=named)
+
+
+def load_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
+    """A checkpoint's tokenizer. Raises UserError for one that is not of the `tokenizers` library."""
+    found = AutoTokenizer.from_pretrained(folder)
+    if not isinstance(found, PreTrainedTokenizerFast):
+        raise UserError(f"{folder} has no tokenizer.json: give a checkpoint that was converted for transformers")
+    return found
 
 
 def token_id(tokenizer: PreTrainedTokenizerFast, token: str) -> int:
@@ -70,9 +83,23 @@ def check_folder(path: Path | str) -> Path:
     return Path(path)
 
 
+def opaque(image: PIL.Image.Image) -> PIL.Image.Image:
+    """The image in RGB, white where it is transparent."""
+    if image.mode != "RGB":
+        image = image.convert("RGBA")
+        image = PIL.Image.alpha_composite(PIL.Image.new("RGBA", image.size, "white"), image).convert("RGB")
+    return image
+
+
 def square(image: PIL.Image.Image, size: int) -> PIL.Image.Image:
-    """The middle square of a picture, in RGB, resized to `size` pixels: no stretching, no borders."""
-    return PIL.ImageOps.fit(image.convert("RGB"), (size, size), PIL.Image.Resampling.BICUBIC)
+    """The middle square of an image, in RGB, resized to `size` pixels: no stretching, no borders."""
+    return PIL.ImageOps.fit(opaque(image), (size, size), PIL.Image.Resampling.BICUBIC)
+
+
+def in_batches(encode: Callable[[Sequence[PIL.Image.Image]], np.ndarray], images: Sequence[PIL.Image.Image],
+               size: int) -> np.ndarray:
+    """encode(images), at most `size` of them at a time; (N, ...). There must be at least one."""
+    return np.concatenate([encode(images[start:start + size]) for start in range(0, len(images), size)])
 
 
 def enlarge(*modules: nn.Module, std: float = 0.2) -> None:

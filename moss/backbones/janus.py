@@ -26,13 +26,25 @@ import PIL.Image
 import torch
 from torch import Tensor
 from torch.nn.functional import normalize
-from transformers import AutoTokenizer, JanusConfig, JanusForConditionalGeneration, PreTrainedTokenizerFast
+from transformers import Cache, JanusConfig, JanusForConditionalGeneration, PreTrainedTokenizerFast
 from transformers.models.janus.modeling_janus import JanusVQVAE
 
 from moss.backbones.generalist import Generalist
-from moss.backbones.hub import HubText, byte_tokenizer, check_folder, enlarge, fingerprint, square, token_id
+from moss.backbones.hub import (
+    HubText,
+    byte_tokenizer,
+    check_folder,
+    enlarge,
+    fingerprint,
+    in_batches,
+    load_tokenizer,
+    square,
+    token_id,
+)
 from moss.layout import ImageLayout
 
+BATCH_PIXELS = 4 * 256 * 256
+"""Pixels that go through the image tokenizer at a time: its widest activation takes 1 KiB a pixel in float32."""
 TARGET_MODULES = r".*language_model\.layers\.\d+\.(self_attn|mlp)\.\w+_proj"
 """The language model's linear layers; the vision tower has layers of the same names."""
 
@@ -43,7 +55,7 @@ def load(path: Path | str, *, dtype: torch.dtype = torch.float32) -> Janus:
     """A checkpoint's folder. The image tokenizer stays in float32. Raises UserError for another kind of folder."""
     folder = check_folder(path)
     model = JanusForConditionalGeneration.from_pretrained(folder, dtype=dtype)
-    return Janus(model, AutoTokenizer.from_pretrained(folder))
+    return Janus(model, load_tokenizer(folder))
 
 
 def tiny(seed: int = 0) -> Janus:
@@ -74,30 +86,35 @@ class Janus(Generalist):
     """
 
     def __init__(self, model: JanusForConditionalGeneration, tokenizer: PreTrainedTokenizerFast) -> None:
-        model.model.vqmodel.requires_grad_(False)
-        low, vq = model.config.text_config.vocab_size, model.config.vq_config
+        vq_model = model.model.vqmodel
+        assert isinstance(vq_model, JanusVQVAE)
+        vq_model.requires_grad_(False)
+        low, vq = model.config.get_text_config().vocab_size, vq_model.config
         layout = ImageLayout(vq.num_patches, vq.num_patches, low=low, high=low + vq.num_embeddings,
                              begin=token_id(tokenizer, "<begin_of_image>"), end=token_id(tokenizer, "<end_of_image>"))
-        super().__init__("janus", model, layout, HubText(tokenizer), JanusPixels(model), TARGET_MODULES)
+        super().__init__("janus", model, layout, HubText(tokenizer), JanusPixels(vq_model), TARGET_MODULES)
 
-    def hidden(self, ids: Tensor, positions: Tensor | None = None, vectors: Tensor | None = None, cache=None) -> Tensor:
+    def hidden(self, ids: Tensor, positions: Tensor | None = None, vectors: Tensor | None = None,
+               cache: Cache | None = None) -> Tensor:
         model, low = self.plain_model, self.layout.low
         text = model.get_input_embeddings()(ids.clamp(max=low - 1))
         image = model.prepare_embeddings_for_image_generation((ids - low).clamp(min=0))
         embedded = torch.where((ids >= low).unsqueeze(-1), image, text)
         known = {"moss_ids": ids} if hasattr(self.core, "moss_router") else {}
-        return self.core(inputs_embeds=embedded, position_ids=positions, past_key_values=cache,
-                         use_cache=cache is not None, **known).last_hidden_state
+        found: Tensor = self.core(inputs_embeds=embedded, position_ids=positions, past_key_values=cache,
+                                  use_cache=cache is not None, **known).last_hidden_state
+        return found
 
     def image_logits(self, hidden: Tensor) -> Tensor:
-        return self.plain_model.model.generation_head(hidden)
+        logits: Tensor = self.plain_model.model.generation_head(hidden)
+        return logits
 
 
 class JanusPixels:
     """Codes by the checkpoint's own image tokenizer, on whatever device the model is. Pixels run from -1 to 1."""
 
-    def __init__(self, model: JanusForConditionalGeneration) -> None:
-        self.vq = model.model.vqmodel
+    def __init__(self, vq: JanusVQVAE) -> None:
+        self.vq = vq
         self.grid = self.vq.config.num_patches
         self.size = self.grid * 2 ** (len(self.vq.config.channel_multiplier) - 1)
 
@@ -105,19 +122,23 @@ class JanusPixels:
     def fingerprint(self) -> str:
         return fingerprint(self.vq, self.size)
 
-    @torch.no_grad()
     def encode(self, images: Sequence[PIL.Image.Image]) -> np.ndarray:
+        return in_batches(self._encode, images, max(1, BATCH_PIXELS // self.size ** 2))
+
+    @torch.no_grad()
+    def _encode(self, images: Sequence[PIL.Image.Image]) -> np.ndarray:
         """The nearest code by angle, as the tokenizer was trained (codebook_l2_norm in the authors' vq_model.py).
         transformers' own encode compares lengths too, which gives other codes."""
-        pixels = np.stack([np.asarray(square(image, self.size), dtype=np.float32) for image in images])
-        pixels = torch.from_numpy(pixels / 127.5 - 1).permute(0, 3, 1, 2).to(self.vq.device)
-        self.vq.eval().float()      # whatever the rest of the model is in
+        squares = np.stack([np.asarray(square(image, self.size), dtype=np.float32) for image in images])
+        pixels = torch.from_numpy(squares / 127.5 - 1).permute(0, 3, 1, 2).to(self.vq.device)
+        self.vq.train(False).float()      # whatever the rest of the model is in
         latent = normalize(self.vq.quant_conv(self.vq.encoder(pixels)), dim=1)
         codebook = normalize(self.vq.quantize.embedding.weight, dim=-1)
-        return torch.einsum("ncij,kc->nijk", latent, codebook).argmax(-1).cpu().numpy().astype(np.uint16)
+        codes: np.ndarray = torch.einsum("ncij,kc->nijk", latent, codebook).argmax(-1).cpu().numpy().astype(np.uint16)
+        return codes
 
     @torch.no_grad()
     def decode(self, codes: np.ndarray) -> PIL.Image.Image:
         flat = torch.from_numpy(codes.astype(np.int64)).reshape(1, -1).to(self.vq.device)
-        pixels = self.vq.eval().float().decode(flat)[0].permute(1, 2, 0)
+        pixels = self.vq.train(False).float().decode(flat)[0].permute(1, 2, 0)
         return PIL.Image.fromarray(((pixels.clamp(-1, 1) + 1) * 127.5).round().byte().cpu().numpy())

@@ -30,7 +30,8 @@ class PixelDecoder(nn.Module):
         self.decoder = Decoder(config)
 
     def forward(self, vectors: Tensor) -> Tensor:
-        return self.decoder(self.post_quant_conv(vectors))
+        pixels: Tensor = self.decoder(self.post_quant_conv(vectors))
+        return pixels
 
 
 class Decoder(nn.Module):
@@ -43,7 +44,7 @@ class Decoder(nn.Module):
         self.mid = nn.ModuleDict({"block_1": Block(width, width),
                                   "attn_1": Attention(width) if vanilla else nn.Identity(),
                                   "block_2": Block(width, width)})
-        levels = []
+        levels: list[Level] = []
         for level in reversed(range(len(widths))):    # built from the coarsest, kept from the finest: see the names
             attend = vanilla and config.resolution >> level in (config.attn_resolutions or ())
             levels.insert(0, Level(width, widths[level], config.num_res_blocks + 1, attend, grow=level > 0))
@@ -58,7 +59,8 @@ class Decoder(nn.Module):
             hidden = layer(hidden)
         for level in reversed(self.up):
             hidden = level(hidden)
-        return self.conv_out(silu(self.norm_out(hidden)))
+        pixels: Tensor = self.conv_out(silu(self.norm_out(hidden)))
+        return pixels
 
 
 class Level(nn.Module):
@@ -93,7 +95,8 @@ class Block(nn.Module):
     def forward(self, hidden: Tensor) -> Tensor:
         inner = self.conv1(silu(self.norm1(hidden)))
         inner = self.conv2(silu(self.norm2(inner)))
-        return (self.nin_shortcut(hidden) if hasattr(self, "nin_shortcut") else hidden) + inner
+        found: Tensor = (self.nin_shortcut(hidden) if hasattr(self, "nin_shortcut") else hidden) + inner
+        return found
 
 
 class Attention(nn.Module):
@@ -109,7 +112,8 @@ class Attention(nn.Module):
         # each (N, places, width)
         q, k, v = (layer(normed).flatten(2).transpose(1, 2) for layer in (self.q, self.k, self.v))
         mixed = scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(hidden.shape)
-        return hidden + self.proj_out(mixed)
+        found: Tensor = hidden + self.proj_out(mixed)
+        return found
 
 
 def norm(width: int) -> nn.GroupNorm:

@@ -22,7 +22,12 @@ def collate(rows: Sequence[Sequence[Sample]], length: int, layout: ImageLayout, 
     """
     ids = np.full((len(rows), length), pad_id, np.int64)
     positions = np.zeros_like(ids)
-    at, target, of, number, keys, vectors = [], [], [], [], [], []
+    places: list[np.ndarray] = []
+    targets: list[np.ndarray] = []
+    samples: list[np.ndarray] = []
+    numbers: list[np.ndarray] = []
+    vectors: list[np.ndarray] = []
+    keys: list[str] = []
     for r, row in enumerate(rows):
         start = 0
         for sample in row:
@@ -32,16 +37,16 @@ def collate(rows: Sequence[Sequence[Sample]], length: int, layout: ImageLayout, 
             ids[r, start:end] = sample.ids
             positions[r, start:end] = np.arange(end - start)
             trained = 1 + np.flatnonzero(sample.trained[1:])
-            at.append(r * length + start + trained - 1)
-            target.append(sample.ids[trained])
-            of.append(np.full(len(trained), len(keys)))
-            number.append(sample.image_number[trained])
+            places.append(r * length + start + trained - 1)
+            targets.append(sample.ids[trained])
+            samples.append(np.full(len(trained), len(keys)))
+            numbers.append(sample.image_number[trained])
             keys.append(sample.key)
             if sample.vectors is not None:
                 vectors.append(sample.vectors)
             start = end
         positions[r, start:] = np.arange(length - start)
-    at, target, of, number = map(np.concatenate, (at, target, of, number))
+    at, target, of, number = map(np.concatenate, (places, targets, samples, numbers))
     if not len(at):
         raise ValueError(f"nothing is trained in {', '.join(keys)}")
     image = (layout.low <= target) & (target < layout.high)
@@ -51,10 +56,12 @@ def collate(rows: Sequence[Sequence[Sample]], length: int, layout: ImageLayout, 
     else:
         is_image = (layout.low <= ids) & (ids < layout.high)
         image_target = flat[np.cumsum(is_image.ravel())[at[image] + 1] - 1]
-    return Batch(*map(torch.from_numpy, (
-        ids, positions, _rounded(at[~image]), _rounded(target[~image]), _rounded(of[~image], -1),
-        _rounded(at[image]), _rounded(image_target), _rounded(of[image], -1), _rounded(number[image]))),
-        None if flat is None else torch.from_numpy(flat), tuple(keys))
+    made = torch.from_numpy
+    return Batch(ids=made(ids), positions=made(positions), text_at=made(_rounded(at[~image])),
+                 text_target=made(_rounded(target[~image])), text_of=made(_rounded(of[~image], -1)),
+                 image_at=made(_rounded(at[image])), image_target=made(_rounded(image_target)),
+                 image_of=made(_rounded(of[image], -1)), image_number=made(_rounded(number[image])),
+                 vectors=None if flat is None else made(flat), keys=tuple(keys))
 
 
 def _rounded(values: np.ndarray, fill: int = 0) -> np.ndarray:

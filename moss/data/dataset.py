@@ -5,14 +5,15 @@ from __future__ import annotations
 import dataclasses
 import os
 import pathlib
+import time
 from collections.abc import Sequence
 
 import numpy as np
 from tqdm import tqdm
 
-from moss.backbones.generalist import Generalist, TextTokenizer
+from moss.backbones.generalist import Generalist, TextTokenizer, pixels_of
 from moss.batch import Sample
-from moss.data import samples, sidecar
+from moss.data import lengths, samples, sidecar
 from moss.layout import ImageLayout
 from schemas.codec import from_json
 from schemas.errors import UserError
@@ -62,33 +63,58 @@ class Samples:
         return samples.sample(from_json(instance), codes, self.layout, self.tokenizer, self.train_boundaries)
 
 
-def open_samples(shards: str | os.PathLike, generalist: Generalist, *, max_length: int, max_images: int | None = None,
+def prepare(shards: str | os.PathLike[str], generalist: Generalist, *, cache: str | os.PathLike[str] | None = None,
+            progress: bool = True, rank: int = 0, ranks: int = 1) -> list[pathlib.Path]:
+    """Encode this process's share of a built folder, and measure its instances' lengths; returns the sidecars.
+
+    What was done before is kept. Raises UserError as `sidecar.encode_shards` does.
+    """
+    paths = sidecar.encode_shards(shards, pixels_of(generalist), cache, progress, rank, ranks)
+    for path in tqdm(paths, desc="measuring lengths", unit=" shards", disable=not progress):
+        lengths.measure(path, generalist.layout, generalist.tokenizer)
+    return paths
+
+
+def _lengths(path: pathlib.Path, layout: ImageLayout, tokenizer: TextTokenizer, own: bool) -> list[int]:
+    """Those that `prepare` measured; another process's may still have to come."""
+    while (found := lengths.read(path, layout, tokenizer)) is None:
+        if own:
+            found = lengths.measure(path, layout, tokenizer)
+            break
+        time.sleep(1.0)
+    return [int(length) for length in found]
+
+
+def open_samples(shards: str | os.PathLike[str], generalist: Generalist, *, max_length: int, max_images: int | None = None,
                  train_boundaries: bool = True, sources: Sequence[str] | None = None,
-                 exclude_sources: Sequence[str] = (), cache: str | os.PathLike | None = None,
-                 progress: bool = True) -> Samples:
+                 exclude_sources: Sequence[str] = (), cache: str | os.PathLike[str] | None = None,
+                 progress: bool = True, rank: int = 0, ranks: int = 1) -> Samples:
     """The instances of a built folder that fit whole into `max_length` tokens and have at most `max_images` images.
 
-    Encodes the images first, where that is not done (see `sidecar.encode_shards`; `cache` is where to, and of several
-    processes one should go first); then tokenises every text to know the lengths. Others are counted in `report` and
+    Encodes the images first and measures the lengths, where that is not done (see `prepare`; `cache` is where to); of
+    several processes each does its share, and waits for the others' files. Others are counted in `report` and
     left out; nothing is ever cut. `sources` keeps instances of these sources alone, `exclude_sources` all but these:
     the two halves of a held-out evaluation. Raises UserError for a broken folder, for a source that does not occur
     and where nothing is left.
     """
-    if generalist.pixels is None:
-        raise UserError(f"the backbone {generalist.name} has no image tokenizer here; load a checkpoint that has one")
     layout, tokenizer = generalist.layout, generalist.tokenizer
-    keys, lengths, places, seen = [], [], [], set()
+    keys: list[str] = []
+    kept: list[int] = []
+    places: list[tuple[pathlib.Path, sidecar.Place]] = []
+    seen: set[str] = set()
     too_long = too_many = other = 0
-    longest, shortest = (0, ""), None
-    paths = sidecar.encode_shards(shards, generalist.pixels, cache, progress)
-    for path in tqdm(paths, desc="measuring lengths", unit=" shards", disable=not progress):
-        for value, place in sidecar.places(path):
+    longest: tuple[int, str] = (0, "")
+    shortest: int | None = None
+    prepare(shards, generalist, cache=cache, progress=progress, rank=rank, ranks=ranks)
+    paths = sidecar.wait_for(shards, pixels_of(generalist), cache)
+    for number, path in enumerate(tqdm(paths, desc="reading lengths", unit=" shards", disable=not progress)):
+        measured = _lengths(path, layout, tokenizer, own=number % ranks == rank)
+        for (value, place), length in zip(sidecar.places(path), measured, strict=True):
             seen.add(value["source"])
             if value["source"] in exclude_sources or (sources is not None and value["source"] not in sources):
                 other += 1
                 continue
             instance = from_json(value)
-            length = samples.sample_length(instance, layout, tokenizer)
             longest = max(longest, (length, instance.key))
             shortest = min(shortest or length, length)
             if max_images is not None and samples.image_count(instance) > max_images:
@@ -97,7 +123,7 @@ def open_samples(shards: str | os.PathLike, generalist: Generalist, *, max_lengt
                 too_long += 1
             else:
                 keys.append(instance.key)
-                lengths.append(length)
+                kept.append(length)
                 places.append((path, place))
     if unknown := {*(sources or ()), *exclude_sources} - seen:
         raise UserError(f"{shards} has no instances of {', '.join(sorted(unknown))}; it has {', '.join(sorted(seen))}")
@@ -105,5 +131,5 @@ def open_samples(shards: str | os.PathLike, generalist: Generalist, *, max_lengt
     if not keys:
         raise UserError(f"{shards} has nothing to train on: {report} Raise max_length or max_images, or choose other "
                         f"sources; the shortest instance has {shortest or 0:,} tokens.")
-    return Samples(np.array(lengths), tuple(keys), report, layout, tokenizer, train_boundaries,
+    return Samples(np.array(kept), tuple(keys), report, layout, tokenizer, train_boundaries,
                    sidecar.fingerprint(paths), tuple(places))

@@ -5,8 +5,10 @@ from __future__ import annotations
 import io
 import pathlib
 from collections.abc import Iterator, Sequence
+from typing import BinaryIO
 
 import PIL.Image
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from schemas.checks import index
@@ -22,7 +24,7 @@ def read(folder: pathlib.Path, sources: Sequence[str] = ()) -> Iterator[tuple[In
     a folder without an index, or with no such instance."""
     if not (folder / index.FILE).is_file():
         raise UserError(f"{folder} has no {index.FILE}; give the output folder of `leafinstruct build`")
-    where = [("source", "in", list(sources))] if sources else None
+    where = pc.field("source").isin(list(sources)) if sources else None
     rows = pq.read_table(folder / index.FILE, filters=where,
                          columns=["shard", "json_offset", "json_size", "images"]).to_pylist()
     if not rows:
@@ -38,6 +40,6 @@ def with_pictures(segments: Sequence[Segment], pictures: Pictures) -> list[Text 
     return [segment if isinstance(segment, Text) else pictures[segment.uri] for segment in segments]
 
 
-def _part(file, offset: int, size: int) -> bytes:
+def _part(file: BinaryIO, offset: int, size: int) -> bytes:
     file.seek(offset)
     return file.read(size)

@@ -14,21 +14,21 @@ from moss.data.packing import pack
 
 
 def batches(dataset: Samples, *, rows: int, length: int, seed: int, epoch: int, start: int = 0, rank: int = 0,
-            ranks: int = 1, workers: int = 0, complete: bool = True) -> Iterator[Batch]:
+            ranks: int = 1, workers: int = 0, complete: bool = True, whole: int | None = None) -> Iterator[Batch]:
     """An epoch's batches of `rows` rows of `length` tokens, from step `start` on; nothing before it is read.
 
     `rows` counts those of all ranks together: rank r of n gets the r-th n-th of every batch, so the ranks' parts put
     together are the batch that one process would get. The order follows from (seed, epoch) alone. `workers`
-    processes read ahead. All batches are full: the last one is filled up with the epoch's first rows, so no sample is
-    lost and every rank takes equally many steps, but a few samples come twice in an epoch. Without `complete`
+    processes read ahead. An epoch is filled up with its first rows to a multiple of `whole` rows (default `rows`), so no
+    sample is lost and every rank takes equally many steps, but a few samples come twice in an epoch. Without `complete`
     (for measuring; one rank alone) the last batch is short instead and every sample comes once.
     Raises ValueError for rows that the ranks cannot share evenly, and as `pack` does.
     """
-    if rows % ranks or not (complete or ranks == 1):
+    if rows % ranks or (whole or rows) % rows or not (complete or ranks == 1):
         raise ValueError(f"{ranks} ranks cannot share batches of {rows} rows evenly")
     share = rows // ranks
     parts = [batch[rank * share:(rank + 1) * share]
-             for batch in _global(dataset, rows, length, seed, epoch, complete)]
+             for batch in _global(dataset, rows, length, seed, epoch, (whole or rows) if complete else 1)]
     loader = torch.utils.data.DataLoader(
         _Steps(dataset, parts, length), sampler=range(start, len(parts)), batch_size=None, num_workers=workers,
         generator=torch.Generator())       # its own: a new loader must not move the global one, which dropout draws on
@@ -37,18 +37,18 @@ def batches(dataset: Samples, *, rows: int, length: int, seed: int, epoch: int, 
 
 def steps(dataset: Samples, *, rows: int, length: int, seed: int, epoch: int) -> int:
     """How many batches `batches` gives in this epoch: nearly the same for all epochs, but packing may save a row."""
-    return -(-len(pack(dataset.lengths, length, seed, epoch)) // rows)
+    return -(-len(pack(dataset.lengths.tolist(), length, seed, epoch)) // rows)
 
 
-def _global(dataset: Samples, rows: int, length: int, seed: int, epoch: int, complete: bool) -> list[list[list[int]]]:
-    packed = pack(dataset.lengths, length, seed, epoch)
-    missing = -len(packed) % rows if complete else 0
+def _global(dataset: Samples, rows: int, length: int, seed: int, epoch: int, whole: int) -> list[list[list[int]]]:
+    packed = pack(dataset.lengths.tolist(), length, seed, epoch)
+    missing = -len(packed) % whole
     packed += [packed[n % len(packed)] for n in range(missing)]
     return [packed[at:at + rows] for at in range(0, len(packed), rows)]
 
 
 @dataclasses.dataclass(frozen=True)
-class _Steps(torch.utils.data.Dataset):
+class _Steps(torch.utils.data.Dataset[Batch]):
     """Batch by step; what worker processes get."""
 
     samples: Samples

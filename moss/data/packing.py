@@ -24,9 +24,11 @@ def pack(lengths: Sequence[int], length: int, seed: int, epoch: int) -> list[lis
         raise ValueError(f"a sample has {max(sizes)} tokens, a row {length}")
     order = iter(np.random.default_rng((seed, epoch)).permutation(len(sizes)).tolist())
     waiting = collections.deque(itertools.islice(order, WINDOW))
-    rows = []
+    rows: list[list[int]] = []
     while waiting:
-        row, free, pick = [], length, 0
+        row: list[int] = []
+        pick: int | None = 0
+        free = length
         while pick is not None:
             row.append(waiting[pick])
             free -= sizes[waiting[pick]]

@@ -1,4 +1,4 @@
-r"""The text template: how an instance is spelt as one stream of tokens.
+r"""The text template: how an instance is written as one stream of tokens.
 
     bos  instruction  context ...  "\n\n### Answer\n\n"  output ...  eos
 
@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import PIL.Image
 
-from moss.backbones.generalist import Generalist, TextTokenizer
+from moss.backbones.generalist import Generalist, TextTokenizer, pixels_of
 from moss.batch import Sample
 from moss.layout import ImageLayout
 from schemas.records import Instance, Text
@@ -47,9 +47,9 @@ def sample(instance: Instance, codes: np.ndarray, layout: ImageLayout, tokenizer
 
 def prompt_sample(generalist: Generalist, instruction: str, context: Sequence[Text | PIL.Image.Image] = ()) -> Sample:
     """What generation starts from: the same ids (and vectors) as a training sample's up to where the output begins."""
-    pictures = [s.convert("RGB") for s in context if not isinstance(s, Text)]
+    pictures = [s for s in context if not isinstance(s, Text)]
     layout = generalist.layout
-    codes = generalist.pixels.encode(pictures) if pictures else np.zeros((0, layout.rows, layout.columns), np.uint16)
+    codes = pixels_of(generalist).encode(pictures) if pictures else np.zeros((0, layout.rows, layout.columns), np.uint16)
     given = _prompt(instruction, context, _blocks(codes, layout), generalist.tokenizer)
     return _sample("", given, [], codes, layout, True)
 
@@ -75,17 +75,18 @@ def _sample(key: str, given: Parts, learnt: Parts, codes: np.ndarray, layout: Im
     return Sample(key, ids, trained, np.where(is_image, number, 0), vectors)
 
 
-def _prompt(instruction: str, context: Sequence, blocks: Iterator[np.ndarray], tokenizer: TextTokenizer) -> Parts:
+def _prompt(instruction: str, context: Sequence[object], blocks: Iterator[np.ndarray], tokenizer: TextTokenizer) -> Parts:
     return [(np.array([tokenizer.bos]), 0), *_parts([Text(instruction), *context], blocks, tokenizer),
             (np.array(tokenizer.encode(MARKER)), 0)]
 
 
-def _parts(segments: Sequence, blocks: Iterator[np.ndarray], tokenizer: TextTokenizer) -> Parts:
+def _parts(segments: Sequence[object], blocks: Iterator[np.ndarray], tokenizer: TextTokenizer) -> Parts:
     """`blocks` yields the ids of each image when its turn comes."""
-    parts, number = [], itertools.count(1)
+    parts: Parts = []
+    number = itertools.count(1)
     for is_text, run in itertools.groupby(segments, key=lambda segment: isinstance(segment, Text)):
         if is_text:
-            text = BETWEEN_TEXTS.join(segment.text for segment in run)
+            text = BETWEEN_TEXTS.join(segment.text for segment in run if isinstance(segment, Text))
             parts.append((np.array(tokenizer.encode(text), dtype=np.int64), 0))
         else:
             parts += [(next(blocks), next(number)) for _ in run]

@@ -18,6 +18,7 @@ import json
 import os
 import pathlib
 import tarfile
+import time
 import urllib.parse
 import uuid
 from collections.abc import Iterable, Iterator
@@ -30,7 +31,7 @@ from tqdm import tqdm
 from moss.backbones.generalist import Pixels
 from schemas import tar
 from schemas.checks import manifest as manifests
-from schemas.checks import sample as samples
+from schemas.checks import sample as sample_checks
 from schemas.checks.tarball import Problem, Reader, entries
 from schemas.codec import json_bytes, parse_json
 from schemas.errors import UserError
@@ -50,13 +51,14 @@ class Place:
     codes_size: int
 
 
-def encode_shards(folder: str | os.PathLike, pixels: Pixels, cache: str | os.PathLike | None = None,
-                  progress: bool = True) -> list[pathlib.Path]:
-    """The sidecars of all shards of a built folder, in their order; encodes what is not there yet.
+def encode_shards(folder: str | os.PathLike[str], pixels: Pixels, cache: str | os.PathLike[str] | None = None,
+                  progress: bool = True, rank: int = 0, ranks: int = 1) -> list[pathlib.Path]:
+    """The sidecars of a built folder's shards, in their order; encodes what is not there yet.
+
+    Of `ranks` processes each takes every ranks-th shard, from its `rank` on, and gets those alone.
 
     A sidecar is used again as long as the manifest gives its shard the same sha256. Each appears whole or not at all,
-    so a stopped run goes on where it was, and processes that run at once do no harm but do the work twice: let one
-    process go first (`with accelerator.main_process_first()`). The sidecars' bytes depend on the shard and on
+    so a stopped run goes on where it was, and processes that do the same work at once do no harm. The sidecars' bytes depend on the shard and on
     `pixels` alone. Raises UserError for a folder without a manifest, and for the first defect of a shard that
     `leafinstruct validate --deep` would name, with the shard and the key.
     """
@@ -65,7 +67,7 @@ def encode_shards(folder: str | os.PathLike, pixels: Pixels, cache: str | os.Pat
     if manifest is None:
         raise UserError(f"{folder}: {defects[0]}. Give the output folder of `leafinstruct build`.")
     target = pathlib.Path(cache or folder / ".work" / "codes") / urllib.parse.quote(pixels.fingerprint, safe="")
-    wanted = {target / shard["name"]: shard for shard in manifest["shards"]}
+    wanted = {target / shard["name"]: shard for shard in manifest["shards"][rank::ranks]}
     missing = {path: shard for path, shard in wanted.items() if _made_from(path) != _header(shard, pixels)}
     with tqdm(total=sum(shard["instances"] for shard in missing.values()), desc="encoding images", unit=" instances",
               disable=not (progress and missing)) as bar:
@@ -74,15 +76,34 @@ def encode_shards(folder: str | os.PathLike, pixels: Pixels, cache: str | os.Pat
     return list(wanted)
 
 
+def wait_for(folder: str | os.PathLike[str], pixels: Pixels, cache: str | os.PathLike[str] | None = None,
+             seconds: float = 1.0) -> list[pathlib.Path]:
+    """All sidecars of a built folder, once the processes that encode them have written them.
+
+    It looks at the files alone, as long as it takes: a barrier of torch.distributed gives up after ten minutes.
+    """
+    folder = pathlib.Path(folder)
+    manifest, _ = manifests.read(folder)
+    if manifest is None:
+        raise UserError(f"{folder} has no manifest. Give the output folder of `leafinstruct build`.")
+    target = pathlib.Path(cache or folder / ".work" / "codes") / urllib.parse.quote(pixels.fingerprint, safe="")
+    for shard in manifest["shards"]:
+        while _made_from(target / shard["name"]) != _header(shard, pixels):
+            time.sleep(seconds)
+    return [target / shard["name"] for shard in manifest["shards"]]
+
+
 def places(path: pathlib.Path) -> Iterator[tuple[Any, Place]]:
     """The instances of a sidecar as JSON dicts, and where they lie. Raises UserError for a damaged file."""
     found = 0
     try:
         with tarfile.open(path, "r:") as file:
-            header = parse_json(file.extractfile(file.next()).read())
+            header = parse_json(_content(file, file.next()))
             while (member := file.next()) is not None:
                 codes = file.next()
-                instance = parse_json(file.extractfile(member).read())
+                instance = parse_json(_content(file, member))
+                if codes is None:
+                    raise ValueError(f"no codes follow {member.name}")
                 yield instance, Place(member.offset_data, member.size, codes.offset_data, codes.size)
                 found += 1
         if found != header["instances"]:
@@ -105,20 +126,29 @@ def load(path: pathlib.Path, place: Place) -> tuple[Any, np.ndarray]:
         return instance, np.load(io.BytesIO(file.read(place.codes_size)))
 
 
-def _header(shard: dict, pixels: Pixels) -> dict:
+def _content(file: tarfile.TarFile, member: tarfile.TarInfo | None) -> bytes:
+    """Raises ValueError where there is no such file."""
+    opened = None if member is None else file.extractfile(member)
+    if opened is None:
+        raise ValueError("is not a sidecar")
+    return opened.read()
+
+
+def _header(shard: dict[str, Any], pixels: Pixels) -> dict[str, Any]:
     return {"format": 1, "instances": shard["instances"], "pixels": pixels.fingerprint, "sha256": shard["sha256"]}
 
 
-def _made_from(path: pathlib.Path) -> dict | None:
+def _made_from(path: pathlib.Path) -> dict[str, Any] | None:
     """The header of a sidecar; None where there is none that can be read."""
     try:
         with tarfile.open(path, "r:") as file:
-            return parse_json(file.extractfile(HEADER).read())
+            header: dict[str, Any] = parse_json(_content(file, file.getmember(HEADER)))
+            return header
     except (FileNotFoundError, KeyError, ValueError, tarfile.TarError):
         return None
 
 
-def _encoded(folder: pathlib.Path, shard: dict, manifest: dict, pixels: Pixels) -> Iterator[tuple[str, bytes, bytes]]:
+def _encoded(folder: pathlib.Path, shard: dict[str, Any], manifest: dict[str, Any], pixels: Pixels) -> Iterator[tuple[str, bytes, bytes]]:
     """(key, JSON file, .npy file) of each instance. Always the same batches: a batch's size may change last bits."""
     waiting: list[tuple[str, bytes, list[PIL.Image.Image]]] = []
     for instance in itertools.chain(_instances(folder, shard, manifest), [None]):
@@ -134,23 +164,24 @@ def _encoded(folder: pathlib.Path, shard: dict, manifest: dict, pixels: Pixels) 
             waiting = []
 
 
-def _instances(folder: pathlib.Path, shard: dict, manifest: dict) -> Iterator[tuple[str, bytes, list[PIL.Image.Image]]]:
+def _instances(folder: pathlib.Path, shard: dict[str, Any], manifest: dict[str, Any]) -> Iterator[tuple[str, bytes, list[PIL.Image.Image]]]:
     """Key, JSON file and pictures of each instance of a shard, in one pass, one of them in memory."""
     name, count = shard["name"], 0
     try:
         with open(folder / "shards" / name, "rb") as file:
             reader = Reader(file)
             for key, group in itertools.groupby(entries(reader), key=lambda entry: entry.key):
-                members = list(group)
-                for problem in members:
-                    if isinstance(problem, Problem):
-                        raise _broken(folder, name, key, problem.message)
-                _, defects = samples.check(members, name, manifest, None)
+                members = []
+                for entry in group:
+                    if isinstance(entry, Problem):
+                        raise _broken(folder, name, key, entry.message)
+                    members.append(entry)
+                _, defects = sample_checks.check(members, name, manifest, None)
                 if defects:
                     raise _broken(folder, name, key, "; ".join(f"{d.pointer} {d.message}".strip() for d in defects))
                 files = {member.member: member.data for member in members}
                 instance = parse_json(files["json"])
-                yield key, files["json"], [PIL.Image.open(io.BytesIO(files[segment["image"]])).convert("RGB")
+                yield key, files["json"], [PIL.Image.open(io.BytesIO(files[segment["image"]]))
                                            for segment in instance["context"] + instance["output"]
                                            if segment["type"] == "image"]
                 count += 1
@@ -169,7 +200,7 @@ def _broken(folder: pathlib.Path, shard: str, key: str, message: str) -> UserErr
                      "lists everything that is wrong with the folder.")
 
 
-def _write(path: pathlib.Path, header: dict, instances: Iterator[tuple[str, bytes, bytes]], bar: tqdm) -> None:
+def _write(path: pathlib.Path, header: dict[str, Any], instances: Iterator[tuple[str, bytes, bytes]], bar: tqdm) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f"{path.name}.{uuid.uuid4().hex}.tmp")
     try:

@@ -34,15 +34,17 @@ def estimate(total: np.ndarray, count: np.ndarray, drawn: np.ndarray,
              transform: Callable[[np.ndarray], np.ndarray] = lambda x: x) -> Estimate:
     """transform(sum of `total` / sum of `count`), each (N,); `drawn` as by `draws`."""
     return _middle(transform(_ratio(total, count, np.ones((1, len(total))))), transform(_ratio(total, count, drawn)),
-                   np.count_nonzero(count))
+                   int(np.count_nonzero(count)))
 
 
 def difference(total: np.ndarray, count: np.ndarray, other_total: np.ndarray, other_count: np.ndarray,
                drawn: np.ndarray, transform: Callable[[np.ndarray], np.ndarray] = lambda x: x) -> Estimate:
     """The first method's value less the other's; all (N,), of the same instances in the same order."""
     def less(drawn: np.ndarray) -> np.ndarray:
-        return transform(_ratio(total, count, drawn)) - transform(_ratio(other_total, other_count, drawn))
-    return _middle(less(np.ones((1, len(total)))), less(drawn), np.count_nonzero(np.minimum(count, other_count)))
+        found: np.ndarray = (transform(_ratio(total, count, drawn))
+                             - transform(_ratio(other_total, other_count, drawn)))
+        return found
+    return _middle(less(np.ones((1, len(total)))), less(drawn), int(np.count_nonzero(np.minimum(count, other_count))))
 
 
 def _ratio(total: np.ndarray, count: np.ndarray, drawn: np.ndarray) -> np.ndarray:

@@ -11,7 +11,7 @@ from tqdm import tqdm
 from moss import data
 from moss.backbones.generalist import Generalist
 from moss.evaluation import metrics
-from moss.evaluation.metrics import Sums
+from moss.evaluation.metrics import InstanceSums
 from moss.generation import decoding
 from moss.generation.decoding import Sampling
 
@@ -36,7 +36,7 @@ class Writing:
 
 
 @torch.no_grad()
-def predictions(generalist: Generalist, dataset: data.Samples, *, rows: int, length: int) -> Sums:
+def predictions(generalist: Generalist, dataset: data.Samples, *, rows: int, length: int) -> InstanceSums:
     """One pass over all samples, each once."""
     device = next(generalist.model.parameters()).device
     packed = data.batches(dataset, rows=rows, length=length, seed=0, epoch=0, complete=False)

@@ -20,7 +20,7 @@ LOSS, HIT, COUNT = range(3)
 
 
 @dataclasses.dataclass(frozen=True)
-class Sums:
+class InstanceSums:
     """Of N instances, float64; the last axis is LOSS (nats, or squared error), HIT (right ones, or the sum of cosines)
     and COUNT (targets).
 
@@ -34,17 +34,17 @@ class Sums:
     image: np.ndarray
 
 
-def instance_sums(scores: TokenScores, batch: Batch, layout: ImageLayout) -> Sums:
+def instance_sums(scores: TokenScores, batch: Batch, layout: ImageLayout) -> InstanceSums:
     """Of one batch. Surplus targets (`*_of` = -1) are left out."""
     inside = places(batch.ids, layout).flatten()[batch.text_at] > 0     # the token before the target is in a block
     boundary = inside | (batch.text_target == layout.begin)
     text = _grouped(len(batch.keys), 2, batch.text_of, boundary.long(), scores.text_loss, scores.text_hit)
     most = int(batch.image_number.max()) if len(batch.image_number) else 0
     image = _grouped(len(batch.keys), most, batch.image_of, batch.image_number - 1, scores.image_loss, scores.image_hit)
-    return Sums(batch.keys, text[:, 0], text[:, 1], image)
+    return InstanceSums(batch.keys, text[:, 0], text[:, 1], image)
 
 
-def joined(parts: Iterable[Sums]) -> Sums:
+def joined(parts: Iterable[InstanceSums]) -> InstanceSums:
     """Of several batches; instances are in the order of their keys, so that two runs' arrays can be paired."""
     parts = list(parts)
     keys = [key for part in parts for key in part.keys]
@@ -53,7 +53,7 @@ def joined(parts: Iterable[Sums]) -> Sums:
     most = max((part.image.shape[1] for part in parts), default=0)
     image = [np.pad(part.image, ((0, 0), (0, most - part.image.shape[1]), (0, 0))) for part in parts]
     order = np.argsort(keys)
-    return Sums(tuple(keys[i] for i in order), *(np.concatenate(arrays)[order] for arrays in (
+    return InstanceSums(tuple(keys[i] for i in order), *(np.concatenate(arrays)[order] for arrays in (
         [part.text for part in parts], [part.boundary for part in parts], image)))
 
 
@@ -71,12 +71,12 @@ def blocks(ids: Sequence[int], layout: ImageLayout) -> tuple[int, int]:
     return begun, whole
 
 
-def images_in(segments: Sequence) -> int:
+def images_in(segments: Sequence[object]) -> int:
     """Those that are no text."""
     return sum(not isinstance(segment, Text) for segment in segments)
 
 
-def repetition(segments: Sequence) -> tuple[int, int]:
+def repetition(segments: Sequence[object]) -> tuple[int, int]:
     """Word 4-grams of an answer's text that occurred in it before, and all of them."""
     words = " ".join(segment.text for segment in segments if isinstance(segment, Text)).lower().split()
     counts = collections.Counter(zip(*(words[i:] for i in range(4)), strict=False))

@@ -11,7 +11,7 @@ import numpy as np
 
 from moss.evaluation import bootstrap
 from moss.evaluation.measure import Writing
-from moss.evaluation.metrics import COUNT, HIT, LOSS, Sums
+from moss.evaluation.metrics import COUNT, HIT, LOSS, InstanceSums
 
 REFERENCE = "lora"
 PARTS = {"outputs": "Predicting the reference outputs", "images": "By the image's place in the output",
@@ -20,11 +20,11 @@ PARTS = {"outputs": "Predicting the reference outputs", "images": "By the image'
 
 @dataclasses.dataclass(frozen=True)
 class Method:
-    """A row: trained numbers, the sums of its predictions, and what it wrote if that was asked for."""
+    """A row: trained parameters, the sums of its predictions, and what it wrote if that was asked for."""
 
     name: str
     parameters: int
-    sums: Sums
+    sums: InstanceSums
     writing: Writing | None = None
 
 
@@ -85,7 +85,7 @@ def columns(method: Method, slots: bool) -> list[Column]:
         found += [Column("writing", "images written / expected", writing.images, writing.expected),
                   Column("writing", "empty outputs", writing.empty, ones),
                   Column("writing", "repeated 4-grams", writing.repeated, writing.grams)]
-        if writing.begun is not None:
+        if writing.begun is not None and writing.whole is not None:
             found.append(Column("writing", "whole images, unconstrained", writing.whole, writing.begun))
     return found
 

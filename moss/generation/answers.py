@@ -22,7 +22,7 @@ Segments = list[Text | PIL.Image.Image]
 
 
 @dataclasses.dataclass(frozen=True)
-class Written:
+class GenerationResult:
     """A question, what was answered, and the reference to compare it with, where there is one."""
 
     key: str
@@ -33,23 +33,24 @@ class Written:
     reference: Segments | None = None
 
 
-def entry(written: Written) -> page.Entry:
-    columns = [page.Column("Answer", written.segments, summary(written))]
-    if written.reference is not None:
-        columns.insert(0, page.Column("Reference", written.reference))
-    return page.Entry(written.key, written.instruction, written.context, columns)
+def entry(result: GenerationResult) -> page.Entry:
+    columns = [page.Column("Answer", result.segments, summary(result))]
+    if result.reference is not None:
+        columns.insert(0, page.Column("Reference", result.reference))
+    return page.Entry(result.key, result.instruction, result.context, columns)
 
 
-def summary(written: Written) -> str:
-    images = sum(not isinstance(segment, Text) for segment in written.segments)
-    end = "" if written.answer.finished else ", stopped by the budget"
-    return f"{len(written.answer.ids):,} tokens, {images} image{'s' * (images != 1)}{end}"
+def summary(result: GenerationResult) -> str:
+    images = sum(not isinstance(segment, Text) for segment in result.segments)
+    end = "" if result.answer.finished else ", stopped by the budget"
+    return f"{len(result.answer.ids):,} tokens, {images} image{'s' * (images != 1)}{end}"
 
 
-def files(written: Written, model: str, sampling: Sampling) -> dict[str, bytes]:
+def files(result: GenerationResult, model: str, sampling: Sampling) -> dict[str, bytes]:
     """output.json and the pictures that it names."""
-    members, segments = {}, []
-    for segment in written.segments:
+    members: dict[str, bytes] = {}
+    segments: list[dict[str, str | int]] = []
+    for segment in result.segments:
         if isinstance(segment, Text):
             segments.append({"type": "text", "text": segment.text})
             continue
@@ -57,8 +58,8 @@ def files(written: Written, model: str, sampling: Sampling) -> dict[str, bytes]:
         segment.save(file, "PNG")
         members[name] = file.getvalue()
         segments.append({"type": "image", "image": name, "width": segment.width, "height": segment.height})
-    record = {"instruction": written.instruction, "output": segments, "finished": written.answer.finished,
-              "tokens": len(written.answer.ids), "model": model, "sampling": dataclasses.asdict(sampling)}
+    record = {"instruction": result.instruction, "output": segments, "finished": result.answer.finished,
+              "tokens": len(result.answer.ids), "model": model, "sampling": dataclasses.asdict(sampling)}
     return {"output.json": json.dumps(record, indent=2, ensure_ascii=False).encode() + b"\n", **members}
 
 

@@ -16,11 +16,17 @@ from torch import Tensor
 from tqdm import tqdm
 from transformers import DynamicCache, LogitsProcessorList, TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWarper
 
-from moss.backbones.generalist import Generalist
+from moss.backbones.continuous import Continuous
+from moss.backbones.generalist import Generalist, pixels_of
 from moss.generation.whole_images import FREE, WholeImages, forced, not_text
 from moss.layout import ImageLayout
 from schemas.errors import UserError
 from schemas.records import Text
+
+TEXT_TOKENS, IMAGES = 2048, 8
+"""What an answer has room for where no limit is given."""
+NO_IDS = torch.LongTensor()
+"""The warpers look at logits alone."""
 
 
 class PromptTooLong(UserError):
@@ -31,7 +37,8 @@ class PromptTooLong(UserError):
 class Sampling:
     """How tokens are drawn; the defaults are ours. Text: temperature, and the likeliest tokens that make up `top_p` of
     the probability. Images: temperature, and the `top_k` likeliest codes (None: all). Vectors are not drawn. `greedy`
-    takes the likeliest everywhere. The same seed gives a prompt the same answer on the same machine."""
+    takes the likeliest everywhere. max_tokens: new tokens; None leaves room for `max_images` images (or IMAGES) and
+    TEXT_TOKENS of text. The same seed gives a prompt the same answer on the same machine."""
 
     seed: int = 0
     text_temperature: float = 0.7
@@ -39,7 +46,7 @@ class Sampling:
     image_temperature: float = 1.0
     image_top_k: int | None = None
     greedy: bool = False
-    max_tokens: int = 2048
+    max_tokens: int | None = None
     max_images: int | None = None
 
 
@@ -59,7 +66,7 @@ def answer(generalist: Generalist, prompt: Sequence[int], vectors: np.ndarray | 
            progress: bool = False) -> Answer:
     """Continue a prompt (ids, and the vectors of its images for a continuous backbone; see `moss.data.prompt_sample`).
 
-    The budget is max_tokens or what is left of the model's context, whichever is less; every image is whole.
+    The budget is `Sampling.max_tokens` or what is left of the model's context, whichever is less; every image is whole.
     Raises PromptTooLong where the prompt fills the model's context.
     """
     layout, eos = generalist.layout, generalist.tokenizer.eos
@@ -77,7 +84,7 @@ def answer(generalist: Generalist, prompt: Sequence[int], vectors: np.ndarray | 
             if place and given[place] != FREE:
                 token = torch.full((1,), given[place], device=device)
             elif place and has_slots(layout):
-                vector = generalist.image_vectors(reader.hidden())
+                vector = vectors_of(generalist, reader.hidden())
                 token = torch.full((1,), layout.low, device=device)
                 drawn.append(vector)
             elif place:
@@ -85,7 +92,7 @@ def answer(generalist: Generalist, prompt: Sequence[int], vectors: np.ndarray | 
             else:
                 logits = generalist.text_logits(reader.hidden())
                 state = torch.tensor([[place], [begun]], device=device)
-                token = draw.text(rules.mask(logits, *state, len(tokens)))
+                token = draw.text(rules.mask(logits, state[0], state[1], len(tokens)))
                 begins, finished = token.item() == layout.begin, token.item() == eos
             tokens.append(token)
             reader.append(token, vector)
@@ -99,21 +106,26 @@ def answer(generalist: Generalist, prompt: Sequence[int], vectors: np.ndarray | 
 
 @torch.no_grad()
 def free_answer(generalist: Generalist, prompt: Sequence[int], sampling: Sampling) -> Answer:
-    """Continue a prompt with nothing forbidden: every token is drawn from the whole vocabulary, so that an image may
-    come out in any form (see `metrics.blocks`). For backbones with `image_tokens_in_vocabulary`."""
+    """Continue a prompt with nothing forbidden, up to the first image that comes out wrong.
+
+    Every token is drawn from the whole vocabulary, so that an image may come out in any form (see `metrics.blocks`).
+    What would follow a broken image says nothing of how a model writes, and adapters refuse it. For backbones with
+    `image_tokens_in_vocabulary`.
+    """
     layout, eos = generalist.layout, generalist.tokenizer.eos
     reader, draw, budget = _begin(generalist, prompt, None, sampling)
     given = forced(layout)
     tokens: list[Tensor] = []
-    place, finished = 0, False
-    while len(tokens) < budget and not finished:
+    place, finished, broken = 0, False, False
+    while len(tokens) < budget and not (finished or broken):
         logits = generalist.text_logits(reader.hidden())
         token = draw.image(logits) if place else draw.text(logits)
         tokens.append(token)
         reader.append(token, None)
         id = token.item()
         fits = layout.low <= id < layout.high if given[place] == FREE else id == given[place]
-        place = (place + 1) % layout.block_length if fits else 0       # a broken block ends where it broke
+        broken = not fits and (place > 0 or layout.low <= id < layout.high or id == layout.row_end)
+        place = (place + 1) % layout.block_length if fits else 0
         finished = id == eos
     return Answer(_ids(tokens), finished, budget)
 
@@ -139,7 +151,13 @@ def parts(written: Answer, generalist: Generalist) -> list[Text | np.ndarray]:
 
 def segments(written: Answer, generalist: Generalist) -> list[Text | PIL.Image.Image]:
     """`parts`, with pictures."""
-    return [part if isinstance(part, Text) else generalist.pixels.decode(part) for part in parts(written, generalist)]
+    return [part if isinstance(part, Text) else pixels_of(generalist).decode(part) for part in parts(written, generalist)]
+
+
+def vectors_of(generalist: Generalist, hidden: Tensor) -> Tensor:
+    """(N, d) -> (N, c): the next vectors of a backbone that has slots."""
+    assert isinstance(generalist, Continuous)
+    return generalist.image_vectors(hidden)
 
 
 def has_slots(layout: ImageLayout) -> bool:
@@ -157,13 +175,17 @@ def _begin(generalist: Generalist, prompt: Sequence[int], vectors: np.ndarray | 
            sampling: Sampling) -> tuple[_Reader, _Draw, int]:
     device = next(generalist.model.parameters()).device
     config = generalist.plain_model.config.get_text_config()
-    room = getattr(config, "max_position_embeddings", None) or len(prompt) + sampling.max_tokens
+    wanted = sampling.max_tokens
+    if wanted is None:
+        images = IMAGES if sampling.max_images is None else sampling.max_images
+        wanted = TEXT_TOKENS + images * generalist.layout.block_length
+    room = getattr(config, "max_position_embeddings", None) or len(prompt) + wanted
     if len(prompt) >= room:
         raise PromptTooLong(f"the prompt has {len(prompt)} tokens and the model can hold {room}: give less context")
     given = None if vectors is None or not len(vectors) else torch.from_numpy(vectors).float().to(device)
     reader = _Reader(generalist, torch.tensor([list(prompt)], device=device), given)
     seed = int(np.random.SeedSequence([sampling.seed, *prompt]).generate_state(1)[0])   # its own draws for each prompt
-    return reader, _Draw(sampling, seed, device), min(sampling.max_tokens, room - len(prompt))
+    return reader, _Draw(sampling, seed, device), min(wanted, room - len(prompt))
 
 
 def _ids(tokens: list[Tensor]) -> tuple[int, ...]:
@@ -210,4 +232,4 @@ class _Draw:
         """(1, V) -> (1,)"""
         if self.greedy:
             return logits.argmax(-1)
-        return torch.multinomial(warpers(None, logits.float()).softmax(-1), 1, generator=self.generator)[:, 0]
+        return torch.multinomial(warpers(NO_IDS, logits.float()).softmax(-1), 1, generator=self.generator)[:, 0]

@@ -50,7 +50,7 @@ def render(title: str, lead: str, entries: Sequence[Entry], facts: Sequence[tupl
         title=title, lead=lead, entries=entries, facts=facts).strip() + "\n"
 
 
-def _block(segment: Text | PIL.Image.Image) -> dict:
+def _block(segment: Text | PIL.Image.Image) -> dict[str, str | int | bool]:
     """What the template needs of a segment. A text that begins as a Markdown heading is shown as one."""
     if isinstance(segment, Text):
         bare = segment.text.lstrip("#")

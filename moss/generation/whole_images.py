@@ -37,9 +37,9 @@ def forced(layout: ImageLayout) -> list[int]:
 
 def not_text(layout: ImageLayout, tokenizer: TextTokenizer) -> frozenset[int]:
     """The ids besides image tokens that have no place in text: those of a block, `bos` and `pad`. A header may be
-    spelt in plain text (Emu3's size is): such ids stay allowed."""
-    spelt = {id for id in (*layout.header, *layout.footer) if id in tokenizer.encode(tokenizer.decode([id]))}
-    return _block_ids(layout) - spelt | {tokenizer.bos, tokenizer.pad} - {tokenizer.eos}
+    written in plain text (Emu3's size is): such ids stay allowed."""
+    textual = {id for id in (*layout.header, *layout.footer) if id in tokenizer.encode(tokenizer.decode([id]))}
+    return _block_ids(layout) - textual | {tokenizer.bos, tokenizer.pad} - {tokenizer.eos}
 
 
 class WholeImages(LogitsProcessor):
@@ -87,4 +87,5 @@ class WholeImages(LogitsProcessor):
 
 
 def _block_ids(layout: ImageLayout) -> frozenset[int]:
-    return frozenset({*layout.header, *layout.footer, layout.end, layout.row_end} - {None})
+    row_end = () if layout.row_end is None else (layout.row_end,)
+    return frozenset({*layout.header, *layout.footer, layout.end, *row_end})

@@ -8,7 +8,7 @@ import tarfile
 import tempfile
 from collections.abc import Collection, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import PIL.Image
@@ -26,12 +26,12 @@ class Squares(NamedTuple):
     held_out: np.ndarray
 
 
-def documents(corpus: Path) -> list[dict]:
+def documents(corpus: Path) -> list[dict[str, Any]]:
     """The corpus's documents: `source`, and `segments` that hold a `text` or an `image`'s file name."""
     with _open(corpus) as tar:
         for member in tar:
             if member.name.endswith("/docs.jsonl"):
-                return [json.loads(line) for line in tar.extractfile(member)]
+                return [json.loads(line) for line in _content(tar, member).splitlines()]
     raise UserError(f"There is no docs.jsonl in {corpus}.")
 
 
@@ -42,9 +42,15 @@ def pictures(corpus: Path, names: Collection[str], side: int) -> Iterator[tuple[
         for member in tar:
             name = Path(member.name).name
             if name in names:
-                image = PIL.Image.open(io.BytesIO(tar.extractfile(member).read()))
+                image = PIL.Image.open(io.BytesIO(_content(tar, member)))
                 image.draft("RGB", (2 * side, 2 * side))
                 yield name, image
+
+
+def _content(file: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
+    opened = file.extractfile(member)
+    assert opened is not None, f"{member.name} is no file"
+    return opened.read()
 
 
 def squares(corpus: Path, side: int) -> Squares:

@@ -17,12 +17,14 @@ import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from tqdm import tqdm
 
 from moss.backbones import chameleon
+from moss.backbones.chameleon_pixels import ChameleonPixels
 from moss.backbones.generalist import Generalist
 from moss.batch import Sample
 from moss.data import collate
@@ -46,15 +48,17 @@ RATE, WARMUP = 2e-3, 40
 
 def codes_of(corpus: Path, names: set[str], generalist: Generalist) -> dict[str, np.ndarray]:
     """Codes (rows, columns) by file name."""
-    found = {}
-    named = pictures(corpus, names, generalist.pixels.resolution)
+    found: dict[str, np.ndarray] = {}
+    pixels = generalist.pixels
+    assert isinstance(pixels, ChameleonPixels)
+    named = pictures(corpus, names, pixels.resolution)
     bar = iter(tqdm(named, total=len(names), desc="encoding pictures", unit="", mininterval=5))
     while some := list(itertools.islice(bar, 64)):
-        found.update(zip((name for name, _ in some), generalist.pixels.encode([image for _, image in some]), strict=False))
+        found.update(zip((name for name, _ in some), pixels.encode([image for _, image in some])))
     return found
 
 
-def pieces(document: dict, codes: dict[str, np.ndarray], generalist: Generalist, dense: bool) -> Iterator[np.ndarray]:
+def pieces(document: dict[str, Any], codes: dict[str, np.ndarray], generalist: Generalist, dense: bool) -> Iterator[np.ndarray]:
     """Token ids of a document's pieces of at most LENGTH; `dense` keeps only the pictures and the text above each."""
     layout, tokenizer = generalist.layout, generalist.tokenizer
     units = []      # (ids, is a picture)
@@ -66,12 +70,13 @@ def pieces(document: dict, codes: dict[str, np.ndarray], generalist: Generalist,
     if dense:
         after = [is_picture for _, is_picture in units[1:]] + [False]
         units = [(ids if is_picture else ids[-NEARBY:], is_picture)
-                 for (ids, is_picture), shown in zip(units, after, strict=False) if is_picture or shown]
-    room, piece = LENGTH - 2, []
+                 for (ids, is_picture), shown in zip(units, after) if is_picture or shown]
+    room = LENGTH - 2
+    piece: list[np.ndarray] = []
     for ids, is_picture in units:
         parts = [ids] if is_picture else np.split(ids, range(room, len(ids), room))
         for part in parts:
-            if sum(map(len, piece)) + len(part) > room:
+            if sum(len(ids) for ids in piece) + len(part) > room:
                 yield np.concatenate([[tokenizer.bos], *piece])
                 piece = []
             piece.append(part)
@@ -90,7 +95,7 @@ def samples(corpus: Path, generalist: Generalist, epochs: int) -> list[list[Samp
             for epoch in range(epochs)]
 
 
-def _samples(document: dict, codes: dict[str, np.ndarray], generalist: Generalist, dense: bool) -> Iterator[Sample]:
+def _samples(document: dict[str, Any], codes: dict[str, np.ndarray], generalist: Generalist, dense: bool) -> Iterator[Sample]:
     for n, ids in enumerate(pieces(document, codes, generalist, dense)):
         is_image = (generalist.layout.low <= ids) & (ids < generalist.layout.high)
         yield Sample(f"{document['id']}#{n}", ids, np.ones(len(ids), bool), is_image.astype(np.int64))
@@ -105,14 +110,16 @@ def train(generalist: Generalist, data: list[list[Sample]], *, seed: int) -> dic
     rows = [[part[n] for n in row] for epoch, part in enumerate(data)
             for row in pack([len(sample.ids) for sample in part], LENGTH, seed, epoch)]
     steps = len(rows) // ROWS
-    plan = Training(steps=steps, rows=ROWS, learning_rate=RATE, warmup=WARMUP)
-    decayed, plain = [], []
+    training = Training(steps=steps, rows=ROWS, learning_rate=RATE, warmup=WARMUP)
+    decayed: list[torch.nn.Parameter] = []
+    plain: list[torch.nn.Parameter] = []
     for parameter in core.parameters():
         if parameter.requires_grad:
             (decayed if parameter.ndim > 1 else plain).append(parameter)
     optimiser = torch.optim.AdamW([{"params": decayed, "weight_decay": 0.05}, {"params": plain, "weight_decay": 0.0}],
                                   lr=RATE, betas=(0.9, 0.98))
-    recent, began, tokens = [], time.monotonic(), 0
+    recent: list[tuple[float, float]] = []
+    began, tokens = time.monotonic(), 0
     print(f"{sum(len(sample.ids) for row in rows for sample in row):,} tokens, {steps} steps, "
           f"{sum(p.numel() for p in decayed + plain):,} trained weights")
     with tqdm(range(steps), desc="pre-training", unit="step", mininterval=5) as bar:
@@ -121,10 +128,10 @@ def train(generalist: Generalist, data: list[list[Sample]], *, seed: int) -> dic
             with torch.autocast("cpu", torch.bfloat16):
                 parts = sums(generalist(batch), batch)
             counted = counts([batch])
-            total(parts, counted, plan).backward()
+            torch.autograd.backward(total(parts, counted, training))
             torch.nn.utils.clip_grad_norm_(decayed + plain, 1.0)
             for group in optimiser.param_groups:
-                group["lr"] = learning_rate(step, plan)
+                group["lr"] = learning_rate(step, training)
             optimiser.step()
             optimiser.zero_grad()
             tokens += int((batch.ids != generalist.tokenizer.pad).sum())
@@ -148,7 +155,9 @@ def main() -> None:
     generalist = new_generalist(seed=options.seed)
     figures = train(generalist, samples(options.corpus, generalist, options.epochs), seed=options.seed)
     generalist.model.half()
-    generalist.pixels.decoder.half()
+    pixels = generalist.pixels
+    assert isinstance(pixels, ChameleonPixels) and pixels.decoder is not None
+    pixels.decoder.half()
     chameleon.save(generalist, options.out)
     (options.out / "figures.json").write_text(json.dumps(figures, indent=1) + "\n")
     print(json.dumps(figures))

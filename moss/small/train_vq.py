@@ -56,7 +56,8 @@ class Tokenizer(nn.Module):
 
     def vectors(self, pixels: Tensor) -> Tensor:
         """(N, 3, side, side) -> (N, embed_dim, rows, columns), float32."""
-        return self.vq.quant_conv(self.vq.encoder(pixels)).float()
+        found: Tensor = self.vq.quant_conv(self.vq.encoder(pixels)).float()
+        return found
 
     def start_codebook(self, pixels: Tensor, rounds: int = 10) -> None:
         """k-means of the encoder's vectors."""
@@ -90,7 +91,7 @@ def _points(vectors: Tensor) -> Tensor:
 
 
 def _nearest(points: Tensor, codebook: Tensor) -> Tensor:
-    return torch.cat([torch.cdist(part, codebook).argmin(1) for part in points.split(1 << 14)])
+    return torch.cat([torch.cdist(part, codebook).argmin(1) for part in torch.split(points, 1 << 14)])
 
 
 def reconstruction_loss(made: Tensor, pixels: Tensor) -> Tensor:
@@ -136,7 +137,7 @@ def train(pictures: np.ndarray, config: ChameleonVQVAEConfig, steps: int, seed: 
                 made = tokenizer.decoder(taken)
             restored = reconstruction_loss(made, pixels)
             optimizer.zero_grad(set_to_none=True)
-            (loss + restored).backward()
+            torch.autograd.backward(loss + restored)
             nn.utils.clip_grad_norm_(learnt, 1.0)
             for group in optimizer.param_groups:
                 group["lr"] = RATE * min(1.0, (step + 1) / 50) * max(0.01, 0.5 + 0.5 * math.cos(math.pi * step / steps))
@@ -173,7 +174,7 @@ def load(folder: Path = HERE) -> tuple[ChameleonVQVAE, PixelDecoder]:
     vq.load_state_dict({key: weight.float() for key, weight in load_file(folder / "vq.safetensors").items()})
     weights = load_file(folder / "pixel_decoder.safetensors")
     decoder.load_state_dict({key: weight.float() for key, weight in weights.items()})
-    return vq.eval(), decoder.eval()
+    return vq.train(False), decoder.train(False)
 
 
 @torch.no_grad()
@@ -181,7 +182,7 @@ def measure(vq: ChameleonVQVAE, decoder: PixelDecoder, pictures: np.ndarray) -> 
     """Figures over pictures, uint8 (N, side, side, 3), and their reconstructions. psnr: decibels, mean over pictures.
     perplexity: of the codes' frequencies, at most the codebook's size. used: share of the codes that occur."""
     made, counts = [], torch.zeros(vq.config.num_embeddings)
-    for part in torch.from_numpy(pictures).split(64):
+    for part in torch.split(torch.from_numpy(pictures), 64):
         encoded = vq.encode(as_input(part), return_dict=True)
         counts += torch.bincount(encoded.image_tokens.flatten(), minlength=len(counts))
         made.append(as_bytes(decoder(encoded.quantized_last_hidden_state)).numpy())

@@ -12,6 +12,7 @@ There is no state of a random generator: `moss.train` seeds every step from its 
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import os
 import pathlib
@@ -29,22 +30,24 @@ from schemas.errors import UserError
 
 PREFIX = "checkpoint-"
 MAY_DIFFER = {"output", "shards", "data.workers", "training.save_every", "training.log_every", "training.gradient_checkpointing",
-              "training.compile"}
+              "training.compile", "training.keep", "training.trackers", "training.validate_every", "training.steps",
+              "training.rows", "training.accumulate", "backbone.path"}
 """How and where a run is carried out, as against what it learns; shards that have moved are known by their
-fingerprint."""
+fingerprint, and so is a backbone. `rows` and `accumulate` may change as long as a step learns from as many rows."""
 
 WHOLE = StateDictOptions(full_state_dict=True, cpu_offload=True)
 
 
 @dataclasses.dataclass(frozen=True)
 class Position:
-    """How far a run is: `step` optimiser steps, and `start` micro-batches into `epoch` over the samples of that
-    fingerprint."""
+    """How far a run is: `step` optimiser steps, and `start` rows into `epoch` over the samples of that fingerprint, on
+    the backbone of that fingerprint."""
 
     step: int = 0
     epoch: int = 0
     start: int = 0
     samples: str = ""
+    backbone: str = ""
 
 
 def save(output: str, generalist: Generalist, optimizer: torch.optim.Optimizer, position: Position, settings: Settings,
@@ -59,7 +62,7 @@ def save(output: str, generalist: Generalist, optimizer: torch.optim.Optimizer, 
     partial = folder.with_name(f".{folder.name}")
     shutil.rmtree(partial, ignore_errors=True)
     adapter = {name.removeprefix("model."): p for name, p in trained.items() if name.startswith("model.")}
-    generalist.model.save_pretrained(partial / "adapter", state_dict=adapter, save_embedding_layers=False)
+    _adapted(generalist).save_pretrained(str(partial / "adapter"), state_dict=adapter, save_embedding_layers=False)
     extra = {name.removeprefix("extra."): p for name, p in trained.items() if name.startswith("extra.")}
     if extra:
         save_file(extra, partial / "extra.safetensors")
@@ -82,10 +85,31 @@ def resume_position(folder: pathlib.Path, settings: Settings) -> Position:
     then, now = state.pop("settings"), flat(settings)
     changed = [f"{key} was {then.get(key)!r} and is now {now.get(key)!r}" for key in sorted(then.keys() | now.keys())
                if then.get(key) != now.get(key) and key not in MAY_DIFFER]
+    size = then["training.rows"] * then["training.accumulate"]
+    if size != settings.training.rows * settings.training.accumulate:
+        changed.append(f"a step took rows * accumulate = {size} rows and now takes "
+                       f"{settings.training.rows * settings.training.accumulate}")
     if changed:
         raise UserError(f"{folder} belongs to another run: {'; '.join(changed)}; give these values back, or name "
                         "another output")
     return Position(**state)
+
+
+def prune(output: str, keep: int | None) -> None:
+    """Delete a run's checkpoints but for the `keep` of the highest steps; None keeps all."""
+    found = sorted(pathlib.Path(output).glob(f"{PREFIX}[0-9]*"), key=lambda path: int(path.name.removeprefix(PREFIX)))
+    for folder in found[:-keep] if keep else ():
+        shutil.rmtree(folder)
+
+
+def backbone_fingerprint(generalist: Generalist) -> str:
+    """12 hex digits of the frozen weights: their names, shapes and first values."""
+    digest = hashlib.sha256()
+    for name, weight in generalist.named_parameters():
+        if not weight.requires_grad:
+            first = weight.detach().flatten()[:8].float().cpu().tolist()
+            digest.update(f"{name} {tuple(weight.shape)} {first}".encode())
+    return digest.hexdigest()[:12]
 
 
 def load_weights(folder: pathlib.Path | str, generalist: Generalist, *, trainable: bool = False) -> Generalist:
@@ -93,7 +117,8 @@ def load_weights(folder: pathlib.Path | str, generalist: Generalist, *, trainabl
     folder = pathlib.Path(folder)
     generalist.model = PeftModel.from_pretrained(generalist.model, folder / "adapter", is_trainable=trainable)
     if (folder / "extra.safetensors").exists():
-        generalist.extra.load_state_dict(load_file(folder / "extra.safetensors"))
+        extra = generalist.get_submodule("extra")
+        extra.load_state_dict(load_file(folder / "extra.safetensors"))
     return generalist
 
 
@@ -101,6 +126,11 @@ def load_optimizer(folder: pathlib.Path, generalist: Generalist, optimizer: torc
     """Give a prepared model's optimiser its moments back, sharded or not."""
     moments = torch.load(folder / "optimizer.pt", map_location="cpu", weights_only=True)
     set_optimizer_state_dict(generalist, optimizer, moments, options=WHOLE)
+
+
+def _adapted(generalist: Generalist) -> PeftModel:
+    assert isinstance(generalist.model, PeftModel), "a run trains adapters"
+    return generalist.model
 
 
 def _whole(parameter: torch.nn.Parameter) -> torch.Tensor:

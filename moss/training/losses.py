@@ -18,7 +18,7 @@ from moss.batch import Batch
 from moss.settings import Training
 
 
-class Sums(NamedTuple):
+class LossSums(NamedTuple):
     """Sums over a micro-batch's targets, each a number: losses, and the squares of log z over text and images."""
 
     text: Tensor
@@ -33,14 +33,14 @@ def counts(batches: Sequence[Batch]) -> Tensor:
     return torch.stack([text, image])
 
 
-def sums(scores: TokenScores, batch: Batch) -> Sums:
+def sums(scores: TokenScores, batch: Batch) -> LossSums:
     """Add up a micro-batch's numbers, without the targets that are only there to round their number up."""
     text, image = batch.text_of >= 0, batch.image_of >= 0
-    return Sums(_sum(scores.text_loss, text), _sum(scores.image_loss, image),
+    return LossSums(_sum(scores.text_loss, text), _sum(scores.image_loss, image),
                 _sum(scores.text_log_z.square(), text) + _sum(scores.image_log_z.square(), image))
 
 
-def total(parts: Sums, counted: Tensor, training: Training) -> Tensor:
+def total(parts: LossSums, counted: Tensor, training: Training) -> Tensor:
     """A micro-batch's share of the step's loss. `counted` (2,): the text and image targets of all the step's
     micro-batches on all processes; a modality without any adds 0.
 
@@ -48,8 +48,9 @@ def total(parts: Sums, counted: Tensor, training: Training) -> Tensor:
     + z_loss * (mean of log z squared over both).
     """
     text, image = counted.float().clamp(min=1)
-    return (training.text_weight * parts.text / text + training.image_weight * parts.image / image
-            + training.z_loss * parts.z / counted.sum().float().clamp(min=1))
+    loss: Tensor = (training.text_weight * parts.text / text + training.image_weight * parts.image / image
+                    + training.z_loss * parts.z / counted.sum().float().clamp(min=1))
+    return loss
 
 
 def not_finite(scores: TokenScores, batch: Batch) -> list[str]:

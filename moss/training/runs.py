@@ -6,13 +6,15 @@ import dataclasses
 import json
 import math
 import pathlib
+from typing import Any
 
 import torch
 from safetensors import safe_open
 
 from moss import backbones
+from moss.adapters.config import Adapter
 from moss.backbones.generalist import Generalist
-from moss.settings import Adapter, Backbone, Data, Settings, Training
+from moss.settings import Backbone, Data, Settings, Training
 from moss.training import checkpoints
 from schemas.errors import UserError
 
@@ -60,7 +62,7 @@ def _device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def _settings(table: dict) -> Settings:
+def _settings(table: dict[str, Any]) -> Settings:
     """The other way round of `moss.settings.flat`."""
     parts = {"backbone": Backbone, "data": Data, "training": Training, "adapter": Adapter}
     built = {name: kind(**{field.name: _plain(table[f"{name}.{field.name}"]) for field in dataclasses.fields(kind)})
@@ -68,7 +70,7 @@ def _settings(table: dict) -> Settings:
     return Settings(table["shards"], table["output"], **built)
 
 
-def _plain(value):
+def _plain(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 

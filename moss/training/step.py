@@ -11,15 +11,16 @@ from accelerate import Accelerator
 from accelerate.utils import gather_object
 from torch.distributed.tensor import DTensor
 
-from moss.backbones.generalist import Generalist
+from moss.backbones.generalist import Generalist, TokenScores
 from moss.batch import Batch
-from moss.settings import Settings
+from moss.settings import Settings, Training
 from moss.training import losses
 from moss.training.schedule import learning_rate
 from schemas.errors import UserError
 
 
-def train_step(accelerator: Accelerator, model, optimizer, generalist: Generalist, batches: Sequence[Batch],
+def train_step(accelerator: Accelerator, model: torch.nn.Module, optimizer: torch.optim.Optimizer,
+               generalist: Generalist, batches: Sequence[Batch],
                settings: Settings, step: int, *, stop: bool = False) -> dict[str, float]:
     """One optimiser step on these micro-batches and those of the other processes.
 
@@ -49,8 +50,8 @@ def train_step(accelerator: Accelerator, model, optimizer, generalist: Generalis
     norm = torch.linalg.vector_norm(torch.stack(list(norms.values())))
     clipped = [p for p in generalist.parameters() if p.grad is not None]
     torch.nn.utils.clip_grads_with_norm_(clipped, training.clip, norm)
-    for group in optimizer.param_groups:
-        group["lr"] = values["learning_rate"]
+    for group, branch in zip(optimizer.param_groups, norms, strict=True):
+        group["lr"] = values["learning_rate"] * rate_of(branch, training) / training.learning_rate
     optimizer.step()
     optimizer.zero_grad()
     return values
@@ -59,12 +60,18 @@ def train_step(accelerator: Accelerator, model, optimizer, generalist: Generalis
 def trained(generalist: Generalist) -> dict[str, list[torch.nn.Parameter]]:
     """What is trained, by branch: the text adapters (with kind "lora" the shared ones), the image adapters, and a
     backbone's own weights beside them."""
-    branches = {"text": [], "image": [], "extra": []}
+    branches: dict[str, list[torch.nn.Parameter]] = {"text": [], "image": [], "extra": []}
     for name, parameter in generalist.named_parameters():
         if parameter.requires_grad:
             branch = "extra" if name.startswith("extra.") else "image" if "moss_image_" in name else "text"
             branches[branch].append(parameter)
     return {branch: parameters for branch, parameters in branches.items() if parameters}
+
+
+def rate_of(branch: str, training: Training) -> float:
+    """The full learning rate of a branch of `trained`."""
+    own = {"image": training.learning_rate_image, "extra": training.learning_rate_extra}.get(branch)
+    return training.learning_rate if own is None else own
 
 
 def step_seed(seed: int, step: int, rank: int) -> int:
@@ -77,7 +84,8 @@ def gradient_norm(parameters: Sequence[torch.nn.Parameter]) -> torch.Tensor:
     return norm.full_tensor() if isinstance(norm, DTensor) else norm
 
 
-def check(values: dict[str, float], targets: int, step: int, batches: Sequence[Batch], scores) -> None:
+def check(values: dict[str, float], targets: int, step: int, batches: Sequence[Batch],
+          scores: Sequence[TokenScores]) -> None:
     if not targets:
         raise UserError(f"step {step + 1} has no target to learn: {_names(batches)}")
     wrong = {name: value for name, value in values.items() if not np.isfinite(value)}

@@ -1,10 +1,12 @@
 """The scripts behind the figures of docs/moss.md, in small."""
 
+import json
+
 import peft
 import pytest
 import torch
 
-from benchmarks import moss_decode, moss_ordering, moss_step
+from benchmarks import moss_decode, moss_gpu, moss_ordering, moss_step
 from moss import MossConfig
 from moss.small.build import new_generalist
 
@@ -23,6 +25,22 @@ def test_decoding_is_measured_for_every_variant():
     found = moss_decode.measure(layers=1, width=128, rank=4, rounds=1, dtype=torch.float32, device="cpu",
                                 names=["PEFT LoRA", "feature k=2", "rank k=2"])
     assert found["PEFT LoRA"]["share"] == 1 and all(row["tokens_per_second"] > 0 for row in found.values())
+
+
+def test_the_gpu_script_measures_every_part_and_says_what_it_could_not(capsys, monkeypatch):
+    assert moss_gpu.main(["--tiny", "--device", "cpu", "--json", "--minutes", "5"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["step"]["feature k=3"]["ratio"] > 0 and found["decode"]["eager"]["rank k=2"]["share"] > 0
+    assert found["images"]["images_per_second"] > 0 and found["equal"]["feature k=2"]["decoding"] < 1e-5
+    assert moss_gpu.main(["--tiny", "--device", "cpu", "--json", "--minutes", "0"]) == 1
+    assert json.loads(capsys.readouterr().out)["decode"] == "not measured: the time was over"
+
+    def broken(*_):
+        raise RuntimeError("no room")
+    for part in ("step", "images", "decode"):
+        monkeypatch.setattr(moss_gpu, part, broken)
+    assert moss_gpu.main(["--tiny", "--device", "cpu", "--json"]) == 1
+    assert "no room" in json.loads(capsys.readouterr().out)["step"]["error"]
 
 
 @pytest.mark.parametrize("method", moss_ordering.METHODS)

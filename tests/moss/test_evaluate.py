@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from moss import data, evaluate, settings, train
 from moss.evaluation import measure, table
 from moss.evaluation.measure import Writing
-from moss.evaluation.metrics import COUNT, LOSS, Sums
+from moss.evaluation.metrics import COUNT, LOSS, InstanceSums
 from moss.training import losses, runs
 from schemas.errors import UserError
 from tests.schemas import example
@@ -57,7 +57,7 @@ def test_the_command_writes_a_table_of_base_lora_and_moss(built, tmp_path, capsy
 
 
 def test_a_loaded_run_scores_what_the_trained_model_scored(built):
-    """Sums over instances are the sums that training takes of the same batches."""
+    """InstanceSums over instances are the sums that training takes of the same batches."""
     shards, found = built
     run = runs.find_run(found["moss"])
     assert run.checkpoint.name == "checkpoint-00000003" and run.settings.adapter.kind == "moss"
@@ -88,7 +88,7 @@ def method(name: str, text_loss: list[float], writing: Writing | None = None) ->
     text = np.stack([np.array(text_loss), [1.0, 2.0], [2.0, 4.0]], 1)
     image = np.zeros((2, 2, 3))
     image[0, 0] = [8 * np.log(2), 1, 2]
-    return table.Method(name, 1234, Sums(("a", "b"), text, text, image), writing)
+    return table.Method(name, 1234, InstanceSums(("a", "b"), text, text, image), writing)
 
 
 def test_the_table_has_values_intervals_differences_and_none_for_what_was_never_seen():
@@ -105,6 +105,6 @@ def test_the_table_has_values_intervals_differences_and_none_for_what_was_never_
     text = table.markdown(rows)
     assert "| lora | 1,234 | 1 [1, 1] | 2.718 [2.718, 2.718] | 0.5 [0.5, 0.5]" in text
     assert "| moss | -0.5 [-0.5, -0.5] |" in text and "| none |" in text
-    other = table.Method("moss", 1, Sums(("a", "c"), np.zeros((2, 3)), np.zeros((2, 3)), np.zeros((2, 2, 3))))
+    other = table.Method("moss", 1, InstanceSums(("a", "c"), np.zeros((2, 3)), np.zeros((2, 3)), np.zeros((2, 2, 3))))
     with pytest.raises(ValueError, match="other instances"):
         table.results([method("lora", [2.0, 4.0]), other], slots=False, seed=0)

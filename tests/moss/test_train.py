@@ -89,6 +89,45 @@ def test_a_run_goes_on_with_shards_that_moved_but_not_with_others(shards, uninte
     assert_same(result(settings.output, 6), result(uninterrupted.output, 6))
 
 
+def test_a_run_goes_on_with_other_micro_batches_of_the_same_step(shards, tmp_path):
+    """As another number of GPUs needs: the same rows in every step, so the same weights up to rounding."""
+    settings = small.settings(shards, tmp_path / "whole", accumulate=2, save_every=2)
+    run(settings)
+    shutil.copytree(tmp_path / "whole" / "checkpoint-00000002", tmp_path / "again" / "checkpoint-00000002")
+    other = dataclasses.replace(settings, output=str(tmp_path / "again"),
+                                training=dataclasses.replace(settings.training, rows=4, accumulate=1))
+    assert run(other, resume=True).step == 6
+    again, before = (load_file(f"{tmp_path}/{name}/checkpoint-00000006/adapter/adapter_model.safetensors")
+                     for name in ("again", "whole"))
+    start = load_file(f"{tmp_path}/whole/checkpoint-00000002/adapter/adapter_model.safetensors")
+    for name, value in before.items():
+        torch.testing.assert_close(again[name], value, rtol=1e-2, atol=1e-4)
+        assert not torch.allclose(start[name], value, rtol=1e-2, atol=1e-4)
+
+
+def test_a_run_does_not_go_on_over_another_backbone(uninterrupted, tmp_path, monkeypatch):
+    def another(name, path, dtype, **_):
+        made = small.bare(dtype)
+        with torch.no_grad():
+            made.plain_model.lm_head.weight.add_(1)
+        return made
+    shutil.copytree(f"{uninterrupted.output}/checkpoint-00000003", tmp_path / "checkpoint-00000003")
+    monkeypatch.setattr(backbones, "load", another)
+    with pytest.raises(UserError, match="was trained on another backbone than tiny holds now"):
+        run(dataclasses.replace(uninterrupted, output=str(tmp_path)), resume=True)
+
+
+def test_validation_pruning_and_rates_by_branch(shards, tmp_path):
+    settings = small.settings(shards, tmp_path, data={"held_out_sources": ("source-1",)}, steps=4, save_every=1, keep=2,
+                              validate_every=2, learning_rate_image=0.002)
+    run(settings)
+    logged = events(tmp_path)
+    assert len(logged["validation/text"]) == 2 and len(logged["loss/text"]) == 4
+    assert sorted(path.name for path in tmp_path.glob("checkpoint-*")) == ["checkpoint-00000003", "checkpoint-00000004"]
+    groups = torch.load(tmp_path / "checkpoint-00000004" / "optimizer.pt", weights_only=True)["param_groups"]
+    assert groups[0]["lr"] == pytest.approx(5 * groups[1]["lr"])
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interruption_ends_the_step_saves_and_can_be_resumed(uninterrupted, tmp_path, monkeypatch, number, capsys):
     drawn = data.batches

@@ -34,8 +34,9 @@ def test_the_state_is_as_small_as_the_kernel_allows():
     cache = DynamicCache(config=model.config)
     model(ids, past_key_values=cache, use_cache=True)
     longest = 2 * 5 + 2
-    assert {tuple(t.shape) for t in cache.moss_state.taps.values()} == {(2, longest, 9, 4)}
-    assert len(cache.moss_state.taps) == 10     # five linear layers in each of two decoder layers
+    histories = cache.moss_state.histories.values()
+    assert {tuple(history.ring.shape) for history in histories} == {(2, longest + 1, 9 * 4)}
+    assert len(histories) == 10     # five linear layers in each of two decoder layers
 
 
 @torch.no_grad()

@@ -129,10 +129,10 @@ def test_what_cannot_be_is_refused():
         peft.get_peft_model(decoder(), config(target_modules=None))
     with pytest.raises(TypeError, match="embed_tokens is a Embedding"):
         peft.get_peft_model(decoder(), config(target_modules=["embed_tokens"]))
+    with pytest.raises(ValueError, match="ranks are at least 1"):
+        config(r_image=0)
     model = adapted("feature")
-    with pytest.raises(ValueError, match="one MoSS adapter at a time"):
-        model.add_adapter("second", config())
-    with pytest.raises(ValueError, match="pass input_ids"):
+    with pytest.raises(RuntimeError, match="pass moss_ids"):
         model(inputs_embeds=torch.zeros(1, 4, 32))
     with pytest.raises(ValueError, match="use_reentrant must be False"):
         model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": True})
@@ -156,12 +156,21 @@ def test_a_bfloat16_base_keeps_float32_adapters():
     assert all(p.grad.abs().sum() > 0 for n, p in model.named_parameters() if "moss_" in n)
 
 
+@torch.no_grad()
+def test_an_alpha_of_nothing_switches_a_branch_off():
+    ids, plain = sequence(), decoder()
+    assert torch.equal(adapted("feature", alpha=0, alpha_image=0)(ids).logits, plain(ids).logits)
+    assert torch.equal(adapted("feature", alpha=0)(text_only(9)).logits, plain(text_only(9)).logits)
+    assert not torch.equal(adapted("feature", alpha=0)(ids).logits, plain(ids).logits)
+    assert torch.equal(adapted("lora", alpha=0)(ids).logits, plain(ids).logits)
+
+
 def test_a_forward_without_a_cache_keeps_no_state():
     model = adapted("feature")
     model(sequence())
     router = model.base_model.router
-    assert router.state is None
+    assert router.call is None
     cache = DynamicCache(config=model.config)
     with torch.no_grad():
         model(sequence(), past_key_values=cache, use_cache=True)
-    assert router.state is None and cache.moss_state.seen == sequence().shape[1]
+    assert router.call is None and cache.moss_state.seen == sequence().shape[1]

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from moss.adapters.plan import plan
+from moss.adapters.plan import make_plan
 from tests.moss.adapters.little import GRID, HIGH, LOW, ROW_END, config, sequence
 
 ROWS, COLUMNS = GRID
@@ -11,7 +11,7 @@ ROWS, COLUMNS = GRID
 def test_the_neighbours_of_a_token_on_its_grid(row_end):
     settings = config(row_end, kernel_size=3)
     ids = sequence(row_end=row_end, rows=1)
-    found = plan(ids, settings)
+    found = make_plan(ids, settings)
     stride = COLUMNS + row_end
     start = 5
     for row in range(ROWS):
@@ -32,10 +32,10 @@ def test_the_neighbours_of_a_token_on_its_grid(row_end):
 def test_chunks_go_on_where_the_last_one_ended():
     settings = config(kernel_size=3)
     ids = sequence()
-    whole = plan(ids, settings)
+    whole = make_plan(ids, settings)
     inside, parts = None, []
     for chunk in ids.split([7, 1, 11, 1, 1, 20, ids.shape[1] - 41], dim=1):
-        part = plan(chunk, settings, inside)
+        part = make_plan(chunk, settings, inside)
         inside = part.inside
         parts.append(part)
     assert torch.equal(torch.cat([p.valid for p in parts], 1), whole.valid)
@@ -49,12 +49,12 @@ def test_an_image_longer_than_its_grid_is_refused(chunked):
     ids = torch.full((1, ROWS * COLUMNS + 1), LOW)
     with pytest.raises(RuntimeError, match="longer than its grid of 4 x 5"):
         if chunked:
-            plan(ids[:, -1:], settings, plan(ids[:, :-1], settings).inside)
+            make_plan(ids[:, -1:], settings, make_plan(ids[:, :-1], settings).inside)
         else:
-            plan(ids, settings)
-    plan(ids[:, 1:], settings)
+            make_plan(ids, settings)
+    make_plan(ids[:, 1:], settings)
 
 
 def test_ids_at_the_edges_of_the_range():
-    found = plan(torch.tensor([[LOW - 1, LOW, HIGH - 1, HIGH]]), config())
+    found = make_plan(torch.tensor([[LOW - 1, LOW, HIGH - 1, HIGH]]), config())
     assert found.is_text[0, :, 0].tolist() == [True, False, False, True]

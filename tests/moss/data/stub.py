@@ -13,7 +13,7 @@ from moss.layout import ImageLayout
 class Bytes:
     """Text as its UTF-8 bytes, ids 3 to 258."""
 
-    bos, eos, pad = 1, 2, 0
+    bos, eos, pad, fingerprint = 1, 2, 0, "bytes/1"
 
     def encode(self, text):
         return [3 + byte for byte in text.encode()]
@@ -39,7 +39,7 @@ class Brightness:
     def encode(self, images):
         self.encoded += len(images)
         size = (self.layout.columns, self.layout.rows)
-        cells = np.stack([np.asarray(image.resize(size, 4), np.float32) for image in images]) / 256
+        cells = np.stack([np.asarray(image.convert("RGB").resize(size, 4), np.float32) for image in images]) / 256
         return cells.astype(np.float16) if self.channels else (cells.mean(-1) * 16).astype(np.uint16)
 
 

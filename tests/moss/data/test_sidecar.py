@@ -11,6 +11,7 @@ import pytest
 
 from moss.data import sidecar
 from pipeline.dataset import shards
+from schemas.codec import json_bytes
 from schemas.errors import UserError
 from schemas.validate import validate
 from tests.moss.data import stub
@@ -33,7 +34,7 @@ def test_a_sidecar_holds_what_the_tokenizer_makes_of_each_picture(folder, contin
     assert [path.relative_to(folder).as_posix() for path in paths] == [
         f".work/codes/{'colour' if continuous else 'brightness'}%2F1/leafinstruct-0000{n}.tar" for n in range(3)]
     found = [sidecar.load(path, place) for path in paths for _, place in sidecar.places(path)]
-    for (value, codes), (expected, pictures) in zip(found, example.samples(), strict=True):
+    for (value, codes), (_, expected, pictures) in zip(found, example.samples(), strict=True):
         assert value == expected
         alone = pixels.encode([PIL.Image.open(io.BytesIO(data)).convert("RGB") for _, data in pictures])
         assert np.array_equal(codes, alone) and codes.dtype == alone.dtype
@@ -52,7 +53,7 @@ def test_the_sidecar_is_a_plain_tar_with_a_header_first(folder, pixels):
     with tarfile.open(encode(folder, pixels)[0]) as file:
         names = file.getnames()
         header = json.loads(file.extractfile("sidecar.json").read())
-    keys = [value["key"] for value, _ in example.samples()[:3]]
+    keys = [value["key"] for _, value, _ in example.samples()[:3]]
     assert names == ["sidecar.json", *(f"{key}.{end}" for key in keys for end in ("json", "npy"))]
     shard = json.loads((folder / "manifest.json").read_text())["shards"][0]
     assert header == {"format": 1, "instances": 3, "pixels": "brightness/1", "sha256": shard["sha256"]}
@@ -72,13 +73,14 @@ def test_a_shard_that_changed_is_encoded_anew(folder, pixels):
     paths = encode(folder, pixels)
     before = [path.read_bytes() for path in paths]
     first = example.samples()[:3]
-    first[1][0]["title"] = "Another title"
+    changed = {**first[1][1], "title": "Another title"}
+    first[1] = (json_bytes(changed), changed, first[1][2])
     result = shards.write_shard(f"{folder}/shards/leafinstruct-00000.tar", first)
     manifest = json.loads((folder / "manifest.json").read_text())
     manifest["shards"][0] |= {"sha256": result.sha256, "bytes": result.bytes}
     shards.write_manifest(manifest, str(folder))
     encode(folder, pixels)
-    assert pixels.encoded == 13 + sum(len(pictures) for _, pictures in first)
+    assert pixels.encoded == 13 + sum(len(pictures) for _, _, pictures in first)
     assert [value["title"] for value, _ in sidecar.places(paths[0])][1] == "Another title"
     assert [path.read_bytes() == old for path, old in zip(paths, before, strict=False)] == [False, True, True]
 
@@ -102,7 +104,7 @@ def test_a_header_that_cannot_be_read_is_made_again_and_a_damaged_rest_names_its
 
 
 SHARD = "leafinstruct-00001.tar"
-KEY = example.samples()[4][0]["key"]
+KEY = example.samples()[4][1]["key"]
 
 
 def truncated(path):
@@ -118,7 +120,7 @@ def overwritten(path, member, new):
 
 def without_a_picture(path):
     samples = example.samples()[3:6]
-    shards.write_shard(str(path), [samples[0], (samples[1][0], samples[1][1][:-1]), samples[2]])
+    shards.write_shard(str(path), [samples[0], (*samples[1][:2], samples[1][2][:-1]), samples[2]])
 
 
 @pytest.mark.parametrize("change, says", [

@@ -1,4 +1,4 @@
-"""Sums by instance against values worked out by hand."""
+"""InstanceSums by instance against values worked out by hand."""
 
 import dataclasses
 import math

@@ -84,10 +84,33 @@ def test_settings_that_make_another_run_are_refused_and_others_are_not(tmp_path)
     easier = dataclasses.replace(settings, output="elsewhere", data=dataclasses.replace(settings.data, workers=2),
                                  training=dataclasses.replace(settings.training, save_every=5, log_every=3))
     assert checkpoints.resume_position(folder, easier) == Position(1)
-    other = dataclasses.replace(settings, training=Training(steps=8, rows=2, learning_rate=0.01, warmup=1))
+    moved = dataclasses.replace(settings, backbone=dataclasses.replace(settings.backbone, path="elsewhere"),
+                                training=dataclasses.replace(settings.training, steps=9, rows=1, accumulate=2))
+    assert checkpoints.resume_position(folder, moved) == Position(1)
+    with pytest.raises(UserError, match=r"took rows \* accumulate = 2 rows and now takes 4"):
+        checkpoints.resume_position(folder, dataclasses.replace(
+            settings, training=dataclasses.replace(settings.training, accumulate=2)))
+    other = dataclasses.replace(settings, training=Training(steps=6, rows=2, learning_rate=0.02, warmup=1))
     with pytest.raises(UserError) as error:
         checkpoints.resume_position(folder, other)
     assert str(error.value) == (
-        f"{folder} belongs to another run: training.steps was 6 and is now 8; training.warmup was 2 and is now 1; "
+        f"{folder} belongs to another run: training.learning_rate was 0.01 and is now 0.02; training.warmup was 2 and is now 1; "
         "give these values back, or name another output")
     assert json.loads((folder / "state.json").read_text())["settings"]["training.steps"] == 6
+
+
+def test_only_the_newest_are_kept(tmp_path):
+    for step in (5, 10, 15):
+        (tmp_path / f"checkpoint-{step:08d}").mkdir()
+    checkpoints.prune(str(tmp_path), None)
+    assert len(list(tmp_path.iterdir())) == 3
+    checkpoints.prune(str(tmp_path), 2)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoint-00000010", "checkpoint-00000015"]
+
+
+def test_a_backbone_is_known_by_its_frozen_weights():
+    generalist, same = small.adapted(), small.adapted(r=8)
+    assert checkpoints.backbone_fingerprint(generalist) == checkpoints.backbone_fingerprint(same)
+    with torch.no_grad():
+        same.plain_model.lm_head.weight[0, 0] += 1
+    assert checkpoints.backbone_fingerprint(generalist) != checkpoints.backbone_fingerprint(same)

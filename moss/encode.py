@@ -1,0 +1,54 @@
+"""Encode a built folder's images ahead of training, and measure its instances' lengths.
+
+    python -m moss.encode --config configs/moss_anole.yaml [--set shards=DIR ...]
+    torchrun --nproc_per_node 8 -m moss.encode --config configs/moss_anole.yaml
+    python -m moss.encode --config configs/moss_anole.yaml --share 3/16      # one of 16 jobs, from 0 on
+
+`moss.train` does the same at its start where it was not done. The processes share the shards and talk through files
+alone: none waits for another in a collective that could time out. Every process needs to see the same folder.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import pathlib
+import sys
+from collections.abc import Sequence
+
+from moss import data, settings
+from moss.training import runs
+from schemas.errors import UserError
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m moss.encode", description="Encode images ahead of training.")
+    parser.add_argument("--config", required=True, help="a training config: its shards, backbone and data")
+    parser.add_argument("--set", dest="overrides", action="append", default=[], metavar="KEY=VALUE",
+                        help="a value over the file's, such as shards=DIR; may be given several times")
+    parser.add_argument("--share", help="I/N: the I-th of N processes, from 0 on (default: torchrun's RANK/WORLD_SIZE)")
+    options = parser.parse_args(arguments)
+    try:
+        rank, ranks = share(options.share)
+        config = settings.load(options.config, options.overrides)
+        generalist = runs.load_backbone(config.backbone)
+        paths = data.prepare(pathlib.Path(config.shards), generalist, rank=rank, ranks=ranks)
+    except UserError as error:
+        print(f"moss.encode: {error}", file=sys.stderr)
+        return 2
+    print(f"{len(paths)} of this process's shards are encoded, in {paths[0].parent if paths else config.shards}")
+    return 0
+
+
+def share(text: str | None) -> tuple[int, int]:
+    """(rank, ranks) of "I/N", or of torchrun's environment. Raises UserError for anything else."""
+    if text is None:
+        return int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
+    first, slash, second = text.partition("/")
+    if not (slash and first.isdigit() and second.isdigit() and int(first) < int(second)):
+        raise UserError(f"--share wants I/N with I from 0 to N - 1, such as 0/4, not {text!r}")
+    return int(first), int(second)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

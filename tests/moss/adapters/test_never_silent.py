@@ -1,0 +1,199 @@
+"""What would give a wrong result without an error gives the right one, or an error. The plain loop is the measure."""
+
+import functools
+
+import peft
+import pytest
+import torch
+from torch.utils.checkpoint import checkpoint
+from transformers import DynamicCache, StaticCache
+
+from moss.backbones import chameleon, emu3, janus
+from tests.moss.adapters.little import GRID, LOW, ROW_END, adapted, awaken, config, decoder, image, sequence
+from tests.moss.adapters.test_training import assert_same, gradients, loss_of
+from tests.moss.hands import adapt, picture
+
+
+def generalist(backbone):
+    made = adapt(backbone.tiny(), kernel_size=2)
+    awaken(made.model)
+    return made.eval()
+
+
+def native(made, images: int):
+    """(ids with placeholders, the same with image tokens, what transformers wants of the pictures)."""
+    layout, pictures = made.layout, [picture(seed, 32, 32) for seed in range(images)]
+    real, shown = [5, 6], [5, 6]
+    if made.name == "chameleon":
+        import numpy as np
+
+        from moss.backbones.chameleon_pixels import as_input, square
+        given = {"pixel_values": as_input(torch.from_numpy(np.stack([square(p, 32) for p in pictures])))}
+        placeholder = made.core.vocabulary_mapping.image_token_id
+    else:
+        given = dict(made.pixels.processor(pictures, do_resize=False, return_tensors="pt"))
+        placeholder = made.core.vocabulary_mapping.image_token_id
+    body = slice(1 + len(layout.header), layout.block_length - 1 - len(layout.footer))
+    for codes in made.pixels.encode(pictures):
+        block = layout.block(codes).tolist()
+        real += [*block, 7]
+        block[body] = [placeholder] * len(block[body])
+        shown += [*block, 7]
+    return torch.tensor([shown]), torch.tensor([real]), given
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("backbone", [chameleon, emu3])
+def test_pictures_given_as_pixels_are_routed_as_their_tokens_are(backbone):
+    made = generalist(backbone)
+    shown, real, given = native(made, 2)
+    expected = made.model(input_ids=real).logits
+    torch.testing.assert_close(made.model(input_ids=shown, **given).logits, expected, atol=1e-5, rtol=1e-5)
+    with made.model.disable_adapter():      # the adapters do something to these tokens
+        assert (made.model(input_ids=real).logits - expected).abs().max() > 0.1
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("backbone", [chameleon, emu3])
+def test_generate_from_pixels_goes_on_as_from_tokens(backbone):
+    made = generalist(backbone)
+    shown, real, given = native(made, 1)
+    wanted = {"max_new_tokens": 6, "do_sample": False, "eos_token_id": None, "pad_token_id": 0}
+    found = made.model.generate(input_ids=shown, **given, **wanted)[0, shown.shape[1]:]
+    assert torch.equal(found, made.model.generate(input_ids=real, **wanted)[0, real.shape[1]:])
+
+
+@torch.no_grad()
+def test_pixels_of_another_grid_are_refused():
+    made = generalist(chameleon)
+    with pytest.raises(ValueError, match="a picture of 4 x 16 image tokens; the adapter's grid is 8 x 8"):
+        made.model(input_ids=native(made, 1)[0], pixel_values=torch.rand(1, 3, 16, 64))
+    made = generalist(emu3)
+    with pytest.raises(ValueError, match="a picture of 16 x 4 image tokens"):
+        made.model(input_ids=native(made, 1)[0], pixel_values=torch.rand(1, 3, 64, 16),
+                   image_sizes=torch.tensor([[64, 16]]))
+
+
+@torch.no_grad()
+def test_janus_reads_pixels_through_another_encoder_which_is_refused():
+    made = generalist(janus)
+    placeholder = made.plain_model.config.image_token_id
+    ids = torch.tensor([[5, *[placeholder] * 64, 7]])
+    with pytest.raises(ValueError, match="an encoder whose features are not the image tokens"):
+        made.model(input_ids=ids, pixel_values=torch.rand(1, 3, 32, 32))
+    model = janus.tiny().plain_model        # an adapter that was made for placeholders takes them
+    model = peft.get_peft_model(model, config(target_modules=janus.TARGET_MODULES, grid=(8, 8),
+                                              image_token_ids=(placeholder, placeholder + 1))).eval()
+    awaken(model)
+    found = model(input_ids=ids, pixel_values=torch.rand(1, 3, 32, 32))
+    assert found.logits.isfinite().all()
+
+
+@torch.no_grad()
+def test_a_part_of_the_model_that_is_called_by_itself_takes_no_earlier_plan():
+    made = generalist(janus)
+    language, ids = made.core.language_model, torch.tensor([[5, 6, 7, 8]])
+    embedded = torch.randn(1, 4, 96)
+    made.hidden(torch.tensor([[5, made.layout.low, made.layout.low + 1, 6]]))       # the same length, with an image
+    with pytest.raises(RuntimeError, match="do not know which tokens are an image's"):
+        language(inputs_embeds=embedded)
+    found = language(inputs_embeds=embedded, moss_ids=ids).last_hidden_state
+    torch.testing.assert_close(found, made.core(inputs_embeds=embedded, moss_ids=ids).last_hidden_state)
+    with pytest.raises(RuntimeError, match="do not know"):
+        made.core.language_model.layers[0].self_attn.q_proj(embedded)
+
+
+@torch.no_grad()
+def test_a_forward_that_failed_leaves_nothing_to_the_next():
+    model, ids = adapted("feature"), sequence()
+    expected = model(ids).logits
+    with pytest.raises(RuntimeError):
+        model(ids, attention_mask=torch.ones(1, 1, 3, 7))
+    router = model.base_model.router
+    assert router.call is None and router.entered is None
+    assert torch.equal(model(ids).logits, expected)
+
+
+@pytest.mark.parametrize("switch", ["gradient_checkpointing_enable", "activation_checkpointing_enable"])
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_checkpointing_keeps_each_forwards_plan_whenever_it_is_switched_on(switch, when):
+    first = sequence(seed=1)
+    second = first.roll(3, dims=1)
+    second[:, :3] = 7
+
+    def made(checkpointing: bool):
+        plain = decoder()
+        if checkpointing and when == "before":
+            getattr(plain, switch)()
+        model = awaken(peft.get_peft_model(plain, config())).train()
+        if checkpointing and when == "after":
+            getattr(model.get_base_model(), switch)()
+        if checkpointing:
+            assert model.get_base_model().is_activation_checkpointing
+            model.enable_input_require_grads()
+        (loss_of(model, first) - 2 * loss_of(model, second)).backward()
+        return gradients(model)
+    assert_same(made(True), made(False))
+
+
+def test_checkpointing_around_the_adapters_back_says_so():
+    model, ids = adapted("feature").train(), sequence()
+    layer = model.get_base_model().model.layers[0]
+    layer.forward = functools.partial(checkpoint, layer.forward, use_reentrant=False)
+    with pytest.raises(RuntimeError, match="gradient_checkpointing_enable"):
+        loss_of(model, ids).backward()
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("off", [(0, 12), (12, 20)], ids=["while reading the prompt", "while decoding"])
+def test_adapters_switched_off_and_on_within_a_generation_are_refused(off):
+    model, ids = adapted("feature"), sequence()
+    cache = DynamicCache(config=model.config)
+    with pytest.raises(ValueError, match="saw .* of the .* tokens that this cache holds"):
+        for start, end in ((0, 12), (12, 20), (20, 21)):
+            if (start, end) == off:
+                with model.disable_adapter():
+                    model(ids[:, start:end], past_key_values=cache, use_cache=True)
+            else:
+                model(ids[:, start:end], past_key_values=cache, use_cache=True)
+
+
+@torch.no_grad()
+def test_another_adapter_within_a_generation_is_refused():
+    model, ids = adapted("feature"), sequence()
+    model.add_adapter("other", config())
+    cache = DynamicCache(config=model.config)
+    model(ids[:, :12], past_key_values=cache, use_cache=True)
+    model.set_adapter("other")
+    with pytest.raises(ValueError, match="the adapter 'other' saw 0 of the 12 tokens"):
+        model(ids[:, 12:13], past_key_values=cache, use_cache=True)
+
+
+def test_gradients_through_a_continued_cache_are_refused():
+    model, ids = adapted("feature").eval(), sequence()
+    cache = DynamicCache(config=model.config)
+    model(ids[:, :12], past_key_values=cache, use_cache=True)
+    with pytest.raises(ValueError, match=r"under torch.no_grad\(\) only"):
+        model(ids[:, 12:], past_key_values=cache, use_cache=True)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("width", [GRID[1] - 1, GRID[1] + 1])
+def test_images_of_another_width_are_refused_where_row_ends_tell(width):
+    model = adapted("feature", row_end=True)
+    ids = [5] + ([LOW] * width + [ROW_END]) * 2 + [6]
+    with pytest.raises(RuntimeError, match=f"a row of an image does not end after {GRID[1]} tokens"):
+        model(torch.tensor([ids]))
+    model(torch.tensor([[5, *image(torch.Generator().manual_seed(0), True), 6]]))
+
+
+@torch.no_grad()
+def test_a_static_cache_begins_anew_after_a_reset():
+    model, ids = adapted("feature k=3"), sequence()
+    expected = model(ids).logits
+    cache = StaticCache(config=model.config, max_cache_len=64)
+    for _ in range(2):
+        parts = [model(ids[:, :13], past_key_values=cache, use_cache=True).logits]     # ends inside an image
+        parts += [model(ids[:, at:at + 1], past_key_values=cache, use_cache=True).logits for at in range(13, 20)]
+        torch.testing.assert_close(torch.cat(parts, 1), expected[:, :20], atol=2e-5, rtol=1e-5)
+        cache.reset()

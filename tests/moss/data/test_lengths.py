@@ -1,0 +1,54 @@
+"""Shares of the work of encoding and measuring, and lengths that are kept."""
+
+import pytest
+
+from moss import encode
+from moss.data import dataset, lengths, samples, sidecar
+from schemas.errors import UserError
+from tests.moss.data import stub
+
+
+def opened(folder, **options):
+    return dataset.open_samples(folder, stub.generalist(), max_length=2000, progress=False, **options)
+
+
+def test_lengths_are_measured_once(folder, monkeypatch):
+    first = opened(folder)
+
+    def again(*_):
+        raise AssertionError("measured again")
+    monkeypatch.setattr(samples, "sample_length", again)
+    assert opened(folder).lengths.tolist() == first.lengths.tolist()
+    assert [len(first[n].ids) for n in range(len(first))] == first.lengths.tolist()
+
+
+def test_another_tokenizer_and_another_sidecar_are_measured_anew(folder):
+    generalist = stub.generalist()
+    path = sidecar.encode_shards(folder, generalist.pixels, progress=False)[0]
+    known = lengths.measure(path, generalist.layout, generalist.tokenizer)
+    assert lengths.read(path, generalist.layout, generalist.tokenizer).tolist() == known.tolist()
+    other = stub.Bytes()
+    other.fingerprint = "bytes/2"
+    assert lengths.read(path, generalist.layout, other) is None
+    path.write_bytes(path.read_bytes())
+    assert lengths.read(path, generalist.layout, generalist.tokenizer) is None
+
+
+def test_two_processes_share_the_shards_and_find_the_same(folder):
+    generalist = stub.generalist()
+    first, second = (dataset.prepare(folder, generalist, progress=False, rank=rank, ranks=2) for rank in (0, 1))
+    assert [len(first), len(second)] == [2, 1] and not set(first) & set(second)
+    encoded = generalist.pixels.encoded
+    shared = dataset.open_samples(folder, generalist, max_length=2000, progress=False, rank=1, ranks=2)
+    assert generalist.pixels.encoded == encoded == 13
+    assert shared.keys == opened(folder).keys and shared.fingerprint == opened(folder).fingerprint
+
+
+def test_a_share_is_said_by_number_or_by_torchrun(monkeypatch):
+    assert encode.share(None) == (0, 1) and encode.share("3/16") == (3, 16)
+    monkeypatch.setenv("RANK", "1")
+    monkeypatch.setenv("WORLD_SIZE", "4")
+    assert encode.share(None) == (1, 4)
+    for wrong in ("4/4", "1", "a/b"):
+        with pytest.raises(UserError, match="--share wants I/N"):
+            encode.share(wrong)
