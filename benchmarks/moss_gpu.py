@@ -231,7 +231,7 @@ def turns(what: dict[str, Any], run: Callable[[str, Any], None], rounds: int, de
 
 
 def ratio(times: dict[str, list[float]], name: str) -> float:
-    return statistics.median(t / b for t, b in zip(times[name], times["PEFT LoRA"]))
+    return statistics.median(t / b for t, b in zip(times[name], times["PEFT LoRA"], strict=False))
 
 
 def _shared(model: torch.nn.Module) -> torch.nn.Module:

@@ -90,10 +90,10 @@ def main() -> None:
     options.output.mkdir(parents=True, exist_ok=True)
     jobs = [(method, seed) for seed in options.seeds for method in options.methods]
     with concurrent.futures.ThreadPoolExecutor(options.workers) as pool:
-        folders = dict(zip(jobs, pool.map(lambda job: train(job[0], job[1], options.shards, options.output), jobs)))
+        folders = dict(zip(jobs, pool.map(lambda job: train(job[0], job[1], options.shards, options.output), jobs), strict=False))
         by_seed = [evaluate(seed, {m: folders[m, seed] for m in options.methods}, options.shards, options.output)
                    for seed in options.seeds]
-    (options.output / "results.json").write_text(json.dumps(dict(zip(options.seeds, by_seed)), indent=1) + "\n")
+    (options.output / "results.json").write_text(json.dumps(dict(zip(options.seeds, by_seed, strict=False)), indent=1) + "\n")
     (options.output / "table.md").write_text(markdown(by_seed))
     print(markdown(by_seed))
 

@@ -113,7 +113,7 @@ def measure(*, layers: int, width: int, rank: int, rows: int, rounds: int, dtype
     base = times["PEFT LoRA"]
     return {name: {
         "seconds": statistics.median(times[name]),
-        "ratio": statistics.median(t / b for t, b in zip(times[name], base)),
+        "ratio": statistics.median(t / b for t, b in zip(times[name], base, strict=False)),
         "saved_mib": saved[name], "saved_ratio": saved[name] / saved["PEFT LoRA"],
         "trainable": sum(p.numel() for p in models[name].parameters() if p.requires_grad)} for name in names}
 

@@ -54,7 +54,7 @@ def codes_of(corpus: Path, names: set[str], generalist: Generalist) -> dict[str,
     named = pictures(corpus, names, pixels.resolution)
     bar = iter(tqdm(named, total=len(names), desc="encoding pictures", unit="", mininterval=5))
     while some := list(itertools.islice(bar, 64)):
-        found.update(zip((name for name, _ in some), pixels.encode([image for _, image in some])))
+        found.update(zip((name for name, _ in some), pixels.encode([image for _, image in some]), strict=False))
     return found
 
 
@@ -70,7 +70,7 @@ def pieces(document: dict[str, Any], codes: dict[str, np.ndarray], generalist: G
     if dense:
         after = [is_picture for _, is_picture in units[1:]] + [False]
         units = [(ids if is_picture else ids[-NEARBY:], is_picture)
-                 for (ids, is_picture), shown in zip(units, after) if is_picture or shown]
+                 for (ids, is_picture), shown in zip(units, after, strict=False) if is_picture or shown]
     room = LENGTH - 2
     piece: list[np.ndarray] = []
     for ids, is_picture in units:

@@ -25,5 +25,5 @@ def validate(accelerator: Accelerator, model: torch.nn.Module, batches: Iterable
         counted += losses.counts([batch])
     model.train()
     sums = accelerator.reduce(torch.tensor([text, image], dtype=torch.float64, device=accelerator.device))
-    means = zip(("text", "image"), sums.tolist(), accelerator.reduce(counted).tolist())
+    means = zip(("text", "image"), sums.tolist(), accelerator.reduce(counted).tolist(), strict=False)
     return {f"validation/{name}": total / count for name, total, count in means if count}
