@@ -108,6 +108,7 @@ def uv_settings() -> dict[str, str]:
         given["UV_INDEX"] = " ".join(filter(None, [given.get("UV_INDEX"), TORCH_INDEX]))
     given.setdefault("UV_INDEX_STRATEGY", "unsafe-best-match")
     given.setdefault("UV_SYSTEM_CERTS", "true")
+    given.setdefault("UV_PYTHON_DOWNLOADS", "never")
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     if not cache.is_dir() or cache.stat().st_dev != PROJECT.stat().st_dev:
         given.setdefault("UV_CACHE_DIR", str(PROJECT / ".venv-cache"))

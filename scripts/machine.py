@@ -8,15 +8,16 @@ from __future__ import annotations
 import os
 import platform
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
 PYTHONS = ((3, 11), (3, 12), (3, 13))
-# GB on disk, with the CUDA build of torch that Linux gets from PyPI. `du -s --block-size=1MB` says 5,779 for the first
-# and, as the second shares torch and more with it, 1,245; the embedded models take another 400. Where uv's cache has
-# torch, the first takes what is beside it.
-DISK = {".venv": 6.5, ".venv-vllm": 1.5}
-DISK_BESIDE_TORCH = {".venv": 1.5, ".venv-vllm": 1.5}
+# GB on disk, with the CUDA build of torch that Linux gets from PyPI. `du -s --block-size=1MB` says 5,979 for the first
+# and, as the second shares torch and more with it, 1,245; the models take 524, uv and its cache 166. Where uv's cache
+# has torch, the first takes what is beside it.
+DISK = {".venv": 7.0, ".venv-vllm": 1.5}
+DISK_BESIDE_TORCH = {".venv": 2.0, ".venv-vllm": 1.5}
 # GiB: the embedded models are put together in 1.6 (peak of `make models`), and the demo with a vLLM of its own runs in
 # a control group of 8 GB. A machine that is sold with 8 shows 7 or more.
 MEMORY = {".venv": 3.0, ".venv-vllm": 7.0}
@@ -67,7 +68,8 @@ def _python() -> str:
     if sys.version_info[:2] in PYTHONS:
         return ""
     names = ["python%d.%d" % version for version in PYTHONS]
-    found = [name for name in names if shutil.which(name)]
+    found = [name for name in names if shutil.which(name)      # which finds pyenv's stand-ins for what is not there too
+             and subprocess.run([name, "--version"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode == 0]
     return ("LeafInstruct needs Python 3.11, 3.12 or 3.13, and %s is %s. " % (sys.executable, sys.version.split()[0])
             + ("Say which: make demo PYTHON=%s" % found[-1] if found else
                "Install one of them (its package may be called python3.13), then: make demo PYTHON=python3.13"))
