@@ -56,7 +56,7 @@ def test_a_malformed_reply_is_asked_again_and_never_kept(tmp_path, body):
         sent.append(1)
         return 200, (body.encode("latin-1", "replace") if len(sent) == 1 else reply().encode())
     with FakeOpenAI(raw=raw) as server, \
-            Client(server.url, "fake", patience=1.0, cache=Store(str(tmp_path), ".json")) as client:
+            Client(server.url, "fake", patience=30.0, cache=Store(str(tmp_path), ".json")) as client:
         answer = client.submit(client.ask(prompt("q"), logprobs=2)).result(30)
     assert (answer.text, answer.cached, len(sent)) == (GOOD, False, 2)
     assert [json.loads(path.read_text())["text"] for path in tmp_path.rglob("*.json")] == [GOOD]
@@ -65,7 +65,7 @@ def test_a_malformed_reply_is_asked_again_and_never_kept(tmp_path, body):
 @pytest.mark.parametrize("body", MALFORMED.values(), ids=MALFORMED)
 def test_a_server_that_sends_nothing_else_fails_the_question_with_a_short_reason(body):
     with FakeOpenAI(raw=lambda _: (200, body.encode("latin-1", "replace"))) as server, \
-            Client(server.url, "fake", patience=1.0) as client, \
+            Client(server.url, "fake", patience=30.0) as client, \
             pytest.raises(LlmFault, match="invalid_answer") as caught:
         client.submit(client.ask(prompt("q"), logprobs=2)).result(30)
     assert len(server.requests) == 3
