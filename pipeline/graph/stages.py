@@ -21,7 +21,6 @@ from pipeline.coherence import SCORING_VERSION
 from pipeline.graph import outcomes
 from pipeline.graph.transforms import Step
 from pipeline.graph.writing import Staged
-from pipeline.held_out import Index
 from pipeline.images.decode import ImageFault
 from pipeline.instances.assemble import assemble
 from pipeline.instances.excerpt import best_excerpt
