@@ -25,6 +25,7 @@ _FRONT = re.compile(r"\A---[^\S\n]*\n(.*?)^---[^\S\n]*$\n?", re.S | re.M)
 _TAGS = re.compile(r"(?m:^[ \t]+)?(?::::image\b(?P<docs>[^\n]*?):::|\{\{[<%]\s*(?:figure|image)\b(?P<hugo>[^\n]*?)[>%]\}\}"
                    r"|\{%-?\s*image\s+\"(?P<src>[^\"\n]+)\"(?P<rest>[^\n]*?)-?%\})")
 _ATTRIBUTE = re.compile(r"([\w-]+)\s*=\s*\"([^\"]*)\"")
+_SITE = re.compile(r"\{\{-?\s*site\.(?:base)?url\s*-?\}\}")         # Jekyll: what follows it is meant from the site's root
 _TAG = re.compile(r"<[^>]*>")
 _IMG = re.compile(r"<img\b[^>]*>", re.I)
 _COMMENT = re.compile(r"<!--.*?-->", re.S)
@@ -35,7 +36,7 @@ def documents(record: dict[str, Any], place: Place) -> Iterator[Document]:
     """One page."""
     text = trees.text_of(record)
     front, body = _front_matter(text)
-    segments = without_residue(_segments(_COMMENT.sub("", _TAGS.sub(_as_html, body)), record, place))
+    segments = without_residue(_segments(_COMMENT.sub("", _TAGS.sub(_as_html, _SITE.sub("", body))), record, place))
     title = front.get("title")
     yield Document(id=trees.page_id(record, place), source=place.format, segments=segments,
                    title=" ".join(title.split()) if isinstance(title, str) else _heading(segments),

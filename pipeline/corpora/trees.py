@@ -73,7 +73,8 @@ def page_url(record: dict[str, Any]) -> str:
 
 def link(target: str, record: dict[str, Any], place: Place) -> str:
     """Where the image is that a page names: an address, or a file of the tree. A path that starts with `/` is meant
-    from the root. One that leads out of the tree becomes a file that nobody has."""
+    from the root of the site, which is the tree or the outermost folder above the page that has such a file. One that
+    leads out of the tree becomes a file that nobody has."""
     target = target.strip()
     if is_http(target):
         return target
@@ -81,8 +82,12 @@ def link(target: str, record: dict[str, Any], place: Place) -> str:
         return f"https:{target}"
     path = unquote(urlsplit(target).path) if "\0" not in target and ":" not in target.split("/")[0] else ""
     path = path.replace("\\", "/")
-    folder = "" if path.startswith("/") else posixpath.dirname(record["path"])
+    folder = posixpath.dirname(record["path"])
     try:
-        return place.uri(posixpath.normpath(posixpath.join(folder, path.lstrip("/"))) if path else "")
+        if not path.startswith("/"):
+            return place.uri(posixpath.normpath(posixpath.join(folder, path)) if path else "")
+        above = folder.split("/")
+        sites = ["/".join([*above[:depth], path.lstrip("/")]) for depth in range(len(above) + 1)]
+        return place.uri(next(filter(place.has, sites), sites[0]))
     except ValueError:
         return place.address(target or "no address")

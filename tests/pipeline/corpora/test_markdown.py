@@ -60,6 +60,14 @@ def test_images_of_html_and_of_converters_tags(read, tmp_path, page):
     assert (image.uri, image.alt) == (f"{tmp_path}/a.png", "A saw")
 
 
+def test_paths_from_the_root_of_a_site(tree, read_all):
+    root = tree(**{"docs/static/a.png": b"x", "images/b.png": b"x", "docs/lessons/page.md":
+                   "![a](/static/a.png)\n\n![b]({{site.baseurl}}/images/b.png)\n\n![c](/static/gone.png)\n"})
+    [document] = read_all("markdown", root)
+    assert [i.uri for i in document.images] == [
+        f"{root}/docs/static/a.png", f"{root}/images/b.png", f"{root}/static/gone.png"]
+
+
 def test_comments_bare_tags_and_link_targets_are_no_text(read):
     document = read("<!-- hidden ![x](x.png) -->\n\n<div class=\"note\">\n\nA note.\n\n</div>\n\n[k]: k.md\n\n***\n")
     assert document.segments == (Text("A note."),)
