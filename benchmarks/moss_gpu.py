@@ -35,7 +35,7 @@ try:
 except ModuleNotFoundError:
     sys.path.append(str(SITE))
     try:
-        import peft  # noqa: F401
+        import peft
     except ModuleNotFoundError as error:
         sys.exit(f"moss_gpu: {error}. Where there is a network: pip install --no-deps --target {SITE} peft accelerate "
                  "psutil; then run this again, or copy that folder here")

@@ -200,7 +200,7 @@ def _broken(folder: pathlib.Path, shard: str, key: str, message: str) -> UserErr
                      "lists everything that is wrong with the folder.")
 
 
-def _write(path: pathlib.Path, header: dict[str, Any], instances: Iterator[tuple[str, bytes, bytes]], bar: tqdm) -> None:
+def _write(path: pathlib.Path, header: dict[str, Any], instances: Iterator[tuple[str, bytes, bytes]], bar: tqdm[Any]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f"{path.name}.{uuid.uuid4().hex}.tmp")
     try:

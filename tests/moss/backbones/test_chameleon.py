@@ -189,7 +189,7 @@ def test_what_does_not_fit_is_said(folder, tmp_path, tiny):
     pixels = ChameleonPixels(tiny.pixels.vq, None, np.arange(64))
     with pytest.raises(UserError, match="convert_anole"):
         pixels.decode(np.zeros((8, 8), np.uint16))
-    with pytest.raises(UserError, match="choose chameleon"):
+    with pytest.raises(UserError, match="choose one of chameleon"):
         backbones.load("llama", "tiny")
 
 

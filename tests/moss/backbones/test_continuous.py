@@ -29,10 +29,10 @@ def test_three_ids_follow_the_vocabulary(plain):
 @torch.no_grad()
 def test_slots_take_vectors_in_reading_order(plain):
     words, slot = plain.layout.begin, plain.layout.low
-    vectors, up, table = torch.randn(3, 48), plain.extra["up"], plain.plain_model.get_input_embeddings().weight
+    vectors, up, table = torch.randn(3, 48), plain.extra.up, plain.plain_model.get_input_embeddings().weight
     ids = torch.tensor([[5, slot, slot], [slot, words + 1, 7]])
     embedded = torch.stack([torch.stack([table[5], up(vectors[0]), up(vectors[1])]),
-                            torch.stack([up(vectors[2]), plain.extra["bounds"].weight[1], table[7]])])
+                            torch.stack([up(vectors[2]), plain.extra.bounds.weight[1], table[7]])])
     expected = plain.plain_model.model(inputs_embeds=embedded).last_hidden_state
     torch.testing.assert_close(plain.hidden(ids, vectors=vectors), expected)
     for wrong in (vectors[:2], torch.randn(4, 48), None):
@@ -45,7 +45,7 @@ def test_image_scores_are_squared_error_and_cosine(plain):
     hidden, target = torch.randn(4, 96), torch.randn(4, 48)
     target[3] = 0       # a surplus target
     loss, cosine, zero = plain.image_scores(hidden, target)
-    predicted = plain.extra["down"](hidden)
+    predicted = plain.extra.down(hidden)
     torch.testing.assert_close(loss, (predicted - target).square().mean(-1))
     torch.testing.assert_close(cosine[:3], (predicted * target).sum(-1)[:3] / (predicted[:3].norm(dim=-1)
                                                                                * target[:3].norm(dim=-1)))
@@ -76,7 +76,7 @@ def test_a_batch_without_images_reaches_every_weight():
     assert given.vectors is None and scores.image_loss.shape == given.image_of.shape
     (scores.text_loss.mean() + 0 * scores.image_loss.mean()).backward()
     assert all(p.grad is not None for p in generalist.parameters() if p.requires_grad)
-    assert not generalist.extra["up"].weight.grad.any()
+    assert not generalist.extra.up.weight.grad.any()
 
 
 def test_cached_steps_equal_the_whole_and_packed_samples_are_apart(plain):
@@ -138,7 +138,7 @@ def test_a_folder_and_saved_new_weights_come_back(plain, tmp_path):
     with torch.no_grad():
         torch.testing.assert_close(loaded.hidden(ids, vectors=vectors), plain.hidden(ids, vectors=vectors))
     half = continuous.load(tmp_path, dtype=torch.bfloat16)
-    assert half.extra["up"].weight.dtype == torch.float32
+    assert half.extra.up.weight.dtype == torch.float32
     scores = half(hands.batch(half, hands.samples(half)))
     assert all(values.dtype == torch.float32 and values.isfinite().all() for values in scores)
 

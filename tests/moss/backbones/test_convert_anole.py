@@ -71,6 +71,7 @@ class Harmful:
         return (print, ("this must not run",))
 
 
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")    # torch, of a file that is refused
 def test_nothing_in_the_file_is_executed(published, tmp_path, capsys):
     folder, _, _ = published
     torch.save({"state_dict": Harmful()}, tmp_path / "harmful.ckpt")
