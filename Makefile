@@ -45,7 +45,6 @@ mutation: setup         ## small changes to the code that no test notices
 
 lint: setup     ## ruff and mypy
 	$(BIN)/python -m ruff check .
-	$(BIN)/python -m ruff format --check .
 	$(BIN)/python -m mypy
 
 docs: setup     ## the pages as a site, build/site/index.html; a broken link fails

@@ -31,11 +31,11 @@ from typing import Any
 
 SITE = pathlib.Path(__file__).parent.parent / "build" / "site"
 try:
-    import peft  # noqa: F401 - only whether it is there
+    import peft
 except ModuleNotFoundError:
     sys.path.append(str(SITE))
     try:
-        import peft
+        import peft  # noqa: F401 - only whether it is there
     except ModuleNotFoundError as error:
         sys.exit(f"moss_gpu: {error}. Where there is a network: pip install --no-deps --target {SITE} peft accelerate "
                  "psutil; then run this again, or copy that folder here")
@@ -262,7 +262,7 @@ def main(arguments: list[str] | None = None) -> int:
             continue
         try:
             found[name] = part(shape, options.device, time.monotonic() + left / (len(parts) - number))
-        except Exception as error:      # the other parts are still worth their time; the error is in the report
+        except Exception as error:  # noqa: BLE001 - the other parts are still worth their time; the error is in the report
             found[name], missing = {"error": f"{type(error).__name__}: {error}", "at": traceback.format_exc(limit=-2)}, True
         if options.device != "cpu":
             torch.cuda.empty_cache()
