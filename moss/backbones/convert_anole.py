@@ -76,7 +76,7 @@ def _check_equal(published: dict[str, Tensor], checkpoint: Path) -> int:
         if file.name == PIXEL_DECODER:
             continue
         with safe_open(file, "pt") as tensors:
-            for key in tensors:
+            for key in tensors.keys():  # noqa: SIM118 - it is no mapping
                 name = key.removeprefix(PREFIX)
                 if key.startswith(PREFIX) and name in published:
                     ours = tensors.get_tensor(key)

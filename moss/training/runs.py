@@ -76,4 +76,4 @@ def _plain(value: Any) -> Any:
 
 def _numbers(path: pathlib.Path) -> int:
     with safe_open(path, "pt") as file:
-        return sum(math.prod(file.get_slice(name).get_shape()) for name in file)
+        return sum(math.prod(file.get_slice(name).get_shape()) for name in file.keys())  # noqa: SIM118

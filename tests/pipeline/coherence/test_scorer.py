@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 
 import numpy as np
 import pytest
@@ -199,7 +200,7 @@ def test_long_sentences_keep_the_end_token_of_the_dual_encoder(dual_encoder_name
 def test_version_names_weights_and_preprocessing_but_no_place(tmp_path):
     first = clip_version(clip_folder(tmp_path / "a" / "model"), None)
     assert first == clip_version(clip_folder(tmp_path / "b" / "model"), None)
-    assert first.startswith("model@") and len(first) == len("model@") + 12
+    assert re.fullmatch(r"model@[0-9a-f]{12}/(float32|bfloat16)", first)
     others = [clip_version(clip_folder(tmp_path / "c" / "model", seed=1), None),
               clip_version(clip_folder(tmp_path / "d" / "model", preprocess=PREPROCESS | {"std": [0.4] * 3}), None)]
     assert len({first, *others}) == 3
@@ -227,11 +228,11 @@ def test_weights_from_a_file(tmp_path):
 
 
 def test_float32_where_bfloat16_is_slow(clip_model_name, monkeypatch):
-    monkeypatch.setattr(clip, "has_fast_bfloat16", lambda device: False)
+    monkeypatch.setenv("ATEN_CPU_CAPABILITY", "avx2")       # as on a processor without the instructions for it
     scorer = Scorer(clip_model_name)
     assert next(scorer.model.parameters()).dtype == torch.float32
-    half = Scorer(clip_model_name)
-    half.model.to(torch.bfloat16)
-    half.dtype = torch.bfloat16
+    half = Scorer(clip_model_name, dtype="bfloat16")
+    assert next(half.model.parameters()).dtype == torch.bfloat16
+    assert scorer.version.endswith("/float32") and half.version.endswith("/bfloat16")
     for a, b in zip(scorer.score(documents(), picture), half.score(documents(), picture), strict=True):
         assert a.matched == pytest.approx(b.matched, abs=0.02)
