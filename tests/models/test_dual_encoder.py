@@ -159,7 +159,7 @@ def test_the_page_shows_mean_range_and_the_committed_seed():
         "pictures": 9, "described": 5}
     text = train.page([run | {"auc": 0.7}, run | {"auc": 0.8}], [run, run], 0.95, "python -m x")
     assert "| 0.500 (0.500 to 0.500) | 0.750 (0.700 to 0.800) | 0.700 |" in text
-    assert "9 pictures" in text and "the 5 that" in text and "0.950" in text and "`python -m x`" in text
+    assert "9 images" in text and "the 5 that" in text and "0.950" in text and "`python -m x`" in text
 
 
 @pytest.fixture(scope="module")
