@@ -66,7 +66,8 @@ def test_pictures_are_written_as_they_are_stored(folder):
         if segment["type"] == "image":
             data = (place / segment["image"]).read_bytes()
             assert hashlib.sha256(data).hexdigest() == segment["sha256"]
-            assert PIL.Image.open(place / segment["image"]).size == (400, 300)
+            with PIL.Image.open(place / segment["image"]) as image:
+                assert image.size == (400, 300)
     page = (place / "index.html").read_text()
     assert 'src="00.jpg"' in page and 'src="01.jpg"' in page and "How do I make part 5?" in page
     assert str(place / "index.html") in text
