@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+import re
 import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -47,7 +49,7 @@ def build(options: argparse.Namespace, beam_flags: list[str]) -> int:
     return _finished(options.output, run(
         configs.find(options.config), options.output, corpora=options.corpus, limit=options.limit,
         llm_url=options.llm_url, llm_server=options.llm_server, work=options.work, beam_flags=beam_flags,
-        keep_going=options.keep_going, allow_empty=options.allow_empty))
+        keep_going=options.keep_going, allow_empty=options.allow_empty, sign=options.sign))
 
 
 def demo(options: argparse.Namespace, _: list[str]) -> int:
@@ -69,16 +71,16 @@ def _finished(output: str, built: Built) -> int:
 
 def validate(options: argparse.Namespace, _: list[str]) -> int:
     """Check a dataset folder."""
-    from schemas.validate import validate as check
-    defects = check(options.folder, deep=options.deep)
-    if options.json:
-        print(json.dumps({"ok": not defects, "defects": [vars(d) for d in defects]}, indent=2))
-    else:
-        for defect in defects:
-            print(defect)
-        print(f"{options.folder}: {len(defects)} defects" if defects else f"{options.folder}: valid"
-              + ("" if options.deep else " (structure, schemas and counts; --deep also reads every byte)"))
-    return 1 if defects else 0
+    from pipeline.storage.folder import opened
+    from schemas.report import FORMATS
+    from schemas.validate import Options, examine
+    first, last = options.shards or (0, None)
+    in_part = options.shards is not None or options.sample is not None
+    report = examine(opened(options.folder), Options(
+        options.deep or in_part, first, last, 1.0 if options.sample is None else options.sample,
+        options.workers or len(os.sched_getaffinity(0)), options.public_key))
+    print(FORMATS["json" if options.json else options.format](report, options.folder))
+    return 1 if report.defects else 0
 
 
 def funnel(options: argparse.Namespace, _: list[str]) -> int:
@@ -167,6 +169,7 @@ def _parser() -> argparse.ArgumentParser:
     made.add_argument("--keep-going", action="store_true",
                       help="a bug fails its document instead of stopping the run; the exit code is still 3")
     made.add_argument("--allow-empty", action="store_true", help="publish even if no document was kept")
+    made.add_argument("--sign", metavar="KEY", help="an OpenSSH private key (Ed25519), to sign the manifest")
 
     made = command(demo)
     made.add_argument("--output", default="leafinstruct-demo", help="the folder to publish to (default: %(default)s)")
@@ -175,7 +178,14 @@ def _parser() -> argparse.ArgumentParser:
     made = command(validate)
     made.add_argument("folder")
     made.add_argument("--deep", action="store_true", help="read every byte: tars, records, images, hashes")
-    made.add_argument("--json", action="store_true", help="print JSON")
+    made.add_argument("--shards", type=_numbers, metavar="0-99", help="read every byte of these shards only")
+    made.add_argument("--sample", type=_share, metavar="PERCENT",
+                      help="read every byte of this share of the shards only, such as 5%%; always the same ones")
+    made.add_argument("--workers", type=int, help="processes that read shards (default: one per core)")
+    made.add_argument("--public-key", metavar="FILE", help="OpenSSH public keys; one of them must have signed the "
+                                                           "manifest")
+    made.add_argument("--format", choices=("text", "json", "sarif", "junit"), default="text", help="what to print")
+    made.add_argument("--json", action="store_true", help="the same as --format json")
 
     made = command(funnel)
     made.add_argument("folder")
@@ -188,7 +198,7 @@ def _parser() -> argparse.ArgumentParser:
     made = command(show)
     made.add_argument("folder")
     made.add_argument("id", help="the id of a document, or the key of an instance")
-    made.add_argument("--to", help="folder for the images (default: FOLDER/show/KEY)")
+    made.add_argument("--to", help="folder for the images (default: FOLDER/.work/show/KEY)")
 
     made = command(calibrate)
     made.add_argument("--config", required=True, help="the configuration file to write the thresholds to")
@@ -203,6 +213,23 @@ def _parser() -> argparse.ArgumentParser:
                       help="such as interleavedbench:FOLDER, or any other corpus that nothing may be trained on")
     made.add_argument("--output", required=True, help="the index, such as benchmark.parquet")
     return parser
+
+
+def _numbers(text: str) -> tuple[int, int]:
+    """`0-99`, or `7` for one."""
+    found = re.fullmatch(r"(\d{1,9})(?:-(\d{1,9}))?", text)
+    if not found or int(found[1]) > int(found[2] or found[1]):
+        raise argparse.ArgumentTypeError(f"give a range of shards, such as 0-99, not {text!r}")
+    return int(found[1]), int(found[2] or found[1])
+
+
+def _share(text: str) -> float:
+    """`5%` or `0.05`."""
+    found = re.fullmatch(r"(\d{1,3}(?:\.\d{1,9})?)(%?)", text)
+    share = float(found[1]) / (100 if found[2] else 1) if found else 0
+    if not 0 < share <= 1:
+        raise argparse.ArgumentTypeError(f"give a share, such as 5%, not {text!r}")
+    return share
 
 
 if __name__ == "__main__":

@@ -35,6 +35,7 @@ from schemas.checks import sample as sample_checks
 from schemas.checks.tarball import Problem, Reader, entries
 from schemas.codec import json_bytes, parse_json
 from schemas.errors import UserError
+from schemas.folder import LocalFolder
 
 HEADER = "sidecar.json"
 BATCH = 32
@@ -63,7 +64,7 @@ def encode_shards(folder: str | os.PathLike[str], pixels: Pixels, cache: str | o
     `leafinstruct validate --deep` would name, with the shard and the key.
     """
     folder = pathlib.Path(folder)
-    manifest, defects = manifests.read(folder)
+    manifest, defects = manifests.read(LocalFolder(os.fspath(folder)))
     if manifest is None:
         raise UserError(f"{folder}: {defects[0]}. Give the output folder of `leafinstruct build`.")
     target = pathlib.Path(cache or folder / ".work" / "codes") / urllib.parse.quote(pixels.fingerprint, safe="")

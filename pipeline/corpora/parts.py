@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from urllib.parse import quote
 
 from pipeline.corpora import lines, rows
+from pipeline.corpora.controls import cleaned
 from pipeline.corpora.fields import BadRecord, Record, relative
 from pipeline.corpora.files import Files, check_name, root_of, sampled
 from pipeline.storage import uris
@@ -167,7 +168,7 @@ def read(part: Part, shape: Format) -> Iterator[Document | Fault]:
         try:
             if isinstance(record, BadRecord):
                 raise record
-            documents = list(shape.documents(record, place))    # all before the first: a record is read whole or not
+            documents = [*map(cleaned, shape.documents(record, place))]     # a record is read whole or not at all
             for document in documents:
                 _strings(document).encode()     # JSON can spell half a surrogate pair, which nobody can write again
                 if document.id.startswith((UNREAD, REPEATED)):

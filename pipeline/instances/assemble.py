@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 
 from filters.words import is_heading
+from schemas.controls import without_controls
 from schemas.errors import RecordFault
 from schemas.records import Image, Instance, InstructedDocument, Provenance, StoredImage, StoredSegment, Text
 
@@ -30,8 +31,8 @@ def assemble(document: InstructedDocument, *, key: str, context_free: float, sal
     share, pick = int.from_bytes(draw[:8]) / 2**64, int.from_bytes(draw[8:])
     cut = cuts[pick % len(cuts)] if cuts and share >= context_free else 0
     return Instance(
-        id=document.id, key=key, instruction=document.generated.instruction, context=segments[:cut],
-        output=segments[cut:], domain=document.generated.domain, title=document.title, source=document.source,
+        id=document.id, key=key, instruction=without_controls(document.generated.instruction),
+        context=segments[:cut], output=segments[cut:], domain=document.generated.domain, title=document.title, source=document.source,
         url=document.url, license=document.license, coherence=document.coherence, ratings=document.ratings,
         provenance=provenance)
 

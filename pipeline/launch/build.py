@@ -32,13 +32,14 @@ from prompts import load as load_prompts
 from schemas.codec import config_hash
 from schemas.errors import UserError
 from schemas.records import Provenance
+from schemas.signature import private_key
 from schemas.stage_names import STAGES, stage_title
 
 
 def build(config_path: str, output: str, *, corpora: list[str] | None = None, limit: int | None = None,
           llm_url: str | None = None, llm_server: str | None = None, work: str | None = None, beam_flags: Sequence[str] = (),
-          keep_going: bool = False, allow_empty: bool = False) -> Built:
-    """Run the whole pipeline and publish to `output`.
+          keep_going: bool = False, allow_empty: bool = False, sign: str | None = None) -> Built:
+    """Run the whole pipeline and publish to `output`, signed with the OpenSSH key in the file `sign`, if any.
 
     `keep_going` makes ledger rows of bugs instead of stopping; `allow_empty` publishes a dataset without instances.
     Raises UserError, before anything is overwritten, if the user has to fix something; ServiceError if a server or a
@@ -46,6 +47,7 @@ def build(config_path: str, output: str, *, corpora: list[str] | None = None, li
     """
     config = configured(config_path, corpora, limit, llm_url, llm_server)
     options = _beam_options(list(beam_flags))
+    key = private_key(sign) if sign else None
     if not output.strip("/"):
         raise UserError("--output must name a folder")
     output, work = output.rstrip("/"), (work or f"{output.rstrip('/')}/.work").rstrip("/")
@@ -69,7 +71,7 @@ def build(config_path: str, output: str, *, corpora: list[str] | None = None, li
             result = pipeline.run()
             result.wait_until_finish()
         found = metrics.collect(result)
-        funnel = publish.publish(run, found, allow_empty=allow_empty)
+        funnel = publish.publish(run, found, allow_empty=allow_empty, key=key)
     bugs = sum(count for error, count in funnel.failed.items() if error.startswith(BUG))
     return Built(ledger.funnel_text(funnel), metrics.text(found), bugs, log)
 
