@@ -14,6 +14,7 @@ from schemas.folder import Folder, read
 from schemas.jsonschema import SIGNED
 
 FILE, CONFIG = "README.md", "config.yaml"
+ADDED = ("rules", "benchmark")
 MOST_FRONT = 1 << 18
 """Characters of front matter: 200 members take 10,000."""
 MOST_METRICS = 1 << 20
@@ -48,13 +49,14 @@ def _front_matter(folder: Folder, manifest: Json) -> Iterator[Defect]:
 
 
 def _config(folder: Folder, manifest: Json) -> Iterator[Defect]:
-    """config.yaml is the manifest's configuration but for the rules, which stand in the preset that it names."""
+    """config.yaml is the manifest's configuration but for what that adds: the rules of the preset and the summary of
+    the benchmark that it names."""
     try:
         found = strict_yaml.load(read(folder, CONFIG, SIGNED[CONFIG]).decode())
     except (OSError, ValueError) as error:
         yield Defect("config", CONFIG, f"cannot be read: {error}")
         return
-    expected = {name: value for name, value in manifest["config"].items() if name != "rules"}
+    expected = {name: value for name, value in manifest["config"].items() if name not in ADDED}
     for pointer, message in differences(expected, found):
         yield Defect("config", CONFIG, message, pointer=pointer)
 

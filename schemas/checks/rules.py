@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 from schemas.codec import Json
 from schemas.stage_names import (
+    DECONTAMINATE,
     DEDUPLICATE,
     FILTER_COHERENCE,
     FILTER_HEADERS,
@@ -28,6 +29,10 @@ OURS = ("text.", "repetition.", "image.")
 """Modules of rules whose drops bear the function's name. A rule of the user's own may call its drops anything."""
 
 
+FROM_ON = {"near_duplicate_text"}
+"""Rules that drop at their threshold too; all others drop beyond it."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Allowed:
     """The rules that may drop at a stage, each with its bounds: none where they are not known, several where a preset
@@ -41,9 +46,10 @@ class Allowed:
         if rule not in self.bounds and self.closed:
             return f"no rule {rule!r} drops there"
         bounds = self.bounds.get(rule)
-        if value == threshold or bounds and not any(
-                threshold == low and value < low or threshold == high and value > high
-                for low, high in bounds if low is not None or high is not None):
+        equal = value == threshold and rule not in FROM_ON
+        if equal or bounds and not any(
+                low is not None and threshold == low and value < low
+                or high is not None and threshold == high and value >= high for low, high in bounds):
             return f"{rule} {value} is on the side of {threshold} that passes, or the configuration has another threshold"
         return ""
 
@@ -75,10 +81,14 @@ def of(manifest: Json) -> Rules:
         return [] if found is None else [(found, None)]
     most_alike = threshold(config, "coherence", "similarity_at_most")
     after_images = _preset(config, "after_images")
-    repeats: list[Bounds] = [(None, 1.0)]
+    near = threshold(config, "duplicates", "text_at_least")
+    most: dict[str, list[Bounds]] = {"duplicate_id": [(None, 1.0)], "duplicate_text": [(None, 1.0)]}
+    if near is not None:
+        most["near_duplicate_text"] = [(None, near)]
     return Rules(
         documents={
-            DEDUPLICATE: Allowed({"duplicate_id": repeats, "duplicate_text": repeats}),
+            DEDUPLICATE: Allowed(most),
+            DECONTAMINATE: Allowed(dict.fromkeys(("benchmark_id", "benchmark_text", "benchmark_image"), [(None, 0.0)])),
             FILTER_TEXT: _preset(config, "document"),
             FILTER_HEADERS: after_images, STORE_IMAGES: after_images, FILTER_IMAGES: after_images,
             TAKE_EXCERPT: Allowed({"no_excerpt": [(1.0, None)]}),
