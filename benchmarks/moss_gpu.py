@@ -31,7 +31,7 @@ from typing import Any
 
 SITE = pathlib.Path(__file__).parent.parent / "build" / "site"
 try:
-    import peft  # noqa: F401 - only whether it is there
+    import peft
 except ModuleNotFoundError:
     sys.path.append(str(SITE))
     try:

@@ -77,4 +77,4 @@ def differences(expected: Any, found: Any, path: tuple[str | int, ...] = ()) -> 
     elif isinstance(expected, list) and isinstance(found, list):
         yield pointer_of(path), f"has {len(found)} items where the manifest makes {len(expected)}"
     elif expected != found or isinstance(expected, bool) != isinstance(found, bool):
-        yield pointer_of(path), f"is {str(found)}; by the manifest it is {expected}"
+        yield pointer_of(path), f"is {found!s}; by the manifest it is {expected}"

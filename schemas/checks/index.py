@@ -145,7 +145,7 @@ def _values(row: IndexRow, config: Json) -> Iterator[Defect]:
         low = 0.0 if name == "recall_at_1" else -most
         if value is not None and not (low <= value <= most and round(value, 4) == value):
             yield _defect(row, "index-value", f"is {value}; it is from {low:g} to {most:g}, with 4 decimals", f"/{name}")
-    if (row.margin is None) != (row.recall_at_1 is None) or row.margin is None and count > 1:
+    if (row.margin is None) != (row.recall_at_1 is None) or (row.margin is None and count > 1):
         yield _defect(row, "index-value", "margin and recall_at_1 are null together, and for a single image only",
                       "/margin")
     ratings = row.ratings.values()

@@ -49,7 +49,7 @@ def check(row: Json, manifest: Json, rules: Rules) -> Iterator[Fault]:
         yield f"is {status} without {', '.join(missing)}", f"/{missing[0]}"
     elif beside:
         yield f"is {status}, and yet has {', '.join(beside)}", f"/{beside[0]}"
-    elif row["stage"] not in PLACE or status == KEPT and row["stage"] != STAGES[-1]:
+    elif row["stage"] not in PLACE or (status == KEPT and row["stage"] != STAGES[-1]):
         yield f"is {status} at the stage {row['stage']!r}", "/stage"
     elif row["images"] < (status == KEPT):
         yield f"is {status} with {row['images']} images", "/images"
@@ -91,7 +91,7 @@ def _passed(row: Json, scores: Json, config: Json) -> Iterator[Fault]:
     place, rule = PLACE[row["stage"]], row["rule"]
 
     def passed(stage: str, *earlier: str) -> bool:
-        return place > PLACE[stage] or place == PLACE[stage] and rule in earlier
+        return place > PLACE[stage] or (place == PLACE[stage] and rule in earlier)
     limits = []
     if passed(FILTER_COHERENCE, "margin"):
         limits.append(("coherence", scores.get("coherence"), threshold(config, "coherence", "mean_at_least")))

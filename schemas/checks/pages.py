@@ -58,7 +58,7 @@ def check(data: bytes, column: Column) -> None:
             at = body + packed
     except (LookupError, TypeError, RecursionError) as error:
         raise ValueError(f"column {column.name}: no page header at byte {at}") from error
-    if values > VALUES or not column.repeated and values != column.rows:
+    if values > VALUES or (not column.repeated and values != column.rows):
         raise ValueError(f"column {column.name}: {values:,} values for {column.rows:,} rows")
     if inflated + longest * values > GROUP:
         raise ValueError(f"column {column.name}: would take more than {GROUP:,} bytes of memory")

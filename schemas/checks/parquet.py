@@ -68,7 +68,7 @@ class Reader:
         places, at, last = [], _ENDS[0], self.metadata.num_row_groups - 1
         for i in range(self.metadata.num_row_groups):
             group = self.metadata.row_group(i)
-            if not (group.num_rows == ROW_GROUP or i == last and 0 < group.num_rows < ROW_GROUP):
+            if not (group.num_rows == ROW_GROUP or (i == last and 0 < group.num_rows < ROW_GROUP)):
                 raise WrongForm(f"its row group {i} has {group.num_rows} rows; each but the last has {ROW_GROUP}")
             chunks, first = [], at
             for j in range(group.num_columns):

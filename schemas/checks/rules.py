@@ -47,9 +47,9 @@ class Allowed:
             return f"no rule {rule!r} drops there"
         bounds = self.bounds.get(rule)
         equal = value == threshold and rule not in FROM_ON
-        if equal or bounds and not any(
-                low is not None and threshold == low and value < low
-                or high is not None and threshold == high and value >= high for low, high in bounds):
+        if equal or (bounds and not any(
+                (low is not None and threshold == low and value < low)
+                or (high is not None and threshold == high and value >= high) for low, high in bounds)):
             return f"{rule} {value} is on the side of {threshold} that passes, or the configuration has another threshold"
         return ""
 
@@ -88,7 +88,7 @@ def of(manifest: Json) -> Rules:
     return Rules(
         documents={
             DEDUPLICATE: Allowed(most),
-            DECONTAMINATE: Allowed(dict.fromkeys(("benchmark_id", "benchmark_text", "benchmark_image"), [(None, 0.0)])),
+            DECONTAMINATE: Allowed({f"benchmark_{kind}": [(None, 0.0)] for kind in ("id", "text", "image")}),
             FILTER_TEXT: _preset(config, "document"),
             FILTER_HEADERS: after_images, STORE_IMAGES: after_images, FILTER_IMAGES: after_images,
             TAKE_EXCERPT: Allowed({"no_excerpt": [(1.0, None)]}),

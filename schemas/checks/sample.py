@@ -84,7 +84,7 @@ def _text(instance: Json, config: Json) -> Iterator[Fault]:
     segments = instance["context"] + instance["output"]
     count = sum(len(words(segment["text"])) for segment in segments if segment["type"] == "text")
     least, most = threshold(config, "excerpt", "min_words"), threshold(config, "excerpt", "max_words")
-    if least is not None and count < least or most is not None and count > most:
+    if (least is not None and count < least) or (most is not None and count > most):
         yield "threshold", f"has {count} words; the configuration takes {least} to {most}", "/output"
     context, output = ([segment.get("text") or segment["sha256"] for segment in instance[part]]
                        for part in ("context", "output"))

@@ -19,8 +19,8 @@ def check(scores: Json, images: list[Json], manifest: Json) -> Iterator[Fault]:
     against the thresholds there; here it is the images' own scores."""
     lists = ("matched", "mismatched", "max_previous_similarity")
     if set(scores["ratings"]) != set(manifest["rating_aspects"]):
-        yield "scores", f"has {', '.join(sorted(scores['ratings']))}; the aspects are " \
-            f"{', '.join(sorted(manifest['rating_aspects']))}", "/scores/ratings"
+        found, wanted = (", ".join(sorted(names)) for names in (scores["ratings"], manifest["rating_aspects"]))
+        yield "scores", f"has {found}; the aspects are {wanted}", "/scores/ratings"
     for name, value in scores.items():
         numbers = value.values() if isinstance(value, dict) else value if isinstance(value, list) else [value]
         for number in numbers:
@@ -40,7 +40,7 @@ def check(scores: Json, images: list[Json], manifest: Json) -> Iterator[Fault]:
 def _several(scores: Json, images: int, config: Json) -> Iterator[Fault]:
     """What compares images with each other: null where the document had one, which its excerpt may hide."""
     margin, recall = scores["margin"], scores["recall_at_1"]
-    if (margin is None) != (recall is None) or margin is None and images > 1:
+    if (margin is None) != (recall is None) or (margin is None and images > 1):
         yield "scores", "margin and recall_at_1 are null together, and for a single image only", "/scores/margin"
         return
     if margin is None:
