@@ -117,7 +117,8 @@ def _jpeg(data: bytes) -> tuple[int, int]:
 
 
 def _png(data: bytes) -> tuple[int, int]:
-    names, end = [], 0
+    names: list[bytes] = []
+    end = 0
     for name, start, end in chunks(data):
         if name not in (b"IHDR", b"IDAT", b"IEND"):
             raise ValueError("a PNG with another chunk than IHDR, IDAT and IEND")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pipeline.images.decode import KINDS
+from pipeline.images.faults import KINDS
 
 YES_NO = KINDS | {"no_excerpt": "no excerpt of the document has both enough words and an image"}
 """Texts for rules that measure nothing; they are shown instead of value and threshold."""

@@ -58,10 +58,10 @@ class Budget:
 
 
 class Children:
-    """At most `most` child processes, started when they are wanted, that share `budget` bytes for images."""
+    """At most `most` processes of `module`, started when they are wanted, that share `budget` bytes for images."""
 
-    def __init__(self, most: int, budget: int):
-        self._budget = Budget(budget)
+    def __init__(self, most: int, budget: int, module: str = "pipeline.images.decoder"):
+        self._budget, self._module = Budget(budget), module
         self._slots: queue.LifoQueue[Child | None] = queue.LifoQueue()
         for _ in range(most):
             self._slots.put(None)
@@ -96,7 +96,7 @@ class Children:
         """A child for the block; one that the block is left with an exception for is not used again."""
         child = self._slots.get()
         try:
-            child = child or Child("pipeline.images.decoder", {"MALLOC_MMAP_THRESHOLD_": str(1 << 20)})
+            child = child or Child(self._module, {"MALLOC_MMAP_THRESHOLD_": str(1 << 20)})
             yield child
         except BaseException:
             if child:

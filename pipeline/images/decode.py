@@ -15,6 +15,7 @@ from PIL.Image import Transpose
 
 from pipeline.images import header
 from pipeline.images.faults import ImageFault
+from schemas.errors import unquoted
 from schemas.images import published_size
 
 RECIPE = 4      # raise it when the same bytes may normalise to other bytes: it is part of every cache key
@@ -97,7 +98,7 @@ def _damage(data: bytes, error: Exception) -> ImageFault:
     cut = "truncated" in str(error).lower() or webp and int.from_bytes(data[4:8], "little") + 8 > len(data)
     said = "no decoder knows its header"
     if not isinstance(error, UnidentifiedImageError):   # whose text names an address in memory, another one every time
-        said = str(error).partition("'")[0].partition('"')[0].strip()[:200]     # what is quoted comes from the file
+        said = unquoted(error)[:200]
     return ImageFault("truncated" if cut else "unreadable", said or type(error).__name__)
 
 

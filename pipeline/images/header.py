@@ -103,7 +103,7 @@ def _coefficients(data: bytes) -> int:
 
 
 def _jpeg(data: bytes) -> tuple[int, int, int]:
-    orientation = 1
+    orientation, end = 1, 2
     for marker, start, end in segments(data):
         if marker in _FRAMES:
             data[start + 8]                     # IndexError where the file ends before
@@ -113,6 +113,8 @@ def _jpeg(data: bytes) -> tuple[int, int, int]:
             orientation = _orientation(data[start + 10:end])
         if marker == SOS:
             raise ImageFault("unreadable", "a scan before the frame's header")
+    if end < len(data):
+        raise ImageFault("unreadable", "no marker of a JPEG where one belongs")
     raise IndexError
 
 

@@ -17,7 +17,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 _FRAME = struct.Struct("<II")       # bytes of the JSON that follows, and of the data behind it
 _CRASHES = (signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL)
@@ -106,7 +106,7 @@ def limits(memory: int, seconds: int) -> Iterator[None]:
             resource.setrlimit(kind, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
 
 
-def send(file: BinaryIO, head: Mapping[str, Any], data: bytes = b"") -> None:
+def send(file: IO[bytes], head: Mapping[str, Any], data: bytes = b"") -> None:
     """Write one frame."""
     text = json.dumps(head).encode()
     file.write(_FRAME.pack(len(text), len(data)) + text)
@@ -114,7 +114,7 @@ def send(file: BinaryIO, head: Mapping[str, Any], data: bytes = b"") -> None:
     file.flush()
 
 
-def receive(file: BinaryIO) -> tuple[Any, bytes]:
+def receive(file: IO[bytes]) -> tuple[Any, bytes]:
     """Read one frame. Raises EOFError where the other side has ended."""
     frame = file.read(_FRAME.size)
     if len(frame) < _FRAME.size:
