@@ -173,13 +173,10 @@ def read(part: Part, shape: Format) -> Iterator[Document | Fault]:
             documents = list(shape.documents(record, place))    # all before the first: a record is read whole or not
             for document in documents:
                 limits.check(document)
-                _strings(document).encode()     # JSON can spell half a surrogate pair, which nobody can write again
                 if document.id.startswith((UNREAD, REPEATED)):
                     raise ValueError("the id begins like those of the ledger's own rows")
         except BadRecord as error:
             yield _fault(place, error)
-        except UnicodeEncodeError as error:
-            yield _fault(place, BadRecord("bad_utf8", f"half a surrogate pair ({error.reason})"))
         except (ValueError, LookupError, RecursionError) as error:      # any other exception is a reader's bug
             yield _fault(place, BadRecord("bad_record", said(error)))
         else:
@@ -238,12 +235,6 @@ def _cut_parquet(part: Part) -> Iterator[Part]:
     for group, count in enumerate(counts):
         yield dataclasses.replace(part, first=first, offset=group, count=count)
         first += count
-
-
-def _strings(document: Document) -> str:
-    images = [text for image in document.images for text in (image.uri, image.alt, image.caption)]
-    return "".join([document.id, document.source, document.title, document.url, document.license,
-                    *document.texts, *images])
 
 
 def _fault(place: Place, error: BadRecord) -> Fault:
