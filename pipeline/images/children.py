@@ -28,6 +28,9 @@ SECONDS, PIXELS_A_SECOND = 2, 4_000_000
 """Processor time for an image: 2 s, and one more for every 4 million pixels. The slowest honest ones (WebP, AVIF) take a
 quarter of that (`python -m benchmarks.decoding`)."""
 
+_MALLOC = {"MALLOC_MMAP_THRESHOLD_": str(8 << 20), "MALLOC_TRIM_THRESHOLD_": str(16 << 20)}
+"""glibc gives the memory of large images back at once, and does not give and take it anew for each small one."""
+
 
 def normalise(data: bytes, *, max_side: int, max_pixels: int) -> Normal:
     """As `decode.normalise`, in a child. Raises ImageFault, also `too_slow` and `too_much_memory`, and MemoryError where
@@ -96,7 +99,7 @@ class Children:
         """A child for the block; one that the block is left with an exception for is not used again."""
         child = self._slots.get()
         try:
-            child = child or Child(self._module, {"MALLOC_MMAP_THRESHOLD_": str(1 << 20)})
+            child = child or Child(self._module, _MALLOC)
             yield child
         except BaseException:
             if child:
