@@ -22,8 +22,9 @@ PART_LINES = 200
 MAX_LINE = 32 << 20     # bytes; a longer line is a fault, so that one of them cannot fill the memory
 MAX_VALUES = 1_000_000
 """Of a record: numbers, texts, lists and objects. Each takes a hundred bytes of memory where it takes two in a file."""
-MAX_RATIO, LEAST = 200, 8 << 20
-"""How many times its size a compressed file may inflate to, from the first 8 MiB on. JSON of web pages: 3 to 10."""
+MAX_RATIO, LEAST, LEAST_LINES = 200, 8 << 20, 50_000
+"""How many times its size a compressed file may inflate to, from the first 8 MiB on (JSON of web pages: 3 to 10). From the
+first 50,000 lines on it has no more lines than bytes."""
 MAX_DIRECTORY = 4 << 20
 """Bytes of a zip's directory: 40,000 files with names of usual length."""
 LEAST_PART = 4 << 10        # bytes; of shorter ones there could be as many as lines
@@ -118,9 +119,9 @@ class _Inflating:
         line = self._file.readline(limit)
         self._bytes += len(line)
         self._lines += 1
-        if self._bytes > LEAST or self._lines > LEAST:
+        if self._bytes > LEAST or self._lines > LEAST_LINES:
             read = max(self._source.tell() - self._start, 0)
-            if self._bytes > LEAST + MAX_RATIO * read or self._lines > LEAST + read:
+            if self._bytes > LEAST + MAX_RATIO * read or self._lines > LEAST_LINES + read:
                 raise BadRecord("too_long", f"{self._bytes:,} bytes in {self._lines:,} lines come of {read:,}")
         return line
 

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline import corpora
-from pipeline.corpora import limits, lines
+from pipeline.corpora import limits
 from schemas.errors import UserError
 from schemas.records import Document, Fault
 
@@ -58,15 +58,15 @@ def test_a_line_of_very_many_values_is_not_decoded(jsonl, read_all):
     assert [fault[0] for fault in faults(found)[:2]] == ["too_long", "too_long"] and found[2].id == "d"
 
 
-@pytest.mark.parametrize("filling", [b"\0" * 100, b"\n" * 100, b" \n" * 50, b"{}\n" * 30])
+@pytest.mark.parametrize("filling", [b"\0" * 100, b"\n" * 100, b" \n" * 50, b"{}\n" * 30], ids=["zeros", "breaks", "blanks", "objects"])
 def test_a_gzip_bomb_is_one_fault(tmp_path, read_all, filling):
     (tmp_path / "a.jsonl.gz").write_bytes(gzip.compress(json.dumps(document()).encode() + b"\n") + gzip.compress(
         filling * 4_000_000))
     started = time.process_time()
     found = faults(corpora.read(next(corpora.parts("native", f"{tmp_path}/a.jsonl.gz"))))
     read = sum(fault[0] == "bad_record" for fault in found)
-    assert found[0] == "d" and found[-1][0] == "too_long" and read <= lines.LEAST
-    assert time.process_time() - started < 60       # the whole of it would take minutes
+    assert found[0] == "d" and found[-1][0] == "too_long" and read < 2_000_000
+    assert time.process_time() - started < 20       # the whole of it would take minutes
 
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
