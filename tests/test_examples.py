@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import io
 import json
 import re
 from pathlib import Path
@@ -97,7 +98,7 @@ def test_the_readme_explains_every_planted_fault():
 
 def test_odd_files_are_as_odd_as_they_should_be():
     def opened(name):
-        return PIL.Image.open(IMAGES / name)
+        return PIL.Image.open(io.BytesIO((IMAGES / name).read_bytes()))
     assert opened("life-3-glider.gif").n_frames == 9
     assert opened("halftone-1-cmyk.jpg").mode == "CMYK"
     assert opened("contours-1-heights.png").mode == "I;16"
