@@ -20,7 +20,9 @@ from typing import Any
 
 from pipeline import corpora
 from pipeline.corpora.checkout import origin
-from pipeline.images.decode import ImageFault, extension, normalise
+from pipeline.images.children import normalise
+from pipeline.images.decode import extension
+from pipeline.images.faults import ImageFault
 from pipeline.images.store import header
 from pipeline.storage.uris import is_http, read_bytes
 from schemas import settings

@@ -13,7 +13,8 @@ import pyarrow.parquet as pq
 from filters import decontaminate
 from pipeline import corpora
 from pipeline.held_out import COUNTS, SCHEMA
-from pipeline.images.decode import ImageFault, normalise
+from pipeline.images.children import normalise
+from pipeline.images.faults import ImageFault
 from pipeline.images.frames import read_bytes
 from pipeline.storage.store import write_bytes
 from pipeline.storage.uris import is_http

@@ -8,6 +8,7 @@ from filters.presets import Preset
 from pipeline.config import Config
 from pipeline.images.fetch import Http
 from pipeline.images.store import ImageStore
+from pipeline.storage.uris import folders_of
 from prompts import PromptSet
 from schemas.records import Provenance
 
@@ -69,5 +70,6 @@ def image_store(run: Run) -> ImageStore:
     limits = run.config.images
     return ImageStore(run.store("images"), max_side=limits.max_side, max_bytes=limits.max_bytes,
                       max_pixels=limits.max_pixels,
-                      http=Http(deadline=limits.timeout, allow_private_hosts=limits.allow_private_hosts))
+                      http=Http(deadline=limits.timeout, allow_private_hosts=limits.allow_private_hosts),
+                      folders=tuple(folder for corpus in run.config.corpora for folder in folders_of(corpus.path)))
 

@@ -7,6 +7,8 @@ exception is a bug: it stops the run with a traceback in the log.
 
 from __future__ import annotations
 
+import re
+
 
 class UserError(Exception):
     """Something that the user has to fix. The message is a sentence that says what; commands exit with 2."""
@@ -34,8 +36,19 @@ class RecordFault(Exception):
         return f"{self.kind}: {self.detail}"
 
 
+_QUOTED = re.compile(r"""b?'(?:[^'\\]|\\.)*'|b?"(?:[^"\\]|\\.)*\"""", re.S)     # as repr() writes it
+
 AGAIN = "run the same command again: what was finished is kept"
 """The end of a message about a failure that may not occur in the next run."""
+
+
+def unquoted(error: object) -> str:
+    """What an error says without what it quotes, which may be bytes of a file that nobody was to see.
+
+    >>> unquoted(ValueError("level is 'secret', but must be a number"))
+    'level is …, but must be a number'
+    """
+    return _QUOTED.sub("…", str(error))
 
 
 def one_line(text: object, limit: int = 300) -> str:

@@ -7,7 +7,7 @@ import pytest
 from filters import presets
 from pipeline import corpora
 from pipeline.graph import stages
-from pipeline.images.decode import ImageFault
+from pipeline.images.faults import ImageFault
 from pipeline.run import Run, image_store
 from schemas.records import Document, Drop, DroppedDocument, Fault
 from tests.pipeline.runs import ROOT, a_run

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pipeline.images.decode import KINDS
+from pipeline.images.faults import KINDS
 
 YES_NO = KINDS | {"no_excerpt": "no excerpt of the document has both enough words and an image"}
 """Texts for rules that measure nothing; they are shown instead of value and threshold."""
@@ -50,8 +50,3 @@ def count(n: int, word: str) -> str:
     ('1 image', '1,200 images')
     """
     return f"{n:,} {word}" if n == 1 else f"{n:,} {word}s"
-
-
-def printable(text: str) -> str:
-    """The text without control characters, so that a document cannot send escape sequences to the terminal."""
-    return "".join(c for c in text if c.isprintable() or c == "\n")

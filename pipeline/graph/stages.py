@@ -21,7 +21,7 @@ from pipeline.coherence import SCORING_VERSION
 from pipeline.graph import outcomes
 from pipeline.graph.transforms import Step
 from pipeline.graph.writing import Staged
-from pipeline.images.decode import ImageFault
+from pipeline.images.faults import ImageFault
 from pipeline.instances.assemble import assemble
 from pipeline.instances.excerpt import best_excerpt
 from pipeline.llm import on_demand, questions

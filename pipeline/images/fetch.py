@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import ipaddress
 import os
 import socket
 import ssl
@@ -20,6 +19,9 @@ from typing import Any
 
 import httpcore
 import httpx
+
+from pipeline.images.addresses import is_public
+from schemas.errors import one_line, unquoted
 
 OPT_OUT = {"noai", "noimageai", "noindex", "noimageindex", "none"}
 _DIRECTIVES = {"unavailable_after", "max-snippet", "max-image-preview", "max-video-preview"}     # take a value
@@ -77,17 +79,6 @@ def fetch(url: str, max_bytes: int, http: Http = Http()) -> bytes:
             attempt += 1
 
 
-def is_public(address: str) -> bool:
-    """May a stranger's URL lead to this IP address? IPv4 inside IPv6 (mapped, 6to4, NAT64) is judged as IPv4."""
-    ip = ipaddress.ip_address(address.partition("%")[0])
-    if ip.version == 6:
-        inside = ip.ipv4_mapped or ip.sixtofour
-        if ip in _NAT64:
-            inside = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
-        ip = inside or ip
-    return ip.is_global and not ip.is_multicast
-
-
 def _follow(url: httpx.URL, max_bytes: int, http: Http) -> bytes:
     for _ in range(http.max_redirects + 1):
         try:
@@ -95,7 +86,7 @@ def _follow(url: httpx.URL, max_bytes: int, http: Http) -> bytes:
         except (httpcore.TimeoutException, TimeoutError) as error:
             raise FetchFault("timeout", f"{_host(url)}: {type(error).__name__}", transient=True) from error
         except (httpcore.NetworkError, httpcore.ProtocolError, OSError) as error:
-            raise FetchFault("unreachable", f"{_host(url)}: {error}", transient=True) from error
+            raise FetchFault("unreachable", f"{_host(url)}: {one_line(unquoted(error), 200)}", transient=True) from error
         if target is None:
             return body
         url = _parsed(target, url)
@@ -144,9 +135,11 @@ def _parsed(url: str, base: httpx.URL | None = None) -> httpx.URL:
     try:
         found = base.join(url) if base else httpx.URL(url)
     except (httpx.InvalidURL, ValueError) as error:
-        raise FetchFault("refused_host", f"no valid address: {error}"[:200]) from error
+        raise FetchFault("refused_host", f"no valid address: {one_line(unquoted(error), 150)}") from None
     if found.scheme not in ("http", "https") or not found.raw_host:
         raise FetchFault("refused_host", f"not http(s): {found.scheme}://{_host(found)}"[:200])
+    if found.userinfo:          # the password of somebody, which would go on to logs, ledger and other hosts
+        raise FetchFault("refused_host", "the address holds a user's name or password")
     if not 0 <= (found.port or 0) < 1 << 16:
         raise FetchFault("refused_host", f"no valid port: {found.port}"[:200])
     return found
@@ -228,4 +221,3 @@ def _pool(allow_private_hosts: bool, process: int) -> httpcore.ConnectionPool:
 
 
 _clock = _Clock()
-_NAT64 = ipaddress.ip_network("64:ff9b::/96")

@@ -10,50 +10,56 @@ import collections
 import dataclasses
 import errno
 import hashlib
-import io
 import json
 import threading
 
 import PIL.Image
 
-from pipeline.images.decode import RECIPE, Header, ImageFault, extension, normalise, read_header
+from pipeline.images.children import normalise
+from pipeline.images.decode import RECIPE, extension
+from pipeline.images.faults import ImageFault
 from pipeline.images.fetch import FetchFault, Http, fetch
 from pipeline.images.frames import read_bytes
+from pipeline.images.header import Header, read_header
 from pipeline.storage.store import Store, content_key
 from pipeline.storage.uris import is_http
 from schemas.codec import Json
+from schemas.images import open_published
 from schemas.records import Image, SizedImage, StoredImage
 
 _PREFIX = 64 << 10
 _MISSING = {errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP}
-_FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EISDIR}
+_UNREADABLE = {errno.EACCES, errno.EPERM, errno.EISDIR, errno.ENODEV, errno.ENXIO, errno.EINVAL, errno.EIO}
 _counting = threading.Lock()
 
 
-def header(uri: str, max_bytes: int = 32 << 20) -> Header:
+def header(uri: str, max_bytes: int = 32 << 20, folders: tuple[str, ...] = ()) -> Header:
     """Pixels and format of a picture in a file, a tar or an object store, from its first bytes: 64 KiB are enough for
-    nearly all, and no more than `max_bytes` are read. Raises ImageFault.
+    nearly all, and no more than `max_bytes` are read. `folders` as of ImageStore. Raises ImageFault.
 
     It cannot see that the rest is missing or damaged: storing the picture does.
     """
-    prefix = _read(uri, _PREFIX)
+    prefix = _read(uri, _PREFIX, folders)
     try:
         return read_header(prefix)
     except ImageFault:
         if len(prefix) < _PREFIX:
             raise
-    return read_header(_read(uri, max_bytes))
+    return read_header(_read(uri, max_bytes, folders))
 
 
 class ImageStore:
     """Pictures by hash below `root` (a folder or an object-store URL). Cheap to make, safe to pickle and to share.
 
     max_side: pixels of the longer side of a stored picture. max_bytes: of a source file. max_pixels: width x height
-    that a source's header may claim. See `decode.normalise` for the normal form.
+    that a source's header may claim. folders: where local sources must lie, their links resolved (none: anywhere). See
+    `decode.normalise` for the normal form.
     """
 
-    def __init__(self, root: str, *, max_side: int, max_bytes: int, max_pixels: int, http: Http = Http()):
+    def __init__(self, root: str, *, max_side: int, max_bytes: int, max_pixels: int, http: Http = Http(),
+                 folders: tuple[str, ...] = ()):
         self.max_side, self.max_bytes, self.max_pixels, self.http = max_side, max_bytes, max_pixels, http
+        self.folders = folders
         self.pictures = Store(f"{root}/pictures")
         self.sources = Store(f"{root}/sources", ".json")
         self.addresses = Store(f"{root}/addresses", ".json")
@@ -62,7 +68,7 @@ class ImageStore:
     def header(self, uri: str) -> Header:
         """As the function `header`; a picture on the web is fetched and stored for it, once. Raises ImageFault."""
         if not is_http(uri):
-            return header(uri, self.max_bytes)
+            return header(uri, self.max_bytes, self.folders)
         return Header(**self._fetched(uri)["header"])
 
     def sized(self, image: Image) -> SizedImage:
@@ -81,7 +87,7 @@ class ImageStore:
 
     def open(self, sha256: str) -> PIL.Image.Image:
         """The picture, decoded, RGB. Raises FileNotFoundError for a hash that was never stored."""
-        return _decoded(self.read(sha256))
+        return open_published(self.read(sha256), self.max_side**2)
 
     def preview(self, image: Image) -> PIL.Image.Image | None:
         """The picture for people to look at: stored or not, but never fetched for it. None where it cannot be had."""
@@ -91,8 +97,9 @@ class ImageStore:
             if is_http(image.uri):
                 return None
             source = self._source(image.uri)
-            return _decoded(normalise(source, max_side=self.max_side, max_pixels=self.max_pixels).data)
-        except (ImageFault, OSError):
+            found = normalise(source, max_side=self.max_side, max_pixels=self.max_pixels)
+            return open_published(found.data, self.max_side**2)
+        except (ImageFault, OSError, ValueError, MemoryError):      # nothing depends on it
             return None
 
     def read(self, sha256: str) -> bytes:
@@ -111,7 +118,7 @@ class ImageStore:
             self._counts[name] += n
 
     def _source(self, uri: str) -> bytes:
-        data = _read(uri, self.max_bytes + 1)
+        data = _read(uri, self.max_bytes + 1, self.folders)
         if len(data) > self.max_bytes:
             raise ImageFault("too_many_bytes", f"more than {self.max_bytes}")
         self._count("bytes_read", len(data))
@@ -164,19 +171,13 @@ class ImageStore:
             return {"fault": [fault.kind, fault.detail]}
 
 
-def _decoded(data: bytes) -> PIL.Image.Image:
-    picture = PIL.Image.open(io.BytesIO(data))
-    picture.load()
-    return picture
-
-
-def _read(uri: str, at_most: int = -1) -> bytes:
+def _read(uri: str, at_most: int, folders: tuple[str, ...]) -> bytes:
     try:
-        return read_bytes(uri, at_most)
+        return read_bytes(uri, at_most, folders)
     except OSError as error:
         if error.errno in _MISSING or isinstance(error, FileNotFoundError):
             raise ImageFault("missing", str(error)) from error
-        if error.errno in _FORBIDDEN:
+        if error.errno in _UNREADABLE:
             raise ImageFault("unreadable", str(error)) from error
         raise
     except ValueError as error:     # a name with a NUL, a scheme that Beam does not know

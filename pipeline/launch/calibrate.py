@@ -12,7 +12,7 @@ from pipeline.coherence.scorer import Scorer
 from pipeline.coherence.thresholds import calibrate, write_thresholds
 from pipeline.config import preset
 from pipeline.graph import reading, stages
-from pipeline.images.decode import ImageFault
+from pipeline.images.faults import ImageFault
 from pipeline.launch.build import configured
 from pipeline.run import Run, image_store
 from schemas.records import Document, Provenance, StoredDocument

@@ -7,6 +7,8 @@ import io
 
 import PIL.Image
 
+from schemas.images import open_published
+
 
 def jpeg(picture: PIL.Image.Image, side: int) -> bytes:
     """A JPEG of the picture with a longer side of at most `side` pixels; never enlarged."""
@@ -32,6 +34,12 @@ class Album:
         return uri
 
     def add_picture(self, data: bytes, side: int) -> str | None:
-        """The data URI of an image file, scaled down to `side` pixels; None if there is no space left."""
-        with PIL.Image.open(io.BytesIO(data)) as picture:
-            return self.add(base64.b64encode(jpeg(picture, side)).decode())
+        """The data URI of an image file of an instance, scaled down to `side` pixels.
+
+        None if there is no space left, and for a file that no build publishes: the folder may be a stranger's.
+        """
+        try:
+            picture = open_published(data)
+        except ValueError:
+            return None
+        return self.add(base64.b64encode(jpeg(picture, side)).decode())

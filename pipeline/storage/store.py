@@ -7,9 +7,11 @@ writes the same value. Local folders and Beam's object stores (`gs://`, `s3://`)
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
+import stat
 import uuid
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -69,9 +71,10 @@ def is_remote(path: str) -> bool:
 
 
 def open_bytes(path: str) -> BinaryIO:
-    """Open for reading. Raises FileNotFoundError if there is no file, also in object stores."""
+    """Open a regular file for reading. Raises FileNotFoundError where there is nothing, also on object stores, and
+    another OSError for a folder, a pipe, a socket or a device: opening one of these may wait for ever."""
     if not is_remote(path):
-        return open(path, "rb")
+        return open(path, "rb", opener=_regular)
     if not files().exists(path):
         raise FileNotFoundError(path)
     remote: BinaryIO = files().open(path, compression_type="uncompressed")
@@ -102,6 +105,16 @@ def write_bytes(path: str, data: bytes) -> None:
     """Write a file atomically."""
     with replacing(path) as file:
         file.write(data)
+
+
+def _regular(path: str, flags: int) -> int:
+    descriptor = os.open(path, flags | os.O_NONBLOCK | os.O_NOCTTY)
+    mode = os.fstat(descriptor).st_mode
+    if stat.S_ISREG(mode):
+        return descriptor
+    os.close(descriptor)
+    code = errno.EISDIR if stat.S_ISDIR(mode) else errno.ENODEV
+    raise OSError(code, "is a folder" if stat.S_ISDIR(mode) else "is no regular file", path)
 
 
 def files() -> type[FileSystems]:

@@ -5,27 +5,16 @@ A tar is read in place: the first access reads all its headers, once per process
 
 from __future__ import annotations
 
-import dataclasses
 import errno
 import functools
 import glob
 import os
-import tarfile
+import re
 
 from pipeline.storage.store import files, is_remote, open_bytes
+from pipeline.storage.tar_index import TarIndex, walk
 
 _MEMBER = ".tar!/"
-
-
-@dataclasses.dataclass(frozen=True)
-class TarIndex:
-    """The regular files of a tar: name -> (byte offset of the data, size in bytes).
-
-    `error` says why reading ended before the end of the archive; it is empty if it did not.
-    """
-
-    members: dict[str, tuple[int, int]]
-    error: str = ""
 
 
 def tar_index(path: str) -> TarIndex:
@@ -43,33 +32,16 @@ def tar_index(path: str) -> TarIndex:
 
 @functools.lru_cache(maxsize=16)
 def _walk(path: str, version: tuple[int, int]) -> TarIndex:
-    members: dict[str, tuple[int, int]] = {}
     with open_bytes(path) as file:
-        try:
-            with tarfile.open(fileobj=file, mode="r:") as tar:
-                while (member := tar.next()) is not None:
-                    if tar.offset <= member.offset:         # a negative size: the walk would never end
-                        return TarIndex(members, f"damaged header at byte {member.offset}")
-                    if member.isreg():
-                        members[member.name.removeprefix("./")] = (member.offset_data, member.size)
-                    tar.members = []  # type: ignore[attr-defined]  # not in typeshed; or every header is kept
-                file.seek(tar.offset)
-                if any(file.read(tarfile.BLOCKSIZE)):       # tarfile treats a damaged header as the end
-                    return TarIndex(members, f"damaged header at byte {tar.offset}")
-        except RecursionError:                              # tarfile calls itself for each header that extends another
-            return TarIndex(members, "too many extended headers in a row")
-        except (tarfile.TarError, ValueError, EOFError, OverflowError) as error:
-            return TarIndex(members, str(error) or type(error).__name__)
-        except OSError as error:
-            if error.errno != errno.EINVAL:                 # a size that leads beyond what the system can seek to
-                raise
-            return TarIndex(members, f"damaged header: {error}")
-    return TarIndex(members)
+        return walk(file)
 
 
-def read_bytes(uri: str, at_most: int = -1) -> bytes:
-    """The first `at_most` bytes (-1: all). Raises FileNotFoundError, also for a member that a tar does not have."""
+def read_bytes(uri: str, at_most: int = -1, folders: tuple[str, ...] = ()) -> bytes:
+    """The first `at_most` bytes (-1: all). Raises FileNotFoundError, also for a member that a tar does not hold, and
+    PermissionError for a local file that does not really lie in one of `folders`, where any are given."""
     archive, name = split_member(uri)
+    if folders and not is_inside(archive or uri, folders) and os.path.lexists(archive or uri):
+        raise PermissionError(errno.EPERM, "is a link that leads out of the corpus", archive or uri)
     if not archive:
         with open_bytes(uri) as file:
             return file.read(at_most) if at_most >= 0 else file.read()
@@ -77,6 +49,31 @@ def read_bytes(uri: str, at_most: int = -1) -> bytes:
     with open_bytes(archive) as file:
         file.seek(offset)
         return file.read(min(size, at_most) if at_most >= 0 else size)
+
+
+def is_inside(path: str, folders: tuple[str, ...]) -> bool:
+    """Does a file, its links resolved, lie in one of the folders? Object stores know no links: all theirs do."""
+    if is_remote(path):
+        return True
+    real = os.path.realpath(path)
+    return any(real.startswith(f"{_real(folder).rstrip('/')}/") for folder in folders)
+
+
+def refusal(path: str, folders: tuple[str, ...]) -> str:
+    """Why a file is not read that was found in a folder of a stranger's; "" where it is."""
+    if not is_inside(path, folders):
+        return "it is a link that leads out of the corpus; if you trust it, name the file that it leads to"
+    return "" if is_remote(path) or os.path.isfile(path) else "it is no regular file"
+
+
+def folders_of(path: str) -> tuple[str, ...]:
+    """Where the files of a corpus lie: the folder `path`, or the one where the glob starts; for a file, its folder, and
+    that of the file that it is a link to, for whoever names a file means it."""
+    if os.path.isdir(path):
+        return (path,)
+    if os.path.exists(path):
+        return (os.path.dirname(path) or ".", os.path.dirname(os.path.realpath(path)))
+    return (os.path.dirname(re.split(r"[*?\[]", path)[0]) or ".",)
 
 
 def exists(uri: str) -> bool:
@@ -131,3 +128,8 @@ def _member(archive: str, name: str) -> tuple[int, int]:
 def _match(pattern: str) -> list[str]:
     [result] = files().match([pattern])
     return [metadata.path for metadata in result.metadata_list]
+
+
+@functools.lru_cache(maxsize=256)
+def _real(folder: str) -> str:
+    return os.path.realpath(folder)

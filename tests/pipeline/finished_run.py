@@ -11,7 +11,7 @@ import PIL.ImageDraw
 
 from pipeline.dataset import ledger, shards
 from pipeline.graph import outcomes
-from pipeline.images.decode import ImageFault
+from pipeline.images.faults import ImageFault
 from pipeline.instances.assemble import assemble
 from pipeline.report.dropped import keep_sample
 from schemas.codec import config_hash, json_bytes, key_of, rank_of, shard_name, to_json

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline.images.decode import ImageFault
+from pipeline.images.faults import ImageFault
 from pipeline.images.store import ImageStore
 from schemas.records import Image, Text
 

@@ -7,7 +7,7 @@ import pytest
 
 from pipeline.images import fetch as module
 from pipeline.images.fetch import FetchFault, Http, fetch, is_public
-from tests.pipeline.web import Server, answer
+from tests.pipeline.web import Server, answer, no_web_server
 
 HERE = Http(allow_private_hosts=True, retries=0)
 GUARDED = Http(retries=0)
@@ -149,9 +149,42 @@ def test_addresses_that_are_none(url):
     ("93.184.216.34", True), ("2606:2800:220:1::1", True), ("10.0.0.1", False), ("172.16.0.1", False),
     ("192.168.1.1", False), ("127.0.0.1", False), ("169.254.169.254", False), ("100.64.0.1", False), ("0.0.0.0", False),
     ("224.0.0.1", False), ("::1", False), ("fe80::1%eth0", False), ("fd00::1", False), ("::ffff:10.0.0.1", False),
-    ("64:ff9b::7f00:1", False), ("64:ff9b::5db8:d822", True), ("2002:7f00:1::", False), ("255.255.255.255", False)])
+    ("168.63.129.16", False), ("100.100.100.200", False), ("192.0.0.192", False), ("192.0.0.9", False),
+    ("192.88.99.1", False), ("fd00:ec2::254", False), ("fd20:ce::254", False), ("fec0::1", False), ("feff::1", False),
+    ("64:ff9b:1::7f00:1", False), ("64:ff9b:1::5db8:d822", False), ("64:ff9b::a83f:8110", False),
+    ("::127.0.0.1", False), ("::7f00:1", False), ("::5db8:d822", False), ("::ffff:0:7f00:1", False),
+    ("::ffff:0:5db8:d822", False), ("::ffff:7f00:1", False), ("::ffff:a9fe:a9fe", False), ("::ffff:93.184.216.34", True),
+    ("0:0:0:0:0:ffff:127.0.0.1", False), ("2002:a83f:8110::", False), ("2002:5db8:d822::", True),
+    ("2001:0:5db8:d822::1", False), ("2001:db8::1", False), ("3fff::1", False), ("5f00::1", False), ("ff02::1", False),
+    ("4000::1", False), ("2606:2800::5efe:7f00:1", False), ("2606:2800::200:5efe:a00:1", False),
+    ("2606:2800::5efe:5db8:d822", True), ("64:ff9b::7f00:1", False), ("64:ff9b::5db8:d822", True), ("2002:7f00:1::", False), ("255.255.255.255", False)])
 def test_public_addresses(address, public):
     assert is_public(address) is public
+
+
+@pytest.mark.parametrize("host", [
+    "[::127.0.0.1]", "[::ffff:0:7f00:1]", "[::ffff:7f00:1]", "[fec0::1]", "[64:ff9b:1::7f00:1]", "[fd00:ec2::254]",
+    "168.63.129.16", "192.0.0.192", "100.100.100.200", "169.254.169.254", "0xa9fea9fe", "2852039166"])
+def test_addresses_that_only_a_cloud_answers_are_not_dialled(monkeypatch, host):
+    def dialled(*_, **__):
+        raise AssertionError("dialled")
+    monkeypatch.setattr(module.httpcore.SyncBackend, "connect_tcp", dialled)
+    assert fault(f"http://{host}/latest/meta-data/", GUARDED).kind == "refused_host"
+
+
+def test_a_password_goes_nowhere():
+    with Server({"/a": answer(status=302, headers=[("Location", "/b")]), "/b": answer(b"x"), "/c": answer(
+            status=302, headers=[("Location", "http://me:secret@127.0.0.1:1/x")])}) as server:
+        for url in (server.url("/a", "me:secret@127.0.0.1"), server.url("/c"), server.url("/a", "me@127.0.0.1")):
+            found = fault(url)
+            assert found.kind == "refused_host" and "secret" not in str(found)
+        assert server.asked == ["/c"]
+
+
+def test_what_a_server_says_is_not_quoted():
+    with no_web_server() as url:
+        found = fault(url)
+        assert found.kind == "unreachable" and "SSH" not in found.detail and len(found.detail) < 300
 
 
 def test_faults_and_settings_travel():

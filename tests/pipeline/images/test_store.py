@@ -11,8 +11,10 @@ import PIL.Image
 import pytest
 
 from pipeline.images import store as images
-from pipeline.images.decode import Header, ImageFault, extension
+from pipeline.images.decode import extension
+from pipeline.images.faults import ImageFault
 from pipeline.images.fetch import Http
+from pipeline.images.header import Header
 from pipeline.images.store import ImageStore, header
 from pipeline.storage import store
 from schemas.records import Image, SizedImage
@@ -169,12 +171,12 @@ def test_a_full_disk_is_no_fault_of_the_picture(tmp_path, pictures, monkeypatch)
 
 
 def test_running_out_of_memory_is_no_fault_that_is_kept(tmp_path, monkeypatch):
-    def exhausted(*_):
+    def exhausted(*_, **__):
         raise MemoryError
     with Server({"/a.png": answer(jpeg())}) as server:
         pictures = ImageStore(str(tmp_path), **LIMITS, http=Http(allow_private_hosts=True, retries=0))
         with monkeypatch.context() as patch, pytest.raises(MemoryError):
-            patch.setattr(PIL.Image.Image, "convert", exhausted)
+            patch.setattr(images, "normalise", exhausted)
             pictures.store(Image(server.url("/a.png")))
         assert pictures.store(Image(server.url("/a.png"))).width == 64
 

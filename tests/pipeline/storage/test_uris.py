@@ -59,7 +59,7 @@ def test_headers_beyond_reason_end_the_walk_with_one_sentence(tmp_path):
     assert tar_index(str(tmp_path / "p.tar")).error == "too many extended headers in a row"
 
 
-@pytest.mark.parametrize("size, says", [(2**62, "damaged header: .*Invalid argument"), (2**80, "offset-sized integer"),
+@pytest.mark.parametrize("size, says", [(2**62, "unexpected end of data"), (2**80, "unexpected end of data"),
                                         (-512, "damaged header at byte 0")])
 def test_a_size_beyond_reason_ends_the_walk_with_one_sentence(tmp_path, size, says):
     """A negative one leads back to where it stands, for ever."""

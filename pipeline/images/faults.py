@@ -1,0 +1,33 @@
+"""What can be wrong with an image, by the ledger's words; docs/corpora.md shows both sides."""
+
+from __future__ import annotations
+
+from schemas.errors import RecordFault
+from schemas.images import MAX_PARTS, MAX_SIDE
+
+MAX_SCANS = 32
+"""Of a JPEG. Each scan is decoded over the whole image; encoders write 10 or so (libjpeg's script for colour has 10)."""
+KINDS = {
+    "missing": "there is no such file, or no such member of the tar",
+    "unreadable": "the file may not be read, is no regular file, or is damaged in another way than being cut short",
+    "truncated": "the file ends before its image does, or is empty",
+    "too_many_bytes": "more bytes than max_bytes; no more than that were read",
+    "too_many_pixels": "the header claims more pixels than max_pixels; nothing was decoded",
+    "too_long_side": f"the header claims a side of more than {MAX_SIDE:,} pixels; nothing was decoded",
+    "too_many_scans": f"a JPEG of more than {MAX_SCANS} scans, each as slow to decode as a whole image",
+    "too_many_parts": f"more than {MAX_PARTS:,} segments of a JPEG or chunks of a PNG",
+    "too_slow": "decoding took far longer than the slowest honest image of this size",
+    "too_much_memory": "decoding took more memory than the header accounts for",
+    "animated": "more than one frame: no single frame is what the text is about",
+    "unsupported_format": "not JPEG, PNG, GIF, WebP, BMP or AVIF: SVG, HTML, TIFF and the rest",
+    "timeout": "the server was too slow",
+    "unreachable": "no such host, nobody answers, TLS fails, or the connection broke",
+    "http_status": "the server answered with another status than 200, or redirected too often",
+    "refused_host": "the address is not public, or not http(s)",
+    "opted_out": "the server reserves the image from this use (X-Robots-Tag, tdm-reservation)",
+}
+
+
+class ImageFault(RecordFault):
+    """An image that cannot be had. `kind` is a key of KINDS, `detail` says more, in words of ours: never in bytes of
+    the file, which may be one that nobody was to see."""

@@ -1,0 +1,126 @@
+"""Child processes for work on a stranger's bytes with code that may loop, allocate or crash: decoders, Parquet.
+
+A child is `python -m MODULE`, answers one request after the other on its standard streams, and ends when its input ends,
+which it does however its parent ends. Each request is done under limits that the kernel holds: of memory, at which an
+allocation fails, and of processor time, at which the process is killed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import resource
+import signal
+import struct
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import IO, Any
+
+_FRAME = struct.Struct("<II")       # bytes of the JSON that follows, and of the data behind it
+_CRASHES = (signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL)
+_KEPT = ("LD_LIBRARY_PATH", "PYTHONHOME", "PYTHONDONTWRITEBYTECODE")
+
+
+class Lost(Exception):
+    """A child ended over a request for which the request is to blame. `kind` is `too_slow` or `crashed`."""
+
+    def __init__(self, kind: str, detail: str):
+        super().__init__(kind, detail)
+        self.kind, self.detail = kind, detail
+
+
+class Child:
+    """The parent's end of a child that runs `module`. `environment` is added to the little that a child gets to see: no
+    key of ours is in reach of a decoder."""
+
+    def __init__(self, module: str, environment: Mapping[str, str] | None = None):
+        paths = os.pathsep.join(os.path.abspath(path) for path in sys.path)
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", "-m", module], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd="/",
+            env={"PYTHONPATH": paths, **{name: os.environ[name] for name in _KEPT if name in os.environ},
+                 **(environment or {})})
+
+    def send(self, head: Mapping[str, Any], data: bytes = b"") -> None:
+        """Send a request. Raises Lost, MemoryError or RuntimeError where the child has ended."""
+        assert self._process.stdin
+        try:
+            send(self._process.stdin, head, data)
+        except BrokenPipeError:
+            raise self._why() from None
+
+    def receive(self) -> tuple[Any, bytes]:
+        """Wait for a reply. Raises as `send` does."""
+        assert self._process.stdout
+        try:
+            return receive(self._process.stdout)
+        except EOFError:
+            raise self._why() from None
+
+    def end(self) -> None:
+        """Kill it, whatever it is doing."""
+        self._process.kill()
+        self._process.wait()
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe:
+                with contextlib.suppress(OSError):
+                    pipe.close()
+
+    def _why(self) -> Exception:
+        code = self._process.wait()
+        if code == -signal.SIGXCPU:
+            return Lost("too_slow", "it took more processor time than its size explains")
+        if -code in _CRASHES:
+            return Lost("crashed", f"the decoder crashed ({signal.Signals(-code).name})")
+        if code == -signal.SIGKILL:
+            return MemoryError("the system killed a child process: the machine is out of memory")
+        return RuntimeError(f"a child process ended with code {code}")
+
+
+def serve(answer: Callable[[Any, bytes, Callable[..., None]], None]) -> None:
+    """What a child does: call `answer(request, data, reply)` for each request; `reply(head, data)` sends one frame."""
+    requests, replies = sys.stdin.buffer, sys.stdout.buffer
+    signal.signal(signal.SIGINT, signal.SIG_IGN)                        # Ctrl-C is for the parent, which ends this
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())      # what a library prints of a stranger's file
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    with contextlib.suppress(EOFError, BrokenPipeError):
+        while True:
+            request, data = receive(requests)
+            answer(request, data, lambda head, data=b"": send(replies, head, data))
+            del data
+
+
+@contextlib.contextmanager
+def limits(memory: int, seconds: int) -> Iterator[None]:
+    """Let this process take so many bytes and, in whole seconds, so much processor time more in the block."""
+    with open("/proc/self/statm", "rb") as file:
+        mapped = int(file.read().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (mapped + memory, resource.RLIM_INFINITY))
+    resource.setrlimit(resource.RLIMIT_CPU, (int(time.process_time()) + 1 + seconds, resource.RLIM_INFINITY))
+    try:
+        yield
+    finally:
+        for kind in (resource.RLIMIT_AS, resource.RLIMIT_CPU):
+            resource.setrlimit(kind, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+
+
+def send(file: IO[bytes], head: Mapping[str, Any], data: bytes = b"") -> None:
+    """Write one frame."""
+    text = json.dumps(head).encode()
+    file.write(_FRAME.pack(len(text), len(data)) + text)
+    file.write(data)
+    file.flush()
+
+
+def receive(file: IO[bytes]) -> tuple[Any, bytes]:
+    """Read one frame. Raises EOFError where the other side has ended."""
+    frame = file.read(_FRAME.size)
+    if len(frame) < _FRAME.size:
+        raise EOFError
+    head, data = _FRAME.unpack(frame)
+    text, found = file.read(head), file.read(data)
+    if len(text) < head or len(found) < data:
+        raise EOFError
+    return json.loads(text), found

@@ -1,0 +1,37 @@
+"""In place of the decoder: does what the last byte of the image says."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+from pipeline.storage import child
+
+
+def answer(request, data, reply):
+    with child.limits(request["memory"], 1):
+        match data[-1:]:
+            case b"S" | b"K":
+                os.kill(os.getpid(), {b"S": signal.SIGSEGV, b"K": signal.SIGKILL}[data[-1:]])
+            case b"L":
+                while True:
+                    pass
+            case b"X":
+                os._exit(3)
+            case b"B":
+                reply({"bug": "KeyError: 'x'"})
+                return
+            case b"M":
+                try:
+                    bytes(request["memory"] + (64 << 20))
+                except MemoryError:
+                    reply({"fault": ["too_much_memory", ""]})
+                    return
+            case b"E":
+                reply({"width": 1, "height": 1}, "\n".join(os.environ).encode())
+                return
+    reply({"width": 3, "height": 2}, b"fine")
+
+
+if __name__ == "__main__":
+    child.serve(answer)
