@@ -21,19 +21,21 @@ def web_address(root: str, path: str) -> str:
 @functools.lru_cache(maxsize=64)
 def origin(root: str) -> tuple[str, str]:
     """(OWNER/NAME on GitHub, commit) of a checkout; each empty where it cannot be found out."""
-    head = _text(f"{root}/.git/HEAD").strip()
+    head = _text(root, "HEAD").strip()
     if head.startswith("ref: "):
         branch = head.removeprefix("ref: ")
-        head = _text(f"{root}/.git/{branch}").strip()
+        head = _text(root, branch).strip()
         if not head and (packed := re.search(rf"^([0-9a-f]{{40}}) {re.escape(branch)}$",
-                                             _text(f"{root}/.git/packed-refs"), re.M)):
+                                             _text(root, "packed-refs"), re.M)):
             head = packed[1]
-    found = _GITHUB.search(_text(f"{root}/.git/config"))
+    found = _GITHUB.search(_text(root, "config"))
     return found[1] if found else "", head if _COMMIT.fullmatch(head) else ""
 
 
-def _text(path: str) -> str:
+def _text(root: str, name: str) -> str:
+    """A file of git's own. A branch's name comes from another such file, and must not lead out of the folder."""
+    folders = () if root.endswith("!") else (f"{root}/.git",)
     try:
-        return read_bytes(path, 1 << 20).decode(errors="replace")
+        return read_bytes(f"{root}/.git/{name}", 1 << 20, folders).decode(errors="replace")
     except (OSError, ValueError):
         return ""

@@ -6,7 +6,7 @@ import html
 import posixpath
 import unicodedata
 
-from schemas.errors import RecordFault
+from schemas.errors import RecordFault, unquoted
 
 Record = dict[str, object]
 """A decoded record: nothing is known of its values until one of the functions here has looked at them."""
@@ -18,12 +18,20 @@ class BadRecord(RecordFault):
     """A record that could not be decoded. `kind` is the ledger's word for it:
 
     unreadable     the file is damaged here; what follows in it is lost
-    too_long       a line of more than 32 MiB
+    too_long       a line of more than 32 MiB or a million values, a field beyond `limits.MOST`, or a compressed file
+                   that inflates beyond reason
     bad_utf8       bytes that are no UTF-8, or a string with half a surrogate pair
     bad_json       not JSON
     not_an_object  JSON, but not an object
     bad_record     an object in which a field is missing or of the wrong type
+
+    `detail` is in words of ours, and holds no part of the file, which may be one that nobody was to see.
     """
+
+
+def said(error: Exception) -> str:
+    """What an exception says, without what it quotes."""
+    return f"{type(error).__name__}: {unquoted(error)}".removesuffix(": ")
 
 
 def string(record: Record, name: str, default: str | None = None) -> str:
@@ -72,7 +80,7 @@ def pixels(record: Record, name: str) -> int | None:
     if value is None:
         return None
     if type(value) is not int or not 1 <= value <= MOST_PIXELS:
-        raise ValueError(f"{name} must be a whole number from 1 to {MOST_PIXELS}, not {value!r}"[:200])
+        raise ValueError(f"{name} must be a whole number from 1 to {MOST_PIXELS}")
     return value
 
 
@@ -83,7 +91,7 @@ def identifier(record: Record, name: str) -> str:
         return str(number)
     value = string(record, name)
     if not value.strip() or any(unicodedata.category(c) in ("Cc", "Zl", "Zp") for c in value):
-        raise ValueError(f"{name} must not be blank or hold control characters, is {value!r}"[:200])
+        raise ValueError(f"{name} must not be blank or hold control characters")
     return value
 
 
@@ -96,7 +104,7 @@ def relative(name: str) -> str:
     """A file name below a folder, normalised. Raises ValueError for one that leads out of it."""
     path = posixpath.normpath(name)
     if not name or path.startswith(("/", "../")) or path in (".", "..") or "\\" in name or "\0" in name:
-        raise ValueError(f"{name!r} is no file name inside the corpus"[:200])
+        raise ValueError("the name of an image is no file name inside the corpus")
     return path
 
 

@@ -57,12 +57,13 @@ def find_below(path: str, suffixes: tuple[str, ...]) -> list[tuple[str, str]]:
 
 
 def beside(part: Part, shape: Format) -> Iterator[Part]:
-    """A part for each file that `part.file` means, with the folder of images beside it."""
-    root = root_of(part.file)
+    """A part for each file that `part.file` means, with the folder of images beside it, and with a fault where the file
+    is not to be opened."""
+    root, folders = root_of(part.file), uris.folders_of(part.file)
     for file in uris.find(part.file, shape.suffixes):
         images = f"{os.path.dirname(file) or '.'}/{shape.images}"
         yield dataclasses.replace(part, file=file, name=file.removeprefix(root).lstrip("/") or os.path.basename(file),
-                                  images=images, local=uris.exists(images))
+                                  images=images, local=uris.exists(images), fault=uris.refusal(file, folders))
 
 
 def sampled(name: str, share: float) -> bool:

@@ -23,6 +23,9 @@ _decode = json.JSONDecoder().raw_decode
 def cut(part: Part, shape: Format) -> Iterator[Part]:
     """Runs of elements. A file that ends within an element, or is no array, has one more part with the fault."""
     for file in beside(part, shape):
+        if file.fault:
+            yield file
+            continue
         first, count, start, end = 1, 0, 0, 0
         try:
             with open_bytes(file.file) as opened:

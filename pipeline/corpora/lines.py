@@ -1,4 +1,4 @@
-"""JSON Lines: cut a file at line starts, and decode lines one by one."""
+"""JSON Lines: cut a file at line starts, and decode lines one by one. What a compressed file inflates to is bounded."""
 
 from __future__ import annotations
 
@@ -15,11 +15,19 @@ import zlib
 from collections.abc import Iterator
 from typing import IO, BinaryIO
 
-from pipeline.corpora.fields import BadRecord, Record
+from pipeline.corpora.fields import BadRecord, Record, said
 from pipeline.storage.store import open_bytes
 
 PART_LINES = 200
 MAX_LINE = 32 << 20     # bytes; a longer line is a fault, so that one of them cannot fill the memory
+MAX_VALUES = 1_000_000
+"""Of a record: numbers, texts, lists and objects. Each takes a hundred bytes of memory where it takes two in a file."""
+MAX_RATIO, LEAST, LEAST_LINES = 200, 8 << 20, 50_000
+"""How many times its size a compressed file may inflate to, from the first 8 MiB on (JSON of web pages: 3 to 10). From the
+first 50,000 lines on it has no more lines than bytes."""
+MAX_DIRECTORY = 4 << 20
+"""Bytes of a zip's directory: 40,000 files with names of usual length."""
+LEAST_PART = 4 << 10        # bytes; of shorter ones there could be as many as lines
 _BLOCK = 1 << 20
 DAMAGE = (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile, zipfile.BadZipFile,
           struct.error, LookupError, RuntimeError, ValueError, OverflowError)       # these five: zipfile
@@ -39,24 +47,25 @@ class Lines:
 
 def members(path: str) -> list[str]:
     """The files in a zip in name order, but for hidden ones (`__MACOSX/._docs.jsonl`). Raises one of DAMAGE."""
-    with open_bytes(path) as file, zipfile.ZipFile(file) as archive:
+    with open_bytes(path) as file, _archive(file) as archive:
         return _members(archive)
 
 
 def cut(file: BinaryIO, offset: int = 0, size: int = sys.maxsize) -> Iterator[Lines]:
-    """Runs of PART_LINES lines in the next `size` bytes of an open file."""
+    """Runs of PART_LINES lines, or a multiple where they are short, in the next `size` bytes of an open file."""
     file.seek(offset)
     end, at = offset + size, offset
     start, first, count = offset, 1, 0          # the run that is open
     last = b""
     while block := file.read(min(_BLOCK, end - at)):
         position, breaks, last = 0, block.count(b"\n"), block[-1:]
-        while count + breaks >= PART_LINES:
-            for _ in range(PART_LINES - count):
+        while breaks >= (missing := PART_LINES - count % PART_LINES):
+            for _ in range(missing):
                 position = block.index(b"\n", position) + 1
-                breaks -= 1
-            yield Lines(first, start, at + position - start, PART_LINES)
-            start, first, count = at + position, first + PART_LINES, 0
+            breaks, count = breaks - missing, count + missing
+            if at + position - start >= LEAST_PART:
+                yield Lines(first, start, at + position - start, count)
+                start, first, count = at + position, first + count, 0
         count += breaks
         at += len(block)
     if at > start:
@@ -64,32 +73,79 @@ def cut(file: BinaryIO, offset: int = 0, size: int = sys.maxsize) -> Iterator[Li
 
 
 def read(path: str, offset: int, size: int | None, member: str = "") -> Iterator[Record | BadRecord | None]:
-    """Every line decoded: an object, what is wrong with the line, or None for a blank one. Damage of a compressed
-    file ends it with one BadRecord of kind `unreadable`. `member` is the file in a zip; none: the only one."""
+    """Every line decoded: an object, what is wrong with the line, or None for a blank one. Damage of a compressed file
+    ends it with one BadRecord of kind `unreadable`, and so does one that inflates beyond reason (`too_long`). `member`
+    is the file in a zip; none: the only one."""
     try:
         with _opened(path, member) as file:
-            file.seek(offset)
+            if offset:
+                file.seek(offset)
             for line in _lines(file, sys.maxsize if size is None else size):
                 yield decoded(line)
+    except BadRecord as bomb:
+        yield bomb
     except DAMAGE as error:
-        yield BadRecord("unreadable", f"{type(error).__name__}: {error}")
+        yield BadRecord("unreadable", said(error))
     except OSError as error:
         if str(error) != _BZ2_DAMAGE:
             raise
-        yield BadRecord("unreadable", f"damaged bzip2 data: {error}")
+        yield BadRecord("unreadable", "damaged bzip2 data")
 
 
 @contextlib.contextmanager
-def _opened(path: str, member: str) -> Iterator[IO[bytes] | gzip.GzipFile]:
+def _opened(path: str, member: str) -> Iterator[IO[bytes] | _Inflating]:
     with contextlib.ExitStack() as stack:
         file = stack.enter_context(open_bytes(path))
         if path.endswith(".gz"):
-            yield stack.enter_context(gzip.GzipFile(fileobj=file))
+            yield _Inflating(stack.enter_context(gzip.GzipFile(fileobj=file)), file)
         elif path.endswith(".zip"):
-            archive = stack.enter_context(zipfile.ZipFile(file))
-            yield stack.enter_context(archive.open(member or _members(archive)[0]))
+            archive = stack.enter_context(_archive(file))
+            yield _Inflating(stack.enter_context(archive.open(member or _members(archive)[0])), file)
         else:
             yield file
+
+
+class _Inflating:
+    """The lines of a compressed file, as long as they and their bytes are in proportion to what they are read from."""
+
+    def __init__(self, file: IO[bytes] | gzip.GzipFile, source: BinaryIO):
+        self._file, self._source, self._start = file, source, source.tell()
+        self._bytes = self._lines = 0
+
+    def seek(self, offset: int) -> None:
+        self._file.seek(offset)
+
+    def readline(self, limit: int) -> bytes:
+        line = self._file.readline(limit)
+        self._bytes += len(line)
+        self._lines += 1
+        if self._bytes > LEAST or self._lines > LEAST_LINES:
+            read = max(self._source.tell() - self._start, 0)
+            if self._bytes > LEAST + MAX_RATIO * read or self._lines > LEAST_LINES + read:
+                raise BadRecord("too_long", f"{self._bytes:,} bytes in {self._lines:,} lines come of {read:,}")
+        return line
+
+
+@contextlib.contextmanager
+def _archive(file: BinaryIO) -> Iterator[zipfile.ZipFile]:
+    """An open zip. Raises BadZipFile where its directory is too long, or where its files overlap: so few bytes give many
+    files, each of them large."""
+    with zipfile.ZipFile(_Frugal(file)) as archive:
+        if sum(found.compress_size for found in archive.infolist()) > file.seek(0, os.SEEK_END):
+            raise zipfile.BadZipFile("files that overlap")
+        yield archive
+
+
+class _Frugal:
+    """A file of which no long stretch is read at once: of a zip that would be the directory."""
+
+    def __init__(self, file: BinaryIO):
+        self.seek, self.tell, self.seekable, self._read = file.seek, file.tell, file.seekable, file.read
+
+    def read(self, size: int = -1) -> bytes:
+        if size > MAX_DIRECTORY:
+            raise zipfile.BadZipFile(f"a directory of {size:,} bytes")
+        return self._read(size)
 
 
 def _members(archive: zipfile.ZipFile) -> list[str]:
@@ -97,7 +153,7 @@ def _members(archive: zipfile.ZipFile) -> list[str]:
     return sorted(name for name in names if not os.path.basename(name).startswith("."))
 
 
-def _lines(file: IO[bytes] | gzip.GzipFile, left: int) -> Iterator[bytes | None]:
+def _lines(file: IO[bytes] | _Inflating, left: int) -> Iterator[bytes | None]:
     """The lines of the next `left` bytes; None for one that is too long, which is skipped without being held."""
     while line := file.readline(min(left, MAX_LINE + 1)):
         left -= len(line)
@@ -116,10 +172,12 @@ def decoded(line: bytes | None) -> Record | BadRecord | None:
         return BadRecord("too_long", f"the line has more than {MAX_LINE} bytes")
     if not line.strip():
         return None
+    if len(line) > MAX_VALUES and sum(map(line.count, (b",", b"[", b"{"))) > MAX_VALUES:
+        return BadRecord("too_long", f"the line has more than {MAX_VALUES:,} values")
     try:
         record = json.loads(line.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
-        return BadRecord("bad_utf8", str(error))
+        return BadRecord("bad_utf8", f"byte {error.start} of the line")
     except (ValueError, RecursionError) as error:
         return BadRecord("bad_json", str(error))
     if not isinstance(record, dict):

@@ -13,8 +13,8 @@ import os
 from collections.abc import Callable, Iterator
 from urllib.parse import quote
 
-from pipeline.corpora import lines, rows
-from pipeline.corpora.fields import BadRecord, Record, relative
+from pipeline.corpora import limits, lines, rows
+from pipeline.corpora.fields import BadRecord, Record, relative, said
 from pipeline.corpora.files import Files, check_name, root_of, sampled
 from pipeline.storage import uris
 from pipeline.storage.store import open_bytes
@@ -121,11 +121,14 @@ def cut(format: str, shape: Format, path: str) -> Iterator[Part]:
             check_name(f"{part.file}!/{part.member}")
             yield part
         return
-    root, found = root_of(path), uris.find(path, shape.suffixes)
+    root, found, folders = root_of(path), uris.find(path, shape.suffixes), uris.folders_of(path)
     for file in found:
         check_name(file)
     for file in found:
         part = Part(format, file, file.removeprefix(root).lstrip("/") or os.path.basename(file))
+        if refusal := uris.refusal(file, folders):
+            yield dataclasses.replace(part, fault=refusal)
+            continue
         if file.endswith(".tar"):
             yield from _cut_tar(part, shape.images)
             continue
@@ -169,15 +172,13 @@ def read(part: Part, shape: Format) -> Iterator[Document | Fault]:
                 raise record
             documents = list(shape.documents(record, place))    # all before the first: a record is read whole or not
             for document in documents:
-                _strings(document).encode()     # JSON can spell half a surrogate pair, which nobody can write again
+                limits.check(document)
                 if document.id.startswith((UNREAD, REPEATED)):
-                    raise ValueError(f"the id {document.id[:100]!r} begins like those of the ledger's own rows")
+                    raise ValueError("the id begins like those of the ledger's own rows")
         except BadRecord as error:
             yield _fault(place, error)
-        except UnicodeEncodeError as error:
-            yield _fault(place, BadRecord("bad_utf8", str(error)))
         except (ValueError, LookupError, RecursionError) as error:      # any other exception is a reader's bug
-            yield _fault(place, BadRecord("bad_record", f"{type(error).__name__}: {error}"))
+            yield _fault(place, BadRecord("bad_record", said(error)))
         else:
             yield from documents
 
@@ -217,7 +218,7 @@ def _cut_zip(part: Part) -> Iterator[Part]:
     try:
         names = lines.members(part.file)
     except lines.DAMAGE as error:
-        yield dataclasses.replace(part, fault=f"{type(error).__name__}: {error}")
+        yield dataclasses.replace(part, fault=said(error))
         return
     for name in names:
         yield dataclasses.replace(part, member=name if len(names) > 1 else "")
@@ -227,19 +228,13 @@ def _cut_parquet(part: Part) -> Iterator[Part]:
     """One part a row group: Parquet is decoded by row groups, and a part that starts inside one would pay for all."""
     try:
         counts = rows.counts(part.file)
-    except rows.DAMAGE as error:
-        yield dataclasses.replace(part, fault=str(error))
+    except BadRecord as damage:
+        yield dataclasses.replace(part, fault=damage.detail)
         return
     first = 1
     for group, count in enumerate(counts):
         yield dataclasses.replace(part, first=first, offset=group, count=count)
         first += count
-
-
-def _strings(document: Document) -> str:
-    images = [text for image in document.images for text in (image.uri, image.alt, image.caption)]
-    return "".join([document.id, document.source, document.title, document.url, document.license,
-                    *document.texts, *images])
 
 
 def _fault(place: Place, error: BadRecord) -> Fault:

@@ -17,7 +17,7 @@ from pipeline.corpora.fields import BadRecord
 from pipeline.corpora.files import Files, find_below
 from pipeline.corpora.lines import MAX_LINE, decoded
 from pipeline.corpora.parts import Format, Part, Place
-from pipeline.storage.uris import is_http, read_bytes, tar_index
+from pipeline.storage.uris import is_http, read_bytes, refusal, tar_index
 
 
 def cut(part: Part, shape: Format) -> Iterator[Part]:
@@ -25,7 +25,7 @@ def cut(part: Part, shape: Format) -> Iterator[Part]:
     for root, name in find_below(part.file, shape.suffixes):
         file, member = (root[:-1], name) if root.endswith(".tar!") else (f"{root}/{name}", "")
         yield dataclasses.replace(part, file=file, member=member, name=posixpath.basename(file) if member else name,
-                                  count=1, images=root, local=True)
+                                  count=1, images=root, local=True, fault="" if member else refusal(file, (root,)))
     if part.file.endswith(".tar") and (error := tar_index(part.file).error):
         yield dataclasses.replace(part, name=posixpath.basename(part.file), fault=error)
 
@@ -48,7 +48,7 @@ def text_of(record: dict[str, Any]) -> str:
     try:
         return str(record["data"].decode("utf-8-sig"))
     except UnicodeDecodeError as error:
-        raise BadRecord("bad_utf8", str(error)) from error
+        raise BadRecord("bad_utf8", f"byte {error.start} of the file") from error
 
 
 def json_of(record: dict[str, Any]) -> dict[str, Any]:

@@ -50,6 +50,9 @@ def documents(record: dict[str, Any], place: Place) -> Iterator[Document]:
 def cut(part: Part, shape: Format) -> Iterator[Part]:
     """Stretches of the files."""
     for file in beside(part, shape):
+        if file.fault:
+            yield file
+            continue
         with open_bytes(file.file) as opened:
             size = opened.seek(0, os.SEEK_END)
         for offset in range(0, size, STRETCH):

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from pipeline.corpora import lines
-from pipeline.corpora.fields import BadRecord
+from pipeline.corpora.fields import BadRecord, said
 from pipeline.corpora.files import Files, beside
 from pipeline.corpora.parts import Format, Part
 
@@ -30,10 +30,13 @@ def whole(load: Callable[[str], Records]) -> Files:
 
     def cut(part: Part, shape: Format) -> Iterator[Part]:
         for file in beside(part, shape):
+            if file.fault:
+                yield file
+                continue
             try:
                 total = len(records(file.file))
             except (ValueError, LookupError, RecursionError, BadRecord) as error:
-                yield dataclasses.replace(file, fault=str(error))
+                yield dataclasses.replace(file, fault=said(error))
                 continue
             for first in range(0, total, lines.PART_LINES):
                 yield dataclasses.replace(file, first=first + 1, count=min(lines.PART_LINES, total - first))

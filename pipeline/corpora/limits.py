@@ -1,0 +1,43 @@
+"""What a document's fields may hold, and how long they may be. What is longer would fill prompts, manifests and pages, or the memory.
+
+Of 1,768 documents of the howto corpora the longest have 245 characters of address, 123 of title, 4,576 of alternative
+text, 15,673 in one text and 83,241 in all, and 731 segments.
+"""
+
+from __future__ import annotations
+
+from pipeline.corpora.fields import BadRecord
+from schemas.records import Document, Text
+
+MOST = {"id": 1_000, "source": 200, "title": 2_000, "license": 500, "url": 8_000, "uri": 8_000, "alt": 10_000,
+        "caption": 10_000, "text": 1_000_000}
+"""Characters of a field; `uri` is an image's address."""
+MOST_TEXT, MOST_SEGMENTS, MOST_IMAGES = 4_000_000, 20_000, 2_000
+"""Characters of all texts together, segments and images."""
+
+
+def check(document: Document) -> None:
+    """Raises BadRecord: `too_long` where a field is longer or there are more segments, `bad_utf8` for half a surrogate
+    pair, which JSON can spell and nobody can write again."""
+    for name in ("id", "source", "title", "license", "url"):
+        _check(name, getattr(document, name))
+    for segment in document.segments:
+        if isinstance(segment, Text):
+            _check("text", segment.text)
+        else:
+            for name in ("uri", "alt", "caption"):
+                _check(name, getattr(segment, name))
+    for what, count, most in (("characters of text", sum(map(len, document.texts)), MOST_TEXT),
+                              ("segments", len(document.segments), MOST_SEGMENTS),
+                              ("images", len(document.images), MOST_IMAGES)):
+        if count > most:
+            raise BadRecord("too_long", f"{count:,} {what}; at most {most:,}")
+
+
+def _check(name: str, value: str) -> None:
+    if len(value) > MOST[name]:
+        raise BadRecord("too_long", f"{name} of {len(value):,} characters; at most {MOST[name]:,}")
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise BadRecord("bad_utf8", f"half a surrogate pair in {name}") from None
