@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import configs
 from pipeline.launch import logs
 from schemas.errors import BugError, ServiceError, UserError
+from schemas.printable import line, printable
 
 if TYPE_CHECKING:
     from pipeline.launch.build import Built
@@ -29,7 +30,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         return int(options.command(options, rest))
     except (UserError, BugError, ServiceError) as error:
-        print(f"leafinstruct: {error}", file=sys.stderr)
+        print(printable(f"leafinstruct: {error}"), file=sys.stderr)
         return 2 if isinstance(error, UserError) else 3 if isinstance(error, BugError) else 4
     except KeyboardInterrupt:
         print("leafinstruct: stopped; what was finished is kept, run the same command again to resume", file=sys.stderr)
@@ -37,7 +38,8 @@ def main(argv: list[str] | None = None) -> int:
     except BrokenPipeError:
         return 0
     except OSError as error:
-        print(f"leafinstruct: {error.filename or options.command.__name__}: {error.strerror or error}", file=sys.stderr)
+        print(line(f"leafinstruct: {error.filename or options.command.__name__}: {error.strerror or error}"),
+              file=sys.stderr)
         return 2
 
 
@@ -75,7 +77,7 @@ def validate(options: argparse.Namespace, _: list[str]) -> int:
         print(json.dumps({"ok": not defects, "defects": [vars(d) for d in defects]}, indent=2))
     else:
         for defect in defects:
-            print(defect)
+            print(line(str(defect)))
         print(f"{options.folder}: {len(defects)} defects" if defects else f"{options.folder}: valid"
               + ("" if options.deep else " (structure, schemas and counts; --deep also reads every byte)"))
     return 1 if defects else 0

@@ -10,6 +10,10 @@ import yaml
 
 from schemas.arrow import instance_schema
 from schemas.codec import Json
+from schemas.printable import markdown
+
+MOST_ROWS = 100
+"""Lines of a table of the card."""
 
 _TEXT = """
 # {name}
@@ -79,7 +83,7 @@ def card(manifest: Json) -> str:
         licenses=_table("licence", {name or "not stated": n for name, n in counts["licenses"].items()}),
         funnel=_table("documents that ended", dict(ended)),
         config=yaml.safe_dump(manifest["config"], sort_keys=True, allow_unicode=True),
-        **{name: value for name, value in manifest["provenance"].items() if name != "config"})
+        **{name: markdown(value) for name, value in manifest["provenance"].items() if name != "config"})
     front = yaml.safe_dump(_front_matter(manifest), sort_keys=False, allow_unicode=True)
     return f"---\n{front}---\n{body}"
 
@@ -129,9 +133,8 @@ def _size_category(instances: int) -> str:
 
 
 def _table(title: str, counts: Mapping[str, int]) -> str:
+    """The most frequent in a table, and how many others there are: a corpus can have as many sources as documents."""
     rows = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-    return "\n".join([f"| {title} | number |", "|---|---|", *(f"| {_cell(name)} | {n:,} |" for name, n in rows)])
-
-
-def _cell(text: str) -> str:
-    return " ".join(text.replace("|", "\\|").split())
+    if rest := rows[MOST_ROWS:]:
+        rows = [*rows[:MOST_ROWS], (f"{len(rest):,} others", sum(n for _, n in rest))]
+    return "\n".join([f"| {title} | number |", "|---|---|", *(f"| {markdown(name)} | {n:,} |" for name, n in rows)])

@@ -20,12 +20,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.dataset.reader import corruption_as_user_error, tables
-from pipeline.dataset.wording import count, number, percent, printable, reason
+from pipeline.dataset.wording import count, number, percent, reason
 from pipeline.storage import uris
 from schemas.arrow import LEDGER, outcomes_from_table
 from schemas.codec import Json, parse_json
 from schemas.errors import UserError
 from schemas.outcome import DROPPED, FAILED, KEPT, Outcome
+from schemas.printable import line
 from schemas.records import ImageDrop
 from schemas.stage_names import FILTER_COHERENCE, FILTER_RATINGS, STAGES, WRITE_INSTRUCTION, stage_title
 
@@ -117,15 +118,15 @@ def funnel_text(counts: Funnel, width: int | None = None) -> str:
     lines = [_bar_line("Input", counts.input, counts.input, room)]
     for stage in counts.stages:
         lines.append(_bar_line(stage_title(stage.name), stage.left, counts.input, room))
-        ended = [f"{rule} {n:,}" for rule, n in stage.dropped.items()]
-        ended += [f"failed: {error} {n:,}" for error, n in stage.failed.items()]
+        ended = [line(f"{rule} {n:,}") for rule, n in stage.dropped.items()]
+        ended += [line(f"failed: {error} {n:,}") for error, n in stage.failed.items()]
         if ended:
             lines += textwrap.wrap("– " + ", ".join(ended), width, initial_indent=" " * 18,
                                    subsequent_indent=" " * 20)
     lines += ["", f"{counts.input:,} read = {counts.kept:,} kept + "
                   f"{sum(counts.dropped.values()):,} dropped + {sum(counts.failed.values()):,} failed"]
     if counts.images:
-        images = ", ".join(f"{rule} {n:,}" for rule, n in counts.images.items())
+        images = ", ".join(line(f"{rule} {n:,}") for rule, n in counts.images.items())
         lines += textwrap.wrap(f"Images removed from documents that continued: {images}", width,
                                subsequent_indent="  ")
     return "\n".join(lines)
@@ -160,7 +161,7 @@ def find(folder: str, name: str) -> Outcome:
     ids = (str(id_) for batch in _batches(folder, ["id"]) for id_ in batch["id"].to_pylist())
     near = difflib.get_close_matches(name, itertools.islice(ids, 200_000), n=3, cutoff=0.5)
     hint = f"Did you mean {' or '.join(near)}?" if near else "The ids are in the column `id` of its ledger."
-    raise UserError(printable(f"No document {name!r} in {folder}. {hint}"))
+    raise UserError(line(f"No document {name!r} in {folder}. {hint}"))
 
 
 def explain(folder: str, name: str) -> str:
@@ -170,20 +171,20 @@ def explain(folder: str, name: str) -> str:
 
 def explain_outcome(outcome: Outcome, least: dict[str, float]) -> str:
     """The row as text: how the document ended, and the stages with its scores and the `least` values allowed."""
-    lines = [printable(f"{outcome.title or 'Untitled'}  ({outcome.id})"),
-             printable(f"from {outcome.source}, {outcome.location}"), "", _ending(outcome), ""]
+    lines = [f"{line(outcome.title) or 'Untitled'}  ({line(outcome.id)})",
+             line(f"from {outcome.source}, {outcome.location}"), "", line(_ending(outcome)), ""]
     last = STAGES.index(outcome.stage) if outcome.stage in STAGES else len(STAGES) - 1
     measures = defaultdict(list)
     for score, value in outcome.scores:
-        measures[SCORE_STAGES.get(score, FILTER_RATINGS)].append(_against(score, value, least))
+        measures[SCORE_STAGES.get(score, FILTER_RATINGS)].append(line(_against(score, value, least)))
     for stage in STAGES[:last + 1]:
         stopped = stage == outcome.stage and outcome.status != KEPT
-        mark, verdict = ("✗", outcome.rule or outcome.error) if stopped else ("✓", "passed")
-        lost = [_lost(image) for image in outcome.dropped_images if image.stage == stage]
+        mark, verdict = ("✗", line(outcome.rule or outcome.error)) if stopped else ("✓", "passed")
+        lost = [line(_lost(image)) for image in outcome.dropped_images if image.stage == stage]
         measured = ", ".join(measures.pop(stage, []))
-        line = f"  {mark} {stage_title(stage):<17} {verdict}" + (f": {measured}" if measured else "")
-        lines += textwrap.wrap(line, 110, subsequent_indent=" " * 22)
-        lines += [f"      removed {line}" for line in lost]
+        passed = f"  {mark} {stage_title(stage):<17} {verdict}" + (f": {measured}" if measured else "")
+        lines += textwrap.wrap(passed, 110, subsequent_indent=" " * 22)
+        lines += [f"      removed {image}" for image in lost]
     return "\n".join(lines)
 
 
@@ -191,7 +192,7 @@ def _ending(outcome: Outcome) -> str:
     stage = stage_title(outcome.stage)
     if outcome.status == KEPT:
         return f"Kept, with {count(outcome.images, 'image')}: {outcome.shard}, key {outcome.key}."
-    detail = printable(f" ({outcome.detail})") if outcome.detail else ""
+    detail = f" ({outcome.detail})" if outcome.detail else ""
     if outcome.status == DROPPED:
         return f"Dropped at “{stage}”: {reason(outcome.rule, outcome.value, outcome.threshold)}{detail}."
     return f"Failed at “{stage}”: {outcome.error}{detail}. This is an error, not a decision of a rule."
@@ -202,8 +203,7 @@ def _against(score: str, value: float, least: dict[str, float]) -> str:
 
 
 def _lost(image: ImageDrop) -> str:
-    where = printable(image.uri) or "no address"
-    return f"image {image.index} ({where}): {reason(image.drop.rule, image.drop.value, image.drop.threshold)}"
+    return f"image {image.index} ({image.uri or 'no address'}): {reason(image.drop.rule, image.drop.value, image.drop.threshold)}"
 
 
 def _batches(folder: str, columns: list[str] | None = None) -> Iterator[pa.Table]:

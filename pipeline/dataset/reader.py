@@ -15,13 +15,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pipeline.dataset.wording import printable
 from pipeline.storage.store import open_bytes
 from schemas.arrow import is_index
 from schemas.codec import Json, parse_json
 from schemas.defects import READ_ERRORS
 from schemas.errors import UserError
 from schemas.jsonschema import INSTANCE, MEMBER, SHARD
+from schemas.printable import line
 
 KEY = INSTANCE["properties"]["key"]["pattern"]
 _VALIDATOR = jsonschema.Draft202012Validator(INSTANCE)
@@ -96,7 +96,7 @@ def corruption_as_user_error(path: str) -> Iterator[None]:
     except (*READ_ERRORS, LookupError, TypeError) as error:
         if isinstance(error, OSError) and error.errno:
             raise
-        why = printable(" ".join(str(error).split())[:200])
+        why = line(str(error)[:200])
         raise UserError(f"{path} is damaged ({why}); `leafinstruct validate` on its folder says more") from error
 
 

@@ -7,6 +7,8 @@ import logging
 import sys
 from collections.abc import Iterator
 
+from schemas.printable import printable
+
 OURS = ("pipeline", "filters", "prompts", "schemas", "moss", "models")
 LEVELS = ("debug", "info", "warning", "error")
 _FORMAT = logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s")
@@ -19,10 +21,17 @@ def to_terminal(level: str) -> None:
         root.removeHandler(handler)
     handler = logging.StreamHandler(sys.stderr)
     handler.set_name(__name__)
-    handler.setFormatter(logging.Formatter("leafinstruct: %(levelname)s: %(message)s"))
+    handler.setFormatter(_Printable("leafinstruct: %(levelname)s: %(message)s"))
     handler.addFilter(lambda record: _shown(record, getattr(logging, level.upper())))
     root.addHandler(handler)
     root.setLevel(logging.INFO if level != "debug" else logging.DEBUG)
+
+
+class _Printable(logging.Formatter):
+    """Messages name documents and files of strangers."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return printable(super().format(record))
 
 
 def _shown(record: logging.LogRecord, level: int) -> bool:

@@ -128,7 +128,7 @@ def mini(outcome: Outcome, sample: Json | None, album: Album) -> Mini:
     """A dropped document; its reason comes from the ledger, its text and images from the example, if there is one."""
     segments = sample["segments"] if sample else []
     texts = [s["text"] for s in segments if s["type"] == "text" and plain(s["text"]) != outcome.title]
-    pictures = [Block("image", src=album.add(s["thumbnail"]), alt=s["alt"])
+    pictures = [Block("image", src=album.add(s["thumbnail"]), alt=s["alt"][:400])
                 for s in segments if s["type"] == "image" and s["thumbnail"]]
     contents = f"{count(sample['texts'], 'text')}, {count(sample['images'], 'image')} · " if sample else ""
     why = reason(outcome.rule, outcome.value, outcome.threshold).replace("_", " ")
@@ -177,5 +177,5 @@ def _fold_at(blocks: list[Block]) -> int:
 def _picture(segment: Json, src: str | None) -> Block:
     width, height = segment["width"], segment["height"]
     scale = min(1.0, THUMBNAIL / max(width, height))
-    return Block("image", src=src, width=round(width * scale), height=round(height * scale), alt=segment["alt"],
+    return Block("image", src=src, width=round(width * scale), height=round(height * scale), alt=segment["alt"][:400],
                  caption=segment["caption"][:400])

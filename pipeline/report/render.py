@@ -14,6 +14,7 @@ from markdown_it.utils import EnvType, OptionsDict
 from markupsafe import Markup, escape
 
 from pipeline.dataset.wording import number, percent
+from schemas.printable import printable
 
 HERE = pathlib.Path(__file__).parent
 
@@ -42,13 +43,18 @@ _markdown = MarkdownIt("commonmark", {"html": False}, renderer_cls=_Renderer).en
 
 def markdown(text: str) -> Markup:
     """CommonMark with tables as HTML; raw HTML is shown as text, links and images as their text."""
-    return Markup(_markdown.render(text))
+    return Markup(printable(_markdown.render(printable(text))))      # twice: `&#8238;` becomes a character in between
+
+
+def _shown(value: object) -> object:
+    """What a template shows of a value: no control or format character of a text, whoever wrote it."""
+    return printable(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def render(template: str, **values: Any) -> str:
     """Fill a template of this folder; every value is escaped, and a missing variable is an error."""
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(HERE), autoescape=True, undefined=jinja2.StrictUndefined,
+        loader=jinja2.FileSystemLoader(HERE), autoescape=True, undefined=jinja2.StrictUndefined, finalize=_shown,
         trim_blocks=True, lstrip_blocks=True)
     environment.filters |= {"markdown": markdown, "number": number}
     environment.globals |= {"percent": percent, "style": Markup((HERE / "style.css").read_text())}

@@ -11,12 +11,13 @@ import textwrap
 from pyarrow.compute import field
 
 from pipeline.dataset.reader import index_rows, read_instance
-from pipeline.dataset.wording import number, printable
+from pipeline.dataset.wording import number
 from pipeline.report.gallery import card
 from pipeline.report.render import render
 from pipeline.storage.store import write_bytes
 from schemas.codec import Json
 from schemas.errors import UserError
+from schemas.printable import line, printable
 
 
 def show(folder: str, name: str, to: str | None = None) -> str:
@@ -41,14 +42,14 @@ def find_row(folder: str, name: str) -> Json:
     ids = (row["id"] for row in index_rows(folder, ["id"]))
     near = difflib.get_close_matches(name, itertools.islice(ids, 200_000), n=3, cutoff=0.5)
     hint = f"Did you mean {' or '.join(near)}?" if near else "The ids of all instances are in its index.parquet."
-    raise UserError(printable(f"No instance {name!r} in {folder}. {hint} "
-                              "`leafinstruct explain` shows what happened to a document that was not kept."))
+    raise UserError(line(f"No instance {name!r} in {folder}. {hint} "
+                         "`leafinstruct explain` shows what happened to a document that was not kept."))
 
 
 def instance_text(instance: Json, shard: str, to: str, width: int | None = None) -> str:
     """An instance for a terminal of `width` columns (default: this one); images as `[image NAME SIZE -> PATH]`."""
     width = min(width or shutil.get_terminal_size().columns, 100)
-    lines = [instance["title"] or "Untitled", f"{instance['id']} · {shard} · {instance['key']}", ""]
+    lines = [line(instance["title"]) or "Untitled", line(f"{instance['id']} · {shard} · {instance['key']}"), ""]
     lines += _part("INSTRUCTION", [{"type": "text", "text": instance["instruction"]}], to, width)
     lines += _part("CONTEXT", instance["context"], to, width) + _part("OUTPUT", instance["output"], to, width)
     scores = [f"{name} {_value(value)}" for name, value in instance["scores"].items() if name != "ratings"]
@@ -56,7 +57,7 @@ def instance_text(instance: Json, shard: str, to: str, width: int | None = None)
     facts = [f"{name} {instance[name]}" for name in ("domain", "source", "license", "url") if instance[name]]
     made = [f"{name} {value}" for name, value in instance["provenance"].items()]
     for title, items in (("SCORES", scores), ("ABOUT", facts), ("MADE WITH", made)):
-        lines += [title, *(f"  {item}" for item in items), ""]
+        lines += [title, *(f"  {line(item)}" for item in items), ""]
     return printable("\n".join([*lines, f"Open {os.path.join(to, 'index.html')} in a browser."]))
 
 
@@ -68,8 +69,8 @@ def _part(title: str, segments: list[Json], to: str, width: int) -> list[str]:
             lines.append(f"  [image {segment['image']} {segment['width']}x{segment['height']} -> {path}]")
             lines += _wrapped(segment["caption"] or segment["alt"], width, "    ")
         else:
-            for line in segment["text"].split("\n"):
-                lines += _wrapped(line, width, "  ")
+            for written in segment["text"].split("\n"):
+                lines += _wrapped(written, width, "  ")
         lines.append("")
     return lines if segments else [title, "  (none)", ""]
 

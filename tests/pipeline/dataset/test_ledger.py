@@ -91,7 +91,7 @@ def test_explain_words_for_rules_that_measure_nothing():
     row = Outcome("a", "s", "f:1", "dropped", "take_excerpt", "no_excerpt", 0, 1, dropped_images=(lost,))
     text = ledger.explain_outcome(row, {})
     assert "no excerpt of the document has both enough words and an image" in text
-    assert "truncated: the file ends before its picture does" in text
+    assert "truncated: the file ends before its image does" in text
 
 
 def test_a_record_is_found_by_its_place_as_well(folder):

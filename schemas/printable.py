@@ -1,0 +1,42 @@
+"""Text of strangers for people's eyes: no character of it steers a terminal, reorders a line or hides in it.
+
+What goes is all that Unicode calls a control (Cc: ESC, CSI and OSC of C1, NUL), a format (Cf: bidirectional overrides and
+isolates, zero-width spaces and joiners, tags), a surrogate, private or unassigned. Every kind of space becomes a space.
+"""
+
+from __future__ import annotations
+
+import re
+
+_MARKDOWN = re.compile(r"([\\`*<>\[\]|~!#$&])|(?<![^\W_])(_)|(_)(?![^\W_])")
+_LINKS = re.compile(r":(?=//)|@(?=[\w-]+\.)|(?<=www)\.", re.I)      # what GitHub and the hub make links of by themselves
+
+
+def printable(text: str) -> str:
+    """The text without such characters; line breaks stay.
+
+    >>> printable("a\\x1b[31mred\\u202e\\u00a0word\\n")
+    'a[31mred word\\n'
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(c if c == "\n" or c.isprintable() else " " for c in text if c.isprintable() or c.isspace())
+
+
+def line(text: str) -> str:
+    """The same on one line, so that it cannot pass for another line of what is printed.
+
+    >>> line("title\\n  ✓ Assemble   passed")
+    'title ✓ Assemble passed'
+    """
+    return " ".join(printable(text).split())
+
+
+def markdown(text: str) -> str:
+    r"""The same as words of Markdown, also in a table's cell: no image, link, HTML or column comes of it.
+
+    >>> markdown("![x](http://a) | <script>")
+    '\\!\\[x\\](http&#58;//a) \\| \\<script\\>'
+    """
+    escaped = _MARKDOWN.sub(lambda found: f"\\{found[0]}", line(text))
+    return _LINKS.sub(lambda found: f"&#{ord(found[0])};", escaped)
