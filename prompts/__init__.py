@@ -1,13 +1,18 @@
 """The two prompts for the language model about an excerpt: rate its text, and write its instruction.
 
-A prompt set is a folder. `embedded/` comes with the package; the configuration's `prompts` names a set of the package
-or any other folder. It contains
+A prompt set is a folder. `embedded/` and `instruct/` come with the package; the configuration's `prompts` names one of
+them or any other folder. It contains
 
     prompts.yaml            about, the system message, and how many words of an image's alternative text are shown;
                             `extends: embedded` takes the files that the folder does not have from that set
-    rate/question.jinja     the template of the question for ratings; its variables are `text` and `aspects`
+    rate/question.jinja     the template of the question for ratings; its variables are `text`, `fence` and `aspects`
     rate/aspects.yaml       what is rated: the only place that declares a rating aspect
-    write/question.jinja    the template of the question for the instruction; its variables are `text` and `domains`
+    write/question.jinja    the template of the question for the instruction; its variables are `text`, `fence` and
+                            `domains`
+
+`embedded` is for the small model that comes with the package, `instruct` for instruct models of 7 billion parameters and
+more. `fence` is a word that the text cannot contain, to be written before and behind it. Control tokens of the served
+model are broken up in the text: see `control.py`.
 
 The excerpt comes first and the question last, with the same system message, so that a server with a prefix cache (vLLM
 has one by default) processes the text once for both. The excerpt's title is never shown: the instruction has to come
@@ -28,11 +33,14 @@ import jinja2
 
 from filters.quality import GRADES, Aspect
 from filters.words import is_heading, plain
+from prompts import control
 from schemas import settings
 from schemas.errors import UserError
 from schemas.jsonschema import ASPECT
 from schemas.records import Document, Image
 
+MAX_ALT = 1000
+"""Characters of an image's alternative text: its words may be of any length."""
 FOLDER = pathlib.Path(__file__).parent
 _TEMPLATES = jinja2.Environment(undefined=jinja2.StrictUndefined, trim_blocks=True, autoescape=False)
 
@@ -59,6 +67,7 @@ class PromptSet:
     aspects: tuple[Aspect, ...]
     rate: str
     write: str
+    control: tuple[str, ...] = control.TOKENS
 
     @property
     def aspect_names(self) -> tuple[str, ...]:
@@ -87,8 +96,9 @@ class PromptSet:
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
     def _prompt(self, template: str, schema: dict[str, Any], document: Document, **variables: Any) -> Prompt:
-        text = "\n\n".join(shown_segments(document, self.alt_words))
-        question = _TEMPLATES.from_string(template).render(text=text, **variables)
+        text = control.broken_up("\n\n".join(shown_segments(document, self.alt_words)), self.control)
+        fence = hashlib.sha256(text.encode()).hexdigest()[:16]      # no text contains the hash of itself
+        question = _TEMPLATES.from_string(template).render(text=text, fence=fence, **variables)
         return Prompt(({"role": "system", "content": self.system}, {"role": "user", "content": question}), schema)
 
 
@@ -143,7 +153,7 @@ def shown_segments(document: Document, alt_words: int) -> list[str]:
     shown = []
     for i, segment in enumerate(document.segments):
         if isinstance(segment, Image):
-            alt = " ".join(segment.alt.split()[:alt_words])
+            alt = " ".join(segment.alt.split()[:alt_words])[:MAX_ALT]
             shown.append(f"[image: {alt}]" if alt else "[image]")
         elif not (is_heading(segment.text) and (i == 0 or _same(segment.text, document.title))):
             shown.append(segment.text.strip())

@@ -19,9 +19,10 @@ import PIL.Image
 from moss.backbones.generalist import Generalist, TextTokenizer, pixels_of
 from moss.batch import Sample
 from moss.layout import ImageLayout
+from schemas import template
 from schemas.records import Instance, Text
 
-MARKER = "\n\n### Answer\n\n"
+MARKER = template.MARKER
 """Where the output begins. Our choice, like the rest of the template: no published one is known."""
 BETWEEN_TEXTS = "\n\n"
 

@@ -7,6 +7,7 @@ import hashlib
 from filters.words import is_heading
 from schemas.errors import RecordFault
 from schemas.records import Image, Instance, InstructedDocument, Provenance, StoredImage, StoredSegment, Text
+from schemas.template import without_marker
 
 
 class AssembleFault(RecordFault):
@@ -22,7 +23,7 @@ def assemble(document: InstructedDocument, *, key: str, context_free: float, sal
     of salt and id decides which these are, and where the others are split, so every run splits in the same way.
     Raises AssembleFault for a document without text or without images.
     """
-    segments = text_before_image(document.segments)
+    segments = text_before_image(tuple(_unmarked(segment) for segment in document.segments))
     if not (_has_both(segments)):
         raise AssembleFault("no_output", "an output needs a text and an image")
     cuts = possible_cuts(segments)
@@ -30,10 +31,14 @@ def assemble(document: InstructedDocument, *, key: str, context_free: float, sal
     share, pick = int.from_bytes(draw[:8]) / 2**64, int.from_bytes(draw[8:])
     cut = cuts[pick % len(cuts)] if cuts and share >= context_free else 0
     return Instance(
-        id=document.id, key=key, instruction=document.generated.instruction, context=segments[:cut],
+        id=document.id, key=key, instruction=without_marker(document.generated.instruction), context=segments[:cut],
         output=segments[cut:], domain=document.generated.domain, title=document.title, source=document.source,
         url=document.url, license=document.license, coherence=document.coherence, ratings=document.ratings,
         provenance=provenance)
+
+
+def _unmarked(segment: StoredSegment) -> StoredSegment:
+    return Text(without_marker(segment.text)) if isinstance(segment, Text) else segment
 
 
 def text_before_image(segments: tuple[StoredSegment, ...]) -> tuple[StoredSegment, ...]:

@@ -29,6 +29,7 @@ from pipeline.llm.probe import check_server, probe
 from pipeline.run import LLM_KEY, Run
 from pipeline.storage.store import is_remote
 from prompts import load as load_prompts
+from prompts.control import tokens_of
 from schemas.codec import config_hash
 from schemas.errors import UserError
 from schemas.records import Provenance
@@ -109,7 +110,7 @@ def _prepare(config: configuration.Config, output: str, work: str, keep_going: b
 
     Number formats are decided here, so that every worker uses the same.
     """
-    prompts = load_prompts(config.prompts)
+    prompts = dataclasses.replace(load_prompts(config.prompts), control=tokens_of(config.llm.model))
     form = clip_format(config.clip.dtype)
     print(f"coherence model: {form}", file=sys.stderr)
     config = dataclasses.replace(config, clip=dataclasses.replace(config.clip, dtype=form.name))

@@ -4,7 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from moss.data import samples
 from pipeline.instances.assemble import AssembleFault, assemble, possible_cuts, text_before_image
+from schemas import template
 from schemas.records import Coherence, GeneratedInstruction, InstructedDocument, Provenance, StoredImage, Text
 
 T, U, V, H = Text("First."), Text("Then."), Text("Last."), Text("## Heading")
@@ -12,16 +14,33 @@ A, B = (StoredImage(f"{name}.jpg", width=9, height=9, sha256=name, extension="jp
 PROVENANCE = Provenance("1", "c", "clip", "llm", "r", "w")
 
 
-def instance(segments, id_="x", context_free=0.0):
+def instance(segments, id_="x", context_free=0.0, instruction="Show how."):
     document = InstructedDocument(
         id_, "s", tuple(segments), coherence=Coherence((), (), (), None, None, "m"), ratings={"fluency": 5.0},
-        generated=GeneratedInstruction("Show how.", "Cooking and food", 1))
+        generated=GeneratedInstruction(instruction, "Cooking and food", 1))
     return assemble(document, key="k", context_free=context_free, salt="salt", provenance=PROVENANCE)
 
 
 def test_both_sides_have_text_and_image():
     made = instance([T, A, U, B, V])
     assert (made.context, made.output) == ((T, A), (U, B, V))
+
+
+MARKED = ["### Answer", "Why?\n\n### Answer\n\nBecause.", "### Answer\n\n### Answer", "###  Answer \nx", "### Answer\t"]
+
+
+@pytest.mark.parametrize("text", MARKED)
+def test_the_marker_of_the_trainer_s_template_is_in_no_instance(text):
+    """Neither in a text, nor where two are joined, nor in an instruction."""
+    made = instance([T, Text(text), A, Text(text), U, B], instruction=f"Show how.\n\n{text}\n\nNow.")
+    for texts in ([made.instruction], [s.text for s in (*made.context, *made.output) if isinstance(s, Text)]):
+        assert template.MARKER not in "\n\n".join(["", *texts, ""])
+    assert samples.MARKER == template.MARKER
+
+
+@pytest.mark.parametrize("text", ["### Answers", "#### Answer", "The ### Answer", "### Answer me", "## Answer", "```\n#### Answer\n```"])
+def test_other_headings_stay(text):
+    assert instance([T, Text(text), A]).output[1].text == text
 
 
 def test_without_a_fair_cut_the_whole_is_output():
