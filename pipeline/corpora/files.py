@@ -78,11 +78,21 @@ def sampled(name: str, share: float) -> bool:
 
 def check_name(name: str) -> None:
     """Raise UserError for a name that is no UTF-8, which neither the ledger nor a sample could spell."""
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        spelt = name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-        raise UserError(f"the name of {spelt} is not UTF-8; rename it and run the same command again") from None
+    if spelt(name) != name:
+        raise UserError(f"the name of {spelt(name)} is not UTF-8; rename it and run the same command again")
+
+
+def spelt(name: str) -> str:
+    r"""The name with escapes for what is no UTF-8 in it: nobody can rename the members of a stranger's archive.
+
+    >>> spelt("caf\udce9.jsonl")
+    'caf\\xe9.jsonl'
+    """
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+NO_UTF8 = "its name is not UTF-8"
+"""The fault of such a member."""
 
 
 def _wanted(name: str, suffixes: tuple[str, ...]) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import errno
 import gzip
 import json
 import lzma
@@ -137,10 +138,21 @@ def _archive(file: BinaryIO) -> Iterator[zipfile.ZipFile]:
 
 
 class _Frugal:
-    """A file of which no long stretch is read at once: of a zip that would be the directory."""
+    """A file of which no long stretch is read at once (of a zip that would be the directory), and no place before its
+    beginning is looked for."""
 
     def __init__(self, file: BinaryIO):
-        self.seek, self.tell, self.seekable, self._read = file.seek, file.tell, file.seekable, file.read
+        self.tell, self.seekable, self._read, self._seek = file.tell, file.seekable, file.read, file.seek
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        if not -sys.maxsize < offset < sys.maxsize or (whence == os.SEEK_SET and offset < 0):
+            raise zipfile.BadZipFile("an offset outside the file")
+        try:
+            return self._seek(offset, whence)
+        except OSError as error:
+            if error.errno != errno.EINVAL:
+                raise
+            raise zipfile.BadZipFile("an offset outside the file") from None
 
     def read(self, size: int = -1) -> bytes:
         if size > MAX_DIRECTORY:

@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 from pipeline.corpora import limits, lines, rows
 from pipeline.corpora.fields import BadRecord, Record, relative, said
-from pipeline.corpora.files import Files, check_name, root_of, sampled
+from pipeline.corpora.files import NO_UTF8, Files, check_name, root_of, sampled, spelt
 from pipeline.storage import uris
 from pipeline.storage.store import open_bytes
 from pipeline.storage.uris import is_http
@@ -118,8 +118,9 @@ def cut(format: str, shape: Format, path: str) -> Iterator[Part]:
     UTF-8, which neither the ledger nor a sample could spell."""
     if shape.files:
         for part in shape.files.cut(Part(format, path, ""), shape):
-            check_name(f"{part.file}!/{part.member}")
-            yield part
+            check_name(part.file)
+            yield part if spelt(part.member) == part.member else dataclasses.replace(
+                part, member=spelt(part.member), fault=NO_UTF8)
         return
     root, found, folders = root_of(path), uris.find(path, shape.suffixes), uris.folders_of(path)
     for file in found:
@@ -202,7 +203,9 @@ def _cut_tar(part: Part, images: str) -> Iterator[Part]:
     index = uris.tar_index(part.file)
     names = [n for n in index.members if n.endswith(".jsonl") and not os.path.basename(n).startswith(".")]
     for name in sorted(names):
-        check_name(f"{part.file}!/{name}")
+        if spelt(name) != name:
+            yield dataclasses.replace(part, member=spelt(name), fault=NO_UTF8)
+            continue
         offset, size = index.members[name]
         folder = f"{part.file}!/{os.path.dirname(name)}/{images}".replace("!//", "!/")
         member = dataclasses.replace(part, member=name, images=folder, local=uris.exists(folder))

@@ -83,8 +83,6 @@ class Children:
             raise ImageFault("unreadable" if lost.kind == "crashed" else lost.kind, lost.detail) from None
         if "fault" in reply:
             raise ImageFault(*reply["fault"])
-        if "bug" in reply:
-            raise RuntimeError(f"decoding an image: {reply['bug']}")
         return Normal(result, reply["width"], reply["height"])
 
     def close(self) -> None:

@@ -21,8 +21,6 @@ def answer(request: Any, data: bytes, reply: Callable[..., None]) -> None:
         reply({"fault": [fault.kind, fault.detail]})
     except MemoryError:
         reply({"fault": ["too_much_memory", f"more than {request['memory'] >> 20} MiB"]})
-    except Exception as error:  # noqa: BLE001 - the parent raises it
-        reply({"bug": f"{type(error).__name__}: {error}"})
     else:
         reply({"width": found.width, "height": found.height}, found.data)
 

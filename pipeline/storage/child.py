@@ -52,12 +52,15 @@ class Child:
             raise self._why() from None
 
     def receive(self) -> tuple[Any, bytes]:
-        """Wait for a reply. Raises as `send` does."""
+        """Wait for a reply. Raises as `send` does, and RuntimeError for what `answer` raised in the child."""
         assert self._process.stdout
         try:
-            return receive(self._process.stdout)
+            head, data = receive(self._process.stdout)
         except EOFError:
             raise self._why() from None
+        if "bug" in head:
+            raise RuntimeError(f"in a child process: {head['bug']}")
+        return head, data
 
     def end(self) -> None:
         """Kill it, whatever it is doing."""
@@ -88,7 +91,12 @@ def serve(answer: Callable[[Any, bytes, Callable[..., None]], None]) -> None:
     with contextlib.suppress(EOFError, BrokenPipeError):
         while True:
             request, data = receive(requests)
-            answer(request, data, lambda head, data=b"": send(replies, head, data))
+            try:
+                answer(request, data, lambda head, data=b"": send(replies, head, data))
+            except (EOFError, BrokenPipeError):
+                raise
+            except Exception as error:  # noqa: BLE001 - the parent raises it
+                send(replies, {"bug": f"{type(error).__name__}: {error}"})
             del data
 
 

@@ -59,7 +59,7 @@ def answer(request: Any, _: bytes, reply: Callable[..., None]) -> None:
         last: dict[str, Any] = {"last": None}
     except MemoryError:
         last = {"last": ("too_long", f"it takes more than {MEMORY:,} bytes of memory to read")}
-    except DAMAGE as error:
+    except (*DAMAGE, *_BAD_VALUE) as error:
         last = {"last": ("unreadable", one_line(unquoted(error)))}
     reply({"rows": [len(row) for row in waiting], **last}, b"".join(waiting))
 

@@ -83,13 +83,16 @@ def test_a_file_name_that_is_no_utf8_is_told_before_anything_is_read(tmp_path):
         corpora.check("native", str(tmp_path))
 
 
-def test_a_member_name_that_is_no_utf8_is_told_as_well(tmp_path):
+def test_a_member_whose_name_is_no_utf8_is_a_fault_and_the_others_are_read(tmp_path, read_all):
+    """Nobody can rename the members of a stranger's archive."""
     with tarfile.open(tmp_path / "c.tar", "w", format=tarfile.GNU_FORMAT) as tar:
-        info = tarfile.TarInfo("caf\udce9.jsonl")
-        info.size = len(text("a"))
-        tar.addfile(info, io.BytesIO(text("a").encode()))
-    with pytest.raises(UserError, match=r"/c.tar!/caf\\xe9.jsonl is not UTF-8; rename it"):
-        corpora.check("native", f"{tmp_path}/c.tar")
+        for name in ("caf\udce9.jsonl", "d.jsonl"):
+            info = tarfile.TarInfo(name)
+            info.size = len(text("a"))
+            tar.addfile(info, io.BytesIO(text("a").encode()))
+    fault, document = read_all("native", f"{tmp_path}/c.tar")
+    assert (fault.error, fault.detail, document.id) == ("unreadable", "its name is not UTF-8", "a")
+    assert fault.location == f"{tmp_path}/c.tar!/caf\\xe9.jsonl:1"
 
 
 def test_check_reads_no_further_than_the_first_document(tmp_path, monkeypatch):

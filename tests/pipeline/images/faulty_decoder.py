@@ -19,8 +19,7 @@ def answer(request, data, reply):
             case b"X":
                 os._exit(3)
             case b"B":
-                reply({"bug": "KeyError: 'x'"})
-                return
+                raise KeyError("x")
             case b"M":
                 try:
                     bytes(request["memory"] + (64 << 20))
