@@ -9,7 +9,7 @@ ENVIRONMENTS = .venv $(if $(filter llama.cpp,$(SERVER)),,.venv-vllm)
 PYTEST = $(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help demo train-demo test test-pythons coverage mutation lint docs setup setup-vllm models corpus clean distclean
+.PHONY: help demo train-demo test test-pythons coverage mutation fuzz lint docs setup setup-vllm models corpus clean distclean
 
 help:           ## what there is to make
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -42,6 +42,10 @@ coverage: models        ## the test suite with branch coverage; under 95 % fails
 mutation: setup         ## small changes to the code that no test notices
 	$(BIN)/python -m mutmut run
 	$(BIN)/python -m mutmut results
+
+fuzz: setup     ## every fuzz target for SECONDS=300 each; with atheris where it is installed (pip install atheris)
+	@for target in $$($(BIN)/python -c 'from fuzz.targets import TARGETS; print(*TARGETS)'); do \
+		$(BIN)/python -m fuzz.run $$target --seconds $(or $(SECONDS),300) || exit 1; done
 
 lint: setup     ## ruff and mypy
 	$(BIN)/python -m ruff check .

@@ -1,10 +1,11 @@
 """Whether a document can talk the rater into keeping it: tests/prompts/injections.json, rated by a real model.
 
-    python -m benchmarks.injections [--url http://127.0.0.1:8000/v1] [--prompts embedded] [--json]
+    python -m benchmarks.injections [--url http://127.0.0.1:8000/v1] [--prompts embedded] [--kind control] [--json]
 
 Each text that is dropped without help is rated again with each injection added to it, in the demo's way: thresholds,
-prompts and model of configs/demo.yaml (or the model at --url, by --prompts). Prints how many drops become keeps, for
-control tokens with and without their being broken up, and for plain words. Without --url it starts the demo's server.
+prompts and model of configs/demo.yaml (or the model at --url, by --prompts). Prints how many drops become keeps: as it is
+(control tokens broken up), with the tokens left whole, and with the tokens taken out, which is what the words around them
+do alone. So what the tokens themselves do is the difference to the last. Without --url it starts the demo's server.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import contextlib
 import dataclasses
 import json
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -72,16 +73,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--url")
     parser.add_argument("--prompts", default="embedded")
+    parser.add_argument("--kind", choices=("control", "words"), help="only such injections")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     config = configuration.load(str(ROOT / "configs/demo.yaml"))
-    asked = list(documents(json.loads(SET.read_text())))
+    asked = [one for one in documents(json.loads(SET.read_text())) if options.kind in ((one[1] or {}).get("kind"), None) or not one[1]]
     guarded = dataclasses.replace(prompts.load(options.prompts), control=tokens_of(config.llm.model))
-    ways = {"as it is": guarded.control, "control tokens left whole": ()}
+    pattern = prompts.control._pattern(guarded.control)
+    ways: dict[str, Callable[[str, tuple[str, ...]], str]] = {
+        "as it is": prompts.control.broken_up, "tokens left whole": lambda text, _: text,
+        "tokens taken out": lambda text, _: pattern.sub("", text)}
     found: dict[str, Any] = {}
     with server(config, options.url) as url, Client(url, config.llm.name, 16) as client:
-        for way, tokens in ways.items():
-            broken_up = prompts.control.broken_up if tokens else lambda text, _: text
+        for way, broken_up in ways.items():
             with mock.patch("prompts.control.broken_up", broken_up):
                 ratings = rated(client, guarded, [document for _, _, document in asked])
             kept = [is_kept(one, config.ratings) for one in ratings]
@@ -94,7 +98,8 @@ def main() -> None:
                 tried[injection["kind"]] += 1
                 if keep:
                     turned.append({"drop": drop, "kind": injection["kind"], "injection": injection["name"], "ratings": dict(one)})
-            found[way] = {"tried": dict(tried), "kept without help": sorted(alone), "turned": turned}
+            found[way] = {"tried": dict(tried), "kept without help": sorted(alone), "turned": turned, "without help": {
+                drop: dict(one) for (drop, injection, _), one in zip(asked, ratings, strict=True) if injection is None}}
     if options.json:
         print(json.dumps(found, indent=1, ensure_ascii=False))
         return

@@ -34,7 +34,7 @@ class HashScorer:
     def score(self, documents: Iterable[StoredDocument], open_image: object) -> list[Coherence]:
         """As the real one; no image is opened."""
         def one(document: StoredDocument) -> Coherence:
-            own = tuple(0.5 + int(hashlib.md5(i.sha256.encode()).hexdigest()[:3], 16) / 40960 for i in document.images)
+            own = tuple(round(0.5 + int(hashlib.md5(i.sha256.encode()).hexdigest()[:3], 16) / 40960, 4) for i in document.images)
             return Coherence(own, (0.0,) * len(own), (-1.0,) * len(own), 0.5, 1.0, "hash")
         return list(map(one, documents))
 

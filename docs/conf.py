@@ -14,7 +14,7 @@ html_theme = "furo"
 html_copy_source = False
 
 PAGES = ("docs/architecture", "docs/glossary", "docs/format", "docs/filters", "docs/corpora", "docs/extending",
-         "docs/running", "docs/report", "docs/models", "docs/moss", "docs/benchmarks", "CONTRIBUTING", "CHANGELOG")
+         "docs/running", "docs/security", "docs/report", "docs/models", "docs/moss", "docs/benchmarks", "CONTRIBUTING", "CHANGELOG")
 
 
 def setup(app: Sphinx) -> None:

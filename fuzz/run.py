@@ -64,7 +64,7 @@ def at_random(name: str, target: Callable[[bytes], None], seeds: Sequence[bytes]
 
 def with_atheris(target: Callable[[bytes], None], seeds: Sequence[bytes], seconds: float) -> None:
     """Does not return: libFuzzer ends the process, and prints its executions."""
-    import atheris
+    import atheris  # type: ignore[import-untyped, unused-ignore]
     folder = tempfile.mkdtemp(prefix="fuzz-corpus-")
     for seed in seeds:
         pathlib.Path(folder, hashlib.sha256(seed).hexdigest()[:16]).write_bytes(seed)

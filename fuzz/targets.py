@@ -63,7 +63,7 @@ def files(data: bytes) -> None:
 def tars(data: bytes) -> None:
     """A tar's headers: every member lies within the file."""
     for at, size in walk(io.BytesIO(data)).members.values():
-        assert 0 <= at and 0 <= size and at + size <= max(len(data), at)
+        assert at >= 0 and size >= 0 and at + size <= max(len(data), at)
 
 
 def headers(data: bytes) -> None:
@@ -94,7 +94,7 @@ def replies(data: bytes) -> None:
 def servers(data: bytes) -> None:
     """A web server's whole response, byte for byte, to the request for an image."""
     backend = httpcore.MockBackend([data[at:at + 4096] for at in range(0, len(data), 4096)])
-    with (mock.patch.object(fetch, "_pool", lambda *_: httpcore.ConnectionPool(network_backend=backend)),
+    with (mock.patch.object(fetch, "_pool", return_value=httpcore.ConnectionPool(network_backend=backend)),
           contextlib.suppress(fetch.FetchFault)):
         fetch.fetch("http://example.org/a.jpg", 100_000, HTTP)
 
