@@ -18,6 +18,7 @@ from pipeline.images import faults
 from pipeline.images.decode import extension, normalise
 from pipeline.images.faults import KINDS, ImageFault
 from pipeline.images.header import Header, read_header
+from schemas.images import open_published
 
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
 
@@ -172,6 +173,32 @@ def test_exif_orientation(format, orientation, turned):
     assert "exif" not in picture.info
     if format == "JPEG":
         assert (read_header(data).width, read_header(data).height) == (48, 32)
+
+
+@pytest.mark.parametrize("orientation", [0, 9, 12, 255, 65535])
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP"])
+def test_an_orientation_that_is_none_turns_nothing(format, orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    data = encoded(photo(300, 200), format, exif=exif)
+    assert decoded(data).size == (300, 200) and read_header(data) == Header(300, 200, format)
+
+
+def test_a_progressive_jpeg_is_written_anew():
+    """Its scans would be decoded again by whoever opens the instance."""
+    data = encoded(photo(), "JPEG", progressive=True)
+    assert normal(data).data != data and open_published(normal(data).data).size == (300, 200)
+    with pytest.raises(ValueError, match="segment FFC2"):
+        open_published(data)
+
+
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "GIF", "WEBP", "BMP", "AVIF"])
+def test_no_fault_quotes_the_file(format):
+    secret = b"correct horse battery"
+    for data in (secret * 9, encoded(photo(), format)[:60] + secret * 9, b"RIFF" + secret, b"\x89PNG\r\n\x1a\n" + secret * 3):
+        with pytest.raises(ImageFault) as caught:
+            normal(data)
+        assert not any(word.decode() in caught.value.detail for word in secret.split())
 
 
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF data")

@@ -5,6 +5,7 @@ import hashlib
 import io
 import os
 import pickle
+import socket
 import tarfile
 
 import PIL.Image
@@ -17,8 +18,10 @@ from pipeline.images.fetch import Http
 from pipeline.images.header import Header
 from pipeline.images.store import ImageStore, header
 from pipeline.storage import store
+from pipeline.storage.uris import folders_of
 from schemas.records import Image, SizedImage
 from tests.pipeline import disk  # noqa: F401  (Beam knows file systems by their classes)
+from tests.pipeline.images.hostile import HOSTILE
 from tests.pipeline.web import Server, answer
 
 LIMITS = {"max_side": 64, "max_bytes": 200_000, "max_pixels": 100_000}
@@ -224,3 +227,66 @@ def test_a_passing_fault_is_asked_again_in_the_next_run(tmp_path):
         pictures = ImageStore(str(tmp_path), **LIMITS, http=Http(allow_private_hosts=True, retries=0))
         assert kind(pictures.store, Image(server.url("/a.jpg"))) == "http_status"
         assert pictures.store(Image(server.url("/a.jpg"))).height == 32
+
+
+@pytest.fixture
+def corpus(tmp_path):
+    """A corpus folder with a picture, and one beside it that is nobody's business."""
+    (tmp_path / "corpus/images").mkdir(parents=True)
+    (tmp_path / "corpus/images/a.jpg").write_bytes(jpeg())
+    (tmp_path / "secret.jpg").write_bytes(jpeg(80, 80))
+    return tmp_path / "corpus"
+
+
+def guarded(corpus):
+    return ImageStore(str(corpus.parent / "store"), **LIMITS, folders=folders_of(str(corpus)))
+
+
+def test_a_link_out_of_the_corpus_is_not_stored_and_its_target_is_not_quoted(corpus):
+    """Nor is a folder that is such a link; one that stays inside is followed."""
+    (corpus / "images/out.jpg").symlink_to(corpus.parent / "secret.jpg")
+    (corpus / "images/passwd.jpg").symlink_to("/etc/passwd")
+    (corpus / "away").symlink_to(corpus.parent)
+    (corpus / "images/in.jpg").symlink_to("a.jpg")
+    pictures = guarded(corpus)
+    for name in ("images/out.jpg", "images/passwd.jpg", "away/secret.jpg"):
+        for read in (pictures.store, pictures.sized):
+            with pytest.raises(ImageFault, match="leads out of the corpus") as caught:
+                read(Image(f"{corpus}/{name}"))
+            assert caught.value.kind == "unreadable" and "root:" not in caught.value.detail
+        assert pictures.preview(Image(f"{corpus}/{name}")) is None
+    assert pictures.store(Image(f"{corpus}/images/in.jpg")).width == 64
+    assert kind(pictures.store, Image(f"{corpus}/images/nothing.jpg")) == "missing"
+
+
+def test_a_corpus_that_is_named_by_a_link_is_read(corpus):
+    (corpus.parent / "link").symlink_to(corpus)
+    (corpus / "docs.jsonl").write_text("")
+    for path in (f"{corpus.parent}/link", f"{corpus.parent}/link/docs.jsonl", f"{corpus.parent}/link/*.jsonl"):
+        pictures = ImageStore(str(corpus.parent / "store"), **LIMITS, folders=folders_of(path))
+        assert pictures.store(Image(f"{corpus.parent}/link/images/a.jpg")).width == 64
+
+
+def test_a_pipe_a_device_and_a_socket_are_faults_at_once(corpus):
+    os.mkfifo(corpus / "images/pipe.jpg")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(corpus / "images/socket.jpg"))
+    for name in ("images/pipe.jpg", "images/socket.jpg"):
+        assert kind(guarded(corpus).store, Image(f"{corpus}/{name}")) == "unreadable"
+    unguarded = ImageStore(str(corpus.parent / "store"), **LIMITS)
+    assert kind(unguarded.store, Image("/dev/zero")) == "unreadable"
+
+
+def test_a_sector_that_cannot_be_read_is_the_fault_of_one_picture(corpus, monkeypatch):
+    def broken(*_):
+        raise OSError(errno.EIO, "Input/output error")
+    monkeypatch.setattr(images, "read_bytes", broken)
+    assert kind(guarded(corpus).store, Image(f"{corpus}/images/a.jpg")) == "unreadable"
+
+
+@pytest.mark.parametrize("name", ["png-44800000x1", "jpeg-200-scans", "png-huge", "gif-65535x65535"])
+def test_a_glance_at_a_hostile_picture_is_no_more_than_none(corpus, name):
+    """It may have been dropped already: nothing depends on it, and it stops nothing."""
+    large = ImageStore(str(corpus.parent / "store"), max_side=64, max_bytes=50_000_000, max_pixels=50_000_000)
+    (corpus / "images/x.png").write_bytes(HOSTILE[name][0]())
+    assert large.preview(Image(f"{corpus}/images/x.png")) is None
