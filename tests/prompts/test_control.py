@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import prompts
 from prompts.control import TOKENS, broken_up, tokens_of
 from tests.pipeline.runs import ROOT
 
@@ -65,3 +67,20 @@ def test_the_embedded_model_s_tokenizer_finds_none():
     text = "Cut. " + " ".join(tokens) + "".join(tokens)
     assert special & set(tokenizer.encode(text, add_special_tokens=False).ids)
     assert not special & set(tokenizer.encode(broken_up(text, tokens), add_special_tokens=False).ids)
+
+
+def test_the_injections_bring_no_control_token_of_the_served_model_into_a_prompt():
+    """What they do with their words is measured: benchmarks/injections.py, docs/security.md."""
+    if not MODEL.is_dir():
+        pytest.skip("build/models/language is not built: make models")
+    from tokenizers import Tokenizer
+
+    from benchmarks.injections import SET, documents
+    tokenizer = Tokenizer.from_file(str(MODEL / "tokenizer.json"))
+    special = {token["id"] for token in json.loads((MODEL / "tokenizer.json").read_text())["added_tokens"]}
+    found = dataclasses.replace(prompts.load("embedded"), control=tokens_of(str(MODEL)))
+    data = json.loads(SET.read_text())
+    assert len(data["injections"]) >= 60
+    for _, _, document in documents(data):
+        for prompt in (found.rate_prompt(document), found.write_prompt(document, ("Any", "Other"))):
+            assert not special & set(tokenizer.encode(prompt.messages[1]["content"], add_special_tokens=False).ids)
