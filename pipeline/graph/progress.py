@@ -70,7 +70,8 @@ class Counter:
             self._write()
 
     def _write(self) -> None:
-        write_bytes(self.path, json.dumps(self.counts).encode())
+        with contextlib.suppress(OSError):      # a full disk is reported by what writes results
+            write_bytes(self.path, json.dumps(self.counts).encode())
         self.written = time.monotonic()
 
 

@@ -31,6 +31,8 @@ def reserve(llm: Llm) -> tuple[Llm, str, str]:
     if llm.server == "llama.cpp":
         if llm.dtype != "auto":
             raise UserError(f"llm.dtype is {llm.dtype}, which is for vLLM: llama.cpp computes in what the GGUF file holds")
+        # more at once would only wait in its queue, and on a slow processor for longer than llm.timeout
+        llm = dataclasses.replace(llm, concurrency=min(llm.concurrency, llama_cpp.SLOTS))
     elif not vllm.on_gpu():
         form = number_format.choose(llm.dtype)
         llm, why = dataclasses.replace(llm, dtype=form.name), str(form)

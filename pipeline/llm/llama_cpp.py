@@ -16,7 +16,7 @@ from pipeline.llm.server import Program
 from schemas.errors import UserError
 
 SLOTS = 8
-"""The number of questions that it processes at once; others wait in its queue. More make no difference on two cores."""
+"""The number of questions that it is asked at once, and processes at once (this project's choice for few cores)."""
 OVERHEAD = 600 << 20
 """Bytes besides weights, keys and values."""
 
@@ -37,11 +37,10 @@ def gguf_file(model: str) -> Path:
 def program(llm: Llm, url: str) -> Program:
     """llama.cpp's server with the model's GGUF file at `url`."""
     address, path = urlsplit(url), gguf_file(llm.model)
-    slots = min(SLOTS, llm.concurrency)
     return Program("llama.cpp", (
         sys.executable, "-I", str(Path(__file__).with_name("llama_cpp_serve.py")), "--model", str(path.absolute()),
         "--name", llm.name, "--host", str(address.hostname), "--port", str(address.port),
-        "--slots", str(slots), "--context", str(llm.max_model_len), "--threads", str(_cores())),
+        "--slots", str(llm.concurrency), "--context", str(llm.max_model_len), "--threads", str(_cores())),
         memory=path.stat().st_size + OVERHEAD)
 
 

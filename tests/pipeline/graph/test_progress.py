@@ -73,3 +73,13 @@ def test_afterwards_the_stage_that_will_be_busy_longest_says_it():
 def test_before_anything_is_read():
     assert progress.line({}, {}, STAGES) == "starting"
     assert progress.line({"Identify": 1_200}, {"Identify": 99.0}, STAGES) == "1,200 documents found"
+
+
+def test_counts_that_cannot_be_written_stop_nothing(tmp_path, capfd):
+    """A full disk, or a folder that is gone: what writes results says so."""
+    (tmp_path / "file").touch()
+    counter = progress.Counter(f"{tmp_path}/file/counts")
+    for _ in range(2):
+        counter.tick("Read")
+    time.sleep(3 * progress.EVERY)
+    assert "Traceback" not in capfd.readouterr().err

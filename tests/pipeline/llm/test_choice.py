@@ -59,6 +59,8 @@ def test_llama_cpp_where_there_is_no_vllm_or_the_model_is_a_gguf_file_or_it_is_a
     without_vllm(monkeypatch)
     llm, _, identity = choice.reserve(Llm(str(model), "tiny"))
     assert llm.server == "llama.cpp" and re.fullmatch(r"tiny@[0-9a-f]{16}/gguf", identity)
+    assert llm.concurrency == llama_cpp.SLOTS and f"--slots {llama_cpp.SLOTS}" in " ".join(
+        choice.program(llm, "http://127.0.0.1:8123/v1").command)
 
 
 def test_what_is_not_there_is_said_with_what_to_do(model, monkeypatch):
