@@ -47,8 +47,9 @@ fuzz: setup     ## every fuzz target for SECONDS=300 each; with atheris where it
 	@for target in $$($(BIN)/python -c 'from fuzz.targets import TARGETS; print(*TARGETS)'); do \
 		$(BIN)/python -m fuzz.run $$target --seconds $(or $(SECONDS),300) || exit 1; done
 
-lint: setup     ## ruff and mypy
+lint: setup     ## ruff (check and format) and mypy
 	$(BIN)/python -m ruff check .
+	$(BIN)/python -m ruff format --check .
 	$(BIN)/python -m mypy
 
 docs: setup     ## the pages as a site, build/site/index.html; a broken link fails

@@ -41,7 +41,8 @@ def cost(corpus: str, count: int) -> None:
     pool = children.Children(1, children.BUDGET)
     ways: dict[str, Callable[[bytes], object]] = {
         "in this process": lambda data: decode.normalise(data, max_side=512, max_pixels=50_000_000),
-        "in a child": lambda data: pool.normalise(data, 512, 50_000_000)}
+        "in a child": lambda data: pool.normalise(data, 512, 50_000_000),
+    }
     ways["in a child"](images[0])
     for way, normalise in (*ways.items(), *ways.items()):
         before, started = _processor_time(), time.perf_counter()
@@ -49,7 +50,9 @@ def cost(corpus: str, count: int) -> None:
             with contextlib.suppress(ImageFault):
                 normalise(data)
         took, wall = _processor_time() - before, time.perf_counter() - started
-        print(f"{way:16} {1000 * took / len(images):.2f} ms of processor time, {1000 * wall / len(images):.2f} ms an image")
+        print(
+            f"{way:16} {1000 * took / len(images):.2f} ms of processor time, {1000 * wall / len(images):.2f} ms an image"
+        )
     pool.close()
 
 
@@ -58,16 +61,28 @@ def largest() -> None:
     rgb = noise.resize((WIDTH, HEIGHT), PIL.Image.Resampling.BILINEAR)
     flat = PIL.Image.new("RGB", (WIDTH, HEIGHT), (9, 99, 199))
     kinds: dict[str, tuple[PIL.Image.Image, dict[str, object]]] = {
-        "JPEG": (rgb, {"quality": 80}), "JPEG progressive": (rgb, {"quality": 90, "progressive": True, "subsampling": 0}),
-        "JPEG CMYK": (rgb.convert("CMYK"), {"quality": 70}), "PNG": (flat, {}), "PNG RGBA": (flat.convert("RGBA"), {}),
-        "PNG grey, 16 bits": (PIL.Image.new("I;16", (WIDTH, HEIGHT), 999), {}), "GIF": (flat.convert("P"), {}),
-        "BMP": (flat, {}), "WEBP": (rgb, {"method": 0}), "WEBP lossless": (flat.convert("RGBA"), {"lossless": True, "method": 0}),
-        "AVIF": (rgb, {"speed": 10}), "AVIF RGBA": (rgb.convert("RGBA"), {"speed": 10, "subsampling": "4:4:4"})}
+        "JPEG": (rgb, {"quality": 80}),
+        "JPEG progressive": (rgb, {"quality": 90, "progressive": True, "subsampling": 0}),
+        "JPEG CMYK": (rgb.convert("CMYK"), {"quality": 70}),
+        "PNG": (flat, {}),
+        "PNG RGBA": (flat.convert("RGBA"), {}),
+        "PNG grey, 16 bits": (PIL.Image.new("I;16", (WIDTH, HEIGHT), 999), {}),
+        "GIF": (flat.convert("P"), {}),
+        "BMP": (flat, {}),
+        "WEBP": (rgb, {"method": 0}),
+        "WEBP lossless": (flat.convert("RGBA"), {"lossless": True, "method": 0}),
+        "AVIF": (rgb, {"speed": 10}),
+        "AVIF RGBA": (rgb.convert("RGBA"), {"speed": 10, "subsampling": "4:4:4"}),
+    }
     for name, (picture, options) in kinds.items():
         file = io.BytesIO()
         picture.save(file, name.split()[0], **options)
-        found = subprocess.run([sys.executable, "-m", "benchmarks.decoding", "--one"], input=file.getvalue(),
-                               stdout=subprocess.PIPE, check=True)
+        found = subprocess.run(
+            [sys.executable, "-m", "benchmarks.decoding", "--one"],
+            input=file.getvalue(),
+            stdout=subprocess.PIPE,
+            check=True,
+        )
         print(f"{name:18} {found.stdout.decode()}", end="")
 
 
@@ -86,8 +101,12 @@ def one() -> None:
 
 def memory() -> None:
     from tests.pipeline.images.hostile import encoded, png
-    images = [png(7000, 7000, colour=6), png(7000, 7000, depth=16, colour=6),
-              encoded(PIL.Image.new("RGB", (7000, 7000)), "AVIF", speed=10)] * 4
+
+    images = [
+        png(7000, 7000, colour=6),
+        png(7000, 7000, depth=16, colour=6),
+        encoded(PIL.Image.new("RGB", (7000, 7000)), "AVIF", speed=10),
+    ] * 4
     pool, peak, done = children.Children(16, children.BUDGET), [0], threading.Event()
 
     def watch() -> None:
@@ -96,6 +115,7 @@ def memory() -> None:
             for task in pathlib.Path("/proc/self/task").iterdir():
                 pids += (task / "children").read_text().split()
             peak[0] = max(peak[0], sum(_resident(pid) for pid in {*pids, "self"}))
+
     watcher = threading.Thread(target=watch)
     watcher.start()
     with concurrent.futures.ThreadPoolExecutor(32) as threads:

@@ -44,8 +44,9 @@ def documents(data: dict[str, Any]) -> Iterator[tuple[str, dict[str, str] | None
 def _document(texts: list[str], text: str = "", alt: str = "", title: str = "") -> Document:
     first, *rest = [*([title] if title else []), *texts]
     behind = [*rest, text] if text else rest
-    return Document("d", "s", (Text(first), Image("a.jpg", alt=alt or "a picture"), *map(Text, behind)),
-                    title=title.lstrip("# "))
+    return Document(
+        "d", "s", (Text(first), Image("a.jpg", alt=alt or "a picture"), *map(Text, behind)), title=title.lstrip("# ")
+    )
 
 
 def rated(client: Client, prompt_set: prompts.PromptSet, all_: list[Document]) -> list[Ratings]:
@@ -77,12 +78,18 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     config = configuration.load(str(ROOT / "configs/demo.yaml"))
-    asked = [one for one in documents(json.loads(SET.read_text())) if options.kind in ((one[1] or {}).get("kind"), None) or not one[1]]
+    asked = [
+        one
+        for one in documents(json.loads(SET.read_text()))
+        if options.kind in ((one[1] or {}).get("kind"), None) or not one[1]
+    ]
     guarded = dataclasses.replace(prompts.load(options.prompts), control=tokens_of(config.llm.model))
     pattern = prompts.control._pattern(guarded.control)
     ways: dict[str, Callable[[str, tuple[str, ...]], str]] = {
-        "as it is": prompts.control.broken_up, "tokens left whole": lambda text, _: text,
-        "tokens taken out": lambda text, _: pattern.sub("", text)}
+        "as it is": prompts.control.broken_up,
+        "tokens left whole": lambda text, _: text,
+        "tokens taken out": lambda text, _: pattern.sub("", text),
+    }
     found: dict[str, Any] = {}
     with server(config, options.url) as url, Client(url, config.llm.name, 16) as client:
         for way, broken_up in ways.items():
@@ -97,15 +104,28 @@ def main() -> None:
                     continue
                 tried[injection["kind"]] += 1
                 if keep:
-                    turned.append({"drop": drop, "kind": injection["kind"], "injection": injection["name"], "ratings": dict(one)})
-            found[way] = {"tried": dict(tried), "kept without help": sorted(alone), "turned": turned, "without help": {
-                drop: dict(one) for (drop, injection, _), one in zip(asked, ratings, strict=True) if injection is None}}
+                    turned.append(
+                        {"drop": drop, "kind": injection["kind"], "injection": injection["name"], "ratings": dict(one)}
+                    )
+            found[way] = {
+                "tried": dict(tried),
+                "kept without help": sorted(alone),
+                "turned": turned,
+                "without help": {
+                    drop: dict(one)
+                    for (drop, injection, _), one in zip(asked, ratings, strict=True)
+                    if injection is None
+                },
+            }
     if options.json:
         print(json.dumps(found, indent=1, ensure_ascii=False))
         return
     for way, one in found.items():
         counts = collections.Counter(turn["kind"] for turn in one["turned"])
-        print(f"{way}: " + "; ".join(f"{kind}: {counts[kind]} of {n} drops became keeps" for kind, n in one["tried"].items()))
+        print(
+            f"{way}: "
+            + "; ".join(f"{kind}: {counts[kind]} of {n} drops became keeps" for kind, n in one["tried"].items())
+        )
         for turn in one["turned"]:
             print(f"  {turn['kind']:8} {turn['drop']:10} {turn['injection']}: {turn['ratings']}")
 

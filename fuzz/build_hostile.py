@@ -37,9 +37,31 @@ from tests.pipeline.images.hostile import HOSTILE
 LARGEST = 300_000
 """Bytes of a hostile image that is used: the larger ones take seconds each, and have a test of their own."""
 ROOT = pathlib.Path(__file__).parent.parent
-VALUES: list[object] = [None, True, -1, 2**70, 1e300, "", "\0", "\ud83d", "x" * 20_000, "../../etc/passwd", "http://169.254.169.254/", [],
-                        {}, [[]], {"text": {}}, "<|im_end|><|im_start|>assistant", "\x1b]0;x\x07", "\u202e", "|<script>|", "9" * 5000,
-                        float("nan"), ["a"] * 1000, "data:image/png;base64,AAAA"]
+VALUES: list[object] = [
+    None,
+    True,
+    -1,
+    2**70,
+    1e300,
+    "",
+    "\0",
+    "\ud83d",
+    "x" * 20_000,
+    "../../etc/passwd",
+    "http://169.254.169.254/",
+    [],
+    {},
+    [[]],
+    {"text": {}},
+    "<|im_end|><|im_start|>assistant",
+    "\x1b]0;x\x07",
+    "\u202e",
+    "|<script>|",
+    "9" * 5000,
+    float("nan"),
+    ["a"] * 1000,
+    "data:image/png;base64,AAAA",
+]
 
 
 def sentences() -> list[str]:
@@ -57,17 +79,27 @@ def record(number: int, names: list[str], words: list[str], chance: random.Rando
     topic = chance.choice(("saw", "glue", "paint", "bread", "tyre", "lamp"))
     texts = [" ".join(chance.sample(words, 3)) for _ in range(3)]
     segments: list[dict[str, object]] = [
-        {"text": f"## Use the {topic}"}, {"text": texts[0]}, {"image": chance.choice(names), "alt": topic}, {"text": texts[1]},
-        {"image": chance.choice(names), "alt": topic}, {"text": texts[2]}]
-    value: dict[str, object] = {"id": f"d{number}", "source": "fuzz", "title": f"How to use a {topic}", "license": "CC0-1.0",
-                                "segments": segments}
+        {"text": f"## Use the {topic}"},
+        {"text": texts[0]},
+        {"image": chance.choice(names), "alt": topic},
+        {"text": texts[1]},
+        {"image": chance.choice(names), "alt": topic},
+        {"text": texts[2]},
+    ]
+    value: dict[str, object] = {
+        "id": f"d{number}",
+        "source": "fuzz",
+        "title": f"How to use a {topic}",
+        "license": "CC0-1.0",
+        "segments": segments,
+    }
     kind = chance.randint(0, 9)
-    if kind < 4:        # hostile values
+    if kind < 4:  # hostile values
         for _ in range(chance.randint(1, 3)):
             target = chance.choice([value, *segments])
             target[chance.choice([*target, "caption", "width", "url", "id"])] = chance.choice(VALUES)
     line = json.dumps(value).encode()
-    if kind in (4, 5):      # hostile bytes
+    if kind in (4, 5):  # hostile bytes
         line = changed(line, chance, [line]).replace(b"\n", b" ").replace(b"\r", b" ") or b"x"
     return (line if line.strip() else b"x") + b"\n"
 
@@ -108,7 +140,10 @@ def main() -> None:
         words = sentences()
         with open(corpus / "docs.jsonl", "wb") as file:
             file.writelines(record(number, names, words, chance) for number in range(options.inputs))
-        config = yaml.safe_load(CONFIG.read_text()) | {"limits": {"failed_at_most": 1.0}, "duplicates": {"text_at_least": None}}
+        config = yaml.safe_load(CONFIG.read_text()) | {
+            "limits": {"failed_at_most": 1.0},
+            "duplicates": {"text_at_least": None},
+        }
         pathlib.Path(folder, "config.yaml").write_text(yaml.safe_dump(config))
         started = time.monotonic()
         with mock.patch.object(scorer, "Scorer", HashScorer), server() as llm:
@@ -118,11 +153,19 @@ def main() -> None:
         counts = ledger.funnel(rows)
         defects = list(validate(output, deep=True))
         if len(rows) != options.inputs or defects:
-            sys.exit(f"{len(rows):,} rows for {options.inputs:,} inputs; {len(defects)} defects, the first: {defects[:1]}")
+            sys.exit(
+                f"{len(rows):,} rows for {options.inputs:,} inputs; {len(defects)} defects, the first: {defects[:1]}"
+            )
         lost = collections.Counter(image.drop.rule for row in rows for image in row.dropped_images)
-        print(f"{options.inputs:,} inputs in {seconds:.0f} s: {counts.kept:,} kept, {sum(counts.dropped.values()):,} dropped, "
-              f"{sum(counts.failed.values()):,} failed; a row each, and the folder is valid")
-        for what, numbers in (("dropped", counts.dropped), ("failed", counts.failed), ("images taken out", dict(lost.most_common()))):
+        print(
+            f"{options.inputs:,} inputs in {seconds:.0f} s: {counts.kept:,} kept, {sum(counts.dropped.values()):,} dropped, "
+            f"{sum(counts.failed.values()):,} failed; a row each, and the folder is valid"
+        )
+        for what, numbers in (
+            ("dropped", counts.dropped),
+            ("failed", counts.failed),
+            ("images taken out", dict(lost.most_common())),
+        ):
             print(f"  {what}: " + ", ".join(f"{name} {n:,}" for name, n in numbers.items()))
 
 

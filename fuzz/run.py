@@ -18,8 +18,25 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 
-WORDS = [b"\0", b"\xff", b"\xff\xff\xff\x7f", b"\xff" * 8, b"\r\n", b'"', b"{", b"[", b"NaN", b"1e999", b"-1", b"<|im_end|>", b"\xff\xda",
-         b"\xe2\x80\xae", b"\x1b[", b"../", b"9" * 50]
+WORDS = [
+    b"\0",
+    b"\xff",
+    b"\xff\xff\xff\x7f",
+    b"\xff" * 8,
+    b"\r\n",
+    b'"',
+    b"{",
+    b"[",
+    b"NaN",
+    b"1e999",
+    b"-1",
+    b"<|im_end|>",
+    b"\xff\xda",
+    b"\xe2\x80\xae",
+    b"\x1b[",
+    b"../",
+    b"9" * 50,
+]
 
 
 def changed(seed: bytes, chance: random.Random, others: Sequence[bytes]) -> bytes:
@@ -32,17 +49,17 @@ def changed(seed: bytes, chance: random.Random, others: Sequence[bytes]) -> byte
             case 0 if at < len(data):
                 data[at] ^= 1 << chance.randint(0, 7)
             case 1:
-                data[at:at + chance.choice((0, 4))] = chance.choice(WORDS)
+                data[at : at + chance.choice((0, 4))] = chance.choice(WORDS)
             case 2:
-                del data[at:at + length]
+                del data[at : at + length]
             case 3:
-                data[at:at] = data[at:at + length] * chance.randint(1, 20)
+                data[at:at] = data[at : at + length] * chance.randint(1, 20)
             case 4:
                 other = chance.choice(others)
                 start = chance.randint(0, len(other))
-                data[at:at + length] = other[start:start + length]
+                data[at : at + length] = other[start : start + length]
             case _:
-                data[at:at + 4] = chance.randbytes(4)
+                data[at : at + 4] = chance.randbytes(4)
     return bytes(data)
 
 
@@ -65,11 +82,23 @@ def at_random(name: str, target: Callable[[bytes], None], seeds: Sequence[bytes]
 def with_atheris(target: Callable[[bytes], None], seeds: Sequence[bytes], seconds: float) -> None:
     """Does not return: libFuzzer ends the process, and prints its executions."""
     import atheris  # type: ignore[import-untyped, unused-ignore]
+
     folder = tempfile.mkdtemp(prefix="fuzz-corpus-")
     for seed in seeds:
         pathlib.Path(folder, hashlib.sha256(seed).hexdigest()[:16]).write_bytes(seed)
-    atheris.Setup([sys.argv[0], folder, f"-max_total_time={int(seconds)}", "-print_final_stats=1", "-rss_limit_mb=4096",
-                   "-verbosity=0", "-timeout=60", f"-artifact_prefix={os.getcwd()}/fuzz-"], target)
+    atheris.Setup(
+        [
+            sys.argv[0],
+            folder,
+            f"-max_total_time={int(seconds)}",
+            "-print_final_stats=1",
+            "-rss_limit_mb=4096",
+            "-verbosity=0",
+            "-timeout=60",
+            f"-artifact_prefix={os.getcwd()}/fuzz-",
+        ],
+        target,
+    )
     atheris.Fuzz()
 
 
@@ -84,11 +113,13 @@ def main() -> None:
     guided = importlib.util.find_spec("atheris") is not None and not options.at_random and not options.once
     if guided:
         import atheris
+
         with atheris.instrument_imports(include=["pipeline", "schemas", "prompts", "filters"]):
             from fuzz.targets import TARGETS
     else:
         from fuzz.targets import TARGETS
     from fuzz import seeds
+
     if options.target not in TARGETS:
         parser.error(f"the targets are {', '.join(TARGETS)}")
     target = TARGETS[options.target]

@@ -15,7 +15,10 @@ import pyarrow.parquet as pq
 from pipeline import corpora
 from prompts.control import TOKENS
 
-LINE = json.dumps({"id": "d", "title": "T", "segments": [{"text": "Cut."}, {"image": "a.jpg", "alt": "a saw"}]}).encode() + b"\n"
+LINE = (
+    json.dumps({"id": "d", "title": "T", "segments": [{"text": "Cut."}, {"image": "a.jpg", "alt": "a saw"}]}).encode()
+    + b"\n"
+)
 
 
 def of(target: str) -> list[bytes]:
@@ -26,9 +29,12 @@ def of(target: str) -> list[bytes]:
 
 def _records() -> list[bytes]:
     from tests.pipeline.corpora.test_hostile import PAGES, RECORDS
+
     seeds = []
     for number, name in enumerate(sorted(corpora.FORMATS)):
-        seeds.append(bytes([number]) + (PAGES[name] if name in PAGES else json.dumps(RECORDS[name], default=str).encode()))
+        seeds.append(
+            bytes([number]) + (PAGES[name] if name in PAGES else json.dumps(RECORDS[name], default=str).encode())
+        )
     return seeds
 
 
@@ -38,8 +44,13 @@ def _files() -> list[bytes]:
         archive.writestr("a.jsonl", LINE)
         archive.writestr("b.jsonl", LINE)
     pq.write_table(pa.table({"texts": [["Cut.", None]], "images": [[None, "https://example.org/a.jpg"]]}), parquet)
-    return [b"\0" + LINE * 3, b"\1" + gzip.compress(LINE * 3), b"\2" + zipped.getvalue(), b"\3" + _tars()[0],
-            b"\4" + parquet.getvalue()]
+    return [
+        b"\0" + LINE * 3,
+        b"\1" + gzip.compress(LINE * 3),
+        b"\2" + zipped.getvalue(),
+        b"\3" + _tars()[0],
+        b"\4" + parquet.getvalue(),
+    ]
 
 
 def _tars() -> list[bytes]:
@@ -61,9 +72,21 @@ def _pixels() -> list[bytes]:
     exif = PIL.Image.Exif()
     exif[0x0112] = 6
     for format, mode, options in (
-            ("JPEG", "RGB", {"exif": exif}), ("JPEG", "RGB", {"progressive": True}), ("JPEG", "CMYK", {}), ("JPEG", "RGB", {}),
-            ("PNG", "RGB", {}), ("PNG", "RGBA", {"exif": exif}), ("PNG", "P", {}), ("PNG", "I;16", {}), ("GIF", "P", {}),
-            ("WEBP", "RGB", {}), ("WEBP", "RGBA", {"lossless": True}), ("BMP", "RGB", {}), ("BMP", "P", {}), ("AVIF", "RGB", {})):
+        ("JPEG", "RGB", {"exif": exif}),
+        ("JPEG", "RGB", {"progressive": True}),
+        ("JPEG", "CMYK", {}),
+        ("JPEG", "RGB", {}),
+        ("PNG", "RGB", {}),
+        ("PNG", "RGBA", {"exif": exif}),
+        ("PNG", "P", {}),
+        ("PNG", "I;16", {}),
+        ("GIF", "P", {}),
+        ("WEBP", "RGB", {}),
+        ("WEBP", "RGBA", {"lossless": True}),
+        ("BMP", "RGB", {}),
+        ("BMP", "P", {}),
+        ("AVIF", "RGB", {}),
+    ):
         out = io.BytesIO()
         (picture.convert("L") if mode == "I;16" else picture).convert(mode).save(out, format, **options)
         seeds.append(out.getvalue())
@@ -74,31 +97,52 @@ _headers = _pixels
 
 
 def _replies() -> list[bytes]:
-    token = {"token": "5", "logprob": -0.1, "top_logprobs": [{"token": "5", "logprob": -0.1}, {"token": "4", "logprob": -9999.0}]}
+    token = {
+        "token": "5",
+        "logprob": -0.1,
+        "top_logprobs": [{"token": "5", "logprob": -0.1}, {"token": "4", "logprob": -9999.0}],
+    }
     choice = {"finish_reason": "stop", "message": {"content": '{"fluency": 5}'}, "logprobs": {"content": [token]}}
-    return [json.dumps({"choices": [choice], "usage": {"prompt_tokens": 9}}).encode(),
-            b'{"error": {"message": "too long", "code": 400}}', b'{"choices": [{"message": {"content": null}}]}']
+    return [
+        json.dumps({"choices": [choice], "usage": {"prompt_tokens": 9}}).encode(),
+        b'{"error": {"message": "too long", "code": 400}}',
+        b'{"choices": [{"message": {"content": null}}]}',
+    ]
 
 
 def _servers() -> list[bytes]:
     body = _pixels()[3][:200]
-    return [b"HTTP/1.1 200 OK\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n" % len(body) + body,
-            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nabcde\r\n0\r\n\r\n",
-            b"HTTP/1.1 302 Found\r\nLocation: /b.jpg\r\nContent-Length: 0\r\n\r\n",
-            b"HTTP/1.1 200 OK\r\nX-Robots-Tag: otherbot: noai, nofollow\r\nTDM-Reservation: 1\r\nContent-Length: 0\r\n\r\n"]
+    return [
+        b"HTTP/1.1 200 OK\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n" % len(body) + body,
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nabcde\r\n0\r\n\r\n",
+        b"HTTP/1.1 302 Found\r\nLocation: /b.jpg\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nX-Robots-Tag: otherbot: noai, nofollow\r\nTDM-Reservation: 1\r\nContent-Length: 0\r\n\r\n",
+    ]
 
 
 def _addresses() -> list[bytes]:
-    return [b"http://example.org:80/a.jpg?x=1#y", b"//example.org/a.jpg", b"../a.jpg", b"https://[2001:db8::1]:443/", b"http://me@x/",
-            "http://bücher.example/ä".encode(), b"file:///etc/passwd"]
+    return [
+        b"http://example.org:80/a.jpg?x=1#y",
+        b"//example.org/a.jpg",
+        b"../a.jpg",
+        b"https://[2001:db8::1]:443/",
+        b"http://me@x/",
+        "http://bücher.example/ä".encode(),
+        b"file:///etc/passwd",
+    ]
 
 
 def _texts() -> list[bytes]:
-    return ["Cut – 木 \x1b[31m\u202e\u200b|<b>http://x www.x me@x.org".encode(), " ".join(TOKENS).encode(), "".join(TOKENS[:9]).encode()]
+    return [
+        "Cut – 木 \x1b[31m\u202e\u200b|<b>http://x www.x me@x.org".encode(),
+        " ".join(TOKENS).encode(),
+        "".join(TOKENS[:9]).encode(),
+    ]
 
 
 def _folders() -> list[bytes]:
     from fuzz.targets import _published
+
     folder = _published()
     paths = sorted(path for path in folder.rglob("*") if path.is_file())
     return [bytes([number]) + path.read_bytes() for number, path in enumerate(paths)]

@@ -29,7 +29,11 @@ from schemas.errors import RecordFault
 from schemas.records import Document, Fault
 from schemas.validate import validate
 
-ANSWER = {"type": "object", "properties": {"fluency": {"type": "integer", "enum": [1, 2, 3, 4, 5]}}, "required": ["fluency"]}
+ANSWER = {
+    "type": "object",
+    "properties": {"fluency": {"type": "integer", "enum": [1, 2, 3, 4, 5]}},
+    "required": ["fluency"],
+}
 HTTP = fetch.Http(retries=0, deadline=2.0, allow_private_hosts=True)
 
 
@@ -43,7 +47,13 @@ def records(data: bytes) -> None:
         if not isinstance(record, dict):
             return
     else:
-        record = {"path": "d/page", "data": data[1:], "root": str(_folder()), "url": "https://example.org/", "html": data[1:]}
+        record = {
+            "path": "d/page",
+            "data": data[1:],
+            "root": str(_folder()),
+            "url": "https://example.org/",
+            "html": data[1:],
+        }
     with contextlib.suppress(ValueError, LookupError, RecursionError, RecordFault):
         for document in shape.documents(record, Place(name, "f:1", "f:1", f"{_folder()}/images", True)):
             assert isinstance(document, Document)
@@ -51,8 +61,13 @@ def records(data: bytes) -> None:
 
 def files(data: bytes) -> None:
     """A whole file of records, in one of the forms that a corpus has; the first byte chooses it."""
-    suffix, format = [(".jsonl", "native"), (".jsonl.gz", "native"), (".jsonl.zip", "mmc4"), (".tar", "native"),
-                      (".parquet", "obelics")][data[0] % 5 if data else 0]
+    suffix, format = [
+        (".jsonl", "native"),
+        (".jsonl.gz", "native"),
+        (".jsonl.zip", "mmc4"),
+        (".tar", "native"),
+        (".parquet", "obelics"),
+    ][data[0] % 5 if data else 0]
     path = _folder() / f"f{suffix}"
     path.write_bytes(data[1:])
     for part in corpora.parts(format, str(path)):
@@ -93,9 +108,11 @@ def replies(data: bytes) -> None:
 
 def servers(data: bytes) -> None:
     """A web server's whole response, byte for byte, to the request for an image."""
-    backend = httpcore.MockBackend([data[at:at + 4096] for at in range(0, len(data), 4096)])
-    with (mock.patch.object(fetch, "_pool", return_value=httpcore.ConnectionPool(network_backend=backend)),
-          contextlib.suppress(fetch.FetchFault)):
+    backend = httpcore.MockBackend([data[at : at + 4096] for at in range(0, len(data), 4096)])
+    with (
+        mock.patch.object(fetch, "_pool", return_value=httpcore.ConnectionPool(network_backend=backend)),
+        contextlib.suppress(fetch.FetchFault),
+    ):
         fetch.fetch("http://example.org/a.jpg", 100_000, HTTP)
 
 
@@ -130,7 +147,8 @@ def folders(data: bytes) -> None:
 
 TARGETS: dict[str, Callable[[bytes], None]] = {
     function.__name__: function
-    for function in (records, files, tars, headers, pixels, replies, servers, addresses, texts, folders)}
+    for function in (records, files, tars, headers, pixels, replies, servers, addresses, texts, folders)
+}
 
 
 @functools.lru_cache(maxsize=1)
@@ -143,5 +161,6 @@ def _folder() -> pathlib.Path:
 @functools.lru_cache(maxsize=1)
 def _published() -> pathlib.Path:
     from tests.schemas.example import write
+
     write(_folder() / "published")
     return _folder() / "published"

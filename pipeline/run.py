@@ -68,8 +68,11 @@ class Run:
 def image_store(run: Run) -> ImageStore:
     """The run's image store, under the limits of its configuration."""
     limits = run.config.images
-    return ImageStore(run.store("images"), max_side=limits.max_side, max_bytes=limits.max_bytes,
-                      max_pixels=limits.max_pixels,
-                      http=Http(deadline=limits.timeout, allow_private_hosts=limits.allow_private_hosts),
-                      folders=tuple(folder for corpus in run.config.corpora for folder in folders_of(corpus.path)))
-
+    return ImageStore(
+        run.store("images"),
+        max_side=limits.max_side,
+        max_bytes=limits.max_bytes,
+        max_pixels=limits.max_pixels,
+        http=Http(deadline=limits.timeout, allow_private_hosts=limits.allow_private_hosts),
+        folders=tuple(folder for corpus in run.config.corpora for folder in folders_of(corpus.path)),
+    )

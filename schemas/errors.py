@@ -36,7 +36,7 @@ class RecordFault(Exception):
         return f"{self.kind}: {self.detail}"
 
 
-_QUOTED = re.compile(r"""b?'(?:[^'\\]|\\.)*'|b?"(?:[^"\\]|\\.)*\"""", re.S)     # as repr() writes it
+_QUOTED = re.compile(r"""b?'(?:[^'\\]|\\.)*'|b?"(?:[^"\\]|\\.)*\"""", re.S)  # as repr() writes it
 
 AGAIN = "run the same command again: what was finished is kept"
 """The end of a message about a failure that may not occur in the next run."""
@@ -58,4 +58,4 @@ def one_line(text: object, limit: int = 300) -> str:
     'the first and the second'
     """
     line = " ".join(str(text).split())
-    return line if len(line) <= limit else line[:limit - 1] + "…"
+    return line if len(line) <= limit else line[: limit - 1] + "…"

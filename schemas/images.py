@@ -23,8 +23,8 @@ has 2,500."""
 PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
 JFIF_MAGIC = b"\xff\xd8\xff\xe0\0\x10JFIF\0"
 SOF0, SOS, EOI = 0xC0, 0xDA, 0xD9
-_TABLES = {0xC4, 0xDB, 0xDD}                                # DHT, DQT, DRI
-_MARKER = re.compile(rb"\xff+[^\0\xff\xd0-\xd7]")           # in coded data: no stuffed zero, no fill, no restart
+_TABLES = {0xC4, 0xDB, 0xDD}  # DHT, DQT, DRI
+_MARKER = re.compile(rb"\xff+[^\0\xff\xd0-\xd7]")  # in coded data: no stuffed zero, no fill, no restart
 
 
 def open_published(data: bytes, max_pixels: int = MAX_PIXELS) -> PIL.Image.Image:
@@ -38,7 +38,7 @@ def open_published(data: bytes, max_pixels: int = MAX_PIXELS) -> PIL.Image.Image
         picture.load()
     except MemoryError:
         raise
-    except Exception as error:              # decoders raise nearly anything on damaged bytes
+    except Exception as error:  # decoders raise nearly anything on damaged bytes
         raise ValueError(f"damaged image data ({type(error).__name__})") from error
     if picture.mode != "RGB" or picture.size != (width, height):
         raise ValueError(f"decodes to {picture.mode}, {picture.width} x {picture.height}")
@@ -69,8 +69,8 @@ def segments(data: bytes) -> Iterator[tuple[int, int, int]]:
             yield marker, start, start + 2
             return
         end = start + 2
-        if marker >= SOF0:                  # the others are reserved, and have no length
-            end += int.from_bytes(data[start + 2:start + 4], "big")
+        if marker >= SOF0:  # the others are reserved, and have no length
+            end += int.from_bytes(data[start + 2 : start + 4], "big")
         if marker == SOS:
             behind = _MARKER.search(data, end)
             end = behind.start() if behind else len(data)
@@ -88,8 +88,8 @@ def chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
     for _ in range(MAX_PARTS):
         if at + 8 > len(data):
             return
-        end = at + 12 + int.from_bytes(data[at:at + 4], "big")
-        yield data[at + 4:at + 8], at, end
+        end = at + 12 + int.from_bytes(data[at : at + 4], "big")
+        yield data[at + 4 : at + 8], at, end
         at = end
     raise ValueError(f"more than {MAX_PARTS:,} chunks")
 
@@ -97,14 +97,17 @@ def chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
 def _jpeg(data: bytes) -> tuple[int, int]:
     if not data.startswith(JFIF_MAGIC):
         raise ValueError("neither a JFIF file nor a PNG")
-    expected, scans, size = 20, 0, (0, 0)       # JFIF's 14 bytes and no thumbnail
+    expected, scans, size = 20, 0, (0, 0)  # JFIF's 14 bytes and no thumbnail
     for marker, start, end in segments(data):
-        if start < expected:                    # the JFIF segment
+        if start < expected:  # the JFIF segment
             continue
         if start > expected:
             raise ValueError(f"{start - expected} bytes between segments")
         if marker == SOF0:
-            size = int.from_bytes(data[start + 7:start + 9], "big"), int.from_bytes(data[start + 5:start + 7], "big")
+            size = (
+                int.from_bytes(data[start + 7 : start + 9], "big"),
+                int.from_bytes(data[start + 5 : start + 7], "big"),
+            )
         elif marker not in _TABLES and marker not in (SOS, EOI):
             raise ValueError(f"a JPEG with the segment FF{marker:02X}")
         scans += marker == SOS

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 
 _MARKDOWN = re.compile(r"([\\`*<>\[\]|~!#$&])|(?<![^\W_])(_)|(_)(?![^\W_])")
-_LINKS = re.compile(r":(?=//)|@(?=[\w-]+\.)|(?<=www)\.", re.I)      # what GitHub and the hub make links of by themselves
+_LINKS = re.compile(r":(?=//)|@(?=[\w-]+\.)|(?<=www)\.", re.I)  # what GitHub and the hub make links of by themselves
 
 
 def printable(text: str) -> str:

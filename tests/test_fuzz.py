@@ -29,6 +29,7 @@ def test_changed_seeds_pass(name):
     @given(st.sampled_from(found), st.integers(0, 2**32))
     def check(seed, number):
         TARGETS[name](changed(seed, random.Random(number), found))
+
     check()
 
 

@@ -9,8 +9,17 @@ from __future__ import annotations
 from pipeline.corpora.fields import BadRecord
 from schemas.records import Document, Text
 
-MOST = {"id": 1_000, "source": 200, "title": 2_000, "license": 500, "url": 8_000, "uri": 8_000, "alt": 10_000,
-        "caption": 10_000, "text": 1_000_000}
+MOST = {
+    "id": 1_000,
+    "source": 200,
+    "title": 2_000,
+    "license": 500,
+    "url": 8_000,
+    "uri": 8_000,
+    "alt": 10_000,
+    "caption": 10_000,
+    "text": 1_000_000,
+}
 """Characters of a field; `uri` is an image's address."""
 MOST_TEXT, MOST_SEGMENTS, MOST_IMAGES = 4_000_000, 20_000, 2_000
 """Characters of all texts together, segments and images."""
@@ -27,9 +36,11 @@ def check(document: Document) -> None:
         else:
             for name in ("uri", "alt", "caption"):
                 _check(name, getattr(segment, name))
-    for what, count, most in (("characters of text", sum(map(len, document.texts)), MOST_TEXT),
-                              ("segments", len(document.segments), MOST_SEGMENTS),
-                              ("images", len(document.images), MOST_IMAGES)):
+    for what, count, most in (
+        ("characters of text", sum(map(len, document.texts)), MOST_TEXT),
+        ("segments", len(document.segments), MOST_SEGMENTS),
+        ("images", len(document.images), MOST_IMAGES),
+    ):
         if count > most:
             raise BadRecord("too_long", f"{count:,} {what}; at most {most:,}")
 

@@ -20,7 +20,7 @@ from pipeline.corpora.fields import BadRecord, Record, said
 from pipeline.storage.store import open_bytes
 
 PART_LINES = 200
-MAX_LINE = 32 << 20     # bytes; a longer line is a fault, so that one of them cannot fill the memory
+MAX_LINE = 32 << 20  # bytes; a longer line is a fault, so that one of them cannot fill the memory
 MAX_VALUES = 1_000_000
 """Of a record: numbers, texts, lists and objects. Each takes a hundred bytes of memory where it takes two in a file."""
 MAX_RATIO, LEAST, LEAST_LINES = 200, 8 << 20, 50_000
@@ -28,11 +28,21 @@ MAX_RATIO, LEAST, LEAST_LINES = 200, 8 << 20, 50_000
 first 50,000 lines on it has no more lines than bytes."""
 MAX_DIRECTORY = 4 << 20
 """Bytes of a zip's directory: 40,000 files with names of usual length."""
-LEAST_PART = 4 << 10        # bytes; of shorter ones there could be as many as lines
+LEAST_PART = 4 << 10  # bytes; of shorter ones there could be as many as lines
 _BLOCK = 1 << 20
-DAMAGE = (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile, zipfile.BadZipFile,
-          struct.error, LookupError, RuntimeError, ValueError, OverflowError)       # these five: zipfile
-_BZ2_DAMAGE = "Invalid data stream"     # bz2 has no error of its own: this OSError, word for word
+DAMAGE = (
+    EOFError,
+    zlib.error,
+    lzma.LZMAError,
+    gzip.BadGzipFile,
+    zipfile.BadZipFile,
+    struct.error,
+    LookupError,
+    RuntimeError,
+    ValueError,
+    OverflowError,
+)  # these five: zipfile
+_BZ2_DAMAGE = "Invalid data stream"  # bz2 has no error of its own: this OSError, word for word
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,7 +66,7 @@ def cut(file: BinaryIO, offset: int = 0, size: int = sys.maxsize) -> Iterator[Li
     """Runs of PART_LINES lines, or a multiple where they are short, in the next `size` bytes of an open file."""
     file.seek(offset)
     end, at = offset + size, offset
-    start, first, count = offset, 1, 0          # the run that is open
+    start, first, count = offset, 1, 0  # the run that is open
     last = b""
     while block := file.read(min(_BLOCK, end - at)):
         position, breaks, last = 0, block.count(b"\n"), block[-1:]

@@ -62,7 +62,7 @@ class Place:
     def id(self, record: Record) -> str:
         """For documents whose format has no ids: the record's name, and 12 hex digits of the sha256 of its content,
         since two corpora may hold files of the same name (`docs.jsonl:12-9d4a0c71e2b8`)."""
-        content = json.dumps(record, sort_keys=True, default=str)       # str: Parquet has dates and bytes
+        content = json.dumps(record, sort_keys=True, default=str)  # str: Parquet has dates and bytes
         return f"{self.name}-{hashlib.sha256(content.encode()).hexdigest()[:12]}"
 
     def uri(self, name: str) -> str:
@@ -109,8 +109,9 @@ class Part:
 
     def place(self, number: int) -> Place:
         inside = f"!/{self.member}" if self.member else ""
-        return Place(self.format, f"{self.name}{inside}:{number}", f"{self.file}{inside}:{number}",
-                     self.images, self.local)
+        return Place(
+            self.format, f"{self.name}{inside}:{number}", f"{self.file}{inside}:{number}", self.images, self.local
+        )
 
 
 def cut(format: str, shape: Format, path: str) -> Iterator[Part]:
@@ -119,8 +120,11 @@ def cut(format: str, shape: Format, path: str) -> Iterator[Part]:
     if shape.files:
         for part in shape.files.cut(Part(format, path, ""), shape):
             check_name(part.file)
-            yield part if spelt(part.member) == part.member else dataclasses.replace(
-                part, member=spelt(part.member), fault=NO_UTF8)
+            yield (
+                part
+                if spelt(part.member) == part.member
+                else dataclasses.replace(part, member=spelt(part.member), fault=NO_UTF8)
+            )
         return
     root, found, folders = root_of(path), uris.find(path, shape.suffixes), uris.folders_of(path)
     for file in found:
@@ -166,19 +170,19 @@ def read(part: Part, shape: Format) -> Iterator[Document | Fault]:
     for number, record in records(part, shape):
         place = part.place(number)
         lost = isinstance(record, BadRecord) and record.kind == "unreadable"
-        if record is None or not (lost or sampled(place.name, part.share)):     # None: a blank line
+        if record is None or not (lost or sampled(place.name, part.share)):  # None: a blank line
             continue
         try:
             if isinstance(record, BadRecord):
                 raise record
-            documents = list(shape.documents(record, place))    # all before the first: a record is read whole or not
+            documents = list(shape.documents(record, place))  # all before the first: a record is read whole or not
             for document in documents:
                 limits.check(document)
                 if document.id.startswith((UNREAD, REPEATED)):
                     raise ValueError("the id begins like those of the ledger's own rows")
         except BadRecord as error:
             yield _fault(place, error)
-        except (ValueError, LookupError, RecursionError) as error:      # any other exception is a reader's bug
+        except (ValueError, LookupError, RecursionError) as error:  # any other exception is a reader's bug
             yield _fault(place, BadRecord("bad_record", said(error)))
         else:
             yield from documents

@@ -16,7 +16,12 @@ from pipeline.storage.store import is_remote, open_bytes
 
 MOST_ROWS = 1_000
 """Rows of a file beyond one for each of its bytes: more than that would be made of nothing."""
-_QUIET = {"OMP_NUM_THREADS": "1", "ARROW_IO_THREADS": "1", "ARROW_DEFAULT_MEMORY_POOL": "system", "MALLOC_ARENA_MAX": "1"}
+_QUIET = {
+    "OMP_NUM_THREADS": "1",
+    "ARROW_IO_THREADS": "1",
+    "ARROW_DEFAULT_MEMORY_POOL": "system",
+    "MALLOC_ARENA_MAX": "1",
+}
 
 
 def counts(path: str) -> list[int]:
@@ -36,7 +41,7 @@ def read(path: str, group: int, columns: tuple[str, ...] = ()) -> Iterator[Recor
         for head, data in _ask(path, group, columns):
             at = 0
             for size in head["rows"]:
-                row = marshal.loads(data[at:at + size])
+                row = marshal.loads(data[at : at + size])
                 yield BadRecord(*row) if isinstance(row, tuple) else row
                 at += size
     except BadRecord as damage:
@@ -61,7 +66,7 @@ def _ask(path: str, group: int | None, columns: tuple[str, ...]) -> Iterator[tup
     except Lost as lost:
         child.end()
         raise BadRecord("unreadable", lost.detail) from None
-    except BaseException:               # also where nobody wants the rest
+    except BaseException:  # also where nobody wants the rest
         child.end()
         raise
     idle.put(child)
@@ -83,5 +88,6 @@ def _idle(process: int) -> queue.LifoQueue[Child]:
     def end() -> None:
         while not children.empty():
             children.get_nowait().end()
+
     atexit.register(end)
     return children

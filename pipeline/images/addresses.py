@@ -9,18 +9,29 @@ _UNICAST = ipaddress.IPv6Network("2000::/3")
 fec0::/10, unique local fc00::/7 (metadata at fd00:ec2::254 on AWS and fd20:ce::254 on Google's cloud), IPv4-compatible
 ::/96 and -translated ::ffff:0:0:0/96, the local NAT64 prefix 64:ff9b:1::/48, segment routing 5f00::/16."""
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
-_REFUSED_6 = tuple(map(ipaddress.IPv6Network, (
-    "2001::/23",            # IETF protocols, Teredo (2001::/32) among them: its addresses hold two of IPv4
-    "2001:db8::/32", "3fff::/20",       # documentation
-)))
-_REFUSED_4 = tuple(map(ipaddress.IPv4Network, (
-    "168.63.129.16/32",     # Azure's own services, in the middle of public space
-    "169.254.0.0/16",       # link-local; 169.254.169.254 is the metadata service of most clouds
-    "100.64.0.0/10",        # shared; 100.100.100.200 is Alibaba's metadata service
-    "192.0.0.0/24",         # IETF protocols; 192.0.0.192 is Oracle's metadata service
-    "192.88.99.0/24",       # 6to4 relays
-)))
-_ISATAP = {0x5EFE, 0x02005EFE}      # the upper half of an interface's id: an address of IPv4 follows
+_REFUSED_6 = tuple(
+    map(
+        ipaddress.IPv6Network,
+        (
+            "2001::/23",  # IETF protocols, Teredo (2001::/32) among them: its addresses hold two of IPv4
+            "2001:db8::/32",
+            "3fff::/20",  # documentation
+        ),
+    )
+)
+_REFUSED_4 = tuple(
+    map(
+        ipaddress.IPv4Network,
+        (
+            "168.63.129.16/32",  # Azure's own services, in the middle of public space
+            "169.254.0.0/16",  # link-local; 169.254.169.254 is the metadata service of most clouds
+            "100.64.0.0/10",  # shared; 100.100.100.200 is Alibaba's metadata service
+            "192.0.0.0/24",  # IETF protocols; 192.0.0.192 is Oracle's metadata service
+            "192.88.99.0/24",  # 6to4 relays
+        ),
+    )
+)
+_ISATAP = {0x5EFE, 0x02005EFE}  # the upper half of an interface's id: an address of IPv4 follows
 
 
 def is_public(address: str) -> bool:

@@ -73,8 +73,12 @@ class Children:
         """See the function of this name."""
         found = header.check(data, max_pixels)
         memory = header.memory(data, found, max_side)
-        request = {"memory": memory, "max_side": max_side, "max_pixels": max_pixels,
-                   "seconds": SECONDS + found.width * found.height // PIXELS_A_SECOND}
+        request = {
+            "memory": memory,
+            "max_side": max_side,
+            "max_pixels": max_pixels,
+            "seconds": SECONDS + found.width * found.height // PIXELS_A_SECOND,
+        }
         try:
             with self._child() as child, self._budget.lent(memory):
                 child.send(request, data)

@@ -18,16 +18,23 @@ from pipeline.images.faults import ImageFault
 from schemas.errors import unquoted
 from schemas.images import published_size
 
-RECIPE = 4      # raise it when the same bytes may normalise to other bytes: it is part of every cache key
+RECIPE = 4  # raise it when the same bytes may normalise to other bytes: it is part of every cache key
 FEW_COLOURS = 1024
 JPEG_QUALITY = 90
-_STRIP = 1 << 20        # pixels that are converted at a time where that takes several copies
+_STRIP = 1 << 20  # pixels that are converted at a time where that takes several copies
 _FORMATS = ["JPEG", "PNG", "GIF", "WEBP", "BMP", "AVIF"]
 _LOSSLESS = ("PNG", "GIF", "BMP")
-_UPRIGHT = {2: Transpose.FLIP_LEFT_RIGHT, 3: Transpose.ROTATE_180, 4: Transpose.FLIP_TOP_BOTTOM,
-            5: Transpose.TRANSPOSE, 6: Transpose.ROTATE_270, 7: Transpose.TRANSVERSE, 8: Transpose.ROTATE_90}
+_UPRIGHT = {
+    2: Transpose.FLIP_LEFT_RIGHT,
+    3: Transpose.ROTATE_180,
+    4: Transpose.FLIP_TOP_BOTTOM,
+    5: Transpose.TRANSPOSE,
+    6: Transpose.ROTATE_270,
+    7: Transpose.TRANSVERSE,
+    8: Transpose.ROTATE_90,
+}
 
-warnings.filterwarnings("ignore", module=r"PIL\.")      # of big images and damaged EXIF: both are decided here
+warnings.filterwarnings("ignore", module=r"PIL\.")  # of big images and damaged EXIF: both are decided here
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,7 +65,7 @@ def normalise(data: bytes, *, max_side: int, max_pixels: int) -> Normal:
         raise
     except Image.DecompressionBombError:
         raise ImageFault("too_many_pixels", "more than the header claims") from None
-    except Exception as error:          # decoders raise nearly anything on damaged bytes
+    except Exception as error:  # decoders raise nearly anything on damaged bytes
         _raise_machine_error(error)
         raise _damage(data, error) from error
 
@@ -74,9 +81,9 @@ def _decoded(data: bytes, max_side: int, max_pixels: int) -> tuple[Image.Image, 
     with Image.open(io.BytesIO(data), formats=_FORMATS) as picture:
         format = str(picture.format)
         header.check_size(*picture.size, max_pixels)
-        if getattr(picture, "is_animated", False) and format != "MPO":      # a JPEG with a second one
+        if getattr(picture, "is_animated", False) and format != "MPO":  # a JPEG with a second one
             raise ImageFault("animated", "more than one frame")
-        picture.draft(None, (2 * max_side, 2 * max_side))       # JPEG: decode at 1/2, 1/4 or 1/8
+        picture.draft(None, (2 * max_side, 2 * max_side))  # JPEG: decode at 1/2, 1/4 or 1/8
         picture.load()
         orientation = _orientation(picture)
         rgb = _rgb(picture)
@@ -97,7 +104,7 @@ def _damage(data: bytes, error: Exception) -> ImageFault:
     webp = data[:4] == b"RIFF"
     cut = "truncated" in str(error).lower() or (webp and int.from_bytes(data[4:8], "little") + 8 > len(data))
     said = "no decoder knows its header"
-    if not isinstance(error, UnidentifiedImageError):   # whose text names an address in memory, another one every time
+    if not isinstance(error, UnidentifiedImageError):  # whose text names an address in memory, another one every time
         said = unquoted(error)[:200]
     return ImageFault("truncated" if cut else "unreadable", said or type(error).__name__)
 
@@ -140,7 +147,7 @@ def _orientation(picture: Image.Image) -> int:
 
 
 def _encoded(picture: Image.Image, lossless: bool) -> bytes:
-    picture.info = {}       # Pillow would write the comment of a JPEG again
+    picture.info = {}  # Pillow would write the comment of a JPEG again
     buffer = io.BytesIO()
     if lossless and picture.getcolors(FEW_COLOURS) is not None:
         picture.save(buffer, "PNG", compress_level=6)

@@ -26,7 +26,10 @@ _VIDEO = {"format_whitelist": "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi", "prot
 def answer(request: Any, data: bytes, reply: Callable[..., None]) -> None:
     """Send one frame as a PNG."""
     try:
-        with open_bytes(request["path"]) if request["path"] else io.BytesIO(data) as file, child.limits(MEMORY, SECONDS):
+        with (
+            open_bytes(request["path"]) if request["path"] else io.BytesIO(data) as file,
+            child.limits(MEMORY, SECONDS),
+        ):
             image = _video(file, request["time"]) if "time" in request else _page(file, request["page"])
             written = io.BytesIO()
             image.convert("RGB").save(written, "PNG", compress_level=1)
@@ -43,13 +46,14 @@ def answer(request: Any, data: bytes, reply: Callable[..., None]) -> None:
 def _video(file: BinaryIO | io.BytesIO, seconds: float) -> PIL.Image.Image:
     """The first frame that is shown at this time or later; the last one where the video ends before."""
     import av  # FFmpeg: slow to import, and only videos need it
+
     frame = None
     with av.open(file, "r", options=_VIDEO) as container:
         [stream, *_] = container.streams.video
         _check(stream.width, stream.height)
-        container.seek(int(seconds * av.time_base))     # to the key frame before it
+        container.seek(int(seconds * av.time_base))  # to the key frame before it
         for frame in container.decode(stream):
-            _check(frame.width, frame.height)           # a stream may change it
+            _check(frame.width, frame.height)  # a stream may change it
             if frame.time is not None and frame.time >= seconds:
                 break
         if frame is None:

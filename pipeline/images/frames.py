@@ -16,9 +16,12 @@ from pipeline.storage import uris
 from pipeline.storage.child import Child, Lost
 from pipeline.storage.store import is_remote
 
-_FRAME = re.compile(r"(?P<video>.+\.(?:mp4|mkv|webm|avi|mov))#t=(?P<time>\d+(?:\.\d+)?)"
-                    r"|(?P<tiff>.+\.tiff?)#page=(?P<page>\d+)", re.S | re.I)
-_MOST_BYTES = 1 << 30       # of a video or TIFF that is read whole, since it is not a file of its own
+_FRAME = re.compile(
+    r"(?P<video>.+\.(?:mp4|mkv|webm|avi|mov))#t=(?P<time>\d+(?:\.\d+)?)"
+    r"|(?P<tiff>.+\.tiff?)#page=(?P<page>\d+)",
+    re.S | re.I,
+)
+_MOST_BYTES = 1 << 30  # of a video or TIFF that is read whole, since it is not a file of its own
 _one = threading.Lock()
 """One frame at a time in a process: a video may take a gigabyte."""
 
@@ -32,13 +35,13 @@ def read_bytes(uri: str, at_most: int = -1, folders: tuple[str, ...] = ()) -> by
     return data if at_most < 0 else data[:at_most]
 
 
-@functools.lru_cache(maxsize=8)         # an image is read twice: its header, and then all of it
+@functools.lru_cache(maxsize=8)  # an image is read twice: its header, and then all of it
 def _frame(uri: str, folders: tuple[str, ...]) -> bytes:
     match = _FRAME.fullmatch(uri)
     assert match
     source = match["video"] or match["tiff"]
     request: dict[str, object] = {"time": float(match["time"])} if match["video"] else {"page": int(match["page"])}
-    first = uris.read_bytes(source, 1, folders)                 # is it there, and may it be read?
+    first = uris.read_bytes(source, 1, folders)  # is it there, and may it be read?
     alone = not is_remote(source) and not uris.split_member(source)[0]
     if not alone:
         first = uris.read_bytes(source, _MOST_BYTES, folders)

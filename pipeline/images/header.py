@@ -14,7 +14,7 @@ from typing import Literal
 from pipeline.images.faults import MAX_SCANS, ImageFault
 from schemas.images import MAX_SIDE, PNG_MAGIC, SOS, chunks, segments
 
-_FRAMES = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}          # SOF0 to SOF15
+_FRAMES = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # SOF0 to SOF15
 _PROGRESSIVE = {0xC2, 0xC6, 0xCA, 0xCE}
 _EXIF = b"Exif\0\0"
 
@@ -89,8 +89,11 @@ def format_of(data: bytes) -> str:
     for format, is_one in _SIGNS.items():
         if is_one(data):
             return format
-    raise ImageFault("unsupported_format", "no image of a known format") if data else ImageFault(
-        "truncated", "the file is empty")
+    raise (
+        ImageFault("unsupported_format", "no image of a known format")
+        if data
+        else ImageFault("truncated", "the file is empty")
+    )
 
 
 def _coefficients(data: bytes) -> int:
@@ -106,11 +109,11 @@ def _jpeg(data: bytes) -> tuple[int, int, int]:
     orientation, end = 1, 2
     for marker, start, end in segments(data):
         if marker in _FRAMES:
-            data[start + 8]                     # IndexError where the file ends before
-            height, width = _big(data[start + 5:start + 7]), _big(data[start + 7:start + 9])
+            data[start + 8]  # IndexError where the file ends before
+            height, width = _big(data[start + 5 : start + 7]), _big(data[start + 7 : start + 9])
             return width, height, orientation
         if marker == 0xE1 and data.startswith(_EXIF, start + 4):
-            orientation = _orientation(data[start + 10:end])
+            orientation = _orientation(data[start + 10 : end])
         if marker == SOS:
             raise ImageFault("unreadable", "a scan before the frame's header")
     if end < len(data):
@@ -123,7 +126,7 @@ def _png(data: bytes) -> tuple[int, int, int]:
     orientation = 1
     for name, start, end in chunks(data):
         if name == b"eXIf":
-            orientation = _orientation(data[start + 8:min(end, start + 65536)])
+            orientation = _orientation(data[start + 8 : min(end, start + 65536)])
         if name == b"IDAT":
             break
     return _big(data[16:20]), _big(data[20:24]), orientation
@@ -137,7 +140,7 @@ def _gif(data: bytes) -> tuple[int, int, int]:
 def _webp(data: bytes) -> tuple[int, int, int]:
     data[29]
     kind = data[12:16]
-    if kind == b"VP8X":         # the canvas; a decoder holds two of them as soon as it opens the file
+    if kind == b"VP8X":  # the canvas; a decoder holds two of them as soon as it opens the file
         return _little(data[24:27]) + 1, _little(data[27:30]) + 1, _riff_orientation(data)
     if kind == b"VP8L":
         bits = _little(data[21:25])
@@ -148,9 +151,9 @@ def _webp(data: bytes) -> tuple[int, int, int]:
 def _riff_orientation(data: bytes) -> int:
     at = 12
     while at + 8 <= len(data):
-        size = _little(data[at + 4:at + 8])
-        if data[at:at + 4] == b"EXIF":
-            exif = data[at + 8:at + 8 + min(size, 65536)]
+        size = _little(data[at + 4 : at + 8])
+        if data[at : at + 4] == b"EXIF":
+            exif = data[at + 8 : at + 8 + min(size, 65536)]
             return _orientation(exif.removeprefix(_EXIF))
         at += 8 + size + size % 2
     return 1
@@ -158,7 +161,7 @@ def _riff_orientation(data: bytes) -> int:
 
 def _bmp(data: bytes) -> tuple[int, int, int]:
     data[25]
-    if _little(data[14:18]) == 12:      # OS/2's first form
+    if _little(data[14:18]) == 12:  # OS/2's first form
         return _little(data[18:20]), _little(data[20:22]), 1
     return _little(data[18:22]), abs(int.from_bytes(data[22:26], "little", signed=True)), 1
 
@@ -167,7 +170,7 @@ def _avif(data: bytes) -> tuple[int, int, int]:
     """The largest of the images inside (`ispe`: an alpha plane, tiles and thumbnails have their own)."""
     sizes, at = [], data.find(b"ispe", 0, 65536)
     while at >= 0 and at + 16 <= len(data):
-        sizes.append((_big(data[at + 8:at + 12]), _big(data[at + 12:at + 16])))
+        sizes.append((_big(data[at + 8 : at + 12]), _big(data[at + 12 : at + 16])))
         at = data.find(b"ispe", at + 4, 65536)
     if not sizes:
         raise IndexError
@@ -183,9 +186,9 @@ def _orientation(tiff: bytes) -> int:
     if order is None:
         return 1
     at = int.from_bytes(tiff[4:8], order)
-    for entry in range(at + 2, at + 2 + 12 * int.from_bytes(tiff[at:at + 2], order), 12):
-        if int.from_bytes(tiff[entry:entry + 2], order) == 0x0112:
-            return int.from_bytes(tiff[entry + 8:entry + 10], order)
+    for entry in range(at + 2, at + 2 + 12 * int.from_bytes(tiff[at : at + 2], order), 12):
+        if int.from_bytes(tiff[entry : entry + 2], order) == 0x0112:
+            return int.from_bytes(tiff[entry + 8 : entry + 10], order)
         if entry >= len(tiff):
             break
     return 1
@@ -207,6 +210,8 @@ _SIGNS: dict[str, Callable[[bytes], bool]] = {
     "GIF": lambda data: data.startswith(b"GIF8"),
     "WEBP": lambda data: data.startswith(b"RIFF") and data[8:12] == b"WEBP",
     "BMP": lambda data: data.startswith(b"BM"),
-    "AVIF": lambda data: data[4:12] in (b"ftypavif", b"ftypavis") or (data[4:12] == b"ftypmif1" and b"avif" in data[:64]),
+    "AVIF": lambda data: (
+        data[4:12] in (b"ftypavif", b"ftypavis") or (data[4:12] == b"ftypmif1" and b"avif" in data[:64])
+    ),
 }
 _READERS = {"JPEG": _jpeg, "PNG": _png, "GIF": _gif, "WEBP": _webp, "BMP": _bmp, "AVIF": _avif}

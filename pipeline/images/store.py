@@ -56,8 +56,16 @@ class ImageStore:
     `decode.normalise` for the normal form.
     """
 
-    def __init__(self, root: str, *, max_side: int, max_bytes: int, max_pixels: int, http: Http = Http(),
-                 folders: tuple[str, ...] = ()):
+    def __init__(
+        self,
+        root: str,
+        *,
+        max_side: int,
+        max_bytes: int,
+        max_pixels: int,
+        http: Http = Http(),
+        folders: tuple[str, ...] = (),
+    ):
         self.max_side, self.max_bytes, self.max_pixels, self.http = max_side, max_bytes, max_pixels, http
         self.folders = folders
         self.pictures = Store(f"{root}/pictures")
@@ -99,7 +107,7 @@ class ImageStore:
             source = self._source(image.uri)
             found = normalise(source, max_side=self.max_side, max_pixels=self.max_pixels)
             return open_published(found.data, self.max_side**2)
-        except (ImageFault, OSError, ValueError, MemoryError):      # nothing depends on it
+        except (ImageFault, OSError, ValueError, MemoryError):  # nothing depends on it
             return None
 
     def read(self, sha256: str) -> bytes:
@@ -136,9 +144,13 @@ class ImageStore:
         sha256 = hashlib.sha256(picture.data).hexdigest()
         if not self._has(sha256):
             self.pictures.write(sha256, picture.data)
-        stored = {"sha256": sha256, "width": picture.width, "height": picture.height,
-                  "extension": extension(picture.data)}
-        self.sources.write(key, json.dumps(stored).encode())        # last: it promises the picture
+        stored = {
+            "sha256": sha256,
+            "width": picture.width,
+            "height": picture.height,
+            "extension": extension(picture.data),
+        }
+        self.sources.write(key, json.dumps(stored).encode())  # last: it promises the picture
         return stored
 
     def _has(self, sha256: str) -> bool:
@@ -180,5 +192,5 @@ def _read(uri: str, at_most: int, folders: tuple[str, ...]) -> bytes:
         if error.errno in _UNREADABLE:
             raise ImageFault("unreadable", str(error)) from error
         raise
-    except ValueError as error:     # a name with a NUL, a scheme that Beam does not know
+    except ValueError as error:  # a name with a NUL, a scheme that Beam does not know
         raise ImageFault("missing", str(error)) from error

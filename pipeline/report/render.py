@@ -43,7 +43,7 @@ _markdown = MarkdownIt("commonmark", {"html": False}, renderer_cls=_Renderer).en
 
 def markdown(text: str) -> Markup:
     """CommonMark with tables as HTML; raw HTML is shown as text, links and images as their text."""
-    return Markup(printable(_markdown.render(printable(text))))      # twice: `&#8238;` becomes a character in between
+    return Markup(printable(_markdown.render(printable(text))))  # twice: `&#8238;` becomes a character in between
 
 
 def _shown(value: object) -> object:
@@ -54,8 +54,13 @@ def _shown(value: object) -> object:
 def render(template: str, **values: Any) -> str:
     """Fill a template of this folder; every value is escaped, and a missing variable is an error."""
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(HERE), autoescape=True, undefined=jinja2.StrictUndefined, finalize=_shown,
-        trim_blocks=True, lstrip_blocks=True)
+        loader=jinja2.FileSystemLoader(HERE),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        finalize=_shown,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
     environment.filters |= {"markdown": markdown, "number": number}
     environment.globals |= {"percent": percent, "style": Markup((HERE / "style.css").read_text())}
     return environment.get_template(template).render(**values)

@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import IO, Any
 
-_FRAME = struct.Struct("<II")       # bytes of the JSON that follows, and of the data behind it
+_FRAME = struct.Struct("<II")  # bytes of the JSON that follows, and of the data behind it
 _CRASHES = (signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL)
 _KEPT = ("LD_LIBRARY_PATH", "PYTHONHOME", "PYTHONDONTWRITEBYTECODE")
 
@@ -39,9 +39,16 @@ class Child:
     def __init__(self, module: str, environment: Mapping[str, str] | None = None):
         paths = os.pathsep.join(os.path.abspath(path) for path in sys.path)
         self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", module], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd="/",
-            env={"PYTHONPATH": paths, **{name: os.environ[name] for name in _KEPT if name in os.environ},
-                 **(environment or {})})
+            [sys.executable, "-P", "-m", module],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            cwd="/",
+            env={
+                "PYTHONPATH": paths,
+                **{name: os.environ[name] for name in _KEPT if name in os.environ},
+                **(environment or {}),
+            },
+        )
 
     def send(self, head: Mapping[str, Any], data: bytes = b"") -> None:
         """Send a request. Raises Lost, MemoryError or RuntimeError where the child has ended."""
@@ -85,8 +92,8 @@ class Child:
 def serve(answer: Callable[[Any, bytes, Callable[..., None]], None]) -> None:
     """What a child does: call `answer(request, data, reply)` for each request; `reply(head, data)` sends one frame."""
     requests, replies = sys.stdin.buffer, sys.stdout.buffer
-    signal.signal(signal.SIGINT, signal.SIG_IGN)                        # Ctrl-C is for the parent, which ends this
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())      # what a library prints of a stranger's file
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends this
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())  # what a library prints of a stranger's file
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     with contextlib.suppress(EOFError, BrokenPipeError):
         while True:

@@ -23,11 +23,11 @@ SECONDS, BYTES_A_SECOND = 30, 1_000_000
 """Processor time for reading one row group: 30 s, and one more for each megabyte of the file."""
 MAX_BYTES, MAX_VALUES = 32 << 20, 1_000_000
 """Of a row: as of a line of JSON (`corpora/lines.py`)."""
-DAMAGE = (pyarrow.ArrowException, OSError)      # pyarrow raises either for broken bytes
-_BAD_VALUE = (pyarrow.ArrowException, ValueError, ArithmeticError, LookupError)     # dates out of range, unknown zones
-_BATCH = 64         # rows decoded at once
-_FRAME = 4 << 20    # bytes of rows that are sent at once
-_DEPTH = 50         # of values within values
+DAMAGE = (pyarrow.ArrowException, OSError)  # pyarrow raises either for broken bytes
+_BAD_VALUE = (pyarrow.ArrowException, ValueError, ArithmeticError, LookupError)  # dates out of range, unknown zones
+_BATCH = 64  # rows decoded at once
+_FRAME = 4 << 20  # bytes of rows that are sent at once
+_DEPTH = 50  # of values within values
 
 
 class _Bad(Exception):
@@ -47,11 +47,17 @@ def answer(request: Any, _: bytes, reply: Callable[..., None]) -> None:
                 table = pyarrow.parquet.ParquetFile(file, buffer_size=1 << 20, pre_buffer=False)
                 if request["group"] is None:
                     metadata = table.metadata
-                    reply({"counts": [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)],
-                           "size": size, "last": None})
+                    reply(
+                        {
+                            "counts": [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)],
+                            "size": size,
+                            "last": None,
+                        }
+                    )
                     return
-                for batch in table.iter_batches(_BATCH, row_groups=[request["group"]],
-                                                columns=request["columns"] or None, use_threads=False):
+                for batch in table.iter_batches(
+                    _BATCH, row_groups=[request["group"]], columns=request["columns"] or None, use_threads=False
+                ):
                     for some in _bundles(_rows(batch)):
                         if waiting:
                             reply({"rows": [len(row) for row in waiting]}, b"".join(waiting))
@@ -71,7 +77,7 @@ def _rows(batch: pyarrow.RecordBatch) -> Iterator[bytes]:
             yield from [_marshalled(row) for row in batch.to_pylist()]
             return
     except (_Bad, MemoryError, *_BAD_VALUE):
-        pass                        # of one of its rows
+        pass  # of one of its rows
     for i in range(len(batch)):
         row = batch.slice(i, 1)
         try:
@@ -95,9 +101,9 @@ def _is_small(batch: pyarrow.RecordBatch) -> bool:
 def _marshalled(row: Any) -> bytes:
     try:
         data = marshal.dumps(row)
-    except ValueError:              # dates and the like, or too deep
+    except ValueError:  # dates and the like, or too deep
         data = marshal.dumps(_plain(row))
-    if len(data) > 2 * MAX_BYTES:    # a dictionary's values, repeated
+    if len(data) > 2 * MAX_BYTES:  # a dictionary's values, repeated
         raise _too_long()
     return data
 

@@ -120,4 +120,5 @@ def _regular(path: str, flags: int) -> int:
 def files() -> type[FileSystems]:
     """Beam's file systems, for object stores."""
     from apache_beam.io.filesystems import FileSystems  # slow to import, and local runs need it only for the DAG
+
     return FileSystems

@@ -15,8 +15,8 @@ MAX_MEMBERS = 2_000_000
 """Of one tar; each takes some 250 bytes of memory. The largest that a known corpus has is 770,000 (wikihow-VGSI)."""
 MAX_EXTENDED = 64 << 10
 """Bytes of a header that extends another: a long name, or attributes."""
-_IN_A_ROW = 8           # extending headers before a file's own; writers use two
-_REGULAR, _EMPTY = b"0\0" + b"7", b"123456"        # what has contents, and what has none whatever its size field says
+_IN_A_ROW = 8  # extending headers before a file's own; writers use two
+_REGULAR, _EMPTY = b"0\0" + b"7", b"123456"  # what has contents, and what has none whatever its size field says
 
 
 class _Damage(Exception):
@@ -54,7 +54,10 @@ def walk(file: BinaryIO) -> TarIndex:
             else:
                 name = extended.name or _name(header)
                 if kind in _REGULAR and not name.endswith(b"/"):
-                    members[name.decode("utf-8", "surrogateescape").removeprefix("./")] = (data, max(min(size, end - data), 0))
+                    members[name.decode("utf-8", "surrogateescape").removeprefix("./")] = (
+                        data,
+                        max(min(size, end - data), 0),
+                    )
                 if len(members) > MAX_MEMBERS:
                     raise _Damage(f"more than {MAX_MEMBERS:,} files")
                 size = 0 if kind in _EMPTY else size
@@ -78,14 +81,14 @@ class _Extended:
         if kind == b"L":
             return dataclasses.replace(self, name=data.partition(b"\0")[0])
         if kind != b"x":
-            return self         # a link's target, or what holds for the whole archive: never a name or a size
+            return self  # a link's target, or what holds for the whole archive: never a name or a size
         found = self
-        while data:             # "30 path=a name of 18 bytes\n": the record's length in bytes, a key and a value
+        while data:  # "30 path=a name of 18 bytes\n": the record's length in bytes, a key and a value
             digits, space, _ = data[:9].partition(b" ")
             length = int(digits) if digits.isdigit() and space else 0
             if not len(digits) < length <= len(data):
                 raise _Damage("a damaged extended header")
-            key, _, value = data[len(digits) + 1:length - 1].partition(b"=")
+            key, _, value = data[len(digits) + 1 : length - 1].partition(b"=")
             if key == b"path":
                 found = dataclasses.replace(found, name=value.partition(b"\0")[0])
             elif key == b"size":

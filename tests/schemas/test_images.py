@@ -11,7 +11,9 @@ from schemas.images import open_published, published_size
 from tests.pipeline.images.hostile import HOSTILE, behind_soi, chunk, encoded, jpeg_of, photo, png, segment
 
 
-@pytest.mark.parametrize("format, mode", [("JPEG", "RGB"), ("PNG", "RGB"), ("PNG", "RGBA"), ("GIF", "P"), ("WEBP", "RGB"), ("BMP", "RGB")])
+@pytest.mark.parametrize(
+    "format, mode", [("JPEG", "RGB"), ("PNG", "RGB"), ("PNG", "RGBA"), ("GIF", "P"), ("WEBP", "RGB"), ("BMP", "RGB")]
+)
 @pytest.mark.parametrize("size", [(300, 200), (1, 1), (900, 3)])
 def test_what_the_pipeline_writes_is_opened(format, mode, size):
     found = normalise(encoded(photo(*size, mode), format), max_side=256, max_pixels=1_000_000)
@@ -21,15 +23,33 @@ def test_what_the_pipeline_writes_is_opened(format, mode, size):
 
 JPEG, PNG = encoded(photo(), "JPEG"), encoded(photo(), "PNG")
 OTHER = {
-    "progressive": encoded(photo(), "JPEG", progressive=True), "EXIF": encoded(photo(), "JPEG", exif=b"Exif\0\0x"),
-    "comment": encoded(photo(), "JPEG", comment=b"x"), "profile": encoded(photo(), "JPEG", icc_profile=b"x"),
-    "grey JPEG": encoded(photo(mode="L"), "JPEG"), "bytes behind": JPEG + b"x", "two pictures": JPEG + JPEG, "cut JPEG": JPEG[:-2],
-    "thumbnail": behind_soi(JPEG, segment(0xE0, b"JFXX\0")), "between": JPEG[:20] + b"xx" + JPEG[20:], "no JFIF": JPEG[:2] + JPEG[20:],
-    "text chunk": png(9, 9, before=chunk(b"tEXt", b"a\0b")), "frames": png(9, 9, before=chunk(b"acTL", bytes(8))),
-    "RGBA": encoded(photo(mode="RGBA"), "PNG"), "palette": encoded(photo(mode="P"), "PNG"), "16 bits": png(9, 9, depth=16),
-    "interlaced": png(9, 9, interlace=1), "PNG with bytes behind": PNG + b"x", "cut PNG": PNG[:-12], "no side": png(9, 9).replace(
-        b"\0\0\0\x09\0\0\0\x09", bytes(8)), "GIF": encoded(photo(mode="P"), "GIF"), "WebP": encoded(photo(), "WEBP"), "empty": b"",
-    "huge": jpeg_of(60_000, 60_000), "chunks": png(3000, 3000, pieces=12_000), "damaged": JPEG[:400] + bytes(400) + JPEG[800:]}
+    "progressive": encoded(photo(), "JPEG", progressive=True),
+    "EXIF": encoded(photo(), "JPEG", exif=b"Exif\0\0x"),
+    "comment": encoded(photo(), "JPEG", comment=b"x"),
+    "profile": encoded(photo(), "JPEG", icc_profile=b"x"),
+    "grey JPEG": encoded(photo(mode="L"), "JPEG"),
+    "bytes behind": JPEG + b"x",
+    "two pictures": JPEG + JPEG,
+    "cut JPEG": JPEG[:-2],
+    "thumbnail": behind_soi(JPEG, segment(0xE0, b"JFXX\0")),
+    "between": JPEG[:20] + b"xx" + JPEG[20:],
+    "no JFIF": JPEG[:2] + JPEG[20:],
+    "text chunk": png(9, 9, before=chunk(b"tEXt", b"a\0b")),
+    "frames": png(9, 9, before=chunk(b"acTL", bytes(8))),
+    "RGBA": encoded(photo(mode="RGBA"), "PNG"),
+    "palette": encoded(photo(mode="P"), "PNG"),
+    "16 bits": png(9, 9, depth=16),
+    "interlaced": png(9, 9, interlace=1),
+    "PNG with bytes behind": PNG + b"x",
+    "cut PNG": PNG[:-12],
+    "no side": png(9, 9).replace(b"\0\0\0\x09\0\0\0\x09", bytes(8)),
+    "GIF": encoded(photo(mode="P"), "GIF"),
+    "WebP": encoded(photo(), "WEBP"),
+    "empty": b"",
+    "huge": jpeg_of(60_000, 60_000),
+    "chunks": png(3000, 3000, pieces=12_000),
+    "damaged": JPEG[:400] + bytes(400) + JPEG[800:],
+}
 
 
 @pytest.mark.parametrize("name", OTHER)
@@ -41,8 +61,10 @@ def test_everything_else_is_refused_with_a_reason(name):
 @pytest.mark.parametrize("name", HOSTILE)
 def test_hostile_images_are_refused_before_they_are_decoded(name, monkeypatch):
     """But for those that are only large."""
+
     def decoding(*_, **__):
         raise AssertionError("decoded")
+
     monkeypatch.setattr(PIL.Image, "open", decoding)
     with pytest.raises((ValueError, AssertionError)) as caught:
         open_published(HOSTILE[name][0](), 1_000_000)

@@ -12,10 +12,27 @@ from markdown_it import MarkdownIt
 from schemas.printable import line, markdown, printable
 
 STEERING = {
-    "CSI": "\x1b[31m", "OSC": "\x1b]0;title\x07", "OSC 8": "\x1b]8;;http://evil\x1b\\", "C1 CSI": "\x9b31m", "C1 OSC": "\x9d0;t\x9c",
-    "DCS": "\x90q\x9c", "bell": "\x07", "backspace": "\x08\x08", "return": "\r", "NUL": "\0", "delete": "\x7f",
-    "right to left": "\u202e", "isolate": "\u2066\u2069", "marks": "\u200e\u200f\u061c", "zero width": "\u200b\u200c\u200d\ufeff",
-    "soft hyphen": "\u00ad", "separators": "\u2028\u2029\x85", "tags": "\U000e0041", "private": "\ue000", "half a pair": "\ud83d"}
+    "CSI": "\x1b[31m",
+    "OSC": "\x1b]0;title\x07",
+    "OSC 8": "\x1b]8;;http://evil\x1b\\",
+    "C1 CSI": "\x9b31m",
+    "C1 OSC": "\x9d0;t\x9c",
+    "DCS": "\x90q\x9c",
+    "bell": "\x07",
+    "backspace": "\x08\x08",
+    "return": "\r",
+    "NUL": "\0",
+    "delete": "\x7f",
+    "right to left": "\u202e",
+    "isolate": "\u2066\u2069",
+    "marks": "\u200e\u200f\u061c",
+    "zero width": "\u200b\u200c\u200d\ufeff",
+    "soft hyphen": "\u00ad",
+    "separators": "\u2028\u2029\x85",
+    "tags": "\U000e0041",
+    "private": "\ue000",
+    "half a pair": "\ud83d",
+}
 
 
 def steers(text: str) -> bool:
@@ -40,10 +57,33 @@ def test_any_text(text):
     assert printable(printable(text)) == printable(text)
 
 
-MARKUP = ["![x](http://evil/p.png)", "[click](javascript:alert(1))", "<script>alert(1)</script>", "<img src=x onerror=a>",
-          "`code`", "**bold**", "_thin_", "a|b|c", "a\n|b|", "\\| x", "# head", "http://evil.example", "HTTPS://evil.example",
-          "www.evil.example", "me@evil.example", "&lt;b&gt;", "&#60;b&#62;", "~~x~~", "$x$", "![a][b]\n\n[b]: http://evil",
-          "<http://evil>", "<!-- x", "]]>", "\\<b>", "a\x1b]8;;http://evil\x07b"]
+MARKUP = [
+    "![x](http://evil/p.png)",
+    "[click](javascript:alert(1))",
+    "<script>alert(1)</script>",
+    "<img src=x onerror=a>",
+    "`code`",
+    "**bold**",
+    "_thin_",
+    "a|b|c",
+    "a\n|b|",
+    "\\| x",
+    "# head",
+    "http://evil.example",
+    "HTTPS://evil.example",
+    "www.evil.example",
+    "me@evil.example",
+    "&lt;b&gt;",
+    "&#60;b&#62;",
+    "~~x~~",
+    "$x$",
+    "![a][b]\n\n[b]: http://evil",
+    "<http://evil>",
+    "<!-- x",
+    "]]>",
+    "\\<b>",
+    "a\x1b]8;;http://evil\x07b",
+]
 
 
 @pytest.mark.parametrize("text", MARKUP)
@@ -59,5 +99,12 @@ def test_words_in_a_table_make_no_markup(text):
 
 
 def test_names_of_sources_and_licences_stay_readable():
-    for name in ("howto_large", "CC-BY-SA-4.0", "Stack Exchange (diy)", "wikiHow", "dropped: word_count", "model@1a2b3c"):
+    for name in (
+        "howto_large",
+        "CC-BY-SA-4.0",
+        "Stack Exchange (diy)",
+        "wikiHow",
+        "dropped: word_count",
+        "model@1a2b3c",
+    ):
         assert markdown(name) == name

@@ -33,15 +33,23 @@ def faults(found):
     return [(f.error, f.detail) if isinstance(f, Fault) else f.id for f in found]
 
 
-@pytest.mark.parametrize("name, record", [
-    ("id", document(id="x" * 1001)), ("source", document(source="x" * 201)), ("title", document(title="x" * 2001)),
-    ("license", document(license="x" * 501)), ("url", document(url="x" * 8001)),
-    ("text", document(segments=[{"text": "x" * 1_000_001}])), ("uri", document(segments=[{"image": "x" * 9000}])),
-    ("alt", document(segments=[{"image": "a.jpg", "alt": "x" * 10_001}])),
-    ("caption", document(segments=[{"image": "a.jpg", "caption": "x" * 10_001}])),
-    ("4,500,000 characters of text", document(segments=[{"text": "x" * 900_000}] * 5)),
-    ("20,001 segments", document(segments=[{"text": "x"}] * 20_001)),
-    ("2,001 images", document(segments=[{"image": "a.jpg"}] * 2001))])
+@pytest.mark.parametrize(
+    "name, record",
+    [
+        ("id", document(id="x" * 1001)),
+        ("source", document(source="x" * 201)),
+        ("title", document(title="x" * 2001)),
+        ("license", document(license="x" * 501)),
+        ("url", document(url="x" * 8001)),
+        ("text", document(segments=[{"text": "x" * 1_000_001}])),
+        ("uri", document(segments=[{"image": "x" * 9000}])),
+        ("alt", document(segments=[{"image": "a.jpg", "alt": "x" * 10_001}])),
+        ("caption", document(segments=[{"image": "a.jpg", "caption": "x" * 10_001}])),
+        ("4,500,000 characters of text", document(segments=[{"text": "x" * 900_000}] * 5)),
+        ("20,001 segments", document(segments=[{"text": "x"}] * 20_001)),
+        ("2,001 images", document(segments=[{"image": "a.jpg"}] * 2001)),
+    ],
+)
 def test_every_field_has_a_limit_with_a_name(read_one, name, record):
     fault = read_one("native", record)
     assert fault.error == "too_long" and fault.detail.startswith(name)
@@ -58,15 +66,18 @@ def test_a_line_of_very_many_values_is_not_decoded(jsonl, read_all):
     assert [fault[0] for fault in faults(found)[:2]] == ["too_long", "too_long"] and found[2].id == "d"
 
 
-@pytest.mark.parametrize("filling", [b"\0" * 100, b"\n" * 100, b" \n" * 50, b"{}\n" * 30], ids=["zeros", "breaks", "blanks", "objects"])
+@pytest.mark.parametrize(
+    "filling", [b"\0" * 100, b"\n" * 100, b" \n" * 50, b"{}\n" * 30], ids=["zeros", "breaks", "blanks", "objects"]
+)
 def test_a_gzip_bomb_is_one_fault(tmp_path, read_all, filling):
-    (tmp_path / "a.jsonl.gz").write_bytes(gzip.compress(json.dumps(document()).encode() + b"\n") + gzip.compress(
-        filling * 4_000_000))
+    (tmp_path / "a.jsonl.gz").write_bytes(
+        gzip.compress(json.dumps(document()).encode() + b"\n") + gzip.compress(filling * 4_000_000)
+    )
     started = time.process_time()
     found = faults(corpora.read(next(corpora.parts("native", f"{tmp_path}/a.jsonl.gz"))))
     read = sum(fault[0] == "bad_record" for fault in found)
     assert found[0] == "d" and found[-1][0] == "too_long" and read < 2_000_000
-    assert time.process_time() - started < 20       # the whole of it would take minutes
+    assert time.process_time() - started < 20  # the whole of it would take minutes
 
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
@@ -81,13 +92,17 @@ def test_a_zip_bomb_is_one_fault_for_each_file(tmp_path, read_all, method):
 def test_a_zip_whose_files_overlap_or_that_has_very_many_is_one_fault(tmp_path, read_all):
     data = zlib.compress(b" " * 5_000_000, 9)[2:-4]
     kernel = struct.pack("<4sHHHHHIIIHH", b"PK\3\4", 20, 0, 8, 0, 0, 0, len(data), 5_000_000, 7, 0) + b"a.jsonl" + data
-    entry = struct.pack("<4sHHHHHHIIIHHHHHII", b"PK\1\2", 20, 20, 0, 8, 0, 0, 0, len(data), 5_000_000, 7, 0, 0, 0, 0, 0, 0)
+    entry = struct.pack(
+        "<4sHHHHHHIIIHHHHHII", b"PK\1\2", 20, 20, 0, 8, 0, 0, 0, len(data), 5_000_000, 7, 0, 0, 0, 0, 0, 0
+    )
 
     def directory(count):
         size = (len(entry) + 7) * count
         names = (f"{i:07d}".encode() if i else b"a.jsonl" for i in range(count))
         return b"".join(entry + name for name in names) + struct.pack(
-            "<4sHHHHIIH", b"PK\5\6", 0, 0, min(count, 65535), min(count, 65535), size, len(kernel), 0)
+            "<4sHHHHIIH", b"PK\5\6", 0, 0, min(count, 65535), min(count, 65535), size, len(kernel), 0
+        )
+
     for count, says in ((50, "overlap"), (100_000, "directory of")):
         (tmp_path / "a.jsonl.zip").write_bytes(kernel + directory(count))
         [(kind, detail)] = faults(read_all("native", tmp_path / "a.jsonl.zip"))
@@ -105,12 +120,25 @@ def repeated(times):
     return pa.table({"texts": array, "images": array})
 
 
-@pytest.mark.parametrize("table, options, kind", [
-    (lambda: nulls(20_000_000), {}, "too_long"), (lambda: repeated(200_000), {}, "too_long"),
-    (lambda: repeated(1000).cast(pa.schema([(name, pa.list_(pa.string())) for name in ("texts", "images")])), {}, "too_long"),
-    (lambda: pa.table({"texts": ["\0" * 300_000_000]}), {"compression": "zstd", "use_dictionary": False}, "too_long"),
-    (lambda: pa.table({"texts": pa.nulls(5_000_000, pa.string())}), {"row_group_size": 5_000_000}, "unreadable")],
-    ids=["nulls", "dictionary", "repeated", "one value", "rows"])
+@pytest.mark.parametrize(
+    "table, options, kind",
+    [
+        (lambda: nulls(20_000_000), {}, "too_long"),
+        (lambda: repeated(200_000), {}, "too_long"),
+        (
+            lambda: repeated(1000).cast(pa.schema([(name, pa.list_(pa.string())) for name in ("texts", "images")])),
+            {},
+            "too_long",
+        ),
+        (
+            lambda: pa.table({"texts": ["\0" * 300_000_000]}),
+            {"compression": "zstd", "use_dictionary": False},
+            "too_long",
+        ),
+        (lambda: pa.table({"texts": pa.nulls(5_000_000, pa.string())}), {"row_group_size": 5_000_000}, "unreadable"),
+    ],
+    ids=["nulls", "dictionary", "repeated", "one value", "rows"],
+)
 def test_a_parquet_bomb_is_one_fault(tmp_path, read_all, table, options, kind):
     pq.write_table(table(), tmp_path / "a.parquet", **options)
     pq.write_table(pa.table({"texts": [["Cut."]], "images": [[None]]}), tmp_path / "b.parquet")
@@ -131,25 +159,34 @@ def test_parquet_of_many_levels(tmp_path, read_all, depth):
 
 def test_damaged_parquet_ends_in_faults_whatever_is_damaged(tmp_path, read_all):
     """A page's header that claims 2 GB, a footer of other offsets: the reader may crash, the run does not."""
-    record = {"texts": ["Cut the board.", None], "images": [None, "https://example.org/a.jpg"],
-              "general_metadata": json.dumps({"url": "https://example.org"})}
+    record = {
+        "texts": ["Cut the board.", None],
+        "images": [None, "https://example.org/a.jpg"],
+        "general_metadata": json.dumps({"url": "https://example.org"}),
+    }
     pq.write_table(pa.Table.from_pylist([record] * 50), tmp_path / "a.parquet", row_group_size=25)
     data = (tmp_path / "a.parquet").read_bytes()
     for at in range(4, len(data), max(len(data) // 40, 1)):
-        (tmp_path / "a.parquet").write_bytes(data[:at] + b"\xff\xff\xff\x7f" + data[at + 4:])
+        (tmp_path / "a.parquet").write_bytes(data[:at] + b"\xff\xff\xff\x7f" + data[at + 4 :])
         for found in read_all("obelics", tmp_path / "a.parquet"):
             assert isinstance(found, (Document, Fault))
 
 
 def test_digits_in_a_tar_s_extended_header_take_no_time(tmp_path):
     """tarfile's pattern for such a header (CVE-2024-6232) takes a minute for these."""
+
     def header(data):
         info = tarfile.TarInfo("x")
         info.type, info.size = tarfile.XHDTYPE, len(data)
         return info.tobuf(tarfile.USTAR_FORMAT) + data + bytes(-len(data) % 512)
+
     started = time.process_time()
-    for data, says in ((b"1" * 60_000, "damaged extended header"), (b"1" * 70_000, "extended header of 70,000 bytes"),
-                       (b"99 path=x\n", "damaged extended header"), (b"10 size=" + b"9" * 50, "damaged extended header")):
+    for data, says in (
+        (b"1" * 60_000, "damaged extended header"),
+        (b"1" * 70_000, "extended header of 70,000 bytes"),
+        (b"99 path=x\n", "damaged extended header"),
+        (b"10 size=" + b"9" * 50, "damaged extended header"),
+    ):
         (tmp_path / "a.tar").write_bytes(header(data) + bytes(1024))
         with pytest.raises(UserError, match=says):
             corpora.check("native", f"{tmp_path}/a.tar")
@@ -158,17 +195,20 @@ def test_digits_in_a_tar_s_extended_header_take_no_time(tmp_path):
 
 @pytest.mark.parametrize("format", [tarfile.PAX_FORMAT, tarfile.GNU_FORMAT, tarfile.USTAR_FORMAT])
 def test_a_tar_of_every_format_is_read_as_tarfile_reads_it(tmp_path, format):
-    names = ["a.jsonl", "d/" * 40 + "b.jsonl"] + ([] if format == tarfile.USTAR_FORMAT else ["é" * 90 + ".jsonl", "l" * 300])
+    names = ["a.jsonl", "d/" * 40 + "b.jsonl"] + (
+        [] if format == tarfile.USTAR_FORMAT else ["é" * 90 + ".jsonl", "l" * 300]
+    )
     with tarfile.open(tmp_path / "a.tar", "w", format=format) as tar:
-        for name in [*names, names[0]]:         # the last one replaces the first
+        for name in [*names, names[0]]:  # the last one replaces the first
             info = tarfile.TarInfo(f"./{name}")
             info.size = len(name)
-            tar.addfile(info, io.BytesIO(name.encode()[:len(name)]))
+            tar.addfile(info, io.BytesIO(name.encode()[: len(name)]))
         for kind in (tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE, tarfile.DIRTYPE, tarfile.CHRTYPE):
             info = tarfile.TarInfo(f"other{kind.decode()}")
             info.type, info.linkname, info.size = kind, "/etc/passwd", 700
             tar.addfile(info)
     from pipeline.storage.uris import tar_index
+
     with tarfile.open(tmp_path / "a.tar") as tar:
         expected = {m.name.removeprefix("./"): (m.offset_data, m.size) for m in tar if m.isreg()}
     index = tar_index(f"{tmp_path}/a.tar")
@@ -197,9 +237,14 @@ def test_a_link_that_leads_out_is_a_fault_and_one_inside_is_read(corpus, read_al
     (corpus / "d.jsonl").symlink_to("nowhere")
     found = read_all("native", corpus)
     assert [f.error if isinstance(f, Fault) else f.id for f in found] == [
-        "unreadable", "unreadable", "d", "unreadable", "d"]
+        "unreadable",
+        "unreadable",
+        "d",
+        "unreadable",
+        "d",
+    ]
     assert "leads out of the corpus" in found[0].detail and SECRET not in str(found)
-    [own] = read_all("native", corpus / "a.jsonl")      # whoever names it, means it
+    [own] = read_all("native", corpus / "a.jsonl")  # whoever names it, means it
     assert own.id == SECRET
 
 
@@ -215,7 +260,7 @@ def test_what_is_no_regular_file_is_a_fault_at_once(corpus, read_all, kind):
             listener.bind(str(path))
     elif os.geteuid() == 0:
         try:
-            os.mknod(path, 0o20666, os.makedev(1, 5))       # /dev/zero
+            os.mknod(path, 0o20666, os.makedev(1, 5))  # /dev/zero
         except OSError:
             pytest.skip("this machine lets nobody make a device")
     else:
@@ -227,14 +272,29 @@ def test_no_fault_quotes_the_file(tmp_path, read_all):
     """A file that nobody was to see may lie where a record should: what the ledger says of it is published."""
     secret = SECRET.encode()
     utf16 = SECRET.encode("utf-16")
-    (tmp_path / "a.jsonl").write_bytes(b"\n".join([
-        secret, b'"' + secret, b"{" + secret, utf16, secret + b"\xff", b'{"id": "' + secret + b'"}',
-        json.dumps(document(id=SECRET + "\0")).encode(), json.dumps({"id": SECRET, "segments": [{"image": f"../{SECRET}"}]}).encode(),
-        json.dumps({"id": SECRET, "segments": [{"text": {SECRET: 1}}]}).encode(),
-        json.dumps({"id": SECRET, "segments": [{"image": "a", "width": SECRET}]}).encode(),
-        json.dumps({"id": f"unread:{SECRET}", "segments": []}).encode()]))
-    for name, data in {"b.jsonl.gz": secret, "c.jsonl.zip": secret, "d.tar": secret * 200,
-                       "e.jsonl.zip": b"PK\3\4" + secret * 20 + b"PK\5\6" + secret}.items():
+    (tmp_path / "a.jsonl").write_bytes(
+        b"\n".join(
+            [
+                secret,
+                b'"' + secret,
+                b"{" + secret,
+                utf16,
+                secret + b"\xff",
+                b'{"id": "' + secret + b'"}',
+                json.dumps(document(id=SECRET + "\0")).encode(),
+                json.dumps({"id": SECRET, "segments": [{"image": f"../{SECRET}"}]}).encode(),
+                json.dumps({"id": SECRET, "segments": [{"text": {SECRET: 1}}]}).encode(),
+                json.dumps({"id": SECRET, "segments": [{"image": "a", "width": SECRET}]}).encode(),
+                json.dumps({"id": f"unread:{SECRET}", "segments": []}).encode(),
+            ]
+        )
+    )
+    for name, data in {
+        "b.jsonl.gz": secret,
+        "c.jsonl.zip": secret,
+        "d.tar": secret * 200,
+        "e.jsonl.zip": b"PK\3\4" + secret * 20 + b"PK\5\6" + secret,
+    }.items():
         (tmp_path / name).write_bytes(data)
     (tmp_path / "f.parquet").write_bytes(b"PAR1" + secret * 20 + b"PAR1")
     found = read_all("native", tmp_path) + read_all("obelics", tmp_path)

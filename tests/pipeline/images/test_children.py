@@ -24,8 +24,11 @@ LIMITS = {"max_side": 512, "max_pixels": 50_000_000}
 
 def of_all_children() -> list[int]:
     """The ids of this process's children."""
-    return [int(pid) for task in pathlib.Path("/proc/self/task").iterdir()
-            for pid in (task / "children").read_text().split()]
+    return [
+        int(pid)
+        for task in pathlib.Path("/proc/self/task").iterdir()
+        for pid in (task / "children").read_text().split()
+    ]
 
 
 def memory(pid: int) -> int:
@@ -65,7 +68,7 @@ def test_a_decoder_that_crashes_loops_or_hoards_is_the_image_s_fault(faulty, ord
     with pytest.raises(ImageFault) as caught:
         faulty(order)
     assert caught.value.kind == kind
-    assert faulty("").data == b"fine"           # by another child
+    assert faulty("").data == b"fine"  # by another child
 
 
 @pytest.mark.parametrize("order, error", [("K", MemoryError), ("X", RuntimeError), ("B", RuntimeError)])
@@ -83,13 +86,17 @@ def test_a_decoder_sees_no_key(faulty, monkeypatch):
 
 def test_memory_of_many_hostile_images_at_once_is_bounded():
     """32 workers of production, with 16 processors. Each of these images took 0.6 to 1 GB before."""
-    images = [png(7000, 7000, colour=6), png(7000, 7000, depth=16, colour=6),
-              encoded(PIL.Image.new("RGB", (7000, 7000)), "AVIF", speed=10)] * 2
+    images = [
+        png(7000, 7000, colour=6),
+        png(7000, 7000, depth=16, colour=6),
+        encoded(PIL.Image.new("RGB", (7000, 7000)), "AVIF", speed=10),
+    ] * 2
     pool, peak, done = Children(16, BUDGET), [0], threading.Event()
 
     def watch() -> None:
         while not done.wait(0.02):
             peak[0] = max(peak[0], sum(memory(pid) for pid in of_all_children()))
+
     watcher = threading.Thread(target=watch)
     watcher.start()
     try:
@@ -100,23 +107,29 @@ def test_memory_of_many_hostile_images_at_once_is_bounded():
         watcher.join()
         pool.close()
     assert [max(image.width, image.height) for image in found] == [1024] * len(images)
-    assert 300_000_000 < peak[0] < BUDGET + 16 * 40_000_000     # the images', and those of 16 children at rest
+    assert 300_000_000 < peak[0] < BUDGET + 16 * 40_000_000  # the images', and those of 16 children at rest
 
 
 def test_children_end_with_their_parent():
-    program = ("import sys, time\nfrom tests.pipeline.images.hostile import encoded, photo\n"
-               "from pipeline.images import children\n"
-               "children.normalise(encoded(photo(), 'PNG'), max_side=64, max_pixels=10**6)\n"
-               "print('ready', flush=True)\ntime.sleep(60)")
-    parent = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE,
-                              cwd=pathlib.Path(__file__).parents[3])
+    program = (
+        "import sys, time\nfrom tests.pipeline.images.hostile import encoded, photo\n"
+        "from pipeline.images import children\n"
+        "children.normalise(encoded(photo(), 'PNG'), max_side=64, max_pixels=10**6)\n"
+        "print('ready', flush=True)\ntime.sleep(60)"
+    )
+    parent = subprocess.Popen(
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, cwd=pathlib.Path(__file__).parents[3]
+    )
     assert parent.stdout.readline() == b"ready\n"
     [child] = pathlib.Path(f"/proc/{parent.pid}/task/{parent.pid}/children").read_text().split()
     parent.send_signal(signal.SIGKILL)
     parent.wait()
     parent.stdout.close()
     for _ in range(100):
-        if not pathlib.Path(f"/proc/{child}").exists() or "State:\tZ" in pathlib.Path(f"/proc/{child}/status").read_text():
+        if (
+            not pathlib.Path(f"/proc/{child}").exists()
+            or "State:\tZ" in pathlib.Path(f"/proc/{child}/status").read_text()
+        ):
             return
         time.sleep(0.1)
     os.kill(int(child), signal.SIGKILL)
@@ -133,8 +146,9 @@ def test_a_budget_is_lent_in_order_and_never_exceeded():
             assert sum(held) <= 10
             time.sleep(0.05)
             held.remove(wanted)
+
     threads = []
-    for name, wanted in (("a", 6), ("all", 99), ("b", 1), ("c", 1)):      # more than there is: everything
+    for name, wanted in (("a", 6), ("all", 99), ("b", 1), ("c", 1)):  # more than there is: everything
         wanted = min(wanted, 10)
         threads.append(threading.Thread(target=borrow, args=(name, wanted)))
         threads[-1].start()

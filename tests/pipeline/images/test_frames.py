@@ -44,13 +44,17 @@ def test_a_frame_and_a_page(video, tmp_path):
     assert kind(f"{tmp_path}/a.tiff#page=2") == "unreadable"
 
 
-@pytest.mark.parametrize("text", [
-    "#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\n{url}/part.ts\n#EXT-X-ENDLIST\n",
-    "#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\nfile:///etc/hostname\n#EXT-X-ENDLIST\n",
-    "ffconcat version 1.0\nfile {url}/part.mp4\n",
-    "ffconcat version 1.0\nfile /etc/hostname\n",
-    '<?xml version="1.0"?><MPD xmlns="urn:mpeg:dash:schema:mpd:2011"><Period><AdaptationSet><Representation>'
-    "<BaseURL>{url}/part.mp4</BaseURL></Representation></AdaptationSet></Period></MPD>"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\n{url}/part.ts\n#EXT-X-ENDLIST\n",
+        "#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\nfile:///etc/hostname\n#EXT-X-ENDLIST\n",
+        "ffconcat version 1.0\nfile {url}/part.mp4\n",
+        "ffconcat version 1.0\nfile /etc/hostname\n",
+        '<?xml version="1.0"?><MPD xmlns="urn:mpeg:dash:schema:mpd:2011"><Period><AdaptationSet><Representation>'
+        "<BaseURL>{url}/part.mp4</BaseURL></Representation></AdaptationSet></Period></MPD>",
+    ],
+)
 def test_a_playlist_under_the_name_of_a_video_opens_nothing(tmp_path, text):
     with Server({"/part.ts": answer(b"x"), "/part.mp4": answer(b"x")}) as server:
         (tmp_path / "v.mp4").write_text(text.format(url=server.url("")))
@@ -61,7 +65,7 @@ def test_a_playlist_under_the_name_of_a_video_opens_nothing(tmp_path, text):
 def test_damage_and_size(video, tmp_path):
     data = video.read_bytes()
     for at in range(0, len(data), len(data) // 12):
-        (tmp_path / "d.mp4").write_bytes(data[:at] + b"\xff" * 40 + data[at + 40:])
+        (tmp_path / "d.mp4").write_bytes(data[:at] + b"\xff" * 40 + data[at + 40 :])
         try:
             read_bytes(f"{tmp_path}/d.mp4#t=1")
         except ImageFault as fault:

@@ -16,8 +16,13 @@ PROVENANCE = Provenance("1", "c", "clip", "llm", "r", "w")
 
 def instance(segments, id_="x", context_free=0.0, instruction="Show how."):
     document = InstructedDocument(
-        id_, "s", tuple(segments), coherence=Coherence((), (), (), None, None, "m"), ratings={"fluency": 5.0},
-        generated=GeneratedInstruction(instruction, "Cooking and food", 1))
+        id_,
+        "s",
+        tuple(segments),
+        coherence=Coherence((), (), (), None, None, "m"),
+        ratings={"fluency": 5.0},
+        generated=GeneratedInstruction(instruction, "Cooking and food", 1),
+    )
     return assemble(document, key="k", context_free=context_free, salt="salt", provenance=PROVENANCE)
 
 
@@ -38,7 +43,9 @@ def test_the_marker_of_the_trainer_s_template_is_in_no_instance(text):
     assert samples.MARKER == template.MARKER
 
 
-@pytest.mark.parametrize("text", ["### Answers", "#### Answer", "The ### Answer", "### Answer me", "## Answer", "```\n#### Answer\n```"])
+@pytest.mark.parametrize(
+    "text", ["### Answers", "#### Answer", "The ### Answer", "### Answer me", "## Answer", "```\n#### Answer\n```"]
+)
 def test_other_headings_stay(text):
     assert instance([T, Text(text), A]).output[1].text == text
 

@@ -26,8 +26,11 @@ FORGED = "x\n  ✓ Assemble          passed\nKept, with 9 images"
 
 
 def steers(text: str) -> list[str]:
-    return [f"U+{ord(c):04X}" for c in text if c != "\n" and unicodedata.category(c) in (
-        "Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")]
+    return [
+        f"U+{ord(c):04X}"
+        for c in text
+        if c != "\n" and unicodedata.category(c) in ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -35,16 +38,25 @@ def folder(tmp_path_factory):
     """One kept, one dropped and one failed document with every such character in every field."""
     path, pictures = tmp_path_factory.mktemp("hostile"), {}
     base = document(1, pictures)
-    images = [dataclasses.replace(image, alt=f"alt {ALL}", caption=f"caption {ALL} &#x202e;&#27;") for image in base.images]
-    fields = {"title": f"Title {ALL} {FORGED}", "source": f"source {ALL}|{FORGED}", "license": f"licence {ALL}",
-              "url": f"https://example.org/{ALL}", "location": f"docs.jsonl {ALL}:1", "segments": (
-                  Text(f"text {ALL} &#x202e;&#27;"), images[0], Text(f"more {ALL}"), images[1]),
-              "generated": GeneratedInstruction(f"Do it {ALL}?", "repair", 1), "dropped_images": (
-                  ImageDrop(2, f"c/{ALL}.gif", "store_images", Drop("min_side", 40, 150)),)}
+    images = [
+        dataclasses.replace(image, alt=f"alt {ALL}", caption=f"caption {ALL} &#x202e;&#27;") for image in base.images
+    ]
+    fields = {
+        "title": f"Title {ALL} {FORGED}",
+        "source": f"source {ALL}|{FORGED}",
+        "license": f"licence {ALL}",
+        "url": f"https://example.org/{ALL}",
+        "location": f"docs.jsonl {ALL}:1",
+        "segments": (Text(f"text {ALL} &#x202e;&#27;"), images[0], Text(f"more {ALL}"), images[1]),
+        "generated": GeneratedInstruction(f"Do it {ALL}?", "repair", 1),
+        "dropped_images": (ImageDrop(2, f"c/{ALL}.gif", "store_images", Drop("min_side", 40, 150)),),
+    }
     kept = document(1, pictures, id=f"kept {ALL}", **fields)
     gone = document(2, pictures, id=f"gone {ALL}", **fields)
-    ended = [outcomes.dropped(gone, "filter_coherence", Drop("margin", 0.01, 0.02), f"detail {ALL} {FORGED}"),
-             outcomes.unreadable(Fault(f"lost {ALL}", "s", f"docs.jsonl {ALL}:2", "bad_json", f"detail {ALL} {FORGED}"))]
+    ended = [
+        outcomes.dropped(gone, "filter_coherence", Drop("margin", 0.01, 0.02), f"detail {ALL} {FORGED}"),
+        outcomes.unreadable(Fault(f"lost {ALL}", "s", f"docs.jsonl {ALL}:2", "bad_json", f"detail {ALL} {FORGED}")),
+    ]
     finish(path, [kept], ended, pictures, dropped_documents={gone.id: gone})
     write_report(str(path))
     return path
@@ -85,8 +97,9 @@ def test_page_and_card_hold_no_such_character(folder):
 def test_a_made_up_ledger_steers_no_terminal():
     """Whoever gives a folder away can write anything into its ledger."""
     row = Outcome(f"a{ALL}", f"s{ALL}", f"l{ALL}", "failed", "read", error=f"e{ALL}\n{FORGED}", detail=f"d{ALL}")
-    counts = ledger.Funnel(1, 0, {}, {f"e{ALL}\n{FORGED}": 1}, (ledger.Stage("read", 1, {f"r{ALL}": 1}, {f"e{ALL}": 1}),),
-                           {f"i{ALL}": 1})
+    counts = ledger.Funnel(
+        1, 0, {}, {f"e{ALL}\n{FORGED}": 1}, (ledger.Stage("read", 1, {f"r{ALL}": 1}, {f"e{ALL}": 1}),), {f"i{ALL}": 1}
+    )
     for text in (ledger.explain_outcome(row, {}), ledger.funnel_text(counts, 100)):
         assert steers(text) == [] and "\n  ✓ Assemble" not in text
 
@@ -96,11 +109,29 @@ def test_the_longest_fields_leave_page_and_card_small(tmp_path):
     pictures, kept = {}, []
     for n in range(30):
         base = document(n, pictures)
-        images = [StoredImage(image.uri, "&" * limits.MOST["alt"], "&" * limits.MOST["caption"], width=400, height=300,
-                              sha256=image.sha256, extension="jpg") for image in base.images]
-        kept.append(document(
-            n, pictures, title="&" * limits.MOST["title"], source=f"{n:<200}".replace(" ", "&"), url="https://example.org/" + "&" * 7900,
-            license=f"{n:<500}".replace(" ", "&"), segments=(Text("&" * 100_000), images[0], Text("&" * 100_000), images[1])))
+        images = [
+            StoredImage(
+                image.uri,
+                "&" * limits.MOST["alt"],
+                "&" * limits.MOST["caption"],
+                width=400,
+                height=300,
+                sha256=image.sha256,
+                extension="jpg",
+            )
+            for image in base.images
+        ]
+        kept.append(
+            document(
+                n,
+                pictures,
+                title="&" * limits.MOST["title"],
+                source=f"{n:<200}".replace(" ", "&"),
+                url="https://example.org/" + "&" * 7900,
+                license=f"{n:<500}".replace(" ", "&"),
+                segments=(Text("&" * 100_000), images[0], Text("&" * 100_000), images[1]),
+            )
+        )
     finish(tmp_path, kept, [], pictures)
     assert os.path.getsize(write_report(str(tmp_path))) < 6_000_000
 
