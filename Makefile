@@ -43,8 +43,9 @@ mutation: setup         ## small changes to the code that no test notices
 	$(BIN)/python -m mutmut run
 	$(BIN)/python -m mutmut results
 
-lint: setup     ## ruff and mypy
+lint: setup     ## ruff (check and format) and mypy
 	$(BIN)/python -m ruff check .
+	$(BIN)/python -m ruff format --check .
 	$(BIN)/python -m mypy
 
 docs: setup     ## the pages as a site, build/site/index.html; a broken link fails

@@ -16,8 +16,19 @@ FORMATS = ("auto", "bfloat16", "float16", "float32")
 NATIVE = {"amx_bf16": "AMX", "avx512_bf16": "AVX512-BF16", "sve_bf16": "SVE-BF16", "bf16": "Arm's BF16"}
 """Instructions that multiply bfloat16, by torch's name for them (`torch.cpu.get_capabilities`)."""
 
-_ISAS = ("SSE41", "AVX", "AVX2", "AVX2_VNNI", "AVX2_VNNI_2", "AVX512_CORE", "AVX512_CORE_VNNI", "AVX512_CORE_BF16",
-         "AVX512_CORE_FP16", "AVX512_CORE_AMX", "AVX512_CORE_AMX_FP16")
+_ISAS = (
+    "SSE41",
+    "AVX",
+    "AVX2",
+    "AVX2_VNNI",
+    "AVX2_VNNI_2",
+    "AVX512_CORE",
+    "AVX512_CORE_VNNI",
+    "AVX512_CORE_BF16",
+    "AVX512_CORE_FP16",
+    "AVX512_CORE_AMX",
+    "AVX512_CORE_AMX_FP16",
+)
 """Values of oneDNN's ONEDNN_MAX_CPU_ISA, each with all that the ones before it have."""
 
 _FIRST_ISA = {"avx512_bf16": "AVX512_CORE_BF16", "amx_bf16": "AVX512_CORE_AMX"}
@@ -42,6 +53,7 @@ def choose(wanted: str = "auto", device: str = "cpu", native: Mapping[str, str] 
     count, so that the slower path can be tried on any machine.
     """
     import torch
+
     if wanted != "auto":
         return NumberFormat(wanted, "asked for")
     if device == "cuda":
@@ -50,8 +62,9 @@ def choose(wanted: str = "auto", device: str = "cpu", native: Mapping[str, str] 
     for flag, name in native.items():
         if torch.cpu.get_capabilities().get(flag) and not _forbidden(flag, os.environ):
             return NumberFormat("bfloat16", f"the processor has {name}")
-    limits = [f"{name}={os.environ[name]}" for name in ("ONEDNN_MAX_CPU_ISA", "ATEN_CPU_CAPABILITY")
-              if name in os.environ]
+    limits = [
+        f"{name}={os.environ[name]}" for name in ("ONEDNN_MAX_CPU_ISA", "ATEN_CPU_CAPABILITY") if name in os.environ
+    ]
     lacks = f"no {' or '.join(native.values())}"
     return NumberFormat("float32", f"{lacks} with {' '.join(limits)}" if limits else f"the processor has {lacks}")
 
@@ -61,5 +74,6 @@ def _forbidden(flag: str, environment: Mapping[str, str]) -> bool:
     if flag not in _FIRST_ISA:
         return False
     most = environment.get("ONEDNN_MAX_CPU_ISA", "").upper()
-    return (environment.get("ATEN_CPU_CAPABILITY", "").lower() in ("default", "avx2")
-            or (most in _ISAS and _ISAS.index(most) < _ISAS.index(_FIRST_ISA[flag])))
+    return environment.get("ATEN_CPU_CAPABILITY", "").lower() in ("default", "avx2") or (
+        most in _ISAS and _ISAS.index(most) < _ISAS.index(_FIRST_ISA[flag])
+    )

@@ -14,14 +14,14 @@ import pathlib
 import torch
 
 _SCHEMA = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
-_declared: torch.library.Library | None = None       # the schemas live only as long as this object
+_declared: torch.library.Library | None = None  # the schemas live only as long as this object
 
 
 def cache_beside_torchs_own() -> None:
     """torchvision imports torch's compiler, which makes a folder for its cache at once, in the temporary directory unless
     told where: this sends it to where torch keeps its other caches, if it can be written to."""
     if "TORCHINDUCTOR_CACHE_DIR" not in os.environ:
-        with contextlib.suppress(OSError, RuntimeError):    # no home, or one that cannot be written to
+        with contextlib.suppress(OSError, RuntimeError):  # no home, or one that cannot be written to
             folder = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache") / "torch/inductor"
             folder.mkdir(parents=True, exist_ok=True)
             os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(folder)
@@ -33,7 +33,7 @@ def ready_torchvision() -> bool:
     try:
         import torchvision
     except ImportError:
-        return False                                 # there is no torchvision, so nothing to mend
+        return False  # there is no torchvision, so nothing to mend
     except RuntimeError as error:
         if "torchvision::nms" not in str(error):
             raise

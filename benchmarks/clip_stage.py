@@ -61,8 +61,9 @@ def stored(corpus: str, limit: int, store: ImageStore) -> list[StoredDocument]:
 
 
 def _with_pictures(document: Document, store: ImageStore) -> StoredDocument:
-    return StoredDocument(document.id, document.source, tuple(
-        store.store(s) if isinstance(s, Image) else s for s in document.segments))
+    return StoredDocument(
+        document.id, document.source, tuple(store.store(s) if isinstance(s, Image) else s for s in document.segments)
+    )
 
 
 class Fed(Batches):
@@ -85,22 +86,26 @@ def stage(documents: list[StoredDocument], run: Run, scorer: Scorer) -> Callable
     def once() -> None:
         with mock.patch.object(clip, "Scorer", lambda *_: scorer):
             run_step([str(path)], Fed(run, SCORE_COHERENCE, stages.score_coherence, run.config.clip.batch_documents))
+
     return once
 
 
 class Bare:
     """The unmodified open_clip model, with the batch sizes that are fastest here for the first images and sentences."""
 
-    def __init__(self, hashes: list[str], texts: list[str], store: ImageStore, scorer: Scorer, model: Any,
-                 tokenizer: Tokenizer):
+    def __init__(
+        self, hashes: list[str], texts: list[str], store: ImageStore, scorer: Scorer, model: Any, tokenizer: Tokenizer
+    ):
         self.hashes, self.texts, self.store, self.scorer = hashes, texts, store, scorer
         self.model = model.to(scorer.device, scorer.dtype, memory_format=torch.channels_last)
         self.text_tower = TextTower(self.model, tokenizer)
         self.pixels = self.preprocessed(hashes)
         self.tokens = [torch.stack(list(group.values())) for group in self.text_tower.tokens(texts).values()]
         first = [group[:256] for group in self.tokens]
-        self.best = {"pictures": fastest(lambda size: self.encode_pictures(self.pixels[:128], size)),
-                     "sentences": fastest(lambda size: self.encode_sentences(first, size))}
+        self.best = {
+            "pictures": fastest(lambda size: self.encode_pictures(self.pixels[:128], size)),
+            "sentences": fastest(lambda size: self.encode_sentences(first, size)),
+        }
 
     def alone(self) -> None:
         """The model alone, on tensors that are ready."""
@@ -111,10 +116,10 @@ class Bare:
         """As one writes it with open_clip: preprocessing and tokenizer included."""
         size = self.best["pictures"]
         for at in range(0, len(self.hashes), size):
-            self.encode_pictures(self.preprocessed(self.hashes[at:at + size]), size)
+            self.encode_pictures(self.preprocessed(self.hashes[at : at + size]), size)
         size = self.best["sentences"]
         for at in range(0, len(self.texts), size):
-            self.encode(self.model.encode_text, self.text_tower.tokenizer(self.texts[at:at + size]))
+            self.encode(self.model.encode_text, self.text_tower.tokenizer(self.texts[at : at + size]))
 
     def preprocessed(self, hashes: list[str]) -> torch.Tensor:
         """[images, 3, height, width] from the image store."""
@@ -170,28 +175,37 @@ def main() -> None:
         plain, _, tokenizer = load(options.model, options.pretrained)
         bare = Bare(hashes, texts, store, scorer, plain, tokenizer)
         contenders = {"stage": stage(documents, run, scorer), "bare": bare.alone, "loop": bare.loop}
-        contenders["stage"]()                                       # warm up: all shapes occur before the clock starts
+        contenders["stage"]()  # warm up: all shapes occur before the clock starts
         times: dict[str, list[float]] = {name: [] for name in contenders}
         for repeat in range(options.repeats):
-            for name in list(contenders)[::-1 if repeat % 2 else 1]:
+            for name in list(contenders)[:: -1 if repeat % 2 else 1]:
                 scorer.forget()
                 shutil.rmtree(run.store("scores"), ignore_errors=True)
                 times[name].append(seconds(contenders[name]))
     items = len(hashes) + len(texts)
     rates = {name: items / statistics.median(values) for name, values in times.items()}
     ratios = {name: round(rates["stage"] / rates[name], 3) for name in ("bare", "loop")}
-    result = {"model": options.model, "device": scorer.device, "dtype": str(scorer.dtype).removeprefix("torch."),
-              "documents": len(documents), "pictures": len(hashes), "sentences": len(texts),
-              "batches": bare.best, "per_second": {name: round(rate, 1) for name, rate in rates.items()},
-              "ratio": ratios["bare"], "ratio_to_loop": ratios["loop"],
-              "seconds": {name: [round(value, 2) for value in values] for name, values in times.items()}}
+    result = {
+        "model": options.model,
+        "device": scorer.device,
+        "dtype": str(scorer.dtype).removeprefix("torch."),
+        "documents": len(documents),
+        "pictures": len(hashes),
+        "sentences": len(texts),
+        "batches": bare.best,
+        "per_second": {name: round(rate, 1) for name, rate in rates.items()},
+        "ratio": ratios["bare"],
+        "ratio_to_loop": ratios["loop"],
+        "seconds": {name: [round(value, 2) for value in values] for name, values in times.items()},
+    }
     if options.json:
         print(json.dumps(result))
         return
-    print(f"{len(hashes)} images and {len(texts)} sentences of {len(documents)} documents, {result['dtype']} on "
-          f"{scorer.device}: stage {rates['stage']:.1f}/s, bare model {rates['bare']:.1f}/s (batches of {bare.best}), "
-          f"open_clip loop {rates['loop']:.1f}/s; ratios {ratios['bare']} and {ratios['loop']}")
-
+    print(
+        f"{len(hashes)} images and {len(texts)} sentences of {len(documents)} documents, {result['dtype']} on "
+        f"{scorer.device}: stage {rates['stage']:.1f}/s, bare model {rates['bare']:.1f}/s (batches of {bare.best}), "
+        f"open_clip loop {rates['loop']:.1f}/s; ratios {ratios['bare']} and {ratios['loop']}"
+    )
 
 
 if __name__ == "__main__":

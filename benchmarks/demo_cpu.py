@@ -61,13 +61,26 @@ def run(slow: bool, server: str, limit: int, documents: int | None) -> dict[str,
         config = yaml.safe_load((ROOT / "configs/demo.yaml").read_text())
         config["llm"]["server"] = server
         (folder / "demo.yaml").write_text(yaml.safe_dump(config))
-        command = [sys.executable, "beam_pipeline.py", "--config", str(folder / "demo.yaml"), "--output", f"{folder}/out",
-                   *(["--limit", str(documents)] if documents else [])]
+        command = [
+            sys.executable,
+            "beam_pipeline.py",
+            "--config",
+            str(folder / "demo.yaml"),
+            "--output",
+            f"{folder}/out",
+            *(["--limit", str(documents)] if documents else []),
+        ]
         environment = os.environ | ({**AVX2, "PYTHONPATH": str(folder)} if slow else {})
         started = time.monotonic()
         with open(folder / "said", "w+") as said:
-            process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=said,
-                                       preexec_fn=functools.partial(_join, group) if group else None)
+            process = subprocess.Popen(
+                command,
+                cwd=ROOT,
+                env=environment,
+                stdout=subprocess.DEVNULL,
+                stderr=said,
+                preexec_fn=functools.partial(_join, group) if group else None,
+            )
             peak = _Peak(process.pid)
             code = process.wait()
             seconds = time.monotonic() - started
@@ -76,8 +89,13 @@ def run(slow: bool, server: str, limit: int, documents: int | None) -> dict[str,
         if code:
             raise subprocess.CalledProcessError(code, command, stderr=lines)
         counts = json.loads((folder / "out/manifest.json").read_text())["counts"]
-        return {"seconds": round(seconds, 1), "peak_pss_bytes": peak.bytes(), "peak_group_bytes": group and _peak_of(group),
-                "chose": [line for line in lines.splitlines() if "model: " in line], "instances": counts["instances"]}
+        return {
+            "seconds": round(seconds, 1),
+            "peak_pss_bytes": peak.bytes(),
+            "peak_group_bytes": group and _peak_of(group),
+            "chose": [line for line in lines.splitlines() if "model: " in line],
+            "instances": counts["instances"],
+        }
 
 
 class _Peak(threading.Thread):
@@ -120,7 +138,7 @@ def _group(limit: int) -> Iterator[Path | None]:
         (group / ("memory.limit_in_bytes" if first else "memory.max")).write_text(str(limit))
         yield group
     finally:
-        for _ in range(100):                    # until the last of its processes is gone
+        for _ in range(100):  # until the last of its processes is gone
             with contextlib.suppress(OSError):
                 group.rmdir()
                 break
@@ -132,8 +150,9 @@ def _join(group: Path) -> None:
 
 
 def _peak_of(group: Path) -> int:
-    return int(next(p for name in ("memory.peak", "memory.max_usage_in_bytes") if (p := group / name).exists())
-               .read_text())
+    return int(
+        next(p for name in ("memory.peak", "memory.max_usage_in_bytes") if (p := group / name).exists()).read_text()
+    )
 
 
 def main() -> None:
@@ -145,16 +164,19 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     found = {}
-    for name in ([options.only] if options.only else ["fast", "slow"]):
+    for name in [options.only] if options.only else ["fast", "slow"]:
         try:
             found[name] = run(name == "slow", options.server, int(options.limit_gib * 2**30), options.documents)
         except subprocess.CalledProcessError as error:
             sys.exit(f"{name}: the demo ended with {error.returncode}:\n{error.stderr[-2000:]}")
         if not options.json:
             one = found[name]
-            print(f"{name}: {one['seconds']} s, peak {one['peak_pss_bytes'] / 2**30:.2f} GiB"
-                  + (f" ({one['peak_group_bytes'] / 2**30:.2f} GiB with page cache)" if options.limit_gib else "")
-                  + f", {one['instances']} instances; {'; '.join(one['chose'])}", flush=True)
+            print(
+                f"{name}: {one['seconds']} s, peak {one['peak_pss_bytes'] / 2**30:.2f} GiB"
+                + (f" ({one['peak_group_bytes'] / 2**30:.2f} GiB with page cache)" if options.limit_gib else "")
+                + f", {one['instances']} instances; {'; '.join(one['chose'])}",
+                flush=True,
+            )
     result = {"server": options.server, **found}
     if len(found) == 2:
         result["ratio"] = round(found["slow"]["seconds"] / found["fast"]["seconds"], 2)

@@ -53,23 +53,38 @@ def marked(documents: list[Document]) -> list[Document]:
 
 def bare(url: str, model: str, documents: list[Document], concurrency: int) -> None:
     """Send the requests that the stage sends, and read the responses."""
+
     async def run() -> None:
         slots = asyncio.Semaphore(concurrency)
-        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0),
-                                         timeout=aiohttp.ClientTimeout(total=600)) as http:
+        async with aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0), timeout=aiohttp.ClientTimeout(total=600)
+        ) as http:
+
             async def one(body: Json) -> Any:
                 async with slots, http.post(f"{url}/chat/completions", json=body) as reply:
                     reply.raise_for_status()
                     return (await reply.json())["choices"][0]["message"]["content"]
+
             await asyncio.gather(*map(one, bodies))
+
     bodies = []
     for document in documents:
         prompt = load_prompts("embedded").rate_prompt(document)
-        bodies.append({
-            "model": model, "messages": list(prompt.messages), "temperature": 0.0, "seed": 0,
-            "max_tokens": questions.MAX_TOKENS, "logprobs": True, "top_logprobs": questions.ALTERNATIVES,
-            "response_format": {"type": "json_schema", "json_schema": {
-                "name": "answer", "schema": prompt.schema, "strict": True}}})
+        bodies.append(
+            {
+                "model": model,
+                "messages": list(prompt.messages),
+                "temperature": 0.0,
+                "seed": 0,
+                "max_tokens": questions.MAX_TOKENS,
+                "logprobs": True,
+                "top_logprobs": questions.ALTERNATIVES,
+                "response_format": {
+                    "type": "json_schema",
+                    "json_schema": {"name": "answer", "schema": prompt.schema, "strict": True},
+                },
+            }
+        )
     asyncio.run(run())
 
 
@@ -94,9 +109,14 @@ def compare(url: str, model: str, documents: list[Document], concurrency: int, r
             if repeat:
                 rates[run.__name__].append(round(len(fresh) / (time.monotonic() - started), 3))
     medians = {name: statistics.median(values) for name, values in rates.items()}
-    return {"requests_per_second": rates, "median": medians, "ratio": round(medians["stage"] / medians["bare"], 3),
-            "ratios": [round(s / b, 3) for s, b in zip(rates["stage"], rates["bare"], strict=False)],
-            "questions": len(documents), "concurrency": concurrency}
+    return {
+        "requests_per_second": rates,
+        "median": medians,
+        "ratio": round(medians["stage"] / medians["bare"], 3),
+        "ratios": [round(s / b, 3) for s, b in zip(rates["stage"], rates["bare"], strict=False)],
+        "questions": len(documents),
+        "concurrency": concurrency,
+    }
 
 
 def main() -> None:
@@ -111,15 +131,18 @@ def main() -> None:
     args = parser.parse_args()
     documents = excerpts(args.corpus, args.questions)
     with tempfile.TemporaryDirectory() as folder:
-        llm, url, _ = choice.reserve(configuration.Llm(args.model, "benchmark", server=args.server,
-                                                       concurrency=args.concurrency))
+        llm, url, _ = choice.reserve(
+            configuration.Llm(args.model, "benchmark", server=args.server, concurrency=args.concurrency)
+        )
         with Server(choice.program(llm, url), url, log_path=Path(folder) / "llm.log") as server:
             result = compare(server.url, "benchmark", documents, args.concurrency, args.repeats)
     if args.json:
         print(json.dumps(result))
     else:
-        print(f"stage {result['median']['stage']:.2f}, bare {result['median']['bare']:.2f} requests/s "
-              f"(medians of {args.repeats}); ratio {result['ratio']:.2f}")
+        print(
+            f"stage {result['median']['stage']:.2f}, bare {result['median']['bare']:.2f} requests/s "
+            f"(medians of {args.repeats}); ratio {result['ratio']:.2f}"
+        )
 
 
 if __name__ == "__main__":

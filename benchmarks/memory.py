@@ -33,9 +33,11 @@ class HashScorer:
 
     def score(self, documents: Iterable[StoredDocument], open_image: object) -> list[Coherence]:
         """As the real one; no image is opened."""
+
         def one(document: StoredDocument) -> Coherence:
             own = tuple(0.5 + int(hashlib.md5(i.sha256.encode()).hexdigest()[:3], 16) / 40960 for i in document.images)
             return Coherence(own, (0.0,) * len(own), (-1.0,) * len(own), 0.5, 1.0, "hash")
+
         return list(map(one, documents))
 
 
@@ -44,6 +46,7 @@ def run(corpus: str, limit: int, output: str) -> None:
     from pipeline.coherence import scorer as clip
     from pipeline.launch.build import build
     from tests.answers import server
+
     with mock.patch.object(clip, "Scorer", HashScorer), server() as llm:
         build(str(CONFIG), output, corpora=[corpus], limit=limit, llm_url=llm.url)
     print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
@@ -52,8 +55,22 @@ def run(corpus: str, limit: int, output: str) -> None:
 def measure(corpus: str, limit: int) -> int:
     """The peak resident memory, in bytes, of a new process that builds from `limit` documents."""
     with tempfile.TemporaryDirectory() as folder:
-        child = subprocess.run([sys.executable, "-m", "benchmarks.memory", "--corpus", corpus, "--child", str(limit),
-                                "--output", f"{folder}/out"], stdout=subprocess.PIPE, text=True, check=True)
+        child = subprocess.run(
+            [
+                sys.executable,
+                "-m",
+                "benchmarks.memory",
+                "--corpus",
+                corpus,
+                "--child",
+                str(limit),
+                "--output",
+                f"{folder}/out",
+            ],
+            stdout=subprocess.PIPE,
+            text=True,
+            check=True,
+        )
     return int(child.stdout.split()[-1])
 
 
@@ -68,11 +85,19 @@ def main() -> None:
     if options.child:
         return run(options.corpus, options.child, options.output)
     few, many = (measure(options.corpus, n) for n in (options.documents, 10 * options.documents))
-    result = {"documents": options.documents, "peak_bytes": few, "peak_bytes_of_10_times": many,
-              "ratio": round(many / few, 3), "target": "at most 1.3"}
-    print(json.dumps(result) if options.json else
-          f"{options.documents} documents: {few / 2**20:.0f} MiB; {10 * options.documents}: {many / 2**20:.0f} MiB; "
-          f"ratio {result['ratio']} (target: {result['target']})")
+    result = {
+        "documents": options.documents,
+        "peak_bytes": few,
+        "peak_bytes_of_10_times": many,
+        "ratio": round(many / few, 3),
+        "target": "at most 1.3",
+    }
+    print(
+        json.dumps(result)
+        if options.json
+        else f"{options.documents} documents: {few / 2**20:.0f} MiB; {10 * options.documents}: {many / 2**20:.0f} MiB; "
+        f"ratio {result['ratio']} (target: {result['target']})"
+    )
     return None
 
 

@@ -27,19 +27,25 @@ def decode(model: Any, ids: torch.Tensor) -> None:
     cache = DynamicCache(config=core.config)
     core(input_ids=ids[:, :64], past_key_values=cache, use_cache=True)
     for at in range(64, 64 + TOKENS):
-        core(input_ids=ids[:, at:at + 1], past_key_values=cache, use_cache=True)
+        core(input_ids=ids[:, at : at + 1], past_key_values=cache, use_cache=True)
 
 
-def measure(*, layers: int, width: int, rank: int, rounds: int, dtype: torch.dtype, device: str,
-            names: list[str]) -> dict[str, dict[str, float]]:
+def measure(
+    *, layers: int, width: int, rank: int, rounds: int, dtype: torch.dtype, device: str, names: list[str]
+) -> dict[str, dict[str, float]]:
     """For each variant: tokens/s (median), and the share of LoRA's."""
     torch.manual_seed(0)
     torch.set_num_threads(1)
     ids = sequences(1, device)
     models = {name: adapted(decoder(layers, width, dtype, device), VARIANTS[name], rank).eval() for name in names}
     times = take_turns(models, lambda name, model: decode(model, ids), rounds, device)
-    return {name: {"tokens_per_second": TOKENS / statistics.median(times[name]),
-                   "share": statistics.median(b / t for t, b in zip(times[name], times["PEFT LoRA"], strict=False))} for name in names}
+    return {
+        name: {
+            "tokens_per_second": TOKENS / statistics.median(times[name]),
+            "share": statistics.median(b / t for t, b in zip(times[name], times["PEFT LoRA"], strict=False)),
+        }
+        for name in names
+    }
 
 
 def main() -> None:
@@ -52,8 +58,15 @@ def main() -> None:
     parser.add_argument("--dtype", default="float32")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    found = measure(layers=options.layers, width=options.width, rank=options.rank, rounds=options.rounds,
-                    dtype=getattr(torch, options.dtype), device=options.device, names=list(VARIANTS))
+    found = measure(
+        layers=options.layers,
+        width=options.width,
+        rank=options.rank,
+        rounds=options.rounds,
+        dtype=getattr(torch, options.dtype),
+        device=options.device,
+        names=list(VARIANTS),
+    )
     if options.json:
         print(json.dumps({**vars(options), "variants": found}, indent=2))
         return

@@ -37,8 +37,10 @@ except ModuleNotFoundError:
     try:
         import peft  # noqa: F401 - only whether it is there
     except ModuleNotFoundError as error:
-        sys.exit(f"moss_gpu: {error}. Where there is a network: pip install --no-deps --target {SITE} peft accelerate "
-                 "psutil; then run this again, or copy that folder here")
+        sys.exit(
+            f"moss_gpu: {error}. Where there is a network: pip install --no-deps --target {SITE} peft accelerate "
+            "psutil; then run this again, or copy that folder here"
+        )
 
 import torch
 from transformers import DynamicCache, StaticCache
@@ -75,8 +77,8 @@ def packed(samples: int, device: str) -> tuple[torch.Tensor, torch.Tensor]:
     parts = []
     for _ in range(samples):
         words = torch.randint(low + 8192, 8448, (text,), generator=generator)
-        image = torch.randint(low, low + 8192, (moss_step.GRID ** 2,), generator=generator)
-        parts.append(torch.cat([words[:text // 2], image, words[text // 2:]]))
+        image = torch.randint(low, low + 8192, (moss_step.GRID**2,), generator=generator)
+        parts.append(torch.cat([words[: text // 2], image, words[text // 2 :]]))
     length = len(parts[0])
     ids = torch.cat(parts)[:8192][None]
     positions = torch.arange(length).repeat(samples)[:8192][None]
@@ -101,7 +103,9 @@ def step(shape: Shape, device: str, until: float) -> dict[str, Any]:
         before = torch.cuda.memory_allocated() if kind == "cuda" else 0
         with torch.autocast(kind, torch.bfloat16):
             core = model.get_base_model().model
-            loss = core(input_ids=ids, position_ids=positions, use_cache=False).last_hidden_state.float().square().mean()
+            loss = (
+                core(input_ids=ids, position_ids=positions, use_cache=False).last_hidden_state.float().square().mean()
+            )
         loss.backward()
         optimisers[name].step()
         optimisers[name].zero_grad()
@@ -109,11 +113,23 @@ def step(shape: Shape, device: str, until: float) -> dict[str, Any]:
             peaks[name].append((torch.cuda.max_memory_allocated() - before) / 2**20)
 
     times = turns(models, once, shape.rounds, device, until)
-    return {"tokens": ids.shape[1], "layers": shape.layers, "width": shape.width, "rank": shape.rank, **{
-        name: {"ratio": ratio(times, name), "seconds": statistics.median(times[name]),
-               "peak_mib": statistics.median(peaks[name]) if peaks[name] else None,
-               "peak_ratio": (statistics.median(peaks[name]) / statistics.median(peaks["PEFT LoRA"])
-                              if peaks[name] else None)} for name in names}}
+    return {
+        "tokens": ids.shape[1],
+        "layers": shape.layers,
+        "width": shape.width,
+        "rank": shape.rank,
+        **{
+            name: {
+                "ratio": ratio(times, name),
+                "seconds": statistics.median(times[name]),
+                "peak_mib": statistics.median(peaks[name]) if peaks[name] else None,
+                "peak_ratio": (
+                    statistics.median(peaks[name]) / statistics.median(peaks["PEFT LoRA"]) if peaks[name] else None
+                ),
+            }
+            for name in names
+        },
+    }
 
 
 @torch.no_grad()
@@ -129,8 +145,10 @@ def decode(shape: Shape, device: str, until: float) -> dict[str, Any]:
             model = moss_step.adapted(_shared(base), VARIANTS.get(name) if name in VARIANTS else None, shape.rank)
             runs[name] = decoder_loop(model.to(torch.bfloat16).eval(), ids, shape, graph=way == "graph")
         times = turns(runs, lambda name, run: run(), shape.rounds, device, until)
-        found[way] = {name: {"share": 1 / ratio(times, name),
-                             "tokens_per_second": shape.decoded / statistics.median(times[name])} for name in runs}
+        found[way] = {
+            name: {"share": 1 / ratio(times, name), "tokens_per_second": shape.decoded / statistics.median(times[name])}
+            for name in runs
+        }
     return found
 
 
@@ -140,7 +158,7 @@ def decoder_loop(model: torch.nn.Module, ids: torch.Tensor, shape: Shape, *, gra
     room = 1152 + 4 * shape.decoded
     cache = StaticCache(config=core.config, max_cache_len=room)
     core(input_ids=ids[:, :at], past_key_values=cache, use_cache=True)
-    token, position = ids[:, at:at + 1].clone(), torch.full((1, 1), at, device=ids.device)
+    token, position = ids[:, at : at + 1].clone(), torch.full((1, 1), at, device=ids.device)
 
     def one() -> None:
         core(input_ids=token, position_ids=position, past_key_values=cache, use_cache=True)
@@ -150,10 +168,12 @@ def decoder_loop(model: torch.nn.Module, ids: torch.Tensor, shape: Shape, *, gra
         core(input_ids=ids[:, :at], past_key_values=cache, use_cache=True)
 
     if not graph:
+
         def eager() -> None:
             restart()
             for _ in range(shape.decoded):
                 one()
+
         return eager
     stream = torch.cuda.Stream()
     with torch.cuda.stream(stream):
@@ -175,13 +195,17 @@ def images(shape: Shape, device: str, until: float) -> dict[str, Any]:
     from transformers.models.chameleon.modeling_chameleon import ChameleonVQVAE
 
     from moss.backbones.chameleon_pixels import ChameleonPixels
-    settings = {} if shape.resolution == 512 else {"resolution": shape.resolution, "base_channels": 32,
-                                                   "num_embeddings": 64}
+
+    settings = (
+        {} if shape.resolution == 512 else {"resolution": shape.resolution, "base_channels": 32, "num_embeddings": 64}
+    )
     config = ChameleonVQVAEConfig(**settings)
     pixels = ChameleonPixels(ChameleonVQVAE(config), None, np.arange(config.num_embeddings))
     random = np.random.default_rng(0)
-    given = [PIL.Image.fromarray(random.integers(0, 256, (shape.resolution, shape.resolution, 3), dtype=np.uint8))
-             for _ in range(shape.images)]
+    given = [
+        PIL.Image.fromarray(random.integers(0, 256, (shape.resolution, shape.resolution, 3), dtype=np.uint8))
+        for _ in range(shape.images)
+    ]
     pixels.encode(given[:2])
     began = moss_step.clock(device)
     pixels.encode(given)
@@ -205,18 +229,22 @@ def equal(shape: Shape, device: str, until: float) -> dict[str, Any]:
         whole = core(input_ids=ids.to(device)).last_hidden_state
         cache, parts = DynamicCache(config=core.config), []
         for start, end in ((0, 60), *((n, n + 1) for n in range(60, ids.shape[1]))):
-            parts.append(core(input_ids=ids[:, start:end].to(device), past_key_values=cache,
-                              use_cache=True).last_hidden_state)
+            parts.append(
+                core(input_ids=ids[:, start:end].to(device), past_key_values=cache, use_cache=True).last_hidden_state
+            )
         scale = expected.abs().max().item()
-        found[name] = {"to_cpu": (whole.cpu() - expected).abs().max().item() / scale,
-                       "decoding": (torch.cat(parts, 1) - whole).abs().max().item() / scale}
+        found[name] = {
+            "to_cpu": (whole.cpu() - expected).abs().max().item() / scale,
+            "decoding": (torch.cat(parts, 1) - whole).abs().max().item() / scale,
+        }
         if max(found[name].values()) > 1e-3:
             raise AssertionError(f"{name} differs: {found[name]}")
     return found
 
 
-def turns(what: dict[str, Any], run: Callable[[str, Any], None], rounds: int, device: str,
-          until: float) -> dict[str, list[float]]:
+def turns(
+    what: dict[str, Any], run: Callable[[str, Any], None], rounds: int, device: str, until: float
+) -> dict[str, list[float]]:
     """Seconds of run(name, value), in turns after a round that warms up. At least one round; then until the time."""
     times: dict[str, list[float]] = {name: [] for name in what}
     for turn in range(rounds + 1):
@@ -237,6 +265,7 @@ def ratio(times: dict[str, list[float]], name: str) -> float:
 def _shared(model: torch.nn.Module) -> torch.nn.Module:
     """A copy of the modules that shares every weight."""
     import copy
+
     memo = {id(tensor): tensor for tensor in (*model.parameters(), *model.buffers())}
     return copy.deepcopy(model, memo)
 
@@ -252,8 +281,12 @@ def main(arguments: list[str] | None = None) -> int:
         print("moss_gpu: torch sees no GPU here; --tiny --device cpu shows only that the script runs", file=sys.stderr)
         return 2
     shape, began, missing = TINY if options.tiny else Shape(), time.monotonic(), False
-    found: dict[str, Any] = {"device": torch.cuda.get_device_name() if options.device != "cpu" else "cpu",
-                             "torch": torch.__version__, "shape": dataclasses.asdict(shape), "targets": TARGETS}
+    found: dict[str, Any] = {
+        "device": torch.cuda.get_device_name() if options.device != "cpu" else "cpu",
+        "torch": torch.__version__,
+        "shape": dataclasses.asdict(shape),
+        "targets": TARGETS,
+    }
     parts = {"equal": equal, "step": step, "images": images, "decode": decode}
     for number, (name, part) in enumerate(parts.items()):
         left = began + 60 * options.minutes - time.monotonic()
@@ -263,7 +296,10 @@ def main(arguments: list[str] | None = None) -> int:
         try:
             found[name] = part(shape, options.device, time.monotonic() + left / (len(parts) - number))
         except Exception as error:  # noqa: BLE001 - the other parts are still worth their time; the error is in the report
-            found[name], missing = {"error": f"{type(error).__name__}: {error}", "at": traceback.format_exc(limit=-2)}, True
+            found[name], missing = (
+                {"error": f"{type(error).__name__}: {error}", "at": traceback.format_exc(limit=-2)},
+                True,
+            )
         if options.device != "cpu":
             torch.cuda.empty_cache()
     print(json.dumps(found, indent=2) if options.json else "\n".join(f"{k}: {v}" for k, v in found.items()))

@@ -37,8 +37,12 @@ FIGURES = ("text loss", "image bits/token", "image top-1")
 def train(method: str, seed: int, shards: Path, output: Path) -> Path:
     """One run, in a process of its own with one thread."""
     folder = output / f"{method}-{seed}"
-    settings = {"shards": shards, "output": folder, "training.seed": seed,
-                **{f"adapter.{name}": value for name, value in METHODS[method].items()}}
+    settings = {
+        "shards": shards,
+        "output": folder,
+        "training.seed": seed,
+        **{f"adapter.{name}": value for name, value in METHODS[method].items()},
+    }
     command = [sys.executable, "-m", "moss.train", "--config", "configs/moss_ordering.yaml", "--resume"]
     for name, value in settings.items():
         command += ["--set", f"{name}={value}"]
@@ -50,23 +54,41 @@ def evaluate(seed: int, runs: dict[str, Path], shards: Path, output: Path) -> di
     """The table of one seed's runs, and of the backbone without any."""
     folder = output / f"seed-{seed}"
     named = [f"base={next(iter(runs.values()))}", *(f"{name}={run}" for name, run in runs.items())]
-    _run([sys.executable, "-m", "moss.evaluate", "--shards", str(shards), "--output", str(folder),
-          "--sources", *HELD_OUT, "--runs", *named], output / f"seed-{seed}.log")
+    _run(
+        [
+            sys.executable,
+            "-m",
+            "moss.evaluate",
+            "--shards",
+            str(shards),
+            "--output",
+            str(folder),
+            "--sources",
+            *HELD_OUT,
+            "--runs",
+            *named,
+        ],
+        output / f"seed-{seed}.log",
+    )
     results: dict[str, Any] = json.loads((folder / "results.json").read_text())
     return results
 
 
 def _run(command: list[str], log: Path) -> None:
     with log.open("w") as file:
-        done = subprocess.run(command, stdout=file, stderr=subprocess.STDOUT, env={**os.environ, "OMP_NUM_THREADS": "1"})
+        done = subprocess.run(
+            command, stdout=file, stderr=subprocess.STDOUT, env={**os.environ, "OMP_NUM_THREADS": "1"}
+        )
     if done.returncode:
         sys.exit(f"{' '.join(command)} failed; see {log}")
 
 
 def markdown(by_seed: list[dict[str, Any]]) -> str:
     """One line a method: mean over seeds (lowest to highest), and the mean paired difference to LoRA."""
-    lines = ["| method | trained parameters | " + " | ".join(f"{f} | v lora" for f in FIGURES) + " |",
-             "| :-- | --: |" + " --: | --: |" * len(FIGURES)]
+    lines = [
+        "| method | trained parameters | " + " | ".join(f"{f} | v lora" for f in FIGURES) + " |",
+        "| :-- | --: |" + " --: | --: |" * len(FIGURES),
+    ]
     for place, first in enumerate(by_seed[0]["methods"]):
         cells = [first["name"], f"{first['parameters']:,}"]
         for figure in FIGURES:
@@ -90,10 +112,16 @@ def main() -> None:
     options.output.mkdir(parents=True, exist_ok=True)
     jobs = [(method, seed) for seed in options.seeds for method in options.methods]
     with concurrent.futures.ThreadPoolExecutor(options.workers) as pool:
-        folders = dict(zip(jobs, pool.map(lambda job: train(job[0], job[1], options.shards, options.output), jobs), strict=False))
-        by_seed = [evaluate(seed, {m: folders[m, seed] for m in options.methods}, options.shards, options.output)
-                   for seed in options.seeds]
-    (options.output / "results.json").write_text(json.dumps(dict(zip(options.seeds, by_seed, strict=False)), indent=1) + "\n")
+        folders = dict(
+            zip(jobs, pool.map(lambda job: train(job[0], job[1], options.shards, options.output), jobs), strict=False)
+        )
+        by_seed = [
+            evaluate(seed, {m: folders[m, seed] for m in options.methods}, options.shards, options.output)
+            for seed in options.seeds
+        ]
+    (options.output / "results.json").write_text(
+        json.dumps(dict(zip(options.seeds, by_seed, strict=False)), indent=1) + "\n"
+    )
     (options.output / "table.md").write_text(markdown(by_seed))
     print(markdown(by_seed))
 

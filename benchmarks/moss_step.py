@@ -42,12 +42,26 @@ VARIANTS = {
 
 def decoder(layers: int, width: int, dtype: torch.dtype, device: str) -> torch.nn.Module:
     """A frozen Chameleon decoder with random weights; its VQ model is as small as can be, for it is not used."""
-    vq = ChameleonVQVAEConfig(embed_dim=32, num_embeddings=8, latent_channels=32, resolution=32, base_channels=32,
-                              channel_multiplier=[1, 1, 1], num_res_blocks=1)
+    vq = ChameleonVQVAEConfig(
+        embed_dim=32,
+        num_embeddings=8,
+        latent_channels=32,
+        resolution=32,
+        base_channels=32,
+        channel_multiplier=[1, 1, 1],
+        num_res_blocks=1,
+    )
     names = {"<image>": 3} | {"IMGIMG" + "".join("ABCDEFGHIJ"[int(d)] for d in str(i)) + "Z": LOW + i for i in range(8)}
-    config = ChameleonConfig(vocab_size=8448, hidden_size=width, intermediate_size=width * 11 // 4,
-                             num_hidden_layers=layers, num_attention_heads=width // 128,
-                             num_key_value_heads=width // 128, vocabulary_map=names, vq_config=vq)
+    config = ChameleonConfig(
+        vocab_size=8448,
+        hidden_size=width,
+        intermediate_size=width * 11 // 4,
+        num_hidden_layers=layers,
+        num_attention_heads=width // 128,
+        num_key_value_heads=width // 128,
+        vocabulary_map=names,
+        vq_config=vq,
+    )
     with torch.device(device):
         model = ChameleonForConditionalGeneration(config).to(dtype)
     return model.requires_grad_(False)
@@ -56,9 +70,19 @@ def decoder(layers: int, width: int, dtype: torch.dtype, device: str) -> torch.n
 def adapted(model: torch.nn.Module, settings: dict | None, rank: int) -> torch.nn.Module:
     if settings is None:
         return peft.get_peft_model(model, peft.LoraConfig(r=rank, lora_alpha=2 * rank, target_modules=LINEARS))
-    return peft.get_peft_model(model, MossConfig(**{
-        "r": rank, "r_image": rank, "target_modules": LINEARS, "grid": (GRID, GRID),
-        "image_token_ids": (LOW, LOW + 8192), **settings}))
+    return peft.get_peft_model(
+        model,
+        MossConfig(
+            **{
+                "r": rank,
+                "r_image": rank,
+                "target_modules": LINEARS,
+                "grid": (GRID, GRID),
+                "image_token_ids": (LOW, LOW + 8192),
+                **settings,
+            }
+        ),
+    )
 
 
 def sequences(rows: int, device: str) -> torch.Tensor:
@@ -98,24 +122,31 @@ def saved_mib(model: torch.nn.Module, ids: torch.Tensor) -> float:
     return found
 
 
-def measure(*, layers: int, width: int, rank: int, rows: int, rounds: int, dtype: torch.dtype, device: str,
-            names: list[str]) -> dict[str, dict[str, float]]:
+def measure(
+    *, layers: int, width: int, rank: int, rows: int, rounds: int, dtype: torch.dtype, device: str, names: list[str]
+) -> dict[str, dict[str, float]]:
     """For each variant: seconds a step (median), ratio to PEFT LoRA, saved MiB and its ratio, trainable parameters."""
     ids = sequences(rows, device)
     torch.manual_seed(0)
     torch.set_num_threads(1)
     # Each variant wraps a copy of the same frozen decoder, so that all can take turns.
     models = {name: adapted(decoder(layers, width, dtype, device), VARIANTS[name], rank) for name in names}
-    optimisers = {name: torch.optim.AdamW([p for p in m.parameters() if p.requires_grad], lr=1e-4)
-                  for name, m in models.items()}
+    optimisers = {
+        name: torch.optim.AdamW([p for p in m.parameters() if p.requires_grad], lr=1e-4) for name, m in models.items()
+    }
     saved = {name: saved_mib(model, ids) for name, model in models.items()}
     times = take_turns(models, lambda name, model: step(model, optimisers[name], ids), rounds, device)
     base = times["PEFT LoRA"]
-    return {name: {
-        "seconds": statistics.median(times[name]),
-        "ratio": statistics.median(t / b for t, b in zip(times[name], base, strict=False)),
-        "saved_mib": saved[name], "saved_ratio": saved[name] / saved["PEFT LoRA"],
-        "trainable": sum(p.numel() for p in models[name].parameters() if p.requires_grad)} for name in names}
+    return {
+        name: {
+            "seconds": statistics.median(times[name]),
+            "ratio": statistics.median(t / b for t, b in zip(times[name], base, strict=False)),
+            "saved_mib": saved[name],
+            "saved_ratio": saved[name] / saved["PEFT LoRA"],
+            "trainable": sum(p.numel() for p in models[name].parameters() if p.requires_grad),
+        }
+        for name in names
+    }
 
 
 def take_turns(models: dict, run: Callable[[str, torch.nn.Module], None], rounds: int, device: str) -> dict[str, list]:
@@ -150,16 +181,25 @@ def main() -> None:
     parser.add_argument("--variants", nargs="*", default=list(VARIANTS), choices=list(VARIANTS))
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    found = measure(layers=options.layers, width=options.width, rank=options.rank, rows=options.rows,
-                    rounds=options.rounds, dtype=getattr(torch, options.dtype), device=options.device,
-                    names=["PEFT LoRA", *(v for v in options.variants if v != "PEFT LoRA")])
+    found = measure(
+        layers=options.layers,
+        width=options.width,
+        rank=options.rank,
+        rows=options.rows,
+        rounds=options.rounds,
+        dtype=getattr(torch, options.dtype),
+        device=options.device,
+        names=["PEFT LoRA", *(v for v in options.variants if v != "PEFT LoRA")],
+    )
     if options.json:
         print(json.dumps({"threads": torch.get_num_threads(), **vars(options), "variants": found}, indent=2))
         return
     print(f"{'':24}{'step':>9}{'ratio':>8}{'saved':>10}{'ratio':>8}{'trainable':>12}")
     for name, row in found.items():
-        print(f"{name:24}{row['seconds']:8.3f}s{row['ratio']:8.2f}{row['saved_mib']:7.0f}MiB{row['saved_ratio']:8.2f}"
-              f"{row['trainable'] / 1e6:11.2f}M")
+        print(
+            f"{name:24}{row['seconds']:8.3f}s{row['ratio']:8.2f}{row['saved_mib']:7.0f}MiB{row['saved_ratio']:8.2f}"
+            f"{row['trainable'] / 1e6:11.2f}M"
+        )
 
 
 if __name__ == "__main__":

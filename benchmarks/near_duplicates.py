@@ -24,7 +24,7 @@ from filters.words import words
 from pipeline import config, corpora
 from schemas.records import Document, Text
 
-SHARES = (0.0, 0.02, 0.05, 0.1, 0.2, 0.3)        # of the words replaced in a planted repeat
+SHARES = (0.0, 0.02, 0.05, 0.1, 0.2, 0.3)  # of the words replaced in a planted repeat
 
 
 def main() -> None:
@@ -34,17 +34,25 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     given = config.parse_corpus(options.corpus)
-    documents = [record for part in corpora.parts(given.format, given.path) for record in corpora.read(part)
-                 if isinstance(record, Document) and len(words("\n".join(record.texts))) >= 100]
-    found = {"documents": len(documents), "threshold": options.threshold,
-             **speeds(documents), **planted(documents[:300], options.threshold)}
+    documents = [
+        record
+        for part in corpora.parts(given.format, given.path)
+        for record in corpora.read(part)
+        if isinstance(record, Document) and len(words("\n".join(record.texts))) >= 100
+    ]
+    found = {
+        "documents": len(documents),
+        "threshold": options.threshold,
+        **speeds(documents),
+        **planted(documents[:300], options.threshold),
+    }
     print(json.dumps(found, indent=None if options.json else 2))
 
 
 def runs(document: Document) -> set[str]:
     """The runs of five words, as the signature has them."""
     found = words("\n".join(document.texts).casefold())
-    return {" ".join(found[i:i + RUN]) for i in range(len(found) - RUN + 1)}
+    return {" ".join(found[i : i + RUN]) for i in range(len(found) - RUN + 1)}
 
 
 def speeds(documents: list[Document]) -> dict[str, float]:
@@ -62,9 +70,13 @@ def speeds(documents: list[Document]) -> dict[str, float]:
     for document in some:
         trove.get_signature(trove.get_shingles("\n".join(document.texts)))
     trove_each = (time.process_time() - started) / len(some)
-    return {"ours_per_second": round(len(documents) / ours), "datasketch_per_second": round(len(documents) / other),
-            "datatrove_per_second": round(1 / trove_each, 1), "ratio_to_datasketch": round(other / ours, 1),
-            "ratio_to_datatrove": round(trove_each * len(documents) / ours, 1)}
+    return {
+        "ours_per_second": round(len(documents) / ours),
+        "datasketch_per_second": round(len(documents) / other),
+        "datatrove_per_second": round(1 / trove_each, 1),
+        "ratio_to_datasketch": round(other / ours, 1),
+        "ratio_to_datatrove": round(trove_each * len(documents) / ours, 1),
+    }
 
 
 def theirs(document: Document) -> datasketch.MinHash:
@@ -81,8 +93,11 @@ def planted(documents: list[Document], threshold: float) -> dict[str, object]:
     everyone = list(documents)
     for share in SHARES:
         for document in documents:
-            changed = [chance.choice(vocabulary) if chance.random() < share else word
-                       for text in document.texts for word in words(text)]
+            changed = [
+                chance.choice(vocabulary) if chance.random() < share else word
+                for text in document.texts
+                for word in words(text)
+            ]
             everyone.append(Document(f"{document.id}-{share}", "planted", (Text(" ".join(changed)),)))
     sets = [runs(document) for document in everyone]
     places: dict[str, list[int]] = defaultdict(list)
@@ -97,8 +112,11 @@ def planted(documents: list[Document], threshold: float) -> dict[str, object]:
                 if other < place:
                     shared[other] += 1
         true |= {(other, place) for other, n in shared.items() if n / (len(some) + len(sets[other]) - n) >= threshold}
-    return {"pairs": len(true), "ours": _rates(_ours(everyone, threshold), true),
-            "datasketch": _rates(_datasketch(everyone, threshold), true)}
+    return {
+        "pairs": len(true),
+        "ours": _rates(_ours(everyone, threshold), true),
+        "datasketch": _rates(_datasketch(everyone, threshold), true),
+    }
 
 
 def _ours(documents: list[Document], threshold: float) -> set[tuple[int, int]]:
@@ -107,7 +125,7 @@ def _ours(documents: list[Document], threshold: float) -> set[tuple[int, int]]:
     for place, one in enumerate(signed):
         for band in bands(one):
             groups[band].append(place)
-    pairs = {(one, other) for group in groups.values() for i, one in enumerate(group) for other in group[i + 1:]}
+    pairs = {(one, other) for group in groups.values() for i, one in enumerate(group) for other in group[i + 1 :]}
     return {(one, other) for one, other in pairs if similarity(signed[one], signed[other]) >= threshold}
 
 

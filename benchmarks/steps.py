@@ -19,18 +19,27 @@ CONFIG = Path(__file__).parent.parent / "configs" / "demo.yaml"
 
 def a_run(work: str, config: configuration.Config, llm_url: str = "http://127.0.0.1:9/v1", llm_name: str = "") -> Run:
     """A run of the configuration in the folder `work`, for single stages."""
-    return Run(config, configuration.preset(config), prompts.load(config.prompts), work, work, llm_url, llm_name, "",
-               Provenance("", "", "clip", llm_name, "", ""))
+    return Run(
+        config,
+        configuration.preset(config),
+        prompts.load(config.prompts),
+        work,
+        work,
+        llm_url,
+        llm_name,
+        "",
+        Provenance("", "", "clip", llm_name, "", ""),
+    )
 
 
 def run_step(documents: Iterable[object], do: beam.DoFn) -> None:
     """Run the stage on the documents, or on what stands for them. Raises RuntimeError if one of them does not pass."""
     with beam.Pipeline(runner="FnApiRunner") as pipeline:
-        ended = (pipeline | beam.Create(documents, reshuffle=False)
-                 | beam.ParDo(do).with_outputs(ENDED, main="passed"))[ENDED]
+        ended = (
+            pipeline | beam.Create(documents, reshuffle=False) | beam.ParDo(do).with_outputs(ENDED, main="passed")
+        )[ENDED]
         _ = ended | beam.Map(_refuse)
 
 
 def _refuse(outcome: Outcome) -> None:
     raise RuntimeError(f"{outcome.id}: {outcome.rule}{outcome.error} {outcome.detail}")
-

@@ -28,8 +28,9 @@ from schemas.records import Document, Image, Segment, SizedImage
 def read(corpus: str, limit: int | None) -> list[Document]:
     """The first documents of a corpus (FORMAT:PATH)."""
     format_, path = corpus.split(":", 1)
-    documents = (record for part in corpora.parts(format_, path) for record in corpora.read(part)
-                 if isinstance(record, Document))
+    documents = (
+        record for part in corpora.parts(format_, path) for record in corpora.read(part) if isinstance(record, Document)
+    )
     return [document for document, _ in zip(documents, range(limit or sys.maxsize), strict=False)]
 
 
@@ -45,6 +46,7 @@ def ours() -> tuple[Callable[[Document], str], Callable[[Document], str]]:
     def text_and_headers(document: Document) -> str:
         presets.filter_images(_with_headers(document), images)
         return text(document)
+
     return text, text_and_headers
 
 
@@ -54,6 +56,7 @@ def _with_headers(document: Document) -> Document:
             return segment
         found = header(segment.uri)
         return SizedImage(segment.uri, segment.alt, segment.caption, width=found.width, height=found.height)
+
     return dataclasses.replace(document, segments=tuple(map(measured, document.segments)))
 
 
@@ -62,6 +65,7 @@ def theirs() -> Callable[[Document], str]:
     try:
         from datatrove.data import Document as TheirDocument
         from datatrove.pipeline.filters import GopherQualityFilter
+
         rules = GopherQualityFilter()
         rules.filter(TheirDocument(text="spaCy is imported at the first call.", id=""))
     except ImportError as error:
@@ -70,6 +74,7 @@ def theirs() -> Callable[[Document], str]:
     def judge(document: Document) -> str:
         answer = rules.filter(TheirDocument(text=TextStats(document).text, id=document.id))
         return "" if answer is True else answer[1]
+
     return judge
 
 
@@ -91,7 +96,7 @@ def main() -> None:
     documents = read(arguments.corpus, arguments.limit)
     text, text_and_headers = ours()
     judges = {"text": text, "text_and_headers": text_and_headers, "datatrove": theirs()}
-    for judge in judges.values():           # a warm-up: imports, file caches and spaCy's vocabulary are not measured
+    for judge in judges.values():  # a warm-up: imports, file caches and spaCy's vocabulary are not measured
         seconds(judge, documents[:50])
     times: dict[str, list[float]] = {name: [] for name in judges}
     for _ in range(arguments.repeats):
@@ -101,22 +106,31 @@ def main() -> None:
     pairs = collections.Counter((text(d) or "keep", judges["datatrove"](d) or "keep") for d in documents)
     agree = sum(n for (own, other), n in pairs.items() if (own == "keep") == (other == "keep")) / len(documents)
     result = {
-        "documents": len(documents), "images": sum(len(d.images) for d in documents), "repeats": arguments.repeats,
+        "documents": len(documents),
+        "images": sum(len(d.images) for d in documents),
+        "repeats": arguments.repeats,
         "documents_per_second": {name: round(value, 1) for name, value in rate.items()},
-        "spread": {name: [round(len(documents) / t, 1) for t in (max(taken), min(taken))]
-                   for name, taken in times.items()},
+        "spread": {
+            name: [round(len(documents) / t, 1) for t in (max(taken), min(taken))] for name, taken in times.items()
+        },
         "ratio": round(rate["text_and_headers"] / rate["datatrove"], 2),
-        "ratio_text_only": round(rate["text"] / rate["datatrove"], 2), "target": 5, "agreement": round(agree, 4),
-        "disagreements": {f"{own} / {other}": n for (own, other), n in pairs.most_common()
-                          if (own == "keep") != (other == "keep")}}
+        "ratio_text_only": round(rate["text"] / rate["datatrove"], 2),
+        "target": 5,
+        "agreement": round(agree, 4),
+        "disagreements": {
+            f"{own} / {other}": n for (own, other), n in pairs.most_common() if (own == "keep") != (other == "keep")
+        },
+    }
     if arguments.json:
         print(json.dumps(result))
         return
     print(f"{result['documents']} documents, {result['images']} images, median of {arguments.repeats} runs")
     for name, value in rate.items():
         print(f"  {name:17} {value:9.1f} documents/s")
-    print(f"  {result['ratio']} times datatrove (text alone: {result['ratio_text_only']} times; target 5), "
-          f"{agree:.1%} equal decisions")
+    print(
+        f"  {result['ratio']} times datatrove (text alone: {result['ratio_text_only']} times; target 5), "
+        f"{agree:.1%} equal decisions"
+    )
     for pair, n in result["disagreements"].items():
         print(f"  ours / theirs: {pair}: {n}")
 

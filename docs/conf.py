@@ -13,8 +13,21 @@ include_patterns = ["README.md", "docs/*.md", "CONTRIBUTING.md", "CHANGELOG.md"]
 html_theme = "furo"
 html_copy_source = False
 
-PAGES = ("docs/architecture", "docs/glossary", "docs/format", "docs/filters", "docs/corpora", "docs/extending",
-         "docs/running", "docs/report", "docs/models", "docs/moss", "docs/benchmarks", "CONTRIBUTING", "CHANGELOG")
+PAGES = (
+    "docs/architecture",
+    "docs/glossary",
+    "docs/format",
+    "docs/filters",
+    "docs/corpora",
+    "docs/extending",
+    "docs/running",
+    "docs/report",
+    "docs/models",
+    "docs/moss",
+    "docs/benchmarks",
+    "CONTRIBUTING",
+    "CHANGELOG",
+)
 
 
 def setup(app: Sphinx) -> None:

@@ -23,10 +23,10 @@ def filter_images(document: ScoredDocument, *, matched_at_least: float, similari
     """
     scores = document.coherence
     drops = {}
-    for position, (matched, similarity) in enumerate(
-            zip(scores.matched, scores.max_previous_similarity, strict=True)):
-        drop = (within(MATCHED, matched, at_least=matched_at_least)
-                or within(DUPLICATE, similarity, at_most=similarity_at_most))
+    for position, (matched, similarity) in enumerate(zip(scores.matched, scores.max_previous_similarity, strict=True)):
+        drop = within(MATCHED, matched, at_least=matched_at_least) or within(
+            DUPLICATE, similarity, at_most=similarity_at_most
+        )
         if drop:
             drops[position] = drop
     return drop_images(document, drops, FILTER_IMAGES)

@@ -38,7 +38,7 @@ def runs(texts: Iterable[str]) -> Iterator[tuple[int, str]]:
     for text in texts:
         found = words(unicodedata.normalize("NFKC", text).casefold())
         for start in range(len(found) - RUN + 1):
-            run = " ".join(found[start:start + RUN])
+            run = " ".join(found[start : start + RUN])
             yield int.from_bytes(hashlib.blake2b(run.encode(), digest_size=8).digest()), run
 
 

@@ -22,7 +22,7 @@ def drop_images(document: AnyDocument, drops: Mapping[int, Drop], stage: str) ->
         return document
     gone = {drop.index for drop in document.dropped_images}
     total = len(document.images) + len(gone)
-    index = [i for i in range(total) if i not in gone]         # position among the current images -> index as read
+    index = [i for i in range(total) if i not in gone]  # position among the current images -> index as read
     segments: list[Segment] = []
     recorded: list[ImageDrop] = []
     position = 0
@@ -36,8 +36,10 @@ def drop_images(document: AnyDocument, drops: Mapping[int, Drop], stage: str) ->
             segments.append(segment)
         position += 1
     document = dataclasses.replace(
-        document, segments=tuple(segments),
-        dropped_images=tuple(sorted((*document.dropped_images, *recorded), key=lambda drop: drop.index)))
+        document,
+        segments=tuple(segments),
+        dropped_images=tuple(sorted((*document.dropped_images, *recorded), key=lambda drop: drop.index)),
+    )
     if isinstance(document, ScoredDocument):
         document = dataclasses.replace(document, coherence=_without(document.coherence, drops))
     return document
@@ -50,11 +52,17 @@ def _without(coherence: Coherence, drops: Mapping[int, Drop]) -> Coherence:
     """
     matched, mismatched, similarity = (
         tuple(value for i, value in enumerate(values) if i not in drops)
-        for values in (coherence.matched, coherence.mismatched, coherence.max_previous_similarity))
+        for values in (coherence.matched, coherence.mismatched, coherence.max_previous_similarity)
+    )
     margin, recall = None, None
     if len(matched) > 1 and coherence.margin is not None:
         margin = round(sum(matched) / len(matched) - sum(mismatched) / len(mismatched), 4)
         recall = coherence.recall_at_1
-    return dataclasses.replace(coherence, matched=matched, mismatched=mismatched,
-                               max_previous_similarity=(-1.0,) * bool(similarity) + similarity[1:],
-                               margin=margin, recall_at_1=recall)
+    return dataclasses.replace(
+        coherence,
+        matched=matched,
+        mismatched=mismatched,
+        max_previous_similarity=(-1.0,) * bool(similarity) + similarity[1:],
+        margin=margin,
+        recall_at_1=recall,
+    )

@@ -25,8 +25,9 @@ def longer_side(image: SizedImage, *, at_most: float) -> Drop | None:
 
 def aspect_ratio(image: SizedImage, *, at_most: float) -> Drop | None:
     """The longer side divided by the shorter one (never below 1): banners, lines and toolbars are long."""
-    return within("aspect_ratio", max(image.width, image.height) / max(1, min(image.width, image.height)),
-                  at_most=at_most)
+    return within(
+        "aspect_ratio", max(image.width, image.height) / max(1, min(image.width, image.height)), at_most=at_most
+    )
 
 
 def width_to_height(image: SizedImage, *, at_least: float = 0, at_most: float = math.inf) -> Drop | None:

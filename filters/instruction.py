@@ -15,12 +15,15 @@ from filters.text import FUNCTION_WORDS
 from filters.words import is_heading, plain, sentences, words
 from schemas.records import Document, Drop, Text
 
-REQUESTS = frozenset("""answer compare compose define demonstrate describe design discuss draft explain explore
+REQUESTS = frozenset(
+    """answer compare compose define demonstrate describe design discuss draft explain explore
 give guide help identify illustrate introduce list make outline plan prepare present produce provide recommend
-review show suggest summarise summarize talk teach tell walk write""".split())
+review show suggest summarise summarize talk teach tell walk write""".split()
+)
 """Verbs that request a text."""
 
-ACTIONS = frozenset("""add adjust analyze animate apply arrange assemble assess assign attach bake balance boil
+ACTIONS = frozenset(
+    """add adjust analyze animate apply arrange assemble assess assign attach bake balance boil
 browse build buy calculate calibrate capture care change check choose clean clear collect combine compare compute
 configure connect control convert cook copy create customize cut debug decorate define delete deploy deny describe
 design detect determine develop disable display distribute download draw drive dry edit enable evaluate examine
@@ -31,31 +34,44 @@ prepare prevent print program prune publish push put read record reduce register
 request reset restore review run save scale schedule secure select send serve set sew share sharpen ship show
 simulate sketch solve start stop store stretch switch take teach test tie track train transfer translate
 troubleshoot tune turn understand uninstall update upgrade upload use validate verify view visualize visit walk
-wash water wire work write""".split())
+wash water wire work write""".split()
+)
 """Verbs that a how-to text is about, and with which a request may begin."""
 
 QUESTIONS = frozenset(
-    "how what why when where which who whose whom can could is are do does did should will would".split())
-WANTS = re.compile(r"(?:i|we) (?:want|need|would like|wish|am trying|have to|am looking)\b"
-                   r"|i['’]d like\b|let['’]?s ", re.I)
+    "how what why when where which who whose whom can could is are do does did should will would".split()
+)
+WANTS = re.compile(
+    r"(?:i|we) (?:want|need|would like|wish|am trying|have to|am looking)\b"
+    r"|i['’]d like\b|let['’]?s ",
+    re.I,
+)
 POLITE = re.compile(r"^(?:please|kindly|in (?:a few|simple|your own) \w+|step by step|with pictures)[, ]+", re.I)
 ASKING = re.compile(
     r"^(?:(?:please|can you|could you|would you|kindly)\s+)*"
     r"(?:(?:explain|describe|show|teach|tell|give|help|walk|write|guide)"
     r"(?: to)?(?: me| us| a beginner)?)?(?:[, ]+with pictures,?| step by step| through the steps to| illustrated "
-    r"instructions to| an illustrated \w+(?: that shows)?)?(?:\s*(?:how (?:to|do i|can i)|what is|about|to))?\s+", re.I)
+    r"instructions to| an illustrated \w+(?: that shows)?)?(?:\s*(?:how (?:to|do i|can i)|what is|about|to))?\s+",
+    re.I,
+)
 PLACEHOLDERS = re.compile(
     r"\.\.\.|…|[\[\]{}<>]|\b(?:(?:this|(?:the )?(?:above|following|given|provided)) "
     r"(?:text|passage|document|excerpt|article)"
     r"|(?:the )?text above|the instruction that|names? its subject|its domain|(?:this|the) topic|one sentence that"
     r"|(?:the|this) following (?:image|picture)s?|insert \w+ here|your instruction here"
-    r"|asks for it|json object)(?!\w)", re.I)
+    r"|asks for it|json object)(?!\w)",
+    re.I,
+)
 """Signs of text that is not an instruction: gaps to fill in, and phrases of the prompt itself."""
 
-FRAME = frozenset("""article beginner detail detailed explanation guide guideline guidelines illustrated illustration
+FRAME = (
+    frozenset(
+        """article beginner detail detailed explanation guide guideline guidelines illustrated illustration
 illustrations image images instruction instructions introduction know lesson look looks overview photo photos picture
 pictures please short simple step steps text tutorial want understand work works way ways example examples""".split()
-) | REQUESTS
+    )
+    | REQUESTS
+)
 """Words of the request itself, which say nothing about the subject."""
 
 
@@ -83,8 +99,13 @@ def asks(instruction: str) -> Drop | None:
     """
     text = POLITE.sub("", instruction.strip())
     first = (words(text) or [""])[0].lower()
-    good = ((text.endswith("?") and first in QUESTIONS) or first in REQUESTS or first in ACTIONS or first in QUESTIONS
-            or WANTS.match(text) is not None)
+    good = (
+        (text.endswith("?") and first in QUESTIONS)
+        or first in REQUESTS
+        or first in ACTIONS
+        or first in QUESTIONS
+        or WANTS.match(text) is not None
+    )
     return within("instruction_asks", float(good), at_least=1.0)
 
 
@@ -108,8 +129,10 @@ def copied_step(instruction: str, document: Document, *, at_most: float = 0.8) -
     """
     asked = _folded(ASKING.sub("", instruction.strip(), count=1))
     steps = [_folded(s) for text in document.texts if not is_heading(text) for s in sentences(plain(text))]
-    alike = max((difflib.SequenceMatcher(None, asked, step, autojunk=False).ratio()
-                 for step in steps if len(step) >= 5), default=0.0)
+    alike = max(
+        (difflib.SequenceMatcher(None, asked, step, autojunk=False).ratio() for step in steps if len(step) >= 5),
+        default=0.0,
+    )
     return within("instruction_copied", alike, at_most=at_most)
 
 

@@ -28,7 +28,7 @@ def signature(document: Document) -> bytes:
     if len(found) < RUN:
         return b""
     hashed = RMinHash(num_perm=VALUES, seed=_SEED)
-    hashed.update([" ".join(found[i:i + RUN]) for i in range(len(found) - RUN + 1)])
+    hashed.update([" ".join(found[i : i + RUN]) for i in range(len(found) - RUN + 1)])
     return np.array(hashed.digest(), dtype="<u4").tobytes()
 
 
@@ -36,7 +36,7 @@ def bands(signed: bytes) -> Iterator[bytes]:
     """What two documents must have one of in common to be compared: the band's number and its values."""
     size = 4 * ROWS
     for band in range(BANDS if signed else 0):
-        yield bytes([band]) + signed[band * size:(band + 1) * size]
+        yield bytes([band]) + signed[band * size : (band + 1) * size]
 
 
 def similarity(one: bytes, other: bytes) -> float:

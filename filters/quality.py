@@ -35,8 +35,9 @@ class Aspect:
     question: str
 
 
-def read_ratings(answer: str, aspects: Sequence[Aspect],
-                 token_logprobs: Sequence[TokenLogprob] | None = None) -> Ratings:
+def read_ratings(
+    answer: str, aspects: Sequence[Aspect], token_logprobs: Sequence[TokenLogprob] | None = None
+) -> Ratings:
     """The ratings in an answer, by the aspect's name; the answer has an integer from 1 to 5 for each aspect's key.
 
     `token_logprobs` is the list that OpenAI's chat completions call `logprobs.content`: one dict per token with
@@ -73,7 +74,7 @@ def _expected(key: str, grade: int, tokens: Sequence[TokenLogprob]) -> float:
     text, at = token["token"], place.start(1) - start
     # A token may hold more than the digit (` 5`, `5,`): an alternative counts where only the digit differs.
     seen = {other["token"]: other["logprob"] for other in [*(token.get("top_logprobs") or []), token]}
-    weights = {d: math.exp(seen[other]) for d in GRADES if (other := f"{text[:at]}{d}{text[at + 1:]}") in seen}
+    weights = {d: math.exp(seen[other]) for d in GRADES if (other := f"{text[:at]}{d}{text[at + 1 :]}") in seen}
     total = sum(weights.values())
     return round(sum(d * weight for d, weight in weights.items()) / total, 2) if total else float(grade)
 

@@ -17,11 +17,11 @@ def char_repetition(stats: TextStats, *, length: int, at_most: float) -> Drop | 
     those that occur more than once. It finds loops ("la la la"), not a paragraph that was pasted twice.
     """
     text = stats.text
-    counts = Counter(text[i:i + length] for i in range(len(text) - length + 1))
+    counts = Counter(text[i : i + length] for i in range(len(text) - length + 1))
     if not counts:
         return None
     repeated = sorted((n for n in counts.values() if n > 1), reverse=True)
-    return within("char_repetition", sum(repeated[:math.isqrt(len(counts))]) / counts.total(), at_most=at_most)
+    return within("char_repetition", sum(repeated[: math.isqrt(len(counts))]) / counts.total(), at_most=at_most)
 
 
 def word_repetition(stats: TextStats, *, length: int, at_most: float) -> Drop | None:

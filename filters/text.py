@@ -21,7 +21,8 @@ GOPHER_STOP_WORDS = frozenset({"the", "be", "to", "of", "and", "that", "have", "
 OMNICORPUS_STOP_WORDS = frozenset({"the", "is", "are", "am", "to", "of", "and", "that", "have", "with"})
 """The ten words of OmniCorpus' rule (OpenGVLab/OmniCorpus, human_feedback_textfiltering)."""
 
-FUNCTION_WORDS = frozenset("""
+FUNCTION_WORDS = frozenset(
+    """
 a about above after again against all also although am among an and another any are around as at away back be became
 because become been before being below between both but by can cannot could did do does doing done down during each
 either else enough even ever every few for from further had has have having he hence her here hers him his how however
@@ -31,11 +32,12 @@ rather same shall she should since so some still such than that the their theirs
 this those though through thus to together too toward towards under unless until up upon us very via was we well were
 what whatever when where whether which while who whom whose why will with within without would yet you your yours
 yourself don't doesn't isn't aren't can't won't it's that's you're we're you'll we'll i'm let's
-""".split())
+""".split()
+)
 """English function words, this project's own list: about half of the words of English prose, and very few of code,
 menus, tables or another language."""
 
-_BULLETS = ("•", "-")                   # Gopher's, as datatrove 0.10.1 reads them
+_BULLETS = ("•", "-")  # Gopher's, as datatrove 0.10.1 reads them
 _SENTENCE_MARKS = frozenset(".,;:!?…")
 _CODE = re.compile(r"^[ \t]*```.*?(?:^[ \t]*```|\Z)", re.S | re.M)
 
@@ -64,8 +66,9 @@ def words_per_image(stats: TextStats, *, at_least: float, from_images: int = 1) 
 
 def mean_word_length(stats: TextStats, *, at_least: float = 0, at_most: float = math.inf) -> Drop | None:
     """The mean length of the words, in characters."""
-    return within("mean_word_length", _share(sum(len(w) * n for w, n in stats.words.items()), stats.word_count),
-                  at_least, at_most)
+    return within(
+        "mean_word_length", _share(sum(len(w) * n for w, n in stats.words.items()), stats.word_count), at_least, at_most
+    )
 
 
 def hashes_per_word(stats: TextStats, *, at_most: float) -> Drop | None:
@@ -75,20 +78,29 @@ def hashes_per_word(stats: TextStats, *, at_most: float) -> Drop | None:
 
 def ellipses_per_word(stats: TextStats, *, at_most: float) -> Drop | None:
     """`...` and `…` per token."""
-    return within("ellipses_per_word", _share(stats.text.count("...") + stats.text.count("…"), stats.tokens.total()),
-                  at_most=at_most)
+    return within(
+        "ellipses_per_word",
+        _share(stats.text.count("...") + stats.text.count("…"), stats.tokens.total()),
+        at_most=at_most,
+    )
 
 
 def bullet_lines(stats: TextStats, *, at_most: float) -> Drop | None:
     """Share of lines that start with a bullet (`•` or `-`)."""
-    return within("bullet_lines", _share(sum(line.lstrip().startswith(_BULLETS) for line in stats.lines),
-                                         len(stats.lines)), at_most=at_most)
+    return within(
+        "bullet_lines",
+        _share(sum(line.lstrip().startswith(_BULLETS) for line in stats.lines), len(stats.lines)),
+        at_most=at_most,
+    )
 
 
 def ellipsis_lines(stats: TextStats, *, at_most: float) -> Drop | None:
     """Share of lines that end with an ellipsis."""
-    return within("ellipsis_lines", _share(sum(line.rstrip().endswith(("...", "…")) for line in stats.lines),
-                                           len(stats.lines)), at_most=at_most)
+    return within(
+        "ellipsis_lines",
+        _share(sum(line.rstrip().endswith(("...", "…")) for line in stats.lines), len(stats.lines)),
+        at_most=at_most,
+    )
 
 
 def alphabetic_words(stats: TextStats, *, at_least: float) -> Drop | None:
@@ -124,14 +136,18 @@ def common_words(stats: TextStats, *, words: frozenset[str], at_least: float) ->
 
 def special_characters(stats: TextStats, *, at_most: float) -> Drop | None:
     """Share of characters that are not letters: punctuation, digits, emoji and whitespace, as OBELICS counts."""
-    return within("special_characters", _share(len(stats.text) - sum(map(str.isalpha, stats.text)), len(stats.text)),
-                  at_most=at_most)
+    return within(
+        "special_characters",
+        _share(len(stats.text) - sum(map(str.isalpha, stats.text)), len(stats.text)),
+        at_most=at_most,
+    )
 
 
 def punctuation(stats: TextStats, *, at_least: float) -> Drop | None:
     """Share of tokens that are sentence punctuation (`. , ; : ! ? …`): prose has it, word lists do not."""
-    return within("punctuation", _share(sum(stats.tokens[mark] for mark in _SENTENCE_MARKS), stats.tokens.total()),
-                  at_least)
+    return within(
+        "punctuation", _share(sum(stats.tokens[mark] for mark in _SENTENCE_MARKS), stats.tokens.total()), at_least
+    )
 
 
 def upper_case(stats: TextStats, *, at_most: float) -> Drop | None:
@@ -142,14 +158,18 @@ def upper_case(stats: TextStats, *, at_most: float) -> Drop | None:
 
 def code(stats: TextStats, *, at_most: float) -> Drop | None:
     """Share of characters inside fenced code blocks; a block that is never closed extends to the end."""
-    return within("code", _share(sum(len(block) for block in _CODE.findall(stats.text)), len(stats.text)),
-                  at_most=at_most)
+    return within(
+        "code", _share(sum(len(block) for block in _CODE.findall(stats.text)), len(stats.text)), at_most=at_most
+    )
 
 
 def table_lines(stats: TextStats, *, at_most: float) -> Drop | None:
     """Share of characters in lines of a table (lines that begin with `|`)."""
-    return within("table_lines", _share(sum(len(line) for line in stats.lines if line.lstrip().startswith("|")),
-                                        len(stats.text)), at_most=at_most)
+    return within(
+        "table_lines",
+        _share(sum(len(line) for line in stats.lines if line.lstrip().startswith("|")), len(stats.text)),
+        at_most=at_most,
+    )
 
 
 def _listed(stats: TextStats, words: frozenset[str]) -> float:

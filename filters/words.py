@@ -24,7 +24,7 @@ def plain(text: str) -> str:
     'See the manual'
     """
     text = _CODE.sub(" ", text)
-    text = _LINK.sub(r"\1", _LINK.sub(r"\1", text))       # twice, for an image inside a link
+    text = _LINK.sub(r"\1", _LINK.sub(r"\1", text))  # twice, for an image inside a link
     text = _RULE.sub("", text)
     return _MARK.sub("", text).strip()
 

@@ -21,16 +21,31 @@ MODELS = pathlib.Path("build/models")
 
 def main() -> None:
     MODELS.mkdir(parents=True, exist_ok=True)
-    make("coherence", [HERE / "dual_encoder" / "build.py", *sorted((HERE / "dual_encoder").glob("*.safetensors"))],
-         [packages.EFFICIENTNET_LITE0, packages.MINILM], _coherence)
-    make("language", [HERE / "language" / "build.py", HERE / "language" / "lora.py",
-                      *sorted((HERE / "language").glob("*.safetensors"))],
-         [packages.SMOLLM2], _language)
+    make(
+        "coherence",
+        [HERE / "dual_encoder" / "build.py", *sorted((HERE / "dual_encoder").glob("*.safetensors"))],
+        [packages.EFFICIENTNET_LITE0, packages.MINILM],
+        _coherence,
+    )
+    make(
+        "language",
+        [
+            HERE / "language" / "build.py",
+            HERE / "language" / "lora.py",
+            *sorted((HERE / "language").glob("*.safetensors")),
+        ],
+        [packages.SMOLLM2],
+        _language,
+    )
     make("language.gguf", [HERE / "language" / "gguf_file.py", MODELS / "language.recipe"], [], _gguf)
 
 
-def make(name: str, recipe: list[pathlib.Path], wanted: list[packages.Package],
-         build: Callable[[pathlib.Path, pathlib.Path, pathlib.Path], None]) -> None:
+def make(
+    name: str,
+    recipe: list[pathlib.Path],
+    wanted: list[packages.Package],
+    build: Callable[[pathlib.Path, pathlib.Path, pathlib.Path], None],
+) -> None:
     """Make the folder or file MODELS/name with `build(files, out, final)`, unless its stamp says it is up to date.
 
     It is written under another name first, so that it is never incomplete.
@@ -41,7 +56,7 @@ def make(name: str, recipe: list[pathlib.Path], wanted: list[packages.Package],
         print(f"{final} is up to date", flush=True)
         return
     start, work = time.monotonic(), MODELS / f"{name}.making"
-    shutil.rmtree(work, ignore_errors=True)         # of a run that was interrupted
+    shutil.rmtree(work, ignore_errors=True)  # of a run that was interrupted
     work.mkdir()
     for package in wanted:
         print(f"{final}: downloading its parts", flush=True)
@@ -65,16 +80,19 @@ def recipe_hash(recipe: list[pathlib.Path], wanted: list[packages.Package], fina
 
 def _coherence(files: pathlib.Path, out: pathlib.Path, final: pathlib.Path) -> None:
     from models.dual_encoder.build import build  # torch is slow to import, and often there is nothing to do
+
     build(files / "efficientnet-lite0-57934424.pth", files, out, final=final)
 
 
 def _language(files: pathlib.Path, out: pathlib.Path, final: pathlib.Path) -> None:
     from models.language.build import build
+
     build(files / "SmolLM2-135M-Instruct.Q4_1.gguf", out)
 
 
 def _gguf(files: pathlib.Path, out: pathlib.Path, final: pathlib.Path) -> None:
     from models.language.gguf_file import write
+
     write(MODELS / "language", out)
 
 

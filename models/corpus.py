@@ -28,7 +28,7 @@ from schemas.errors import ServiceError, UserError
 from schemas.records import Document, Image, Text
 
 RECIPE = pathlib.Path(__file__).with_name("corpus.yaml")
-TIMEOUT = 1800      # seconds for one clone
+TIMEOUT = 1800  # seconds for one clone
 _MOST_PIXELS = 50_000_000
 
 
@@ -84,17 +84,25 @@ def checked_out(source: Source, folder: pathlib.Path) -> pathlib.Path:
     """The checkout of the source's commit in `folder`, cloned if it is not there. Raises UserError where another
     commit is, ServiceError where git fails."""
     if not folder.exists():
-        address = source.repository if ":" in source.repository or source.repository.startswith("/") else (
-            f"https://github.com/{source.repository}.git")
+        address = (
+            source.repository
+            if ":" in source.repository or source.repository.startswith("/")
+            else (f"https://github.com/{source.repository}.git")
+        )
         print(f"{source.name}: cloning {address}", file=sys.stderr, flush=True)
-        for command in (["init", "-q", str(folder)], ["-C", str(folder), "remote", "add", "origin", address],
-                        ["-C", str(folder), "fetch", "-q", "--depth", "1", "origin", source.commit],
-                        ["-C", str(folder), "checkout", "-q", "FETCH_HEAD"]):
+        for command in (
+            ["init", "-q", str(folder)],
+            ["-C", str(folder), "remote", "add", "origin", address],
+            ["-C", str(folder), "fetch", "-q", "--depth", "1", "origin", source.commit],
+            ["-C", str(folder), "checkout", "-q", "FETCH_HEAD"],
+        ):
             _git(command, folder)
     found = origin(str(folder))[1]
     if found != source.commit:
-        raise UserError(f"{folder} is at commit {found or 'none'}, and {source.name} wants {source.commit}; check that "
-                        "out there, or move the folder away")
+        raise UserError(
+            f"{folder} is at commit {found or 'none'}, and {source.name} wants {source.commit}; check that "
+            "out there, or move the folder away"
+        )
     return folder
 
 
@@ -109,9 +117,16 @@ def documents(source: Source, root: pathlib.Path, rules: Rules, images: dict[str
             path = document.location.removeprefix(f"{root}/").rsplit(":", 1)[0]
             segments = [kept for segment in document.segments if (kept := _segment(segment, root, rules, images))]
             if least <= sum("image" in segment for segment in segments) <= most:
-                yield {"id": record_id(source.name, path), "source": source.name,
-                       "repo": source.repository, "commit": source.commit, "path": path, "license": source.license,
-                       "title": document.title, "segments": segments}
+                yield {
+                    "id": record_id(source.name, path),
+                    "source": source.name,
+                    "repo": source.repository,
+                    "commit": source.commit,
+                    "path": path,
+                    "license": source.license,
+                    "title": document.title,
+                    "segments": segments,
+                }
 
 
 def record_id(source: str, path: str) -> str:
@@ -119,7 +134,9 @@ def record_id(source: str, path: str) -> str:
     return hashlib.sha1(f"{source}{path}".encode()).hexdigest()[:16]
 
 
-def _segment(segment: Text | Image, root: pathlib.Path, rules: Rules, images: dict[str, bytes]) -> dict[str, Any] | None:
+def _segment(
+    segment: Text | Image, root: pathlib.Path, rules: Rules, images: dict[str, bytes]
+) -> dict[str, Any] | None:
     """The segment as a record has it; None for an image that cannot be had, or is too small."""
     if isinstance(segment, Text):
         return {"text": segment.text}
@@ -134,18 +151,32 @@ def _segment(segment: Text | Image, root: pathlib.Path, rules: Rules, images: di
         return None
     name = f"{hashlib.sha256(data).hexdigest()[:20]}.{extension(data)}"
     images[name] = data
-    return {"image": name, "alt": segment.alt, "caption": segment.caption, "width": size.width, "height": size.height,
-            "source_path": segment.uri.removeprefix(f"{root}/")}
+    return {
+        "image": name,
+        "alt": segment.alt,
+        "caption": segment.caption,
+        "width": size.width,
+        "height": size.height,
+        "source_path": segment.uri.removeprefix(f"{root}/"),
+    }
 
 
 def attribution(recipe: Recipe, counts: dict[str, int]) -> str:
     """ATTRIBUTION.md: where each document is from."""
     rows = [f"| {s.name} | {s.repository} | {s.commit} | {s.license} | {counts[s.name]} |" for s in recipe.sources]
-    return "\n".join([
-        "# Attribution", "",
-        f"Text was converted to plain segments; images were scaled to at most {recipe.rules.max_side} px a side.",
-        "Each record names its repository, commit, path and licence.", "",
-        "| source | repository | commit | licence | documents |", "|---|---|---|---|---|", *rows, ""])
+    return "\n".join(
+        [
+            "# Attribution",
+            "",
+            f"Text was converted to plain segments; images were scaled to at most {recipe.rules.max_side} px a side.",
+            "Each record names its repository, commit, path and licence.",
+            "",
+            "| source | repository | commit | licence | documents |",
+            "|---|---|---|---|---|",
+            *rows,
+            "",
+        ]
+    )
 
 
 def load(path: pathlib.Path) -> Recipe:
@@ -161,9 +192,11 @@ def _git(arguments: list[str], folder: pathlib.Path) -> None:
         raise UserError("git is not installed; install it, or put the checkouts there yourself") from None
     except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
         said = (getattr(error, "stderr", None) or str(error)).strip().splitlines()
-        raise ServiceError(f"git {arguments[0] if arguments[0] != '-C' else arguments[2]} failed for {folder}: "
-                           f"{said[-1] if said else error}; delete {folder} and try again, or check the commit out there "
-                           "yourself") from error
+        raise ServiceError(
+            f"git {arguments[0] if arguments[0] != '-C' else arguments[2]} failed for {folder}: "
+            f"{said[-1] if said else error}; delete {folder} and try again, or check the commit out there "
+            "yourself"
+        ) from error
 
 
 def _add(tar: tarfile.TarFile, name: str, data: bytes) -> None:
@@ -175,8 +208,12 @@ def _add(tar: tarfile.TarFile, name: str, data: bytes) -> None:
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m models.corpus", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--recipe", type=pathlib.Path, default=RECIPE, help="a YAML file (default: %(default)s)")
-    parser.add_argument("--checkouts", type=pathlib.Path, default=pathlib.Path("build/checkouts"),
-                        help="a folder with a checkout a source, by its name (default: %(default)s)")
+    parser.add_argument(
+        "--checkouts",
+        type=pathlib.Path,
+        default=pathlib.Path("build/checkouts"),
+        help="a folder with a checkout a source, by its name (default: %(default)s)",
+    )
     parser.add_argument("--output", type=pathlib.Path, default=pathlib.Path("build/howto.tar"))
     options = parser.parse_args(argv)
     try:

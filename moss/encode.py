@@ -24,8 +24,14 @@ from schemas.errors import UserError
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m moss.encode", description="Encode images ahead of training.")
     parser.add_argument("--config", required=True, help="a training config: its shards, backbone and data")
-    parser.add_argument("--set", dest="overrides", action="append", default=[], metavar="KEY=VALUE",
-                        help="a value over the file's, such as shards=DIR; may be given several times")
+    parser.add_argument(
+        "--set",
+        dest="overrides",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="a value over the file's, such as shards=DIR; may be given several times",
+    )
     parser.add_argument("--share", help="I/N: the I-th of N processes, from 0 on (default: torchrun's RANK/WORLD_SIZE)")
     options = parser.parse_args(arguments)
     try:

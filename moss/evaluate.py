@@ -44,15 +44,18 @@ def evaluate(options: argparse.Namespace, found: dict[str, Run]) -> None:
     first = next(iter(found.values())).settings
     sources = options.sources or first.data.held_out_sources or None
     if sources is None:
-        print("moss.evaluate: no source was held out and none is given: this measures what was trained on",
-              file=sys.stderr)
+        print(
+            "moss.evaluate: no source was held out and none is given: this measures what was trained on",
+            file=sys.stderr,
+        )
     methods, slots = [], False
     for name, run in found.items():
         print(f"{name}: {run.checkpoint}", file=sys.stderr)
         generalist = runs.load_run(run.checkpoint, adapters=name != "base")
         slots = has_slots(generalist.layout)
-        dataset = data.open_samples(options.shards, generalist, max_length=first.data.length,
-                                    max_images=first.data.max_images, sources=sources)
+        dataset = data.open_samples(
+            options.shards, generalist, max_length=first.data.length, max_images=first.data.max_images, sources=sources
+        )
         print(f"data: {dataset.report}", file=sys.stderr)
         sums = measure.predictions(generalist, dataset, rows=options.rows, length=first.data.length)
         sampling = Sampling(seed=options.seed, max_tokens=options.max_tokens)
@@ -60,14 +63,24 @@ def evaluate(options: argparse.Namespace, found: dict[str, Run]) -> None:
         methods.append(table.Method(name, 0 if name == "base" else run.trained_parameters, sums, writing))
     results = table.results(methods, slots=slots, seed=options.seed)
     text = table.markdown(results)
-    about = {"shards": str(options.shards), "sources": sources and list(sources), "seed": options.seed,
-             "instances": len(methods[0].sums.keys),
-             "runs": {name: str(run.checkpoint) for name, run in found.items()}}
+    about = {
+        "shards": str(options.shards),
+        "sources": sources and list(sources),
+        "seed": options.seed,
+        "instances": len(methods[0].sums.keys),
+        "runs": {name: str(run.checkpoint) for name, run in found.items()},
+    }
     output = pathlib.Path(options.output)
     output.mkdir(parents=True, exist_ok=True)
-    np.savez_compressed(output / "instances.npz", keys=np.array(methods[0].sums.keys), **{
-        f"{method.name}.{part}": getattr(method.sums, part)
-        for method in methods for part in ("text", "boundary", "image")})
+    np.savez_compressed(
+        output / "instances.npz",
+        keys=np.array(methods[0].sums.keys),
+        **{
+            f"{method.name}.{part}": getattr(method.sums, part)
+            for method in methods
+            for part in ("text", "boundary", "image")
+        },
+    )
     (output / "results.json").write_text(json.dumps({**about, "methods": results}, indent=2) + "\n", encoding="utf-8")
     (output / "table.md").write_text(text, encoding="utf-8")
     print(text)
@@ -90,21 +103,29 @@ def _same_backbone(found: dict[str, Run]) -> None:
             one, two = (dataclasses.asdict(getattr(r.settings, part)) for r in (run, other))
             for key in one.keys() - {"workers", "train_boundaries"}:
                 if one[key] != two[key]:
-                    raise UserError(f"{first} and {name} cannot be compared: {part}.{key} is {one[key]!r} and "
-                                    f"{two[key]!r}; give runs that differ in their adapters or training only")
+                    raise UserError(
+                        f"{first} and {name} cannot be compared: {part}.{key} is {one[key]!r} and "
+                        f"{two[key]!r}; give runs that differ in their adapters or training only"
+                    )
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m moss.evaluate", description="Compare runs on held-out instances.")
     parser.add_argument("--shards", required=True, type=pathlib.Path, help="the output folder of `leafinstruct build`")
-    parser.add_argument("--runs", required=True, nargs="+", metavar="NAME=FOLDER",
-                        help="outputs of moss.train; the name base leaves out what was trained")
+    parser.add_argument(
+        "--runs",
+        required=True,
+        nargs="+",
+        metavar="NAME=FOLDER",
+        help="outputs of moss.train; the name base leaves out what was trained",
+    )
     parser.add_argument("--output", required=True, help="a folder for the table and the figures it is made of")
     parser.add_argument("--sources", nargs="*", help="instances of these sources (default: those the runs held out)")
     parser.add_argument("--rows", type=int, default=4, help="rows measured at a time (default 4)")
     parser.add_argument("--generate", type=int, default=0, metavar="N", help="also answer the first N instances")
-    parser.add_argument("--max-tokens", type=int,
-                        help="with --generate: new tokens an answer (default 2,048 and eight images' blocks)")
+    parser.add_argument(
+        "--max-tokens", type=int, help="with --generate: new tokens an answer (default 2,048 and eight images' blocks)"
+    )
     parser.add_argument("--seed", type=int, default=0, help="of the bootstrap's draws and of the answers (default 0)")
     return parser
 

@@ -56,15 +56,25 @@ def generate(options: argparse.Namespace) -> int:
     _check_pictures(generalist)
     output = pathlib.Path(options.output)
     answers.check_output(output)
-    facts = [("Model", name), *((key.replace("_", " ").capitalize(), str(value))
-                                for key, value in dataclasses.asdict(sampling).items() if value is not None)]
+    facts = [
+        ("Model", name),
+        *(
+            (key.replace("_", " ").capitalize(), str(value))
+            for key, value in dataclasses.asdict(sampling).items()
+            if value is not None
+        ),
+    ]
     if options.shards:
-        written = list(itertools.islice(answer_shards(generalist, pathlib.Path(options.shards), sources, sampling),
-                                        options.limit))
+        written = list(
+            itertools.islice(answer_shards(generalist, pathlib.Path(options.shards), sources, sampling), options.limit)
+        )
         if not written:
             raise UserError(f"no instance of {options.shards} leaves room for an answer in the model's context")
-        files = {f"{one.key}/{file}": content for one in written
-                 for file, content in answers.files(one, name, sampling).items()}
+        files = {
+            f"{one.key}/{file}": content
+            for one in written
+            for file, content in answers.files(one, name, sampling).items()
+        }
         lead = "Instances of the dataset: the reference, and what the model answered."
     else:
         written = [answer_one(generalist, "", options.instruction, read_context(options.context), sampling)]
@@ -79,15 +89,22 @@ def generate(options: argparse.Namespace) -> int:
     return 0
 
 
-def answer_one(generalist: Generalist, key: str, instruction: str, context: Segments, sampling: Sampling,
-               reference: Segments | None = None) -> GenerationResult:
+def answer_one(
+    generalist: Generalist,
+    key: str,
+    instruction: str,
+    context: Segments,
+    sampling: Sampling,
+    reference: Segments | None = None,
+) -> GenerationResult:
     prompt = data.prompt_sample(generalist, instruction, context)
     answer = decoding.answer(generalist, prompt.ids.tolist(), prompt.vectors, sampling, progress=True)
     return GenerationResult(key, instruction, context, answer, decoding.segments(answer, generalist), reference)
 
 
-def answer_shards(generalist: Generalist, folder: pathlib.Path, sources: Sequence[str],
-                  sampling: Sampling) -> Iterator[GenerationResult]:
+def answer_shards(
+    generalist: Generalist, folder: pathlib.Path, sources: Sequence[str], sampling: Sampling
+) -> Iterator[GenerationResult]:
     """Answers to a built folder's instances, in order; one whose prompt fills the model's context is told and passed
     over."""
     for instance, pictures in instances.read(folder, sources):
@@ -124,8 +141,10 @@ def _context_file(path: pathlib.Path) -> Segments:
     except OSError as error:
         raise UserError(f"--context: cannot read {path}: {error.strerror}") from error
     except (ValueError, KeyError, TypeError) as error:
-        raise UserError(f"--context: {path} must hold a list of {{\"type\": \"text\", \"text\": ...}} and "
-                        "{\"type\": \"image\", \"image\": FILE}") from error
+        raise UserError(
+            f'--context: {path} must hold a list of {{"type": "text", "text": ...}} and '
+            '{"type": "image", "image": FILE}'
+        ) from error
 
 
 def _picture(path: pathlib.Path) -> PIL.Image.Image:
@@ -138,42 +157,60 @@ def _picture(path: pathlib.Path) -> PIL.Image.Image:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m moss.generate",
-                                     description="Answer with interleaved text and images.")
+    parser = argparse.ArgumentParser(
+        prog="python -m moss.generate", description="Answer with interleaved text and images."
+    )
     model = parser.add_mutually_exclusive_group(required=True)
     model.add_argument("--checkpoint", help="a training run's output folder, or one checkpoint in it")
     model.add_argument("--config", help="a training config: its backbone, without adapters")
     asked = parser.add_mutually_exclusive_group(required=True)
     asked.add_argument("--instruction", help="what to answer")
     asked.add_argument("--shards", help="a built folder whose instances to answer")
-    parser.add_argument("--context", nargs="*", default=[], metavar="TEXT|PICTURE|FILE.json",
-                        help="with --instruction: texts, pictures and files of segments, in their order")
-    parser.add_argument("--sources", nargs="*", help="with --shards: instances of these sources (default: those that "
-                                                     "the run held out, or all)")
+    parser.add_argument(
+        "--context",
+        nargs="*",
+        default=[],
+        metavar="TEXT|PICTURE|FILE.json",
+        help="with --instruction: texts, pictures and files of segments, in their order",
+    )
+    parser.add_argument(
+        "--sources",
+        nargs="*",
+        help="with --shards: instances of these sources (default: those that the run held out, or all)",
+    )
     parser.add_argument("--limit", type=int, default=8, help="with --shards: how many instances (default 8)")
     parser.add_argument("--output", required=True, help="a folder to write; answers that it holds are replaced")
     parser.add_argument("--greedy", action="store_true", help="always the likeliest token")
     for name, kind, text in (
-            ("seed", int, "repeats an answer on the same machine"), ("text-temperature", float, ""),
-            ("text-top-p", float, "draw text from the likeliest tokens that make up this share"),
-            ("image-temperature", float, ""), ("image-top-k", int, "draw images from so many codes (default all)"),
-            ("max-tokens", int, "new tokens, of text and images (default 2,048 and eight images' blocks)"),
-            ("max-images", int, "new images (default: no limit)")):
+        ("seed", int, "repeats an answer on the same machine"),
+        ("text-temperature", float, ""),
+        ("text-top-p", float, "draw text from the likeliest tokens that make up this share"),
+        ("image-temperature", float, ""),
+        ("image-top-k", int, "draw images from so many codes (default all)"),
+        ("max-tokens", int, "new tokens, of text and images (default 2,048 and eight images' blocks)"),
+        ("max-images", int, "new images (default: no limit)"),
+    ):
         default = getattr(Sampling(), name.replace("-", "_"))
-        parser.add_argument(f"--{name}", type=kind, default=default,
-                            help=text if default is None else f"{text} (default {default})".strip())
+        parser.add_argument(
+            f"--{name}",
+            type=kind,
+            default=default,
+            help=text if default is None else f"{text} (default {default})".strip(),
+        )
     return parser
 
 
 def _check(options: argparse.Namespace) -> None:
     for name, right, wanted in (
-            ("text_temperature", options.text_temperature > 0, "more than 0; --greedy takes the likeliest"),
-            ("image_temperature", options.image_temperature > 0, "more than 0; --greedy takes the likeliest"),
-            ("text_top_p", 0 < options.text_top_p <= 1, "more than 0 and at most 1"),
-            ("image_top_k", options.image_top_k is None or options.image_top_k > 0, "at least 1"),
-            ("max_tokens", options.max_tokens is None or options.max_tokens > 0, "at least 1"), ("limit", options.limit > 0, "at least 1"),
-            ("seed", options.seed >= 0, "at least 0"),
-            ("max_images", options.max_images is None or options.max_images >= 0, "at least 0")):
+        ("text_temperature", options.text_temperature > 0, "more than 0; --greedy takes the likeliest"),
+        ("image_temperature", options.image_temperature > 0, "more than 0; --greedy takes the likeliest"),
+        ("text_top_p", 0 < options.text_top_p <= 1, "more than 0 and at most 1"),
+        ("image_top_k", options.image_top_k is None or options.image_top_k > 0, "at least 1"),
+        ("max_tokens", options.max_tokens is None or options.max_tokens > 0, "at least 1"),
+        ("limit", options.limit > 0, "at least 1"),
+        ("seed", options.seed >= 0, "at least 0"),
+        ("max_images", options.max_images is None or options.max_images >= 0, "at least 0"),
+    ):
         if not right:
             raise UserError(f"--{name.replace('_', '-')} must be {wanted}")
     if options.shards and options.context:

@@ -40,7 +40,9 @@ class ImageLayout:
         """The ids (block_length,) of an image of codes (rows, columns). Raises ValueError for another shape or a code
         out of range."""
         if codes.shape != (self.rows, self.columns):
-            raise ValueError(f"an image of {codes.shape[0]} x {codes.shape[1]} codes; the grid is {self.rows} x {self.columns}")
+            raise ValueError(
+                f"an image of {codes.shape[0]} x {codes.shape[1]} codes; the grid is {self.rows} x {self.columns}"
+            )
         if codes.size and not 0 <= codes.min() <= codes.max() < self.high - self.low:
             raise ValueError(f"codes from {codes.min()} to {codes.max()}; the codebook has {self.high - self.low}")
         body = codes.astype(np.int64) + self.low
@@ -51,9 +53,9 @@ class ImageLayout:
     def codes(self, block: np.ndarray) -> np.ndarray:
         """The codes (rows, columns) of such ids. Raises ValueError for anything but a whole block."""
         start = 1 + len(self.header)
-        body = np.asarray(block)[start:start + self.rows * self.stride]
+        body = np.asarray(block)[start : start + self.rows * self.stride]
         if len(block) == self.block_length and body.size:
-            found = body.reshape(self.rows, self.stride)[:, :self.columns] - self.low
+            found = body.reshape(self.rows, self.stride)[:, : self.columns] - self.low
             if 0 <= found.min() <= found.max() < self.high - self.low and np.array_equal(self.block(found), block):
                 return found
         raise ValueError(f"these {len(block)} ids are not a whole image of {self.rows} x {self.columns} tokens")

@@ -128,42 +128,57 @@ def _check(settings: Settings, path: str) -> None:
     """What the types cannot say."""
     training, adapter, data = settings.training, settings.adapter, settings.data
     for key, value, least in (
-            ("training.steps", training.steps, 1), ("training.rows", training.rows, 1),
-            ("training.accumulate", training.accumulate, 1), ("training.save_every", training.save_every, 1),
-            ("training.log_every", training.log_every, 1), ("training.warmup", training.warmup, 0),
-            ("training.weight_decay", training.weight_decay, 0), ("training.z_loss", training.z_loss, 0),
-            ("training.text_weight", training.text_weight, 0), ("training.image_weight", training.image_weight, 0),
-            ("data.length", data.length, 1), ("data.workers", data.workers, 0),
-            ("data.max_images", 0 if data.max_images is None else data.max_images, 0),
-            ("adapter.r", adapter.r, 1), ("adapter.r_image", 1 if adapter.r_image is None else adapter.r_image, 1),
-            ("training.keep", 1 if training.keep is None else training.keep, 1),
-            ("training.validate_every", training.validate_every, 0),
-            ("adapter.kernel_size", adapter.kernel_size, 1)):
+        ("training.steps", training.steps, 1),
+        ("training.rows", training.rows, 1),
+        ("training.accumulate", training.accumulate, 1),
+        ("training.save_every", training.save_every, 1),
+        ("training.log_every", training.log_every, 1),
+        ("training.warmup", training.warmup, 0),
+        ("training.weight_decay", training.weight_decay, 0),
+        ("training.z_loss", training.z_loss, 0),
+        ("training.text_weight", training.text_weight, 0),
+        ("training.image_weight", training.image_weight, 0),
+        ("data.length", data.length, 1),
+        ("data.workers", data.workers, 0),
+        ("data.max_images", 0 if data.max_images is None else data.max_images, 0),
+        ("adapter.r", adapter.r, 1),
+        ("adapter.r_image", 1 if adapter.r_image is None else adapter.r_image, 1),
+        ("training.keep", 1 if training.keep is None else training.keep, 1),
+        ("training.validate_every", training.validate_every, 0),
+        ("adapter.kernel_size", adapter.kernel_size, 1),
+    ):
         if value < least:
             raise UserError(f"{path}: {key} must be at least {least}, not {value}")
-    for key, rate in (("training.learning_rate", training.learning_rate), ("training.clip", training.clip),
-                       ("training.learning_rate_image", training.learning_rate_image),
-                       ("training.learning_rate_extra", training.learning_rate_extra)):
+    for key, rate in (
+        ("training.learning_rate", training.learning_rate),
+        ("training.clip", training.clip),
+        ("training.learning_rate_image", training.learning_rate_image),
+        ("training.learning_rate_extra", training.learning_rate_extra),
+    ):
         if rate is not None and rate <= 0:
             raise UserError(f"{path}: {key} must be more than 0, not {rate}")
     if not 0 <= training.lowest_share <= 1:
         raise UserError(f"{path}: training.lowest_share is a share from 0 to 1, not {training.lowest_share}")
     if training.validate_every and not data.held_out_sources:
-        raise UserError(f"{path}: training.validate_every measures data.held_out_sources, and there are none; name "
-                        "some, or leave validate_every at 0")
+        raise UserError(
+            f"{path}: training.validate_every measures data.held_out_sources, and there are none; name "
+            "some, or leave validate_every at 0"
+        )
     if not 0 <= adapter.dropout < 1:
         raise UserError(f"{path}: adapter.dropout is a share from 0 to below 1, not {adapter.dropout}")
-    if training.compile and training.gradient_checkpointing:    # torch 2.13 cannot compile a checkpoint's context_fn
-        raise UserError(f"{path}: training.compile and training.gradient_checkpointing do not work together; "
-                        "choose one")
+    if training.compile and training.gradient_checkpointing:  # torch 2.13 cannot compile a checkpoint's context_fn
+        raise UserError(
+            f"{path}: training.compile and training.gradient_checkpointing do not work together; choose one"
+        )
     if training.warmup >= training.steps:
-        raise UserError(f"{path}: training.warmup ({training.warmup}) must be less than training.steps "
-                        f"({training.steps})")
+        raise UserError(
+            f"{path}: training.warmup ({training.warmup}) must be less than training.steps ({training.steps})"
+        )
 
 
 def _number(value: Any, path: str, key: str) -> float:
     try:
-        number = math.nan if isinstance(value, bool) else float(value)     # YAML reads 1e-4, without a dot, as a text
+        number = math.nan if isinstance(value, bool) else float(value)  # YAML reads 1e-4, without a dot, as a text
     except (TypeError, ValueError):
         number = math.nan
     if not math.isfinite(number):

@@ -36,8 +36,14 @@ from schemas.errors import UserError
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m moss.train", description="Fine-tune MoSS adapters on shards.")
     parser.add_argument("--config", required=True, help="a YAML file; configs/moss_demo.yaml explains every key")
-    parser.add_argument("--set", dest="overrides", action="append", default=[], metavar="KEY=VALUE",
-                        help="a value over the file's, such as training.steps=10; may be given several times")
+    parser.add_argument(
+        "--set",
+        dest="overrides",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="a value over the file's, such as training.steps=10; may be given several times",
+    )
     parser.add_argument("--resume", action="store_true", help="go on from the latest checkpoint in the output, if any")
     options = parser.parse_args(arguments)
     try:
@@ -51,28 +57,38 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def train(settings: Settings, *, resume: bool = False) -> Position:
     """Run to the last step, or to an interruption (Ctrl-C, SIGTERM), which saves. Returns how far it came."""
     training = settings.training
-    accelerator = Accelerator(mixed_precision=training.precision, log_with=list(training.trackers), project_dir=settings.output)
+    accelerator = Accelerator(
+        mixed_precision=training.precision, log_with=list(training.trackers), project_dir=settings.output
+    )
     if training.rows % accelerator.num_processes:
-        raise UserError(f"training.rows is {training.rows}; make it a multiple of {accelerator.num_processes}, the "
-                        "number of processes")
+        raise UserError(
+            f"training.rows is {training.rows}; make it a multiple of {accelerator.num_processes}, the "
+            "number of processes"
+        )
     folder = checkpoints.latest(settings.output)
     if folder and not resume:
-        raise UserError(f"{settings.output} holds {folder.name} of an earlier run; give --resume to go on from there, "
-                        "or name another output")
+        raise UserError(
+            f"{settings.output} holds {folder.name} of an earlier run; give --resume to go on from there, "
+            "or name another output"
+        )
     position = checkpoints.resume_position(folder, settings) if folder else Position()
     generalist = build(settings, folder)
     backbone = checkpoints.backbone_fingerprint(generalist)
     if folder and position.backbone not in ("", backbone):
-        raise UserError(f"{folder} was trained on another backbone than {settings.backbone.path} holds now; give that "
-                        "one back, or name another output")
+        raise UserError(
+            f"{folder} was trained on another backbone than {settings.backbone.path} holds now; give that "
+            "one back, or name another output"
+        )
     generalist = generalist.to(accelerator.device)
     dataset = open_dataset(settings, generalist, accelerator, exclude_sources=settings.data.held_out_sources)
     held_out = None
     if training.validate_every:
         held_out = open_dataset(settings, generalist, accelerator, sources=settings.data.held_out_sources)
     if folder and position.samples != dataset.fingerprint:
-        raise UserError(f"{folder} was trained on other shards than {settings.shards} holds now; give these back, or "
-                        "name another output")
+        raise UserError(
+            f"{folder} was trained on other shards than {settings.shards} holds now; give these back, or "
+            "name another output"
+        )
     accelerator.print(f"data: {dataset.report}\ntrainable parameters: {sizes(generalist)}")
     model, optimizer = prepare(accelerator, generalist, settings)
     if folder:
@@ -85,25 +101,55 @@ def train(settings: Settings, *, resume: bool = False) -> Position:
     with interruptions() as asked, bar:
         while position.step < training.steps:
             taken = [next(feed) for _ in range(training.accumulate)]
-            values = train_step(accelerator, model, optimizer, generalist, [batch for batch, _, _ in taken], settings,
-                                position.step, stop=bool(asked))
+            values = train_step(
+                accelerator,
+                model,
+                optimizer,
+                generalist,
+                [batch for batch, _, _ in taken],
+                settings,
+                position.step,
+                stop=bool(asked),
+            )
             position = Position(position.step + 1, *taken[-1][1:], dataset.fingerprint, backbone)
             stop, tokens = values.pop("stop"), tokens + values.pop("tokens")
             if position.step % training.log_every == 0 or position.step == training.steps:
                 speed = tokens / (time.perf_counter() - since)
                 tokens, since = 0.0, time.perf_counter()
                 accelerator.log({**values, "tokens_per_second": speed, "epoch": position.epoch}, step=position.step)
-                bar.set_postfix({"text": f"{values['loss/text']:.3f}", "image": f"{values['loss/image']:.3f}",
-                                 "tokens/s": f"{speed:.0f}"}, refresh=False)
+                bar.set_postfix(
+                    {
+                        "text": f"{values['loss/text']:.3f}",
+                        "image": f"{values['loss/image']:.3f}",
+                        "tokens/s": f"{speed:.0f}",
+                    },
+                    refresh=False,
+                )
             if held_out and (position.step % training.validate_every == 0 or position.step == training.steps):
-                measured = validate(accelerator, model, data.batches(
-                    held_out, rows=training.rows, length=settings.data.length, seed=0, epoch=0,
-                    rank=accelerator.process_index, ranks=accelerator.num_processes))
+                measured = validate(
+                    accelerator,
+                    model,
+                    data.batches(
+                        held_out,
+                        rows=training.rows,
+                        length=settings.data.length,
+                        seed=0,
+                        epoch=0,
+                        rank=accelerator.process_index,
+                        ranks=accelerator.num_processes,
+                    ),
+                )
                 accelerator.log(measured, step=position.step)
             bar.update()
             if stop or position.step % training.save_every == 0 or position.step == training.steps:
-                checkpoints.save(settings.output, generalist, optimizer.optimizer, position, settings,
-                                 writes=accelerator.is_main_process)
+                checkpoints.save(
+                    settings.output,
+                    generalist,
+                    optimizer.optimizer,
+                    position,
+                    settings,
+                    writes=accelerator.is_main_process,
+                )
                 if accelerator.is_main_process:
                     checkpoints.prune(settings.output, training.keep)
             if stop:
@@ -118,7 +164,7 @@ def train(settings: Settings, *, resume: bool = False) -> Position:
 def build(settings: Settings, checkpoint: pathlib.Path | None = None) -> Generalist:
     """The frozen backbone with its adapters: new ones from the seed, or a checkpoint's."""
     backbone = settings.backbone
-    torch.manual_seed(settings.training.seed)       # for weights that a backbone adds; the same on every process
+    torch.manual_seed(settings.training.seed)  # for weights that a backbone adds; the same on every process
     generalist = backbones.load(backbone.name, backbone.path, getattr(torch, backbone.dtype), **backbone.options)
     torch.manual_seed(settings.training.seed)
     if checkpoint:
@@ -134,14 +180,26 @@ def build(settings: Settings, checkpoint: pathlib.Path | None = None) -> General
     return generalist.train()
 
 
-def open_dataset(settings: Settings, generalist: Generalist, accelerator: Accelerator,
-                 sources: Sequence[str] | None = None, exclude_sources: Sequence[str] = ()) -> data.Samples:
+def open_dataset(
+    settings: Settings,
+    generalist: Generalist,
+    accelerator: Accelerator,
+    sources: Sequence[str] | None = None,
+    exclude_sources: Sequence[str] = (),
+) -> data.Samples:
     """The shards' instances that fit; every process encodes its share of what was not encoded."""
     return data.open_samples(
-        pathlib.Path(settings.shards), generalist, max_length=settings.data.length,
-        max_images=settings.data.max_images, train_boundaries=settings.data.train_boundaries,
-        progress=accelerator.is_main_process, rank=accelerator.process_index, ranks=accelerator.num_processes,
-        sources=sources, exclude_sources=exclude_sources)
+        pathlib.Path(settings.shards),
+        generalist,
+        max_length=settings.data.length,
+        max_images=settings.data.max_images,
+        train_boundaries=settings.data.train_boundaries,
+        progress=accelerator.is_main_process,
+        rank=accelerator.process_index,
+        ranks=accelerator.num_processes,
+        sources=sources,
+        exclude_sources=exclude_sources,
+    )
 
 
 def sizes(generalist: Generalist) -> str:
@@ -150,16 +208,19 @@ def sizes(generalist: Generalist) -> str:
     return ", ".join(f"{branch} {n:,}" for branch, n in counted.items()) + f" ({share:.2%} of all)"
 
 
-def prepare(accelerator: Accelerator, generalist: Generalist,
-            settings: Settings) -> tuple[torch.nn.Module, AcceleratedOptimizer]:
+def prepare(
+    accelerator: Accelerator, generalist: Generalist, settings: Settings
+) -> tuple[torch.nn.Module, AcceleratedOptimizer]:
     """The model and its optimiser, on their device and wrapped or sharded as `accelerate launch` asked."""
-    groups = [{"params": parameters, "lr": rate_of(branch, settings.training)}
-              for branch, parameters in trained(generalist).items()]
+    groups = [
+        {"params": parameters, "lr": rate_of(branch, settings.training)}
+        for branch, parameters in trained(generalist).items()
+    ]
     optimizer = torch.optim.AdamW(groups, weight_decay=settings.training.weight_decay)
     if settings.training.compile:
-        generalist.core.compile()       # its shapes never change; the output layer's do, with the number of targets
+        generalist.core.compile()  # its shapes never change; the output layer's do, with the number of targets
     plugin = getattr(accelerator.state, "fsdp_plugin", None)
-    if plugin and accelerator.mixed_precision == "bf16":    # accelerate's own would round losses and gradients to bf16
+    if plugin and accelerator.mixed_precision == "bf16":  # accelerate's own would round losses and gradients to bf16
         plugin.mixed_precision_policy = MixedPrecisionPolicy(param_dtype=torch.bfloat16, reduce_dtype=torch.float32)
     kinds = {type(module).__name__ for module in generalist.modules()}
     # what FSDP2 shards as a unit, for accelerate to find
@@ -168,15 +229,25 @@ def prepare(accelerator: Accelerator, generalist: Generalist,
     return prepared
 
 
-def micro_batches(dataset: data.Samples, settings: Settings, position: Position,
-                  accelerator: Accelerator) -> Iterator[tuple[Batch, int, int]]:
+def micro_batches(
+    dataset: data.Samples, settings: Settings, position: Position, accelerator: Accelerator
+) -> Iterator[tuple[Batch, int, int]]:
     """This process's batches from a position on, epoch after epoch, each with the position after it."""
     rows, whole = settings.training.rows, settings.training.rows * settings.training.accumulate
     epoch, start = position.epoch, position.start
     while True:
-        for batch in data.batches(dataset, rows=rows, whole=whole, length=settings.data.length,
-                                  seed=settings.training.seed, epoch=epoch, start=start // rows, workers=settings.data.workers,
-                                  rank=accelerator.process_index, ranks=accelerator.num_processes):
+        for batch in data.batches(
+            dataset,
+            rows=rows,
+            whole=whole,
+            length=settings.data.length,
+            seed=settings.training.seed,
+            epoch=epoch,
+            start=start // rows,
+            workers=settings.data.workers,
+            rank=accelerator.process_index,
+            ranks=accelerator.num_processes,
+        ):
             start += rows
             yield batch.to(accelerator.device), epoch, start
         epoch, start = epoch + 1, 0

@@ -146,9 +146,11 @@ class Config:
     limits: Limits = Limits()
 
 
-NOT_IN_HASH = {"llm": ("url", "server", "dtype", "concurrency", "timeout", "deadline"),
-               "clip": ("dtype", "batch_documents"),
-               "images": ("workers", "timeout")}
+NOT_IN_HASH = {
+    "llm": ("url", "server", "dtype", "concurrency", "timeout", "deadline"),
+    "clip": ("dtype", "batch_documents"),
+    "images": ("workers", "timeout"),
+}
 """Keys that say how a run is carried out; the hash of the configuration does not cover them.
 
 Server and number format change the last digits of scores, and some answers: the models' identities in the manifest name
@@ -213,15 +215,22 @@ def _check(config: Config, path: str) -> None:
             raise UserError(f"{path}: domains has a blank name; remove it")
         if config.domains.count(domain) > 1:
             raise UserError(f"{path}: domains names {domain!r} more than once; remove the others")
-    for key, value, known in (("llm.server", config.llm.server, ("auto", "vllm", "llama.cpp")),
-                              ("llm.dtype", config.llm.dtype, FORMATS), ("clip.dtype", config.clip.dtype, FORMATS)):
+    for key, value, known in (
+        ("llm.server", config.llm.server, ("auto", "vllm", "llama.cpp")),
+        ("llm.dtype", config.llm.dtype, FORMATS),
+        ("clip.dtype", config.clip.dtype, FORMATS),
+    ):
         if value not in known:
             raise UserError(f"{path}: {key} must be one of {', '.join(known)}, not {value!r}")
-    for key, number in (("shards.size", config.shards.size), ("excerpt.max_images", config.excerpt.max_images),
-                       ("llm.concurrency", config.llm.concurrency), ("images.workers", config.images.workers),
-                       ("clip.batch_documents", config.clip.batch_documents),
-                       ("images.max_side", config.images.max_side),
-                       ("limit", 1 if config.limit is None else config.limit)):
+    for key, number in (
+        ("shards.size", config.shards.size),
+        ("excerpt.max_images", config.excerpt.max_images),
+        ("llm.concurrency", config.llm.concurrency),
+        ("images.workers", config.images.workers),
+        ("clip.batch_documents", config.clip.batch_documents),
+        ("images.max_side", config.images.max_side),
+        ("limit", 1 if config.limit is None else config.limit),
+    ):
         if number < 1:
             raise UserError(f"{path}: {key} must be at least 1, not {number}")
     if not (1 <= len(config.shards.salt) <= 64 and config.shards.salt.isascii() and config.shards.salt.isprintable()):
@@ -229,7 +238,8 @@ def _check(config: Config, path: str) -> None:
     if config.excerpt.max_images > 100:
         raise UserError(f"{path}: excerpt.max_images must be at most 100, not {config.excerpt.max_images}")
     if not 0 < config.limits.failed_at_most <= 1:
-        raise UserError(f"{path}: limits.failed_at_most is a share above 0 and up to 1, not "
-                        f"{config.limits.failed_at_most}")
+        raise UserError(
+            f"{path}: limits.failed_at_most is a share above 0 and up to 1, not {config.limits.failed_at_most}"
+        )
     if not 0 <= config.split.context_free <= 1:
         raise UserError(f"{path}: split.context_free is a share from 0 to 1, not {config.split.context_free}")

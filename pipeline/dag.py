@@ -33,13 +33,12 @@ def build(pipeline: beam.Pipeline, run: Run) -> None:
         passed: beam.PCollection[Any] = outputs["passed"]
         return passed
 
-    parts = (pipeline
-             | "Run" >> beam.Create([run])
-             | "Plan" >> beam.FlatMap(reading.plan)
-             | "Spread" >> beam.Reshuffle())
-    repeats = (parts
-               | "Identify" >> beam.FlatMap(reading.identify, run)
-               | "Find duplicates" >> Repeats(run.config.duplicates.text_at_least))
+    parts = pipeline | "Run" >> beam.Create([run]) | "Plan" >> beam.FlatMap(reading.plan) | "Spread" >> beam.Reshuffle()
+    repeats = (
+        parts
+        | "Identify" >> beam.FlatMap(reading.identify, run)
+        | "Find duplicates" >> Repeats(run.config.duplicates.text_at_least)
+    )
 
     docs = stage(parts, reading.Read(run))
     docs = stage(docs, reading.Deduplicate(run), AsDict(repeats))
@@ -57,16 +56,20 @@ def build(pipeline: beam.Pipeline, run: Run) -> None:
     docs = stage(docs, InFlight(run, name.WRITE_INSTRUCTION, stages.write_instruction, llm.concurrency))
     staged = stage(docs, Each(run, name.ASSEMBLE, stages.assemble_instance))
 
-    kept = (staged
-            | "Rank instances" >> RankByHash(salt)
-            | "Assign shards" >> beam.Map(lambda ranked: (ranked[0] // size, ranked))
-            | "Group shards" >> beam.GroupByKey()
-            | "Write shards" >> beam.FlatMap(writing.write_shard, run))
+    kept = (
+        staged
+        | "Rank instances" >> RankByHash(salt)
+        | "Assign shards" >> beam.Map(lambda ranked: (ranked[0] // size, ranked))
+        | "Group shards" >> beam.GroupByKey()
+        | "Write shards" >> beam.FlatMap(writing.write_shard, run)
+    )
 
-    _ = ((*ended, kept)
-         | "All outcomes" >> beam.Flatten()
-         | "Key outcomes" >> beam.Map(lambda outcome: (outcome.id, outcome))
-         | "Rank outcomes" >> RankByHash(salt)
-         | "Assign ledger parts" >> beam.Map(lambda ranked: (ranked[0] // writing.LEDGER_ROWS, ranked))
-         | "Group ledger" >> beam.GroupByKey()
-         | "Write ledger" >> beam.Map(writing.write_ledger_part, run))
+    _ = (
+        (*ended, kept)
+        | "All outcomes" >> beam.Flatten()
+        | "Key outcomes" >> beam.Map(lambda outcome: (outcome.id, outcome))
+        | "Rank outcomes" >> RankByHash(salt)
+        | "Assign ledger parts" >> beam.Map(lambda ranked: (ranked[0] // writing.LEDGER_ROWS, ranked))
+        | "Group ledger" >> beam.GroupByKey()
+        | "Write ledger" >> beam.Map(writing.write_ledger_part, run)
+    )

@@ -38,10 +38,14 @@ def build(sources: list[tuple[str, str]], path: str) -> dict[str, int]:
     for kind, _ in rows:
         counts[kind] += 1
     if not counts["id"] or not counts["text"] + counts["image"]:
-        raise UserError(f"the index would be empty: {counts['items']} items with no text of {decontaminate.RUN} words "
-                        "and no image that can be read; give the benchmark's folder with its images")
-    table = pa.table({name: [(*keys, item)[at] for keys, item in sorted(rows.items())]
-                      for at, name in enumerate(SCHEMA.names)}, SCHEMA)
+        raise UserError(
+            f"the index would be empty: {counts['items']} items with no text of {decontaminate.RUN} words "
+            "and no image that can be read; give the benchmark's folder with its images"
+        )
+    table = pa.table(
+        {name: [(*keys, item)[at] for keys, item in sorted(rows.items())] for at, name in enumerate(SCHEMA.names)},
+        SCHEMA,
+    )
     table = table.replace_schema_metadata({COUNTS: json.dumps(counts, sort_keys=True).encode()})
     data = io.BytesIO()
     pq.write_table(table, data, compression="zstd")
@@ -53,8 +57,9 @@ def _documents(format: str, path: str) -> Iterator[Document]:
     for part in corpora.parts(format, path):
         for record in corpora.read(part):
             if not isinstance(record, Document):
-                raise UserError(f"{record.location}: {record.error}, {record.detail}; a benchmark is held out whole or "
-                                "not at all")
+                raise UserError(
+                    f"{record.location}: {record.error}, {record.detail}; a benchmark is held out whole or not at all"
+                )
             yield record
 
 
@@ -65,7 +70,7 @@ def _keys(document: Document, counts: dict[str, int]) -> Iterator[tuple[str, str
         yield "text", f"{key:016x}"
     for image in document.images:
         if isinstance(image, StoredImage) or is_http(image.uri):
-            counts["unreadable_images"] += 1        # nothing is fetched for an index
+            counts["unreadable_images"] += 1  # nothing is fetched for an index
             continue
         try:
             data = normalise(read_bytes(image.uri), max_side=_MAX_SIDE, max_pixels=_MAX_PIXELS).data

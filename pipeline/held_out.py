@@ -23,7 +23,7 @@ from schemas.errors import UserError
 from schemas.records import Document
 
 SCHEMA = pa.schema([("kind", pa.string()), ("key", pa.string()), ("item", pa.string())])
-DISTANCE = 5        # bits in which hashes of the same image may differ: mmc4's radius for near-duplicates
+DISTANCE = 5  # bits in which hashes of the same image may differ: mmc4's radius for near-duplicates
 COUNTS = b"leafinstruct"
 """The key of the counts in the file's metadata."""
 
@@ -72,6 +72,7 @@ def _read(path: str) -> tuple[bytes, pa.Table]:
     except pa.ArrowException as error:
         raise UserError(f"decontaminate: {path} cannot be read: {error}") from error
     if table.schema.names != SCHEMA.names or not len(table) or COUNTS not in (table.schema.metadata or {}):
-        raise UserError(f"decontaminate: {path} is no index of a benchmark, or an empty one; leafinstruct decontaminate "
-                        "makes it")
+        raise UserError(
+            f"decontaminate: {path} is no index of a benchmark, or an empty one; leafinstruct decontaminate makes it"
+        )
     return data, table

@@ -67,7 +67,10 @@ class Run:
 def image_store(run: Run) -> ImageStore:
     """The run's image store, under the limits of its configuration."""
     limits = run.config.images
-    return ImageStore(run.store("images"), max_side=limits.max_side, max_bytes=limits.max_bytes,
-                      max_pixels=limits.max_pixels,
-                      http=Http(deadline=limits.timeout, allow_private_hosts=limits.allow_private_hosts))
-
+    return ImageStore(
+        run.store("images"),
+        max_side=limits.max_side,
+        max_bytes=limits.max_bytes,
+        max_pixels=limits.max_pixels,
+        http=Http(deadline=limits.timeout, allow_private_hosts=limits.allow_private_hosts),
+    )

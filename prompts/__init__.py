@@ -110,8 +110,15 @@ def load(name_or_folder: str) -> PromptSet:
 
     def file(name: str) -> pathlib.Path:
         return next((path for place in folders if (path := place / name).is_file()), folder / name)
-    found = PromptSet(folder.name, head.system or "", head.alt_words or 0, _aspects(file("rate/aspects.yaml")),
-                      _read(file("rate/question.jinja")), _read(file("write/question.jinja")))
+
+    found = PromptSet(
+        folder.name,
+        head.system or "",
+        head.alt_words or 0,
+        _aspects(file("rate/aspects.yaml")),
+        _read(file("rate/question.jinja")),
+        _read(file("write/question.jinja")),
+    )
     nothing = Document("", "", ())
     asked = "rate/question.jinja"
     try:
@@ -127,8 +134,10 @@ def _folder(name_or_folder: str) -> tuple[pathlib.Path, _Head]:
     folder = pathlib.Path(name_or_folder) if "/" in name_or_folder else FOLDER / name_or_folder
     path = folder / "prompts.yaml"
     if not path.is_file():
-        raise UserError(f"there is no prompt set {name_or_folder!r}: use one of {', '.join(names())}, or the path of a "
-                        "folder with a prompts.yaml (with a slash in it, such as ./my_prompts)")
+        raise UserError(
+            f"there is no prompt set {name_or_folder!r}: use one of {', '.join(names())}, or the path of a "
+            "folder with a prompts.yaml (with a slash in it, such as ./my_prompts)"
+        )
     return folder, settings.build(_Head, settings.read(str(path)), str(path))
 
 
@@ -166,8 +175,9 @@ def _aspects(path: pathlib.Path) -> tuple[Aspect, ...]:
         raise UserError(f"{path}: name at least one aspect")
     for aspect in found:
         if not re.fullmatch(ASPECT, aspect.name):
-            raise UserError(f"{path}: {aspect.name!r} is not a name for an aspect: use lower-case letters, digits and "
-                            "_, at most 40")
+            raise UserError(
+                f"{path}: {aspect.name!r} is not a name for an aspect: use lower-case letters, digits and _, at most 40"
+            )
     if len({aspect.name for aspect in found}) < len(found) or len({aspect.key for aspect in found}) < len(found):
         raise UserError(f"{path}: two aspects have the same name or key")
     return found

@@ -31,7 +31,7 @@ def _fields(record: type) -> list[pa.Field[Any]]:
 
 def _field(name: str, hint: Any) -> pa.Field[Any]:
     if isinstance(hint, types.UnionType):
-        inner, = (h for h in typing.get_args(hint) if h is not types.NoneType)
+        (inner,) = (h for h in typing.get_args(hint) if h is not types.NoneType)
         return pa.field(name, _type(inner), nullable=True)
     return pa.field(name, _type(hint), nullable=False)
 
@@ -42,15 +42,15 @@ def _type(hint: Any) -> pa.DataType:
     if isinstance(hint, type) and dataclasses.is_dataclass(hint):
         return pa.struct(_fields(hint))
     items = typing.get_args(hint)
-    if items[-1] is Ellipsis:                               # tuple[T, ...]
-        return pa.list_(_field("element", items[0]))        # Parquet's own word, so that a file reads back equal
-    return pa.struct([_field("name", items[0]), _field("value", items[1])])     # tuple[str, float]: a named number
+    if items[-1] is Ellipsis:  # tuple[T, ...]
+        return pa.list_(_field("element", items[0]))  # Parquet's own word, so that a file reads back equal
+    return pa.struct([_field("name", items[0]), _field("value", items[1])])  # tuple[str, float]: a named number
 
 
 def _from_json(schema: Mapping[str, Any], aspects: Iterable[str]) -> pa.DataType:
     kind = schema["type"]
     if isinstance(kind, list):
-        kind, = (k for k in kind if k != "null")
+        (kind,) = (k for k in kind if k != "null")
     if kind == "array":
         return pa.list_(_from_json(schema["items"], aspects))
     if kind == "object" and "propertyNames" in schema:
@@ -60,7 +60,7 @@ def _from_json(schema: Mapping[str, Any], aspects: Iterable[str]) -> pa.DataType
 
 def _from_object(schema: Mapping[str, Any], aspects: Iterable[str]) -> pa.StructType:
     properties = dict(schema["properties"])
-    for choice in schema.get("allOf", ()):              # a segment: the fields of a text and of an image together
+    for choice in schema.get("allOf", ()):  # a segment: the fields of a text and of an image together
         properties |= choice["then"]["properties"]
     return pa.struct([pa.field(name, _from_json(s, aspects)) for name, s in properties.items()])
 
@@ -76,8 +76,14 @@ def ratings_type(aspects: Iterable[str]) -> pa.StructType:
 def index_schema(aspects: Iterable[str]) -> pa.Schema:
     """The schema of an index whose instances are rated by these aspects."""
     hints = typing.get_type_hints(IndexRow)
-    return pa.schema([pa.field(f.name, ratings_type(aspects), nullable=False) if f.name == "ratings"
-                      else _field(f.name, hints[f.name]) for f in dataclasses.fields(IndexRow)])
+    return pa.schema(
+        [
+            pa.field(f.name, ratings_type(aspects), nullable=False)
+            if f.name == "ratings"
+            else _field(f.name, hints[f.name])
+            for f in dataclasses.fields(IndexRow)
+        ]
+    )
 
 
 def is_index(schema: pa.Schema) -> bool:
@@ -102,10 +108,16 @@ def outcome_table(outcomes: Iterable[Outcome]) -> pa.Table:
 
 def outcomes_from_table(table: pa.Table) -> list[Outcome]:
     """The outcomes of such a table: `outcomes_from_table(outcome_table(x)) == list(x)`."""
-    return [Outcome(**row | {
-        "scores": tuple((s["name"], s["value"]) for s in row["scores"]),
-        "dropped_images": tuple(ImageDrop(**d | {"drop": Drop(**d["drop"])}) for d in row["dropped_images"])})
-        for row in table.to_pylist()]
+    return [
+        Outcome(
+            **row
+            | {
+                "scores": tuple((s["name"], s["value"]) for s in row["scores"]),
+                "dropped_images": tuple(ImageDrop(**d | {"drop": Drop(**d["drop"])}) for d in row["dropped_images"]),
+            }
+        )
+        for row in table.to_pylist()
+    ]
 
 
 def index_table(rows: Iterable[IndexRow], aspects: Iterable[str]) -> pa.Table:

@@ -68,11 +68,16 @@ def to_json(instance: Instance) -> dict[str, Any]:
         "context": [_segment(s, names) for s in instance.context],
         "output": [_segment(s, names) for s in instance.output],
         "scores": {
-            "coherence": mean_coherence(coherence.matched), "margin": coherence.margin,
-            "recall_at_1": coherence.recall_at_1, "matched": list(coherence.matched),
+            "coherence": mean_coherence(coherence.matched),
+            "margin": coherence.margin,
+            "recall_at_1": coherence.recall_at_1,
+            "matched": list(coherence.matched),
             "mismatched": list(coherence.mismatched),
-            "max_previous_similarity": list(coherence.max_previous_similarity), "ratings": dict(instance.ratings)},
-        "provenance": dataclasses.asdict(instance.provenance)}
+            "max_previous_similarity": list(coherence.max_previous_similarity),
+            "ratings": dict(instance.ratings),
+        },
+        "provenance": dataclasses.asdict(instance.provenance),
+    }
 
 
 def from_json(value: Mapping[str, Any]) -> Instance:
@@ -80,12 +85,19 @@ def from_json(value: Mapping[str, Any]) -> Instance:
     scores = value["scores"]
     return Instance(
         **{name: value[name] for name in _SAME},
-        context=tuple(map(_read_segment, value["context"])), output=tuple(map(_read_segment, value["output"])),
+        context=tuple(map(_read_segment, value["context"])),
+        output=tuple(map(_read_segment, value["output"])),
         coherence=Coherence(
-            tuple(scores["matched"]), tuple(scores["mismatched"]), tuple(scores["max_previous_similarity"]),
-            scores["margin"], scores["recall_at_1"], value["provenance"]["clip"]),
+            tuple(scores["matched"]),
+            tuple(scores["mismatched"]),
+            tuple(scores["max_previous_similarity"]),
+            scores["margin"],
+            scores["recall_at_1"],
+            value["provenance"]["clip"],
+        ),
         ratings=dict(scores["ratings"]),
-        provenance=Provenance(**value["provenance"]))
+        provenance=Provenance(**value["provenance"]),
+    )
 
 
 def mean_coherence(matched: Sequence[float]) -> float:
@@ -138,13 +150,26 @@ def _no_constant(name: str) -> None:
 def _segment(segment: StoredSegment, names: Iterator[str]) -> dict[str, Any]:
     if isinstance(segment, Text):
         return {"type": "text", "text": segment.text}
-    return {"type": "image", "image": next(names), "sha256": segment.sha256, "width": segment.width,
-            "height": segment.height, "alt": segment.alt, "caption": segment.caption}
+    return {
+        "type": "image",
+        "image": next(names),
+        "sha256": segment.sha256,
+        "width": segment.width,
+        "height": segment.height,
+        "alt": segment.alt,
+        "caption": segment.caption,
+    }
 
 
 def _read_segment(value: Mapping[str, Any]) -> StoredSegment:
     if value["type"] == "text":
         return Text(value["text"])
     return StoredImage(
-        uri=value["image"], alt=value["alt"], caption=value["caption"], width=value["width"], height=value["height"],
-        sha256=value["sha256"], extension=value["image"].rpartition(".")[2])
+        uri=value["image"],
+        alt=value["alt"],
+        caption=value["caption"],
+        width=value["width"],
+        height=value["height"],
+        sha256=value["sha256"],
+        extension=value["image"].rpartition(".")[2],
+    )

@@ -45,4 +45,4 @@ def one_line(text: object, limit: int = 300) -> str:
     'the first and the second'
     """
     line = " ".join(str(text).split())
-    return line if len(line) <= limit else line[:limit - 1] + "…"
+    return line if len(line) <= limit else line[: limit - 1] + "…"

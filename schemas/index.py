@@ -45,17 +45,26 @@ class IndexRow:
     images: tuple[Member, ...]
 
 
-def index_row(instance: Mapping[str, Any], shard: str, json_offset: int, json_size: int,
-              images: tuple[Member, ...]) -> IndexRow:
+def index_row(
+    instance: Mapping[str, Any], shard: str, json_offset: int, json_size: int, images: tuple[Member, ...]
+) -> IndexRow:
     """The row of an instance (given as its JSON dict) whose files have these byte ranges in the shard."""
     scores = {name: value for name, value in instance["scores"].items() if not isinstance(value, list)}
-    same = {name: instance[name]
-            for name in ("key", "id", "domain", "source", "license", "url", "title", "instruction")}
+    same = {
+        name: instance[name] for name in ("key", "id", "domain", "source", "license", "url", "title", "instruction")
+    }
     return IndexRow(
-        **same, **scores, shard=shard,
-        n_context_texts=_count(instance["context"], "text"), n_context_images=_count(instance["context"], "image"),
-        n_output_texts=_count(instance["output"], "text"), n_output_images=_count(instance["output"], "image"),
-        json_offset=json_offset, json_size=json_size, images=images)
+        **same,
+        **scores,
+        shard=shard,
+        n_context_texts=_count(instance["context"], "text"),
+        n_context_images=_count(instance["context"], "image"),
+        n_output_texts=_count(instance["output"], "text"),
+        n_output_images=_count(instance["output"], "image"),
+        json_offset=json_offset,
+        json_size=json_size,
+        images=images,
+    )
 
 
 def _count(segments: Sequence[Mapping[str, Any]], kind: str) -> int:

@@ -43,64 +43,126 @@ def _of_type(name: str) -> Schema:
 
 TEXT: Schema = _object(type={"type": "string", "const": "text"}, text=_FILLED)
 IMAGE: Schema = _object(
-    type={"type": "string", "const": "image"}, image={"type": "string", "pattern": MEMBER}, sha256=_SHA256,
-    width=_POSITIVE, height=_POSITIVE, alt=_STRING, caption=_STRING)
+    type={"type": "string", "const": "image"},
+    image={"type": "string", "pattern": MEMBER},
+    sha256=_SHA256,
+    width=_POSITIVE,
+    height=_POSITIVE,
+    alt=_STRING,
+    caption=_STRING,
+)
 
 SEGMENT: Schema = {
-    "type": "object", "required": ["type"], "properties": {"type": {"enum": ["text", "image"]}},
+    "type": "object",
+    "required": ["type"],
+    "properties": {"type": {"enum": ["text", "image"]}},
     # if/then keeps the pointer of an error inside the segment, where oneOf would name the segment only
-    "allOf": [{"if": _of_type("text"), "then": TEXT}, {"if": _of_type("image"), "then": IMAGE}]}
+    "allOf": [{"if": _of_type("text"), "then": TEXT}, {"if": _of_type("image"), "then": IMAGE}],
+}
 
 SCORES: Schema = _object(
-    coherence=_COSINE, margin={"type": ["number", "null"], "minimum": -2, "maximum": 2},
+    coherence=_COSINE,
+    margin={"type": ["number", "null"], "minimum": -2, "maximum": 2},
     recall_at_1={"type": ["number", "null"], "minimum": 0, "maximum": 1},
-    matched=_COSINES, mismatched=_COSINES, max_previous_similarity=_COSINES,
-    ratings={"type": "object", "minProperties": 1, "propertyNames": {"pattern": ASPECT},
-             "additionalProperties": {"type": "number", "minimum": 1, "maximum": 5}})
+    matched=_COSINES,
+    mismatched=_COSINES,
+    max_previous_similarity=_COSINES,
+    ratings={
+        "type": "object",
+        "minProperties": 1,
+        "propertyNames": {"pattern": ASPECT},
+        "additionalProperties": {"type": "number", "minimum": 1, "maximum": 5},
+    },
+)
 
 PROVENANCE: Schema = _object(
-    pipeline=_FILLED, config=_CONFIG, clip=_FILLED, llm=_FILLED, rate_prompt=_FILLED, write_prompt=_FILLED)
+    pipeline=_FILLED, config=_CONFIG, clip=_FILLED, llm=_FILLED, rate_prompt=_FILLED, write_prompt=_FILLED
+)
 
 INSTANCE: Schema = {
-    "$schema": "https://json-schema.org/draft/2020-12/schema", "$id": "urn:leafinstruct:instance:2",
+    "$schema": "https://json-schema.org/draft/2020-12/schema",
+    "$id": "urn:leafinstruct:instance:2",
     "title": "A LeafInstruct instance: the .json member of a sample",
     **_object(
-        id=_FILLED, key=_KEY, instruction=_FILLED, domain=_FILLED, title=_STRING, source=_FILLED, url=_STRING,
-        license=_STRING, context={"type": "array", "items": SEGMENT},
-        output={"type": "array", "items": SEGMENT,
-                "allOf": [{"contains": _of_type("text")}, {"contains": _of_type("image")}]},
-        scores=SCORES, provenance=PROVENANCE)}
+        id=_FILLED,
+        key=_KEY,
+        instruction=_FILLED,
+        domain=_FILLED,
+        title=_STRING,
+        source=_FILLED,
+        url=_STRING,
+        license=_STRING,
+        context={"type": "array", "items": SEGMENT},
+        output={
+            "type": "array",
+            "items": SEGMENT,
+            "allOf": [{"contains": _of_type("text")}, {"contains": _of_type("image")}],
+        },
+        scores=SCORES,
+        provenance=PROVENANCE,
+    ),
+}
 
 MANIFEST: Schema = {
-    "$schema": "https://json-schema.org/draft/2020-12/schema", "$id": "urn:leafinstruct:manifest:2",
+    "$schema": "https://json-schema.org/draft/2020-12/schema",
+    "$id": "urn:leafinstruct:manifest:2",
     "title": "The manifest of a LeafInstruct folder",
     **_object(
-        format={"const": "leafinstruct"}, format_version={"const": 2}, name=_FILLED,
-        provenance=PROVENANCE, libraries=_table(_FILLED), config={"type": "object"}, config_hash=_CONFIG,
+        format={"const": "leafinstruct"},
+        format_version={"const": 2},
+        name=_FILLED,
+        provenance=PROVENANCE,
+        libraries=_table(_FILLED),
+        config={"type": "object"},
+        config_hash=_CONFIG,
         domains={"type": "array", "items": _FILLED, "minItems": 1, "uniqueItems": True},
-        rating_aspects={"type": "object", "minProperties": 1, "propertyNames": {"pattern": ASPECT},
-                        "additionalProperties": _STRING},
+        rating_aspects={
+            "type": "object",
+            "minProperties": 1,
+            "propertyNames": {"pattern": ASPECT},
+            "additionalProperties": _STRING,
+        },
         # blake2b takes a key of at most 64 bytes
-        salt={"type": "string", "pattern": "^[ -~]{1,64}$"}, shard_size=_POSITIVE,
+        salt={"type": "string", "pattern": "^[ -~]{1,64}$"},
+        shard_size=_POSITIVE,
         counts=_object(
-            instances=_COUNT, images=_COUNT,
-            domains=_table(_POSITIVE), sources=_table(_POSITIVE), licenses=_table(_POSITIVE)),
+            instances=_COUNT,
+            images=_COUNT,
+            domains=_table(_POSITIVE),
+            sources=_table(_POSITIVE),
+            licenses=_table(_POSITIVE),
+        ),
         members={"type": "array", "items": {"type": "string", "pattern": MEMBER}, "uniqueItems": True},
-        shards={"type": "array", "items": _object(
-            name={"type": "string", "pattern": SHARD}, instances=_POSITIVE, bytes=_POSITIVE, sha256=_SHA256)},
+        shards={
+            "type": "array",
+            "items": _object(
+                name={"type": "string", "pattern": SHARD}, instances=_POSITIVE, bytes=_POSITIVE, sha256=_SHA256
+            ),
+        },
         index=_object(name={"const": "index.parquet"}, rows=_COUNT, bytes=_POSITIVE, sha256=_SHA256),
-        ledger={"type": "array", "items": _object(
-            name={"type": "string", "pattern": r"^part-[0-9]{5}\.parquet$"}, rows=_COUNT, bytes=_POSITIVE,
-            sha256=_SHA256)},
-        funnel=_object(input=_COUNT, kept=_COUNT, dropped=_table(_POSITIVE), failed=_table(_POSITIVE)))}
+        ledger={
+            "type": "array",
+            "items": _object(
+                name={"type": "string", "pattern": r"^part-[0-9]{5}\.parquet$"},
+                rows=_COUNT,
+                bytes=_POSITIVE,
+                sha256=_SHA256,
+            ),
+        },
+        funnel=_object(input=_COUNT, kept=_COUNT, dropped=_table(_POSITIVE), failed=_table(_POSITIVE)),
+    ),
+}
 
 FILES = {"instance.schema.json": INSTANCE, "manifest.schema.json": MANIFEST}
 
 
 def stale() -> list[str]:
     """The checked-in schema files that differ from what would be written."""
-    return [name for name, schema in FILES.items()
-            if not (FOLDER / name).exists() or (FOLDER / name).read_text() != _pretty(schema)]
+    return [
+        name
+        for name, schema in FILES.items()
+        if not (FOLDER / name).exists() or (FOLDER / name).read_text() != _pretty(schema)
+    ]
 
 
 def _pretty(schema: Schema) -> str:

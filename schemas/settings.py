@@ -27,8 +27,9 @@ def read(path: str, example: str = "") -> Any:
         text = pathlib.Path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         advice = f"; give an existing file to --config, such as {example}" if example else ""
-        raise UserError(f"cannot read {path}: {getattr(error, 'strerror', None) or 'it is not UTF-8'}{advice}"
-                        ) from error
+        raise UserError(
+            f"cannot read {path}: {getattr(error, 'strerror', None) or 'it is not UTF-8'}{advice}"
+        ) from error
     return parse(text, path)
 
 
@@ -42,9 +43,10 @@ def parse(text: str, path: str) -> Any:
         return yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise UserError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
-    except ValueError as error:     # 2024-13-45 looks like a date; a number may have too many digits
-        raise UserError(f"{path} has a value that cannot be read: {error}; put it in quotes if it is a string"
-                        ) from error
+    except ValueError as error:  # 2024-13-45 looks like a date; a number may have too many digits
+        raise UserError(
+            f"{path} has a value that cannot be read: {error}; put it in quotes if it is a string"
+        ) from error
 
 
 def number(value: Any, path: str, key: str) -> float:
@@ -57,7 +59,7 @@ def number(value: Any, path: str, key: str) -> float:
         raise UserError(f"{path}: {key} must be {_NAMES[float]}, not {value!r}")
     try:
         found = float(value)
-    except OverflowError:       # a whole number of more than 308 digits
+    except OverflowError:  # a whole number of more than 308 digits
         found = math.inf
     if not math.isfinite(found):
         raise UserError(f"{path}: {key} must be a finite number, not {found}")
@@ -84,7 +86,7 @@ def _build(kind: Any, value: Any, path: str, key: str, number: Number) -> Any:
     origin, of = typing.get_origin(kind), typing.get_args(kind)
     if origin is Literal:
         if value is False and "no" in of:
-            value = "no"        # YAML reads a bare no as false
+            value = "no"  # YAML reads a bare no as false
         if value not in of:
             raise UserError(f"{path}: {key} must be one of {', '.join(of)}, not {value!r}")
         return value

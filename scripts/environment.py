@@ -25,11 +25,19 @@ WANTED = {
     ".venv": ["-e", ".[dev]", "-c", "requirements/constraints.txt"],
     ".venv-vllm": ["-r", "requirements/vllm.txt", "--override", "requirements/vllm-overrides.txt"],
 }
-FILES = {".venv": ["pyproject.toml", "requirements/constraints.txt"],
-         ".venv-vllm": ["requirements/vllm.txt", "requirements/vllm-overrides.txt"]}
+FILES = {
+    ".venv": ["pyproject.toml", "requirements/constraints.txt"],
+    ".venv-vllm": ["requirements/vllm.txt", "requirements/vllm-overrides.txt"],
+}
 # uv reads neither pip's configuration nor PIP_*: these of pip's settings say where packages come from.
-UV_NAMES = {"index-url": "UV_DEFAULT_INDEX", "extra-index-url": "UV_INDEX", "find-links": "UV_FIND_LINKS",
-            "no-index": "UV_NO_INDEX", "trusted-host": "UV_INSECURE_HOST", "cert": "SSL_CERT_FILE"}
+UV_NAMES = {
+    "index-url": "UV_DEFAULT_INDEX",
+    "extra-index-url": "UV_INDEX",
+    "find-links": "UV_FIND_LINKS",
+    "no-index": "UV_NO_INDEX",
+    "trusted-host": "UV_INSECURE_HOST",
+    "cert": "SSL_CERT_FILE",
+}
 
 
 def main(environments: list[str]) -> int:
@@ -64,11 +72,15 @@ def make(name: str, uv: str) -> bool:
     """Make one environment, whole or without its stamp; False if uv, which says why, could not."""
     print(f"Making {name} (once; a minute, and as long as the network takes)", flush=True)
     settings = uv_settings()
-    for arguments in (["venv", "--quiet", "--clear", "--python", sys.executable, name],
-                      ["pip", "install", "--python", name, *WANTED[name]]):
+    for arguments in (
+        ["venv", "--quiet", "--clear", "--python", sys.executable, name],
+        ["pip", "install", "--python", name, *WANTED[name]],
+    ):
         if subprocess.run([uv, *arguments], cwd=PROJECT, env=settings).returncode:
-            print(f"{name} could not be made: `uv {arguments[0]}` failed, see above. Run the same command again when "
-                  "what it names is set right; what it has downloaded is kept.")
+            print(
+                f"{name} could not be made: `uv {arguments[0]}` failed, see above. Run the same command again when "
+                "what it names is set right; what it has downloaded is kept."
+            )
             return False
     (PROJECT / name / ".complete").write_text(f"{recipe(name)} {TORCH_INDEX}")
     return True
@@ -83,12 +95,16 @@ def install_uv() -> str | None:
     """Install uv by pip into an environment of its own; None if that did not work."""
     print("Installing uv into .venv-uv", flush=True)
     own = PROJECT / ".venv-uv"
-    for arguments in (["-m", "venv", "--clear", str(own)],
-                      ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", f"uv=={UV_VERSION}"]):
+    for arguments in (
+        ["-m", "venv", "--clear", str(own)],
+        ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", f"uv=={UV_VERSION}"],
+    ):
         python = sys.executable if arguments[1] == "venv" else str(own / "bin/python")
         if subprocess.run([python, *arguments]).returncode:
-            print("uv could not be installed, see above. Python's venv and pip are needed (on Debian the package "
-                  "python3-venv), or install uv yourself so that it is on the PATH.")
+            print(
+                "uv could not be installed, see above. Python's venv and pip are needed (on Debian the package "
+                "python3-venv), or install uv yourself so that it is on the PATH."
+            )
             return None
     return find_uv()
 
@@ -118,10 +134,11 @@ def uv_settings() -> dict[str, str]:
 def pip_settings() -> dict[str, str]:
     """Pip's settings that uv has too, by pip's name, from its configuration files and PIP_*."""
     own = PROJECT / ".venv-uv/bin/python"
-    listed = subprocess.run([str(own) if own.exists() else sys.executable, "-m", "pip", "config", "list"],
-                            capture_output=True, text=True).stdout
+    listed = subprocess.run(
+        [str(own) if own.exists() else sys.executable, "-m", "pip", "config", "list"], capture_output=True, text=True
+    ).stdout
     found: dict[str, str] = {}
-    for section in ("global", "install", ":env:"):          # pip takes the last of these
+    for section in ("global", "install", ":env:"):  # pip takes the last of these
         for name, value in re.findall(rf"^{section}\.([a-z-]+)=(.+)$", listed, re.MULTILINE):
             if name in UV_NAMES:
                 found[name] = ast.literal_eval(value)

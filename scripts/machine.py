@@ -21,14 +21,21 @@ DISK_BESIDE_TORCH = {".venv": 2.0, ".venv-vllm": 1.5}
 # GiB: the embedded models are put together in 1.6 (peak of `make models`), and the demo with a vLLM of its own runs in
 # a control group of 8 GB. A machine that is sold with 8 shows 7 or more.
 MEMORY = {".venv": 3.0, ".venv-vllm": 7.0}
-WITHOUT_VLLM = ("`make demo SERVER=llama.cpp` serves the embedded model without it, and `make demo "
-                "LLM_URL=http://HOST:PORT/v1` takes any OpenAI-compatible server.")
+WITHOUT_VLLM = (
+    "`make demo SERVER=llama.cpp` serves the embedded model without it, and `make demo "
+    "LLM_URL=http://HOST:PORT/v1` takes any OpenAI-compatible server."
+)
 
 
 def problem(environments: list[str], project: Path, torch_in_cache: bool) -> str:
     """Why these environments cannot be made here, and what to do about it; empty if they can."""
-    return (_python() or _platform() or _vllm(environments) or _disk(environments, project, torch_in_cache)
-            or _memory(environments))
+    return (
+        _python()
+        or _platform()
+        or _vllm(environments)
+        or _disk(environments, project, torch_in_cache)
+        or _memory(environments)
+    )
 
 
 def has_vllm() -> bool:
@@ -38,15 +45,22 @@ def has_vllm() -> bool:
     without a network.)
     """
     libc, version = platform.libc_ver()
-    return (platform.system() == "Linux" and platform.machine() in ("x86_64", "aarch64") and libc == "glibc"
-            and tuple(map(int, version.split("."))) >= (2, 28))
+    return (
+        platform.system() == "Linux"
+        and platform.machine() in ("x86_64", "aarch64")
+        and libc == "glibc"
+        and tuple(map(int, version.split("."))) >= (2, 28)
+    )
 
 
 def has_torch() -> bool:
     """Is there a build of torch 2.13.0 for this platform? Where vLLM has one, and for macOS 14 on ARM, and Windows."""
     system, machine = platform.system(), platform.machine()
-    return (has_vllm() or (system == "Windows" and machine == "AMD64")
-            or (system == "Darwin" and machine == "arm64" and int(platform.mac_ver()[0].split(".")[0]) >= 14))
+    return (
+        has_vllm()
+        or (system == "Windows" and machine == "AMD64")
+        or (system == "Darwin" and machine == "arm64" and int(platform.mac_ver()[0].split(".")[0]) >= 14)
+    )
 
 
 def memory_bytes() -> int:
@@ -68,19 +82,27 @@ def _python() -> str:
     if sys.version_info[:2] in PYTHONS:
         return ""
     names = ["python%d.%d" % version for version in PYTHONS]
-    found = [name for name in names if shutil.which(name)      # which finds pyenv's stand-ins for what is not there too
-             and subprocess.run([name, "--version"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode == 0]
-    return ("LeafInstruct needs Python 3.11, 3.12 or 3.13, and %s is %s. " % (sys.executable, sys.version.split()[0])
-            + ("Say which: make demo PYTHON=%s" % found[-1] if found else
-               "Install one of them (its package may be called python3.13), then: make demo PYTHON=python3.13"))
+    found = [
+        name
+        for name in names
+        if shutil.which(name)  # which finds pyenv's stand-ins for what is not there too
+        and subprocess.run([name, "--version"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode == 0
+    ]
+    return "LeafInstruct needs Python 3.11, 3.12 or 3.13, and %s is %s. " % (sys.executable, sys.version.split()[0]) + (
+        "Say which: make demo PYTHON=%s" % found[-1]
+        if found
+        else "Install one of them (its package may be called python3.13), then: make demo PYTHON=python3.13"
+    )
 
 
 def _platform() -> str:
     if has_torch():
         return ""
-    return ("There is no build of PyTorch 2.13 for this platform (%s). It runs on Linux with glibc 2.28 or later "
-            "(x86-64 or ARM), on macOS 14 or later (ARM) and on Windows: use another machine, or the container of "
-            "the Dockerfile." % _name())
+    return (
+        "There is no build of PyTorch 2.13 for this platform (%s). It runs on Linux with glibc 2.28 or later "
+        "(x86-64 or ARM), on macOS 14 or later (ARM) and on Windows: use another machine, or the container of "
+        "the Dockerfile." % _name()
+    )
 
 
 def _name() -> str:
@@ -104,7 +126,12 @@ def _disk(environments: list[str], project: Path, torch_in_cache: bool) -> str:
     else:
         hint += ", or take a CPU build of PyTorch, 4 GB smaller, from an index that has one: make setup TORCH_INDEX=URL"
     return "%s needs %.1f GB of disk, and %s has %.1f GB free. %s" % (
-        " and ".join(environments), needed, project, free, hint)
+        " and ".join(environments),
+        needed,
+        project,
+        free,
+        hint,
+    )
 
 
 def _memory(environments: list[str]) -> str:
@@ -112,5 +139,8 @@ def _memory(environments: list[str]) -> str:
     if there >= needed:
         return ""
     return "%s needs a machine with %.1f GiB of memory, and this one has %.1f. %s" % (
-        " and ".join(environments), needed, there,
-        WITHOUT_VLLM if ".venv-vllm" in environments else "Use a larger one.")
+        " and ".join(environments),
+        needed,
+        there,
+        WITHOUT_VLLM if ".venv-vllm" in environments else "Use a larger one.",
+    )

@@ -18,11 +18,17 @@ def answer(body: dict) -> str:
     text = body["messages"][-1]["content"].rsplit("---", 1)[0]
     if "fluency" in properties:
         return json.dumps(dict.fromkeys(properties, 1 if "SHODDY" in text else 5))
-    words = sorted({w.lower() for w in re.findall(r"[A-Za-z]{4,}", re.sub(r"\[image[^\]]*\]", "", text))},
-                   key=lambda w: (-len(w), w))[:3]
+    words = sorted(
+        {w.lower() for w in re.findall(r"[A-Za-z]{4,}", re.sub(r"\[image[^\]]*\]", "", text))},
+        key=lambda w: (-len(w), w),
+    )[:3]
     domains = properties["domain"]["enum"]
-    return json.dumps({"instruction": f"Explain step by step how to work with {', '.join(words[:-1])} and {words[-1]}.",
-                       "domain": domains[len(text) % len(domains)]})
+    return json.dumps(
+        {
+            "instruction": f"Explain step by step how to work with {', '.join(words[:-1])} and {words[-1]}.",
+            "domain": domains[len(text) % len(domains)],
+        }
+    )
 
 
 def server(model: str = MODEL, **options) -> FakeOpenAI:

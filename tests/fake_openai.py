@@ -21,7 +21,7 @@ import subprocess
 import sys
 import threading
 
-LIFETIME = 300                                                  # seconds
+LIFETIME = 300  # seconds
 
 
 def smallest(schema: dict):
@@ -31,8 +31,13 @@ def smallest(schema: dict):
     kind = schema.get("type")
     if kind == "object":
         return {name: smallest(part) for name, part in schema["properties"].items()}
-    return {"integer": schema.get("minimum", 0), "number": 0.5, "string": "Show me how to fold a paper boat.",
-            "array": [], "boolean": True}[kind]
+    return {
+        "integer": schema.get("minimum", 0),
+        "number": 0.5,
+        "string": "Show me how to fold a paper boat.",
+        "array": [],
+        "boolean": True,
+    }[kind]
 
 
 class FakeOpenAI:
@@ -42,8 +47,16 @@ class FakeOpenAI:
     point to `elsewhere`. `heads` are the requests' headers.
     """
 
-    def __init__(self, model: str = "fake", port: int = 0, host: str = "127.0.0.1", reply=None, slow: float = 0.0,
-                 raw=None, elsewhere: str = "/"):
+    def __init__(
+        self,
+        model: str = "fake",
+        port: int = 0,
+        host: str = "127.0.0.1",
+        reply=None,
+        slow: float = 0.0,
+        raw=None,
+        elsewhere: str = "/",
+    ):
         self.model, self.host, self.port, self.slow = model, host, port, slow
         self.raw, self.elsewhere, self.heads = raw, elsewhere, []
         self.reply = reply or (lambda body: json.dumps(smallest(body["response_format"]["json_schema"]["schema"])))
@@ -69,6 +82,7 @@ class FakeOpenAI:
             for task in others:
                 task.cancel()
             await asyncio.gather(*others, return_exceptions=True)
+
         asyncio.run_coroutine_threadsafe(stop(), self._loop).result()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
@@ -87,8 +101,10 @@ class FakeOpenAI:
                 status, answer = await self._answer(head.split(b" ", 2)[1].decode(), body)
                 data = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
                 place = b"location: %s\r\n" % self.elsewhere.encode() if 300 <= status < 400 else b""
-                writer.write(b"HTTP/1.1 %d X\r\ncontent-type: application/json\r\n%scontent-length: %d\r\n\r\n%s"
-                             % (status, place, len(data), data))
+                writer.write(
+                    b"HTTP/1.1 %d X\r\ncontent-type: application/json\r\n%scontent-length: %d\r\n\r\n%s"
+                    % (status, place, len(data), data)
+                )
                 await writer.drain()
         except (asyncio.IncompleteReadError, ConnectionError):
             pass
@@ -127,13 +143,25 @@ class FakeOpenAI:
         await asyncio.sleep(float(match[2]) if word == "slow" else self.slow)
         if word.isdigit():
             return int(word), {"error": {"message": f"told to answer {word}"}}
-        text = {"garbage": "I would rather not.", "wrong": "{\"surprise\": 1}", "cut": "{\"cut"}.get(word)
+        text = {"garbage": "I would rather not.", "wrong": '{"surprise": 1}', "cut": '{"cut'}.get(word)
         text = self.reply(body) if text is None else text
-        choice = {"index": 0, "message": {"role": "assistant", "content": text},
-                  "finish_reason": "length" if word == "cut" else "stop"}
+        choice = {
+            "index": 0,
+            "message": {"role": "assistant", "content": text},
+            "finish_reason": "length" if word == "cut" else "stop",
+        }
         if body.get("logprobs"):
-            choice["logprobs"] = {"content": [{"token": c, "logprob": -0.5, "bytes": [ord(c)], "top_logprobs": [
-                {"token": c, "logprob": -0.5, "bytes": [ord(c)]}]} for c in text]}
+            choice["logprobs"] = {
+                "content": [
+                    {
+                        "token": c,
+                        "logprob": -0.5,
+                        "bytes": [ord(c)],
+                        "top_logprobs": [{"token": c, "logprob": -0.5, "bytes": [ord(c)]}],
+                    }
+                    for c in text
+                ]
+            }
         return 200, {"id": "1", "object": "chat.completion", "model": self.model, "choices": [choice]}
 
 
@@ -152,6 +180,7 @@ def main() -> None:
     async def serve() -> None:
         await FakeOpenAI(args.served_model_name, args.port, args.host).start()
         await asyncio.sleep(LIFETIME)
+
     asyncio.run(serve())
 
 

@@ -16,7 +16,7 @@ from filters.words import words
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 IMAGES = EXAMPLES / "corpus" / "images"
-PLANTED = ("bad-", "odd-")                          # ids of documents with something wrong
+PLANTED = ("bad-", "odd-")  # ids of documents with something wrong
 
 
 def documents() -> list[dict]:
@@ -68,7 +68,7 @@ def test_good_documents_have_room_for_an_instance(document):
     assert 90 <= sum(len(words(text)) for text in texts(document)) <= 400
     assert 5 <= len(texts(document)) <= 12 and 2 <= len(pictures(document)) <= 5
     for before, segment in zip(document["segments"], document["segments"][1:], strict=False):
-        if "image" in segment:                      # each picture stands after the paragraph that it belongs to
+        if "image" in segment:  # each picture stands after the paragraph that it belongs to
             assert "text" in before and not before["text"].startswith("#")
             assert segment["alt"] and segment["caption"]
 
@@ -99,6 +99,7 @@ def test_the_readme_explains_every_planted_fault():
 def test_odd_files_are_as_odd_as_they_should_be():
     def opened(name):
         return PIL.Image.open(io.BytesIO((IMAGES / name).read_bytes()))
+
     assert opened("life-3-glider.gif").n_frames == 9
     assert opened("halftone-1-cmyk.jpg").mode == "CMYK"
     assert opened("contours-1-heights.png").mode == "I;16"
@@ -116,11 +117,23 @@ def test_the_exact_duplicate_is_one():
     assert by_id["bad-exact-duplicate"]["segments"] == by_id["kitchen-lemonade"]["segments"]
 
 
-@pytest.mark.parametrize("name", ["photographs.edges", "photographs.galaxies", "drawings.koch", "drawings.life",
-                                  "fields.contours", "fields.moon", "faults.strips", "faults.endless"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "photographs.edges",
+        "photographs.galaxies",
+        "drawings.koch",
+        "drawings.life",
+        "fields.contours",
+        "fields.moon",
+        "faults.strips",
+        "faults.endless",
+    ],
+)
 def test_the_script_makes_the_same_pictures(name, tmp_path):
     pytest.importorskip("skimage", reason="scikit-image makes the pictures of examples/")
     from examples import make_pictures
+
     module, function = name.split(".")
     made = getattr(getattr(make_pictures, module), function)()
     make_pictures.write(made, tmp_path)
@@ -129,4 +142,4 @@ def test_the_script_makes_the_same_pictures(name, tmp_path):
             assert (new.mode, new.size, new.format) == (kept.mode, kept.size, kept.format)
             scale = 257 if new.mode == "I;16" else 1
             difference = np.abs(np.asarray(new, float) - np.asarray(kept, float)).mean() / scale
-        assert difference < 1, file                 # of 255: room for another version of a JPEG or font library
+        assert difference < 1, file  # of 255: room for another version of a JPEG or font library

@@ -51,8 +51,11 @@ def test_a_rule(here):
 
 
 def test_a_reader(here):
-    record = {"name": "Bread", "page": "https://example.org/bread", "steps": [{"do": "Mix.", "photo": "1.jpg"},
-                                                                              {"do": "Bake."}]}
+    record = {
+        "name": "Bread",
+        "page": "https://example.org/bread",
+        "steps": [{"do": "Mix.", "photo": "1.jpg"}, {"do": "Bake."}],
+    }
     (here / "recipes.jsonl").write_text(f'{json.dumps(record)}\n{{"name": "Soup"}}\n')
     given = config.parse_corpus("my_recipes:recipes.jsonl")
     corpora.check(given.format, given.path)
@@ -65,8 +68,12 @@ def test_a_reader(here):
 
 def test_a_reader_that_is_none_is_refused_in_words(here):
     (here / "empty.py").write_text("")
-    for name, message in (("no_such_reader", "unknown corpus format"), ("no.such.reader", "cannot be imported"),
-                          ("pipeline.cli", "defines no FORMAT"), ("empty", "defines no FORMAT")):
+    for name, message in (
+        ("no_such_reader", "unknown corpus format"),
+        ("no.such.reader", "cannot be imported"),
+        ("pipeline.cli", "defines no FORMAT"),
+        ("empty", "defines no FORMAT"),
+    ):
         with pytest.raises(UserError, match=message):
             corpora.check(name, "recipes.jsonl")
 

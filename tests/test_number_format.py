@@ -19,15 +19,20 @@ def processor(monkeypatch):
 
     def has(*flags: str) -> None:
         monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: dict.fromkeys(("avx2", *flags), True))
+
     return has
 
 
-@pytest.mark.parametrize("flags, name, why", [
-    ((), "float32", "the processor has no AMX or AVX512-BF16 or SVE-BF16 or Arm's BF16"),
-    (("avx512_f", "avx512_vnni"), "float32", "the processor has no AMX"),
-    (("avx512_f", "avx512_bf16"), "bfloat16", "the processor has AVX512-BF16"),
-    (("avx512_bf16", "amx_bf16"), "bfloat16", "the processor has AMX"),
-    (("neon", "bf16"), "bfloat16", "the processor has Arm's BF16")])
+@pytest.mark.parametrize(
+    "flags, name, why",
+    [
+        ((), "float32", "the processor has no AMX or AVX512-BF16 or SVE-BF16 or Arm's BF16"),
+        (("avx512_f", "avx512_vnni"), "float32", "the processor has no AMX"),
+        (("avx512_f", "avx512_bf16"), "bfloat16", "the processor has AVX512-BF16"),
+        (("avx512_bf16", "amx_bf16"), "bfloat16", "the processor has AMX"),
+        (("neon", "bf16"), "bfloat16", "the processor has Arm's BF16"),
+    ],
+)
 def test_bfloat16_where_the_processor_multiplies_it(processor, flags, name, why):
     processor(*flags)
     found = choose()
@@ -39,12 +44,19 @@ def test_a_model_that_gains_from_some_instructions_only(processor):
     assert choose(native={"amx_bf16": "AMX"}).name == "float32"
 
 
-@pytest.mark.parametrize("variable, value, of_avx512, of_amx", [
-    ("ONEDNN_MAX_CPU_ISA", "AVX2", "float32", "float32"), ("ONEDNN_MAX_CPU_ISA", "avx512_core_vnni", "float32", "float32"),
-    ("ONEDNN_MAX_CPU_ISA", "AVX512_CORE_BF16", "bfloat16", "float32"),
-    ("ONEDNN_MAX_CPU_ISA", "AVX512_CORE_AMX", "bfloat16", "bfloat16"),
-    ("ONEDNN_MAX_CPU_ISA", "ALL", "bfloat16", "bfloat16"), ("ATEN_CPU_CAPABILITY", "avx2", "float32", "float32"),
-    ("ATEN_CPU_CAPABILITY", "default", "float32", "float32"), ("ATEN_CPU_CAPABILITY", "avx512", "bfloat16", "bfloat16")])
+@pytest.mark.parametrize(
+    "variable, value, of_avx512, of_amx",
+    [
+        ("ONEDNN_MAX_CPU_ISA", "AVX2", "float32", "float32"),
+        ("ONEDNN_MAX_CPU_ISA", "avx512_core_vnni", "float32", "float32"),
+        ("ONEDNN_MAX_CPU_ISA", "AVX512_CORE_BF16", "bfloat16", "float32"),
+        ("ONEDNN_MAX_CPU_ISA", "AVX512_CORE_AMX", "bfloat16", "bfloat16"),
+        ("ONEDNN_MAX_CPU_ISA", "ALL", "bfloat16", "bfloat16"),
+        ("ATEN_CPU_CAPABILITY", "avx2", "float32", "float32"),
+        ("ATEN_CPU_CAPABILITY", "default", "float32", "float32"),
+        ("ATEN_CPU_CAPABILITY", "avx512", "bfloat16", "bfloat16"),
+    ],
+)
 def test_instructions_that_are_switched_off_do_not_count(processor, monkeypatch, variable, value, of_avx512, of_amx):
     monkeypatch.setenv(variable, value)
     processor("avx512_bf16")
@@ -71,8 +83,13 @@ def test_on_a_gpu(monkeypatch, has, name):
 def test_this_processor_under_avx2_is_computed_in_float32():
     """The real torch, in a process of its own, because oneDNN reads its variable once."""
     code = "import number_format; print(number_format.choose())"
-    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=os.environ | {
-        "ONEDNN_MAX_CPU_ISA": "AVX2", "ATEN_CPU_CAPABILITY": "avx2", "PYTHONPATH": os.getcwd()}).stdout
+    said = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=os.environ | {"ONEDNN_MAX_CPU_ISA": "AVX2", "ATEN_CPU_CAPABILITY": "avx2", "PYTHONPATH": os.getcwd()},
+    ).stdout
     assert said.startswith("float32 (no AMX") or torch.cpu.get_capabilities()["architecture"] != "x86_64"
 
 

@@ -51,8 +51,12 @@ def records() -> list[Document | Fault]:
 def ended(run, records) -> dict[str, tuple[str, str]]:
     """Stage and rule of each document that ends in a step without a model."""
     store = stages.store_images(run)
-    steps = (("filter_text", stages.filter_text(run)), ("filter_headers", stages.filter_headers(run)),
-             ("store_images", lambda document: store(document).result()), ("take_excerpt", stages.take_excerpt(run)))
+    steps = (
+        ("filter_text", stages.filter_text(run)),
+        ("filter_headers", stages.filter_headers(run)),
+        ("store_images", lambda document: store(document).result()),
+        ("take_excerpt", stages.take_excerpt(run)),
+    )
 
     def end(document: Document) -> tuple[str, str] | None:
         for stage, step in steps:
@@ -65,6 +69,7 @@ def ended(run, records) -> dict[str, tuple[str, str]]:
                 return stage, drop.rule
             document = result
         return None
+
     found = {record.id: end(record) for record in records if isinstance(record, Document)}
     store.close()
     return {id_: how for id_, how in found.items() if how}
@@ -84,7 +89,9 @@ def test_each_picture_goes_by_the_rule_that_it_is_planted_for(run, records, id_,
 
 def test_the_default_preset_has_no_rule_without_a_planted_document(run):
     preset = run.preset
-    rules = {rule.name.rpartition(".")[2] for rule in (*preset.document_rules, *preset.image_rules, *preset.after_images)}
+    rules = {
+        rule.name.rpartition(".")[2] for rule in (*preset.document_rules, *preset.image_rules, *preset.after_images)
+    }
     assert rules <= {rule for _, rule in ENDS.values()} | set(LOST.values())
 
 

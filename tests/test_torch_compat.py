@@ -24,10 +24,12 @@ def run(folder, torchvision: str | None) -> subprocess.CompletedProcess:
     """Import the module in a fresh interpreter in which torchvision is this text."""
     if torchvision is not None:
         (folder / "torchvision.py").write_text(torchvision)
-    code = (f"import sys; sys.path.insert(0, {str(folder)!r})\n"
-            "from torch_compat import ready_torchvision\n"
-            "import torchvision, torch\n"
-            "print(torchvision.__file__, ready_torchvision(), torch.ops.torchvision.nms is not None)")
+    code = (
+        f"import sys; sys.path.insert(0, {str(folder)!r})\n"
+        "from torch_compat import ready_torchvision\n"
+        "import torchvision, torch\n"
+        "print(torchvision.__file__, ready_torchvision(), torch.ops.torchvision.nms is not None)"
+    )
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
 
 

@@ -23,9 +23,24 @@ UV = [sys.executable, "-m", "uv"]
 def wheel(tmp_path_factory) -> pathlib.Path:
     """Built from a copy, because setuptools leaves folders where it builds, and takes up what it left."""
     source = tmp_path_factory.mktemp("source") / "leafinstruct"
-    shutil.copytree(ROOT, source, ignore=shutil.ignore_patterns(".*", "build", "out", "tests", "__pycache__", "*.egg-info"))
-    subprocess.run([*UV, "build", "--quiet", "--wheel", "--no-build-isolation", "--python", sys.executable,
-                    "--out-dir", source / "dist", source], check=True)
+    shutil.copytree(
+        ROOT, source, ignore=shutil.ignore_patterns(".*", "build", "out", "tests", "__pycache__", "*.egg-info")
+    )
+    subprocess.run(
+        [
+            *UV,
+            "build",
+            "--quiet",
+            "--wheel",
+            "--no-build-isolation",
+            "--python",
+            sys.executable,
+            "--out-dir",
+            source / "dist",
+            source,
+        ],
+        check=True,
+    )
     [built] = (source / "dist").glob("*.whl")
     return built
 
@@ -44,10 +59,13 @@ def installed(wheel, tmp_path_factory) -> pathlib.Path:
 @pytest.fixture
 def run(installed, tmp_path):
     """Run a program of the environment in an empty folder, without what Python is told elsewhere."""
+
     def run(program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         environ = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-        return subprocess.run([installed / program, *arguments], cwd=tmp_path, env=environ, capture_output=True,
-                              text=True)
+        return subprocess.run(
+            [installed / program, *arguments], cwd=tmp_path, env=environ, capture_output=True, text=True
+        )
+
     return run
 
 
@@ -61,8 +79,12 @@ def test_everything_that_is_tracked_is_in_the_wheel(wheel):
 
 
 def test_the_container_gets_what_the_wheel_has(wheel):
-    copied = {name for line in (ROOT / "Dockerfile").read_text().splitlines() if line.startswith("COPY ")
-              for name in line.split()[1:-1]}
+    copied = {
+        name
+        for line in (ROOT / "Dockerfile").read_text().splitlines()
+        if line.startswith("COPY ")
+        for name in line.split()[1:-1]
+    }
     shipped = {name.split("/")[0] for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
     assert shipped <= copied
 

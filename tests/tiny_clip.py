@@ -25,8 +25,11 @@ PREPROCESS = {"mean": [0.5] * 3, "std": [0.5] * 3, "interpolation": "bicubic", "
 def clip_folder(folder: pathlib.Path, *, seed: int = 0, preprocess: dict = PREPROCESS, **text) -> str:
     """CLIP's own architecture, 2 layers each; `text` adds to the text tower's configuration. The name to load it by."""
     folder.mkdir(parents=True)
-    config = {"embed_dim": 32, "vision_cfg": {"image_size": 32, "layers": 2, "width": 64, "patch_size": 16},
-              "text_cfg": {"context_length": 77, "vocab_size": 49408, "width": 64, "heads": 2, "layers": 2} | text}
+    config = {
+        "embed_dim": 32,
+        "vision_cfg": {"image_size": 32, "layers": 2, "width": 64, "patch_size": 16},
+        "text_cfg": {"context_length": 77, "vocab_size": 49408, "width": 64, "heads": 2, "layers": 2} | text,
+    }
     (folder / "open_clip_config.json").write_text(json.dumps({"model_cfg": config, "preprocess_cfg": preprocess}))
     torch.manual_seed(seed)
     model = open_clip.create_model(f"local-dir:{folder}", force_custom_text=bool(text))
@@ -42,15 +45,24 @@ def parts(folder: pathlib.Path) -> tuple[pathlib.Path, pathlib.Path, torch.nn.Mo
     folder.mkdir(parents=True)
     torch.manual_seed(0)
     tower = timm.create_model(IMAGE_TOWER).eval()
-    packaged = {f"_{i}": value for i, (name, value) in enumerate(tower.state_dict().items())
-                if not name.endswith("num_batches_tracked")}
+    packaged = {
+        f"_{i}": value
+        for i, (name, value) in enumerate(tower.state_dict().items())
+        if not name.endswith("num_batches_tracked")
+    }
     torch.save(packaged, folder / "image.pth")
     words = "the cut board sand paint red brush wood cat a of in".split()
     (folder / "vocab.txt").write_text("\n".join(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *words]))
     BertTokenizerFast(str(folder / "vocab.txt")).save_pretrained(folder)
     (folder / "special_tokens_map.json").write_text("{}")
-    bert = BertConfig(vocab_size=5 + len(words), hidden_size=32, num_hidden_layers=2, num_attention_heads=2,
-                      intermediate_size=64, max_position_embeddings=128)
+    bert = BertConfig(
+        vocab_size=5 + len(words),
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=64,
+        max_position_embeddings=128,
+    )
     BertModel(bert).save_pretrained(folder)
     return folder / "image.pth", folder, tower
 
@@ -58,8 +70,12 @@ def parts(folder: pathlib.Path) -> tuple[pathlib.Path, pathlib.Path, torch.nn.Mo
 def dual_encoder_folder(folder: pathlib.Path) -> str:
     """What models.dual_encoder.build makes, of random parts."""
     image_weights, text_folder, _ = parts(folder.with_name(folder.name + "-parts"))
-    build(image_weights, text_folder, folder, projections={
-        "visual.head.proj.weight": torch.randn(256, 1280), "text.proj.weight": torch.randn(256, 32)})
+    build(
+        image_weights,
+        text_folder,
+        folder,
+        projections={"visual.head.proj.weight": torch.randn(256, 1280), "text.proj.weight": torch.randn(256, 32)},
+    )
     return f"local-dir:{folder}"
 
 
@@ -71,5 +87,13 @@ def picture(sha256: str) -> PIL.Image.Image:
 
 def document(*segments: str | int, id: str = "d") -> StoredDocument:
     """A string is a paragraph, a number is the picture of that name."""
-    return StoredDocument(id=id, source="test", segments=tuple(
-        Text(s) if isinstance(s, str) else StoredImage(f"{s}.jpg", width=64, height=64, sha256=str(s), extension="jpg") for s in segments))
+    return StoredDocument(
+        id=id,
+        source="test",
+        segments=tuple(
+            Text(s)
+            if isinstance(s, str)
+            else StoredImage(f"{s}.jpg", width=64, height=64, sha256=str(s), extension="jpg")
+            for s in segments
+        ),
+    )

@@ -37,29 +37,36 @@ class Canvas:
         if outline:
             self.line([*points, points[0]], outline, width)
 
-    def box(self, x0: float, y0: float, x1: float, y1: float, fill: Colour = None, outline: Colour = INK,
-            width: float = 2) -> None:
+    def box(
+        self, x0: float, y0: float, x1: float, y1: float, fill: Colour = None, outline: Colour = INK, width: float = 2
+    ) -> None:
         self.pen.rectangle((2 * x0, 2 * y0, 2 * x1, 2 * y1), fill=fill, outline=outline, width=round(2 * width))
 
-    def circle(self, x: float, y: float, radius: float, fill: Colour = None, outline: Colour = INK,
-               width: float = 2) -> None:
+    def circle(
+        self, x: float, y: float, radius: float, fill: Colour = None, outline: Colour = INK, width: float = 2
+    ) -> None:
         box = (2 * (x - radius), 2 * (y - radius), 2 * (x + radius), 2 * (y + radius))
         self.pen.ellipse(box, fill=fill, outline=outline, width=round(2 * width))
 
-    def arc(self, x: float, y: float, radius: float, start: float, stop: float, colour: Colour = INK,
-            width: float = 2) -> None:
+    def arc(
+        self, x: float, y: float, radius: float, start: float, stop: float, colour: Colour = INK, width: float = 2
+    ) -> None:
         """Angles in degrees, clockwise from three o'clock."""
         box = (2 * (x - radius), 2 * (y - radius), 2 * (x + radius), 2 * (y + radius))
         self.pen.arc(box, start, stop, fill=colour, width=round(2 * width))
 
-    def arrow(self, x0: float, y0: float, x1: float, y1: float, colour: Colour = INK, width: float = 2.5,
-              head: float = 11) -> None:
+    def arrow(
+        self, x0: float, y0: float, x1: float, y1: float, colour: Colour = INK, width: float = 2.5, head: float = 11
+    ) -> None:
         angle = math.atan2(y1 - y0, x1 - x0)
         back = x1 - head * math.cos(angle), y1 - head * math.sin(angle)
         side = 0.5 * head * math.sin(angle), -0.5 * head * math.cos(angle)
         self.line([(x0, y0), back], colour, width)
-        self.polygon([(x1, y1), (back[0] + side[0], back[1] + side[1]), (back[0] - side[0], back[1] - side[1])],
-                     fill=colour, outline=None)
+        self.polygon(
+            [(x1, y1), (back[0] + side[0], back[1] + side[1]), (back[0] - side[0], back[1] - side[1])],
+            fill=colour,
+            outline=None,
+        )
 
     def text(self, x: float, y: float, words: str, size: float = 18, colour: Colour = INK, anchor: str = "mm") -> None:
         self.pen.text((2 * x, 2 * y), words, fill=colour, font=font(2 * size), anchor=anchor)
@@ -75,9 +82,19 @@ class Canvas:
 class Chart:
     """Axes on a canvas: `x` and `y` are the (low, high) of the data, ticks are (value, label) pairs."""
 
-    def __init__(self, x: Point, y: Point, *, title: str = "", x_label: str = "", y_label: str = "",
-                 x_ticks: Iterable[tuple[float, str]] = (), y_ticks: Iterable[tuple[float, str]] = (),
-                 width: int = 560, height: int = 380):
+    def __init__(
+        self,
+        x: Point,
+        y: Point,
+        *,
+        title: str = "",
+        x_label: str = "",
+        y_label: str = "",
+        x_ticks: Iterable[tuple[float, str]] = (),
+        y_ticks: Iterable[tuple[float, str]] = (),
+        width: int = 560,
+        height: int = 380,
+    ):
         self.canvas, self.x, self.y = Canvas(width, height), x, y
         self.left, self.right, self.top, self.bottom = 74, width - 24, 50, height - 62
         canvas = self.canvas
@@ -92,8 +109,10 @@ class Chart:
         canvas.text(self.left + 6, self.top - 4, y_label, 14, GREY, anchor="lm")
 
     def at(self, x: float, y: float) -> Point:
-        return (self.left + (x - self.x[0]) / (self.x[1] - self.x[0]) * (self.right - self.left),
-                self.bottom - (y - self.y[0]) / (self.y[1] - self.y[0]) * (self.bottom - self.top))
+        return (
+            self.left + (x - self.x[0]) / (self.x[1] - self.x[0]) * (self.right - self.left),
+            self.bottom - (y - self.y[0]) / (self.y[1] - self.y[0]) * (self.bottom - self.top),
+        )
 
     def curve(self, xs: Iterable[float], ys: Iterable[float], colour: Colour = BLUE, width: float = 3) -> None:
         self.canvas.line([self.at(x, y) for x, y in zip(xs, ys, strict=False)], colour, width)

@@ -19,8 +19,11 @@ def listed() -> list[tuple[str, str]]:
 
 def convert(path: str) -> Image.Image:
     """One drawing, cropped, at most 360 pixels per side, on white with a margin and an aspect ratio up to 4:3."""
-    svg = subprocess.run(["rsvg-convert", "--keep-aspect-ratio", "-w", "900", "-h", "900", PACKAGE / path],
-                         check=True, capture_output=True).stdout
+    svg = subprocess.run(
+        ["rsvg-convert", "--keep-aspect-ratio", "-w", "900", "-h", "900", PACKAGE / path],
+        check=True,
+        capture_output=True,
+    ).stdout
     drawing = Image.open(io.BytesIO(svg)).convert("RGBA")
     card = Image.new("RGBA", drawing.size, "white")
     card.alpha_composite(drawing)

@@ -33,9 +33,15 @@ def led() -> Pictures:
     circuit.text(190, 170, "battery 9 V", 19)
     circuit.text(360, 180, "red LED", 19)
     circuit.text(265, 326, "current flows from plus, through both parts, to minus", 16, GREY)
-    chart = Chart((100, 1000), (0, 75), title="Current through the LED at 9 volts", x_label="resistor in ohms",
-                  y_label="milliamperes", x_ticks=ticks(100, 330, 470, 680, 1000),
-                  y_ticks=ticks(0, 20, 40, 60))
+    chart = Chart(
+        (100, 1000),
+        (0, 75),
+        title="Current through the LED at 9 volts",
+        x_label="resistor in ohms",
+        y_label="milliamperes",
+        x_ticks=ticks(100, 330, 470, 680, 1000),
+        y_ticks=ticks(0, 20, 40, 60),
+    )
     ohms = np.linspace(100, 1000, 90)
     chart.curve(ohms, 7000 / ohms)
     chart.canvas.circle(*chart.at(330, 7000 / 330), 7, RED, None)
@@ -67,11 +73,15 @@ def resistor() -> Pictures:
 
 def binary_search() -> Pictures:
     numbers, pictures = [3, 8, 12, 17, 21, 26, 34, 41, 55, 60, 72], {}
-    steps = ((0, 10, 5, "26 is too small: forget the left half"), (6, 10, 8, "55 is too big: forget the right half"),
-             (6, 7, 6, "34 is too small: one card remains"), (7, 7, 7, "41 found at the fourth look"))
+    steps = (
+        (0, 10, 5, "26 is too small: forget the left half"),
+        (6, 10, 8, "55 is too big: forget the right half"),
+        (6, 7, 6, "34 is too small: one card remains"),
+        (7, 7, 7, "41 found at the fourth look"),
+    )
     for half in (0, 1):
         canvas = Canvas(600, 330)
-        for row, (low, high, middle, words) in enumerate(steps[2 * half:2 * half + 2]):
+        for row, (low, high, middle, words) in enumerate(steps[2 * half : 2 * half + 2]):
             y = 62 + 150 * row
             for i, number in enumerate(numbers):
                 colour = ORANGE if i == middle else "#cfe1f2" if low <= i <= high else "#f0f2f4"
@@ -82,8 +92,15 @@ def binary_search() -> Pictures:
             canvas.text(300, y - 24, f"Look {2 * half + row + 1}: search for 41", 18)
             canvas.text(300, y + 74, words, 17, ORANGE if 2 * half + row < 3 else GREEN)
         pictures[f"binary-search-{half + 1}-looks.png"] = canvas.picture()
-    chart = Chart((0, 1000), (0, 1050), title="Looks needed, at worst", x_label="cards in the row", y_label="looks",
-                  x_ticks=ticks(0, 250, 500, 750, 1000), y_ticks=ticks(0, 500, 1000))
+    chart = Chart(
+        (0, 1000),
+        (0, 1050),
+        title="Looks needed, at worst",
+        x_label="cards in the row",
+        y_label="looks",
+        x_ticks=ticks(0, 250, 500, 750, 1000),
+        y_ticks=ticks(0, 500, 1000),
+    )
     chart.curve((0, 1000), (0, 1000), RED)
     chart.curve(range(1, 1001), [math.floor(math.log2(n)) + 1 for n in range(1, 1001)], GREEN)
     chart.note(560, 700, "one after the other", RED)
@@ -96,14 +113,19 @@ def koch() -> Pictures:
     turn, shapes, points = complex(0.5, -math.sqrt(3) / 2), [], [*corners, corners[0]]
     for _ in range(5):
         shapes.append(points)
-        points = [p for a, b in itertools.pairwise(points)
-                  for p in (a, a + (b - a) / 3, a + (b - a) / 3 * (1 + turn), a + (b - a) * 2 / 3)] + [points[0]]
+        points = [
+            p
+            for a, b in itertools.pairwise(points)
+            for p in (a, a + (b - a) / 3, a + (b - a) / 3 * (1 + turn), a + (b - a) * 2 / 3)
+        ] + [points[0]]
 
     def flake(points: list[complex], side: int, fill: str, colour: str) -> Image.Image:
         canvas = Canvas(side, side)
-        canvas.polygon([(side / 2 + 0.43 * side * p.real, side / 2 + 0.43 * side * p.imag) for p in points],
-                       fill, colour, 2)
+        canvas.polygon(
+            [(side / 2 + 0.43 * side * p.real, side / 2 + 0.43 * side * p.imag) for p in points], fill, colour, 2
+        )
         return canvas.picture()
+
     edge = Canvas(560, 290)
     for x, tip in ((30, 0), (310, 60)):
         middle = [(x + 110, 150 - tip)] if tip else []
@@ -112,8 +134,11 @@ def koch() -> Pictures:
     for x, words in ((140, "one line"), (420, "four lines, each a third as long")):
         edge.text(x, 205, words, 18)
     stages = [(f"after {n} rounds", flake(shapes[n], 230, "#e4eef8", BLUE)) for n in (0, 1, 2, 3)]
-    return {"koch-1-rule.png": edge.picture(), "koch-2-rounds.png": grid(stages, 2),
-            "koch-3-snowflake.png": flake(shapes[4], 480, "#bcd8f0", "#1f4e80")}
+    return {
+        "koch-1-rule.png": edge.picture(),
+        "koch-2-rounds.png": grid(stages, 2),
+        "koch-3-snowflake.png": flake(shapes[4], 480, "#bcd8f0", "#1f4e80"),
+    }
 
 
 def life() -> Pictures:
@@ -149,10 +174,12 @@ def quilt() -> Pictures:
 
     def block(canvas: Canvas, x: int, y: int, side: int, rounds: int, flip: tuple[int, int] = (1, 1)) -> None:
         unit, cx, cy = side / 9, x + side / 2, y + side / 2
-        half = [unit / 2] * 4                                         # reach to the left, top, right and bottom
+        half = [unit / 2] * 4  # reach to the left, top, right and bottom
+
         def box(x0: float, y0: float, x1: float, y1: float, fill: str) -> None:
             xs, ys = sorted((cx + flip[0] * x0, cx + flip[0] * x1)), sorted((cy + flip[1] * y0, cy + flip[1] * y1))
             canvas.box(xs[0], ys[0], xs[1], ys[1], fill, "#ffffff", 1)
+
         box(-unit / 2, -unit / 2, unit / 2, unit / 2, RED)
         for r in range(rounds):
             left, top, right, bottom = half
@@ -161,6 +188,7 @@ def quilt() -> Pictures:
             box(-left, bottom, right + unit, bottom + unit, dark[r])
             box(-left - unit, -top - unit, -left, bottom + unit, dark[(r + 1) % 4])
             half = [h + unit for h in half]
+
     stages = []
     for rounds, words in ((0, "the hearth"), (1, "first round"), (2, "second round"), (4, "finished block")):
         canvas = Canvas(230, 230, "#f3f0ea")
@@ -174,13 +202,26 @@ def quilt() -> Pictures:
     for i, colour in enumerate((*light, *dark)):
         fabric.box(40, 26 + 32 * i, 470 - 20 * (i % 4), 50 + 32 * i, colour, "#ffffff", 1)
     fabric.box(486, 26, 526, 66, RED, "#ffffff", 1)
-    return {"quilt-1-strips.png": fabric.picture(), "quilt-2-rounds.png": grid(stages, 2),
-            "quilt-3-top.png": whole.picture()}
+    return {
+        "quilt-1-strips.png": fabric.picture(),
+        "quilt-2-rounds.png": grid(stages, 2),
+        "quilt-3-top.png": whole.picture(),
+    }
 
 
 def cross_stitch() -> Pictures:
-    heart = ("..XX...XX..", ".XoXX.XXXX.", "XooXXXXXXXX", "XoXXXXXXXXX", "XXXXXXXXXXX", ".XXXXXXXXX.", "..XXXXXXX..",
-             "...XXXXX...", "....XXX....", ".....X.....")
+    heart = (
+        "..XX...XX..",
+        ".XoXX.XXXX.",
+        "XooXXXXXXXX",
+        "XoXXXXXXXXX",
+        "XXXXXXXXXXX",
+        ".XXXXXXXXX.",
+        "..XXXXXXX..",
+        "...XXXXX...",
+        "....XXX....",
+        ".....X.....",
+    )
     colours = {"X": "#c22f45", "o": "#f2a7b4"}
     chart, cloth, stitch = Canvas(430, 410), Canvas(430, 410, "#efe8d8"), Canvas(480, 270, "#efe8d8")
     for r in range(12):
@@ -203,8 +244,11 @@ def cross_stitch() -> Pictures:
         if i:
             stitch.line([(x, 50), (x + 140, 190)], "#c22f45", 15)
         stitch.text(x + 70, 232, words, 20)
-    return {"cross-stitch-1-chart.png": chart.picture(), "cross-stitch-2-stitch.png": stitch.picture(),
-            "cross-stitch-3-heart.png": cloth.picture()}
+    return {
+        "cross-stitch-1-chart.png": chart.picture(),
+        "cross-stitch-2-stitch.png": stitch.picture(),
+        "cross-stitch-3-heart.png": cloth.picture(),
+    }
 
 
 def paper_cup() -> Pictures:
@@ -214,13 +258,18 @@ def paper_cup() -> Pictures:
     mirror = (2 - foot[0], 0)
     paper, back, light = "#f6c65b", "#fbe3ad", "#fdf1d3"
     shapes = (
-        ("a square, creased", [([(0.3, -0.2), (1.7, -0.2), (1.7, 1.2), (0.3, 1.2)], paper),
-                               ([(0.3, -0.2), (1.7, 1.2)], None)]),
+        (
+            "a square, creased",
+            [([(0.3, -0.2), (1.7, -0.2), (1.7, 1.2), (0.3, 1.2)], paper), ([(0.3, -0.2), (1.7, 1.2)], None)],
+        ),
         ("folded to a triangle", [([(0, 0), (2, 0), (1, 1)], paper)]),
         ("right corner across", [([(0, 0), foot, right, (1, 1)], paper), ([left, right, foot], back)]),
-        ("left corner across", [([mirror, foot, right, (1, 1), left], paper), ([left, right, foot], back),
-                                ([right, left, mirror], light)]),
-        ("front flap down", [([mirror, foot, right, left], light), ([left, right, (1, 2 * reach - 1)], paper)]))
+        (
+            "left corner across",
+            [([mirror, foot, right, (1, 1), left], paper), ([left, right, foot], back), ([right, left, mirror], light)],
+        ),
+        ("front flap down", [([mirror, foot, right, left], light), ([left, right, (1, 2 * reach - 1)], paper)]),
+    )
     panels = []
     for words, polygons in shapes:
         scale, floor = (210, 190) if words == "front flap down" else (120, 190)
@@ -234,8 +283,12 @@ def paper_cup() -> Pictures:
     cup.pen.ellipse((140, 110, 580, 250), fill="#c9973a", outline=INK, width=4)
     cup.pen.ellipse((190, 140, 530, 236), fill="#9fd0ee", outline=None)
     cup.text(180, 312, "water goes in, and stays in", 17)
-    return {"paper-cup-1-triangle.png": grid(panels[:2], 2), "paper-cup-2-corners.png": grid(panels[2:4], 2),
-            "paper-cup-3-flap.png": panels[4][1], "paper-cup-4-cup.png": cup.picture()}
+    return {
+        "paper-cup-1-triangle.png": grid(panels[:2], 2),
+        "paper-cup-2-corners.png": grid(panels[2:4], 2),
+        "paper-cup-3-flap.png": panels[4][1],
+        "paper-cup-4-cup.png": cup.picture(),
+    }
 
 
 ALL = (led, resistor, binary_search, koch, life, quilt, cross_stitch, paper_cup)

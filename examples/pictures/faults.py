@@ -31,8 +31,12 @@ def strips() -> Pictures:
 def endless() -> Pictures:
     """One pixel per 200,000 years; flat colours, so that the file stays small."""
     strip = Canvas(23_000, 100)
-    for start, end, colour in ((0, 3_000, "#e8b59a"), (3_000, 10_500, "#cfe1f2"), (10_500, 20_300, "#f6e7b4"),
-                               (20_300, 23_000, "#cfe8d6")):
+    for start, end, colour in (
+        (0, 3_000, "#e8b59a"),
+        (3_000, 10_500, "#cfe1f2"),
+        (10_500, 20_300, "#f6e7b4"),
+        (20_300, 23_000, "#cfe8d6"),
+    ):
         strip.box(start, 50, end, 100, colour, None)
     for age in range(100, 4_600, 100):
         x = 23_000 - 5 * age
@@ -43,7 +47,7 @@ def endless() -> Pictures:
 
 def truncated() -> Pictures:
     whole = encoded(photo(data.chelsea()), "JPEG", quality=85)
-    return {"truncated.jpg": whole[:len(whole) * 2 // 5]}
+    return {"truncated.jpg": whole[: len(whole) * 2 // 5]}
 
 
 ALL = (tiny, strips, endless, truncated)

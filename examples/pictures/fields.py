@@ -29,16 +29,28 @@ from .canvas import (
 
 def compound() -> Pictures:
     years = np.arange(0, 31)
-    plain, grown = 1000 * (1 + 0.05 * years), 1000 * 1.05 ** years
-    chart = Chart((0, 30), (0, 4600), title="1,000 saved once, at 5 % a year", x_label="years", y_label="money",
-                  x_ticks=ticks(0, 10, 20, 30), y_ticks=ticks(0, 1000, 2000, 3000, 4000))
+    plain, grown = 1000 * (1 + 0.05 * years), 1000 * 1.05**years
+    chart = Chart(
+        (0, 30),
+        (0, 4600),
+        title="1,000 saved once, at 5 % a year",
+        x_label="years",
+        y_label="money",
+        x_ticks=ticks(0, 10, 20, 30),
+        y_ticks=ticks(0, 1000, 2000, 3000, 4000),
+    )
     chart.curve(years, plain, ORANGE)
     chart.curve(years, grown, GREEN)
     chart.note(29.5, 4480, f"interest left in: {grown[-1]:,.0f}", GREEN, anchor="rm")
     chart.note(29.5, 1500, f"interest taken out: {plain[-1]:,.0f}", ORANGE, anchor="rm")
-    bars = Chart((-0.6, 3.6), (0, 46000), title="50 a month at 5 %: what you paid, what it earned", y_label="money",
-                 x_ticks=list(enumerate(("5 years", "10 years", "20 years", "30 years"))),
-                 y_ticks=ticks(0, 10000, 20000, 30000, 40000))
+    bars = Chart(
+        (-0.6, 3.6),
+        (0, 46000),
+        title="50 a month at 5 %: what you paid, what it earned",
+        y_label="money",
+        x_ticks=list(enumerate(("5 years", "10 years", "20 years", "30 years"))),
+        y_ticks=ticks(0, 10000, 20000, 30000, 40000),
+    )
     for i, span in enumerate((5, 10, 20, 30)):
         paid, total = 600 * span, 50 * ((1 + 0.05 / 12) ** (12 * span) - 1) / (0.05 / 12)
         bars.bar(i, total, GREEN)
@@ -49,11 +61,14 @@ def compound() -> Pictures:
 
 def contours() -> Pictures:
     y, x = np.mgrid[0:400, 0:480]
-    hill = (60 + 260 * np.exp(-((x - 180) ** 2 / 9000 + (y - 190) ** 2 / 14000))
-            + 190 * np.exp(-((x - 350) ** 2 / 4200 + (y - 240) ** 2 / 5200))
-            + 12 * np.sin(x / 31) * np.cos(y / 27))
+    hill = (
+        60
+        + 260 * np.exp(-((x - 180) ** 2 / 9000 + (y - 190) ** 2 / 14000))
+        + 190 * np.exp(-((x - 350) ** 2 / 4200 + (y - 240) ** 2 / 5200))
+        + 12 * np.sin(x / 31) * np.cos(y / 27)
+    )
     dy, dx = np.gradient(hill)
-    light = (1 + 0.16 * (dx + dy)) / np.sqrt(3 * (1 + (0.16 * dx) ** 2 + (0.16 * dy) ** 2))       # from the upper left
+    light = (1 + 0.16 * (dx + dy)) / np.sqrt(3 * (1 + (0.16 * dx) ** 2 + (0.16 * dy) ** 2))  # from the upper left
     high = np.clip((hill - 60) / 260, 0, 1)[..., None]
     tint = (1 - high) * np.array([0.62, 0.80, 0.48]) + high * np.array([0.93, 0.86, 0.74])
     shade = photo(np.clip(light * 1.5, 0.1, 1.15)[..., None] * tint)
@@ -69,14 +84,24 @@ def contours() -> Pictures:
     chart.text(464, 216, "B", 20, BLUE, "rm")
     ways = np.linspace(0, 1, 120)
     heights = hill[(205 + 27 * ways).astype(int), (20 + 440 * ways).astype(int)]
-    profile = Chart((0, 2.2), (0, 350), title="The walk from A to B, seen from the side", x_label="kilometres",
-                    y_label="metres", x_ticks=ticks(0, 0.5, 1, 1.5, 2),
-                    y_ticks=ticks(0, 100, 200, 300))
+    profile = Chart(
+        (0, 2.2),
+        (0, 350),
+        title="The walk from A to B, seen from the side",
+        x_label="kilometres",
+        y_label="metres",
+        x_ticks=ticks(0, 0.5, 1, 1.5, 2),
+        y_ticks=ticks(0, 100, 200, 300),
+    )
     profile.area(ways * 2.2, heights, "#cfe0c2")
     profile.curve(ways * 2.2, heights, GREEN)
-    deep = Image.fromarray((hill / hill.max() * 65535).astype(np.uint16))          # one 16-bit channel
-    return {"contours-1-heights.png": encoded(deep, "PNG"), "contours-2-map.png": chart.picture(),
-            "contours-3-profile.png": profile.picture(), "contours-4-relief.jpg": shade}
+    deep = Image.fromarray((hill / hill.max() * 65535).astype(np.uint16))  # one 16-bit channel
+    return {
+        "contours-1-heights.png": encoded(deep, "PNG"),
+        "contours-2-map.png": chart.picture(),
+        "contours-3-profile.png": profile.picture(),
+        "contours-4-relief.jpg": shade,
+    }
 
 
 def moon() -> Pictures:
@@ -100,8 +125,8 @@ def moon() -> Pictures:
     for i, name in enumerate(phases):
         face = np.zeros((120, 120, 3)) + np.array([0.055, 0.086, 0.15])
         v, u = (np.mgrid[0:120, 0:120] - 59.5) / 52
-        disc = u ** 2 + v ** 2 < 1
-        edge = math.cos(math.pi * i / 4) * np.sqrt(np.clip(1 - v ** 2, 0, 1))
+        disc = u**2 + v**2 < 1
+        edge = math.cos(math.pi * i / 4) * np.sqrt(np.clip(1 - v**2, 0, 1))
         lit = disc & ((u > edge) if i <= 4 else (u < -edge))
         face[disc], face[lit] = (0.2, 0.24, 0.31), (0.95, 0.93, 0.86)
         faces.append((name, photo(face)))
@@ -134,8 +159,14 @@ def sundial() -> Pictures:
 
 def vote() -> Pictures:
     def count(title: str, shares: tuple[int, ...], note: str) -> Image.Image:
-        chart = Chart((-0.5, 3.5), (0, 70), title=title, y_label="votes",
-                      x_ticks=list(enumerate(("Park", "Pool", "Library", "Skate ramp"))), y_ticks=ticks(0, 20, 40, 60))
+        chart = Chart(
+            (-0.5, 3.5),
+            (0, 70),
+            title=title,
+            y_label="votes",
+            x_ticks=list(enumerate(("Park", "Pool", "Library", "Skate ramp"))),
+            y_ticks=ticks(0, 20, 40, 60),
+        )
         for i, (share, colour) in enumerate(zip(shares, (BLUE, GREEN, ORANGE, VIOLET), strict=False)):
             chart.bar(i, share, colour)
             chart.note(i, max(share - 7, 4) if share else 3, str(share), "#ffffff" if share else INK)
@@ -143,6 +174,7 @@ def vote() -> Pictures:
         chart.note(3.45, 53, "majority of 100", RED, 14, "rm")
         chart.note(1.5, 65, note, GREY)
         return chart.picture()
+
     ballot = Canvas(400, 320, "#fbf9f2")
     ballot.box(30, 20, 370, 300, "#ffffff", GREY)
     ballot.text(200, 52, "What should the town build?", 20)
@@ -151,16 +183,27 @@ def vote() -> Pictures:
         ballot.box(60, y - 16, 94, y + 16, None, INK, 1.5)
         ballot.text(77, y, rank, 22, BLUE)
         ballot.text(115, y, name, 20, anchor="lm")
-    return {"vote-1-ballot.png": ballot.picture(),
-            "vote-2-first.png": count("First count", (38, 32, 21, 9), "nobody has a majority"),
-            "vote-3-last.png": count("After two transfers", (46, 54, 0, 0), "the Pool wins")}
+    return {
+        "vote-1-ballot.png": ballot.picture(),
+        "vote-2-first.png": count("First count", (38, 32, 21, 9), "nobody has a majority"),
+        "vote-3-last.png": count("After two transfers", (46, 54, 0, 0), "the Pool wins"),
+    }
 
 
 def eggs() -> Pictures:
-    chart = Chart((3, 13), (0, 4), title="Minutes in boiling water, medium egg from the fridge", x_label="minutes",
-                  x_ticks=ticks(*range(4, 13)))
-    stages = ((4, 6, "#f5a623", "runny yolk"), (6, 8, "#f7bd54", "jammy"), (8, 10, "#f9d27f", "just set"),
-              (10, 12, "#f5e2a8", "firm and pale"))
+    chart = Chart(
+        (3, 13),
+        (0, 4),
+        title="Minutes in boiling water, medium egg from the fridge",
+        x_label="minutes",
+        x_ticks=ticks(*range(4, 13)),
+    )
+    stages = (
+        (4, 6, "#f5a623", "runny yolk"),
+        (6, 8, "#f7bd54", "jammy"),
+        (8, 10, "#f9d27f", "just set"),
+        (10, 12, "#f5e2a8", "firm and pale"),
+    )
     for row, (x0, x1, colour, words) in enumerate(stages):
         a, b = chart.at(x0, 3.7 - row * 0.9), chart.at(x1, 3.1 - row * 0.9)
         chart.canvas.box(a[0], a[1], b[0], b[1], colour, None)

@@ -73,18 +73,32 @@ def load(name_or_path: str, accept_missing: Iterable[str] = (), word_lists: Mapp
     if absent:
         how = "; ".join(f"{name} ({' '.join(why.split())})" for name, why in absent.items())
         files = "Give each word list as a file under word_lists, or go" if wanted.keys() & absent.keys() else "Go"
-        raise UserError(f"The preset {path.stem} needs something that is missing: {how}. {files} without by naming "
-                        f"them: accept_missing: [{', '.join(absent)}].")
+        raise UserError(
+            f"The preset {path.stem} needs something that is missing: {how}. {files} without by naming "
+            f"them: accept_missing: [{', '.join(absent)}]."
+        )
     for entry in content["document"]:
-        if "word_list" in entry and entry["word_list"] not in list(wanted):     # a list, for it may be anything
+        if "word_list" in entry and entry["word_list"] not in list(wanted):  # a list, for it may be anything
             raise UserError(f"{path}: document: word_list {entry['word_list']!r} is not among word_lists.")
     words = {name: _words(file) for name, file in lists.items()}
     rules: dict[str, tuple[Rule[Any], ...]] = {
-        section: tuple(parse(path, section, entry, words) for entry in content[section]
-                       if entry.get("word_list") is None or entry["word_list"] in words)
-        for section in ("document", "image", "after_images")}
-    return Preset(path.stem, rules["document"], rules["image"], rules["after_images"], content.get("about", ""),
-                  content.get("source", ""), missing, content.get("coherence") or {})
+        section: tuple(
+            parse(path, section, entry, words)
+            for entry in content[section]
+            if entry.get("word_list") is None or entry["word_list"] in words
+        )
+        for section in ("document", "image", "after_images")
+    }
+    return Preset(
+        path.stem,
+        rules["document"],
+        rules["image"],
+        rules["after_images"],
+        content.get("about", ""),
+        content.get("source", ""),
+        missing,
+        content.get("coherence") or {},
+    )
 
 
 def as_dict(preset: Preset) -> dict[str, list[dict[str, Any]]]:
@@ -92,12 +106,16 @@ def as_dict(preset: Preset) -> dict[str, list[dict[str, Any]]]:
 
     A word list is replaced by the first 16 hex digits of the sha256 of its sorted words.
     """
+
     def entry(rule: DocumentRule | ImageRule) -> dict[str, Any]:
         arguments = {key: _digest(value) if key == "words" else value for key, value in rule.arguments.items()}
         return {"rule": rule.name, **arguments}
-    return {"document": [entry(rule) for rule in preset.document_rules],
-            "image": [entry(rule) for rule in preset.image_rules],
-            "after_images": [entry(rule) for rule in preset.after_images]}
+
+    return {
+        "document": [entry(rule) for rule in preset.document_rules],
+        "image": [entry(rule) for rule in preset.image_rules],
+        "after_images": [entry(rule) for rule in preset.after_images],
+    }
 
 
 def _digest(words: Iterable[str]) -> str:
@@ -136,8 +154,9 @@ def as_sized(image: Image) -> SizedImage | None:
 def _path(name_or_path: str) -> pathlib.Path:
     path = pathlib.Path(name_or_path) if name_or_path.endswith(".yaml") else FOLDER / f"{name_or_path}.yaml"
     if not path.is_file():
-        raise UserError(f"There is no preset {name_or_path!r}; use one of {', '.join(names())}, "
-                        "or the path of a .yaml file.")
+        raise UserError(
+            f"There is no preset {name_or_path!r}; use one of {', '.join(names())}, or the path of a .yaml file."
+        )
     return path
 
 
@@ -179,12 +198,15 @@ def _words(file: str) -> frozenset[str]:
     try:
         lines = pathlib.Path(file).read_text(encoding="utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"The word list {file} cannot be read ({error}); give a UTF-8 file with one word per line."
-                        ) from None
+        raise UserError(
+            f"The word list {file} cannot be read ({error}); give a UTF-8 file with one word per line."
+        ) from None
     return frozenset(line.strip().lower() for line in lines if line.strip())
 
 
 def _refuse(preset: str, key: str, given: set[str], known: Mapping[str, str]) -> None:
     if unknown := given - set(known):
-        raise UserError(f"{key} names {min(unknown)!r}, which the preset {preset} does not need"
-                        + (f"; it needs {', '.join(known)}." if known else "; it needs nothing."))
+        raise UserError(
+            f"{key} names {min(unknown)!r}, which the preset {preset} does not need"
+            + (f"; it needs {', '.join(known)}." if known else "; it needs nothing.")
+        )

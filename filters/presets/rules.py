@@ -16,7 +16,7 @@ from schemas.errors import UserError
 from schemas.records import Drop, SizedImage
 
 MODULES = {"text": text, "repetition": repetition, "image": image}
-NOTES = {"rule", "source", "unit", "word_list"}         # keys of a rule that are not arguments
+NOTES = {"rule", "source", "unit", "word_list"}  # keys of a rule that are not arguments
 
 Subject = TypeVar("Subject", TextStats, SizedImage)
 
@@ -51,8 +51,9 @@ def parse(path: pathlib.Path, section: str, entry: dict[str, Any], words: Mappin
         arguments["words"] = words[entry["word_list"]]
     parameters = {p.name: p for p in inspect.signature(function).parameters.values() if p.kind is p.KEYWORD_ONLY}
     if unknown := set(arguments) - set(parameters):
-        raise UserError(f"{path}: {section}: {name} has no argument {min(unknown, key=str)!r}; "
-                        f"it takes {', '.join(parameters)}.")
+        raise UserError(
+            f"{path}: {section}: {name} has no argument {min(unknown, key=str)!r}; it takes {', '.join(parameters)}."
+        )
     if left := [p.name for p in parameters.values() if p.default is p.empty and p.name not in arguments]:
         raise UserError(f"{path}: {section}: {name} needs the argument {left[0]!r}.")
     for key, value in arguments.items():
@@ -72,9 +73,13 @@ def _function(path: pathlib.Path, section: str, name: object) -> Callable[..., D
     try:
         found = getattr(MODULES[module] if module in ours else importlib.import_module(module), attribute, None)
     except (ImportError, ValueError) as error:
-        raise UserError(f"{path}: {section}: there is no rule {name!r} ({error}); rules here are functions of {known}."
-                        ) from None
-    if not inspect.isfunction(found) or attribute.startswith("_") or (
-            module in ours and found.__module__ != MODULES[module].__name__):
+        raise UserError(
+            f"{path}: {section}: there is no rule {name!r} ({error}); rules here are functions of {known}."
+        ) from None
+    if (
+        not inspect.isfunction(found)
+        or attribute.startswith("_")
+        or (module in ours and found.__module__ != MODULES[module].__name__)
+    ):
         raise UserError(f"{path}: {section}: there is no rule {name!r}; rules here are functions of {known}.")
     return found

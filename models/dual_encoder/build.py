@@ -21,12 +21,20 @@ PROJECTIONS = pathlib.Path(__file__).parent / "projections.safetensors"
 """What we trained: `visual.head.proj.weight` and `text.proj.weight`, named as in open_clip."""
 
 WIDTH = 256
-IMAGE_TOWER, TEXT_FILES = "tf_efficientnet_lite0", ("config.json", "tokenizer.json", "tokenizer_config.json",
-                                                    "special_tokens_map.json")
+IMAGE_TOWER, TEXT_FILES = (
+    "tf_efficientnet_lite0",
+    ("config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"),
+)
 
 
-def build(image_weights: pathlib.Path, text_folder: pathlib.Path, out: pathlib.Path, *,
-          projections: dict[str, torch.Tensor] | None = None, final: pathlib.Path | None = None) -> None:
+def build(
+    image_weights: pathlib.Path,
+    text_folder: pathlib.Path,
+    out: pathlib.Path,
+    *,
+    projections: dict[str, torch.Tensor] | None = None,
+    final: pathlib.Path | None = None,
+) -> None:
     """Write the folder `out`; `final` is where it will stand, if it is moved afterwards.
 
     `image_weights` is the packaged .pth, `text_folder` the packaged sentence-transformers folder (the `TEXT_FILES` and
@@ -38,14 +46,17 @@ def build(image_weights: pathlib.Path, text_folder: pathlib.Path, out: pathlib.P
     (out / "open_clip_config.json").write_text(json.dumps(config((final or out).absolute()), indent=2) + "\n")
     weights = {
         **image_tower(image_weights),
-        **{f"text.transformer.{name}": value for name, value in load_file(text_folder / "model.safetensors").items()
-           if not name.startswith("pooler.") and name != "embeddings.position_ids"},
+        **{
+            f"text.transformer.{name}": value
+            for name, value in load_file(text_folder / "model.safetensors").items()
+            if not name.startswith("pooler.") and name != "embeddings.position_ids"
+        },
         **(load_file(PROJECTIONS) if projections is None else projections),
-        "logit_scale": torch.tensor(1 / 0.07).log(),        # for open_clip's logits; cosines do not use it
+        "logit_scale": torch.tensor(1 / 0.07).log(),  # for open_clip's logits; cosines do not use it
     }
     path = out / "open_clip_model.safetensors"
     save_file({name: value.contiguous() for name, value in weights.items()}, path)
-    path.chmod(0o644)                       # safetensors writes for the owner alone
+    path.chmod(0o644)  # safetensors writes for the owner alone
 
 
 def config(folder: pathlib.Path) -> dict[str, Any]:
@@ -53,11 +64,21 @@ def config(folder: pathlib.Path) -> dict[str, Any]:
     return {
         "model_cfg": {
             "embed_dim": WIDTH,
-            "vision_cfg": {"image_size": 224, "timm_model_name": IMAGE_TOWER, "timm_model_pretrained": False,
-                           "timm_pool": "avg", "timm_proj": "linear"},
-            "text_cfg": {"hf_model_name": str(folder), "hf_model_pretrained": False,
-                         "hf_tokenizer_name": "all-MiniLM-L6-v2",       # of a local folder, open_clip reads that folder
-                         "hf_pooler_type": "mean_pooler", "hf_proj_type": "linear", "context_length": 128},
+            "vision_cfg": {
+                "image_size": 224,
+                "timm_model_name": IMAGE_TOWER,
+                "timm_model_pretrained": False,
+                "timm_pool": "avg",
+                "timm_proj": "linear",
+            },
+            "text_cfg": {
+                "hf_model_name": str(folder),
+                "hf_model_pretrained": False,
+                "hf_tokenizer_name": "all-MiniLM-L6-v2",  # of a local folder, open_clip reads that folder
+                "hf_pooler_type": "mean_pooler",
+                "hf_proj_type": "linear",
+                "context_length": 128,
+            },
         },
         # As the image tower was trained, but the whole picture squeezed into the square: screenshots and diagrams
         # have what matters at their edges too.

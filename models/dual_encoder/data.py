@@ -62,14 +62,23 @@ def read(corpus: str, work: pathlib.Path) -> tuple[list[Item], list[str], list[s
     items: list[Item] = []
     hashes: dict[str, int] = {}
     texts: dict[str, int] = {}
-    documents = [record for part in corpora.parts("native", corpus) for record in corpora.read(part)
-                 if isinstance(record, Document)]
+    documents = [
+        record
+        for part in corpora.parts("native", corpus)
+        for record in corpora.read(part)
+        if isinstance(record, Document)
+    ]
     for number, document in enumerate(tqdm(documents, "storing pictures")):
         for image, beside in zip(document.images, neighbours(document), strict=True):
             described = [text for text in (image.alt.strip(), image.caption.strip()) if text]
-            items.append(Item(
-                hashes.setdefault(store.store(image).sha256, len(hashes)), number, document.source,
-                *(tuple(texts.setdefault(text, len(texts)) for text in group) for group in (beside, described))))
+            items.append(
+                Item(
+                    hashes.setdefault(store.store(image).sha256, len(hashes)),
+                    number,
+                    document.source,
+                    *(tuple(texts.setdefault(text, len(texts)) for text in group) for group in (beside, described)),
+                )
+            )
     return items, list(hashes), list(texts), store
 
 
@@ -101,7 +110,7 @@ class Towers:
     def pictures(self, hashes: list[str], open_image: Callable[[str], PIL.Image.Image]) -> torch.Tensor:
         """[hashes, width]: the image tower's vectors, float32."""
         made = []
-        for batch in tqdm([hashes[i:i + BATCH] for i in range(0, len(hashes), BATCH)], f"pictures by {BATCH}"):
+        for batch in tqdm([hashes[i : i + BATCH] for i in range(0, len(hashes), BATCH)], f"pictures by {BATCH}"):
             pixels = torch.stack([self.preprocess(open_image(sha256)) for sha256 in batch]).to(self.dtype)
             made.append(self.model.encode_image(pixels.contiguous(memory_format=torch.channels_last)).float())
         return torch.cat(made)
@@ -111,7 +120,7 @@ class Towers:
         """[texts, width]: the text tower's vectors, float32."""
         made: dict[str, torch.Tensor] = {}
         groups = self.text_tower.tokens(texts).values()
-        batches = [list(group.items())[i:i + BATCH] for group in groups for i in range(0, len(group), BATCH)]
+        batches = [list(group.items())[i : i + BATCH] for group in groups for i in range(0, len(group), BATCH)]
         for batch in tqdm(batches, f"texts by {BATCH}"):
             vectors = self.text_tower.encode(torch.stack([tokens for _, tokens in batch])).float()
             made.update(zip((text for text, _ in batch), vectors, strict=True))

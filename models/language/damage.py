@@ -41,8 +41,11 @@ def order_marks(spoiled: Document, sound: Document) -> list[tuple[str, bool]]:
     order = _body_sentences(sound)
     place = {sentence: i for i, sentence in enumerate(order)}
     known = [sentence for sentence in _body_sentences(spoiled) if sentence in place]
-    return [(this, place[this] == place[before] + 1) for before, this in itertools.pairwise(known)
-            if order.count(before) == order.count(this) == 1]
+    return [
+        (this, place[this] == place[before] + 1)
+        for before, this in itertools.pairwise(known)
+        if order.count(before) == order.count(this) == 1
+    ]
 
 
 def _body_sentences(document: Document) -> list[str]:
@@ -66,8 +69,12 @@ def _is_body(segment: Segment) -> TypeGuard[Text]:
 
 def _shuffle(document: Document, rng: random.Random, strength: float) -> Document:
     """Sentences change positions over the whole excerpt: half of them at strength 0, all at strength 1."""
-    places = [(i, j, sentence) for i, s in enumerate(document.segments) if _is_body(s)
-              for j, sentence in enumerate(_sentences(s.text))]
+    places = [
+        (i, j, sentence)
+        for i, s in enumerate(document.segments)
+        if _is_body(s)
+        for j, sentence in enumerate(_sentences(s.text))
+    ]
     moving = rng.sample(range(len(places)), max(4, round(len(places) * (0.5 + 0.5 * strength))))
     order = moving[:]
     while order == moving:
@@ -76,22 +83,29 @@ def _shuffle(document: Document, rng: random.Random, strength: float) -> Documen
     bodies: dict[int, list[str]] = {}
     for i, j, sentence in places:
         bodies.setdefault(i, []).append(text_at.get((i, j), sentence))
-    return dataclasses.replace(document, segments=tuple(
-        Text(("\n" if "\n" in s.text else " ").join(bodies[i])) if i in bodies and isinstance(s, Text) else s
-        for i, s in enumerate(document.segments)))
+    return dataclasses.replace(
+        document,
+        segments=tuple(
+            Text(("\n" if "\n" in s.text else " ").join(bodies[i])) if i in bodies and isinstance(s, Text) else s
+            for i, s in enumerate(document.segments)
+        ),
+    )
 
 
 def _drop(document: Document, rng: random.Random, strength: float) -> Document:
     """Random words are removed: 8 % of them at strength 0, 35 % at strength 1."""
     share = 0.08 + 0.27 * strength
+
     def thin(text: str) -> str:
         return "\n".join(" ".join(w for w in line.split(" ") if rng.random() >= share) for line in text.split("\n"))
+
     return _texts(document, thin)
 
 
 def _texts(document: Document, change: Callable[[str], str]) -> Document:
-    return dataclasses.replace(document, segments=tuple(
-        Text(change(s.text)) if _is_body(s) else s for s in document.segments))
+    return dataclasses.replace(
+        document, segments=tuple(Text(change(s.text)) if _is_body(s) else s for s in document.segments)
+    )
 
 
 def _cut(document: Document, rng: random.Random, strength: float) -> Document:
@@ -108,9 +122,9 @@ def _cut(document: Document, rng: random.Random, strength: float) -> Document:
             keep -= len(pieces)
             kept.append(segment)
             continue
-        head = " ".join(pieces[:max(2, keep)]).rstrip(" .!?:;,)\n")
-        if len(head) >= len(segment.text.rstrip(" .!?:;,)\n")):     # a whole sentence must lose a part
-            head = head[:max(8, len(head) * 2 // 3)]
+        head = " ".join(pieces[: max(2, keep)]).rstrip(" .!?:;,)\n")
+        if len(head) >= len(segment.text.rstrip(" .!?:;,)\n")):  # a whole sentence must lose a part
+            head = head[: max(8, len(head) * 2 // 3)]
         kept.append(Text(head))
         break
     return dataclasses.replace(document, segments=tuple(kept))

@@ -23,17 +23,42 @@ from prompts import shown_segments
 from schemas.errors import UserError
 from schemas.records import Document, Image, Segment, Text
 
-DOMAINS = ("Computers and software", "Programming", "Electronics and making", "Cooking and food", "Home and garden",
-           "Crafts and hobbies", "Health and care", "Sports and outdoors", "Science and nature", "History and culture",
-           "Society and law", "Business and money", "Travel and maps", "Art and photography")
+DOMAINS = (
+    "Computers and software",
+    "Programming",
+    "Electronics and making",
+    "Cooking and food",
+    "Home and garden",
+    "Crafts and hobbies",
+    "Health and care",
+    "Sports and outdoors",
+    "Science and nature",
+    "History and culture",
+    "Society and law",
+    "Business and money",
+    "Travel and maps",
+    "Art and photography",
+)
 SOURCE_DOMAIN = {
-    "iis-docs": "Computers and software", "microbit": "Electronics and making", "godot": "Programming",
-    "appcenter": "Programming", "openstax-nursing-external-bundle": "Health and care",
-    "openstax-principles-economics-bundle": "Business and money", "openstax-physics": "Science and nature",
-    "openstax-life-liberty-and-pursuit-happiness": "History and culture", "18f": "Society and law",
-    "openstax-introduction-python-programming": "Programming"}
-FEW = ("openstax-life-liberty-and-pursuit-happiness", "18f", "openstax-nursing-external-bundle",
-       "openstax-principles-economics-bundle", "openstax-physics", "godot")
+    "iis-docs": "Computers and software",
+    "microbit": "Electronics and making",
+    "godot": "Programming",
+    "appcenter": "Programming",
+    "openstax-nursing-external-bundle": "Health and care",
+    "openstax-principles-economics-bundle": "Business and money",
+    "openstax-physics": "Science and nature",
+    "openstax-life-liberty-and-pursuit-happiness": "History and culture",
+    "18f": "Society and law",
+    "openstax-introduction-python-programming": "Programming",
+}
+FEW = (
+    "openstax-life-liberty-and-pursuit-happiness",
+    "18f",
+    "openstax-nursing-external-bundle",
+    "openstax-principles-economics-bundle",
+    "openstax-physics",
+    "godot",
+)
 """Sources with few usable titles: the writer gets each section twice, with two forms of instruction."""
 PROMPTS = load_prompts("embedded")
 OWN_TEXTS = pathlib.Path(__file__).parent / "own_texts.json"
@@ -67,9 +92,15 @@ def documents(corpus: pathlib.Path) -> Iterator[Document]:
             raise UserError(f"howto/docs.jsonl in {corpus} is no file; give howto.tar")
         for line in io.TextIOWrapper(file, "utf-8"):
             record = json.loads(line)
-            yield Document(record["id"], record["source"], title=record["title"], segments=tuple(
-                Text(s["text"]) if "text" in s else Image(s["image"], s.get("alt") or "", s.get("caption") or "")
-                for s in record["segments"]))
+            yield Document(
+                record["id"],
+                record["source"],
+                title=record["title"],
+                segments=tuple(
+                    Text(s["text"]) if "text" in s else Image(s["image"], s.get("alt") or "", s.get("caption") or "")
+                    for s in record["segments"]
+                ),
+            )
 
 
 def own_texts() -> Iterator[Document]:

@@ -38,8 +38,11 @@ RATED, WRITTEN, WORDS = 120, 250, 240
 instructions for, and the most words of a section."""
 NOTES = pathlib.Path(__file__).parent / "notes.md"
 """How the weights were trained and what was tried: the part of the page that no script can write."""
-RIGHT_DOMAINS = {"learnosm": {"Travel and maps"}, "iot": {"Electronics and making", "Programming"},
-                 "openstax-introduction-anthropology": {"History and culture", "Society and law"}}
+RIGHT_DOMAINS = {
+    "learnosm": {"Travel and maps"},
+    "iot": {"Electronics and making", "Programming"},
+    "openstax-introduction-anthropology": {"History and culture", "Society and law"},
+}
 """Domains that a section of a held-out source may have; the fourth source, on drones, fits several and is left out."""
 
 
@@ -69,7 +72,9 @@ def held_out(corpus: pathlib.Path) -> list[Document]:
 
 def wish(section: Document) -> str | None:
     """The instruction made from the section's title; None if the title names no subject."""
-    return instruction(section.title, "\n".join(shown_segments(section, PROMPTS.alt_words)), pick(section.title, section.source))
+    return instruction(
+        section.title, "\n".join(shown_segments(section, PROMPTS.alt_words)), pick(section.title, section.source)
+    )
 
 
 def measure(url: str, found: list[Document]) -> Figures:
@@ -83,18 +88,26 @@ def _rater(client: Client, found: list[Document]) -> dict[str, Any]:
     found = [s for s in found if can_shuffle(s)][:RATED]
     ratings = {"undamaged": _rate(client, found)}
     for kind in ASPECT:
-        spoiled = [damage(s, kind, rng := random.Random(pick(s.id, s.title, kind)), strength=rng.random(), unseen=True)
-                   for s in found]
+        spoiled = [
+            damage(s, kind, rng := random.Random(pick(s.id, s.title, kind)), strength=rng.random(), unseen=True)
+            for s in found
+        ]
         ratings[kind] = _rate(client, spoiled)
     means = {kind: {a: statistics.mean(r[a] for r in rs) for a in PROMPTS.aspect_names} for kind, rs in ratings.items()}
-    return {"means": means, "rated": len(found), "auc": {
-        kind: measures.auc(*([r[aspect] for r in ratings[k]] for k in ("undamaged", kind)))
-        for kind, aspect in ASPECT.items()}}
+    return {
+        "means": means,
+        "rated": len(found),
+        "auc": {
+            kind: measures.auc(*([r[aspect] for r in ratings[k]] for k in ("undamaged", kind)))
+            for kind, aspect in ASPECT.items()
+        },
+    }
 
 
 def _rate(client: Client, found: list[Document]) -> list[Ratings]:
     async def every() -> list[Ratings]:
         return await asyncio.gather(*(rate(client, PROMPTS, d) for d in found))
+
     return client.submit(every()).result()
 
 
@@ -102,20 +115,28 @@ def _writer(client: Client, found: list[Document]) -> Figures:
     async def one(section: Document) -> dict[str, str]:
         try:
             return await instruct(client, PROMPTS.write_prompt(section, DOMAINS), 1)
-        except LlmFault:                # the untrained model may not stop writing: that is a failed attempt
+        except LlmFault:  # the untrained model may not stop writing: that is a failed attempt
             return {"instruction": "", "domain": ""}
 
     async def every() -> list[dict[str, str]]:
         return await asyncio.gather(*(one(s) for s in found))
+
     answers = client.submit(every()).result()
     asked = [a["instruction"] for a in answers]
     drops = [check(a, s) for a, s in zip(asked, found, strict=False)]
-    titles = [title for s in found if (title := clean(s.title))]      # every one has a title: it has a wish
+    titles = [title for s in found if (title := clean(s.title))]  # every one has a title: it has a wish
     question = PROMPTS.write_prompt(found[0], DOMAINS).messages[-1]["content"].rpartition("---")[2]
-    counted = [(a["domain"], RIGHT_DOMAINS[s.source]) for a, s in zip(answers, found, strict=False) if s.source in RIGHT_DOMAINS]
+    counted = [
+        (a["domain"], RIGHT_DOMAINS[s.source])
+        for a, s in zip(answers, found, strict=False)
+        if s.source in RIGHT_DOMAINS
+    ]
     seen = collections.Counter(asked)
     return Figures(
-        auc={}, means={}, rated=0, written=len(found),
+        auc={},
+        means={},
+        rated=0,
+        written=len(found),
         passed=statistics.mean(d is None for d in drops),
         reasons=dict(collections.Counter(d.rule for d in drops if d).most_common()),
         parroted=statistics.mean(measures.parrots(a, question) for a in asked),
@@ -123,54 +144,81 @@ def _writer(client: Client, found: list[Document]) -> Figures:
         title_found=measures.titles_found(asked, titles, measures.by_words),
         title_found_by_meaning=measures.titles_found(asked, titles, measures.by_meaning),
         domain_right=statistics.mean(domain in right for domain, right in counted),
-        samples=[(s.title, json.dumps(a, ensure_ascii=False)) for s, a in list(zip(found, answers, strict=False))[:12]])
+        samples=[(s.title, json.dumps(a, ensure_ascii=False)) for s, a in list(zip(found, answers, strict=False))[:12]],
+    )
 
 
 def checker_shares(found: list[Document]) -> dict[str, float]:
     """The shares of texts that pass the checks: a section's own instruction, another section's, its sentences."""
     pairs = [(s, own) for s in found if (own := wish(s))]
     others = random.Random(0).sample(pairs, len(pairs))
-    lines = [(s, line) for s, _ in pairs for text in s.texts for line in sentences(plain(text))
-             if len(words(line)) >= 5]
-    return {"title": statistics.mean(check(w, s) is None for s, w in pairs),
-            "other": statistics.mean(check(w, s) is None for (s, own), (_, w) in zip(pairs, others, strict=False) if w != own),
-            "sentence": statistics.mean(check(line, s) is None for s, line in lines)}
+    lines = [
+        (s, line) for s, _ in pairs for text in s.texts for line in sentences(plain(text)) if len(words(line)) >= 5
+    ]
+    return {
+        "title": statistics.mean(check(w, s) is None for s, w in pairs),
+        "other": statistics.mean(
+            check(w, s) is None for (s, own), (_, w) in zip(pairs, others, strict=False) if w != own
+        ),
+        "sentence": statistics.mean(check(line, s) is None for s, line in lines),
+    }
 
 
 def block(ours: Figures, plain_: Figures, shares: dict[str, float]) -> str:
     """The Markdown of the `language` block."""
     percent = "{:.0%}".format
-    rows = [f"| rater, {kind}: AUC of {aspect} | {ours.auc[kind]:.2f} | {plain_.auc[kind]:.2f} | 0.85 |"
-            for kind, aspect in ASPECT.items()]
-    rows += [f"| writer: {name} | {percent(getattr(ours, key))} | {percent(getattr(plain_, key))} | {target} |"
-             for name, key, target in (
-                 ("passes the checks at the first attempt", "passed", "80 %"),
-                 ("repeats the prompt", "parroted", "0 %"),
-                 ("same instruction for two texts", "repeated", "-"),
-                 ("right title among 20 random ones, by words", "title_found", "70 %"),
-                 ("right title among 20 random ones, by meaning", "title_found_by_meaning", "70 %"),
-                 ("right domain", "domain_right", "-"))]
-    means = [f"| {kind} | " + " | ".join(f"{ours.means[kind][a]:.2f}" for a in PROMPTS.aspect_names) + " |"
-             for kind in ours.means]
-    return "\n".join([
-        f"Measured by `python -m models.language.evaluate` through vLLM on held-out sources ({', '.join(HELD_OUT)}). "
-        f"The rater rated {ours.rated} sections, each undamaged and with each kind of damage. The writer wrote "
-        f"instructions for {ours.written} sections whose hidden title names a subject. The untrained model: "
-        f"{plain_.rated} and {plain_.written} of them.", "",
-        "| | trained | untrained | target |", "|---|---|---|---|", *rows, "",
-        "The score behind an AUC is the expected rating (`filters.quality.read_ratings`) of the aspect that the damage "
-        "lowers; undamaged sections are compared with damaged ones. The strength of the damage is random, and the "
-        "clutter lines do not occur in the training data. Titles are compared by TF-IDF of the words' first five letters, and "
-        "by the sentence vectors of all-MiniLM-L6-v2, which are similar for synonyms. The right domain is decided by "
-        f"source, for {len(RIGHT_DOMAINS)} of them.", "",
-        "Mean ratings by the trained model:", "", "| | " + " | ".join(PROMPTS.aspect_names) + " |",
-        "|---|---|---|---|---|", *means,
-        "",
-        f"The checks themselves (`filters/instruction.py`), on the same sections: {percent(shares['title'])} of the "
-        f"instructions made from the section's own title pass, {percent(shares['other'])} of those made from another "
-        f"section's title, and {percent(shares['sentence'])} of the text's own sentences. Instructions of the trained "
-        "model that did not pass, by rule: "
-        + (", ".join(f"{rule} {n}" for rule, n in ours.reasons.items()) or "nothing") + ".", "", NOTES.read_text()])
+    rows = [
+        f"| rater, {kind}: AUC of {aspect} | {ours.auc[kind]:.2f} | {plain_.auc[kind]:.2f} | 0.85 |"
+        for kind, aspect in ASPECT.items()
+    ]
+    rows += [
+        f"| writer: {name} | {percent(getattr(ours, key))} | {percent(getattr(plain_, key))} | {target} |"
+        for name, key, target in (
+            ("passes the checks at the first attempt", "passed", "80 %"),
+            ("repeats the prompt", "parroted", "0 %"),
+            ("same instruction for two texts", "repeated", "-"),
+            ("right title among 20 random ones, by words", "title_found", "70 %"),
+            ("right title among 20 random ones, by meaning", "title_found_by_meaning", "70 %"),
+            ("right domain", "domain_right", "-"),
+        )
+    ]
+    means = [
+        f"| {kind} | " + " | ".join(f"{ours.means[kind][a]:.2f}" for a in PROMPTS.aspect_names) + " |"
+        for kind in ours.means
+    ]
+    return "\n".join(
+        [
+            f"Measured by `python -m models.language.evaluate` through vLLM on held-out sources ({', '.join(HELD_OUT)}). "
+            f"The rater rated {ours.rated} sections, each undamaged and with each kind of damage. The writer wrote "
+            f"instructions for {ours.written} sections whose hidden title names a subject. The untrained model: "
+            f"{plain_.rated} and {plain_.written} of them.",
+            "",
+            "| | trained | untrained | target |",
+            "|---|---|---|---|",
+            *rows,
+            "",
+            "The score behind an AUC is the expected rating (`filters.quality.read_ratings`) of the aspect that the damage "
+            "lowers; undamaged sections are compared with damaged ones. The strength of the damage is random, and the "
+            "clutter lines do not occur in the training data. Titles are compared by TF-IDF of the words' first five letters, and "
+            "by the sentence vectors of all-MiniLM-L6-v2, which are similar for synonyms. The right domain is decided by "
+            f"source, for {len(RIGHT_DOMAINS)} of them.",
+            "",
+            "Mean ratings by the trained model:",
+            "",
+            "| | " + " | ".join(PROMPTS.aspect_names) + " |",
+            "|---|---|---|---|---|",
+            *means,
+            "",
+            f"The checks themselves (`filters/instruction.py`), on the same sections: {percent(shares['title'])} of the "
+            f"instructions made from the section's own title pass, {percent(shares['other'])} of those made from another "
+            f"section's title, and {percent(shares['sentence'])} of the text's own sentences. Instructions of the trained "
+            "model that did not pass, by rule: "
+            + (", ".join(f"{rule} {n}" for rule, n in ours.reasons.items()) or "nothing")
+            + ".",
+            "",
+            NOTES.read_text(),
+        ]
+    )
 
 
 def main() -> None:

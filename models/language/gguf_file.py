@@ -14,8 +14,7 @@ WEIGHTS = gguf.GGMLQuantizationType.Q8_0
 """The format of the matrices."""
 
 
-def write(folder: pathlib.Path, path: pathlib.Path,
-          weights: gguf.GGMLQuantizationType = WEIGHTS) -> None:
+def write(folder: pathlib.Path, path: pathlib.Path, weights: gguf.GGMLQuantizationType = WEIGHTS) -> None:
     """Write the Llama model of a Hugging Face folder (`build.py` made it) to `path`.
 
     Norms are float32 and matrices `weights`. The tokenizer must be a byte-level BPE with GPT-2's cuts, whose added
@@ -48,28 +47,30 @@ def _add_tokenizer(writer: gguf.GGUFWriter, folder: pathlib.Path, config: dict[s
     special = {token["id"] for token in made["added_tokens"]}
     ids = made["model"]["vocab"] | {token["content"]: token["id"] for token in made["added_tokens"]}
     writer.add_tokenizer_model("gpt2")
-    writer.add_tokenizer_pre("gpt-2")           # how tokenizer.json cuts a text, which is not what "smollm" stands for
+    writer.add_tokenizer_pre("gpt-2")  # how tokenizer.json cuts a text, which is not what "smollm" stands for
     writer.add_token_list(sorted(ids, key=ids.__getitem__))
-    writer.add_token_types([gguf.TokenType.CONTROL if i in special else gguf.TokenType.NORMAL
-                            for i in sorted(ids.values())])
+    writer.add_token_types(
+        [gguf.TokenType.CONTROL if i in special else gguf.TokenType.NORMAL for i in sorted(ids.values())]
+    )
     writer.add_token_merges([" ".join(pair) for pair in made["model"]["merges"]])
     writer.add_bos_token_id(config["bos_token_id"])
     writer.add_eos_token_id(config["eos_token_id"])
     writer.add_unk_token_id(config["unk_token_id"])
     writer.add_pad_token_id(config["pad_token_id"])
-    writer.add_add_bos_token(False)             # the chat template writes it
+    writer.add_add_bos_token(False)  # the chat template writes it
     writer.add_add_space_prefix(False)
     writer.add_chat_template((folder / "chat_template.jinja").read_text())
 
 
-def _add_tensors(writer: gguf.GGUFWriter, folder: pathlib.Path, config: dict[str, Any],
-                 weights: gguf.GGMLQuantizationType) -> None:
+def _add_tensors(
+    writer: gguf.GGUFWriter, folder: pathlib.Path, config: dict[str, Any], weights: gguf.GGMLQuantizationType
+) -> None:
     names = gguf.get_tensor_name_map(gguf.MODEL_ARCH.LLAMA, config["num_hidden_layers"])
     heads = {"q_proj": config["num_attention_heads"], "k_proj": config["num_key_value_heads"]}
     for name, tensor in sorted(load_file(folder / "model.safetensors").items()):
         stem, projection = name.removesuffix(".weight"), name.split(".")[-2]
         array = tensor.to(torch.float32)
-        if projection in heads:                 # llama.cpp turns pairs of neighbours, Hugging Face two halves of a head
+        if projection in heads:  # llama.cpp turns pairs of neighbours, Hugging Face two halves of a head
             half = array.shape[0] // heads[projection] // 2
             array = array.view(heads[projection], 2, half, -1).transpose(1, 2).reshape(array.shape)
         kind = weights if array.dim() > 1 else gguf.GGMLQuantizationType.F32

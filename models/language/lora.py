@@ -33,7 +33,7 @@ class LoraLinear(nn.Module):
         self.base = base
         self.a = nn.Parameter(torch.empty(RANK, base.in_features))
         self.b = nn.Parameter(torch.zeros(base.out_features, RANK))
-        nn.init.kaiming_uniform_(self.a, a=5 ** 0.5)
+        nn.init.kaiming_uniform_(self.a, a=5**0.5)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """[..., in_features] -> [..., out_features], in the type of `x`."""

@@ -29,13 +29,16 @@ def auc(high: Sequence[float], low: Sequence[float]) -> float:
 
 def parrots(instruction: str, question: str, *, run: int = 5) -> bool:
     """Whether the instruction repeats `run` or more consecutive words of the prompt."""
-    asked, own = ([w.casefold() for w in words(t)] for t in (instruction, f"{load_prompts('embedded').system} {question}"))
-    grams = {tuple(own[i:i + run]) for i in range(len(own) - run + 1)}
-    return any(tuple(asked[i:i + run]) in grams for i in range(len(asked) - run + 1))
+    asked, own = (
+        [w.casefold() for w in words(t)] for t in (instruction, f"{load_prompts('embedded').system} {question}")
+    )
+    grams = {tuple(own[i : i + run]) for i in range(len(own) - run + 1)}
+    return any(tuple(asked[i : i + run]) in grams for i in range(len(asked) - run + 1))
 
 
-def titles_found(instructions: Sequence[str], titles: Sequence[str], alike: Alike, *, among: int = 20,
-                 seed: int = 0) -> float:
+def titles_found(
+    instructions: Sequence[str], titles: Sequence[str], alike: Alike, *, among: int = 20, seed: int = 0
+) -> float:
     """The share of instructions whose own title is the most similar of `among` random different titles.
 
     A tie with n wrong titles counts 1 / (n + 1); a similarity of 0 or less counts 0.
@@ -57,13 +60,18 @@ def by_words(instructions: Sequence[str], titles: Sequence[str]) -> list[list[fl
     frequency = collections.Counter(stem for title in titles for stem in set(_stems(title)))
 
     def vector(text: str) -> dict[str, float]:
-        found = {s: n * math.log(len(titles) / frequency[s]) for s, n in collections.Counter(_stems(text)).items()
-                 if s in frequency}
+        found = {
+            s: n * math.log(len(titles) / frequency[s])
+            for s, n in collections.Counter(_stems(text)).items()
+            if s in frequency
+        }
         norm = math.sqrt(sum(v * v for v in found.values())) or 1.0
         return {s: v / norm for s, v in found.items()}
+
     vectors = [vector(title) for title in titles]
-    return [[sum(v * asked.get(s, 0.0) for s, v in own.items()) for own in vectors]
-            for asked in map(vector, instructions)]
+    return [
+        [sum(v * asked.get(s, 0.0) for s, v in own.items()) for own in vectors] for asked in map(vector, instructions)
+    ]
 
 
 def by_meaning(instructions: Sequence[str], titles: Sequence[str]) -> list[list[float]]:

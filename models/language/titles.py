@@ -22,10 +22,14 @@ USELESS = re.compile(
     r"|questions?$|release notes|quiz|unplugged$|^step \S{1,3}$|essay|concept items|critical thinking|performance task"
     r"|extended response|what you.ll|^steps to"
     r"|^important$|@|~|^description|discussion for|^figure|^(let.s|your turn|play it|have fun)"
-    r"|multiple choice|short answer|student outcomes|sidebar|key terms|review|answers", re.I)
+    r"|multiple choice|short answer|student outcomes|sidebar|key terms|review|answers",
+    re.I,
+)
 _LABEL = re.compile(
     r"^\W*(?:(?:step|task|part|exercise|lesson|activity|lab|phase|section)\s*\d*\s*[-–—:.)]\s*"
-    r"|\d+(?:\.\d+)*[.):]?\s+|[A-H]\.\s+)", re.I)
+    r"|\d+(?:\.\d+)*[.):]?\s+|[A-H]\.\s+)",
+    re.I,
+)
 _TAIL = re.compile(r"\s*(\{[^}]*\}|\(optional\)|@\w+|&lt;.*?&gt;|<[^>]*>|[\s:.,;–—-]+$)\s*", re.I)
 
 
@@ -43,16 +47,33 @@ def _gerunds() -> dict[str, str]:
 GERUNDS = _gerunds()
 
 HOW_TO = (
-    "Explain how to {}.", "Show step by step how to {}, with pictures.", "How do I {}?", "Teach me how to {}.",
-    "Write an illustrated guide that shows how to {}.", "Walk me through the steps to {}.", "Please show me how to {}.",
+    "Explain how to {}.",
+    "Show step by step how to {}, with pictures.",
+    "How do I {}?",
+    "Teach me how to {}.",
+    "Write an illustrated guide that shows how to {}.",
+    "Walk me through the steps to {}.",
+    "Please show me how to {}.",
     "Describe, with pictures, how to {}.",
-    "Give me illustrated instructions to {}.", "How can I {}? Show me with pictures.",
-    "I want to {}. Show me how.", "Help me {}, step by step.")
+    "Give me illustrated instructions to {}.",
+    "How can I {}? Show me with pictures.",
+    "I want to {}. Show me how.",
+    "Help me {}, step by step.",
+)
 ABOUT = (
-    "Explain {} with pictures.", "Write an illustrated introduction to {}.", "Describe {} and show what it looks like.",
-    "Give me an illustrated overview of {}.", "Teach a beginner about {}.", "Tell me about {}, with pictures.",
-    "What should I know about {}?", "Write a short illustrated article about {}.", "Can you explain {} to me?",
-    "Show me what there is to know about {}.", "Write an illustrated lesson on {}.", "Help me understand {}.")
+    "Explain {} with pictures.",
+    "Write an illustrated introduction to {}.",
+    "Describe {} and show what it looks like.",
+    "Give me an illustrated overview of {}.",
+    "Teach a beginner about {}.",
+    "Tell me about {}, with pictures.",
+    "What should I know about {}?",
+    "Write a short illustrated article about {}.",
+    "Can you explain {} to me?",
+    "Show me what there is to know about {}.",
+    "Write an illustrated lesson on {}.",
+    "Help me understand {}.",
+)
 
 
 def clean(title: str) -> str | None:
@@ -84,8 +105,9 @@ def instruction(title: str, text: str, choice: int) -> str | None:
     content = [w for w in words(subject) if len(w) > 3]
     if not content or sum(w[:5].lower() in stems for w in content) * 2 < len(content):
         return None
-    small = " ".join(w.lower() if w.lower().strip(".,:?!()") in lower or w.lower() in _SMALL else w
-                     for w in subject.split())
+    small = " ".join(
+        w.lower() if w.lower().strip(".,:?!()") in lower or w.lower() in _SMALL else w for w in subject.split()
+    )
     first, _, rest = small.partition(" ")
     key = first.lower()
     if key == "how" and rest.startswith("to "):

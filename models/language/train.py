@@ -61,7 +61,7 @@ class Example:
 def encode(pair: Pair, tokenizer: PreTrainedTokenizerBase) -> Example:
     """The pair as token ids."""
     prompt = tokenizer.apply_chat_template(list(pair.messages), add_generation_prompt=True, tokenize=False)
-    assert isinstance(prompt, str)          # it is tokenised below, with the places of its sentences
+    assert isinstance(prompt, str)  # it is tokenised below, with the places of its sentences
     head = tokenizer(prompt, add_special_tokens=False, return_offsets_mapping=True)
     ids = tokenizer(pair.answer + "<|im_end|>", add_special_tokens=False)["input_ids"]
     weights = [1.0] * len(ids)
@@ -71,7 +71,7 @@ def encode(pair: Pair, tokenizer: PreTrainedTokenizerBase) -> Example:
     stops, ends, follows, at = [stop for _, stop in head["offset_mapping"]], [], [], 0
     for sentence, right in pair.marks:
         found = prompt.find(sentence, at)
-        if found >= 0:                      # whitespace inside a sentence may differ in the prompt
+        if found >= 0:  # whitespace inside a sentence may differ in the prompt
             at = found + len(sentence)
             ends.append(bisect.bisect_left(stops, at))
             follows.append(float(right))
@@ -97,7 +97,7 @@ class Model(torch.nn.Module):
         The large output layer is applied at the answers' positions only. The second loss is 0 without marked sentences.
         """
         longest = max(len(e.ids) for e in examples)
-        ids = torch.tensor([e.ids + [0] * (longest - len(e.ids)) for e in examples])    # causal: padding is inert
+        ids = torch.tensor([e.ids + [0] * (longest - len(e.ids)) for e in examples])  # causal: padding is inert
         out = self.model.model(input_ids=ids, use_cache=False, output_hidden_states=True)
         rows, columns = _places([e.answer for e in examples])
         weights = torch.tensor([w for e in examples for w in e.weights])
@@ -119,18 +119,25 @@ def _places(positions: list[list[int]]) -> tuple[torch.Tensor, torch.Tensor]:
 def batches(examples: list[Example], rng: random.Random) -> list[list[Example]]:
     """All examples once, in steps of THREADS * BATCH of about the same length, in random order."""
     size = THREADS * BATCH
-    pools = [examples[i:i + 40 * size] for i in range(0, len(examples), 40 * size)]
+    pools = [examples[i : i + 40 * size] for i in range(0, len(examples), 40 * size)]
     found = []
     for pool in pools:
         pool = sorted(pool, key=lambda e: len(e.ids))
-        found += [pool[i:i + size] for i in range(0, len(pool), size)]
+        found += [pool[i : i + size] for i in range(0, len(pool), size)]
     found = [b for b in found if len(b) == size]
     rng.shuffle(found)
     return found
 
 
-def train(corpus: pathlib.Path, base: pathlib.Path, out: pathlib.Path, *, minutes: float, start: pathlib.Path | None,
-          seed: int = 0) -> None:
+def train(
+    corpus: pathlib.Path,
+    base: pathlib.Path,
+    out: pathlib.Path,
+    *,
+    minutes: float,
+    start: pathlib.Path | None,
+    seed: int = 0,
+) -> None:
     """Train for one epoch or for `minutes`, whichever is shorter; the rate falls to zero at the end (cosine)."""
     torch.manual_seed(seed)
     torch.set_num_threads(1)
@@ -172,8 +179,11 @@ def train(corpus: pathlib.Path, base: pathlib.Path, out: pathlib.Path, *, minute
             if step % 10 == 0:
                 spent = (time.monotonic() - began) / 60
                 left = min(minutes - spent, spent / seen * (tokens - seen))
-                print(f"step {step} loss {mean[0]:.3f} order {mean[1]:.3f} lr {rate:.1e} {seen / spent / 60:.0f} tokens/s, "
-                      f"{spent:.1f} min, {left:.1f} left", flush=True)
+                print(
+                    f"step {step} loss {mean[0]:.3f} order {mean[1]:.3f} lr {rate:.1e} {seen / spent / 60:.0f} tokens/s, "
+                    f"{spent:.1f} min, {left:.1f} left",
+                    flush=True,
+                )
             if step % 100 == 99:
                 lora.save(model, out)
     lora.save(model, out)

@@ -77,12 +77,13 @@ class MossConfig(Adapter, PeftConfig):
         super().__post_init__()  # type: ignore[no-untyped-call]  # PEFT does not type it
         self.peft_type = MOSS
         for name, value, known in (
-                (field, getattr(self, field), typing.get_args(typing.get_type_hints(Adapter)[field]))
-                for field in ("kind", "conv_space")):
+            (field, getattr(self, field), typing.get_args(typing.get_type_hints(Adapter)[field]))
+            for field in ("kind", "conv_space")
+        ):
             if value not in known:
                 raise ValueError(f"{name} is {value!r}; it can be {', '.join(known)}")
         if self.kind == "moe_lora":
-            self.kernel_size, self.conv_space = 1, "feature"     # a 1 x 1 convolution is a linear layer
+            self.kernel_size, self.conv_space = 1, "feature"  # a 1 x 1 convolution is a linear layer
         if self.r_image is None:
             self.r_image = max(1, self.r // 2) if self.kind == "moss" else self.r
         if min(self.r, self.r_image) < 1:
@@ -94,19 +95,27 @@ class MossConfig(Adapter, PeftConfig):
 
     def _check_grid(self) -> None:
         if self.grid is None or self.image_token_ids is None:
-            raise ValueError(f"kind {self.kind!r} needs grid=(rows, columns) and image_token_ids=(low, high): without "
-                             "them no token is known to be an image's; MossConfig.for_backbone fills them in")
+            raise ValueError(
+                f"kind {self.kind!r} needs grid=(rows, columns) and image_token_ids=(low, high): without "
+                "them no token is known to be an image's; MossConfig.for_backbone fills them in"
+            )
         (rows, columns), (low, high) = self.grid, self.image_token_ids
-        self.grid, self.image_token_ids = (rows, columns), (low, high)      # a saved configuration has lists
+        self.grid, self.image_token_ids = (rows, columns), (low, high)  # a saved configuration has lists
         if not 1 <= self.kernel_size <= min(self.grid):
-            raise ValueError(f"kernel_size {self.kernel_size} does not fit into a grid of {self.grid[0]} x {self.grid[1]}")
+            raise ValueError(
+                f"kernel_size {self.kernel_size} does not fit into a grid of {self.grid[0]} x {self.grid[1]}"
+            )
 
     @classmethod
     def for_backbone(cls, generalist: Backbone, **settings: Any) -> MossConfig:
         """The configuration for a `moss.backbones` model: its grid, ids and linear layers, and `settings`."""
         layout = generalist.layout
-        known = {"target_modules": generalist.target_modules, "grid": (layout.rows, layout.columns),
-                 "row_end_id": layout.row_end, "image_token_ids": (layout.low, layout.high)}
+        known = {
+            "target_modules": generalist.target_modules,
+            "grid": (layout.rows, layout.columns),
+            "row_end_id": layout.row_end,
+            "image_token_ids": (layout.low, layout.high),
+        }
         return cls(**{**known, **{name: value for name, value in settings.items() if value is not None}})
 
     @property

@@ -60,16 +60,18 @@ class DecodeState:
         if self.position is None:
             self.position = torch.full((1,), self.seen, device=ids.device)
         else:
-            self.position += self.seen - self.before        # the length of the forward before this one
+            self.position += self.seen - self.before  # the length of the forward before this one
         self.before, self.seen = self.seen, self.seen + ids.shape[1]
 
     def history(self, layer: int, adapter: str) -> History:
         """A layer's history, counted on to the present forward. Raises ValueError where it missed earlier tokens."""
         found = self.histories.setdefault((layer, adapter), History())
         if found.seen != self.before:
-            raise ValueError(f"the adapter {adapter!r} saw {found.seen} of the {self.before} tokens that this cache "
-                             "holds: it was off, merged or not the active one for a part of them. Begin again with a "
-                             "new cache")
+            raise ValueError(
+                f"the adapter {adapter!r} saw {found.seen} of the {self.before} tokens that this cache "
+                "holds: it was off, merged or not the active one for a part of them. Begin again with a "
+                "new cache"
+            )
         found.seen = self.seen
         return found
 
@@ -149,7 +151,7 @@ def remember(history: History, position: Tensor, taps: Tensor, config: MossConfi
         history.ring = taps.new_zeros(taps.shape[0], size, taps.shape[-1])
     kept = min(size, taps.shape[1])
     at = (position + torch.arange(taps.shape[1] - kept, taps.shape[1], device=position.device)) % size
-    history.ring.index_copy_(1, at, taps[:, taps.shape[1] - kept:].to(history.ring.dtype))
+    history.ring.index_copy_(1, at, taps[:, taps.shape[1] - kept :].to(history.ring.dtype))
 
 
 def state_of(cache: Any) -> DecodeState:
@@ -157,7 +159,7 @@ def state_of(cache: Any) -> DecodeState:
     which the adapters did not see."""
     state: DecodeState | None = getattr(cache, "moss_state", None)
     length = cache.get_seq_length()
-    if isinstance(length, Tensor):      # a static cache's; on a GPU the answer would have to be waited for
+    if isinstance(length, Tensor):  # a static cache's; on a GPU the answer would have to be waited for
         length = None if length.is_cuda or torch.compiler.is_compiling() else int(length)
     if length == 0 and (state is None or state.seen):
         state = None
@@ -167,8 +169,10 @@ def state_of(cache: Any) -> DecodeState:
             setattr(cache, name, _Refused(name))
         cache.reset = _Reset(cache)
     if length is not None and length != state.seen:
-        raise ValueError(f"this cache holds {length} tokens, of which the adapters saw {state.seen}: fill it with the "
-                         "adapted model from the start (past_key_values=DynamicCache(config=...)), and do not crop it")
+        raise ValueError(
+            f"this cache holds {length} tokens, of which the adapters saw {state.seen}: fill it with the "
+            "adapted model from the start (past_key_values=DynamicCache(config=...)), and do not crop it"
+        )
     return state
 
 
@@ -177,9 +181,11 @@ class _Refused:
     name: str
 
     def __call__(self, *args: Any, **kwargs: Any) -> None:
-        raise NotImplementedError(f"cache.{self.name}: the convolution's memory of earlier image tokens would not "
-                                  "follow, and the output would be wrong without an error. Beam search, assisted and "
-                                  "contrastive decoding are not offered; sample, or decode greedily")
+        raise NotImplementedError(
+            f"cache.{self.name}: the convolution's memory of earlier image tokens would not "
+            "follow, and the output would be wrong without an error. Beam search, assisted and "
+            "contrastive decoding are not offered; sample, or decode greedily"
+        )
 
 
 @dataclasses.dataclass(frozen=True)

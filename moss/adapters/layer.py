@@ -29,8 +29,14 @@ class MossLinear(nn.Module, BaseTunerLayer):
     adapters add up, as PEFT's LoRA does.
     """
 
-    adapter_layer_names = ("moss_text_A", "moss_text_B", "moss_image_A", "moss_image_B", "moss_image_C",
-                           "moss_image_filter")
+    adapter_layer_names = (
+        "moss_text_A",
+        "moss_text_B",
+        "moss_image_A",
+        "moss_image_B",
+        "moss_image_C",
+        "moss_image_filter",
+    )
     other_param_names = ()
     moss_text_A: nn.ParameterDict
     moss_text_B: nn.ParameterDict
@@ -59,12 +65,16 @@ class MossLinear(nn.Module, BaseTunerLayer):
         self.configs[adapter_name] = config
         self.dropout[adapter_name] = nn.Dropout(config.dropout) if config.dropout else nn.Identity()
         r, k = config.image_rank, len(config.taps)
-        shapes: dict[str, tuple[int, ...]] = {"moss_text_A": (config.r, self.in_features),
-                                              "moss_text_B": (self.out_features, config.r)}
+        shapes: dict[str, tuple[int, ...]] = {
+            "moss_text_A": (config.r, self.in_features),
+            "moss_text_B": (self.out_features, config.r),
+        }
         if config.kind != "lora":
             dense = config.conv_space == "feature"
-            shapes |= {"moss_image_A": (k, r, self.in_features) if dense else (r, self.in_features),
-                       "moss_image_B": (self.out_features, r)}
+            shapes |= {
+                "moss_image_A": (k, r, self.in_features) if dense else (r, self.in_features),
+                "moss_image_B": (self.out_features, r),
+            }
             if config.conv_space == "rank":
                 shapes["moss_image_C"] = (k, r, r)
             elif config.conv_space == "feature_depthwise":
@@ -80,7 +90,7 @@ class MossLinear(nn.Module, BaseTunerLayer):
                 continue
             parameter = getattr(self, name)[adapter_name]
             with torch.no_grad():
-                if name.endswith("A"):      # one draw for each tap, as for a LoRA (arXiv 2106.09685's reference code)
+                if name.endswith("A"):  # one draw for each tap, as for a LoRA (arXiv 2106.09685's reference code)
                     for tap in parameter if parameter.ndim == 3 else [parameter]:
                         nn.init.kaiming_uniform_(tap, a=math.sqrt(5))
                 else:
@@ -107,7 +117,7 @@ class MossLinear(nn.Module, BaseTunerLayer):
 
     def _adapted(self, out: Tensor, x: Tensor, adapter: str) -> Tensor:
         config, weights = self.configs[adapter], None
-        x = x.to(out.dtype)                     # a bfloat16 base with a float32 adapter computes in bfloat16
+        x = x.to(out.dtype)  # a bfloat16 base with a float32 adapter computes in bfloat16
         if config.kind == "lora":
             x = self.dropout[adapter](x)
             hidden = linear(x, self.moss_text_A[adapter].to(x.dtype))
@@ -117,8 +127,10 @@ class MossLinear(nn.Module, BaseTunerLayer):
         if call.state is not None:
             history = call.state.history(self.index, adapter)
             if torch.is_grad_enabled() and call.state.before and x.requires_grad:
-                raise ValueError("gradients do not flow through the convolution's memory of earlier tokens: go on from "
-                                 "a cache under torch.no_grad() only, or give the whole sequence at once")
+                raise ValueError(
+                    "gradients do not flow through the convolution's memory of earlier tokens: go on from "
+                    "a cache under torch.no_grad() only, or give the whole sequence at once"
+                )
             if x.shape[1] == 1 and not torch.is_grad_enabled() and not (self.training and config.dropout):
                 if history.weights is None or history.weights.down.dtype != x.dtype:
                     history.weights = self._stacked(adapter, x.dtype)
@@ -127,7 +139,7 @@ class MossLinear(nn.Module, BaseTunerLayer):
         weights = self._stacked(adapter, x.dtype)
         hidden = linear(x, weights.down)
         if weights.kernel is not None:
-            hidden = torch.cat([hidden[..., :config.r], linear(hidden[..., config.r:], weights.kernel)], dim=-1)
+            hidden = torch.cat([hidden[..., : config.r], linear(hidden[..., config.r :], weights.kernel)], dim=-1)
         hidden = self._with_history(hidden, call, adapter, config)
         plan = call.plan(adapter, config)
         mixed = mix(hidden, plan.is_text, plan.valid, config.r, config.offsets)
@@ -137,7 +149,11 @@ class MossLinear(nn.Module, BaseTunerLayer):
         """hidden (B, L, r + K * r_image) after the M earlier tokens' taps, of a cache that has any; remembers its own."""
         if call.state is None or call.state.position is None or not config.offsets[-1]:
             return hidden
-        history, position, taps = call.state.histories[self.index, adapter], call.state.position, hidden[..., config.r:]
+        history, position, taps = (
+            call.state.histories[self.index, adapter],
+            call.state.position,
+            hidden[..., config.r :],
+        )
         past = earlier(history, position, len(hidden), taps.shape[-1], config, hidden) if call.state.before else None
         remember(history, position, taps, config)
         if past is None:
@@ -154,7 +170,9 @@ class MossLinear(nn.Module, BaseTunerLayer):
         kernel = None
         if config.conv_space == "rank":
             kernel = self.moss_image_C[adapter].flatten(0, 1).to(dtype)
-        up = torch.cat([self.moss_text_B[adapter].t() * config.scale, self.moss_image_B[adapter].t() * config.scale_image])
+        up = torch.cat(
+            [self.moss_text_B[adapter].t() * config.scale, self.moss_image_B[adapter].t() * config.scale_image]
+        )
         return Weights(torch.cat([self.moss_text_A[adapter], down.flatten(0, -2)]).to(dtype), kernel, up.to(dtype))
 
     def get_delta_weight(self, adapter: str) -> Tensor:

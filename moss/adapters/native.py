@@ -28,11 +28,15 @@ def routing_ids(core: PreTrainedModel, ids: Tensor, kwargs: dict[str, Any], conf
     for config in configs:
         low, high = config.image_ids
         if placeholder is not None and low <= placeholder < high:
-            return ids          # the adapters were made for placeholders
-    if placeholder is None or not hasattr(core, "get_image_tokens"):       # Janus reads through SigLIP, whose features are no image tokens
-        raise ValueError(f"{type(core).__name__} reads pixel_values through an encoder whose features are not the "
-                         "image tokens that the adapters are for. Give the image tokens as ids, with inputs_embeds and "
-                         "moss_ids, or set image_token_ids to the placeholder's id")
+            return ids  # the adapters were made for placeholders
+    if placeholder is None or not hasattr(
+        core, "get_image_tokens"
+    ):  # Janus reads through SigLIP, whose features are no image tokens
+        raise ValueError(
+            f"{type(core).__name__} reads pixel_values through an encoder whose features are not the "
+            "image tokens that the adapters are for. Give the image tokens as ids, with inputs_embeds and "
+            "moss_ids, or set image_token_ids to the placeholder's id"
+        )
     if outputs is None:
         given = {name: kwargs.pop(name) for name in ("pixel_values", "image_sizes") if kwargs.get(name) is not None}
         outputs = core.get_image_features(**given, return_dict=True)  # type: ignore[operator]  # a method of its class
@@ -41,8 +45,10 @@ def routing_ids(core: PreTrainedModel, ids: Tensor, kwargs: dict[str, Any], conf
     rows, columns = config.image_grid
     for grid in _grids(outputs, rows * columns):
         if grid != (rows, columns):
-            raise ValueError(f"a picture of {grid[0]} x {grid[1]} image tokens; the adapter's grid is {rows} x "
-                             f"{columns}: resize the picture")
+            raise ValueError(
+                f"a picture of {grid[0]} x {grid[1]} image tokens; the adapter's grid is {rows} x "
+                f"{columns}: resize the picture"
+            )
     block = ids.new_full((rows, config.row_stride), config.image_ids[0])
     if config.row_end_id is not None:
         block[:, columns] = config.row_end_id

@@ -38,13 +38,17 @@ def make_plan(ids: Tensor, config: MossConfig, inside: Tensor | None = None) -> 
         inside = ids.new_zeros(ids.shape[0])
     last_outside = torch.where(in_block, -1 - inside[:, None], index).cummax(dim=1).values
     place = index - last_outside - 1
-    torch._assert_async((place < rows * config.row_stride).all(),
-                        f"an image is longer than its grid of {rows} x {columns} tokens, or two images follow each "
-                        "other without a token between them")
+    torch._assert_async(
+        (place < rows * config.row_stride).all(),
+        f"an image is longer than its grid of {rows} x {columns} tokens, or two images follow each "
+        "other without a token between them",
+    )
     row, column = place // config.row_stride, place % config.row_stride
     if config.row_end_id is not None:
-        torch._assert_async((~in_block | ((column == columns) != is_image)).all(),
-                            f"a row of an image does not end after {columns} tokens: the adapter's grid is {rows} x "
-                            f"{columns}, so give it images of that width")
+        torch._assert_async(
+            (~in_block | ((column == columns) != is_image)).all(),
+            f"a row of an image does not end after {columns} tokens: the adapter's grid is {rows} x "
+            f"{columns}, so give it images of that width",
+        )
     valid = torch.stack([is_image & (row >= up) & (column >= left) for up, left in config.taps], dim=-1)
     return Plan(~is_image[..., None], valid, torch.where(in_block[:, -1], place[:, -1] + 1, 0))

@@ -57,9 +57,14 @@ class MossRouter:
         self.entered: PreTrainedModel | None = None
         self.layers = 0
         decoder = core.get_decoder()  # type: ignore[no-untyped-call]  # transformers does not type it
-        self.hooks = [hook for module in ([core] if decoder is core else [core, decoder]) for hook in (
-            module.register_forward_pre_hook(self.before, with_kwargs=True),
-            module.register_forward_hook(self.after, always_call=True))]
+        self.hooks = [
+            hook
+            for module in ([core] if decoder is core else [core, decoder])
+            for hook in (
+                module.register_forward_pre_hook(self.before, with_kwargs=True),
+                module.register_forward_hook(self.after, always_call=True),
+            )
+        ]
         self.configs: dict[str, MossConfig] = {}
 
     def detach(self) -> None:
@@ -70,8 +75,9 @@ class MossRouter:
         self.layers += 1
         return self.layers - 1
 
-    def before(self, module: PreTrainedModel, args: tuple[Any, ...],
-               kwargs: Mapping[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    def before(
+        self, module: PreTrainedModel, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Forward pre-hook: notes the ids, `moss_ids` (taken away) or `input_ids`, and the state on the cache."""
         kwargs = dict(kwargs)
         if self.entered is not None:
@@ -110,10 +116,13 @@ class MossRouter:
             raise RuntimeError(
                 "the adapters do not know which tokens are an image's. Call the whole model with input_ids, or pass "
                 "moss_ids (the ids, with image tokens in their places) beside inputs_embeds; checkpoint activations "
-                "through the model's gradient_checkpointing_enable()")
+                "through the model's gradient_checkpointing_enable()"
+            )
         return self.call
 
-    def checkpoint_context(self) -> tuple[contextlib.AbstractContextManager[None], contextlib.AbstractContextManager[None]]:
+    def checkpoint_context(
+        self,
+    ) -> tuple[contextlib.AbstractContextManager[None], contextlib.AbstractContextManager[None]]:
         """A `context_fn` of torch.utils.checkpoint: a segment is recomputed with the plan that it was computed with,
         even when another forward came between."""
         return contextlib.nullcontext(), self._restored(self.call)

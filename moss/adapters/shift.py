@@ -32,7 +32,7 @@ class Mix(torch.autograd.Function):
         for t, offset in enumerate(offsets[1:], start=1):
             first, start = _first(offset, history)
             if first < length:
-                image[:, first:].addcmul_(taps[:, start:start + length - first, t], mask[:, first:, t, None])
+                image[:, first:].addcmul_(taps[:, start : start + length - first, t], mask[:, first:, t, None])
         return torch.cat([hidden[:, history:, :r] * is_text, image], dim=-1)
 
     @staticmethod
@@ -53,7 +53,7 @@ class Mix(torch.autograd.Function):
         for t, offset in enumerate(ctx.offsets):
             first, start = _first(offset, history)
             if first < length:
-                taps[:, start:start + length - first, t] = image[:, first:] * mask[:, first:, t, None]
+                taps[:, start : start + length - first, t] = image[:, first:] * mask[:, first:, t, None]
         return found, None, None, None, None
 
 

@@ -39,10 +39,11 @@ class MossModel(BaseTuner):
             for module in (model, core):
                 if hasattr(module, "_set_gradient_checkpointing"):
                     vars(module)["_set_gradient_checkpointing"] = functools.partial(_set_checkpointing, module, router)
-            for part in model.modules():        # switched on before the adapters came
+            for part in model.modules():  # switched on before the adapters came
                 if getattr(part, "gradient_checkpointing", False):
                     vars(part)["_gradient_checkpointing_func"] = _with_plan(
-                        vars(part)["_gradient_checkpointing_func"], router)
+                        vars(part)["_gradient_checkpointing_func"], router
+                    )
         self.router = vars(core)["moss_router"]
 
     @staticmethod
@@ -53,8 +54,16 @@ class MossModel(BaseTuner):
         for module in (model, core):
             vars(module).pop("_set_gradient_checkpointing", None)
 
-    def _create_and_replace(self, peft_config: PeftConfig, adapter_name: str, target: nn.Module, target_name: str,
-                            parent: nn.Module, current_key: str, parameter_name: str | None = None) -> None:
+    def _create_and_replace(
+        self,
+        peft_config: PeftConfig,
+        adapter_name: str,
+        target: nn.Module,
+        target_name: str,
+        parent: nn.Module,
+        current_key: str,
+        parameter_name: str | None = None,
+    ) -> None:
         assert isinstance(peft_config, MossConfig)
         config = peft_config
         self.router.configs[adapter_name] = config
@@ -62,8 +71,10 @@ class MossModel(BaseTuner):
             target.update_layer(adapter_name, config)
             return
         if not isinstance(target, nn.Linear):
-            raise TypeError(f"{current_key} is a {type(target).__name__}; MoSS adapters go on torch.nn.Linear, so let "
-                            "target_modules name linear layers only")
+            raise TypeError(
+                f"{current_key} is a {type(target).__name__}; MoSS adapters go on torch.nn.Linear, so let "
+                "target_modules name linear layers only"
+            )
         layer = MossLinear(target, adapter_name, config, self.router)
         if adapter_name not in self.active_adapters:
             layer.requires_grad_(False)
@@ -79,34 +90,49 @@ class MossModel(BaseTuner):
         raise NotImplementedError(
             "MoSS adapters cannot be combined into one: their kernels, grids and branches may differ, and the methods "
             "that PEFT has for LoRA (SVD, TIES, DARE ...) know no convolution. Activate several at once, "
-            "model.base_model.set_adapter([\"a\", \"b\"]), and their outputs add up")
+            'model.base_model.set_adapter(["a", "b"]), and their outputs add up'
+        )
 
     def _enable_peft_forward_hooks(self, *args: Any, **kwargs: Any) -> Any:
         """Called by PEFT before a forward; without this, `adapter_names` would be dropped in silence."""
         if kwargs.get("adapter_names") is not None:
-            raise NotImplementedError("adapter_names: a batch with another MoSS adapter for each row is not offered; "
-                                      "run the rows of each adapter by themselves")
+            raise NotImplementedError(
+                "adapter_names: a batch with another MoSS adapter for each row is not offered; "
+                "run the rows of each adapter by themselves"
+            )
         return contextlib.nullcontext()
 
     def _unload_and_optionally_merge(  # type: ignore[override]  # PEFT says None, and returns the model
-            self, merge: bool = True, progressbar: bool = True, safe_merge: bool = False,
-            adapter_names: list[str] | None = None) -> nn.Module:
+        self,
+        merge: bool = True,
+        progressbar: bool = True,
+        safe_merge: bool = False,
+        adapter_names: list[str] | None = None,
+    ) -> nn.Module:
         model: nn.Module = super()._unload_and_optionally_merge(  # type: ignore[assignment]  # likewise
-            merge, progressbar, safe_merge, adapter_names)
+            merge, progressbar, safe_merge, adapter_names
+        )
         self._detach(model)
         return model
 
-    def merge_and_unload(self, progressbar: bool = False, safe_merge: bool = False,
-                         adapter_names: list[str] | None = None, modality: str | None = None) -> nn.Module:
+    def merge_and_unload(
+        self,
+        progressbar: bool = False,
+        safe_merge: bool = False,
+        adapter_names: list[str] | None = None,
+        modality: str | None = None,
+    ) -> nn.Module:
         """The plain model with the adapter in its weights. A shared LoRA merges as any LoRA does; of the others only
         the text branch can, which then acts on image tokens too: `modality="text"` says that this is meant, for a
         model that will read and write text alone. Raises ValueError otherwise."""
         self._allow_merge(adapter_names, modality)
-        return self._unload_and_optionally_merge(progressbar=progressbar, safe_merge=safe_merge,
-                                                 adapter_names=adapter_names)
+        return self._unload_and_optionally_merge(
+            progressbar=progressbar, safe_merge=safe_merge, adapter_names=adapter_names
+        )
 
-    def merge_adapter(self, adapter_names: list[str] | None = None, safe_merge: bool = False,
-                      modality: str | None = None) -> None:
+    def merge_adapter(
+        self, adapter_names: list[str] | None = None, safe_merge: bool = False, modality: str | None = None
+    ) -> None:
         """Merges in place; the same conditions as for `merge_and_unload`."""
         self._allow_merge(adapter_names, modality)
         super().merge_adapter(adapter_names, safe_merge)
@@ -114,8 +140,10 @@ class MossModel(BaseTuner):
     def _allow_merge(self, adapter_names: list[str] | None, modality: str | None) -> None:
         kinds = {self.router.configs[name].kind for name in adapter_names or self.active_adapters}
         if kinds - {"lora"} and modality != "text":
-            raise ValueError("a convolution cannot be merged into a weight, and a merged text branch acts on image "
-                             "tokens too. Keep the adapter as it is, or say modality=\"text\" for a text-only model")
+            raise ValueError(
+                "a convolution cannot be merged into a weight, and a merged text branch acts on image "
+                'tokens too. Keep the adapter as it is, or say modality="text" for a text-only model'
+            )
 
 
 def _core(model: nn.Module) -> PreTrainedModel:
@@ -125,13 +153,19 @@ def _core(model: nn.Module) -> PreTrainedModel:
     return core
 
 
-def _set_checkpointing(module: nn.Module, router: MossRouter, enable: bool = True,
-                       gradient_checkpointing_func: Callable[..., Any] = checkpoint, **kwargs: Any) -> None:
+def _set_checkpointing(
+    module: nn.Module,
+    router: MossRouter,
+    enable: bool = True,
+    gradient_checkpointing_func: Callable[..., Any] = checkpoint,
+    **kwargs: Any,
+) -> None:
     """transformers' method of this name, which every way of switching checkpointing on ends in."""
     if enable:
         gradient_checkpointing_func = _with_plan(gradient_checkpointing_func, router)
     type(module)._set_gradient_checkpointing(  # type: ignore[attr-defined]  # only modules that have it come here
-        module, enable=enable, gradient_checkpointing_func=gradient_checkpointing_func, **kwargs)
+        module, enable=enable, gradient_checkpointing_func=gradient_checkpointing_func, **kwargs
+    )
 
 
 def _with_plan(function: Callable[..., Any], router: MossRouter) -> Callable[..., Any]:
@@ -139,6 +173,8 @@ def _with_plan(function: Callable[..., Any], router: MossRouter) -> Callable[...
     reentrant one."""
     given = getattr(function, "keywords", {})
     if given.get("use_reentrant"):
-        raise ValueError("reentrant checkpointing recomputes a layer with the latest forward's plan, which gives wrong "
-                         "gradients when two forwards come before a backward: use_reentrant must be False")
+        raise ValueError(
+            "reentrant checkpointing recomputes a layer with the latest forward's plan, which gives wrong "
+            "gradients when two forwards come before a backward: use_reentrant must be False"
+        )
     return functools.partial(function, **{"context_fn": router.checkpoint_context, **given, "use_reentrant": False})

@@ -19,8 +19,7 @@ OPTIONS = {"emu3": ("size",), "continuous": ("clip", "clip_weights")}
 """What a backbone's `load` takes beside the folder; the rest take nothing."""
 
 
-def load(name: str, path: Path | str, dtype: torch.dtype | None = None,
-         **options: str | int | None) -> Generalist:
+def load(name: str, path: Path | str, dtype: torch.dtype | None = None, **options: str | int | None) -> Generalist:
     """The backbone "chameleon", "emu3", "janus" or "continuous" from a checkpoint's folder; the path "tiny" stands for
     small random weights. dtype: float32 unless given. options: for the backbone's own `load`; None is as if not given.
     Raises UserError for another name, and for an option that the backbone does not have."""

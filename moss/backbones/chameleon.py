@@ -44,9 +44,15 @@ class ChameleonForInterleaved(ChameleonForConditionalGeneration):  # type: ignor
 
     _keep_in_fp32_modules_strict = {"vqmodel"}
 
-    def forward(self, input_ids: Tensor | None = None, pixel_values: Tensor | None = None,
-                labels: Tensor | None = None, logits_to_keep: int | Tensor = 0,
-                mm_encoder_outputs: dict[str, Any] | None = None, **more: Any) -> CausalLMOutputWithPast:
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        pixel_values: Tensor | None = None,
+        labels: Tensor | None = None,
+        logits_to_keep: int | Tensor = 0,
+        mm_encoder_outputs: dict[str, Any] | None = None,
+        **more: Any,
+    ) -> CausalLMOutputWithPast:
         # `generate` looks for pixel_values and mm_encoder_outputs among the arguments' names
         core = self.model(input_ids=input_ids, pixel_values=pixel_values, mm_encoder_outputs=mm_encoder_outputs, **more)
         kept = slice(-logits_to_keep, None) if isinstance(logits_to_keep, int) else logits_to_keep
@@ -54,8 +60,13 @@ class ChameleonForInterleaved(ChameleonForConditionalGeneration):  # type: ignor
         loss = None
         if labels is not None:
             loss = self.loss_function(logits=logits, labels=labels, vocab_size=self.config.vocab_size)
-        return CausalLMOutputWithPast(loss=loss, logits=logits, past_key_values=core.past_key_values,
-                                      hidden_states=core.hidden_states, attentions=core.attentions)
+        return CausalLMOutputWithPast(
+            loss=loss,
+            logits=logits,
+            past_key_values=core.past_key_values,
+            hidden_states=core.hidden_states,
+            attentions=core.attentions,
+        )
 
 
 class ChameleonText:
@@ -135,12 +146,16 @@ def generalist(model: ChameleonForInterleaved, text: ChameleonText, decoder: Pix
 def image_layout(config: ChameleonConfig, text: ChameleonText) -> ImageLayout:
     ids = vocabulary_mapping(config).image_tokens
     if not ids or ids != list(range(ids[0], ids[0] + vq_config(config).num_embeddings)):
-        raise UserError(f"vocabulary_map of config.json names {len(ids)} image tokens (IMGIMG...); it takes "
-                        f"{vq_config(config).num_embeddings} with consecutive ids.")
+        raise UserError(
+            f"vocabulary_map of config.json names {len(ids)} image tokens (IMGIMG...); it takes "
+            f"{vq_config(config).num_embeddings} with consecutive ids."
+        )
     for name in (BEGIN, END):
         if (config.vocabulary_map or {}).get(name, text.id(name)) != text.id(name):
-            raise UserError(f"{name} is {(config.vocabulary_map or {})[name]} in config.json and {text.id(name)} in "
-                            f"tokenizer.json; take both files from one checkpoint.")
+            raise UserError(
+                f"{name} is {(config.vocabulary_map or {})[name]} in config.json and {text.id(name)} in "
+                f"tokenizer.json; take both files from one checkpoint."
+            )
     side = grid_side(vq_config(config))
     return ImageLayout(side, side, low=ids[0], high=ids[-1] + 1, begin=text.id(BEGIN), end=text.id(END))
 
@@ -162,8 +177,10 @@ def codebook_numbers(config: ChameleonConfig) -> np.ndarray:
     named = vocabulary_mapping(config).bpe2img
     numbers = np.array([named[token] for token in sorted(named)], dtype=np.int64)
     if not np.array_equal(np.sort(numbers), np.arange(vq_config(config).num_embeddings)):
-        raise UserError(f"The image tokens of config.json's vocabulary_map do not name the "
-                        f"{vq_config(config).num_embeddings} codes of the codebook, each once.")
+        raise UserError(
+            f"The image tokens of config.json's vocabulary_map do not name the "
+            f"{vq_config(config).num_embeddings} codes of the codebook, each once."
+        )
     return numbers
 
 
@@ -182,12 +199,29 @@ def tiny(seed: int = 0) -> Generalist:
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     tokenizer.add_special_tokens(names)
-    vq = ChameleonVQVAEConfig(embed_dim=32, num_embeddings=64, latent_channels=32, resolution=32, base_channels=32,
-                              channel_multiplier=[1, 1, 1], num_res_blocks=1)
-    config = ChameleonConfig(vocab_size=len(vocabulary), hidden_size=96, intermediate_size=192, num_hidden_layers=2,
-                             num_attention_heads=4, num_key_value_heads=4, max_position_embeddings=1024, vq_config=vq,
-                             vocabulary_map={name: n for n, name in enumerate(names)}, pad_token_id=names.index(PAD),
-                             bos_token_id=names.index(BOS), eos_token_id=names.index(EOS))
+    vq = ChameleonVQVAEConfig(
+        embed_dim=32,
+        num_embeddings=64,
+        latent_channels=32,
+        resolution=32,
+        base_channels=32,
+        channel_multiplier=[1, 1, 1],
+        num_res_blocks=1,
+    )
+    config = ChameleonConfig(
+        vocab_size=len(vocabulary),
+        hidden_size=96,
+        intermediate_size=192,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=4,
+        max_position_embeddings=1024,
+        vq_config=vq,
+        vocabulary_map={name: n for n, name in enumerate(names)},
+        pad_token_id=names.index(PAD),
+        bos_token_id=names.index(BOS),
+        eos_token_id=names.index(EOS),
+    )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model, decoder = ChameleonForInterleaved(config), PixelDecoder(vq)
@@ -207,4 +241,4 @@ def spread_codebook(vq: ChameleonVQVAE) -> None:
     colours = torch.rand(16, 3, 4, 4) * 2 - 1
     pictures = torch.nn.functional.interpolate(colours, size=vq.config.resolution)
     vectors = vq.quant_conv(vq.encoder(pictures)).permute(0, 2, 3, 1).flatten(0, 2)
-    vq.quantize.embedding.weight.copy_(vectors[torch.randperm(len(vectors))[:vq.config.num_embeddings]])
+    vq.quantize.embedding.weight.copy_(vectors[torch.randperm(len(vectors))[: vq.config.num_embeddings]])

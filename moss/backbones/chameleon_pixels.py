@@ -52,14 +52,14 @@ class ChameleonPixels:
         digest = hashlib.sha256(f"{PREPROCESSING}; {self.resolution}".encode())
         digest.update(self.codebook_number.cpu().numpy().tobytes())
         for name, weight in sorted(self.vq.state_dict().items()):
-            if not name.startswith("post_quant_conv."):    # the way back to pixels
+            if not name.startswith("post_quant_conv."):  # the way back to pixels
                 digest.update(name.encode())
                 digest.update(weight.cpu().numpy().tobytes())
         return digest.hexdigest()[:16]
 
     @torch.no_grad()
     def encode(self, images: Sequence[PIL.Image.Image]) -> np.ndarray:
-        codes = [self._encode(images[start:start + BATCH]) for start in range(0, len(images), BATCH)]
+        codes = [self._encode(images[start : start + BATCH]) for start in range(0, len(images), BATCH)]
         return np.concatenate([np.zeros((0, self.side, self.side), np.uint16), *codes])
 
     def _encode(self, images: Sequence[PIL.Image.Image]) -> np.ndarray:
@@ -70,8 +70,10 @@ class ChameleonPixels:
     @torch.no_grad()
     def decode(self, codes: np.ndarray) -> PIL.Image.Image:
         if self.decoder is None:
-            raise UserError("This checkpoint cannot draw: it has no pixel_decoder.safetensors; make one from the "
-                            "model's vqgan.ckpt with `python -m moss.backbones.convert_anole`.")
+            raise UserError(
+                "This checkpoint cannot draw: it has no pixel_decoder.safetensors; make one from the "
+                "model's vqgan.ckpt with `python -m moss.backbones.convert_anole`."
+            )
         numbers = self.codebook_number[torch.from_numpy(codes.astype(np.int64)).to(self.device)]
         vectors = self.vq.quantize.embedding(numbers).permute(2, 0, 1)
         return PIL.Image.fromarray(as_bytes(self.decoder(vectors[None]))[0].cpu().numpy())
@@ -89,7 +91,7 @@ def square(image: PIL.Image.Image, side: int) -> np.ndarray:
 
 def as_input(squares: Tensor) -> Tensor:
     """uint8 (N, side, side, 3) -> float (N, 3, side, side), -1..1."""
-    return squares.permute(0, 3, 1, 2).contiguous().float() / 127.5 - 1    # GroupNorm is slow on channels-last
+    return squares.permute(0, 3, 1, 2).contiguous().float() / 127.5 - 1  # GroupNorm is slow on channels-last
 
 
 def as_bytes(pixels: Tensor) -> Tensor:

@@ -52,12 +52,18 @@ from moss.backbones.hub import (
 from moss.layout import ImageLayout
 from schemas.errors import UserError
 
-GRID = 8        # Emu2's 8 x 8 vectors
-BATCH = 64      # images that go through a vision tower at a time
+GRID = 8  # Emu2's 8 x 8 vectors
+BATCH = 64  # images that go through a vision tower at a time
 
 
-def load(path: Path | str, *, dtype: torch.dtype = torch.float32, clip: str | None = None,
-         clip_weights: str | None = None, extra: Path | str | None = None) -> Continuous:
+def load(
+    path: Path | str,
+    *,
+    dtype: torch.dtype = torch.float32,
+    clip: str | None = None,
+    clip_weights: str | None = None,
+    extra: Path | str | None = None,
+) -> Continuous:
     """A causal language model's folder. clip, clip_weights: an open_clip model and where its weights are (a file or
     open_clip's name for them); without, images are `PatchPixels`. extra: a safetensors file of `Continuous.extra`;
     without, it is new, the same every time. Raises UserError for a folder or a model that does not fit."""
@@ -65,7 +71,7 @@ def load(path: Path | str, *, dtype: torch.dtype = torch.float32, clip: str | No
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype)
     pixels = clip_pixels(clip, clip_weights) if clip else PatchPixels()
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)        # every process of a run starts with the same new weights
+        torch.manual_seed(0)  # every process of a run starts with the same new weights
         generalist = Continuous(model, load_tokenizer(folder), pixels)
     if extra is not None:
         generalist.extra.load_state_dict(safetensors.torch.load_file(extra))
@@ -77,11 +83,20 @@ def tiny(seed: int = 0) -> Continuous:
     tokenizer = byte_tokenizer()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = LlamaForCausalLM(LlamaConfig(
-            vocab_size=len(tokenizer), hidden_size=96, intermediate_size=192, num_hidden_layers=2,
-            num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=2048,
-            pad_token_id=tokenizer.pad_token_id, bos_token_id=tokenizer.bos_token_id,
-            eos_token_id=tokenizer.eos_token_id))
+        model = LlamaForCausalLM(
+            LlamaConfig(
+                vocab_size=len(tokenizer),
+                hidden_size=96,
+                intermediate_size=192,
+                num_hidden_layers=2,
+                num_attention_heads=4,
+                num_key_value_heads=2,
+                max_position_embeddings=2048,
+                pad_token_id=tokenizer.pad_token_id,
+                bos_token_id=tokenizer.bos_token_id,
+                eos_token_id=tokenizer.eos_token_id,
+            )
+        )
         enlarge(model)
         return Continuous(model, tokenizer, PatchPixels())
 
@@ -90,8 +105,9 @@ class Continuous(Generalist):
     """Three ids follow the model's vocabulary: begin and end of an image (embedded and predicted by `extra`), and the
     slot of a vector, which is never predicted as text. `extra` is kept in float32."""
 
-    def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast,
-                 pixels: PatchPixels | ClipPixels) -> None:
+    def __init__(
+        self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, pixels: PatchPixels | ClipPixels
+    ) -> None:
         table = model.get_input_embeddings().weight
         head = model.get_output_embeddings().weight  # type: ignore[no-untyped-call]  # transformers
         assert isinstance(table, Tensor) and isinstance(head, Tensor)
@@ -101,8 +117,9 @@ class Continuous(Generalist):
         embedding_std, head_std = (w.detach().std().item() for w in (table, head))
         self.extra: Extra = new_weights(pixels.channels, table.shape[1], embedding_std, head_std)
 
-    def hidden(self, ids: Tensor, positions: Tensor | None = None, vectors: Tensor | None = None,
-               cache: Cache | None = None) -> Tensor:
+    def hidden(
+        self, ids: Tensor, positions: Tensor | None = None, vectors: Tensor | None = None, cache: Cache | None = None
+    ) -> Tensor:
         """vectors: float32 (slots in `ids`, c), in reading order; with a cache, those of the present `ids` alone.
         Raises ValueError for another number of them."""
         table, slots = self.plain_model.get_input_embeddings(), ids == self.layout.low
@@ -110,14 +127,15 @@ class Continuous(Generalist):
         bounds = self.extra.bounds((ids - self.layout.begin).clamp(0, 1)).to(embedded.dtype)
         embedded = torch.where((ids >= self.layout.begin).unsqueeze(-1), bounds, embedded)
         up = self.extra.up
-        if vectors is None:     # `up` gets a zero gradient instead of none, which distributed training waits for
+        if vectors is None:  # `up` gets a zero gradient instead of none, which distributed training waits for
             vectors = up.weight.new_empty(0, up.in_features)
         if int(slots.sum()) != len(vectors):
             raise ValueError(f"{len(vectors)} vectors for {int(slots.sum())} image slots")
         embedded = embedded.masked_scatter(slots.unsqueeze(-1), up(vectors.to(up.weight.dtype)).to(embedded.dtype))
         known = {"moss_ids": ids} if hasattr(self.core, "moss_router") else {}
-        found: Tensor = self.core(inputs_embeds=embedded, position_ids=positions, past_key_values=cache,
-                                  use_cache=cache is not None, **known).last_hidden_state
+        found: Tensor = self.core(
+            inputs_embeds=embedded, position_ids=positions, past_key_values=cache, use_cache=cache is not None, **known
+        ).last_hidden_state
         return found
 
     def text_logits(self, hidden: Tensor) -> Tensor:
@@ -137,7 +155,7 @@ class Continuous(Generalist):
     def image_scores(self, hidden: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """(I, d) and vectors (I, c) -> squared error (mean over c), cosine, and zeros for log_z, each (I,)."""
         predicted = self.image_vectors(hidden)
-        target = target.float().reshape(len(predicted), -1).expand_as(predicted)     # zeros (I,) where no image is
+        target = target.float().reshape(len(predicted), -1).expand_as(predicted)  # zeros (I,) where no image is
         loss = mse_loss(predicted, target, reduction="none").mean(-1)
         return loss, cosine_similarity(predicted.detach(), target, dim=-1), torch.zeros_like(loss)
 
@@ -155,7 +173,7 @@ class Extra(nn.Module):
 def new_weights(channels: int, width: int, embedding_std: float, head_std: float) -> Extra:
     """Random `up`, `down` and image tokens, at the scale of the model's own embeddings for vectors of unit variance."""
     extra = Extra(channels, width)
-    nn.init.normal_(extra.up.weight, std=embedding_std / channels ** 0.5)
+    nn.init.normal_(extra.up.weight, std=embedding_std / channels**0.5)
     nn.init.zeros_(extra.up.bias)
     nn.init.normal_(extra.bounds.weight, std=embedding_std)
     nn.init.normal_(extra.bound_head.weight, std=head_std)
@@ -165,11 +183,16 @@ def new_weights(channels: int, width: int, embedding_std: float, head_std: float
 def linear_layers(model: PreTrainedModel) -> str:
     """A regular expression of all linear layers before the output layer. Raises UserError where there are none."""
     prefix = model.base_model_prefix
-    names = {name.rpartition(".")[2] for name, module in getattr(model, prefix).named_modules()
-             if isinstance(module, nn.Linear)}
+    names = {
+        name.rpartition(".")[2]
+        for name, module in getattr(model, prefix).named_modules()
+        if isinstance(module, nn.Linear)
+    }
     if not names:
-        raise UserError(f"{type(model).__name__} has no torch.nn.Linear layers for adapters (GPT-2's are Conv1D): "
-                        "choose a model such as SmolLM2")
+        raise UserError(
+            f"{type(model).__name__} has no torch.nn.Linear layers for adapters (GPT-2's are Conv1D): "
+            "choose a model such as SmolLM2"
+        )
     return rf"{re.escape(prefix)}\..*\.({'|'.join(sorted(map(re.escape, names)))})"
 
 
@@ -202,8 +225,9 @@ class ClipPixels:
         self.visual, self.preprocess = visual.train(False).requires_grad_(False).to(device), preprocess
         rows, columns, self.channels = self.encode_raw([PIL.Image.new("RGB", (64, 64))]).permute(0, 2, 3, 1).shape[1:]
         if min(rows, columns) < GRID:
-            raise UserError(f"the vision tower has {rows} x {columns} patches; choose one of at least 8 x 8, such as "
-                            "ViT-B-16")
+            raise UserError(
+                f"the vision tower has {rows} x {columns} patches; choose one of at least 8 x 8, such as ViT-B-16"
+            )
 
     @functools.cached_property
     def fingerprint(self) -> str:
@@ -215,7 +239,8 @@ class ClipPixels:
         device = next(self.visual.parameters()).device
         pixels = torch.stack([self.preprocess(opaque(image)) for image in images]).to(device)
         features = self.visual.forward_intermediates(  # type: ignore[operator]  # a method of open_clip's towers
-            pixels, indices=1, normalize_intermediates=True, intermediates_only=True)
+            pixels, indices=1, normalize_intermediates=True, intermediates_only=True
+        )
         last: Tensor = features["image_intermediates"][-1].float()
         return last
 
@@ -228,8 +253,10 @@ class ClipPixels:
         return vectors
 
     def decode(self, vectors: np.ndarray) -> PIL.Image.Image:
-        raise UserError("a vision tower's features cannot be turned back into pixels here: that needs a decoder "
-                        "trained for them, such as Emu2-Gen's. Evaluate losses with this backbone, or use PatchPixels")
+        raise UserError(
+            "a vision tower's features cannot be turned back into pixels here: that needs a decoder "
+            "trained for them, such as Emu2-Gen's. Evaluate losses with this backbone, or use PatchPixels"
+        )
 
 
 def clip_pixels(name: str, weights: str | None) -> ClipPixels:

@@ -56,7 +56,7 @@ def read_vqgan(path: Path) -> dict[str, Tensor]:
         tensors: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
         return tensors
     except (OSError, RuntimeError, KeyError, TypeError, EOFError, pickle.UnpicklingError) as error:
-        raise UserError(f"{path} is not a vqgan.ckpt, a file of tensors under \"state_dict\": {error}") from error
+        raise UserError(f'{path} is not a vqgan.ckpt, a file of tensors under "state_dict": {error}') from error
 
 
 def _check_shapes(decoder: dict[str, Tensor], expected: dict[str, Tensor], vqgan: Path) -> None:
@@ -64,8 +64,10 @@ def _check_shapes(decoder: dict[str, Tensor], expected: dict[str, Tensor], vqgan
         if name not in decoder:
             raise UserError(f"{vqgan} has no {name}, which vq_config in config.json asks for.")
         if decoder[name].shape != weight.shape:
-            raise UserError(f"{name} is {tuple(decoder[name].shape)} in {vqgan}; vq_config in config.json makes it "
-                            f"{tuple(weight.shape)}.")
+            raise UserError(
+                f"{name} is {tuple(decoder[name].shape)} in {vqgan}; vq_config in config.json makes it "
+                f"{tuple(weight.shape)}."
+            )
     if surplus := sorted(set(decoder) - set(expected)):
         raise UserError(f"{vqgan} also has {surplus[0]}, which vq_config in config.json leaves no place for.")
 

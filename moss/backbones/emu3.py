@@ -70,26 +70,51 @@ def load(path: Path | str, *, dtype: torch.dtype = torch.float32, size: int = 25
 def tiny(seed: int = 0) -> Generalist:
     """Random weights: 8 x 8 codes of 64 for a picture of 32 pixels, text as bytes."""
     visual = [f"<|visual token {code:06d}|>" for code in range(64)]
-    tokenizer = byte_tokenizer(["<|extra_200|>", *visual], image_token="<image>", boi_token="<|image start|>",
-                               eoi_token="<|image end|>", image_wrapper_token="<|image token|>",
-                               eof_token="<|extra_201|>")
-    text = dict(vocab_size=len(tokenizer), hidden_size=96, intermediate_size=192, num_hidden_layers=2,
-                num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=2048, attention_dropout=0.0,
-                pad_token_id=tokenizer.pad_token_id, bos_token_id=tokenizer.bos_token_id,
-                eos_token_id=tokenizer.eos_token_id)
-    vq = dict(codebook_size=64, embed_dim=4, latent_channels=4, base_channels=32, channel_multiplier=[1, 1, 1],
-              num_res_blocks=1, attn_resolutions=[2], hidden_size=32, num_attention_heads=1,
-              temporal_downsample_factor=1)
+    tokenizer = byte_tokenizer(
+        ["<|extra_200|>", *visual],
+        image_token="<image>",
+        boi_token="<|image start|>",
+        eoi_token="<|image end|>",
+        image_wrapper_token="<|image token|>",
+        eof_token="<|extra_201|>",
+    )
+    text = dict(
+        vocab_size=len(tokenizer),
+        hidden_size=96,
+        intermediate_size=192,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=2048,
+        attention_dropout=0.0,
+        pad_token_id=tokenizer.pad_token_id,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+    )
+    vq = dict(
+        codebook_size=64,
+        embed_dim=4,
+        latent_channels=4,
+        base_channels=32,
+        channel_multiplier=[1, 1, 1],
+        num_res_blocks=1,
+        attn_resolutions=[2],
+        hidden_size=32,
+        num_attention_heads=1,
+        temporal_downsample_factor=1,
+    )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = Emu3ForConditionalGeneration(Emu3Config(text_config=text, vq_config=vq,
-                                                        vocabulary_map=tokenizer.get_vocab()))
+        model = Emu3ForConditionalGeneration(
+            Emu3Config(text_config=text, vq_config=vq, vocabulary_map=tokenizer.get_vocab())
+        )
         enlarge(model.model.text_model, model.lm_head)
     return _generalist(model, tokenizer, Emu3ImageProcessor(), 32)
 
 
-def _generalist(model: Emu3ForConditionalGeneration, tokenizer: PreTrainedTokenizerFast, processor: Emu3ImageProcessor,
-                size: int) -> Generalist:
+def _generalist(
+    model: Emu3ForConditionalGeneration, tokenizer: PreTrainedTokenizerFast, processor: Emu3ImageProcessor, size: int
+) -> Generalist:
     model.model.vqmodel.requires_grad_(False)
     layout = image_layout(model.config, tokenizer, size)
     text = HubText(tokenizer)
@@ -108,20 +133,31 @@ def image_layout(config: Emu3Config, tokenizer: PreTrainedTokenizerFast, size: i
     vocabulary, codes = config.vocabulary_map or {}, vq.codebook_size
     visual = [vocabulary.get(f"<|visual token {code:06d}|>", -1) for code in range(codes)]
     if visual[0] < 0 or visual != list(range(visual[0], visual[0] + codes)):
-        raise UserError("the checkpoint's vocabulary_map does not name its image codes by ids in a row: give a "
-                        "checkpoint that was converted for transformers, such as BAAI/Emu3-Gen-hf")
+        raise UserError(
+            "the checkpoint's vocabulary_map does not name its image codes by ids in a row: give a "
+            "checkpoint that was converted for transformers, such as BAAI/Emu3-Gen-hf"
+        )
     grid = size // patch
     size_string = tokenizer.encode(f"{grid}*{grid}", add_special_tokens=False)
-    return ImageLayout(grid, grid, low=visual[0], high=visual[-1] + 1, begin=tokenizer.boi_token_id,
-                       header=(*size_string, tokenizer.image_wrapper_token_id), row_end=int(vocabulary["<|extra_200|>"]),
-                       footer=(tokenizer.eof_token_id,), end=tokenizer.eoi_token_id)
+    return ImageLayout(
+        grid,
+        grid,
+        low=visual[0],
+        high=visual[-1] + 1,
+        begin=tokenizer.boi_token_id,
+        header=(*size_string, tokenizer.image_wrapper_token_id),
+        row_end=int(vocabulary["<|extra_200|>"]),
+        footer=(tokenizer.eof_token_id,),
+        end=tokenizer.eoi_token_id,
+    )
 
 
 class Emu3Pixels:
     """Codes by the checkpoint's own image tokenizer, on whatever device the model is."""
 
-    def __init__(self, model: Emu3ForConditionalGeneration, processor: Emu3ImageProcessor, layout: ImageLayout,
-                 eos: int) -> None:
+    def __init__(
+        self, model: Emu3ForConditionalGeneration, processor: Emu3ImageProcessor, layout: ImageLayout, eos: int
+    ) -> None:
         self.model, self.processor, self.layout, self.eos = model.model, processor, layout, eos
         self.size = layout.rows * model.model.vqmodel.vision_spatial_factor
 
@@ -130,24 +166,25 @@ class Emu3Pixels:
         return fingerprint(self.model.vqmodel, self.size, self.processor.image_mean, self.processor.image_std)
 
     def encode(self, images: Sequence[PIL.Image.Image]) -> np.ndarray:
-        return in_batches(self._encode, images, max(1, BATCH_PIXELS // self.size ** 2))
+        return in_batches(self._encode, images, max(1, BATCH_PIXELS // self.size**2))
 
     @torch.no_grad()
     def _encode(self, images: Sequence[PIL.Image.Image]) -> np.ndarray:
-        vq = self.model.vqmodel.eval().float()      # nothing that the rest of the model went through may change codes
+        vq = self.model.vqmodel.eval().float()  # nothing that the rest of the model went through may change codes
         squared = [square(image, self.size) for image in images]
         given = self.processor(squared, do_resize=False, return_tensors="pt")
         ids = self.model.get_image_tokens(given["pixel_values"].to(vq.device), given["image_sizes"])
-        rows = ids.view(len(squared), self.layout.rows, self.layout.stride)[:, :, :self.layout.columns]
+        rows = ids.view(len(squared), self.layout.rows, self.layout.stride)[:, :, : self.layout.columns]
         codes: np.ndarray = (rows - self.layout.low).cpu().numpy().astype(np.uint16)
         return codes
 
     @torch.no_grad()
     def decode(self, codes: np.ndarray) -> PIL.Image.Image:
         vq = self.model.vqmodel.eval().float()
-        body = self.layout.block(codes)[1 + len(self.layout.header):]
-        generated = torch.tensor([[*body, self.eos]], device=vq.device)     # transformers drops the last three
-        pixels = self.model.decode_image_tokens(image_tokens=generated, height=self.layout.rows,
-                                                width=self.layout.columns)
+        body = self.layout.block(codes)[1 + len(self.layout.header) :]
+        generated = torch.tensor([[*body, self.eos]], device=vq.device)  # transformers drops the last three
+        pixels = self.model.decode_image_tokens(
+            image_tokens=generated, height=self.layout.rows, width=self.layout.columns
+        )
         picture: PIL.Image.Image = self.processor.postprocess(list(pixels.float().cpu()))["pixel_values"][0]
         return picture

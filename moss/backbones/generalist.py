@@ -71,12 +71,19 @@ class Generalist(nn.Module):
 
     pixels: Pixels | None
 
-    def __init__(self, name: str, model: nn.Module, layout: ImageLayout, tokenizer: TextTokenizer, pixels: Pixels | None,
-                 target_modules: str) -> None:
+    def __init__(
+        self,
+        name: str,
+        model: nn.Module,
+        layout: ImageLayout,
+        tokenizer: TextTokenizer,
+        pixels: Pixels | None,
+        target_modules: str,
+    ) -> None:
         super().__init__()
         self.name, self.model, self.layout, self.tokenizer = name, model, layout, tokenizer
-        self.target_modules = target_modules    # regular expression of the language model's linear layers
-        object.__setattr__(self, "pixels", pixels)    # no submodule: neither trained, saved nor sharded with the rest
+        self.target_modules = target_modules  # regular expression of the language model's linear layers
+        object.__setattr__(self, "pixels", pixels)  # no submodule: neither trained, saved nor sharded with the rest
 
     @property
     def plain_model(self) -> Any:
@@ -89,11 +96,13 @@ class Generalist(nn.Module):
         """The part of `plain_model` before its output layer."""
         return getattr(self.plain_model, self.plain_model.base_model_prefix)
 
-    def hidden(self, ids: Tensor, positions: Tensor | None = None, vectors: Tensor | None = None,
-               cache: Cache | None = None) -> Tensor:
+    def hidden(
+        self, ids: Tensor, positions: Tensor | None = None, vectors: Tensor | None = None, cache: Cache | None = None
+    ) -> Tensor:
         """The last hidden states (B, L, d) of ids (B, L). With a transformers cache, ids continue what it holds."""
-        found: Tensor = self.core(input_ids=ids, position_ids=positions, past_key_values=cache,
-                                  use_cache=cache is not None).last_hidden_state
+        found: Tensor = self.core(
+            input_ids=ids, position_ids=positions, past_key_values=cache, use_cache=cache is not None
+        ).last_hidden_state
         return found
 
     def text_logits(self, hidden: Tensor) -> Tensor:
@@ -104,8 +113,8 @@ class Generalist(nn.Module):
     def image_logits(self, hidden: Tensor) -> Tensor:
         """(N, d) -> (N, codes): only the image tokens' part of the vocabulary, 6 to 8 times less than all of it."""
         head = self.plain_model.lm_head
-        bias = None if head.bias is None else head.bias[self.layout.low:self.layout.high]
-        return linear(hidden, head.weight[self.layout.low:self.layout.high], bias)
+        bias = None if head.bias is None else head.bias[self.layout.low : self.layout.high]
+        return linear(hidden, head.weight[self.layout.low : self.layout.high], bias)
 
     def image_scores(self, hidden: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """(I, d) and targets -> loss, hit, log_z, each (I,)."""
@@ -121,8 +130,9 @@ class Generalist(nn.Module):
 def pixels_of(generalist: Generalist) -> Pixels:
     """Its image tokenizer. Raises UserError where the checkpoint came without one."""
     if generalist.pixels is None:
-        raise UserError(f"the backbone {generalist.name} was loaded without an image tokenizer; give its checkpoint with "
-                        "one")
+        raise UserError(
+            f"the backbone {generalist.name} was loaded without an image tokenizer; give its checkpoint with one"
+        )
     return generalist.pixels
 
 

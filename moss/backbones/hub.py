@@ -41,8 +41,9 @@ class HubText:
         return ids
 
     def decode(self, ids: Sequence[int]) -> str:
-        text = self.tokenizer.decode([int(i) for i in ids], skip_special_tokens=True,
-                                     clean_up_tokenization_spaces=False)
+        text = self.tokenizer.decode(
+            [int(i) for i in ids], skip_special_tokens=True, clean_up_tokenization_spaces=False
+        )
         assert isinstance(text, str), "one sequence gives one text"
         return text
 
@@ -55,7 +56,8 @@ def byte_tokenizer(added: Sequence[str] = (), **named: str) -> PreTrainedTokeniz
     plain.pre_tokenizer, plain.decoder = pre_tokenizers.ByteLevel(add_prefix_space=False), decoders.ByteLevel()
     plain.add_special_tokens(["<pad>", "<s>", "</s>", *named.values(), *added])
     return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]  # transformers does not type it
-        tokenizer_object=plain, pad_token="<pad>", bos_token="<s>", eos_token="</s>", extra_special_tokens=named)
+        tokenizer_object=plain, pad_token="<pad>", bos_token="<s>", eos_token="</s>", extra_special_tokens=named
+    )
 
 
 def load_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
@@ -70,16 +72,20 @@ def token_id(tokenizer: PreTrainedTokenizerFast, token: str) -> int:
     """The id of a token of the vocabulary; UserError where there is none."""
     found = tokenizer.get_vocab().get(token)
     if found is None:
-        raise UserError(f"the checkpoint's tokenizer has no token {token}: give the folder of a checkpoint that was "
-                        "converted for transformers (the top of the backbone's file names them)")
+        raise UserError(
+            f"the checkpoint's tokenizer has no token {token}: give the folder of a checkpoint that was "
+            "converted for transformers (the top of the backbone's file names them)"
+        )
     return found
 
 
 def check_folder(path: Path | str) -> Path:
     """`path`, if it holds a checkpoint; else UserError."""
     if not (Path(path) / "config.json").is_file():
-        raise UserError(f"{path} holds no checkpoint (no config.json): download one and give its folder, or give "
-                        "\"tiny\" for random weights")
+        raise UserError(
+            f"{path} holds no checkpoint (no config.json): download one and give its folder, or give "
+            '"tiny" for random weights'
+        )
     return Path(path)
 
 
@@ -96,10 +102,11 @@ def square(image: PIL.Image.Image, size: int) -> PIL.Image.Image:
     return PIL.ImageOps.fit(opaque(image), (size, size), PIL.Image.Resampling.BICUBIC)
 
 
-def in_batches(encode: Callable[[Sequence[PIL.Image.Image]], np.ndarray], images: Sequence[PIL.Image.Image],
-               size: int) -> np.ndarray:
+def in_batches(
+    encode: Callable[[Sequence[PIL.Image.Image]], np.ndarray], images: Sequence[PIL.Image.Image], size: int
+) -> np.ndarray:
     """encode(images), at most `size` of them at a time; (N, ...). There must be at least one."""
-    return np.concatenate([encode(images[start:start + size]) for start in range(0, len(images), size)])
+    return np.concatenate([encode(images[start : start + size]) for start in range(0, len(images), size)])
 
 
 def enlarge(*modules: nn.Module, std: float = 0.2) -> None:
@@ -115,5 +122,5 @@ def fingerprint(module: nn.Module, *settings: object) -> str:
     digest = hashlib.sha256(repr(settings).encode())
     for name, tensor in sorted(module.state_dict().items()):
         digest.update(f"{name} {tuple(tensor.shape)}".encode())
-        digest.update(tensor.detach().float().cpu().contiguous().numpy())     # loading may change a counter's type
+        digest.update(tensor.detach().float().cpu().contiguous().numpy())  # loading may change a counter's type
     return digest.hexdigest()[:16]

@@ -48,7 +48,7 @@ BATCH_PIXELS = 4 * 256 * 256
 TARGET_MODULES = r".*language_model\.layers\.\d+\.(self_attn|mlp)\.\w+_proj"
 """The language model's linear layers; the vision tower has layers of the same names."""
 
-JanusVQVAE._keep_in_fp32_modules_strict = ["vqmodel"]       # transformers' own switch: codes must not depend on dtype
+JanusVQVAE._keep_in_fp32_modules_strict = ["vqmodel"]  # transformers' own switch: codes must not depend on dtype
 
 
 def load(path: Path | str, *, dtype: torch.dtype = torch.float32) -> Janus:
@@ -60,22 +60,54 @@ def load(path: Path | str, *, dtype: torch.dtype = torch.float32) -> Janus:
 
 def tiny(seed: int = 0) -> Janus:
     """Random weights: 8 x 8 codes of 64 for a picture of 32 pixels, text as bytes."""
-    tokenizer = byte_tokenizer(image_token="<image_placeholder>", boi_token="<begin_of_image>",
-                               eoi_token="<end_of_image>")
-    text = dict(model_type="llama", vocab_size=len(tokenizer), hidden_size=96, intermediate_size=192,
-                num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=4, max_position_embeddings=2048,
-                pad_token_id=tokenizer.pad_token_id, bos_token_id=tokenizer.bos_token_id,
-                eos_token_id=tokenizer.eos_token_id)
-    vision = dict(hidden_size=32, num_hidden_layers=1, num_attention_heads=2, image_size=32, patch_size=4,
-                  projection_dim=96, mlp_ratio=2, num_image_tokens=64)
-    vq = dict(embed_dim=8, num_embeddings=64, latent_channels=32, base_channels=32, channel_multiplier=[1, 1, 1],
-              num_res_blocks=1, projection_dim=96, image_token_embed_dim=96)
+    tokenizer = byte_tokenizer(
+        image_token="<image_placeholder>", boi_token="<begin_of_image>", eoi_token="<end_of_image>"
+    )
+    text = dict(
+        model_type="llama",
+        vocab_size=len(tokenizer),
+        hidden_size=96,
+        intermediate_size=192,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=4,
+        max_position_embeddings=2048,
+        pad_token_id=tokenizer.pad_token_id,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+    )
+    vision = dict(
+        hidden_size=32,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        image_size=32,
+        patch_size=4,
+        projection_dim=96,
+        mlp_ratio=2,
+        num_image_tokens=64,
+    )
+    vq = dict(
+        embed_dim=8,
+        num_embeddings=64,
+        latent_channels=32,
+        base_channels=32,
+        channel_multiplier=[1, 1, 1],
+        num_res_blocks=1,
+        projection_dim=96,
+        image_token_embed_dim=96,
+    )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = JanusForConditionalGeneration(JanusConfig(
-            text_config=text, vision_config=vision, vq_config=vq, image_token_id=tokenizer.image_token_id))
-        enlarge(model.model.language_model, model.lm_head, model.model.generation_embeddings,
-                model.model.generation_aligner, model.model.generation_head)
+        model = JanusForConditionalGeneration(
+            JanusConfig(text_config=text, vision_config=vision, vq_config=vq, image_token_id=tokenizer.image_token_id)
+        )
+        enlarge(
+            model.model.language_model,
+            model.lm_head,
+            model.model.generation_embeddings,
+            model.model.generation_aligner,
+            model.model.generation_head,
+        )
     return Janus(model, tokenizer)
 
 
@@ -90,19 +122,27 @@ class Janus(Generalist):
         assert isinstance(vq_model, JanusVQVAE)
         vq_model.requires_grad_(False)
         low, vq = model.config.get_text_config().vocab_size, vq_model.config
-        layout = ImageLayout(vq.num_patches, vq.num_patches, low=low, high=low + vq.num_embeddings,
-                             begin=token_id(tokenizer, "<begin_of_image>"), end=token_id(tokenizer, "<end_of_image>"))
+        layout = ImageLayout(
+            vq.num_patches,
+            vq.num_patches,
+            low=low,
+            high=low + vq.num_embeddings,
+            begin=token_id(tokenizer, "<begin_of_image>"),
+            end=token_id(tokenizer, "<end_of_image>"),
+        )
         super().__init__("janus", model, layout, HubText(tokenizer), JanusPixels(vq_model), TARGET_MODULES)
 
-    def hidden(self, ids: Tensor, positions: Tensor | None = None, vectors: Tensor | None = None,
-               cache: Cache | None = None) -> Tensor:
+    def hidden(
+        self, ids: Tensor, positions: Tensor | None = None, vectors: Tensor | None = None, cache: Cache | None = None
+    ) -> Tensor:
         model, low = self.plain_model, self.layout.low
         text = model.get_input_embeddings()(ids.clamp(max=low - 1))
         image = model.prepare_embeddings_for_image_generation((ids - low).clamp(min=0))
         embedded = torch.where((ids >= low).unsqueeze(-1), image, text)
         known = {"moss_ids": ids} if hasattr(self.core, "moss_router") else {}
-        found: Tensor = self.core(inputs_embeds=embedded, position_ids=positions, past_key_values=cache,
-                                  use_cache=cache is not None, **known).last_hidden_state
+        found: Tensor = self.core(
+            inputs_embeds=embedded, position_ids=positions, past_key_values=cache, use_cache=cache is not None, **known
+        ).last_hidden_state
         return found
 
     def image_logits(self, hidden: Tensor) -> Tensor:
@@ -123,7 +163,7 @@ class JanusPixels:
         return fingerprint(self.vq, self.size)
 
     def encode(self, images: Sequence[PIL.Image.Image]) -> np.ndarray:
-        return in_batches(self._encode, images, max(1, BATCH_PIXELS // self.size ** 2))
+        return in_batches(self._encode, images, max(1, BATCH_PIXELS // self.size**2))
 
     @torch.no_grad()
     def _encode(self, images: Sequence[PIL.Image.Image]) -> np.ndarray:
@@ -131,7 +171,7 @@ class JanusPixels:
         transformers' own encode compares lengths too, which gives other codes."""
         squares = np.stack([np.asarray(square(image, self.size), dtype=np.float32) for image in images])
         pixels = torch.from_numpy(squares / 127.5 - 1).permute(0, 3, 1, 2).to(self.vq.device)
-        self.vq.train(False).float()      # whatever the rest of the model is in
+        self.vq.train(False).float()  # whatever the rest of the model is in
         latent = normalize(self.vq.quant_conv(self.vq.encoder(pixels)), dim=1)
         codebook = normalize(self.vq.quantize.embedding.weight, dim=-1)
         codes: np.ndarray = torch.einsum("ncij,kc->nijk", latent, codebook).argmax(-1).cpu().numpy().astype(np.uint16)

@@ -41,11 +41,15 @@ class Decoder(nn.Module):
         vanilla = config.attn_type == "vanilla"
         width = widths[-1]
         self.conv_in = nn.Conv2d(config.latent_channels, width, 3, padding=1)
-        self.mid = nn.ModuleDict({"block_1": Block(width, width),
-                                  "attn_1": Attention(width) if vanilla else nn.Identity(),
-                                  "block_2": Block(width, width)})
+        self.mid = nn.ModuleDict(
+            {
+                "block_1": Block(width, width),
+                "attn_1": Attention(width) if vanilla else nn.Identity(),
+                "block_2": Block(width, width),
+            }
+        )
         levels: list[Level] = []
-        for level in reversed(range(len(widths))):    # built from the coarsest, kept from the finest: see the names
+        for level in reversed(range(len(widths))):  # built from the coarsest, kept from the finest: see the names
             attend = vanilla and config.resolution >> level in (config.attn_resolutions or ())
             levels.insert(0, Level(width, widths[level], config.num_res_blocks + 1, attend, grow=level > 0))
             width = widths[level]

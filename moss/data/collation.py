@@ -57,11 +57,19 @@ def collate(rows: Sequence[Sequence[Sample]], length: int, layout: ImageLayout, 
         is_image = (layout.low <= ids) & (ids < layout.high)
         image_target = flat[np.cumsum(is_image.ravel())[at[image] + 1] - 1]
     made = torch.from_numpy
-    return Batch(ids=made(ids), positions=made(positions), text_at=made(_rounded(at[~image])),
-                 text_target=made(_rounded(target[~image])), text_of=made(_rounded(of[~image], -1)),
-                 image_at=made(_rounded(at[image])), image_target=made(_rounded(image_target)),
-                 image_of=made(_rounded(of[image], -1)), image_number=made(_rounded(number[image])),
-                 vectors=None if flat is None else made(flat), keys=tuple(keys))
+    return Batch(
+        ids=made(ids),
+        positions=made(positions),
+        text_at=made(_rounded(at[~image])),
+        text_target=made(_rounded(target[~image])),
+        text_of=made(_rounded(of[~image], -1)),
+        image_at=made(_rounded(at[image])),
+        image_target=made(_rounded(image_target)),
+        image_of=made(_rounded(of[image], -1)),
+        image_number=made(_rounded(number[image])),
+        vectors=None if flat is None else made(flat),
+        keys=tuple(keys),
+    )
 
 
 def _rounded(values: np.ndarray, fill: int = 0) -> np.ndarray:

@@ -34,8 +34,10 @@ class Report:
 
     def __str__(self) -> str:
         images = "" if self.max_images is None else f"{self.too_many_images:,} with over {self.max_images} images, "
-        return (f"{self.kept:,} instances; left out: {images}{self.too_long:,} longer than {self.max_length:,} tokens, "
-                f"{self.other_source:,} of other sources. The longest is {self.longest_key}: {self.longest:,} tokens.")
+        return (
+            f"{self.kept:,} instances; left out: {images}{self.too_long:,} longer than {self.max_length:,} tokens, "
+            f"{self.other_source:,} of other sources. The longest is {self.longest_key}: {self.longest:,} tokens."
+        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,8 +65,15 @@ class Samples:
         return samples.sample(from_json(instance), codes, self.layout, self.tokenizer, self.train_boundaries)
 
 
-def prepare(shards: str | os.PathLike[str], generalist: Generalist, *, cache: str | os.PathLike[str] | None = None,
-            progress: bool = True, rank: int = 0, ranks: int = 1) -> list[pathlib.Path]:
+def prepare(
+    shards: str | os.PathLike[str],
+    generalist: Generalist,
+    *,
+    cache: str | os.PathLike[str] | None = None,
+    progress: bool = True,
+    rank: int = 0,
+    ranks: int = 1,
+) -> list[pathlib.Path]:
     """Encode this process's share of a built folder, and measure its instances' lengths; returns the sidecars.
 
     What was done before is kept. Raises UserError as `sidecar.encode_shards` does.
@@ -85,10 +94,20 @@ def _lengths(path: pathlib.Path, layout: ImageLayout, tokenizer: TextTokenizer, 
     return [int(length) for length in found]
 
 
-def open_samples(shards: str | os.PathLike[str], generalist: Generalist, *, max_length: int, max_images: int | None = None,
-                 train_boundaries: bool = True, sources: Sequence[str] | None = None,
-                 exclude_sources: Sequence[str] = (), cache: str | os.PathLike[str] | None = None,
-                 progress: bool = True, rank: int = 0, ranks: int = 1) -> Samples:
+def open_samples(
+    shards: str | os.PathLike[str],
+    generalist: Generalist,
+    *,
+    max_length: int,
+    max_images: int | None = None,
+    train_boundaries: bool = True,
+    sources: Sequence[str] | None = None,
+    exclude_sources: Sequence[str] = (),
+    cache: str | os.PathLike[str] | None = None,
+    progress: bool = True,
+    rank: int = 0,
+    ranks: int = 1,
+) -> Samples:
     """The instances of a built folder that fit whole into `max_length` tokens and have at most `max_images` images.
 
     Encodes the images first and measures the lengths, where that is not done (see `prepare`; `cache` is where to); of
@@ -129,7 +148,17 @@ def open_samples(shards: str | os.PathLike[str], generalist: Generalist, *, max_
         raise UserError(f"{shards} has no instances of {', '.join(sorted(unknown))}; it has {', '.join(sorted(seen))}")
     report = Report(len(keys), too_long, too_many, other, *longest, max_length, max_images)
     if not keys:
-        raise UserError(f"{shards} has nothing to train on: {report} Raise max_length or max_images, or choose other "
-                        f"sources; the shortest instance has {shortest or 0:,} tokens.")
-    return Samples(np.array(kept), tuple(keys), report, layout, tokenizer, train_boundaries,
-                   sidecar.fingerprint(paths), tuple(places))
+        raise UserError(
+            f"{shards} has nothing to train on: {report} Raise max_length or max_images, or choose other "
+            f"sources; the shortest instance has {shortest or 0:,} tokens."
+        )
+    return Samples(
+        np.array(kept),
+        tuple(keys),
+        report,
+        layout,
+        tokenizer,
+        train_boundaries,
+        sidecar.fingerprint(paths),
+        tuple(places),
+    )

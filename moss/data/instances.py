@@ -25,15 +25,21 @@ def read(folder: pathlib.Path, sources: Sequence[str] = ()) -> Iterator[tuple[In
     if not (folder / index.FILE).is_file():
         raise UserError(f"{folder} has no {index.FILE}; give the output folder of `leafinstruct build`")
     where = pc.field("source").isin(list(sources)) if sources else None
-    rows = pq.read_table(folder / index.FILE, filters=where,
-                         columns=["shard", "json_offset", "json_size", "images"]).to_pylist()
+    rows = pq.read_table(
+        folder / index.FILE, filters=where, columns=["shard", "json_offset", "json_size", "images"]
+    ).to_pylist()
     if not rows:
         raise UserError(f"{folder} has no instances of {', '.join(sources) or 'any source'}")
     for row in rows:
         with open(folder / "shards" / row["shard"], "rb") as file:
             instance = from_json(parse_json(_part(file, row["json_offset"], row["json_size"])))
-            yield instance, {member["name"]: PIL.Image.open(io.BytesIO(_part(file, member["offset"], member["size"])))
-                             for member in row["images"]}
+            yield (
+                instance,
+                {
+                    member["name"]: PIL.Image.open(io.BytesIO(_part(file, member["offset"], member["size"])))
+                    for member in row["images"]
+                },
+            )
 
 
 def with_pictures(segments: Sequence[Segment], pictures: Pictures) -> list[Text | PIL.Image.Image]:

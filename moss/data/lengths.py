@@ -30,8 +30,9 @@ def measure(path: pathlib.Path, layout: ImageLayout, tokenizer: TextTokenizer) -
     known = read(path, layout, tokenizer)
     if known is not None:
         return known
-    made = np.array([samples.sample_length(from_json(value), layout, tokenizer)
-                     for value, _ in sidecar.places(path)], np.int64)
+    made = np.array(
+        [samples.sample_length(from_json(value), layout, tokenizer) for value, _ in sidecar.places(path)], np.int64
+    )
     file = _file(path, layout, tokenizer)
     temporary = file.with_name(f"{file.stem}.{uuid.uuid4().hex}.npy")
     np.save(temporary, made)

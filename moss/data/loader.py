@@ -13,8 +13,20 @@ from moss.data.dataset import Samples
 from moss.data.packing import pack
 
 
-def batches(dataset: Samples, *, rows: int, length: int, seed: int, epoch: int, start: int = 0, rank: int = 0,
-            ranks: int = 1, workers: int = 0, complete: bool = True, whole: int | None = None) -> Iterator[Batch]:
+def batches(
+    dataset: Samples,
+    *,
+    rows: int,
+    length: int,
+    seed: int,
+    epoch: int,
+    start: int = 0,
+    rank: int = 0,
+    ranks: int = 1,
+    workers: int = 0,
+    complete: bool = True,
+    whole: int | None = None,
+) -> Iterator[Batch]:
     """An epoch's batches of `rows` rows of `length` tokens, from step `start` on; nothing before it is read.
 
     `rows` counts those of all ranks together: rank r of n gets the r-th n-th of every batch, so the ranks' parts put
@@ -27,11 +39,17 @@ def batches(dataset: Samples, *, rows: int, length: int, seed: int, epoch: int, 
     if rows % ranks or (whole or rows) % rows or not (complete or ranks == 1):
         raise ValueError(f"{ranks} ranks cannot share batches of {rows} rows evenly")
     share = rows // ranks
-    parts = [batch[rank * share:(rank + 1) * share]
-             for batch in _global(dataset, rows, length, seed, epoch, (whole or rows) if complete else 1)]
+    parts = [
+        batch[rank * share : (rank + 1) * share]
+        for batch in _global(dataset, rows, length, seed, epoch, (whole or rows) if complete else 1)
+    ]
     loader = torch.utils.data.DataLoader(
-        _Steps(dataset, parts, length), sampler=range(start, len(parts)), batch_size=None, num_workers=workers,
-        generator=torch.Generator())       # its own: a new loader must not move the global one, which dropout draws on
+        _Steps(dataset, parts, length),
+        sampler=range(start, len(parts)),
+        batch_size=None,
+        num_workers=workers,
+        generator=torch.Generator(),
+    )  # its own: a new loader must not move the global one, which dropout draws on
     return iter(loader)
 
 
@@ -44,7 +62,7 @@ def _global(dataset: Samples, rows: int, length: int, seed: int, epoch: int, who
     packed = pack(dataset.lengths.tolist(), length, seed, epoch)
     missing = -len(packed) % whole
     packed += [packed[n % len(packed)] for n in range(missing)]
-    return [packed[at:at + rows] for at in range(0, len(packed), rows)]
+    return [packed[at : at + rows] for at in range(0, len(packed), rows)]
 
 
 @dataclasses.dataclass(frozen=True)

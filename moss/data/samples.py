@@ -29,8 +29,9 @@ Parts = list[tuple[np.ndarray, int]]
 """Ids (n,) of a run of text, with 0, or of an image, with its number from 1 on."""
 
 
-def sample(instance: Instance, codes: np.ndarray, layout: ImageLayout, tokenizer: TextTokenizer,
-           train_boundaries: bool = True) -> Sample:
+def sample(
+    instance: Instance, codes: np.ndarray, layout: ImageLayout, tokenizer: TextTokenizer, train_boundaries: bool = True
+) -> Sample:
     """An instance as tokens. `codes` (images, rows, columns), or vectors (images, rows, columns, c), are those of its
     images in reading order over context, then output.
 
@@ -49,7 +50,9 @@ def prompt_sample(generalist: Generalist, instruction: str, context: Sequence[Te
     """What generation starts from: the same ids (and vectors) as a training sample's up to where the output begins."""
     pictures = [s for s in context if not isinstance(s, Text)]
     layout = generalist.layout
-    codes = pixels_of(generalist).encode(pictures) if pictures else np.zeros((0, layout.rows, layout.columns), np.uint16)
+    codes = (
+        pixels_of(generalist).encode(pictures) if pictures else np.zeros((0, layout.rows, layout.columns), np.uint16)
+    )
     given = _prompt(instruction, context, _blocks(codes, layout), generalist.tokenizer)
     return _sample("", given, [], codes, layout, True)
 
@@ -75,9 +78,14 @@ def _sample(key: str, given: Parts, learnt: Parts, codes: np.ndarray, layout: Im
     return Sample(key, ids, trained, np.where(is_image, number, 0), vectors)
 
 
-def _prompt(instruction: str, context: Sequence[object], blocks: Iterator[np.ndarray], tokenizer: TextTokenizer) -> Parts:
-    return [(np.array([tokenizer.bos]), 0), *_parts([Text(instruction), *context], blocks, tokenizer),
-            (np.array(tokenizer.encode(MARKER)), 0)]
+def _prompt(
+    instruction: str, context: Sequence[object], blocks: Iterator[np.ndarray], tokenizer: TextTokenizer
+) -> Parts:
+    return [
+        (np.array([tokenizer.bos]), 0),
+        *_parts([Text(instruction), *context], blocks, tokenizer),
+        (np.array(tokenizer.encode(MARKER)), 0),
+    ]
 
 
 def _parts(segments: Sequence[object], blocks: Iterator[np.ndarray], tokenizer: TextTokenizer) -> Parts:

@@ -51,8 +51,14 @@ class Place:
     codes_size: int
 
 
-def encode_shards(folder: str | os.PathLike[str], pixels: Pixels, cache: str | os.PathLike[str] | None = None,
-                  progress: bool = True, rank: int = 0, ranks: int = 1) -> list[pathlib.Path]:
+def encode_shards(
+    folder: str | os.PathLike[str],
+    pixels: Pixels,
+    cache: str | os.PathLike[str] | None = None,
+    progress: bool = True,
+    rank: int = 0,
+    ranks: int = 1,
+) -> list[pathlib.Path]:
     """The sidecars of a built folder's shards, in their order; encodes what is not there yet.
 
     Of `ranks` processes each takes every ranks-th shard, from its `rank` on, and gets those alone.
@@ -69,15 +75,20 @@ def encode_shards(folder: str | os.PathLike[str], pixels: Pixels, cache: str | o
     target = pathlib.Path(cache or folder / ".work" / "codes") / urllib.parse.quote(pixels.fingerprint, safe="")
     wanted = {target / shard["name"]: shard for shard in manifest["shards"][rank::ranks]}
     missing = {path: shard for path, shard in wanted.items() if _made_from(path) != _header(shard, pixels)}
-    with tqdm(total=sum(shard["instances"] for shard in missing.values()), desc="encoding images", unit=" instances",
-              disable=not (progress and missing)) as bar:
+    with tqdm(
+        total=sum(shard["instances"] for shard in missing.values()),
+        desc="encoding images",
+        unit=" instances",
+        disable=not (progress and missing),
+    ) as bar:
         for path, shard in missing.items():
             _write(path, _header(shard, pixels), _encoded(folder, shard, manifest, pixels), bar)
     return list(wanted)
 
 
-def wait_for(folder: str | os.PathLike[str], pixels: Pixels, cache: str | os.PathLike[str] | None = None,
-             seconds: float = 1.0) -> list[pathlib.Path]:
+def wait_for(
+    folder: str | os.PathLike[str], pixels: Pixels, cache: str | os.PathLike[str] | None = None, seconds: float = 1.0
+) -> list[pathlib.Path]:
     """All sidecars of a built folder, once the processes that encode them have written them.
 
     It looks at the files alone, as long as it takes: a barrier of torch.distributed gives up after ten minutes.
@@ -148,7 +159,9 @@ def _made_from(path: pathlib.Path) -> dict[str, Any] | None:
         return None
 
 
-def _encoded(folder: pathlib.Path, shard: dict[str, Any], manifest: dict[str, Any], pixels: Pixels) -> Iterator[tuple[str, bytes, bytes]]:
+def _encoded(
+    folder: pathlib.Path, shard: dict[str, Any], manifest: dict[str, Any], pixels: Pixels
+) -> Iterator[tuple[str, bytes, bytes]]:
     """(key, JSON file, .npy file) of each instance. Always the same batches: a batch's size may change last bits."""
     waiting: list[tuple[str, bytes, list[PIL.Image.Image]]] = []
     for instance in itertools.chain(_instances(folder, shard, manifest), [None]):
@@ -164,7 +177,9 @@ def _encoded(folder: pathlib.Path, shard: dict[str, Any], manifest: dict[str, An
             waiting = []
 
 
-def _instances(folder: pathlib.Path, shard: dict[str, Any], manifest: dict[str, Any]) -> Iterator[tuple[str, bytes, list[PIL.Image.Image]]]:
+def _instances(
+    folder: pathlib.Path, shard: dict[str, Any], manifest: dict[str, Any]
+) -> Iterator[tuple[str, bytes, list[PIL.Image.Image]]]:
     """Key, JSON file and pictures of each instance of a shard, in one pass, one of them in memory."""
     name, count = shard["name"], 0
     try:
@@ -181,9 +196,15 @@ def _instances(folder: pathlib.Path, shard: dict[str, Any], manifest: dict[str, 
                     raise _broken(folder, name, key, "; ".join(f"{d.pointer} {d.message}".strip() for d in defects))
                 files = {member.member: member.data for member in members}
                 instance = parse_json(files["json"])
-                yield key, files["json"], [PIL.Image.open(io.BytesIO(files[segment["image"]]))
-                                           for segment in instance["context"] + instance["output"]
-                                           if segment["type"] == "image"]
+                yield (
+                    key,
+                    files["json"],
+                    [
+                        PIL.Image.open(io.BytesIO(files[segment["image"]]))
+                        for segment in instance["context"] + instance["output"]
+                        if segment["type"] == "image"
+                    ],
+                )
                 count += 1
             digest = reader.finish()
     except OSError as error:
@@ -196,11 +217,15 @@ def _instances(folder: pathlib.Path, shard: dict[str, Any], manifest: dict[str, 
 
 def _broken(folder: pathlib.Path, shard: str, key: str, message: str) -> UserError:
     place = f"{folder / 'shards' / shard}" + (f", instance {key}" if key else "")
-    return UserError(f"{place}: {message}. Copy or build this shard again; `leafinstruct validate {folder} --deep` "
-                     "lists everything that is wrong with the folder.")
+    return UserError(
+        f"{place}: {message}. Copy or build this shard again; `leafinstruct validate {folder} --deep` "
+        "lists everything that is wrong with the folder."
+    )
 
 
-def _write(path: pathlib.Path, header: dict[str, Any], instances: Iterator[tuple[str, bytes, bytes]], bar: tqdm[Any]) -> None:
+def _write(
+    path: pathlib.Path, header: dict[str, Any], instances: Iterator[tuple[str, bytes, bytes]], bar: tqdm[Any]
+) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f"{path.name}.{uuid.uuid4().hex}.tmp")
     try:

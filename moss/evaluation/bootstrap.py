@@ -30,20 +30,31 @@ def draws(instances: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).multinomial(instances, np.full(instances, 1 / instances), DRAWS)
 
 
-def estimate(total: np.ndarray, count: np.ndarray, drawn: np.ndarray,
-             transform: Callable[[np.ndarray], np.ndarray] = lambda x: x) -> Estimate:
+def estimate(
+    total: np.ndarray, count: np.ndarray, drawn: np.ndarray, transform: Callable[[np.ndarray], np.ndarray] = lambda x: x
+) -> Estimate:
     """transform(sum of `total` / sum of `count`), each (N,); `drawn` as by `draws`."""
-    return _middle(transform(_ratio(total, count, np.ones((1, len(total))))), transform(_ratio(total, count, drawn)),
-                   int(np.count_nonzero(count)))
+    return _middle(
+        transform(_ratio(total, count, np.ones((1, len(total))))),
+        transform(_ratio(total, count, drawn)),
+        int(np.count_nonzero(count)),
+    )
 
 
-def difference(total: np.ndarray, count: np.ndarray, other_total: np.ndarray, other_count: np.ndarray,
-               drawn: np.ndarray, transform: Callable[[np.ndarray], np.ndarray] = lambda x: x) -> Estimate:
+def difference(
+    total: np.ndarray,
+    count: np.ndarray,
+    other_total: np.ndarray,
+    other_count: np.ndarray,
+    drawn: np.ndarray,
+    transform: Callable[[np.ndarray], np.ndarray] = lambda x: x,
+) -> Estimate:
     """The first method's value less the other's; all (N,), of the same instances in the same order."""
+
     def less(drawn: np.ndarray) -> np.ndarray:
-        found: np.ndarray = (transform(_ratio(total, count, drawn))
-                             - transform(_ratio(other_total, other_count, drawn)))
+        found: np.ndarray = transform(_ratio(total, count, drawn)) - transform(_ratio(other_total, other_count, drawn))
         return found
+
     return _middle(less(np.ones((1, len(total)))), less(drawn), int(np.count_nonzero(np.minimum(count, other_count))))
 
 

@@ -63,7 +63,8 @@ def writing(generalist: Generalist, dataset: data.Samples, count: int, sampling:
         parts = decoding.parts(decoding.answer(generalist, prompt.tolist(), vectors, sampling), generalist)
         freely = decoding.free_answer(generalist, prompt.tolist(), sampling).ids if free else ()
         begun, whole = metrics.blocks(freely, layout)
-        rows.append((metrics.images_in(parts), sample.image_number.max(), not parts, *metrics.repetition(parts), whole,
-                     begun))
+        rows.append(
+            (metrics.images_in(parts), sample.image_number.max(), not parts, *metrics.repetition(parts), whole, begun)
+        )
     columns = np.array(rows, dtype=np.float64).T
-    return Writing(dataset.keys[:len(numbers)], *columns[:5], *(columns[5:] if free else (None, None)))
+    return Writing(dataset.keys[: len(numbers)], *columns[:5], *(columns[5:] if free else (None, None)))

@@ -36,7 +36,7 @@ class InstanceSums:
 
 def instance_sums(scores: TokenScores, batch: Batch, layout: ImageLayout) -> InstanceSums:
     """Of one batch. Surplus targets (`*_of` = -1) are left out."""
-    inside = places(batch.ids, layout).flatten()[batch.text_at] > 0     # the token before the target is in a block
+    inside = places(batch.ids, layout).flatten()[batch.text_at] > 0  # the token before the target is in a block
     boundary = inside | (batch.text_target == layout.begin)
     text = _grouped(len(batch.keys), 2, batch.text_of, boundary.long(), scores.text_loss, scores.text_hit)
     most = int(batch.image_number.max()) if len(batch.image_number) else 0
@@ -53,8 +53,13 @@ def joined(parts: Iterable[InstanceSums]) -> InstanceSums:
     most = max((part.image.shape[1] for part in parts), default=0)
     image = [np.pad(part.image, ((0, 0), (0, most - part.image.shape[1]), (0, 0))) for part in parts]
     order = np.argsort(keys)
-    return InstanceSums(tuple(keys[i] for i in order), *(np.concatenate(arrays)[order] for arrays in (
-        [part.text for part in parts], [part.boundary for part in parts], image)))
+    return InstanceSums(
+        tuple(keys[i] for i in order),
+        *(
+            np.concatenate(arrays)[order]
+            for arrays in ([part.text for part in parts], [part.boundary for part in parts], image)
+        ),
+    )
 
 
 def blocks(ids: Sequence[int], layout: ImageLayout) -> tuple[int, int]:
@@ -62,9 +67,11 @@ def blocks(ids: Sequence[int], layout: ImageLayout) -> tuple[int, int]:
     anything was wrong with it counts as neither."""
     given, begun, whole = forced(layout), 0, 0
     for start in (i for i, id in enumerate(ids) if id == layout.begin):
-        block = ids[start:start + layout.block_length]
-        right = all(layout.low <= id < layout.high if wanted == FREE else id == wanted
-                    for id, wanted in zip(block, given, strict=False))
+        block = ids[start : start + layout.block_length]
+        right = all(
+            layout.low <= id < layout.high if wanted == FREE else id == wanted
+            for id, wanted in zip(block, given, strict=False)
+        )
         if right and len(block) < layout.block_length:
             continue
         begun, whole = begun + 1, whole + right

@@ -14,8 +14,11 @@ from moss.evaluation.measure import Writing
 from moss.evaluation.metrics import COUNT, HIT, LOSS, InstanceSums
 
 REFERENCE = "lora"
-PARTS = {"outputs": "Predicting the reference outputs", "images": "By the image's place in the output",
-         "writing": "Answers of its own"}
+PARTS = {
+    "outputs": "Predicting the reference outputs",
+    "images": "By the image's place in the output",
+    "writing": "Answers of its own",
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,7 +63,8 @@ def results(methods: Sequence[Method], *, slots: bool, seed: int) -> list[dict[s
                 if column.part != "writing" and not np.array_equal(column.count, other.count):
                     raise ValueError(f"{method.name} and {REFERENCE} were measured on other tokens")
                 figures[column.title]["difference"] = bootstrap.difference(
-                    column.total, column.count, other.total, other.count, drawn, column.transform)._asdict()
+                    column.total, column.count, other.total, other.count, drawn, column.transform
+                )._asdict()
         rows.append({"name": method.name, "parameters": method.parameters, "figures": figures})
     return rows
 
@@ -71,20 +75,26 @@ def columns(method: Method, slots: bool) -> list[Column]:
     loss, hit = ("squared error", "cosine") if slots else ("bits/token", "top-1")
     unit = (lambda x: x) if slots else (lambda nats: nats / math.log(2))
     every = image.sum(1)
-    found = [Column("outputs", "text loss", text[:, LOSS], text[:, COUNT]),
-             Column("outputs", "text perplexity", text[:, LOSS], text[:, COUNT], np.exp),
-             Column("outputs", "text top-1", text[:, HIT], text[:, COUNT]),
-             Column("outputs", "boundary top-1", boundary[:, HIT], boundary[:, COUNT]),
-             Column("outputs", f"image {loss}", every[:, LOSS], every[:, COUNT], unit),
-             Column("outputs", f"image {hit}", every[:, HIT], every[:, COUNT])]
+    found = [
+        Column("outputs", "text loss", text[:, LOSS], text[:, COUNT]),
+        Column("outputs", "text perplexity", text[:, LOSS], text[:, COUNT], np.exp),
+        Column("outputs", "text top-1", text[:, HIT], text[:, COUNT]),
+        Column("outputs", "boundary top-1", boundary[:, HIT], boundary[:, COUNT]),
+        Column("outputs", f"image {loss}", every[:, LOSS], every[:, COUNT], unit),
+        Column("outputs", f"image {hit}", every[:, HIT], every[:, COUNT]),
+    ]
     for n in range(image.shape[1]):
-        found += [Column("images", f"image {n + 1} {loss}", image[:, n, LOSS], image[:, n, COUNT], unit),
-                  Column("images", f"image {n + 1} {hit}", image[:, n, HIT], image[:, n, COUNT])]
+        found += [
+            Column("images", f"image {n + 1} {loss}", image[:, n, LOSS], image[:, n, COUNT], unit),
+            Column("images", f"image {n + 1} {hit}", image[:, n, HIT], image[:, n, COUNT]),
+        ]
     if writing:
         ones = np.ones(len(writing.keys))
-        found += [Column("writing", "images written / expected", writing.images, writing.expected),
-                  Column("writing", "empty outputs", writing.empty, ones),
-                  Column("writing", "repeated 4-grams", writing.repeated, writing.grams)]
+        found += [
+            Column("writing", "images written / expected", writing.images, writing.expected),
+            Column("writing", "empty outputs", writing.empty, ones),
+            Column("writing", "repeated 4-grams", writing.repeated, writing.grams),
+        ]
         if writing.begun is not None and writing.whole is not None:
             found.append(Column("writing", "whole images, unconstrained", writing.whole, writing.begun))
     return found
@@ -96,14 +106,28 @@ def markdown(rows: Sequence[dict[str, Any]]) -> str:
     for part, name in PARTS.items():
         titles = [title for title, figure in rows[0]["figures"].items() if figure["part"] == part]
         if titles:
-            found += [f"### {name}\n", _table(["method", "trained parameters", *titles], [
-                [row["name"], f"{row['parameters']:,}", *(_cell(row["figures"][title]) for title in titles)]
-                for row in rows])]
+            found += [
+                f"### {name}\n",
+                _table(
+                    ["method", "trained parameters", *titles],
+                    [
+                        [row["name"], f"{row['parameters']:,}", *(_cell(row["figures"][title]) for title in titles)]
+                        for row in rows
+                    ],
+                ),
+            ]
         differing = [row for row in rows if any("difference" in row["figures"][title] for title in titles)]
         if differing:
-            found += [f"Difference to `{REFERENCE}`:\n", _table(["method", *titles], [
-                [row["name"], *(_cell(row["figures"][title]["difference"], "+") for title in titles)]
-                for row in differing])]
+            found += [
+                f"Difference to `{REFERENCE}`:\n",
+                _table(
+                    ["method", *titles],
+                    [
+                        [row["name"], *(_cell(row["figures"][title]["difference"], "+") for title in titles)]
+                        for row in differing
+                    ],
+                ),
+            ]
     return "\n".join(found)
 
 

@@ -58,8 +58,14 @@ def files(result: GenerationResult, model: str, sampling: Sampling) -> dict[str,
         segment.save(file, "PNG")
         members[name] = file.getvalue()
         segments.append({"type": "image", "image": name, "width": segment.width, "height": segment.height})
-    record = {"instruction": result.instruction, "output": segments, "finished": result.answer.finished,
-              "tokens": len(result.answer.ids), "model": model, "sampling": dataclasses.asdict(sampling)}
+    record = {
+        "instruction": result.instruction,
+        "output": segments,
+        "finished": result.answer.finished,
+        "tokens": len(result.answer.ids),
+        "model": model,
+        "sampling": dataclasses.asdict(sampling),
+    }
     return {"output.json": json.dumps(record, indent=2, ensure_ascii=False).encode() + b"\n", **members}
 
 

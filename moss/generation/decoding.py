@@ -62,8 +62,13 @@ class Answer:
 
 
 @torch.no_grad()
-def answer(generalist: Generalist, prompt: Sequence[int], vectors: np.ndarray | None, sampling: Sampling,
-           progress: bool = False) -> Answer:
+def answer(
+    generalist: Generalist,
+    prompt: Sequence[int],
+    vectors: np.ndarray | None,
+    sampling: Sampling,
+    progress: bool = False,
+) -> Answer:
     """Continue a prompt (ids, and the vectors of its images for a continuous backbone; see `moss.data.prompt_sample`).
 
     The budget is `Sampling.max_tokens` or what is left of the model's context, whichever is less; every image is whole.
@@ -71,11 +76,16 @@ def answer(generalist: Generalist, prompt: Sequence[int], vectors: np.ndarray | 
     """
     layout, eos = generalist.layout, generalist.tokenizer.eos
     reader, draw, budget = _begin(generalist, prompt, vectors, sampling)
-    rules = WholeImages(layout, prompt_length=len(prompt), max_tokens=budget, max_images=sampling.max_images,
-                        forbidden=not_text(layout, generalist.tokenizer))
+    rules = WholeImages(
+        layout,
+        prompt_length=len(prompt),
+        max_tokens=budget,
+        max_images=sampling.max_images,
+        forbidden=not_text(layout, generalist.tokenizer),
+    )
     given, device = forced(layout), draw.device
     tokens: list[Tensor] = []
-    drawn: list[Tensor] = []                # what went into slots
+    drawn: list[Tensor] = []  # what went into slots
     place = begun = 0
     finished = False
     with tqdm(total=budget, desc="generating", unit=" tokens", disable=not progress) as bar:
@@ -135,14 +145,17 @@ def parts(written: Answer, generalist: Generalist) -> list[Text | np.ndarray]:
     codes (rows, columns) or vectors (rows, columns, c)."""
     layout, tokenizer = generalist.layout, generalist.tokenizer
     found: list[Text | np.ndarray] = []
-    vectors = iter(() if written.vectors is None else
-                   written.vectors.reshape(-1, layout.rows, layout.columns, written.vectors.shape[-1]))
+    vectors = iter(
+        ()
+        if written.vectors is None
+        else written.vectors.reshape(-1, layout.rows, layout.columns, written.vectors.shape[-1])
+    )
     rest = list(written.ids)
     while rest:
         length = rest.index(layout.begin) if layout.begin in rest else len(rest)
         text = tokenizer.decode([id for id in rest[:length] if id != tokenizer.eos])
         found.extend(Text(part.strip()) for part in text.split("\n\n") if part.strip())
-        block, rest = rest[length:length + layout.block_length], rest[length + layout.block_length:]
+        block, rest = rest[length : length + layout.block_length], rest[length + layout.block_length :]
         if block:
             codes = layout.codes(np.array(block))
             found.append(codes if written.vectors is None else next(vectors))
@@ -151,7 +164,9 @@ def parts(written: Answer, generalist: Generalist) -> list[Text | np.ndarray]:
 
 def segments(written: Answer, generalist: Generalist) -> list[Text | PIL.Image.Image]:
     """`parts`, with pictures."""
-    return [part if isinstance(part, Text) else pixels_of(generalist).decode(part) for part in parts(written, generalist)]
+    return [
+        part if isinstance(part, Text) else pixels_of(generalist).decode(part) for part in parts(written, generalist)
+    ]
 
 
 def vectors_of(generalist: Generalist, hidden: Tensor) -> Tensor:
@@ -171,8 +186,9 @@ def image_tokens_in_vocabulary(generalist: Generalist) -> bool:
     return not has_slots(generalist.layout) and generalist.layout.high <= vocabulary
 
 
-def _begin(generalist: Generalist, prompt: Sequence[int], vectors: np.ndarray | None,
-           sampling: Sampling) -> tuple[_Reader, _Draw, int]:
+def _begin(
+    generalist: Generalist, prompt: Sequence[int], vectors: np.ndarray | None, sampling: Sampling
+) -> tuple[_Reader, _Draw, int]:
     device = next(generalist.model.parameters()).device
     config = generalist.plain_model.config.get_text_config()
     wanted = sampling.max_tokens
@@ -184,7 +200,7 @@ def _begin(generalist: Generalist, prompt: Sequence[int], vectors: np.ndarray | 
         raise PromptTooLong(f"the prompt has {len(prompt)} tokens and the model can hold {room}: give less context")
     given = None if vectors is None or not len(vectors) else torch.from_numpy(vectors).float().to(device)
     reader = _Reader(generalist, torch.tensor([list(prompt)], device=device), given)
-    seed = int(np.random.SeedSequence([sampling.seed, *prompt]).generate_state(1)[0])   # its own draws for each prompt
+    seed = int(np.random.SeedSequence([sampling.seed, *prompt]).generate_state(1)[0])  # its own draws for each prompt
     return reader, _Draw(sampling, seed, device), min(wanted, room - len(prompt))
 
 
@@ -218,9 +234,13 @@ class _Draw:
     def __init__(self, sampling: Sampling, seed: int, device: torch.device) -> None:
         self.greedy, self.device = sampling.greedy, device
         self.generator = torch.Generator(device).manual_seed(seed)
-        self.warpers = [LogitsProcessorList([TemperatureLogitsWarper(float(t)), *more]) for t, more in (
-            (sampling.text_temperature, [TopPLogitsWarper(sampling.text_top_p)]),
-            (sampling.image_temperature, [TopKLogitsWarper(sampling.image_top_k)] if sampling.image_top_k else []))]
+        self.warpers = [
+            LogitsProcessorList([TemperatureLogitsWarper(float(t)), *more])
+            for t, more in (
+                (sampling.text_temperature, [TopPLogitsWarper(sampling.text_top_p)]),
+                (sampling.image_temperature, [TopKLogitsWarper(sampling.image_top_k)] if sampling.image_top_k else []),
+            )
+        ]
 
     def text(self, logits: Tensor) -> Tensor:
         return self._draw(logits, self.warpers[0])

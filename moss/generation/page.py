@@ -43,11 +43,16 @@ class Entry:
 def render(title: str, lead: str, entries: Sequence[Entry], facts: Sequence[tuple[str, str]] = ()) -> str:
     """The page. Every text is escaped, pictures are in the page itself, and it asks nothing of any network.
     facts: names and values for a table at its end, such as the checkpoint and how tokens were drawn."""
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True,
-                                     lstrip_blocks=True)
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
     environment.filters["block"] = _block
-    return environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
-        title=title, lead=lead, entries=entries, facts=facts).strip() + "\n"
+    return (
+        environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
+        .render(title=title, lead=lead, entries=entries, facts=facts)
+        .strip()
+        + "\n"
+    )
 
 
 def _block(segment: Text | PIL.Image.Image) -> dict[str, str | int | bool]:

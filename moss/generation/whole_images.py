@@ -50,8 +50,15 @@ class WholeImages(LogitsProcessor):
     `not_text`; by default every id that a block is made of except `begin`.
     """
 
-    def __init__(self, layout: ImageLayout, *, prompt_length: int, max_tokens: int, max_images: int | None = None,
-                 forbidden: Collection[int] | None = None) -> None:
+    def __init__(
+        self,
+        layout: ImageLayout,
+        *,
+        prompt_length: int,
+        max_tokens: int,
+        max_images: int | None = None,
+        forbidden: Collection[int] | None = None,
+    ) -> None:
         self.layout, self.prompt_length, self.max_tokens = layout, prompt_length, max_tokens
         self.max_images = max_tokens if max_images is None else max_images
         self.forbidden = sorted(_block_ids(layout) if forbidden is None else forbidden)
@@ -59,7 +66,7 @@ class WholeImages(LogitsProcessor):
         self.allowed: Tensor | None = None
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
-        begun = (input_ids[:, self.prompt_length:] == self.layout.begin).sum(1)
+        begun = (input_ids[:, self.prompt_length :] == self.layout.begin).sum(1)
         return self.mask(scores, places(input_ids, self.layout)[:, -1], begun, input_ids.shape[1] - self.prompt_length)
 
     def mask(self, scores: Tensor, place: Tensor, begun: Tensor, written: int) -> Tensor:
@@ -78,8 +85,8 @@ class WholeImages(LogitsProcessor):
     def _allowed(self, vocabulary: int, device: torch.device) -> Tensor:
         allowed = torch.zeros(4, vocabulary, dtype=torch.bool)
         allowed[[_BEGIN, _NO_BEGIN]] = True
-        allowed[:, self.layout.low:self.layout.high] = False
-        allowed[_IMAGE, self.layout.low:self.layout.high] = True
+        allowed[:, self.layout.low : self.layout.high] = False
+        allowed[_IMAGE, self.layout.low : self.layout.high] = True
         allowed[:, [id for id in self.forbidden if id < vocabulary]] = False
         allowed[:, self.layout.begin] = False
         allowed[_BEGIN, self.layout.begin] = True

@@ -15,8 +15,9 @@ HERE = Path(__file__).parent
 POSITIONS = 2048
 
 
-def new_generalist(hidden: int = 256, layers: int = 4, seed: int = 0, vq: Path = HERE / "vq",
-                   tokenizer: Path = HERE / "tokenizer.json") -> Generalist:
+def new_generalist(
+    hidden: int = 256, layers: int = 4, seed: int = 0, vq: Path = HERE / "vq", tokenizer: Path = HERE / "tokenizer.json"
+) -> Generalist:
     """Random weights but for the VQ tokenizer: 4.2M parameters, and 0.4M of the VQ tokenizer, which stay frozen.
 
     Heads are 64 wide, so `hidden` is a multiple of that; the MLP is 8/3 as wide as `hidden`, as Chameleon's. Other than
@@ -27,11 +28,21 @@ def new_generalist(hidden: int = 256, layers: int = 4, seed: int = 0, vq: Path =
     encoder, decoder = train_vq.load(vq)
     names = special_names(encoder.config.num_embeddings)
     heads = hidden // 64
-    config = ChameleonConfig(vocab_size=len(text.ids), hidden_size=hidden, intermediate_size=round(hidden / 24) * 64,
-                             num_hidden_layers=layers, num_attention_heads=heads, num_key_value_heads=heads,
-                             max_position_embeddings=POSITIONS, tie_word_embeddings=True, vq_config=encoder.config,
-                             vocabulary_map={name: text.id(name) for name in names}, pad_token_id=text.id(PAD),
-                             bos_token_id=text.id(BOS), eos_token_id=text.id(EOS))
+    config = ChameleonConfig(
+        vocab_size=len(text.ids),
+        hidden_size=hidden,
+        intermediate_size=round(hidden / 24) * 64,
+        num_hidden_layers=layers,
+        num_attention_heads=heads,
+        num_key_value_heads=heads,
+        max_position_embeddings=POSITIONS,
+        tie_word_embeddings=True,
+        vq_config=encoder.config,
+        vocabulary_map={name: text.id(name) for name in names},
+        pad_token_id=text.id(PAD),
+        bos_token_id=text.id(BOS),
+        eos_token_id=text.id(EOS),
+    )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = ChameleonForInterleaved(config)

@@ -37,8 +37,15 @@ from moss.training.schedule import learning_rate
 from schemas.errors import UserError
 
 HERE = Path(__file__).parent / "generalist"
-SOURCES = ("openstax-life-liberty-and-pursuit-happiness", "openstax-nursing-external-bundle", "openstax-physics",
-           "openstax-principles-economics-bundle", "openstax-introduction-python-programming", "18f", "godot")
+SOURCES = (
+    "openstax-life-liberty-and-pursuit-happiness",
+    "openstax-nursing-external-bundle",
+    "openstax-physics",
+    "openstax-principles-economics-bundle",
+    "openstax-introduction-python-programming",
+    "18f",
+    "godot",
+)
 LENGTH, ROWS = 1024, 4
 """Tokens in a row, rows in a step."""
 NEARBY = 48
@@ -58,10 +65,12 @@ def codes_of(corpus: Path, names: set[str], generalist: Generalist) -> dict[str,
     return found
 
 
-def pieces(document: dict[str, Any], codes: dict[str, np.ndarray], generalist: Generalist, dense: bool) -> Iterator[np.ndarray]:
+def pieces(
+    document: dict[str, Any], codes: dict[str, np.ndarray], generalist: Generalist, dense: bool
+) -> Iterator[np.ndarray]:
     """Token ids of a document's pieces of at most LENGTH; `dense` keeps only the pictures and the text above each."""
     layout, tokenizer = generalist.layout, generalist.tokenizer
-    units = []      # (ids, is a picture)
+    units = []  # (ids, is a picture)
     for segment in document["segments"]:
         if "text" in segment:
             units.append((np.array(tokenizer.encode(segment["text"] + "\n\n"), np.int64), False))
@@ -69,8 +78,11 @@ def pieces(document: dict[str, Any], codes: dict[str, np.ndarray], generalist: G
             units.append((layout.block(codes[segment["image"]]), True))
     if dense:
         after = [is_picture for _, is_picture in units[1:]] + [False]
-        units = [(ids if is_picture else ids[-NEARBY:], is_picture)
-                 for (ids, is_picture), shown in zip(units, after, strict=False) if is_picture or shown]
+        units = [
+            (ids if is_picture else ids[-NEARBY:], is_picture)
+            for (ids, is_picture), shown in zip(units, after, strict=False)
+            if is_picture or shown
+        ]
     room = LENGTH - 2
     piece: list[np.ndarray] = []
     for ids, is_picture in units:
@@ -91,11 +103,15 @@ def samples(corpus: Path, generalist: Generalist, epochs: int) -> list[list[Samp
         raise UserError(f"{corpus} has no documents of {', '.join(SOURCES)}; name howto.tar with --corpus.")
     codes = codes_of(corpus, {s["image"] for d in chosen for s in d["segments"] if "image" in s}, generalist)
     dense = [sample for d in chosen for sample in _samples(d, codes, generalist, dense=True)]
-    return [dense + [sample for d in chosen[epoch % 3::3] for sample in _samples(d, codes, generalist, dense=False)]
-            for epoch in range(epochs)]
+    return [
+        dense + [sample for d in chosen[epoch % 3 :: 3] for sample in _samples(d, codes, generalist, dense=False)]
+        for epoch in range(epochs)
+    ]
 
 
-def _samples(document: dict[str, Any], codes: dict[str, np.ndarray], generalist: Generalist, dense: bool) -> Iterator[Sample]:
+def _samples(
+    document: dict[str, Any], codes: dict[str, np.ndarray], generalist: Generalist, dense: bool
+) -> Iterator[Sample]:
     for n, ids in enumerate(pieces(document, codes, generalist, dense)):
         is_image = (generalist.layout.low <= ids) & (ids < generalist.layout.high)
         yield Sample(f"{document['id']}#{n}", ids, np.ones(len(ids), bool), is_image.astype(np.int64))
@@ -107,8 +123,11 @@ def train(generalist: Generalist, data: list[list[Sample]], *, seed: int) -> dic
     core = generalist.plain_model
     core.train().requires_grad_(True)
     core.model.vqmodel.requires_grad_(False)
-    rows = [[part[n] for n in row] for epoch, part in enumerate(data)
-            for row in pack([len(sample.ids) for sample in part], LENGTH, seed, epoch)]
+    rows = [
+        [part[n] for n in row]
+        for epoch, part in enumerate(data)
+        for row in pack([len(sample.ids) for sample in part], LENGTH, seed, epoch)
+    ]
     steps = len(rows) // ROWS
     training = Training(steps=steps, rows=ROWS, learning_rate=RATE, warmup=WARMUP)
     decayed: list[torch.nn.Parameter] = []
@@ -116,15 +135,18 @@ def train(generalist: Generalist, data: list[list[Sample]], *, seed: int) -> dic
     for parameter in core.parameters():
         if parameter.requires_grad:
             (decayed if parameter.ndim > 1 else plain).append(parameter)
-    optimiser = torch.optim.AdamW([{"params": decayed, "weight_decay": 0.05}, {"params": plain, "weight_decay": 0.0}],
-                                  lr=RATE, betas=(0.9, 0.98))
+    optimiser = torch.optim.AdamW(
+        [{"params": decayed, "weight_decay": 0.05}, {"params": plain, "weight_decay": 0.0}], lr=RATE, betas=(0.9, 0.98)
+    )
     recent: list[tuple[float, float]] = []
     began, tokens = time.monotonic(), 0
-    print(f"{sum(len(sample.ids) for row in rows for sample in row):,} tokens, {steps} steps, "
-          f"{sum(p.numel() for p in decayed + plain):,} trained weights")
+    print(
+        f"{sum(len(sample.ids) for row in rows for sample in row):,} tokens, {steps} steps, "
+        f"{sum(p.numel() for p in decayed + plain):,} trained weights"
+    )
     with tqdm(range(steps), desc="pre-training", unit="step", mininterval=5) as bar:
         for step in bar:
-            batch = collate(rows[step * ROWS:(step + 1) * ROWS], LENGTH, generalist.layout, generalist.tokenizer.pad)
+            batch = collate(rows[step * ROWS : (step + 1) * ROWS], LENGTH, generalist.layout, generalist.tokenizer.pad)
             with torch.autocast("cpu", torch.bfloat16):
                 parts = sums(generalist(batch), batch)
             counted = counts([batch])
@@ -138,11 +160,17 @@ def train(generalist: Generalist, data: list[list[Sample]], *, seed: int) -> dic
             text, image = counted.clamp(min=1).tolist()
             recent = [*recent[-49:], (parts.text.item() / text, parts.image.item() / image)]
             means = np.mean(recent, axis=0)
-            bar.set_postfix_str(f"text {means[0]:.3f} image {means[1]:.3f} "
-                                f"{tokens / (time.monotonic() - began):.0f} tokens/s", refresh=False)
+            bar.set_postfix_str(
+                f"text {means[0]:.3f} image {means[1]:.3f} {tokens / (time.monotonic() - began):.0f} tokens/s",
+                refresh=False,
+            )
     core.eval().requires_grad_(False)
-    return {"steps": steps, "tokens": tokens, "text_loss": round(float(means[0]), 4),
-            "image_loss": round(float(means[1]), 4)}
+    return {
+        "steps": steps,
+        "tokens": tokens,
+        "text_loss": round(float(means[0]), 4),
+        "image_loss": round(float(means[1]), 4),
+    }
 
 
 def main() -> None:

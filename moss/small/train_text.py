@@ -25,12 +25,19 @@ SIZE, CODES = 4096, 512
 
 def train(texts: Iterator[str], size: int = SIZE, codes: int = CODES) -> Tokenizer:
     tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Digits(individual_digits=True),
-                                                       pre_tokenizers.ByteLevel(add_prefix_space=False)])
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
+    )
     tokenizer.decoder = decoders.ByteLevel()
-    tokenizer.train_from_iterator(texts, trainers.BpeTrainer(
-        vocab_size=size, special_tokens=special_names(codes), show_progress=False,
-        initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet())))
+    tokenizer.train_from_iterator(
+        texts,
+        trainers.BpeTrainer(
+            vocab_size=size,
+            special_tokens=special_names(codes),
+            show_progress=False,
+            initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
+        ),
+    )
     return tokenizer
 
 
@@ -39,7 +46,7 @@ def texts(corpus: Path) -> Iterator[str]:
     examples = []
     with EXAMPLES.open(encoding="utf-8") as lines:
         for line in lines:
-            with contextlib.suppress(json.JSONDecodeError):    # two records are broken on purpose
+            with contextlib.suppress(json.JSONDecodeError):  # two records are broken on purpose
                 examples.append(json.loads(line))
     for document in documents(corpus) + examples:
         if document["source"] not in HELD_OUT:

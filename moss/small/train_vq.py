@@ -47,12 +47,12 @@ class Tokenizer(nn.Module):
     def __init__(self, config: ChameleonVQVAEConfig) -> None:
         super().__init__()
         self.vq, self.decoder = ChameleonVQVAE(config), PixelDecoder(config)
-        for layer in self.vq.encoder.modules():    # transformers' start is so small that pictures look alike to it
+        for layer in self.vq.encoder.modules():  # transformers' start is so small that pictures look alike to it
             if isinstance(layer, nn.Conv2d):
                 layer.reset_parameters()
         self.codebook = self.vq.quantize.embedding.weight.requires_grad_(False)
-        self.uses = torch.zeros(len(self.codebook))    # moving averages: vectors a code takes in a step,
-        self.sums = torch.zeros_like(self.codebook)    # and their sum
+        self.uses = torch.zeros(len(self.codebook))  # moving averages: vectors a code takes in a step,
+        self.sums = torch.zeros_like(self.codebook)  # and their sum
 
     def vectors(self, pixels: Tensor) -> Tensor:
         """(N, 3, side, side) -> (N, embed_dim, rows, columns), float32."""
@@ -62,7 +62,7 @@ class Tokenizer(nn.Module):
     def start_codebook(self, pixels: Tensor, rounds: int = 10) -> None:
         """k-means of the encoder's vectors."""
         points = _points(self.vectors(pixels))
-        self.codebook.copy_(points[torch.randperm(len(points))[:len(self.codebook)]])
+        self.codebook.copy_(points[torch.randperm(len(points))[: len(self.codebook)]])
         for _ in range(rounds):
             self.uses.zero_(), self.sums.zero_()
             self.follow(points, _nearest(points, self.codebook), decay=0.0)
@@ -102,8 +102,14 @@ def reconstruction_loss(made: Tensor, pixels: Tensor) -> Tensor:
     coarse = avg_pool2d(off, 4)
     edges = off.diff(dim=2).abs().mean() + off.diff(dim=3).abs().mean()
     colour = coarse - coarse.mean(dim=1, keepdim=True)
-    return (off.abs().mean() + off.square().mean() + coarse.abs().mean() + coarse.square().mean() + 0.5 * edges
-            + COLOUR * (colour.abs().mean() + colour.square().mean()))
+    return (
+        off.abs().mean()
+        + off.square().mean()
+        + coarse.abs().mean()
+        + coarse.square().mean()
+        + 0.5 * edges
+        + COLOUR * (colour.abs().mean() + colour.square().mean())
+    )
 
 
 def train(pictures: np.ndarray, config: ChameleonVQVAEConfig, steps: int, seed: int = 0) -> Tokenizer:
@@ -152,7 +158,7 @@ def _draw(pictures: np.ndarray, side: int, count: int, rng: np.random.Generator)
     cut = []
     for n in rng.integers(len(pictures), size=count):
         y, x = rng.integers(spare + 1, size=2)
-        picture = pictures[n, y:y + side, x:x + side]
+        picture = pictures[n, y : y + side, x : x + side]
         cut.append(picture[:, ::-1] if rng.random() < 0.5 else picture)
     return as_input(torch.from_numpy(np.stack(cut)))
 
@@ -163,8 +169,10 @@ def save(tokenizer: Tokenizer, folder: Path) -> None:
     tokenizer.vq.post_quant_conv.load_state_dict(tokenizer.decoder.post_quant_conv.state_dict())
     tokenizer.vq.config.to_json_file(folder / "config.json")
     for name, part in (("vq", tokenizer.vq), ("pixel_decoder", tokenizer.decoder)):
-        save_file({key: weight.half().contiguous() for key, weight in part.state_dict().items()},
-                  folder / f"{name}.safetensors")
+        save_file(
+            {key: weight.half().contiguous() for key, weight in part.state_dict().items()},
+            folder / f"{name}.safetensors",
+        )
 
 
 def load(folder: Path = HERE) -> tuple[ChameleonVQVAE, PixelDecoder]:
@@ -189,15 +197,25 @@ def measure(vq: ChameleonVQVAE, decoder: PixelDecoder, pictures: np.ndarray) -> 
     made = np.concatenate(made)
     error = np.square(made.astype(np.float32) - pictures).mean((1, 2, 3)).clip(min=1e-3)
     share = counts / counts.sum()
-    return {"pictures": len(pictures), "psnr": round(float((10 * np.log10(255 ** 2 / error)).mean()), 2),
-            "perplexity": round(float(torch.special.entr(share).sum().exp()), 1),
-            "used": round(float((counts > 0).float().mean()), 3)}, made
+    return {
+        "pictures": len(pictures),
+        "psnr": round(float((10 * np.log10(255**2 / error)).mean()), 2),
+        "perplexity": round(float(torch.special.entr(share).sum().exp()), 1),
+        "used": round(float((counts > 0).float().mean()), 3),
+    }, made
 
 
 def run(corpus: Path, out: Path, steps: int, sheet: Path | None = None) -> dict[str, dict[str, float]]:
     """Train, write, measure what was written."""
-    config = ChameleonVQVAEConfig(resolution=SIDE, num_embeddings=512, embed_dim=16, latent_channels=64,
-                                  base_channels=32, channel_multiplier=[1, 1, 2, 2], num_res_blocks=1)
+    config = ChameleonVQVAEConfig(
+        resolution=SIDE,
+        num_embeddings=512,
+        embed_dim=16,
+        latent_channels=64,
+        base_channels=32,
+        channel_multiplier=[1, 1, 2, 2],
+        num_res_blocks=1,
+    )
     save(train(squares(corpus, SIDE + JITTER).train, config, steps), out)
     parts = load(out)
     seen = squares(corpus, SIDE)
@@ -205,8 +223,10 @@ def run(corpus: Path, out: Path, steps: int, sheet: Path | None = None) -> dict[
     figures = {"held_out": held_out, "train": measure(*parts, seen.train[::5])[0]}
     (out / "figures.json").write_text(json.dumps({"steps": steps, **figures}, indent=1) + "\n")
     if sheet:
-        rows = [np.concatenate(np.concatenate([side[n:n + 16] for side in (seen.held_out, made)], axis=1), axis=1)
-                for n in range(0, 96, 16)]
+        rows = [
+            np.concatenate(np.concatenate([side[n : n + 16] for side in (seen.held_out, made)], axis=1), axis=1)
+            for n in range(0, 96, 16)
+        ]
         PIL.Image.fromarray(np.concatenate(rows)).save(sheet)
     return figures
 

@@ -29,9 +29,22 @@ from moss.settings import Settings, flat
 from schemas.errors import UserError
 
 PREFIX = "checkpoint-"
-MAY_DIFFER = {"output", "shards", "data.workers", "training.save_every", "training.log_every", "training.gradient_checkpointing",
-              "training.compile", "training.keep", "training.trackers", "training.validate_every", "training.steps",
-              "training.rows", "training.accumulate", "backbone.path"}
+MAY_DIFFER = {
+    "output",
+    "shards",
+    "data.workers",
+    "training.save_every",
+    "training.log_every",
+    "training.gradient_checkpointing",
+    "training.compile",
+    "training.keep",
+    "training.trackers",
+    "training.validate_every",
+    "training.steps",
+    "training.rows",
+    "training.accumulate",
+    "backbone.path",
+}
 """How and where a run is carried out, as against what it learns; shards that have moved are known by their
 fingerprint, and so is a backbone. `rows` and `accumulate` may change as long as a step learns from as many rows."""
 
@@ -50,8 +63,15 @@ class Position:
     backbone: str = ""
 
 
-def save(output: str, generalist: Generalist, optimizer: torch.optim.Optimizer, position: Position, settings: Settings,
-         *, writes: bool) -> pathlib.Path:
+def save(
+    output: str,
+    generalist: Generalist,
+    optimizer: torch.optim.Optimizer,
+    position: Position,
+    settings: Settings,
+    *,
+    writes: bool,
+) -> pathlib.Path:
     """Write a checkpoint. Every process calls it, for sharded weights are gathered; the one with `writes` writes. A
     folder that bears a checkpoint's name is whole, however the run ended."""
     trained = {name: _whole(p) for name, p in generalist.named_parameters() if p.requires_grad}
@@ -83,15 +103,21 @@ def resume_position(folder: pathlib.Path, settings: Settings) -> Position:
     """Where a checkpoint's run was. Raises UserError where these settings would make it another run."""
     state = json.loads((folder / "state.json").read_text())
     then, now = state.pop("settings"), flat(settings)
-    changed = [f"{key} was {then.get(key)!r} and is now {now.get(key)!r}" for key in sorted(then.keys() | now.keys())
-               if then.get(key) != now.get(key) and key not in MAY_DIFFER]
+    changed = [
+        f"{key} was {then.get(key)!r} and is now {now.get(key)!r}"
+        for key in sorted(then.keys() | now.keys())
+        if then.get(key) != now.get(key) and key not in MAY_DIFFER
+    ]
     size = then["training.rows"] * then["training.accumulate"]
     if size != settings.training.rows * settings.training.accumulate:
-        changed.append(f"a step took rows * accumulate = {size} rows and now takes "
-                       f"{settings.training.rows * settings.training.accumulate}")
+        changed.append(
+            f"a step took rows * accumulate = {size} rows and now takes "
+            f"{settings.training.rows * settings.training.accumulate}"
+        )
     if changed:
-        raise UserError(f"{folder} belongs to another run: {'; '.join(changed)}; give these values back, or name "
-                        "another output")
+        raise UserError(
+            f"{folder} belongs to another run: {'; '.join(changed)}; give these values back, or name another output"
+        )
     return Position(**state)
 
 

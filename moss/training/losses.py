@@ -36,8 +36,11 @@ def counts(batches: Sequence[Batch]) -> Tensor:
 def sums(scores: TokenScores, batch: Batch) -> LossSums:
     """Add up a micro-batch's numbers, without the targets that are only there to round their number up."""
     text, image = batch.text_of >= 0, batch.image_of >= 0
-    return LossSums(_sum(scores.text_loss, text), _sum(scores.image_loss, image),
-                _sum(scores.text_log_z.square(), text) + _sum(scores.image_log_z.square(), image))
+    return LossSums(
+        _sum(scores.text_loss, text),
+        _sum(scores.image_loss, image),
+        _sum(scores.text_log_z.square(), text) + _sum(scores.image_log_z.square(), image),
+    )
 
 
 def total(parts: LossSums, counted: Tensor, training: Training) -> Tensor:
@@ -48,8 +51,11 @@ def total(parts: LossSums, counted: Tensor, training: Training) -> Tensor:
     + z_loss * (mean of log z squared over both).
     """
     text, image = counted.float().clamp(min=1)
-    loss: Tensor = (training.text_weight * parts.text / text + training.image_weight * parts.image / image
-                    + training.z_loss * parts.z / counted.sum().float().clamp(min=1))
+    loss: Tensor = (
+        training.text_weight * parts.text / text
+        + training.image_weight * parts.image / image
+        + training.z_loss * parts.z / counted.sum().float().clamp(min=1)
+    )
     return loss
 
 

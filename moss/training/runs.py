@@ -29,8 +29,14 @@ class Run:
     @property
     def trained_parameters(self) -> int:
         """Numbers that training changed: adapters, and a backbone's own weights beside them."""
-        return sum(_numbers(path) for path in (self.checkpoint / "adapter" / "adapter_model.safetensors",
-                                               self.checkpoint / "extra.safetensors") if path.exists())
+        return sum(
+            _numbers(path)
+            for path in (
+                self.checkpoint / "adapter" / "adapter_model.safetensors",
+                self.checkpoint / "extra.safetensors",
+            )
+            if path.exists()
+        )
 
 
 def find_run(folder: str | pathlib.Path) -> Run:
@@ -46,7 +52,7 @@ def load_run(folder: str | pathlib.Path, *, adapters: bool = True) -> Generalist
     """A run's backbone with what was trained (without `adapters`: as it was before), for measuring and generating; on
     the GPU if there is one."""
     run = find_run(folder)
-    torch.manual_seed(run.settings.training.seed)       # a continuous backbone may come with new weights
+    torch.manual_seed(run.settings.training.seed)  # a continuous backbone may come with new weights
     generalist = load_backbone(run.settings.backbone)
     if adapters:
         checkpoints.load_weights(run.checkpoint, generalist)
@@ -65,8 +71,10 @@ def _device() -> torch.device:
 def _settings(table: dict[str, Any]) -> Settings:
     """The other way round of `moss.settings.flat`."""
     parts = {"backbone": Backbone, "data": Data, "training": Training, "adapter": Adapter}
-    built = {name: kind(**{field.name: _plain(table[f"{name}.{field.name}"]) for field in dataclasses.fields(kind)})
-             for name, kind in parts.items()}
+    built = {
+        name: kind(**{field.name: _plain(table[f"{name}.{field.name}"]) for field in dataclasses.fields(kind)})
+        for name, kind in parts.items()
+    }
     return Settings(table["shards"], table["output"], **built)
 
 

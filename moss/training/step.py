@@ -19,9 +19,17 @@ from moss.training.schedule import learning_rate
 from schemas.errors import UserError
 
 
-def train_step(accelerator: Accelerator, model: torch.nn.Module, optimizer: torch.optim.Optimizer,
-               generalist: Generalist, batches: Sequence[Batch],
-               settings: Settings, step: int, *, stop: bool = False) -> dict[str, float]:
+def train_step(
+    accelerator: Accelerator,
+    model: torch.nn.Module,
+    optimizer: torch.optim.Optimizer,
+    generalist: Generalist,
+    batches: Sequence[Batch],
+    settings: Settings,
+    step: int,
+    *,
+    stop: bool = False,
+) -> dict[str, float]:
     """One optimiser step on these micro-batches and those of the other processes.
 
     Returns what the step was like, the same on every process. Raises UserError, before any weight has changed, for a
@@ -35,16 +43,22 @@ def train_step(accelerator: Accelerator, model: torch.nn.Module, optimizer: torc
         with accelerator.no_sync(model) if number + 1 < len(batches) else contextlib.nullcontext():
             scores.append(model(batch))
             parts.append(losses.sums(scores[-1], batch))
-            accelerator.backward(losses.total(parts[-1], counted, training) * ranks)    # gradients are averaged
+            accelerator.backward(losses.total(parts[-1], counted, training) * ranks)  # gradients are averaged
     sums = torch.stack([torch.stack(part).detach() for part in parts]).sum(0)
     own = torch.stack([(batch.ids != generalist.tokenizer.pad).sum() for batch in batches]).sum()
     sums = accelerator.reduce(torch.cat([sums, own[None], own.new_tensor([stop])]))
     norms = {branch: gradient_norm(parameters) for branch, parameters in trained(generalist).items()}
     text, image, z, tokens, stops = sums.tolist()
     n_text, n_image = counted.tolist()
-    values = {"loss/text": text / max(n_text, 1), "loss/image": image / max(n_image, 1),
-              "z_squared": z / max(n_text + n_image, 1), "image_fraction": n_image / max(n_text + n_image, 1),
-              "learning_rate": learning_rate(step, training), "tokens": tokens, "stop": stops}
+    values = {
+        "loss/text": text / max(n_text, 1),
+        "loss/image": image / max(n_image, 1),
+        "z_squared": z / max(n_text + n_image, 1),
+        "image_fraction": n_image / max(n_text + n_image, 1),
+        "learning_rate": learning_rate(step, training),
+        "tokens": tokens,
+        "stop": stops,
+    }
     values |= {f"gradient_norm/{branch}": float(norm) for branch, norm in norms.items()}
     check(values, n_text + n_image, step, batches, scores)
     norm = torch.linalg.vector_norm(torch.stack(list(norms.values())))
@@ -84,16 +98,21 @@ def gradient_norm(parameters: Sequence[torch.nn.Parameter]) -> torch.Tensor:
     return norm.full_tensor() if isinstance(norm, DTensor) else norm
 
 
-def check(values: dict[str, float], targets: int, step: int, batches: Sequence[Batch],
-          scores: Sequence[TokenScores]) -> None:
+def check(
+    values: dict[str, float], targets: int, step: int, batches: Sequence[Batch], scores: Sequence[TokenScores]
+) -> None:
     if not targets:
         raise UserError(f"step {step + 1} has no target to learn: {_names(batches)}")
     wrong = {name: value for name, value in values.items() if not np.isfinite(value)}
     if wrong:
-        named = gather_object([key for batch, score in zip(batches, scores, strict=False) for key in losses.not_finite(score, batch)])
+        named = gather_object(
+            [key for batch, score in zip(batches, scores, strict=False) for key in losses.not_finite(score, batch)]
+        )
         said = ", ".join(f"{name} is {value}" for name, value in wrong.items())
-        raise UserError(f"step {step + 1}: {said}, at {', '.join(named) or _names(batches)}; lower "
-                        "training.learning_rate, or look at these instances")
+        raise UserError(
+            f"step {step + 1}: {said}, at {', '.join(named) or _names(batches)}; lower "
+            "training.learning_rate, or look at these instances"
+        )
 
 
 def _names(batches: Sequence[Batch]) -> str:

@@ -86,7 +86,7 @@ def _recipe(model: str, pretrained: str | None) -> tuple[Json, list[pathlib.Path
     if model.startswith(LOCAL):
         folder = pathlib.Path(model.removeprefix(LOCAL))
         recipe = json.loads((folder / "open_clip_config.json").read_text())
-        recipe["model_cfg"]["text_cfg"].pop("hf_model_name", None)      # a folder's place on the disk
+        recipe["model_cfg"]["text_cfg"].pop("hf_model_name", None)  # a folder's place on the disk
         return recipe, sorted(path for path in folder.iterdir() if path.name != "open_clip_config.json")
     recipe = {"model": open_clip.get_model_config(model)}
     if model.startswith("hf-hub:"):
@@ -104,11 +104,17 @@ def _recipe(model: str, pretrained: str | None) -> tuple[Json, list[pathlib.Path
 def _plain_errors(model: str, pretrained: str | None) -> Iterator[None]:
     try:
         yield
-    except (OSError, ValueError, RuntimeError, AssertionError) as error:     # open_clip asserts that shapes agree
-        mend = "run `make models`, which puts the embedded model together" if model.startswith(LOCAL) else (
-            "check clip.model and clip.pretrained in the config, and the network if the weights are to be downloaded")
-        raise UserError(f"cannot load the open_clip model {model!r} (pretrained: {pretrained}): {error}; {mend}.") \
-            from error
+    except (OSError, ValueError, RuntimeError, AssertionError) as error:  # open_clip asserts that shapes agree
+        mend = (
+            "run `make models`, which puts the embedded model together"
+            if model.startswith(LOCAL)
+            else (
+                "check clip.model and clip.pretrained in the config, and the network if the weights are to be downloaded"
+            )
+        )
+        raise UserError(
+            f"cannot load the open_clip model {model!r} (pretrained: {pretrained}): {error}; {mend}."
+        ) from error
 
 
 class TextTower:
@@ -124,8 +130,11 @@ class TextTower:
     def __init__(self, model: Any, tokenizer: Tokenizer):
         self.model, self.tokenizer = model, tokenizer
         self.masked = isinstance(getattr(model, "text", None), HFTextEncoder)
-        self.causal = (isinstance(model, open_clip.CLIP) and model.attn_mask is not None
-                       and model.text_pool_type in ("argmax", "eos"))
+        self.causal = (
+            isinstance(model, open_clip.CLIP)
+            and model.attn_mask is not None
+            and model.text_pool_type in ("argmax", "eos")
+        )
         self.pad = model.text.config.pad_token_id if self.masked else 0
         self._cut = functools.cache(self._shorter)
 

@@ -66,14 +66,15 @@ class Scorer:
     if there is not enough memory. Raises UserError if the model cannot be loaded.
     """
 
-    def __init__(self, model: str, pretrained: str | None = None, dtype: str = "auto", *,
-                 batch_size: int | None = None):
+    def __init__(
+        self, model: str, pretrained: str | None = None, dtype: str = "auto", *, batch_size: int | None = None
+    ):
         self.version = clip_version(model, pretrained, dtype)
         self.device, self.dtype = device(), getattr(torch, clip_format(dtype).name)
         self.batch_size = batch_size or (64 if self.device == "cuda" else 4)
         self.model, self.preprocess, tokenizer = load(model, pretrained)
         self.model.visual = fold(self.model.visual, self.preprocess(_ANY_PICTURE)[None])
-        *self._shape, _, self._normalise = self.preprocess.transforms       # between them: to numbers from 0 to 1
+        *self._shape, _, self._normalise = self.preprocess.transforms  # between them: to numbers from 0 to 1
         self.model.to(self.device, self.dtype, memory_format=torch.channels_last)
         self.text_tower = TextTower(self.model, tokenizer)
         self._vectors: collections.OrderedDict[tuple[str, str], np.ndarray] = collections.OrderedDict()
@@ -90,9 +91,13 @@ class Scorer:
         pictures = self._begin_images(itertools.chain.from_iterable(hashes), open_image)
         spoken = self._begin_texts(sentence for own in slots for slot in own for sentence in slot)
         images, texts = self._end(pictures), self._end(spoken)
-        return [self._coherence([images[sha256] for sha256 in own_images],
-                                [[texts[sentence] for sentence in slot] for slot in own_slots])
-                for own_images, own_slots in zip(hashes, slots, strict=True)]
+        return [
+            self._coherence(
+                [images[sha256] for sha256 in own_images],
+                [[texts[sentence] for sentence in slot] for slot in own_slots],
+            )
+            for own_images, own_slots in zip(hashes, slots, strict=True)
+        ]
 
     def image_vectors(self, hashes: Iterable[str], open_image: OpenImage) -> dict[str, np.ndarray]:
         """Image hash -> unit vector, float32."""
@@ -119,22 +124,33 @@ class Scorer:
 
     def _begin_images(self, hashes: Iterable[str], open_image: OpenImage) -> Begun:
         """Start to decode and encode the images whose vectors are not known."""
+
         def encode(batch: list[str]) -> np.ndarray:
             rows = torch.stack([self._pixels(open_image(sha256)) for sha256 in batch])
             return self._encode(self._encode_images, rows, 1)
+
         found, missing = self._remembered("image", hashes)
         batches = _batches(missing, self.batch_size)
         return Begun("image", found, batches, self._lanes.map(encode, batches))
 
     def _begin_texts(self, texts: Iterable[str]) -> Begun:
         """Tokenise the sentences whose vectors are not known, and start to encode them."""
+
         def encode(rows: list[torch.Tensor]) -> np.ndarray:
             return self._encode(self.text_tower.encode, torch.stack(rows), TOKENS[self.device] / len(rows[0]))
+
         found, missing = self._remembered("text", texts)
-        batches = [dict(batch) for length, tokens in self.text_tower.tokens(missing).items()
-                   for batch in _batches(list(tokens.items()), self._rows(TOKENS[self.device] / length))]
-        return Begun("text", found, [list(batch) for batch in batches],
-                     self._lanes.map(encode, [list(batch.values()) for batch in batches]))
+        batches = [
+            dict(batch)
+            for length, tokens in self.text_tower.tokens(missing).items()
+            for batch in _batches(list(tokens.items()), self._rows(TOKENS[self.device] / length))
+        ]
+        return Begun(
+            "text",
+            found,
+            [list(batch) for batch in batches],
+            self._lanes.map(encode, [list(batch.values()) for batch in batches]),
+        )
 
     def _end(self, begun: Begun) -> dict[str, np.ndarray]:
         for names, vectors in zip(begun.batches, begun.vectors, strict=True):
@@ -152,13 +168,13 @@ class Scorer:
             with self._turns:
                 for part in rows.split(size):
                     filled = torch.cat([part, part[:1].expand(size - len(part), *part.shape[1:])])
-                    vectors = encode(filled.to(self.device))[:len(part)].float()
+                    vectors = encode(filled.to(self.device))[: len(part)].float()
                     made.append(torch.nn.functional.normalize(vectors, dim=-1).cpu())
             return torch.cat(made).numpy()
         except torch.OutOfMemoryError:
             if batch_size == 1:
                 raise
-        self.batch_size = min(self.batch_size, batch_size // 2)      # another thread may have halved it
+        self.batch_size = min(self.batch_size, batch_size // 2)  # another thread may have halved it
         torch.cuda.empty_cache()
         return self._encode(encode, rows, share)
 
@@ -189,7 +205,7 @@ class Scorer:
 
 
 def _batches(items: list[Item], size: int) -> list[list[Item]]:
-    return [items[i:i + size] for i in range(0, len(items), size)]
+    return [items[i : i + size] for i in range(0, len(items), size)]
 
 
 def coherence(scores: np.ndarray, alike: np.ndarray, model: str) -> Coherence:
@@ -202,8 +218,7 @@ def coherence(scores: np.ndarray, alike: np.ndarray, model: str) -> Coherence:
     own = np.diagonal(scores)
     other = (scores.sum(axis=1) - own) / (n - 1) if n > 1 else own
     previous = [-1.0, *(alike[i, :i].max() for i in range(1, n))]
-    matched, mismatched, similarity = (
-        tuple(round(float(x), 4) for x in values) for values in (own, other, previous))
+    matched, mismatched, similarity = (tuple(round(float(x), 4) for x in values) for values in (own, other, previous))
     margin = recall = None
     if n > 1:
         margin = round(sum(matched) / n - sum(mismatched) / n, 4)
@@ -218,8 +233,11 @@ def neighbours(document: Document) -> list[list[str]]:
     captions are left out: they describe the image, and would hide that it is in the wrong place.
     """
     segments = document.segments
-    return [[*_beside(segments[:i][::-1], backwards=True), *_beside(segments[i + 1:], backwards=False)]
-            for i, segment in enumerate(segments) if isinstance(segment, Image)]
+    return [
+        [*_beside(segments[:i][::-1], backwards=True), *_beside(segments[i + 1 :], backwards=False)]
+        for i, segment in enumerate(segments)
+        if isinstance(segment, Image)
+    ]
 
 
 def _beside(segments: Iterable[Text | Image], *, backwards: bool) -> list[str]:

@@ -51,7 +51,9 @@ class Thresholds:
     caught: dict[str, float]
 
 
-def calibrate(documents: list[StoredDocument], scorer: Scorer, open_image: Callable[[str], PIL.Image.Image]) -> Thresholds:
+def calibrate(
+    documents: list[StoredDocument], scorer: Scorer, open_image: Callable[[str], PIL.Image.Image]
+) -> Thresholds:
     """Thresholds that each drop at most 5 % (`COST`) of a corpus whose images are assumed to match.
 
     matched_at_least, mean_at_least, margin_at_least: the 5th percentile of the images' matched scores, of the
@@ -62,40 +64,56 @@ def calibrate(documents: list[StoredDocument], scorer: Scorer, open_image: Calla
     documents = [d for d in documents if d.images]
     several = [d for d in documents if len({image.sha256 for image in d.images}) > 1]
     if len(several) < 20:
-        raise UserError(f"calibration needs at least 20 documents with two or more images, and found {len(several)}: "
-                        "give it more with --corpus.")
+        raise UserError(
+            f"calibration needs at least 20 documents with two or more images, and found {len(several)}: "
+            "give it more with --corpus."
+        )
     right = scorer.score(documents, open_image)
     strangers = scorer.score(with_strangers(documents), open_image)
     moved = scorer.score([with_images(d, d.images[1:] + d.images[:1]) for d in several], open_image)
     own = _low([value for score in right for value in score.matched])
     mean = _low(list(map(_mean, right)))
     margin = _low([score.margin for score in right if score.margin is not None])
-    different = [value for document, score in zip(documents, right, strict=True) for value in _different(document, score)]
+    different = [
+        value for document, score in zip(documents, right, strict=True) for value in _different(document, score)
+    ]
     copies = copy_cosines(documents, scorer, open_image)
     similar = max(_low(copies), -_low([-value for value in different]))
-    return Thresholds(own, mean, margin, similar, caught={
-        "matched_at_least": _share(value < own for score in strangers for value in score.matched),
-        "mean_at_least": _share(_mean(score) < mean for score in strangers),
-        "margin_at_least": _share(score.margin < margin for score in moved if score.margin is not None),
-        "similarity_at_most": _share(value > similar for value in copies)})
+    return Thresholds(
+        own,
+        mean,
+        margin,
+        similar,
+        caught={
+            "matched_at_least": _share(value < own for score in strangers for value in score.matched),
+            "mean_at_least": _share(_mean(score) < mean for score in strangers),
+            "margin_at_least": _share(score.margin < margin for score in moved if score.margin is not None),
+            "similarity_at_most": _share(value > similar for value in copies),
+        },
+    )
 
 
 def with_strangers(documents: list[StoredDocument]) -> list[StoredDocument]:
     """Each document with the images of the next one, in the order of a hash of the id (neighbours may be related)."""
     order = sorted(documents, key=lambda d: hashlib.sha256(d.id.encode()).digest())
-    return [with_images(document, tuple(itertools.islice(itertools.cycle(other.images), len(document.images))))
-            for document, other in zip(order, order[1:] + order[:1], strict=False)]
+    return [
+        with_images(document, tuple(itertools.islice(itertools.cycle(other.images), len(document.images))))
+        for document, other in zip(order, order[1:] + order[:1], strict=False)
+    ]
 
 
 def with_images(document: StoredDocument, images: tuple[StoredImage, ...]) -> StoredDocument:
     """The document with other images in place of its own."""
     following = iter(images)
-    return dataclasses.replace(document, segments=tuple(
-        segment if isinstance(segment, Text) else next(following) for segment in document.segments))
+    return dataclasses.replace(
+        document,
+        segments=tuple(segment if isinstance(segment, Text) else next(following) for segment in document.segments),
+    )
 
 
-def copy_cosines(documents: list[StoredDocument], scorer: Scorer,
-                 open_image: Callable[[str], PIL.Image.Image]) -> list[float]:
+def copy_cosines(
+    documents: list[StoredDocument], scorer: Scorer, open_image: Callable[[str], PIL.Image.Image]
+) -> list[float]:
     """The cosines of up to `COPIED` images with three modified copies each, of the kinds that websites make."""
     hashes = sorted({image.sha256 for document in documents for image in document.images})[:COPIED]
     pairs = [(sha256, name) for sha256 in hashes for name in COPIES]
@@ -104,6 +122,7 @@ def copy_cosines(documents: list[StoredDocument], scorer: Scorer,
         sha256, _, name = key.partition(" ")
         picture = open_image(sha256).convert("RGB")
         return COPIES[name](picture) if name else picture
+
     vectors = scorer.image_vectors([*hashes, *(f"{sha256} {name}" for sha256, name in pairs)], open_copy)
     return [float(vectors[sha256] @ vectors[f"{sha256} {name}"]) for sha256, name in pairs]
 
@@ -135,17 +154,19 @@ def write_thresholds(config_path: str, thresholds: Thresholds) -> None:
     Raises UserError if the file has no such block with these keys, one per line.
     """
     path = pathlib.Path(config_path)
-    lines = path.read_bytes().decode().splitlines(keepends=True)        # read_text would make \r\n to \n
+    lines = path.read_bytes().decode().splitlines(keepends=True)  # read_text would make \r\n to \n
     missing, inside = set(KEYS), False
     for at, line in enumerate(lines):
-        if line[:1] not in ("", " ", "\r", "\n", "#"):            # a key at the top
+        if line[:1] not in ("", " ", "\r", "\n", "#"):  # a key at the top
             inside = line.startswith("coherence:")
         if inside and (match := _LINE.match(line)) and match["key"] in missing:
             missing.remove(match["key"])
             lines[at] = _line(match, getattr(thresholds, match["key"]))
     if missing:
-        raise UserError(f"{config_path} has no line for {', '.join(sorted(missing))} under `coherence:`; "
-                        "write the four keys there, one per line, as in configs/demo.yaml.")
+        raise UserError(
+            f"{config_path} has no line for {', '.join(sorted(missing))} under `coherence:`; "
+            "write the four keys there, one per line, as in configs/demo.yaml."
+        )
     write_bytes(str(path), "".join(lines).encode())
 
 

@@ -50,10 +50,14 @@ def format_of(name: str) -> Format:
         found = getattr(importlib.import_module(module), attribute, None)
     except ImportError as error:
         if getattr(error, "name", None) == name and "." not in name:
-            raise UserError(f"unknown corpus format {name!r}: the known ones are {', '.join(FORMATS)}; a reader of your "
-                            "own is named by its module, such as my_package.my_reader") from None
-        raise UserError(f"the reader {name} cannot be imported: {error}; it must be installed, or lie below a folder in "
-                        "PYTHONPATH, on every machine that reads") from error
+            raise UserError(
+                f"unknown corpus format {name!r}: the known ones are {', '.join(FORMATS)}; a reader of your "
+                "own is named by its module, such as my_package.my_reader"
+            ) from None
+        raise UserError(
+            f"the reader {name} cannot be imported: {error}; it must be installed, or lie below a folder in "
+            "PYTHONPATH, on every machine that reads"
+        ) from error
     if not isinstance(found, Format):
         raise UserError(f"the reader {name} defines no FORMAT = Format(...) (see docs/extending.md)")
     return found
@@ -64,8 +68,10 @@ def check(format: str, path: str, benchmark: bool = False) -> None:
     Benchmarks are refused unless `benchmark` allows them."""
     shape = format_of(format)
     if shape.benchmark and not benchmark:
-        raise UserError(f"{format} is a benchmark, which nothing may be trained on; to keep it out of a dataset, give "
-                        "it to leafinstruct decontaminate")
+        raise UserError(
+            f"{format} is a benchmark, which nothing may be trained on; to keep it out of a dataset, give "
+            "it to leafinstruct decontaminate"
+        )
     endings = ", ".join(f"*{suffix}" for suffix in shape.suffixes)
     part = fault = None
     try:
@@ -74,11 +80,13 @@ def check(format: str, path: str, benchmark: bool = False) -> None:
                 if isinstance(record, Document):
                     return
                 fault = fault or record
-    except (OSError, ValueError) as error:      # ValueError: an object store that Beam was not installed for
+    except (OSError, ValueError) as error:  # ValueError: an object store that Beam was not installed for
         raise UserError(f"corpus {format}:{path} cannot be read: {error}") from error
     if fault:
-        raise UserError(f"corpus {format}:{path}: none of its records can be read; the first: {fault.location}: "
-                        f"{fault.error}, {one_line(fault.detail)}")
+        raise UserError(
+            f"corpus {format}:{path}: none of its records can be read; the first: {fault.location}: "
+            f"{fault.error}, {one_line(fault.detail)}"
+        )
     if part is None:
         raise UserError(f"corpus {format}:{path} holds no records: looked for a file, a folder or a glob of {endings}")
     raise UserError(f"corpus {format}:{path} is empty: its files hold no records")

@@ -25,8 +25,9 @@ def origin(root: str) -> tuple[str, str]:
     if head.startswith("ref: "):
         branch = head.removeprefix("ref: ")
         head = _text(f"{root}/.git/{branch}").strip()
-        if not head and (packed := re.search(rf"^([0-9a-f]{{40}}) {re.escape(branch)}$",
-                                             _text(f"{root}/.git/packed-refs"), re.M)):
+        if not head and (
+            packed := re.search(rf"^([0-9a-f]{{40}}) {re.escape(branch)}$", _text(f"{root}/.git/packed-refs"), re.M)
+        ):
             head = packed[1]
     found = _GITHUB.search(_text(f"{root}/.git/config"))
     return found[1] if found else "", head if _COMMIT.fullmatch(head) else ""

@@ -13,11 +13,38 @@ from pipeline.corpora.fields import BadRecord
 from pipeline.corpora.parts import Format, Place
 from schemas.records import Document, Image, Segment, Text
 
-_Element = Any          # lxml.etree._Element: lxml has no types
+_Element = Any  # lxml.etree._Element: lxml has no types
 _LEFT_OUT = {"metadata", "link-group", "glossary-link", "iframe", "audio", "video", "flash", "object"}
-_BLOCKS = {"para", "item", "title", "figure", "section", "list", "note", "example", "exercise", "problem", "solution",
-           "equation", "quote", "code", "definition", "meaning", "term-group", "table", "media", "row", "rule",
-           "statement", "proof", "commentary", "injected-exercise", "content", "glossary", "div"}
+_BLOCKS = {
+    "para",
+    "item",
+    "title",
+    "figure",
+    "section",
+    "list",
+    "note",
+    "example",
+    "exercise",
+    "problem",
+    "solution",
+    "equation",
+    "quote",
+    "code",
+    "definition",
+    "meaning",
+    "term-group",
+    "table",
+    "media",
+    "row",
+    "rule",
+    "statement",
+    "proof",
+    "commentary",
+    "injected-exercise",
+    "content",
+    "glossary",
+    "div",
+}
 
 
 def documents(record: dict[str, Any], place: Place) -> Iterator[Document]:
@@ -29,12 +56,19 @@ def documents(record: dict[str, Any], place: Place) -> Iterator[Document]:
         raise BadRecord("bad_record", f"no XML: {error}") from error
     titles = [_words(child) for child in module if _name(child) == "title"]
     heading = [Text(f"## {titles[0]}")] if titles and titles[0] else []
-    segments = [s for child in module if _name(child) in ("content", "glossary")
-                for s in _segments(child, record, place)]
+    segments = [
+        s for child in module if _name(child) in ("content", "glossary") for s in _segments(child, record, place)
+    ]
     if not segments:
         raise ValueError("the file is no CNXML module: it has no content")
-    yield Document(id=trees.page_id(record, place), source=place.format, segments=(*heading, *segments),
-                   title=titles[0] if titles else "", url=trees.page_url(record), location=place.location)
+    yield Document(
+        id=trees.page_id(record, place),
+        source=place.format,
+        segments=(*heading, *segments),
+        title=titles[0] if titles else "",
+        url=trees.page_url(record),
+        location=place.location,
+    )
 
 
 def _segments(block: _Element, record: dict[str, Any], place: Place, rank: int = 1) -> Iterator[Segment]:
@@ -98,8 +132,11 @@ def _media(media: _Element, record: dict[str, Any], place: Place, caption: str =
     """The images of a media element. Those for print alone (`for="pdf"`) repeat the others."""
     for child in media:
         if _name(child) == "image" and child.get("src") and child.get("for") in (None, "online", "default"):
-            yield Image(trees.link(child.get("src", ""), record, place), alt=" ".join((media.get("alt") or "").split()),
-                        caption=caption)
+            yield Image(
+                trees.link(child.get("src", ""), record, place),
+                alt=" ".join((media.get("alt") or "").split()),
+                caption=caption,
+            )
 
 
 def _words(element: _Element) -> str:
@@ -117,7 +154,10 @@ def _text(text: str, mark: str = "") -> Iterator[Text]:
 
 
 FORMAT = Format(
-    documents, (".cnxml",), files=trees.FILES,
+    documents,
+    (".cnxml",),
+    files=trees.FILES,
     about="OpenStax textbooks, one document a module",
     get="git clone https://github.com/openstax/osbooks-BOOK; `make corpus` does so for the development corpus",
-    terms="CC BY 4.0 for most books; CC BY-NC-SA 4.0 for some: see the repository's LICENSE")
+    terms="CC BY 4.0 for most books; CC BY-NC-SA 4.0 for some: see the repository's LICENSE",
+)

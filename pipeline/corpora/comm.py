@@ -25,8 +25,13 @@ def documents(record: dict[str, Any], place: Place) -> Iterator[Document]:
     for number, step in enumerate(array(record, "step_info")):
         items = objects({f"step_info[{number}]": step}, f"step_info[{number}]")
         segments += [segment for item in items if (segment := _segment(item, place))]
-    yield Document(id=identifier(record, "data_id"), source=place.format, segments=tuple(segments),
-                   title=title(record, "title"), location=place.location)
+    yield Document(
+        id=identifier(record, "data_id"),
+        source=place.format,
+        segments=tuple(segments),
+        title=title(record, "title"),
+        location=place.location,
+    )
 
 
 def _segment(item: dict[str, Any], place: Place) -> Segment | None:
@@ -44,18 +49,24 @@ def _segment(item: dict[str, Any], place: Place) -> Segment | None:
 
 def _load(path: str) -> Records:
     import torch  # slow to import, and only this format needs it
+
     try:
         found = torch.load(io.BytesIO(read_bytes(path)), map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
         raise ValueError(f"no list that PyTorch's restricted loader takes: {str(error).splitlines()[0]}") from error
     if not isinstance(found, list):
         raise ValueError(f"the file holds a {type(found).__name__}, not a list of records")
-    return [record if isinstance(record, dict) else BadRecord("not_an_object", f"a {type(record).__name__}")
-            for record in found]
+    return [
+        record if isinstance(record, dict) else BadRecord("not_an_object", f"a {type(record).__name__}")
+        for record in found
+    ]
 
 
 FORMAT = Format(
-    documents, (".pth",), files=whole(_load),
+    documents,
+    (".pth",),
+    files=whole(_load),
     about="227,000 how-to articles and visual stories with 2.28 million images (arXiv 2406.10462)",
     get="train/val/test .pth of github.com/HKUST-LongGroup/CoMM; images are fetched from their sites",
-    terms="none stated for the annotations; texts and images belong to their sites (wikiHow: CC BY-NC-SA 3.0)")
+    terms="none stated for the annotations; texts and images belong to their sites (wikiHow: CC BY-NC-SA 3.0)",
+)

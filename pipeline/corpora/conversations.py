@@ -16,7 +16,7 @@ from pipeline.corpora.fields import identifier, objects, string, title
 from pipeline.corpora.parts import Format, Place
 from schemas.records import Document, Image, Segment, Text
 
-_MARK = re.compile(r"(?:<BEGIN>\s*)?<image>(?:[^\S\n]*\.(?!\w))?|<BEGIN>")    # a stray stop often follows the image
+_MARK = re.compile(r"(?:<BEGIN>\s*)?<image>(?:[^\S\n]*\.(?!\w))?|<BEGIN>")  # a stray stop often follows the image
 
 
 def documents(record: dict[str, Any], place: Place) -> Iterator[Document]:
@@ -30,7 +30,7 @@ def documents(record: dict[str, Any], place: Place) -> Iterator[Document]:
     for turn in objects(record, "conversations"):
         value, at = string(turn, "value"), 0
         for mark in _MARK.finditer(value):
-            segments += _text(value[at:mark.start()])
+            segments += _text(value[at : mark.start()])
             at = mark.end()
             if "<image>" in mark[0]:
                 name = next(waiting, None)
@@ -39,8 +39,13 @@ def documents(record: dict[str, Any], place: Place) -> Iterator[Document]:
                 segments.append(Image(place.uri(name)))
         segments += _text(value[at:])
     segments += [Image(place.uri(name)) for name in waiting]
-    yield Document(id=identifier(record, "id" if "id" in record else "sample_id"), source=place.format,
-                   segments=tuple(segments), title=title(record, "goal"), location=place.location)
+    yield Document(
+        id=identifier(record, "id" if "id" in record else "sample_id"),
+        source=place.format,
+        segments=tuple(segments),
+        title=title(record, "goal"),
+        location=place.location,
+    )
 
 
 def _text(value: str) -> list[Segment]:
@@ -48,13 +53,20 @@ def _text(value: str) -> list[Segment]:
 
 
 M4_INSTRUCT = Format(
-    documents, (".json",), files=json_array.FILES,
+    documents,
+    (".json",),
+    files=json_array.FILES,
     about="1.18 million samples of instructions over several images (LLaVA-NeXT-Interleave)",
     get="m4_instruct_annotations.json and its zips, unpacked to images/ (Hugging Face: lmms-lab/M4-Instruct-Data)",
-    terms="each of its sources has its own; several allow research only")
+    terms="each of its sources has its own; several allow research only",
+)
 
 INTERLEAVEDBENCH = Format(
-    documents, (".json",), files=json_array.FILES, benchmark=True,
+    documents,
+    (".json",),
+    files=json_array.FILES,
+    benchmark=True,
     about="815 tasks with reference answers, for evaluation only",
     get="interleaved_bench.json and zipped_images/, unpacked to images/ (Hugging Face: mqliu/InterleavedBench)",
-    terms="Apache-2.0; never to be trained on")
+    terms="Apache-2.0; never to be trained on",
+)

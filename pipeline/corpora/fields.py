@@ -11,7 +11,7 @@ from schemas.errors import RecordFault
 Record = dict[str, object]
 """A decoded record: nothing is known of its values until one of the functions here has looked at them."""
 
-MOST_PIXELS = 2**31 - 1     # a side of a PNG can have no more; JPEG, GIF and WebP stop far below
+MOST_PIXELS = 2**31 - 1  # a side of a PNG can have no more; JPEG, GIF and WebP stop far below
 
 
 class BadRecord(RecordFault):

@@ -46,8 +46,11 @@ def find_below(path: str, suffixes: tuple[str, ...]) -> list[tuple[str, str]]:
     if is_remote(path) or not os.path.isdir(path):
         pattern = path if path.endswith(suffixes) or not is_remote(path) else f"{path.rstrip('/')}/**"
         root = root_of(path) if not os.path.isfile(path) else os.path.dirname(path) or "."
-        return [(root, name) for file in uris.find(pattern, suffixes)
-                if _wanted(name := file.removeprefix(root).lstrip("/"), suffixes)]
+        return [
+            (root, name)
+            for file in uris.find(pattern, suffixes)
+            if _wanted(name := file.removeprefix(root).lstrip("/"), suffixes)
+        ]
     found = []
     for folder, folders, files in os.walk(path):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
@@ -61,8 +64,13 @@ def beside(part: Part, shape: Format) -> Iterator[Part]:
     root = root_of(part.file)
     for file in uris.find(part.file, shape.suffixes):
         images = f"{os.path.dirname(file) or '.'}/{shape.images}"
-        yield dataclasses.replace(part, file=file, name=file.removeprefix(root).lstrip("/") or os.path.basename(file),
-                                  images=images, local=uris.exists(images))
+        yield dataclasses.replace(
+            part,
+            file=file,
+            name=file.removeprefix(root).lstrip("/") or os.path.basename(file),
+            images=images,
+            local=uris.exists(images),
+        )
 
 
 def sampled(name: str, share: float) -> bool:

@@ -27,8 +27,13 @@ def documents(record: dict[str, Any], place: Place) -> Iterator[Document]:
     for seed in _seeds(record["root"], folder):
         before, after = (Image(trees.link(f"{seed}_{side}.jpg", record, place)) for side in (0, 1))
         texts = [Text(text) for text in (caption, edit)]
-        yield Document(id=f"{posixpath.basename(folder)}_{seed}", source=place.format,
-                       segments=(texts[0], before, texts[1], after), title=edit, location=f"{place.location}#{seed}")
+        yield Document(
+            id=f"{posixpath.basename(folder)}_{seed}",
+            source=place.format,
+            segments=(texts[0], before, texts[1], after),
+            title=edit,
+            location=f"{place.location}#{seed}",
+        )
 
 
 def _seeds(root: str, folder: str) -> list[str]:
@@ -40,7 +45,10 @@ def _seeds(root: str, folder: str) -> list[str]:
 
 
 FORMAT = Format(
-    documents, ("prompt.json",), files=trees.FILES,
+    documents,
+    ("prompt.json",),
+    files=trees.FILES,
     about="454,445 edits of generated images with the instruction for each",
     get="clip-filtered-dataset, downloaded by the script of github.com/timothybrooks/instruct-pix2pix",
-    terms="the images were made by Stable Diffusion 1.5 (CreativeML Open RAIL-M); see the project's page")
+    terms="the images were made by Stable Diffusion 1.5 (CreativeML Open RAIL-M); see the project's page",
+)

@@ -71,14 +71,14 @@ def _elements(file: BinaryIO) -> Iterator[tuple[int, int]]:
         between = _BETWEEN.match(text, at)
         assert between
         at = between.end()
-        if text[at:at + 1] == "]":
+        if text[at : at + 1] == "]":
             return
         end = None
         try:
             _, end = _decode(text, at)
         except ValueError as error:
             problem = str(error)
-        if end is None or end == len(text):         # a number could go on in the next block
+        if end is None or end == len(text):  # a number could go on in the next block
             more = file.read(_BLOCK).decode("latin-1")
             if not more or len(text) - at > lines.MAX_LINE:
                 if end is None:

@@ -19,11 +19,21 @@ from pipeline.corpora.fields import BadRecord, Record
 from pipeline.storage.store import open_bytes
 
 PART_LINES = 200
-MAX_LINE = 32 << 20     # bytes; a longer line is a fault, so that one of them cannot fill the memory
+MAX_LINE = 32 << 20  # bytes; a longer line is a fault, so that one of them cannot fill the memory
 _BLOCK = 1 << 20
-DAMAGE = (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile, zipfile.BadZipFile,
-          struct.error, LookupError, RuntimeError, ValueError, OverflowError)       # these five: zipfile
-_BZ2_DAMAGE = "Invalid data stream"     # bz2 has no error of its own: this OSError, word for word
+DAMAGE = (
+    EOFError,
+    zlib.error,
+    lzma.LZMAError,
+    gzip.BadGzipFile,
+    zipfile.BadZipFile,
+    struct.error,
+    LookupError,
+    RuntimeError,
+    ValueError,
+    OverflowError,
+)  # these five: zipfile
+_BZ2_DAMAGE = "Invalid data stream"  # bz2 has no error of its own: this OSError, word for word
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,7 +57,7 @@ def cut(file: BinaryIO, offset: int = 0, size: int = sys.maxsize) -> Iterator[Li
     """Runs of PART_LINES lines in the next `size` bytes of an open file."""
     file.seek(offset)
     end, at = offset + size, offset
-    start, first, count = offset, 1, 0          # the run that is open
+    start, first, count = offset, 1, 0  # the run that is open
     last = b""
     while block := file.read(min(_BLOCK, end - at)):
         position, breaks, last = 0, block.count(b"\n"), block[-1:]

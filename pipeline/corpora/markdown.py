@@ -22,10 +22,12 @@ from pipeline.corpora.residue import without_residue
 from schemas.records import Document, Image, Segment, Text
 
 _FRONT = re.compile(r"\A---[^\S\n]*\n(.*?)^---[^\S\n]*$\n?", re.S | re.M)
-_TAGS = re.compile(r"(?m:^[ \t]+)?(?::::image\b(?P<docs>[^\n]*?):::|\{\{[<%]\s*(?:figure|image)\b(?P<hugo>[^\n]*?)[>%]\}\}"
-                   r"|\{%-?\s*image\s+\"(?P<src>[^\"\n]+)\"(?P<rest>[^\n]*?)-?%\})")
+_TAGS = re.compile(
+    r"(?m:^[ \t]+)?(?::::image\b(?P<docs>[^\n]*?):::|\{\{[<%]\s*(?:figure|image)\b(?P<hugo>[^\n]*?)[>%]\}\}"
+    r"|\{%-?\s*image\s+\"(?P<src>[^\"\n]+)\"(?P<rest>[^\n]*?)-?%\})"
+)
 _ATTRIBUTE = re.compile(r"([\w-]+)\s*=\s*\"([^\"]*)\"")
-_SITE = re.compile(r"\{\{-?\s*site\.(?:base)?url\s*-?\}\}")         # Jekyll: what follows it is meant from the site's root
+_SITE = re.compile(r"\{\{-?\s*site\.(?:base)?url\s*-?\}\}")  # Jekyll: what follows it is meant from the site's root
 _TAG = re.compile(r"<[^>]*>")
 _IMG = re.compile(r"<img\b[^>]*>", re.I)
 _COMMENT = re.compile(r"<!--.*?-->", re.S)
@@ -38,9 +40,14 @@ def documents(record: dict[str, Any], place: Place) -> Iterator[Document]:
     front, body = _front_matter(text)
     segments = without_residue(_segments(_COMMENT.sub("", _TAGS.sub(_as_html, _SITE.sub("", body))), record, place))
     title = front.get("title")
-    yield Document(id=trees.page_id(record, place), source=place.format, segments=segments,
-                   title=" ".join(title.split()) if isinstance(title, str) else _heading(segments),
-                   url=trees.page_url(record), location=place.location)
+    yield Document(
+        id=trees.page_id(record, place),
+        source=place.format,
+        segments=segments,
+        title=" ".join(title.split()) if isinstance(title, str) else _heading(segments),
+        url=trees.page_url(record),
+        location=place.location,
+    )
 
 
 def _front_matter(text: str) -> tuple[dict[str, Any], str]:
@@ -52,7 +59,7 @@ def _front_matter(text: str) -> tuple[dict[str, Any], str]:
         front = yaml.load(match[1], yaml.CSafeLoader)
     except (yaml.YAMLError, ValueError):
         front = None
-    return front if isinstance(front, dict) else {}, text[match.end():]
+    return front if isinstance(front, dict) else {}, text[match.end() :]
 
 
 def _heading(segments: Sequence[Segment]) -> str:
@@ -65,7 +72,7 @@ def _as_html(tag: re.Match[str]) -> str:
     """The image of a converter's tag as HTML, which may stand anywhere in Markdown; empty where it names none."""
     about = dict(_ATTRIBUTE.findall(tag["docs"] or tag["hugo"] or ""))
     source = tag["src"] or about.get("source") or about.get("src")
-    quoted = re.findall(r"\"([^\"]*)\"", tag["rest"] or "")         # a class may stand before the description
+    quoted = re.findall(r"\"([^\"]*)\"", tag["rest"] or "")  # a class may stand before the description
     alt = quoted[-1] if quoted else about.get("alt-text") or about.get("alt") or ""
     about |= {"src": source or "", "alt": alt, "title": about.get("caption", "")}
     fields = "".join(f' {name}="{html.escape(about[name])}"' for name in ("src", "alt", "title"))
@@ -78,7 +85,7 @@ def _segments(body: str, record: dict[str, Any], place: Place) -> Iterator[Segme
         end = at + 1
         while tokens[at].nesting == 1 and tokens[end].level > tokens[at].level:
             end += 1
-        block, at = tokens[at:end + (tokens[at].nesting == 1)], end + (tokens[at].nesting == 1)
+        block, at = tokens[at : end + (tokens[at].nesting == 1)], end + (tokens[at].nesting == 1)
         if any(_holds_image(token) for token in block):
             yield from _split(block, record, place)
         elif block[0].map and block[0].type not in ("html_block", "hr"):
@@ -90,7 +97,8 @@ def _segments(body: str, record: dict[str, Any], place: Place) -> Iterator[Segme
 def _holds_image(token: Token) -> bool:
     return (token.type == "html_block" and bool(_IMG.search(token.content))) or any(
         child.type == "image" or (child.type == "html_inline" and bool(_IMG.match(child.content)))
-        for child in token.children or ())
+        for child in token.children or ()
+    )
 
 
 def _split(block: list[Token], record: dict[str, Any], place: Place) -> Iterator[Segment]:
@@ -121,8 +129,11 @@ def _pieces(block: list[Token], record: dict[str, Any], place: Place) -> Iterato
             for child in token.children or ():
                 if child.type == "image":
                     alt = "".join(c.content for c in child.children or ()).strip()
-                    yield Image(trees.link(str(child.attrs["src"]), record, place), alt=alt,
-                                caption=str(child.attrs.get("title", "")))
+                    yield Image(
+                        trees.link(str(child.attrs["src"]), record, place),
+                        alt=alt,
+                        caption=str(child.attrs.get("title", "")),
+                    )
                 elif child.type == "html_inline":
                     yield from _html(child.content, record, place)
                 else:
@@ -133,7 +144,7 @@ def _html(source: str, record: dict[str, Any], place: Place) -> Iterator[str | I
     """A piece of HTML as texts without tags, and images."""
     at = 0
     for tag in _IMG.finditer(source):
-        yield _TAG.sub("", source[at:tag.start()])
+        yield _TAG.sub("", source[at : tag.start()])
         found, at = lxml.html.fragments_fromstring(tag[0]), tag.end()
         image = found[0] if found and not isinstance(found[0], str) else lxml.html.Element("img")
         if target := image.get("src"):
@@ -159,7 +170,10 @@ def _text(text: str) -> Iterator[Text]:
 
 
 FORMAT = Format(
-    documents, (".md", ".markdown"), files=trees.FILES,
+    documents,
+    (".md", ".markdown"),
+    files=trees.FILES,
     about="folders or git checkouts of Markdown pages, with the images that they name",
     get="git clone; `make corpus` does so for the development corpus",
-    terms="those of the repository")
+    terms="those of the repository",
+)

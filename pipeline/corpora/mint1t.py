@@ -38,8 +38,13 @@ def documents(record: dict[str, Any], place: Place) -> Iterator[Document]:
             if uri.lower().endswith((".tiff", ".tif")):
                 uri, page = f"{uri}#page={page}", page + 1
             segments.append(Image(uri))
-    yield Document(id=place.id(record), source=place.format, segments=tuple(segments), url=string(record, "url", ""),
-                   location=place.location)
+    yield Document(
+        id=place.id(record),
+        source=place.format,
+        segments=tuple(segments),
+        url=string(record, "url", ""),
+        location=place.location,
+    )
 
 
 def _member(image: str, own: str, place: Place) -> str:
@@ -71,7 +76,7 @@ def read(part: Part) -> Iterator[tuple[int, dict[str, Any] | BadRecord | None]]:
     """The documents of a part, each with the name of its member."""
     assert part.count is not None
     start = part.first - 1
-    for number, name in enumerate(_names(part.file)[start:start + part.count], part.first):
+    for number, name in enumerate(_names(part.file)[start : start + part.count], part.first):
         record = lines.decoded(read_bytes(f"{part.file}!/{name}"))
         yield number, record | {"member": name} if isinstance(record, dict) else record
 
@@ -82,7 +87,10 @@ def _names(tar: str) -> list[str]:
 
 
 FORMAT = Format(
-    documents, (".tar",), files=Files(cut, read),
+    documents,
+    (".tar",),
+    files=Files(cut, read),
     about="MINT-1T's documents from PDFs and arXiv (arXiv 2406.11271)",
     get="tars of the MINT-1T-PDF-CC-* and MINT-1T-ArXiv sets (Hugging Face: mlfoundations)",
-    terms="CC BY 4.0 for the collection; each document belongs to its site")
+    terms="CC BY 4.0 for the collection; each document belongs to its site",
+)

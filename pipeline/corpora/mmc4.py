@@ -27,8 +27,13 @@ def documents(record: Record, place: Place) -> Iterator[Document]:
         if sentence.strip():
             segments.append(Text(sentence.strip()))
         segments += images
-    yield Document(id=place.id(record), source=place.format, segments=tuple(segments), url=string(record, "url", ""),
-                   location=place.location)
+    yield Document(
+        id=place.id(record),
+        source=place.format,
+        segments=tuple(segments),
+        url=string(record, "url", ""),
+        location=place.location,
+    )
 
 
 def _uri(info: Record, place: Place) -> str:
@@ -41,7 +46,9 @@ def _uri(info: Record, place: Place) -> str:
 
 
 FORMAT = Format(
-    documents, JSONL,
+    documents,
+    JSONL,
     about="Common Crawl pages whose images CLIP assigned to sentences: 101 million documents, the core set 7.3 million",
     get="Hugging Face: jmhessel/mmc4-ff, jmhessel/mmc4-core-ff; images are fetched from their sites",
-    terms="ODC-BY 1.0 for the annotations, Common Crawl's terms of use; texts and images belong to their sites")
+    terms="ODC-BY 1.0 for the annotations, Common Crawl's terms of use; texts and images belong to their sites",
+)

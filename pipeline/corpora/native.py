@@ -20,17 +20,26 @@ def documents(record: Record, place: Place) -> Iterator[Document]:
     """One document."""
     segments = [_segment(item, place) for item in objects(record, "segments")]
     yield Document(
-        id=identifier(record, "id"), source=string(record, "source", "").strip() or place.format,
+        id=identifier(record, "id"),
+        source=string(record, "source", "").strip() or place.format,
         segments=without_residue(filter(None, segments)),
-        title=title(record, "title"), url=_url(record), license=string(record, "license", ""),
-        location=place.location)
+        title=title(record, "title"),
+        url=_url(record),
+        license=string(record, "license", ""),
+        location=place.location,
+    )
 
 
 def _segment(item: Record, place: Place) -> Segment | None:
     """A segment, None for a blank text."""
     if "image" in item:
-        return Image(place.uri(string(item, "image")), alt=string(item, "alt", ""), caption=string(item, "caption", ""),
-                     width=pixels(item, "width"), height=pixels(item, "height"))
+        return Image(
+            place.uri(string(item, "image")),
+            alt=string(item, "alt", ""),
+            caption=string(item, "caption", ""),
+            width=pixels(item, "width"),
+            height=pixels(item, "height"),
+        )
     text = string(item, "text").strip()
     return Text(text) if text else None
 
@@ -44,7 +53,9 @@ def _url(record: Record) -> str:
 
 
 FORMAT = Format(
-    documents, JSONL,
+    documents,
+    JSONL,
     about="this project's own: one document a line, images by name",
     get="your own, or `make corpus`",
-    terms="each document carries its own licence")
+    terms="each document carries its own licence",
+)

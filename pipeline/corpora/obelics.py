@@ -31,14 +31,22 @@ def documents(record: Record, place: Place) -> Iterator[Document]:
         if address:
             segments.append(_image(place.address(address), about))
     general = mapping(_decoded(record, "general_metadata", {}), "general_metadata")
-    yield Document(id=identifier(general, "id") if "id" in general else place.id(record),
-                   source=place.format, segments=tuple(segments), url=string(general, "url", ""),
-                   location=place.location)
+    yield Document(
+        id=identifier(general, "id") if "id" in general else place.id(record),
+        source=place.format,
+        segments=tuple(segments),
+        url=string(general, "url", ""),
+        location=place.location,
+    )
 
 
 def _image(uri: str, about: Record) -> Image:
-    return Image(uri, alt=string(about, "alt_text", ""),
-                 width=pixels(about, "original_width"), height=pixels(about, "original_height"))
+    return Image(
+        uri,
+        alt=string(about, "alt_text", ""),
+        width=pixels(about, "original_width"),
+        height=pixels(about, "original_height"),
+    )
 
 
 def _decoded(record: Record, name: str, empty: object) -> Record:
@@ -49,13 +57,19 @@ def _decoded(record: Record, name: str, empty: object) -> Record:
 
 
 OBELICS = Format(
-    documents, PARQUET, columns=COLUMNS,
+    documents,
+    PARQUET,
+    columns=COLUMNS,
     about="141 million web pages as texts and images in turn (arXiv 2306.16527)",
     get="Hugging Face: HuggingFaceM4/OBELICS; images are fetched from their sites",
-    terms="CC BY 4.0 for the collection; texts and images belong to their sites")
+    terms="CC BY 4.0 for the collection; texts and images belong to their sites",
+)
 
 OMNICORPUS = Format(
-    documents, PARQUET, columns=COLUMNS,
+    documents,
+    PARQUET,
+    columns=COLUMNS,
     about="210 million documents of the Common Crawl part of OmniCorpus, in the layout of OBELICS (arXiv 2406.08418)",
     get="Hugging Face: OpenGVLab/OmniCorpus-CC-210M; images are fetched from their sites",
-    terms="CC BY 4.0 for the collection; texts and images belong to their sites")
+    terms="CC BY 4.0 for the collection; texts and images belong to their sites",
+)

@@ -19,11 +19,11 @@ from pipeline.corpora.parts import Format, Place
 from pipeline.storage.uris import exists, is_http
 from schemas.records import Document, Image, Segment, Text
 
-_Element = Any          # lxml.etree._Element: lxml has no types
+_Element = Any  # lxml.etree._Element: lxml has no types
 _FIGURE = "//figure[.//img] | //*[contains(concat(' ', @class, ' '), ' wp-caption ')]"
 _CAPTION = ".//figcaption | .//*[contains(concat(' ', @class, ' '), ' wp-caption-text ')]"
 _CANONICAL = "string(//link[@rel='canonical']/@href | //meta[@property='og:url']/@content)"
-_OPENS = {"item": "\n- ", "row": "\n", "cell": " | ", "lb": "\n", "p": "\n"}    # what starts inside a block
+_OPENS = {"item": "\n- ", "row": "\n", "cell": " | ", "lb": "\n", "p": "\n"}  # what starts inside a block
 
 
 def documents(record: dict[str, Any], place: Place) -> Iterator[Document]:
@@ -34,8 +34,15 @@ def documents(record: dict[str, Any], place: Place) -> Iterator[Document]:
     def where(source: str) -> str:
         local = trees.link(source, record, place)
         return urljoin(base, source) if is_http(base) and not is_http(local) and not exists(local) else local
-    yield Document(id=trees.page_id(record, place), source=place.format, segments=content(page, where),
-                   title=title_of(page), url=url_of(page) or trees.page_url(record), location=place.location)
+
+    yield Document(
+        id=trees.page_id(record, place),
+        source=place.format,
+        segments=content(page, where),
+        title=title_of(page),
+        url=url_of(page) or trees.page_url(record),
+        location=place.location,
+    )
 
 
 def parsed(data: bytes | str) -> _Element:
@@ -70,7 +77,8 @@ def content(page: _Element, where: Callable[[str], str]) -> tuple[Segment, ...]:
         for caption in captions:
             caption.drop_tree()
     found = trafilatura.bare_extraction(
-        page, fast=True, include_images=True, include_formatting=True, include_comments=False, include_links=False)
+        page, fast=True, include_images=True, include_formatting=True, include_comments=False, include_links=False
+    )
     blocks = () if found is None or isinstance(found, dict) or found.body is None else found.body
     return tuple(segment for block in blocks for segment in _segments(block, where))
 
@@ -109,7 +117,10 @@ def _flow(element: _Element) -> Iterator[str | _Element]:
 
 
 FORMAT = Format(
-    documents, (".html", ".htm"), files=trees.FILES,
+    documents,
+    (".html", ".htm"),
+    files=trees.FILES,
     about="folders of web pages, at any depth, with the images beside them",
     get="your own, or what a crawler saved",
-    terms="those of the pages; a document keeps the address that its page states")
+    terms="those of the pages; a document keeps the address that its page states",
+)

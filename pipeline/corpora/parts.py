@@ -62,7 +62,7 @@ class Place:
     def id(self, record: Record) -> str:
         """For documents whose format has no ids: the record's name, and 12 hex digits of the sha256 of its content,
         since two corpora may hold files of the same name (`docs.jsonl:12-9d4a0c71e2b8`)."""
-        content = json.dumps(record, sort_keys=True, default=str)       # str: Parquet has dates and bytes
+        content = json.dumps(record, sort_keys=True, default=str)  # str: Parquet has dates and bytes
         return f"{self.name}-{hashlib.sha256(content.encode()).hexdigest()[:12]}"
 
     def uri(self, name: str) -> str:
@@ -109,8 +109,9 @@ class Part:
 
     def place(self, number: int) -> Place:
         inside = f"!/{self.member}" if self.member else ""
-        return Place(self.format, f"{self.name}{inside}:{number}", f"{self.file}{inside}:{number}",
-                     self.images, self.local)
+        return Place(
+            self.format, f"{self.name}{inside}:{number}", f"{self.file}{inside}:{number}", self.images, self.local
+        )
 
 
 def cut(format: str, shape: Format, path: str) -> Iterator[Part]:
@@ -162,21 +163,21 @@ def read(part: Part, shape: Format) -> Iterator[Document | Fault]:
     for number, record in records(part, shape):
         place = part.place(number)
         lost = isinstance(record, BadRecord) and record.kind == "unreadable"
-        if record is None or not (lost or sampled(place.name, part.share)):     # None: a blank line
+        if record is None or not (lost or sampled(place.name, part.share)):  # None: a blank line
             continue
         try:
             if isinstance(record, BadRecord):
                 raise record
-            documents = list(shape.documents(record, place))    # all before the first: a record is read whole or not
+            documents = list(shape.documents(record, place))  # all before the first: a record is read whole or not
             for document in documents:
-                _strings(document).encode()     # JSON can spell half a surrogate pair, which nobody can write again
+                _strings(document).encode()  # JSON can spell half a surrogate pair, which nobody can write again
                 if document.id.startswith((UNREAD, REPEATED)):
                     raise ValueError(f"the id {document.id[:100]!r} begins like those of the ledger's own rows")
         except BadRecord as error:
             yield _fault(place, error)
         except UnicodeEncodeError as error:
             yield _fault(place, BadRecord("bad_utf8", str(error)))
-        except (ValueError, LookupError, RecursionError) as error:      # any other exception is a reader's bug
+        except (ValueError, LookupError, RecursionError) as error:  # any other exception is a reader's bug
             yield _fault(place, BadRecord("bad_record", f"{type(error).__name__}: {error}"))
         else:
             yield from documents
@@ -238,8 +239,9 @@ def _cut_parquet(part: Part) -> Iterator[Part]:
 
 def _strings(document: Document) -> str:
     images = [text for image in document.images for text in (image.uri, image.alt, image.caption)]
-    return "".join([document.id, document.source, document.title, document.url, document.license,
-                    *document.texts, *images])
+    return "".join(
+        [document.id, document.source, document.title, document.url, document.license, *document.texts, *images]
+    )
 
 
 def _fault(place: Place, error: BadRecord) -> Fault:

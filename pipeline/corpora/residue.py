@@ -12,12 +12,13 @@ from collections.abc import Iterable
 
 from schemas.records import Image, Segment, Text
 
-_OPEN = re.compile(r"(?<!\\)\[\s*$")                        # not `\[`, which opens a formula
+_OPEN = re.compile(r"(?<!\\)\[\s*$")  # not `\[`, which opens a formula
 _CLOSE = re.compile(
-    r"^\s*\](?:\((?:[^()\n]|\([^()\n]*\))*\)|\[[^\[\]\n]*\])"       # `](target)` or `][name of a target]`,
-    r"(?:[^\S\n]*[.,;:](?!\S))?")                                   # and the stop behind it
+    r"^\s*\](?:\((?:[^()\n]|\([^()\n]*\))*\)|\[[^\[\]\n]*\])"  # `](target)` or `][name of a target]`,
+    r"(?:[^\S\n]*[.,;:](?!\S))?"
+)  # and the stop behind it
 _TAG_END = re.compile(r'^\s*"[^\n]*?" ?%\}')
-_EMPTY_LINK = re.compile(r"(```.*?```|`[^`\n]*`)|(?<!!)\[\s*\]\(https?://[^\s()]*\)", re.S)     # code is left alone
+_EMPTY_LINK = re.compile(r"(```.*?```|`[^`\n]*`)|(?<!!)\[\s*\]\(https?://[^\s()]*\)", re.S)  # code is left alone
 
 
 def without_residue(segments: Iterable[Segment]) -> tuple[Segment, ...]:

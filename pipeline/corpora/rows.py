@@ -10,9 +10,9 @@ import pyarrow.parquet
 from pipeline.corpora.fields import BadRecord, Record
 from pipeline.storage.store import open_bytes
 
-DAMAGE = (pyarrow.ArrowException, OSError)      # pyarrow raises either for broken bytes
-_BAD_VALUE = (pyarrow.ArrowException, ValueError, ArithmeticError, LookupError)     # dates out of range, unknown zones
-_BATCH = 64     # rows decoded at once
+DAMAGE = (pyarrow.ArrowException, OSError)  # pyarrow raises either for broken bytes
+_BAD_VALUE = (pyarrow.ArrowException, ValueError, ArithmeticError, LookupError)  # dates out of range, unknown zones
+_BATCH = 64  # rows decoded at once
 
 
 def counts(path: str) -> list[int]:

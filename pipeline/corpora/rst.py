@@ -18,8 +18,16 @@ from pipeline.corpora import trees
 from pipeline.corpora.parts import Format, Place
 from schemas.records import Document, Image, Segment, Text
 
-_SETTINGS = {"report_level": 1, "halt_level": 5, "warning_stream": False, "file_insertion_enabled": False, "raw_enabled": False,
-             "_disable_config": True, "syntax_highlight": "none", "input_encoding": "unicode"}
+_SETTINGS = {
+    "report_level": 1,
+    "halt_level": 5,
+    "warning_stream": False,
+    "file_insertion_enabled": False,
+    "raw_enabled": False,
+    "_disable_config": True,
+    "syntax_highlight": "none",
+    "input_encoding": "unicode",
+}
 _ROLE = re.compile(r":[\w:+.-]+:`([^`]*)`")
 _TARGET = re.compile(r"\s*<[^<>]*>$")
 _OPTIONS = re.compile(r"\A(?:\s*:[\w-]+:[^\n]*\n?)*")
@@ -29,13 +37,23 @@ _LEAVES = (nodes.paragraph, nodes.term, nodes.field_name, nodes.rubric)
 def documents(record: dict[str, Any], place: Place) -> Iterator[Document]:
     """One page."""
     tree = publish_doctree(trees.text_of(record), settings_overrides=_SETTINGS)
-    yield Document(id=trees.page_id(record, place), source=place.format,
-                   segments=tuple(_segments(tree, record, place)), title=" ".join(str(tree.get("title", "")).split()),
-                   url=trees.page_url(record), location=place.location)
+    yield Document(
+        id=trees.page_id(record, place),
+        source=place.format,
+        segments=tuple(_segments(tree, record, place)),
+        title=" ".join(str(tree.get("title", "")).split()),
+        url=trees.page_url(record),
+        location=place.location,
+    )
 
 
-def _segments(node: nodes.Node, record: dict[str, Any], place: Place, rank: int = 1, mark: str = "",
-              ) -> Iterator[Segment]:
+def _segments(
+    node: nodes.Node,
+    record: dict[str, Any],
+    place: Place,
+    rank: int = 1,
+    mark: str = "",
+) -> Iterator[Segment]:
     """The segments below a node. `rank` is that of the headings in it, `mark` what stands before its first text."""
     for child in node.children:
         if isinstance(child, nodes.image):
@@ -71,7 +89,7 @@ def _figure(figure: nodes.figure, record: dict[str, Any], place: Place) -> Itera
 
 def _image(image: nodes.image, record: dict[str, Any], place: Place, caption: str = "") -> Image:
     alt = image.get("alt", "")
-    if image.document and alt in image.document.substitution_defs:         # docutils' own: `|image0|` stands for the image
+    if image.document and alt in image.document.substitution_defs:  # docutils' own: `|image0|` stands for the image
         alt = ""
     return Image(trees.link(image["uri"], record, place), alt=alt, caption=caption)
 
@@ -89,7 +107,7 @@ def _unknown(message: nodes.system_message, record: dict[str, Any], place: Place
 
 def _words(node: nodes.Element) -> str:
     """A node's text in one line; of a role that docutils does not know, the words."""
-    text = "".join(part.astext() for part in node.findall(nodes.Text))      # an image's own text is its alt
+    text = "".join(part.astext() for part in node.findall(nodes.Text))  # an image's own text is its alt
     text = _ROLE.sub(lambda role: _TARGET.sub("", role[1]) or role[1], text)
     return " ".join(text.split())
 
@@ -100,7 +118,10 @@ def _text(text: str) -> Iterator[Text]:
 
 
 FORMAT = Format(
-    documents, (".rst",), files=trees.FILES,
+    documents,
+    (".rst",),
+    files=trees.FILES,
     about="folders or git checkouts of reStructuredText pages, with the images that they name",
     get="git clone; `make corpus` does so for the development corpus",
-    terms="those of the repository")
+    terms="those of the repository",
+)

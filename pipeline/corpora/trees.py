@@ -24,8 +24,15 @@ def cut(part: Part, shape: Format) -> Iterator[Part]:
     """One part a file."""
     for root, name in find_below(part.file, shape.suffixes):
         file, member = (root[:-1], name) if root.endswith(".tar!") else (f"{root}/{name}", "")
-        yield dataclasses.replace(part, file=file, member=member, name=posixpath.basename(file) if member else name,
-                                  count=1, images=root, local=True)
+        yield dataclasses.replace(
+            part,
+            file=file,
+            member=member,
+            name=posixpath.basename(file) if member else name,
+            count=1,
+            images=root,
+            local=True,
+        )
     if part.file.endswith(".tar") and (error := tar_index(part.file).error):
         yield dataclasses.replace(part, name=posixpath.basename(part.file), fault=error)
 

@@ -17,9 +17,19 @@ from pipeline.corpora.whole import Records, whole
 from pipeline.storage.uris import is_http, read_bytes
 from schemas.records import Document, Image, Segment, Text
 
-_LICENSES = {"0": "All rights reserved", "1": "CC-BY-NC-SA-2.0", "2": "CC-BY-NC-2.0", "3": "CC-BY-NC-ND-2.0",
-             "4": "CC-BY-2.0", "5": "CC-BY-SA-2.0", "6": "CC-BY-ND-2.0", "7": "No known copyright restrictions",
-             "8": "US-PD", "9": "CC0-1.0", "10": "PDM-1.0"}       # Flickr's numbers
+_LICENSES = {
+    "0": "All rights reserved",
+    "1": "CC-BY-NC-SA-2.0",
+    "2": "CC-BY-NC-2.0",
+    "3": "CC-BY-NC-ND-2.0",
+    "4": "CC-BY-2.0",
+    "5": "CC-BY-SA-2.0",
+    "6": "CC-BY-ND-2.0",
+    "7": "No known copyright restrictions",
+    "8": "US-PD",
+    "9": "CC0-1.0",
+    "10": "PDM-1.0",
+}  # Flickr's numbers
 
 
 def documents(record: dict[str, Any], place: Place) -> Iterator[Document]:
@@ -35,9 +45,14 @@ def documents(record: dict[str, Any], place: Place) -> Iterator[Document]:
         segments.append(Image(_uri(identifier(sentence, "photo_flickr_id"), photo, place)))
         if code := photo.get("license"):
             licenses.add(_LICENSES.get(str(code), f"Flickr licence {code}"))
-    yield Document(id=f"{identifier(record, 'album_id')}_{identifier(record, 'story_id')}", source=place.format,
-                   segments=tuple(segments), title=title(record, "title"), license=" and ".join(sorted(licenses)),
-                   location=place.location)
+    yield Document(
+        id=f"{identifier(record, 'album_id')}_{identifier(record, 'story_id')}",
+        source=place.format,
+        segments=tuple(segments),
+        title=title(record, "title"),
+        license=" and ".join(sorted(licenses)),
+        location=place.location,
+    )
 
 
 def _order(sentence: Record) -> int:
@@ -63,9 +78,16 @@ def _load(path: str) -> Records:
         try:
             [sentence] = objects({"annotation": entry}, "annotation")
             album, photo = identifier(sentence, "album_id"), identifier(sentence, "photo_flickr_id")
-            story = stories.setdefault(identifier(sentence, "story_id"), {
-                "story_id": sentence["story_id"], "album_id": album, "title": titles.get(album),
-                "sentences": [], "photos": {}})
+            story = stories.setdefault(
+                identifier(sentence, "story_id"),
+                {
+                    "story_id": sentence["story_id"],
+                    "album_id": album,
+                    "title": titles.get(album),
+                    "sentences": [],
+                    "photos": {},
+                },
+            )
             story["sentences"].append(sentence)
             if photo in photos:
                 story["photos"][photo] = photos[photo]
@@ -75,7 +97,10 @@ def _load(path: str) -> Records:
 
 
 FORMAT = Format(
-    documents, (".json",), files=whole(_load),
+    documents,
+    (".json",),
+    files=whole(_load),
     about="50,200 stories told about Flickr albums, five photos each",
     get="train/val/test.story-in-sequence.json of the Visual Storytelling Dataset (visionandlanguage.net/VIST)",
-    terms="each photo has the Flickr licence in its record, which every document keeps; none stated for the stories")
+    terms="each photo has the Flickr licence in its record, which every document keeps; none stated for the stories",
+)

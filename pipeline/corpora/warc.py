@@ -26,11 +26,11 @@ from pipeline.storage.store import open_bytes
 from pipeline.storage.uris import is_http
 from schemas.records import Document
 
-STRETCH = 64 << 20      # bytes of a file that a part covers
+STRETCH = 64 << 20  # bytes of a file that a part covers
 _HTML = ("text/html", "application/xhtml+xml")
 _BLOCK = 1 << 20
 _PLAIN, _GZIP = re.compile(rb"\r\n\r\n(?=WARC/1\.\d\r\n)"), re.compile(rb"(?=\x1f\x8b\x08)")
-_SPAN = 16              # bytes that either pattern looks at, at most
+_SPAN = 16  # bytes that either pattern looks at, at most
 
 
 def documents(record: dict[str, Any], place: Place) -> Iterator[Document]:
@@ -43,8 +43,15 @@ def documents(record: dict[str, Any], place: Place) -> Iterator[Document]:
             return place.address(urljoin(base, source))
         except ValueError:
             return place.address(source)
-    yield Document(id=place.id({"url": url, "html": record["html"]}), source=place.format,
-                   segments=pages.content(page, where), title=pages.title_of(page), url=url, location=place.location)
+
+    yield Document(
+        id=place.id({"url": url, "html": record["html"]}),
+        source=place.format,
+        segments=pages.content(page, where),
+        title=pages.title_of(page),
+        url=url,
+        location=place.location,
+    )
 
 
 def cut(part: Part, shape: Format) -> Iterator[Part]:
@@ -67,8 +74,9 @@ def read(part: Part) -> Iterator[tuple[int, dict[str, Any] | BadRecord | None]]:
             return
         file.seek(start)
         try:
-            for record in ArchiveIterator(file, record_types=WarcRecordType.response, max_content_length=MAX_LINE,
-                                          auto_decode="all"):
+            for record in ArchiveIterator(
+                file, record_types=WarcRecordType.response, max_content_length=MAX_LINE, auto_decode="all"
+            ):
                 start = int(record.stream_pos)
                 if start >= part.offset + part.size:
                     return
@@ -79,9 +87,13 @@ def read(part: Part) -> Iterator[tuple[int, dict[str, Any] | BadRecord | None]]:
 
 
 def _is_page(record: WarcRecord) -> bool:
-    return bool(record.is_http and record.http_headers and record.http_headers.status_code == 200
-                and (record.http_content_type or "").lower() in _HTML
-                and is_http(record.headers.get("WARC-Target-URI") or ""))
+    return bool(
+        record.is_http
+        and record.http_headers
+        and record.http_headers.status_code == 200
+        and (record.http_content_type or "").lower() in _HTML
+        and is_http(record.headers.get("WARC-Target-URI") or "")
+    )
 
 
 def _page(record: WarcRecord) -> dict[str, Any] | BadRecord:
@@ -101,7 +113,7 @@ def _first_record(file: BinaryIO, start: int, end: int, gzipped: bool) -> int | 
     if start == 0 and not gzipped:
         file.seek(0)
         return 0 if file.read(5) == b"WARC/" else None
-    at, held = start if gzipped else start - 4, b""     # the blank lines before a record may lie before the stretch
+    at, held = start if gzipped else start - 4, b""  # the blank lines before a record may lie before the stretch
     while at < end:
         file.seek(at + len(held))
         block = file.read(_BLOCK)
@@ -126,7 +138,10 @@ def _opens_record(file: BinaryIO, at: int) -> bool:
 
 
 FORMAT = Format(
-    documents, (".warc", ".warc.gz"), files=Files(cut, read),
+    documents,
+    (".warc", ".warc.gz"),
+    files=Files(cut, read),
     about="web crawls: the HTML pages, with images from the web",
     get="your crawler's, or commoncrawl.org",
-    terms="those of the pages (Common Crawl: its terms of use); a document keeps its page's address")
+    terms="those of the pages (Common Crawl: its terms of use); a document keeps its page's address",
+)

@@ -21,6 +21,7 @@ Records = list[dict[str, Any] | BadRecord]
 
 def whole(load: Callable[[str], Records]) -> Files:
     """Files of which `load(path)` makes the list of all records; it raises ValueError for a file that gives none."""
+
     @functools.lru_cache(maxsize=1)
     def loaded(path: str, changed: float) -> Records:
         return load(path)
@@ -41,5 +42,6 @@ def whole(load: Callable[[str], Records]) -> Files:
     def read(part: Part) -> Iterator[tuple[int, dict[str, Any] | BadRecord | None]]:
         assert part.count is not None
         start = part.first - 1
-        return iter(enumerate(records(part.file)[start:start + part.count], part.first))
+        return iter(enumerate(records(part.file)[start : start + part.count], part.first))
+
     return Files(cut, read)

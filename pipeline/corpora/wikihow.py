@@ -26,8 +26,14 @@ def documents(record: Record, place: Place) -> Iterator[Document]:
         segments: list[Segment] = [Text(f"## {name}")] if name else []
         for step in objects(method, "steps"):
             segments += _step(step, place)
-        yield Document(id=f"{article}_{index}", source=place.format, segments=tuple(segments), title=goal,
-                       license="CC-BY-NC-SA-3.0", location=f"{place.location}#{index}")
+        yield Document(
+            id=f"{article}_{index}",
+            source=place.format,
+            segments=tuple(segments),
+            title=goal,
+            license="CC-BY-NC-SA-3.0",
+            location=f"{place.location}#{index}",
+        )
 
 
 def _step(step: Record, place: Place) -> Iterator[Segment]:
@@ -44,7 +50,10 @@ def _step(step: Record, place: Place) -> Iterator[Segment]:
 
 
 FORMAT = Format(
-    documents, (*JSONL, ".json"), images="wiki_images",
+    documents,
+    (*JSONL, ".json"),
+    images="wiki_images",
     about="wikiHow-VGSI: articles of illustrated steps, 770,000 images (arXiv 2104.05845)",
     get="WikihowText_data.json and wiki_images.zip of github.com/YueYANG1996/wikiHow-VGSI",
-    terms="CC BY-NC-SA 3.0")
+    terms="CC BY-NC-SA 3.0",
+)

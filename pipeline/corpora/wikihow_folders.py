@@ -30,13 +30,21 @@ def documents(record: dict[str, Any], place: Place) -> Iterator[Document]:
             headline, image = string(step, "headline", "").strip(), string(step, "img", "")
             segments += [Text(headline)] if headline else []
             segments += [Image(trees.link(f"image/{image}", record, place))] if image else []
-        yield Document(id=f"{number}_{index}", source=place.format, segments=tuple(segments),
-                       title=slug.replace("-", " ") if underscore else "", license="CC-BY-NC-SA-3.0",
-                       location=f"{place.location}#{index}")
+        yield Document(
+            id=f"{number}_{index}",
+            source=place.format,
+            segments=tuple(segments),
+            title=slug.replace("-", " ") if underscore else "",
+            license="CC-BY-NC-SA-3.0",
+            location=f"{place.location}#{index}",
+        )
 
 
 FORMAT = Format(
-    documents, ("wikihow.json",), files=trees.FILES,
+    documents,
+    ("wikihow.json",),
+    files=trees.FILES,
     about="wikiHow articles as MultiInstruct used them, one folder an article",
     get="raw_datasets/wikihow/data of github.com/VT-NLP/MultiInstruct's instructions",
-    terms="CC BY-NC-SA 3.0")
+    terms="CC BY-NC-SA 3.0",
+)

@@ -32,8 +32,14 @@ def documents(record: dict[str, Any], place: Place) -> Iterator[Document]:
         if text:
             segments.append(Text(text))
         segments.append(Image(_frame(video, number, sum(_segment(step)) / 2, place)))
-    yield Document(id=video, source=place.format, segments=tuple(segments), title=title(record, "title"),
-                   url=string(record, "video_url", ""), location=place.location)
+    yield Document(
+        id=video,
+        source=place.format,
+        segments=tuple(segments),
+        title=title(record, "title"),
+        url=string(record, "video_url", ""),
+        location=place.location,
+    )
 
 
 def _segment(step: dict[str, Any]) -> tuple[float, float]:
@@ -56,8 +62,11 @@ def _frame(video: str, number: int, middle: float, place: Place) -> str:
 
 def _load(path: str) -> Records:
     table = f"{os.path.dirname(path) or '.'}/label_foodtype.csv"
-    dishes = dict(row[:2] for row in csv.reader(read_bytes(table).decode().splitlines()) if len(row) > 1
-                  ) if exists(table) else {}
+    dishes = (
+        dict(row[:2] for row in csv.reader(read_bytes(table).decode().splitlines()) if len(row) > 1)
+        if exists(table)
+        else {}
+    )
     found: Records = []
     for video, record in mapping(trees.json_of({"data": read_bytes(path)}), "database").items():
         if not isinstance(record, dict):
@@ -68,7 +77,11 @@ def _load(path: str) -> Records:
 
 
 FORMAT = Format(
-    documents, (".json",), images=".", files=whole(_load),
+    documents,
+    (".json",),
+    images=".",
+    files=whole(_load),
     about="1,333 training videos of 89 dishes in 10,337 steps",
     get="youcookii_annotations_trainval.json (youcook2.eecs.umich.edu); fetch the videos yourself",
-    terms="MIT for the annotations; the videos belong to their makers")
+    terms="MIT for the annotations; the videos belong to their makers",
+)

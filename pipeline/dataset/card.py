@@ -69,17 +69,25 @@ The instructions, the domains and the ratings are a model's, not a person's. Ord
 def card(manifest: Json) -> str:
     """The data card of the folder that this manifest describes."""
     counts, funnel = manifest["counts"], manifest["funnel"]
-    ended = ([(f"dropped: {rule}", number) for rule, number in funnel["dropped"].items()]
-             + [(f"failed: {error}", number) for error, number in funnel["failed"].items()])
+    ended = [(f"dropped: {rule}", number) for rule, number in funnel["dropped"].items()] + [
+        (f"failed: {error}", number) for error, number in funnel["failed"].items()
+    ]
     body = _TEXT.format(
         benchmark=_benchmark(manifest["config"].get("benchmark"), funnel["dropped"]),
-        name=manifest["name"], version=manifest["format_version"], salt=manifest["salt"],
-        instances=counts["instances"], images=counts["images"], input=funnel["input"], kept=funnel["kept"],
-        domains=_table("domain", counts["domains"]), sources=_table("source", counts["sources"]),
+        name=manifest["name"],
+        version=manifest["format_version"],
+        salt=manifest["salt"],
+        instances=counts["instances"],
+        images=counts["images"],
+        input=funnel["input"],
+        kept=funnel["kept"],
+        domains=_table("domain", counts["domains"]),
+        sources=_table("source", counts["sources"]),
         licenses=_table("licence", {name or "not stated": n for name, n in counts["licenses"].items()}),
         funnel=_table("documents that ended", dict(ended)),
         config=yaml.safe_dump(manifest["config"], sort_keys=True, allow_unicode=True),
-        **{name: value for name, value in manifest["provenance"].items() if name != "config"})
+        **{name: value for name, value in manifest["provenance"].items() if name != "config"},
+    )
     front = yaml.safe_dump(_front_matter(manifest), sort_keys=False, allow_unicode=True)
     return f"---\n{front}---\n{body}"
 
@@ -89,9 +97,11 @@ def _benchmark(checked: Mapping[str, Any] | None, dropped: Mapping[str, int]) ->
     if not checked:
         return "They were not compared with any benchmark."
     hits = sum(number for rule, number in dropped.items() if rule.startswith("benchmark_"))
-    return (f"Those whose images could be had were compared with a benchmark of {checked['items']:,} items by "
-            f"{checked['id']:,} ids, {checked['text']:,} runs of twelve words and {checked['image']:,} images (index "
-            f"{checked['sha256'][:12]}); {hits:,} that repeat it were dropped.")
+    return (
+        f"Those whose images could be had were compared with a benchmark of {checked['items']:,} items by "
+        f"{checked['id']:,} ids, {checked['text']:,} runs of twelve words and {checked['image']:,} images (index "
+        f"{checked['sha256'][:12]}); {hits:,} that repeat it were dropped."
+    )
 
 
 def _front_matter(manifest: Json) -> Json:
@@ -100,16 +110,22 @@ def _front_matter(manifest: Json) -> Json:
     instances = manifest["counts"]["instances"]
     return {
         "pretty_name": manifest["name"],
-        "license": "other", "license_name": "per-instance",
+        "license": "other",
+        "license_name": "per-instance",
         "tags": ["interleaved", "instruction-tuning", "webdataset"],
         "size_categories": [_size_category(instances)],
         "configs": [{"config_name": "default", "data_files": [{"split": "train", "path": "shards/*.tar"}]}],
         "dataset_info": {
             "config_name": "default",
-            "features": [{"name": "json", **_feature(pa.struct(list(instance_schema(manifest["rating_aspects"]))))},
-                         *({"name": member, "dtype": "image"} for member in manifest["members"])],
-            "splits": [{"name": "train", "num_bytes": sum(s["bytes"] for s in manifest["shards"]),
-                        "num_examples": instances}]}}
+            "features": [
+                {"name": "json", **_feature(pa.struct(list(instance_schema(manifest["rating_aspects"]))))},
+                *({"name": member, "dtype": "image"} for member in manifest["members"]),
+            ],
+            "splits": [
+                {"name": "train", "num_bytes": sum(s["bytes"] for s in manifest["shards"]), "num_examples": instances}
+            ],
+        },
+    }
 
 
 def _feature(kind: pa.DataType) -> Json:
@@ -117,7 +133,7 @@ def _feature(kind: pa.DataType) -> Json:
     if pa.types.is_struct(kind):
         return {"struct": [{"name": field.name, **_feature(field.type)} for field in kind]}
     if pa.types.is_list(kind):
-        (_word, inner), = _feature(kind.value_type).items()
+        ((_word, inner),) = _feature(kind.value_type).items()
         return {"list": inner}
     return {"dtype": {"double": "float64"}.get(str(kind), str(kind))}
 

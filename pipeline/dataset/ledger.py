@@ -30,7 +30,8 @@ from schemas.records import ImageDrop
 from schemas.stage_names import FILTER_COHERENCE, FILTER_RATINGS, STAGES, WRITE_INSTRUCTION, stage_title
 
 SCORE_STAGES = {
-    **dict.fromkeys(("coherence", "margin", "recall_at_1"), FILTER_COHERENCE), "mean_rating": FILTER_RATINGS,
+    **dict.fromkeys(("coherence", "margin", "recall_at_1"), FILTER_COHERENCE),
+    "mean_rating": FILTER_RATINGS,
     "attempts": WRITE_INSTRUCTION,
 }
 """The stage that compares a score with its threshold; all other scores are ratings by aspect."""
@@ -68,9 +69,14 @@ class Funnel:
     def to_json(self) -> Json:
         """The funnel as plain JSON types, with what was left after each stage."""
         return {
-            "input": self.input, "kept": self.kept, "dropped": self.dropped, "failed": self.failed,
-            "stages": [{"stage": s.name, "entered": s.entered, "dropped": s.dropped, "failed": s.failed,
-                        "left": s.left} for s in self.stages],
+            "input": self.input,
+            "kept": self.kept,
+            "dropped": self.dropped,
+            "failed": self.failed,
+            "stages": [
+                {"stage": s.name, "entered": s.entered, "dropped": s.dropped, "failed": s.failed, "left": s.left}
+                for s in self.stages
+            ],
             "dropped_images": self.images,
         }
 
@@ -120,14 +126,15 @@ def funnel_text(counts: Funnel, width: int | None = None) -> str:
         ended = [f"{rule} {n:,}" for rule, n in stage.dropped.items()]
         ended += [f"failed: {error} {n:,}" for error, n in stage.failed.items()]
         if ended:
-            lines += textwrap.wrap("– " + ", ".join(ended), width, initial_indent=" " * 18,
-                                   subsequent_indent=" " * 20)
-    lines += ["", f"{counts.input:,} read = {counts.kept:,} kept + "
-                  f"{sum(counts.dropped.values()):,} dropped + {sum(counts.failed.values()):,} failed"]
+            lines += textwrap.wrap("– " + ", ".join(ended), width, initial_indent=" " * 18, subsequent_indent=" " * 20)
+    lines += [
+        "",
+        f"{counts.input:,} read = {counts.kept:,} kept + "
+        f"{sum(counts.dropped.values()):,} dropped + {sum(counts.failed.values()):,} failed",
+    ]
     if counts.images:
         images = ", ".join(f"{rule} {n:,}" for rule, n in counts.images.items())
-        lines += textwrap.wrap(f"Images removed from documents that continued: {images}", width,
-                               subsequent_indent="  ")
+        lines += textwrap.wrap(f"Images removed from documents that continued: {images}", width, subsequent_indent="  ")
     return "\n".join(lines)
 
 
@@ -138,17 +145,21 @@ def read_manifest(folder: str) -> Json:
         with corruption_as_user_error(path):
             return dict(parse_json(uris.read_bytes(path)))
     except FileNotFoundError as error:
-        raise UserError(f"There is no manifest.json in {folder}. Give the --output folder of a build that has finished."
-                        ) from error
+        raise UserError(
+            f"There is no manifest.json in {folder}. Give the --output folder of a build that has finished."
+        ) from error
 
 
 def limits(manifest: Json) -> dict[str, float]:
     """The run's thresholds by score, from the configuration in its manifest. Raises UserError if they are missing."""
     with corruption_as_user_error("manifest.json"):
         config, aspects = manifest["config"], manifest["rating_aspects"]
-        least = {"coherence": config["coherence"]["mean_at_least"], "margin": config["coherence"]["margin_at_least"],
-                 "mean_rating": config["ratings"]["mean_at_least"],
-                 **dict.fromkeys(aspects, config["ratings"]["lowest_at_least"])}
+        least = {
+            "coherence": config["coherence"]["mean_at_least"],
+            "margin": config["coherence"]["margin_at_least"],
+            "mean_rating": config["ratings"]["mean_at_least"],
+            **dict.fromkeys(aspects, config["ratings"]["lowest_at_least"]),
+        }
         return {score: float(value) for score, value in least.items()}
 
 
@@ -170,13 +181,18 @@ def explain(folder: str, name: str) -> str:
 
 def explain_outcome(outcome: Outcome, least: dict[str, float]) -> str:
     """The row as text: how the document ended, and the stages with its scores and the `least` values allowed."""
-    lines = [printable(f"{outcome.title or 'Untitled'}  ({outcome.id})"),
-             printable(f"from {outcome.source}, {outcome.location}"), "", _ending(outcome), ""]
+    lines = [
+        printable(f"{outcome.title or 'Untitled'}  ({outcome.id})"),
+        printable(f"from {outcome.source}, {outcome.location}"),
+        "",
+        _ending(outcome),
+        "",
+    ]
     last = STAGES.index(outcome.stage) if outcome.stage in STAGES else len(STAGES) - 1
     measures = defaultdict(list)
     for score, value in outcome.scores:
         measures[SCORE_STAGES.get(score, FILTER_RATINGS)].append(_against(score, value, least))
-    for stage in STAGES[:last + 1]:
+    for stage in STAGES[: last + 1]:
         stopped = stage == outcome.stage and outcome.status != KEPT
         mark, verdict = ("✗", outcome.rule or outcome.error) if stopped else ("✓", "passed")
         lost = [_lost(image) for image in outcome.dropped_images if image.stage == stage]

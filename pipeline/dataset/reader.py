@@ -27,8 +27,7 @@ KEY = INSTANCE["properties"]["key"]["pattern"]
 _VALIDATOR = jsonschema.Draft202012Validator(INSTANCE)
 
 
-def index_rows(folder: str, columns: Sequence[str] | None = None,
-               where: pc.Expression | None = None) -> Iterator[Json]:
+def index_rows(folder: str, columns: Sequence[str] | None = None, where: pc.Expression | None = None) -> Iterator[Json]:
     """The rows of `folder/index.parquet` (those that `where` selects) as dicts, see `schemas.index.IndexRow`.
 
     One batch is in memory at a time. Raises UserError if the index is missing or damaged.
@@ -37,8 +36,9 @@ def index_rows(folder: str, columns: Sequence[str] | None = None,
         for table in tables(f"{folder}/index.parquet", is_index, columns):
             yield from (table if where is None else table.filter(where)).to_pylist()
     except FileNotFoundError as error:
-        raise UserError(f"There is no index.parquet in {folder}. Give the --output folder of a build that has finished."
-                        ) from error
+        raise UserError(
+            f"There is no index.parquet in {folder}. Give the --output folder of a build that has finished."
+        ) from error
 
 
 def read_instance(folder: str, row: Json) -> tuple[Json, dict[str, bytes]]:
@@ -61,6 +61,7 @@ def read_instance(folder: str, row: Json) -> tuple[Json, dict[str, bytes]]:
                 raise ValueError(f"{end} bytes, where the index has something from {offset} to {offset + size}")
             shard.seek(offset)
             return shard.read(size)
+
         instance = parse_json(part(row["json_offset"], row["json_size"]))
         if error := jsonschema.exceptions.best_match(_VALIDATOR.iter_errors(instance)):
             raise ValueError(f"{row['key']}.json, {error.json_path}: {error.message}")
@@ -84,7 +85,7 @@ def tables(path: str, fits: Callable[[pa.Schema], bool], columns: Sequence[str] 
             raise ValueError("its columns are not those of this version")
         for batch in parquet.iter_batches(10_000, columns=None if columns is None else list(columns)):
             table = pa.Table.from_batches([batch])
-            table.validate(full=True)           # otherwise invalid UTF-8 is found only when a value is used
+            table.validate(full=True)  # otherwise invalid UTF-8 is found only when a value is used
             yield table
 
 

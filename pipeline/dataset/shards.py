@@ -155,9 +155,22 @@ def count(rows: Iterable[IndexRow]) -> Counts:
     return Counts(instances, images, dict(domains), dict(sources), dict(licenses), tuple(sorted(members)))
 
 
-def manifest(*, name: str, provenance: Provenance, libraries: Mapping[str, str], config: Mapping[str, Any],
-             domains: Sequence[str], rating_aspects: Mapping[str, str], salt: str, shard_size: int, shards: Iterable[ShardResult], counts: Counts,
-             index: Table, ledger: Iterable[Table], funnel: Mapping[str, Any]) -> Json:
+def manifest(
+    *,
+    name: str,
+    provenance: Provenance,
+    libraries: Mapping[str, str],
+    config: Mapping[str, Any],
+    domains: Sequence[str],
+    rating_aspects: Mapping[str, str],
+    salt: str,
+    shard_size: int,
+    shards: Iterable[ShardResult],
+    counts: Counts,
+    index: Table,
+    ledger: Iterable[Table],
+    funnel: Mapping[str, Any],
+) -> Json:
     """What a folder contains and what made it; it does not depend on time, machine or number of workers.
 
     provenance: as in every instance; its `config` is `config_hash(config)`. libraries: name -> version of those that
@@ -165,17 +178,32 @@ def manifest(*, name: str, provenance: Provenance, libraries: Mapping[str, str],
     funnel: input, kept, dropped (rule -> count), failed (error -> count).
     """
     return {
-        "format": "leafinstruct", "format_version": 2, "name": name,
-        "provenance": dataclasses.asdict(provenance), "libraries": dict(libraries),
-        "config": dict(config), "config_hash": config_hash(config),
-        "domains": list(domains), "rating_aspects": dict(rating_aspects), "salt": salt, "shard_size": shard_size,
+        "format": "leafinstruct",
+        "format_version": 2,
+        "name": name,
+        "provenance": dataclasses.asdict(provenance),
+        "libraries": dict(libraries),
+        "config": dict(config),
+        "config_hash": config_hash(config),
+        "domains": list(domains),
+        "rating_aspects": dict(rating_aspects),
+        "salt": salt,
+        "shard_size": shard_size,
         "counts": {k: v for k, v in dataclasses.asdict(counts).items() if k != "members"},
         "members": list(counts.members),
-        "shards": [{"name": s.name, "instances": s.instances, "bytes": s.bytes, "sha256": s.sha256}
-                   for s in sorted(shards, key=lambda s: s.name)],
-        "index": dataclasses.asdict(index), "ledger": [dataclasses.asdict(part) for part in ledger],
-        "funnel": {"input": funnel["input"], "kept": funnel["kept"],
-                   "dropped": dict(funnel["dropped"]), "failed": dict(funnel["failed"])}}
+        "shards": [
+            {"name": s.name, "instances": s.instances, "bytes": s.bytes, "sha256": s.sha256}
+            for s in sorted(shards, key=lambda s: s.name)
+        ],
+        "index": dataclasses.asdict(index),
+        "ledger": [dataclasses.asdict(part) for part in ledger],
+        "funnel": {
+            "input": funnel["input"],
+            "kept": funnel["kept"],
+            "dropped": dict(funnel["dropped"]),
+            "failed": dict(funnel["failed"]),
+        },
+    }
 
 
 def write_manifest(manifest: Json, folder: str) -> None:
@@ -204,8 +232,16 @@ def _write_parquet(tables: Iterable[pa.Table], schema: pa.Schema, path: str) -> 
     """Every setting that the bytes depend on is fixed here; the rest is pyarrow's version, which is pinned."""
     count = 0
     with hashed(path) as file:
-        with pq.ParquetWriter(pa.PythonFile(file, mode="w"), schema, version="2.6", data_page_version="1.0", compression="zstd",
-                              compression_level=3, use_dictionary=True, write_statistics=True) as writer:
+        with pq.ParquetWriter(
+            pa.PythonFile(file, mode="w"),
+            schema,
+            version="2.6",
+            data_page_version="1.0",
+            compression="zstd",
+            compression_level=3,
+            use_dictionary=True,
+            write_statistics=True,
+        ) as writer:
             for table in tables:
                 writer.write_table(table, row_group_size=ROW_GROUP)
                 count += len(table)

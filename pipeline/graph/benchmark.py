@@ -16,6 +16,12 @@ def decontaminate(run: Run) -> Step[StoredDocument, StoredDocument | DroppedDocu
 
     def step(document: StoredDocument) -> StoredDocument | DroppedDocument:
         hit = index.hit(document, (image_hash(images.open(image.sha256)) for image in document.images))
-        return document if hit is None else DroppedDocument(
-            document, Drop(f"benchmark_{hit.kind}", 1.0, 0.0), detail=f"repeats {hit.item}: {hit.match}")
+        return (
+            document
+            if hit is None
+            else DroppedDocument(
+                document, Drop(f"benchmark_{hit.kind}", 1.0, 0.0), detail=f"repeats {hit.item}: {hit.match}"
+            )
+        )
+
     return Step(step)

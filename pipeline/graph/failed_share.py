@@ -34,4 +34,5 @@ class FailedShare:
         error, count = self.errors.most_common(1)[0]
         raise ServiceError(
             f"{failed} of {self.seen} documents failed at the stage “{stage_title(self.stage)}”, {count} of them with "
-            f"{error} (the last: {outcome.detail}); fix the cause and {AGAIN}, or raise limits.failed_at_most")
+            f"{error} (the last: {outcome.detail}); fix the cause and {AGAIN}, or raise limits.failed_at_most"
+        )

@@ -63,10 +63,14 @@ def record(folder: str, stage: str, document: str, error: Exception) -> None:
     """Write an error to `folder`; the same error in several workers is one file."""
     text = "".join(traceback.format_exception(error))
     failure = Failure(kind_of(error), stage, document, _message(error), text)
-    _log.log(logging.ERROR if failure.kind == BUG else logging.INFO, "stage %s, document %s:\n%s", stage, document, text)
+    _log.log(
+        logging.ERROR if failure.kind == BUG else logging.INFO, "stage %s, document %s:\n%s", stage, document, text
+    )
     try:
-        write_bytes(f"{folder}/{content_key(failure.kind, failure.message)}.json",
-                    json.dumps(dataclasses.asdict(failure)).encode())
+        write_bytes(
+            f"{folder}/{content_key(failure.kind, failure.message)}.json",
+            json.dumps(dataclasses.asdict(failure)).encode(),
+        )
     except OSError:
         _log.exception("could not write to %s", folder)
 

@@ -22,8 +22,9 @@ def kept(document: Document, shard: str, key: str) -> Outcome:
 
 def dropped(document: Document, stage: str, drop: Drop, detail: str = "") -> Outcome:
     """A rule dropped the document."""
-    return _outcome(document, status=DROPPED, stage=stage, rule=drop.rule, value=drop.value, threshold=drop.threshold,
-                    detail=detail)
+    return _outcome(
+        document, status=DROPPED, stage=stage, rule=drop.rule, value=drop.value, threshold=drop.threshold, detail=detail
+    )
 
 
 def failed(document: Document, stage: str, error: Exception) -> Outcome:
@@ -39,8 +40,15 @@ def failed(document: Document, stage: str, error: Exception) -> Outcome:
 
 def unreadable(fault: Fault) -> Outcome:
     """A record could not be read."""
-    return Outcome(id=fault.id, source=fault.source, location=fault.location, status=FAILED, stage=READ,
-                   error=fault.error, detail=one_line(fault.detail))
+    return Outcome(
+        id=fault.id,
+        source=fault.source,
+        location=fault.location,
+        status=FAILED,
+        stage=READ,
+        error=fault.error,
+        detail=one_line(fault.detail),
+    )
 
 
 def scores(document: Document) -> tuple[tuple[str, float], ...]:
@@ -50,8 +58,11 @@ def scores(document: Document) -> tuple[tuple[str, float], ...]:
         coherence = document.coherence
         if coherence.matched:
             found.append(("coherence", mean_coherence(coherence.matched)))
-        found += [(name, value) for name, value in
-                  (("margin", coherence.margin), ("recall_at_1", coherence.recall_at_1)) if value is not None]
+        found += [
+            (name, value)
+            for name, value in (("margin", coherence.margin), ("recall_at_1", coherence.recall_at_1))
+            if value is not None
+        ]
     if isinstance(document, RatedDocument):
         found += [*document.ratings.items(), ("mean_rating", mean_rating(document.ratings))]
     if isinstance(document, InstructedDocument):
@@ -60,6 +71,13 @@ def scores(document: Document) -> tuple[tuple[str, float], ...]:
 
 
 def _outcome(document: Document, **fields: Any) -> Outcome:
-    return Outcome(id=document.id, source=document.source, location=document.location, title=document.title,
-                   images=sum(isinstance(s, Image) for s in document.segments),
-                   dropped_images=document.dropped_images, scores=scores(document), **fields)
+    return Outcome(
+        id=document.id,
+        source=document.source,
+        location=document.location,
+        title=document.title,
+        images=sum(isinstance(s, Image) for s in document.segments),
+        dropped_images=document.dropped_images,
+        scores=scores(document),
+        **fields,
+    )

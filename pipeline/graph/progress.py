@@ -70,7 +70,7 @@ class Counter:
             self._write()
 
     def _write(self) -> None:
-        with contextlib.suppress(OSError):      # a full disk is reported by what writes results
+        with contextlib.suppress(OSError):  # a full disk is reported by what writes results
             write_bytes(self.path, json.dumps(self.counts).encode())
         self.written = time.monotonic()
 
@@ -122,8 +122,9 @@ def shown(folder: str, stages: Sequence[str], seconds: float | None = None) -> I
 
     def loop() -> None:
         while not stop.wait(seconds):
-            with contextlib.suppress(OSError, ValueError):      # a count that is just being replaced
+            with contextlib.suppress(OSError, ValueError):  # a count that is just being replaced
                 say()
+
     thread = threading.Thread(target=loop, name="progress", daemon=True)
     thread.start()
     try:
@@ -151,8 +152,9 @@ def line(counts: Mapping[str, int], speeds: Mapping[str, float], stages: Sequenc
     left = {name: _left(came - counts.get(name, 0), speeds.get(name, 0.0)) for name, came in waiting.items()}
     slowest = max(left, key=left.__getitem__, default="")
     speed = speeds.get(stage_title(READ), 0.0)
-    parts = [f"read {read:,} of {max(read, documents):,}"
-             + (_pace(speed, documents - read) if read < documents else "")]
+    parts = [
+        f"read {read:,} of {max(read, documents):,}" + (_pace(speed, documents - read) if read < documents else "")
+    ]
     for name, came in waiting.items():
         done = counts.get(name, 0)
         pace = _pace(speeds.get(name, 0.0), came - done) if name == slowest and read >= documents else ""

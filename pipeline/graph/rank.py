@@ -25,10 +25,10 @@ class RankByHash(beam.PTransform[Any, Any]):
             lambda kv: (rank_of(kv[0], salt)[0], (rank_of(kv[0], salt), kv[1]))
         ).with_output_types(tuple[int, tuple[bytes, object]])
         counts = buckets | "Count" >> beam.combiners.Count.PerKey()
-        offsets = (records.pipeline | beam.Create([None])
-                   | "Offsets" >> beam.Map(_offsets, AsDict(counts)))
+        offsets = records.pipeline | beam.Create([None]) | "Offsets" >> beam.Map(_offsets, AsDict(counts))
         ranked: beam.PCollection[tuple[int, Any]] = (
-            buckets | beam.GroupByKey() | "Rank" >> beam.FlatMap(_rank, AsSingleton(offsets)))
+            buckets | beam.GroupByKey() | "Rank" >> beam.FlatMap(_rank, AsSingleton(offsets))
+        )
         return ranked
 
 

@@ -108,4 +108,5 @@ class Deduplicate(Stage):
         self.metrics.count(DROPPED)
         drop = Drop(repeat.rule, repeat.value, repeat.threshold)
         yield beam.pvalue.TaggedOutput(
-            ENDED, outcomes.dropped(document, self.stage, drop, detail=f"repeats {repeat.first}"))
+            ENDED, outcomes.dropped(document, self.stage, drop, detail=f"repeats {repeat.first}")
+        )

@@ -51,10 +51,18 @@ class Repeats(beam.PTransform[Any, Any]):
         self.text_at_least = text_at_least
 
     def expand(self, identities: beam.PCollection[Identity]) -> beam.PCollection[tuple[str, Repeat]]:
-        ids = (identities | "By id" >> beam.Map(lambda i: (i.id, i)) | "Group ids" >> beam.GroupByKey()
-               | "Same id" >> beam.FlatMap(_same_id).with_outputs(_FIRST, main="repeats"))
-        texts = (ids[_FIRST] | "By text" >> beam.Map(lambda i: (i.digest, i)) | "Group texts" >> beam.GroupByKey()
-                 | "Same text" >> beam.FlatMap(_same_text).with_outputs(_FIRST, main="repeats"))
+        ids = (
+            identities
+            | "By id" >> beam.Map(lambda i: (i.id, i))
+            | "Group ids" >> beam.GroupByKey()
+            | "Same id" >> beam.FlatMap(_same_id).with_outputs(_FIRST, main="repeats")
+        )
+        texts = (
+            ids[_FIRST]
+            | "By text" >> beam.Map(lambda i: (i.digest, i))
+            | "Group texts" >> beam.GroupByKey()
+            | "Same text" >> beam.FlatMap(_same_text).with_outputs(_FIRST, main="repeats")
+        )
         found = [ids["repeats"], texts["repeats"]]
         if self.text_at_least is not None:
             found.append(texts[_FIRST] | "Near repeats" >> NearRepeats(self.text_at_least))
@@ -77,18 +85,28 @@ class NearRepeats(beam.PTransform[Any, Any]):
     def expand(self, identities: beam.PCollection[Identity]) -> beam.PCollection[tuple[str, Repeat]]:
         at_least = self.at_least
         by_location = identities | "By location" >> beam.Map(lambda i: (i.location, i))
-        pairs = (identities
-                 | "Bands" >> beam.FlatMap(lambda i: ((band, i.location) for band in near_duplicates.bands(i.signature)))
-                 | "Group bands" >> beam.GroupByKey()
-                 | "Pair with the first" >> beam.FlatMap(_pairs)
-                 | "Each pair once" >> beam.Distinct())
-        with_first = ((by_location, pairs) | "Find the firsts" >> beam.CoGroupByKey()
-                      | "By the other" >> beam.FlatMap(_with_first))
-        links = ((by_location, with_first) | "Find the others" >> beam.CoGroupByKey()
-                 | "Compare" >> beam.FlatMap(_compare, at_least))
+        pairs = (
+            identities
+            | "Bands" >> beam.FlatMap(lambda i: ((band, i.location) for band in near_duplicates.bands(i.signature)))
+            | "Group bands" >> beam.GroupByKey()
+            | "Pair with the first" >> beam.FlatMap(_pairs)
+            | "Each pair once" >> beam.Distinct()
+        )
+        with_first = (
+            (by_location, pairs)
+            | "Find the firsts" >> beam.CoGroupByKey()
+            | "By the other" >> beam.FlatMap(_with_first)
+        )
+        links = (
+            (by_location, with_first)
+            | "Find the others" >> beam.CoGroupByKey()
+            | "Compare" >> beam.FlatMap(_compare, at_least)
+        )
         repeats: beam.PCollection[tuple[str, Repeat]] = (
-            links | "Connect" >> beam.CombineGlobally(Components(place_order))
-            | "Name the first" >> beam.FlatMap(_near, at_least))
+            links
+            | "Connect" >> beam.CombineGlobally(Components(place_order))
+            | "Name the first" >> beam.FlatMap(_near, at_least)
+        )
         return repeats
 
 

@@ -66,6 +66,7 @@ def filter_headers(run: Run) -> Step[Document, Document | DroppedDocument]:
     def step(document: Document) -> Document | DroppedDocument:
         document, _ = change_images(document, lambda image: image if is_http(image.uri) else images.sized(image))
         return _if_enough_images(run, presets.filter_images(document, run.preset.image_rules))
+
     return Step(step)
 
 
@@ -84,15 +85,17 @@ def store_images(run: Run) -> Step[Document, Future[StoredDocument | DroppedDocu
     pool = concurrent.futures.ThreadPoolExecutor(run.config.images.workers, "images")
 
     def stored(document: Document) -> StoredDocument | DroppedDocument:
-        if any(is_http(image.uri) for image in document.images):        # the headers of the others are known
+        if any(is_http(image.uri) for image in document.images):  # the headers of the others are known
             document, faults = change_images(document, images.sized)
             document = presets.filter_images(without_faults(document, faults), run.preset.image_rules)
         document, faults = change_images(document, images.store)
         document = without_faults(document, faults)
         segments = tuple(s for s in document.segments if isinstance(s, Text | StoredImage))
         return _if_enough_images(run, StoredDocument.of(document, segments=segments))
-    return Step(lambda document: pool.submit(stored, document), lambda: pool.shutdown(cancel_futures=True),
-                images.counts)
+
+    return Step(
+        lambda document: pool.submit(stored, document), lambda: pool.shutdown(cancel_futures=True), images.counts
+    )
 
 
 def change_images(document: Document, change: Callable[[Image], Image]) -> tuple[Document, dict[int, ImageFault]]:
@@ -108,6 +111,7 @@ def change_images(document: Document, change: Callable[[Image], Image]) -> tuple
         except ImageFault as fault:
             faults[position] = fault
             return image
+
     images = iter([changed(position, image) for position, image in enumerate(document.images)])
     segments = tuple(next(images) if isinstance(s, Image) else s for s in document.segments)
     return dataclasses.replace(document, segments=segments), faults
@@ -129,8 +133,15 @@ def score_coherence(run: Run) -> Step[list[StoredDocument], list[ScoredDocument]
 
     def step(documents: list[StoredDocument]) -> list[ScoredDocument]:
         nonlocal scorer
-        keys = [content_key("coherence", SCORING_VERSION, run.provenance.clip, [
-            s.sha256 if isinstance(s, StoredImage) else s.text for s in d.segments]) for d in documents]
+        keys = [
+            content_key(
+                "coherence",
+                SCORING_VERSION,
+                run.provenance.clip,
+                [s.sha256 if isinstance(s, StoredImage) else s.text for s in d.segments],
+            )
+            for d in documents
+        ]
         known = {key: value for key in keys if (value := cache.read_json(key)) is not None}
         missing = {key: document for key, document in zip(keys, documents, strict=True) if key not in known}
         counts["scored"] += len(missing)
@@ -138,12 +149,14 @@ def score_coherence(run: Run) -> Step[list[StoredDocument], list[ScoredDocument]
         if missing:
             if scorer is None:
                 from pipeline.coherence.scorer import Scorer
+
                 clip = run.config.clip
                 scorer = Scorer(clip.model, clip.pretrained, clip.dtype)
             for key, score in zip(missing, scorer.score(list(missing.values()), images.open), strict=True):
                 known[key] = dataclasses.asdict(score)
                 cache.write(key, json.dumps(known[key]).encode())
         return [ScoredDocument.of(d, coherence=_coherence(known[key])) for d, key in zip(documents, keys, strict=True)]
+
     return Step(step, counts=lambda: counts)
 
 
@@ -155,23 +168,37 @@ def _coherence(value: dict[str, Any]) -> Coherence:
 def filter_images(run: Run) -> Step[ScoredDocument, ScoredDocument | DroppedDocument]:
     """Remove images that match no text next to them, and images that repeat an earlier one."""
     rules = run.config.coherence
-    return Step(lambda document: _if_enough_images(run, coherence_rules.filter_images(
-        document, matched_at_least=rules.matched_at_least, similarity_at_most=rules.similarity_at_most)))
+    return Step(
+        lambda document: _if_enough_images(
+            run,
+            coherence_rules.filter_images(
+                document, matched_at_least=rules.matched_at_least, similarity_at_most=rules.similarity_at_most
+            ),
+        )
+    )
 
 
 def take_excerpt(run: Run) -> Step[ScoredDocument, ScoredDocument | Drop]:
     """The excerpt that becomes the instance, or a drop if no excerpt has both enough words and an image."""
     limits = run.config.excerpt
-    return Step(lambda document: best_excerpt(
-        document, max_words=limits.max_words, max_images=limits.max_images, min_words=limits.min_words)
-        or Drop("no_excerpt", 0.0, 1.0))
+    return Step(
+        lambda document: (
+            best_excerpt(document, max_words=limits.max_words, max_images=limits.max_images, min_words=limits.min_words)
+            or Drop("no_excerpt", 0.0, 1.0)
+        )
+    )
 
 
 def filter_coherence(run: Run) -> Step[ScoredDocument, ScoredDocument | Drop]:
     """The rules about the coherence of the excerpt."""
     rules = run.config.coherence
-    return Step(lambda document: coherence_rules.mean_score(document, at_least=rules.mean_at_least)
-                or coherence_rules.margin(document, at_least=rules.margin_at_least) or document)
+    return Step(
+        lambda document: (
+            coherence_rules.mean_score(document, at_least=rules.mean_at_least)
+            or coherence_rules.margin(document, at_least=rules.margin_at_least)
+            or document
+        )
+    )
 
 
 def rate_text(run: Run) -> Step[ScoredDocument, Future[RatedDocument]]:
@@ -180,14 +207,20 @@ def rate_text(run: Run) -> Step[ScoredDocument, Future[RatedDocument]]:
 
     async def rate(document: ScoredDocument) -> RatedDocument:
         return RatedDocument.of(document, ratings=await questions.rate(client, run.prompts, document))
+
     return asking(client, rate)
 
 
 def filter_ratings(run: Run) -> Step[RatedDocument, RatedDocument | Drop]:
     """The rules about the ratings."""
     rules = run.config.ratings
-    return Step(lambda document: quality.lowest_rating(document, at_least=rules.lowest_at_least)
-                or quality.mean_rating(document, at_least=rules.mean_at_least) or document)
+    return Step(
+        lambda document: (
+            quality.lowest_rating(document, at_least=rules.lowest_at_least)
+            or quality.mean_rating(document, at_least=rules.mean_at_least)
+            or document
+        )
+    )
 
 
 def write_instruction(run: Run) -> Step[RatedDocument, Future[InstructedDocument | Drop]]:
@@ -197,6 +230,7 @@ def write_instruction(run: Run) -> Step[RatedDocument, Future[InstructedDocument
     async def write(document: RatedDocument) -> InstructedDocument | Drop:
         written = await questions.write(client, run.prompts, document, run.config.domains)
         return written if isinstance(written, Drop) else InstructedDocument.of(document, generated=written)
+
     return asking(client, write)
 
 
@@ -206,12 +240,18 @@ def assemble_instance(run: Run) -> Step[InstructedDocument, tuple[str, Staged]]:
 
     def step(document: InstructedDocument) -> tuple[str, Staged]:
         key = codec.key_of(document.id)
-        instance = assemble(document, key=key, context_free=config.split.context_free, salt=config.shards.salt,
-                            provenance=run.provenance)
+        instance = assemble(
+            document,
+            key=key,
+            context_free=config.split.context_free,
+            salt=config.shards.salt,
+            provenance=run.provenance,
+        )
         data = codec.json_bytes(codec.to_json(instance))
         waiting = content_key(data.decode())
         instances.write(waiting, data)
         return document.id, Staged(waiting, outcomes.kept(document, shard="", key=key))
+
     return Step(step)
 
 
@@ -220,20 +260,31 @@ def asking(client: Client, question: Callable[[Any], Coroutine[Any, Any, Any]]) 
 
     A server that stays unreachable or busy for too long stops the run, because every other document would fail too.
     """
+
     async def asked(document: Document) -> Any:
         try:
             return await question(document)
         except LlmFault as fault:
             if fault.kind != "unreachable":
                 raise
-            raise ServiceError(f"the model server at {client.shown} stopped answering ({fault.detail}); check it and "
-                               f"{AGAIN}") from None
+            raise ServiceError(
+                f"the model server at {client.shown} stopped answering ({fault.detail}); check it and {AGAIN}"
+            ) from None
+
     return Step(lambda document: client.submit(asked(document)), client.close, client.counts)
 
 
 def connect(run: Run) -> Client:
     """A client of the model server, with a cache of answers; a server of the pipeline starts at the first question."""
     llm = run.config.llm
-    return Client(run.llm_url, run.llm_name, llm.concurrency, llm.timeout, Store(run.store("answers"), ".json"),
-                  os.environ.get(LLM_KEY), patience=llm.deadline, identity=run.provenance.llm,
-                  ready=lambda: on_demand.ready(run.llm_wanted))
+    return Client(
+        run.llm_url,
+        run.llm_name,
+        llm.concurrency,
+        llm.timeout,
+        Store(run.store("answers"), ".json"),
+        os.environ.get(LLM_KEY),
+        patience=llm.deadline,
+        identity=run.provenance.llm,
+        ready=lambda: on_demand.ready(run.llm_wanted),
+    )

@@ -76,7 +76,7 @@ class Stage(beam.DoFn):
         self.share = FailedShare(self.stage, self.run.config.limits.failed_at_most)
 
     def teardown(self) -> None:
-        if step := getattr(self, "step", None):         # setup may have failed
+        if step := getattr(self, "step", None):  # setup may have failed
             step.close()
 
     def finish_bundle(self) -> Iterator[Any] | None:
@@ -119,7 +119,7 @@ class Each(Stage):
     def process(self, document: Document) -> Iterator[Any]:
         started = time.monotonic()
         output = self.result(document, lambda: self.step(document))
-        self.metrics.measure("milliseconds", _milliseconds(started))        # before the stages below take their time
+        self.metrics.measure("milliseconds", _milliseconds(started))  # before the stages below take their time
         yield output
 
 

@@ -37,8 +37,9 @@ class Components(beam.CombineFn):
 
         def root(node: str) -> str:
             while (parent := parents.get(node, node)) != node:
-                parents[node] = node = parents.get(parent, parent)      # halve the way for those who come after
+                parents[node] = node = parents.get(parent, parent)  # halve the way for those who come after
             return node
+
         for node, before, similarity, name in links:
             names[before] = name
             for one in (node, before):

@@ -45,6 +45,7 @@ def _write_shard(number: int, ranked: Iterable[tuple[int, Staged]], run: Run) ->
             instance = json.loads(data)
             named = [s for s in instance["context"] + instance["output"] if s["type"] == "image"]
             yield data, instance, ((s["image"], images.read(s["sha256"])) for s in named)
+
     result = shards.write_shard(f"{run.staging}/shards/{name}", samples())
     shards.write_index(result.rows, run.prompts.aspect_names, f"{run.staging}/index/{name}.parquet")
     result = dataclasses.replace(result, rows=())

@@ -15,16 +15,23 @@ from PIL.Image import Transpose
 
 from schemas.errors import RecordFault
 
-RECIPE = 3      # raise it when the same bytes may normalise to other bytes: it is part of every cache key
+RECIPE = 3  # raise it when the same bytes may normalise to other bytes: it is part of every cache key
 FEW_COLOURS = 1024
 JPEG_QUALITY = 90
 _FORMATS = ["JPEG", "PNG", "GIF", "WEBP", "BMP", "AVIF"]
 _MAGIC = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"BM")
 _LOSSLESS = ("PNG", "GIF", "BMP")
-_NEEDED = {b"\xff" + bytes([code]) for code in (0xC0, 0xC1, 0xC2, 0xC4, 0xDA, 0xDB, 0xDD)}    # SOF, DHT, SOS, DQT, DRI
-_MARKER = re.compile(rb"\xff[^\0\xd0-\xd7]")        # after coded data: no stuffed zero, no restart
-_UPRIGHT = {2: Transpose.FLIP_LEFT_RIGHT, 3: Transpose.ROTATE_180, 4: Transpose.FLIP_TOP_BOTTOM,
-            5: Transpose.TRANSPOSE, 6: Transpose.ROTATE_270, 7: Transpose.TRANSVERSE, 8: Transpose.ROTATE_90}
+_NEEDED = {b"\xff" + bytes([code]) for code in (0xC0, 0xC1, 0xC2, 0xC4, 0xDA, 0xDB, 0xDD)}  # SOF, DHT, SOS, DQT, DRI
+_MARKER = re.compile(rb"\xff[^\0\xd0-\xd7]")  # after coded data: no stuffed zero, no restart
+_UPRIGHT = {
+    2: Transpose.FLIP_LEFT_RIGHT,
+    3: Transpose.ROTATE_180,
+    4: Transpose.FLIP_TOP_BOTTOM,
+    5: Transpose.TRANSPOSE,
+    6: Transpose.ROTATE_270,
+    7: Transpose.TRANSVERSE,
+    8: Transpose.ROTATE_90,
+}
 
 KINDS = {
     "missing": "there is no such file, or no such member of the tar",
@@ -41,7 +48,7 @@ KINDS = {
     "opted_out": "the server reserves the picture from this use (X-Robots-Tag, tdm-reservation)",
 }
 
-warnings.filterwarnings("ignore", module=r"PIL\.")      # of big pictures and damaged EXIF: both are decided here
+warnings.filterwarnings("ignore", module=r"PIL\.")  # of big pictures and damaged EXIF: both are decided here
 
 
 class ImageFault(RecordFault):
@@ -88,17 +95,17 @@ def normalise(data: bytes, *, max_side: int, max_pixels: int) -> Normal:
         if width * height > max_pixels:
             raise ImageFault("too_many_pixels", f"{width} x {height}")
         try:
-            if getattr(picture, "is_animated", False) and picture.format != "MPO":      # a JPEG with a second one
+            if getattr(picture, "is_animated", False) and picture.format != "MPO":  # a JPEG with a second one
                 raise ImageFault("animated", "more than one frame")
             kept = Normal(data, width, height) if _is_normal(picture, data, max_side) else None
-            picture.draft(None, (2 * max_side, 2 * max_side))       # JPEG: decode at 1/2, 1/4 or 1/8
+            picture.draft(None, (2 * max_side, 2 * max_side))  # JPEG: decode at 1/2, 1/4 or 1/8
             picture.load()
             if kept:
                 return kept
             rgb = _upright(_rgb(picture), _orientation(picture))
         except ImageFault:
             raise
-        except Exception as error:      # decoders raise nearly anything on damaged bytes
+        except Exception as error:  # decoders raise nearly anything on damaged bytes
             _raise_machine_error(error)
             raise _damage(data, error) from error
         rgb.thumbnail((max_side, max_side), Image.Resampling.LANCZOS, reducing_gap=None)
@@ -136,15 +143,14 @@ def _damage(data: bytes, error: Exception) -> ImageFault:
     if not (data.startswith(_MAGIC) or webp or data[4:12] == b"ftypavif"):
         return ImageFault("unsupported_format", f"starts with {data[:16]!r}")
     cut = "truncated" in str(error).lower() or (webp and int.from_bytes(data[4:8], "little") + 8 > len(data))
-    if isinstance(error, UnidentifiedImageError):       # its text names an address in memory, another one every time
+    if isinstance(error, UnidentifiedImageError):  # its text names an address in memory, another one every time
         return ImageFault("truncated" if cut else "unreadable", "no decoder knows its header")
     return ImageFault("truncated" if cut else "unreadable", str(error)[:200] or type(error).__name__)
 
 
 def _is_normal(picture: Image.Image, data: bytes, max_side: int) -> bool:
     """A baseline or progressive RGB JPEG that fits and holds nothing but the picture."""
-    return (picture.format == "JPEG" and picture.mode == "RGB" and max(picture.size) <= max_side
-            and _is_bare(data))
+    return picture.format == "JPEG" and picture.mode == "RGB" and max(picture.size) <= max_side and _is_bare(data)
 
 
 def _is_bare(data: bytes) -> bool:
@@ -156,10 +162,10 @@ def _is_bare(data: bytes) -> bool:
     if not data.startswith(b"\xff\xd8\xff\xe0\0\x10JFIF\0"):
         return False
     at = 20
-    while (marker := data[at:at + 2]) != b"\xff\xd9":
+    while (marker := data[at : at + 2]) != b"\xff\xd9":
         if marker not in _NEEDED:
             return False
-        at += 2 + int.from_bytes(data[at + 2:at + 4], "big")
+        at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
         if marker == b"\xff\xda":
             found = _MARKER.search(data, at)
             at = found.start() if found else len(data)
@@ -167,7 +173,7 @@ def _is_bare(data: bytes) -> bool:
 
 
 def _rgb(picture: Image.Image) -> Image.Image:
-    if picture.mode.startswith("I;16"):     # Pillow clips some 16-bit modes to 255 where it should scale them
+    if picture.mode.startswith("I;16"):  # Pillow clips some 16-bit modes to 255 where it should scale them
         return picture.convert("I").point(lambda value: value / 256).convert("L").convert("RGB")
     if not picture.has_transparency_data:
         return picture.convert("RGB")
@@ -189,7 +195,7 @@ def _upright(picture: Image.Image, orientation: int) -> Image.Image:
 
 
 def _encoded(picture: Image.Image, lossless: bool) -> bytes:
-    picture.info = {}       # Pillow would write the comment of a JPEG again
+    picture.info = {}  # Pillow would write the comment of a JPEG again
     buffer = io.BytesIO()
     if lossless and picture.getcolors(FEW_COLOURS) is not None:
         picture.save(buffer, "PNG", compress_level=6)

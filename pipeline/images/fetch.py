@@ -22,10 +22,10 @@ import httpcore
 import httpx
 
 OPT_OUT = {"noai", "noimageai", "noindex", "noimageindex", "none"}
-_DIRECTIVES = {"unavailable_after", "max-snippet", "max-image-preview", "max-video-preview"}     # take a value
+_DIRECTIVES = {"unavailable_after", "max-snippet", "max-image-preview", "max-video-preview"}  # take a value
 _RETRIED = {429, 500, 502, 503, 504}
 _REDIRECTS = {301, 302, 303, 307, 308}
-_BACKOFF = 0.5      # seconds before the first retry; doubled for each one after it
+_BACKOFF = 0.5  # seconds before the first retry; doubled for each one after it
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,7 +70,7 @@ def fetch(url: str, max_bytes: int, http: Http = Http()) -> bytes:
         try:
             return _follow(_parsed(url), max_bytes, http)
         except FetchFault as fault:
-            pause = _BACKOFF * 2 ** attempt
+            pause = _BACKOFF * 2**attempt
             if not fault.transient or attempt == http.retries or time.monotonic() + pause >= end:
                 raise
             time.sleep(pause)
@@ -104,10 +104,18 @@ def _follow(url: httpx.URL, max_bytes: int, http: Http) -> bytes:
 
 def _ask(url: httpx.URL, max_bytes: int, http: Http) -> tuple[bytes, str | None]:
     """The body, or where it went."""
-    limits = {"connect": http.connect_timeout, "read": http.read_timeout, "write": http.read_timeout,
-              "pool": http.deadline}
+    limits = {
+        "connect": http.connect_timeout,
+        "read": http.read_timeout,
+        "write": http.read_timeout,
+        "pool": http.deadline,
+    }
     headers: dict[str | bytes, str | bytes] = {
-        "Host": url.netloc, "User-Agent": http.user_agent, "Accept": "image/*", "Accept-Encoding": "identity"}
+        "Host": url.netloc,
+        "User-Agent": http.user_agent,
+        "Accept": "image/*",
+        "Accept-Encoding": "identity",
+    }
     target = httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path)
     pool = _pool(http.allow_private_hosts, os.getpid())
     with pool.stream("GET", target, headers=headers, extensions={"timeout": limits}) as response:
@@ -178,8 +186,14 @@ class _Backend(httpcore.SyncBackend):
     def __init__(self, allow_private_hosts: bool):
         self.allow_private_hosts = allow_private_hosts
 
-    def connect_tcp(self, host: str, port: int, timeout: float | None = None, local_address: str | None = None,
-                    socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None) -> httpcore.NetworkStream:
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
+    ) -> httpcore.NetworkStream:
         try:
             found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         except (OSError, UnicodeError) as error:
@@ -208,8 +222,9 @@ class _Stream(httpcore.NetworkStream):
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         self.stream.write(buffer, _clock.left(timeout))
 
-    def start_tls(self, ssl_context: ssl.SSLContext, server_hostname: str | None = None,
-                  timeout: float | None = None) -> httpcore.NetworkStream:
+    def start_tls(
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> httpcore.NetworkStream:
         return _Stream(self.stream.start_tls(ssl_context, server_hostname, _clock.left(timeout)))
 
     def close(self) -> None:
@@ -222,9 +237,13 @@ class _Stream(httpcore.NetworkStream):
 @functools.lru_cache(maxsize=4)
 def _pool(allow_private_hosts: bool, process: int) -> httpcore.ConnectionPool:
     """One a process: `process` keeps a forked worker from writing into its parent's connections."""
-    return httpcore.ConnectionPool(ssl_context=httpx.create_ssl_context(), max_connections=64,
-                                   max_keepalive_connections=32, keepalive_expiry=15.0,
-                                   network_backend=_Backend(allow_private_hosts))
+    return httpcore.ConnectionPool(
+        ssl_context=httpx.create_ssl_context(),
+        max_connections=64,
+        max_keepalive_connections=32,
+        keepalive_expiry=15.0,
+        network_backend=_Backend(allow_private_hosts),
+    )
 
 
 _clock = _Clock()

@@ -16,9 +16,12 @@ from pipeline.images.decode import ImageFault
 from pipeline.storage import uris
 from pipeline.storage.store import is_remote, open_bytes
 
-_FRAME = re.compile(r"(?P<video>.+\.(?:mp4|mkv|webm|avi|mov))#t=(?P<time>\d+(?:\.\d+)?)"
-                    r"|(?P<tiff>.+\.tiff?)#page=(?P<page>\d+)", re.S | re.I)
-_MOST_PIXELS = 100_000_000      # a frame with more is not decoded; the store's own limit is lower
+_FRAME = re.compile(
+    r"(?P<video>.+\.(?:mp4|mkv|webm|avi|mov))#t=(?P<time>\d+(?:\.\d+)?)"
+    r"|(?P<tiff>.+\.tiff?)#page=(?P<page>\d+)",
+    re.S | re.I,
+)
+_MOST_PIXELS = 100_000_000  # a frame with more is not decoded; the store's own limit is lower
 
 
 def read_bytes(uri: str, at_most: int = -1) -> bytes:
@@ -30,7 +33,7 @@ def read_bytes(uri: str, at_most: int = -1) -> bytes:
     return data if at_most < 0 else data[:at_most]
 
 
-@functools.lru_cache(maxsize=8)         # an image is read twice: its header, and then all of it
+@functools.lru_cache(maxsize=8)  # an image is read twice: its header, and then all of it
 def _frame(uri: str) -> bytes:
     match = _FRAME.fullmatch(uri)
     assert match
@@ -43,6 +46,7 @@ def _frame(uri: str) -> bytes:
 def _video(uri: str, seconds: float) -> PIL.Image.Image:
     """The first frame that is shown at this time or later; the last one where the video ends before."""
     import av  # FFmpeg: slow to import, and only videos need it
+
     local = not is_remote(uri) and not uris.split_member(uri)[0]
     if not uris.exists(uri):
         raise FileNotFoundError(uri)
@@ -53,7 +57,7 @@ def _video(uri: str, seconds: float) -> PIL.Image.Image:
             [stream, *_] = container.streams.video
             if not 0 < stream.width * stream.height <= _MOST_PIXELS:
                 raise ImageFault("unreadable", f"a video of {stream.width} x {stream.height} pixels")
-            container.seek(int(seconds * av.time_base))     # to the key frame before it
+            container.seek(int(seconds * av.time_base))  # to the key frame before it
             for frame in container.decode(stream):
                 if frame.time is not None and frame.time >= seconds:
                     break

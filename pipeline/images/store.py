@@ -129,9 +129,13 @@ class ImageStore:
         sha256 = hashlib.sha256(picture.data).hexdigest()
         if not self._has(sha256):
             self.pictures.write(sha256, picture.data)
-        stored = {"sha256": sha256, "width": picture.width, "height": picture.height,
-                  "extension": extension(picture.data)}
-        self.sources.write(key, json.dumps(stored).encode())        # last: it promises the picture
+        stored = {
+            "sha256": sha256,
+            "width": picture.width,
+            "height": picture.height,
+            "extension": extension(picture.data),
+        }
+        self.sources.write(key, json.dumps(stored).encode())  # last: it promises the picture
         return stored
 
     def _has(self, sha256: str) -> bool:
@@ -179,5 +183,5 @@ def _read(uri: str, at_most: int = -1) -> bytes:
         if error.errno in _FORBIDDEN:
             raise ImageFault("unreadable", str(error)) from error
         raise
-    except ValueError as error:     # a name with a NUL, a scheme that Beam does not know
+    except ValueError as error:  # a name with a NUL, a scheme that Beam does not know
         raise ImageFault("missing", str(error)) from error

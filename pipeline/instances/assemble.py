@@ -13,8 +13,9 @@ class AssembleFault(RecordFault):
     """The segments cannot make an instance."""
 
 
-def assemble(document: InstructedDocument, *, key: str, context_free: float, salt: str,
-             provenance: Provenance) -> Instance:
+def assemble(
+    document: InstructedDocument, *, key: str, context_free: float, salt: str, provenance: Provenance
+) -> Instance:
     """Split the document into context and output, and make the instance.
 
     Context and output each have at least one text and one image; if no split allows that, there is no context and the
@@ -30,10 +31,20 @@ def assemble(document: InstructedDocument, *, key: str, context_free: float, sal
     share, pick = int.from_bytes(draw[:8]) / 2**64, int.from_bytes(draw[8:])
     cut = cuts[pick % len(cuts)] if cuts and share >= context_free else 0
     return Instance(
-        id=document.id, key=key, instruction=document.generated.instruction, context=segments[:cut],
-        output=segments[cut:], domain=document.generated.domain, title=document.title, source=document.source,
-        url=document.url, license=document.license, coherence=document.coherence, ratings=document.ratings,
-        provenance=provenance)
+        id=document.id,
+        key=key,
+        instruction=document.generated.instruction,
+        context=segments[:cut],
+        output=segments[cut:],
+        domain=document.generated.domain,
+        title=document.title,
+        source=document.source,
+        url=document.url,
+        license=document.license,
+        coherence=document.coherence,
+        ratings=document.ratings,
+        provenance=provenance,
+    )
 
 
 def text_before_image(segments: tuple[StoredSegment, ...]) -> tuple[StoredSegment, ...]:
@@ -42,9 +53,12 @@ def text_before_image(segments: tuple[StoredSegment, ...]) -> tuple[StoredSegmen
     first = next((i for i, text in texts if not is_heading(text)), texts[0][0] if texts else None)
     if first is None or not any(isinstance(s, Image) for s in segments[:first]):
         return segments
-    head = segments[:first + 1]
-    return (*(s for s in head if isinstance(s, Text)), *(s for s in head if isinstance(s, StoredImage)),
-            *segments[first + 1:])
+    head = segments[: first + 1]
+    return (
+        *(s for s in head if isinstance(s, Text)),
+        *(s for s in head if isinstance(s, StoredImage)),
+        *segments[first + 1 :],
+    )
 
 
 def possible_cuts(segments: tuple[StoredSegment, ...]) -> list[int]:
@@ -52,11 +66,19 @@ def possible_cuts(segments: tuple[StoredSegment, ...]) -> list[int]:
 
     The output begins at a text that does not follow a heading; both sides have at least one text and one image.
     """
+
     def follows_heading(i: int) -> bool:
         before = segments[i - 1]
         return isinstance(before, Text) and is_heading(before.text)
-    return [i for i in range(1, len(segments)) if isinstance(segments[i], Text) and not follows_heading(i)
-            and _has_both(segments[:i]) and _has_both(segments[i:])]
+
+    return [
+        i
+        for i in range(1, len(segments))
+        if isinstance(segments[i], Text)
+        and not follows_heading(i)
+        and _has_both(segments[:i])
+        and _has_both(segments[i:])
+    ]
 
 
 def _has_both(segments: tuple[StoredSegment, ...]) -> bool:

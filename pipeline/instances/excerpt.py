@@ -36,26 +36,29 @@ def best_excerpt(document: AnyDocument, *, max_words: int, max_images: int, min_
     Only if no excerpt starts at a heading, one may start at any paragraph; only if there is none of these, inside a
     list or a sentence. Its title is the nearest heading above.
     """
+
     def worth(excerpt: Document) -> tuple[int, float]:
         matched = excerpt.coherence.matched if isinstance(excerpt, ScoredDocument) else ()
         return len(excerpt.images), round(sum(matched) / len(matched), 4) if matched else 0.0
+
     found = list(excerpts(document, max_words=max_words, max_images=max_images, min_words=min_words))
     texts = _texts(document)
     for starts in ([i for i, text in texts if not _GOES_ON.match(text)], [i for i, _ in texts]):
         found = found or list(_from(document, starts, max_words, max_images, min_words))
-    return max(found, key=worth, default=None)      # max() keeps the first of equals
+    return max(found, key=worth, default=None)  # max() keeps the first of equals
 
 
 def _texts(document: Document) -> list[tuple[int, str]]:
     return [(i, segment.text) for i, segment in enumerate(document.segments) if isinstance(segment, Text)]
 
 
-def _from(document: AnyDocument, starts: list[int], max_words: int, max_images: int,
-          min_words: int) -> Iterator[AnyDocument]:
+def _from(
+    document: AnyDocument, starts: list[int], max_words: int, max_images: int, min_words: int
+) -> Iterator[AnyDocument]:
     """The excerpts from these starts that have an image and enough words."""
     segments = document.segments
     for start in starts:
-        piece = segments[start:_fill(segments, start, max_words, max_images)]
+        piece = segments[start : _fill(segments, start, max_words, max_images)]
         count = sum(isinstance(s, Image) for s in piece)
         if not count or sum(len(words(s.text)) for s in piece if isinstance(s, Text)) < min_words:
             continue
@@ -71,7 +74,7 @@ def _title(document: Document, start: int) -> str:
     """The document's title at its beginning, otherwise the nearest heading at the start or above it."""
     if start == 0:
         return document.title
-    headings = (s.text for s in reversed(document.segments[:start + 1]) if isinstance(s, Text) and is_heading(s.text))
+    headings = (s.text for s in reversed(document.segments[: start + 1]) if isinstance(s, Text) and is_heading(s.text))
     return plain(next(headings, "")) or document.title
 
 
@@ -99,5 +102,10 @@ def _part(coherence: Coherence, start: int, stop: int) -> Coherence:
     margin = None
     if coherence.margin is not None and matched:
         margin = round(sum(matched) / len(matched) - sum(mismatched) / len(mismatched), 4)
-    return dataclasses.replace(coherence, matched=matched, mismatched=mismatched, margin=margin,
-                               max_previous_similarity=coherence.max_previous_similarity[start:stop])
+    return dataclasses.replace(
+        coherence,
+        matched=matched,
+        mismatched=mismatched,
+        margin=margin,
+        max_previous_similarity=coherence.max_previous_similarity[start:stop],
+    )

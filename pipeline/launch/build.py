@@ -35,9 +35,19 @@ from schemas.records import Provenance
 from schemas.stage_names import STAGES, stage_title
 
 
-def build(config_path: str, output: str, *, corpora: list[str] | None = None, limit: int | None = None,
-          llm_url: str | None = None, llm_server: str | None = None, work: str | None = None, beam_flags: Sequence[str] = (),
-          keep_going: bool = False, allow_empty: bool = False) -> Built:
+def build(
+    config_path: str,
+    output: str,
+    *,
+    corpora: list[str] | None = None,
+    limit: int | None = None,
+    llm_url: str | None = None,
+    llm_server: str | None = None,
+    work: str | None = None,
+    beam_flags: Sequence[str] = (),
+    keep_going: bool = False,
+    allow_empty: bool = False,
+) -> Built:
     """Run the whole pipeline and publish to `output`.
 
     `keep_going` makes ledger rows of bugs instead of stopping; `allow_empty` publishes a dataset without instances.
@@ -51,17 +61,18 @@ def build(config_path: str, output: str, *, corpora: list[str] | None = None, li
     output, work = output.rstrip("/"), (work or f"{output.rstrip('/')}/.work").rstrip("/")
     log = f"{work}/leafinstruct.log" if not is_remote(work) else "the runner's log"
     with translated(output, work, f"{work}/failures", log), stopped_by_signals(), contextlib.ExitStack() as stack:
-        publish.check_output(output, config)            # a folder of something else is not even locked
+        publish.check_output(output, config)  # a folder of something else is not even locked
         run = _prepare(config, output, work, keep_going)
         stack.enter_context(exclusive_lock(output, work))
-        publish.check_output(output, config)            # another run may have published while we waited or prepared
+        publish.check_output(output, config)  # another run may have published while we waited or prepared
         publish.check_models(run)
         publish.prepare_output(run)
         if not is_remote(work):
             stack.enter_context(logs.to_file(log))
         if not config.llm.url:
-            stack.enter_context(on_demand.when_wanted(run.config.llm, run.llm_url, run.llm_wanted,
-                                                      Path(work) / "llm.log", run.prompts))
+            stack.enter_context(
+                on_demand.when_wanted(run.config.llm, run.llm_url, run.llm_wanted, Path(work) / "llm.log", run.prompts)
+            )
         print(f"{', '.join(f'{c.format}:{c.path}' for c in config.corpora)} -> {output}", file=sys.stderr)
         with progress.shown(run.counts, tuple(map(stage_title, STAGES))):
             pipeline = beam.Pipeline(options=options)
@@ -84,8 +95,9 @@ class Built:
     log: str
 
 
-def configured(path: str, corpora_: list[str] | None, limit: int | None,
-               llm_url: str | None = None, llm_server: str | None = None) -> configuration.Config:
+def configured(
+    path: str, corpora_: list[str] | None, limit: int | None, llm_url: str | None = None, llm_server: str | None = None
+) -> configuration.Config:
     """The configuration file, with the values of the command line. Raises UserError if a run could not start."""
     config = configuration.load(path)
     if corpora_:
@@ -118,16 +130,22 @@ def _prepare(config: configuration.Config, output: str, work: str, keep_going: b
         identity, wanted = name, ""
         probe(url, name, prompts, os.environ.get(LLM_KEY))
     elif is_remote(work):
-        raise UserError(f"a model server that the pipeline starts serves only this machine, and {work} is for many; "
-                        "give the address of a server that all workers can reach (--llm-url), or a local --work")
+        raise UserError(
+            f"a model server that the pipeline starts serves only this machine, and {work} is for many; "
+            "give the address of a server that all workers can reach (--llm-url), or a local --work"
+        )
     else:
         llm, url, identity = choice.reserve(config.llm)
         config = dataclasses.replace(config, llm=llm)
         name, wanted = config.llm.name, f"{work}/llm"
     provenance = Provenance(
-        pipeline=__version__, config=config_hash(configuration.as_dict(config)),
-        clip=clip_version(config.clip.model, config.clip.pretrained, config.clip.dtype), llm=identity,
-        rate_prompt=prompts.rate_version(), write_prompt=prompts.write_version(config.domains))
+        pipeline=__version__,
+        config=config_hash(configuration.as_dict(config)),
+        clip=clip_version(config.clip.model, config.clip.pretrained, config.clip.dtype),
+        llm=identity,
+        rate_prompt=prompts.rate_version(),
+        write_prompt=prompts.write_version(config.domains),
+    )
     return Run(config, configuration.preset(config), prompts, output, work, url, name, wanted, provenance, keep_going)
 
 
@@ -147,18 +165,22 @@ def _served_model(url: str, name: str) -> str:
 
 def _beam_options(flags: list[str]) -> PipelineOptions:
     """Beam's own flags; FnApiRunner is the default, because DirectRunner would look for a runner on the network."""
-    for before, word in zip(["", *flags], flags, strict=False):           # Beam ignores what it does not know
+    for before, word in zip(["", *flags], flags, strict=False):  # Beam ignores what it does not know
         if not word.startswith("--") and (not before.startswith("--") or "=" in before):
-            raise UserError(f"unknown argument {word!r}: corpora are given as --corpus FORMAT:PATH, and Beam flags "
-                            "begin with two dashes")
+            raise UserError(
+                f"unknown argument {word!r}: corpora are given as --corpus FORMAT:PATH, and Beam flags "
+                "begin with two dashes"
+            )
     if not any(flag.split("=")[0] == "--runner" for flag in flags):
         flags = ["--runner=FnApiRunner", *flags]
     options = PipelineOptions(flags)
     known = options.get_all_options(retain_unknown_options=False)
     unknown = set(options.get_all_options(retain_unknown_options=True)) - set(known)
     if unknown:
-        raise UserError(f"neither LeafInstruct nor Beam knows {', '.join('--' + u for u in sorted(unknown))}; "
-                        "see leafinstruct build --help")
+        raise UserError(
+            f"neither LeafInstruct nor Beam knows {', '.join('--' + u for u in sorted(unknown))}; "
+            "see leafinstruct build --help"
+        )
     try:
         create_runner(options.view_as(StandardOptions).runner)
     except (ValueError, ImportError) as error:

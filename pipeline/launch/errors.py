@@ -40,7 +40,7 @@ def translated(output: str, work: str, failures_folder: str, log: str) -> Iterat
 def _recorded(folder: str) -> Failure | None:
     try:
         return failures.read(folder)
-    except (OSError, ValueError, TypeError):            # the disk may be what failed
+    except (OSError, ValueError, TypeError):  # the disk may be what failed
         _log.exception("cannot read %s", folder)
         return None
 
@@ -50,9 +50,12 @@ def _of_record(failure: Failure, output: str, log: str) -> Exception:
         return UserError(failure.message)
     if failure.kind == BUG:
         where = f"at the stage “{stage_title(failure.stage)}”" + (
-            f", document {failure.document}" if failure.document else "")
-        return BugError(f"a bug stopped the run {where}: {failure.message}; the traceback is in {log}. With "
-                        "--keep-going the run continues, and such a document gets a ledger row")
+            f", document {failure.document}" if failure.document else ""
+        )
+        return BugError(
+            f"a bug stopped the run {where}: {failure.message}; the traceback is in {log}. With "
+            "--keep-going the run continues, and such a document gets a ledger row"
+        )
     if failure.message == "the disk is full":
         return ServiceError(f"the disk that holds {output} is full; free some space and {AGAIN}")
     return ServiceError(failure.message if AGAIN in failure.message else f"{failure.message}; fix it and {AGAIN}")
@@ -69,6 +72,8 @@ def _of_launcher(error: Exception, output: str, work: str, log: str) -> Exceptio
         return ServiceError(f"{error.filename or 'a file'}: {error.strerror or error}; fix it and {AGAIN}")
     _log.exception("error in the launcher")
     if type(error).__module__.split(".")[0] in ("apache_beam", "grpc") or type(error) is RuntimeError:
-        return ServiceError(f"the runner stopped, but no worker recorded an error; this happens when a worker process "
-                            f"is killed or out of memory; see {log}; {AGAIN}")
+        return ServiceError(
+            f"the runner stopped, but no worker recorded an error; this happens when a worker process "
+            f"is killed or out of memory; see {log}; {AGAIN}"
+        )
     return BugError(f"a bug stopped the run: {type(error).__name__}: {error}; the traceback is in {log}")

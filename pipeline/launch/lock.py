@@ -25,6 +25,7 @@ def exclusive_lock(*folders: str) -> Iterator[None]:
             try:
                 fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                raise UserError(f"another run is using {folder}; wait until it ends, or give this one another --output "
-                                "and --work") from None
+                raise UserError(
+                    f"another run is using {folder}; wait until it ends, or give this one another --output and --work"
+                ) from None
         yield

@@ -31,7 +31,7 @@ def _shown(record: logging.LogRecord, level: int) -> bool:
         return level <= logging.DEBUG
     if record.name.split(".")[0] in OURS:
         return record.levelno >= level
-    if record.name.startswith("apache_beam"):       # it logs what a stage raised, which the command reports
+    if record.name.startswith("apache_beam"):  # it logs what a stage raised, which the command reports
         return record.levelno >= logging.CRITICAL or level <= logging.DEBUG
     return record.levelno >= max(level, logging.ERROR)
 

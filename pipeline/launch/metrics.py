@@ -30,8 +30,10 @@ def collect(result: Any) -> Metrics:
 
 def rows(metrics: Metrics) -> list[tuple[str, str]]:
     """(stage, its metrics as text) for every stage that has any."""
-    return [(stage_title(stage), ", ".join(_words(name, value) for name, value in found.items()))
-            for stage, found in metrics.items()]
+    return [
+        (stage_title(stage), ", ".join(_words(name, value) for name, value in found.items()))
+        for stage, found in metrics.items()
+    ]
 
 
 def text(metrics: Metrics) -> str:

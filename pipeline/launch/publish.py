@@ -27,8 +27,17 @@ LIBRARIES = ("apache-beam", "open_clip_torch", "pillow", "pyarrow", "torch")
 
 MANIFEST = "manifest.json"
 HEADER = "# The configuration of this folder; give this file to --config to build it again.\n"
-UNPUBLISHED = {".work", ".staging", "config.yaml", "shards", "ledger", "index.parquet", "README.md", "report.html",
-               "metrics.json"}
+UNPUBLISHED = {
+    ".work",
+    ".staging",
+    "config.yaml",
+    "shards",
+    "ledger",
+    "index.parquet",
+    "README.md",
+    "report.html",
+    "metrics.json",
+}
 """What an interrupted run may have left."""
 
 
@@ -41,14 +50,18 @@ def check_output(output: str, config: configuration.Config) -> None:
     if manifest is None:
         strangers = sorted(there - (UNPUBLISHED if theirs.startswith(HEADER) else {".work"}))
         if strangers:
-            raise UserError(f"{output} contains files that are not this pipeline's ({strangers[0]}); "
-                            "choose an empty or new folder for --output. Nothing was overwritten")
-        another = "shards" in there and theirs != ours      # everything but the manifest exists
+            raise UserError(
+                f"{output} contains files that are not this pipeline's ({strangers[0]}); "
+                "choose an empty or new folder for --output. Nothing was overwritten"
+            )
+        another = "shards" in there and theirs != ours  # everything but the manifest exists
     else:
         another = manifest.get("config_hash") != config_hash(configuration.as_dict(config))
     if another:
-        raise UserError(f"{output} contains the results of another configuration; choose another --output, or delete "
-                        "it. Nothing was overwritten")
+        raise UserError(
+            f"{output} contains the results of another configuration; choose another --output, or delete "
+            "it. Nothing was overwritten"
+        )
 
 
 def check_models(run: Run) -> None:
@@ -56,9 +69,11 @@ def check_models(run: Run) -> None:
     theirs = (_manifest(run.output) or {}).get("provenance")
     for name in ("clip", "llm"):
         if theirs and theirs[name] != getattr(run.provenance, name):
-            raise UserError(f"{run.output} contains the results of another model, {theirs[name]}, and this run uses "
-                            f"{getattr(run.provenance, name)}; choose another --output, or delete it. "
-                            "Nothing was overwritten")
+            raise UserError(
+                f"{run.output} contains the results of another model, {theirs[name]}, and this run uses "
+                f"{getattr(run.provenance, name)}; choose another --output, or delete it. "
+                "Nothing was overwritten"
+            )
 
 
 def _manifest(output: str) -> dict[str, Any] | None:
@@ -107,19 +122,28 @@ def publish(run: Run, found: metrics.Metrics, *, allow_empty: bool = False) -> l
     assert counts.kept == total, f"the ledger has {counts.kept} kept documents, the shards {total} instances"
 
     if not counts.kept and not allow_empty:
-        raise UserError(f"no document was kept, so nothing was published:\n\n{ledger.funnel_text(counts)}\n\n"
-                        "Relax the rules that dropped most, fix what failed, or publish an empty dataset with "
-                        "--allow-empty")
+        raise UserError(
+            f"no document was kept, so nothing was published:\n\n{ledger.funnel_text(counts)}\n\n"
+            "Relax the rules that dropped most, fix what failed, or publish an empty dataset with "
+            "--allow-empty"
+        )
     index_path = f"{run.staging}/index.parquet"
     index = shards.write_index(_index_rows(run), run.prompts.aspect_names, index_path)
     manifest = shards.manifest(
-        name="leafinstruct", provenance=run.provenance,
+        name="leafinstruct",
+        provenance=run.provenance,
         libraries={name: importlib.metadata.version(name) for name in LIBRARIES},
-        config=config, domains=run.config.domains,
+        config=config,
+        domains=run.config.domains,
         rating_aspects={aspect.name: aspect.question for aspect in run.prompts.aspects},
-        salt=run.config.shards.salt, shard_size=run.config.shards.size,
-        shards=written, counts=shards.count(shards.read_index(index_path)), index=index, ledger=parts,
-        funnel=counts.to_json())
+        salt=run.config.shards.salt,
+        shard_size=run.config.shards.size,
+        shards=written,
+        counts=shards.count(shards.read_index(index_path)),
+        index=index,
+        ledger=parts,
+        funnel=counts.to_json(),
+    )
     write_bytes(f"{run.staging}/README.md", card.card(manifest).encode())
     shards.write_manifest(manifest, run.staging)
     write_bytes(f"{run.staging}/metrics.json", json.dumps(found, indent=2).encode())

@@ -20,9 +20,10 @@ def stopped_by_signals() -> Iterator[None]:
     def stop(number: int, _: object) -> None:
         got.append(number)
         _leave(number)
+
     try:
         before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-    except ValueError:                      # not the main thread: the embedding program minds its signals
+    except ValueError:  # not the main thread: the embedding program minds its signals
         yield
         return
     try:

@@ -14,7 +14,7 @@ def base_url(url: str) -> str:
     """
     try:
         parts = urllib.parse.urlsplit(url)
-        good = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0     # `port` raises ValueError
+        good = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0  # `port` raises ValueError
     except ValueError:
         good = False
     if not good or not url.isprintable() or " " in url:

@@ -22,15 +22,21 @@ def reserve(llm: Llm) -> tuple[Llm, str, str]:
 
     Raises UserError where no server could be started later.
     """
-    if not llm.model.endswith(".gguf") and not os.path.isdir(llm.model) and llm.model.startswith(
-            ("build/", "./", "/", "../")):
-        raise UserError(f"there is no model in {llm.model}: run `make models`, or name another in the config "
-                        "(llm.model)")
+    if (
+        not llm.model.endswith(".gguf")
+        and not os.path.isdir(llm.model)
+        and llm.model.startswith(("build/", "./", "/", "../"))
+    ):
+        raise UserError(
+            f"there is no model in {llm.model}: run `make models`, or name another in the config (llm.model)"
+        )
     llm = dataclasses.replace(llm, server=_server(llm))
     why = "as its file has it"
     if llm.server == "llama.cpp":
         if llm.dtype != "auto":
-            raise UserError(f"llm.dtype is {llm.dtype}, which is for vLLM: llama.cpp computes in what the GGUF file holds")
+            raise UserError(
+                f"llm.dtype is {llm.dtype}, which is for vLLM: llama.cpp computes in what the GGUF file holds"
+            )
         # more at once would only wait in its queue, and on a slow processor for longer than llm.timeout
         llm = dataclasses.replace(llm, concurrency=min(llm.concurrency, llama_cpp.SLOTS))
     elif not vllm.on_gpu():
@@ -44,9 +50,11 @@ def reserve(llm: Llm) -> tuple[Llm, str, str]:
     made = program(llm, url)
     free = memory.available()
     if made.memory and free < made.memory + PIPELINE:
-        raise UserError(f"the {made.name} server and the pipeline take about {(made.memory + PIPELINE) / 2**30:.1f} GiB "
-                        f"of memory, and {free / 2**30:.1f} GiB are free: end other programs, lower llm.concurrency, or "
-                        "give the address of a server on another machine (--llm-url)")
+        raise UserError(
+            f"the {made.name} server and the pipeline take about {(made.memory + PIPELINE) / 2**30:.1f} GiB "
+            f"of memory, and {free / 2**30:.1f} GiB are free: end other programs, lower llm.concurrency, or "
+            "give the address of a server on another machine (--llm-url)"
+        )
     say(f"language model: {made.name}, {why}")
     return llm, url, identity(llm)
 
@@ -60,8 +68,10 @@ def _server(llm: Llm) -> str:
         return "llama.cpp"
     missing = {"vllm": "no vLLM", "llama.cpp": "no llama.cpp"}.get(wanted, "neither vLLM nor llama.cpp")
     mend = {"vllm": "`make setup-vllm`", "llama.cpp": "`pip install xllamacpp`"}
-    raise UserError(f"There is {missing} here: run {mend.get(wanted, ' or '.join(mend.values()))}, or give the address of "
-                    "an OpenAI-compatible server with --llm-url.")
+    raise UserError(
+        f"There is {missing} here: run {mend.get(wanted, ' or '.join(mend.values()))}, or give the address of "
+        "an OpenAI-compatible server with --llm-url."
+    )
 
 
 def program(llm: Llm, url: str) -> Program:
@@ -79,7 +89,7 @@ def identity(llm: Llm) -> str:
     format, are never taken for this model's."""
     if llm.server == "llama.cpp":
         return f"{llm.name}@{_digest([llama_cpp.gguf_file(llm.model)])}/gguf"
-    form = "" if llm.dtype == "auto" else f"/{llm.dtype}"       # auto: the model's own, which its hash covers
+    form = "" if llm.dtype == "auto" else f"/{llm.dtype}"  # auto: the model's own, which its hash covers
     folder = Path(llm.model)
     if not folder.is_dir():
         return f"{llm.model}{form}"

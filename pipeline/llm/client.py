@@ -25,13 +25,13 @@ from pipeline.storage.store import Store, content_key
 from prompts import Prompt
 from schemas.errors import RecordFault, ServiceError, UserError
 
-TRIES = 3                       # for a question: asked again if its answer is invalid
-ERROR_TRIES = 6                 # for a question at which the server fails: about 8 seconds, in which it may recover
-FIRST_FAILURES = 20             # so many failed questions before the first answer stop the run
-RETRY_TEMPERATURE = 0.7         # at 0 another seed would give the same answer
-FIRST_PAUSE, LONGEST_PAUSE = 0.25, 8.0      # seconds between tries while the server does not answer
-AWAY = (429, 502, 503, 504)     # no server, or a busy one: not because of the question, and temporary
-CLOSED = (402, 404, 405)        # no credit, no such model or path: the same for every question, and permanent
+TRIES = 3  # for a question: asked again if its answer is invalid
+ERROR_TRIES = 6  # for a question at which the server fails: about 8 seconds, in which it may recover
+FIRST_FAILURES = 20  # so many failed questions before the first answer stop the run
+RETRY_TEMPERATURE = 0.7  # at 0 another seed would give the same answer
+FIRST_PAUSE, LONGEST_PAUSE = 0.25, 8.0  # seconds between tries while the server does not answer
+AWAY = (429, 502, 503, 504)  # no server, or a busy one: not because of the question, and temporary
+CLOSED = (402, 404, 405)  # no credit, no such model or path: the same for every question, and permanent
 
 
 T = TypeVar("T")
@@ -54,9 +54,19 @@ class Client:
     answer is in the cache; it may start the server.
     """
 
-    def __init__(self, url: str, model: str, concurrency: int = 64, timeout: float = 120.0, cache: Store | None = None,
-                 api_key: str | None = None, *, patience: float = 600.0, identity: str | None = None,
-                 ready: Callable[[], Awaitable[None]] | None = None):
+    def __init__(
+        self,
+        url: str,
+        model: str,
+        concurrency: int = 64,
+        timeout: float = 120.0,
+        cache: Store | None = None,
+        api_key: str | None = None,
+        *,
+        patience: float = 600.0,
+        identity: str | None = None,
+        ready: Callable[[], Awaitable[None]] | None = None,
+    ):
         self.url, self.model, self.identity = base_url(url), model, identity or model
         self.timeout, self.patience, self.cache, self.ready = timeout, patience, cache, ready
         self.shown = shown(self.url)
@@ -73,8 +83,10 @@ class Client:
         # aiohttp: 0.14 ms of CPU a request here, against 1.2 to 2.6 ms for httpx2, openai and httpx. vLLM closes a
         # connection that was idle for 5 s, so ours are given up before that.
         self._http = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=4), headers=headers(api_key),
-            timeout=aiohttp.ClientTimeout(total=self.timeout))
+            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=4),
+            headers=headers(api_key),
+            timeout=aiohttp.ClientTimeout(total=self.timeout),
+        )
 
     def counts(self) -> dict[str, int]:
         """The totals so far: questions, answers from the cache, retried requests, and tokens."""
@@ -86,12 +98,14 @@ class Client:
 
     def close(self) -> None:
         """Cancel the questions in flight, and end the thread."""
+
         async def end() -> None:
             others = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
             for task in others:
                 task.cancel()
             await asyncio.gather(*others, return_exceptions=True)
             await self._http.close()
+
         self.submit(end()).result()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
@@ -103,8 +117,16 @@ class Client:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    async def ask(self, prompt: Prompt, *, temperature: float = 0.0, seed: int = 0, max_tokens: int = 256, logprobs: int = 0,
-                  validate: Callable[[Answer], object] | None = None) -> Answer:
+    async def ask(
+        self,
+        prompt: Prompt,
+        *,
+        temperature: float = 0.0,
+        seed: int = 0,
+        max_tokens: int = 256,
+        logprobs: int = 0,
+        validate: Callable[[Answer], object] | None = None,
+    ) -> Answer:
         """The valid answer to a prompt, from the cache or from the server.
 
         `logprobs` is the number of alternatives to report for each token, 0 for none. An answer is valid if it is JSON,
@@ -120,9 +142,17 @@ class Client:
             return answer
         if self.ready:
             await self.ready()
-        body = {"model": self.model, "messages": messages, "temperature": temperature, "seed": seed,
-                "max_tokens": max_tokens, "response_format": {"type": "json_schema", "json_schema": {
-                    "name": "answer", "schema": prompt.schema, "strict": True}}}
+        body = {
+            "model": self.model,
+            "messages": messages,
+            "temperature": temperature,
+            "seed": seed,
+            "max_tokens": max_tokens,
+            "response_format": {
+                "type": "json_schema",
+                "json_schema": {"name": "answer", "schema": prompt.schema, "strict": True},
+            },
+        }
         if logprobs:
             body |= {"logprobs": True, "top_logprobs": logprobs}
         try:
@@ -136,7 +166,9 @@ class Client:
             await asyncio.to_thread(self.cache.write, key, data.encode())
         return answer
 
-    async def _answer(self, body: dict[str, Any], schema: dict[str, Any], validate: Callable[[Answer], object] | None) -> Answer:
+    async def _answer(
+        self, body: dict[str, Any], schema: dict[str, Any], validate: Callable[[Answer], object] | None
+    ) -> Answer:
         """The server's answer to the question; it is asked again with other seeds if the answer is invalid."""
         for attempt in range(TRIES):
             again = {"temperature": max(body["temperature"], RETRY_TEMPERATURE), "seed": body["seed"] + 1000 * attempt}
@@ -160,21 +192,24 @@ class Client:
             return
         self._failures += 1
         if self._failures >= FIRST_FAILURES:
-            raise ServiceError(f"The LLM server at {self.shown} answered none of the first {FIRST_FAILURES} questions "
-                            f"({fault}): see to it, or give the address of another, and run the same command again.")
+            raise ServiceError(
+                f"The LLM server at {self.shown} answered none of the first {FIRST_FAILURES} questions "
+                f"({fault}): see to it, or give the address of another, and run the same command again."
+            )
 
-    async def _remembered(self, key: str, schema: dict[str, Any],
-                          validate: Callable[[Answer], object] | None) -> Answer | None:
+    async def _remembered(
+        self, key: str, schema: dict[str, Any], validate: Callable[[Answer], object] | None
+    ) -> Answer | None:
         if not self.cache:
             return None
-        data = await asyncio.to_thread(self.cache.read, key)    # a thread: the store may be across a network
+        data = await asyncio.to_thread(self.cache.read, key)  # a thread: the store may be across a network
         if data is None:
             return None
         try:
             answer = Answer(**parse(data), cached=True)
             check(answer, schema, validate)
         except (ValueError, TypeError):
-            return None                         # a damaged file, or `validate` has become stricter since
+            return None  # a damaged file, or `validate` has become stricter since
         return answer
 
     async def _post(self, body: dict[str, Any]) -> bytes:
@@ -183,8 +218,10 @@ class Client:
         for attempt in itertools.count():
             try:
                 # no redirects: the key is for this address alone
-                async with self._slots, self._http.post(f"{self.url}/chat/completions", json=body,
-                                                        allow_redirects=False) as reply:
+                async with (
+                    self._slots,
+                    self._http.post(f"{self.url}/chat/completions", json=body, allow_redirects=False) as reply,
+                ):
                     data = await _body(reply)
                 if reply.status not in AWAY:
                     self._away_since = None
@@ -197,11 +234,11 @@ class Client:
                 fault, since = LlmFault("timeout", f"no answer within {self.timeout:g} s"), started
             except (aiohttp.ClientError, OSError) as error:
                 fault, since = self._away(f"{type(error).__name__}: {clean(error)}")
-            pause = min(FIRST_PAUSE * 2 ** attempt, LONGEST_PAUSE, self.patience / 4) * random.uniform(0.5, 1)
+            pause = min(FIRST_PAUSE * 2**attempt, LONGEST_PAUSE, self.patience / 4) * random.uniform(0.5, 1)
             now = time.monotonic() + pause
             if now > since + self.patience or (fault.kind == "server_error" and attempt + 1 >= ERROR_TRIES):
                 raise fault
-            if now > started + 2 * self.patience:               # it comes and goes: perhaps this question kills it
+            if now > started + 2 * self.patience:  # it comes and goes: perhaps this question kills it
                 raise LlmFault("timeout", f"no answer in {2 * self.patience:g} s: {fault}")
             self._counts["tried_again"] += 1
             await asyncio.sleep(pause)
@@ -222,11 +259,15 @@ class Client:
         if status in (401, 403):
             raise UserError(f"The LLM server at {self.shown} refuses the API key ({status}): set the right one.")
         if 300 <= status < 400:
-            raise UserError(f"The LLM server at {self.shown} points to another address ({status}), which is not "
-                            "followed: give that address yourself.")
+            raise UserError(
+                f"The LLM server at {self.shown} points to another address ({status}), which is not "
+                "followed: give that address yourself."
+            )
         if status in CLOSED:
-            raise UserError(f"The LLM server at {self.shown} takes no questions for {clean(self.model, 80)!r} ({said}): "
-                            "mend that and run the same command again; what was finished is kept.")
+            raise UserError(
+                f"The LLM server at {self.shown} takes no questions for {clean(self.model, 80)!r} ({said}): "
+                "mend that and run the same command again; what was finished is kept."
+            )
         if 400 <= status < 500 and status not in (408, *AWAY):
             raise LlmFault("refused", said)
 

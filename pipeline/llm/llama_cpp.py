@@ -30,18 +30,38 @@ def gguf_file(model: str) -> Path:
     path = Path(model if model.endswith(".gguf") else f"{model.rstrip('/')}.gguf")
     if path.is_file():
         return path
-    raise UserError(f"llama.cpp reads a GGUF file, and there is no {path}: run `make models` for the embedded model, or "
-                    "name a .gguf file in the config (llm.model)")
+    raise UserError(
+        f"llama.cpp reads a GGUF file, and there is no {path}: run `make models` for the embedded model, or "
+        "name a .gguf file in the config (llm.model)"
+    )
 
 
 def program(llm: Llm, url: str) -> Program:
     """llama.cpp's server with the model's GGUF file at `url`."""
     address, path = urlsplit(url), gguf_file(llm.model)
-    return Program("llama.cpp", (
-        sys.executable, "-I", str(Path(__file__).with_name("llama_cpp_serve.py")), "--model", str(path.absolute()),
-        "--name", llm.name, "--host", str(address.hostname), "--port", str(address.port),
-        "--slots", str(llm.concurrency), "--context", str(llm.max_model_len), "--threads", str(_cores())),
-        memory=path.stat().st_size + OVERHEAD)
+    return Program(
+        "llama.cpp",
+        (
+            sys.executable,
+            "-I",
+            str(Path(__file__).with_name("llama_cpp_serve.py")),
+            "--model",
+            str(path.absolute()),
+            "--name",
+            llm.name,
+            "--host",
+            str(address.hostname),
+            "--port",
+            str(address.port),
+            "--slots",
+            str(llm.concurrency),
+            "--context",
+            str(llm.max_model_len),
+            "--threads",
+            str(_cores()),
+        ),
+        memory=path.stat().st_size + OVERHEAD,
+    )
 
 
 def _cores() -> int:

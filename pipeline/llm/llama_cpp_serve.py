@@ -27,8 +27,8 @@ def main() -> None:
     wanted.hostnames, wanted.port = [options.host], options.port
     wanted.n_parallel, wanted.n_ctx = options.slots, options.slots * options.context
     wanted.cpuparams.n_threads = wanted.cpuparams_batch.n_threads = options.threads
-    wanted.cache_ram_mib = 0                                    # prompts beside those in the slots are not kept
-    wanted.sampling.top_k, wanted.sampling.top_p, wanted.sampling.min_p = 0, 1.0, 0.0     # as OpenAI's and vLLM's servers
+    wanted.cache_ram_mib = 0  # prompts beside those in the slots are not kept
+    wanted.sampling.top_k, wanted.sampling.top_p, wanted.sampling.min_p = 0, 1.0, 0.0  # as OpenAI's and vLLM's servers
     wanted.ui = False
     server = xllamacpp.Server(wanted)
     address = f"http://{options.host}:{options.port}"

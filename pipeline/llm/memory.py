@@ -8,8 +8,10 @@ from pathlib import Path
 import psutil
 
 _ROOT = Path("/sys/fs/cgroup")
-_FILES = {2: ("memory.max", "memory.current", "inactive_file"),
-          1: ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")}
+_FILES = {
+    2: ("memory.max", "memory.current", "inactive_file"),
+    1: ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+}
 """The files of each version of control groups: limit, usage, and the part of the usage that is reclaimable cache."""
 
 
@@ -35,5 +37,5 @@ def _left(membership: Path, root: Path) -> Iterator[int]:
                 most = int((folder / limit).read_text())
                 stat = dict(row.split() for row in (folder / "memory.stat").read_text().splitlines())
                 yield most - int((folder / use).read_text()) + int(stat[cache])
-            except (OSError, ValueError, KeyError):             # no limit ("max"), or not readable
+            except (OSError, ValueError, KeyError):  # no limit ("max"), or not readable
                 continue

@@ -41,7 +41,7 @@ def when_wanted(llm: Llm, url: str, folder: str, log_path: Path, prompts: Prompt
         try:
             start()
         finally:
-            os.unlink(launcher)                 # possible on a full disk too, where no reason can be written
+            os.unlink(launcher)  # possible on a full disk too, where no reason can be written
 
     def start() -> None:
         while not os.path.exists(f"{folder}/wanted"):
@@ -57,6 +57,7 @@ def when_wanted(llm: Llm, url: str, folder: str, log_path: Path, prompts: Prompt
                 write_bytes(f"{folder}/failed", str(error).encode())
             except OSError:
                 say(f"language model: {error}")
+
     thread = threading.Thread(target=serve, name="server-start")
     thread.start()
     try:
@@ -74,14 +75,16 @@ async def ready(folder: str) -> None:
         return
     write_bytes(f"{folder}/wanted", b"")
     while True:
-        gone = not _launching(folder)           # checked first: the launcher writes its result before
+        gone = not _launching(folder)  # checked first: the launcher writes its result before
         if os.path.exists(f"{folder}/ready"):
             return
         if os.path.exists(f"{folder}/failed"):
             raise UserError(Path(folder, "failed").read_text())
         if gone:
-            raise UserError("nobody starts the model server any more: the launcher has ended, or could not write to "
-                            f"{folder} (is its disk full?); run the same command again: what was finished is kept")
+            raise UserError(
+                "nobody starts the model server any more: the launcher has ended, or could not write to "
+                f"{folder} (is its disk full?); run the same command again: what was finished is kept"
+            )
         await asyncio.sleep(EVERY)
 
 

@@ -23,9 +23,14 @@ take longer."""
 NAMES = 8
 """The most models of a server that a message lists."""
 
-_TEXT = Document("probe", "probe", (
-    Text("Fold the sheet in half along its long side and press the crease flat with your nail."),
-    Text("Open it again and fold both upper corners to the middle, so that the paper ends in a point.")))
+_TEXT = Document(
+    "probe",
+    "probe",
+    (
+        Text("Fold the sheet in half along its long side and press the crease flat with your nail."),
+        Text("Open it again and fold both upper corners to the middle, so that the paper ends in a point."),
+    ),
+)
 
 
 def probe(url: str, model: str, prompts: PromptSet, api_key: str | None = None, seconds: float = SECONDS) -> None:
@@ -50,8 +55,10 @@ def _explain(place: str, fault: LlmFault) -> NoReturn:
         what = f"cannot answer a question by JSON schema ({fault.detail})"
     else:
         what = f"does not answer a question ({fault.detail})"
-    raise UserError(f"The LLM server at {place} {what}: give the address of one that knows response_format "
-                    "json_schema, such as vLLM's or llama.cpp's, or leave it out and the pipeline starts its own.")
+    raise UserError(
+        f"The LLM server at {place} {what}: give the address of one that knows response_format "
+        "json_schema, such as vLLM's or llama.cpp's, or leave it out and the pipeline starts its own."
+    )
 
 
 def check_server(url: str, model: str | None, api_key: str | None = None) -> str:
@@ -65,13 +72,18 @@ def check_server(url: str, model: str | None, api_key: str | None = None) -> str
             served = [clean(entry["id"], 200) for entry in parse(reply.read(MOST_BYTES))["data"]]
     except urllib.error.HTTPError as error:
         if error.code in (401, 403):
-            raise UserError(f"The LLM server at {place} refuses the API key ({error.code}): set the right one."
-                            ) from None
-        raise UserError(f"The LLM server at {place} answers {error.code} to /models: give the address of an "
-                        "OpenAI-compatible server, such as http://127.0.0.1:8000/v1.") from None
+            raise UserError(
+                f"The LLM server at {place} refuses the API key ({error.code}): set the right one."
+            ) from None
+        raise UserError(
+            f"The LLM server at {place} answers {error.code} to /models: give the address of an "
+            "OpenAI-compatible server, such as http://127.0.0.1:8000/v1."
+        ) from None
     except OSError as error:
-        raise UserError(f"The LLM server at {place} does not answer ({clean(getattr(error, 'reason', error))}): start "
-                        "it, or correct the address.") from None
+        raise UserError(
+            f"The LLM server at {place} does not answer ({clean(getattr(error, 'reason', error))}): start "
+            "it, or correct the address."
+        ) from None
     except (http.client.HTTPException, ValueError, LookupError, TypeError):
         raise UserError(f"{place} is not an OpenAI-compatible server: its list of models cannot be read.") from None
     if model is None and len(served) == 1:

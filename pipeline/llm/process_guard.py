@@ -16,12 +16,12 @@ import sys
 import threading
 import time
 
-GRACE = 5.0         # seconds for the command to end by itself
-REST = 1.0          # seconds for the rest of the group; vLLM's tracker removes shared memory in that time
+GRACE = 5.0  # seconds for the command to end by itself
+REST = 1.0  # seconds for the rest of the group; vLLM's tracker removes shared memory in that time
 
 
 def main() -> None:
-    signal.signal(signal.SIGTERM, lambda *_: None)              # `main` sends it to the group, itself included
+    signal.signal(signal.SIGTERM, lambda *_: None)  # `main` sends it to the group, itself included
     child = subprocess.Popen(sys.argv[2:], stdin=subprocess.DEVNULL)
     threading.Thread(target=_watch, args=(child,), daemon=True).start()
     code = child.wait()
@@ -29,13 +29,13 @@ def main() -> None:
     os.killpg(0, signal.SIGTERM)
     time.sleep(REST)
     shutil.rmtree(sys.argv[1], ignore_errors=True)
-    os.killpg(0, signal.SIGKILL)                                # this guard too
+    os.killpg(0, signal.SIGKILL)  # this guard too
 
 
 def _watch(child: subprocess.Popen[bytes]) -> None:
     while os.read(0, 1):
         pass
-    child.terminate()                                           # at its end `main` does the rest
+    child.terminate()  # at its end `main` does the rest
     time.sleep(GRACE)
     child.kill()
 

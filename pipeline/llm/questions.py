@@ -12,12 +12,12 @@ from pipeline.llm.responses import Answer
 from prompts import Prompt, PromptSet
 from schemas.records import Document, Drop, GeneratedInstruction, Ratings
 
-ATTEMPTS = 3                    # for an instruction: asked for again if it fails the checks
+ATTEMPTS = 3  # for an instruction: asked for again if it fails the checks
 TEMPERATURE = 0.5
 """For instructions: greedy decoding gives nearly the same wording for every document ("Write an illustrated lesson on
 ..."), but people ask in many ways. The seed is a hash of the question."""
 MAX_TOKENS = 160
-ALTERNATIVES = 10               # enough for the five grades, even if a server includes other tokens
+ALTERNATIVES = 10  # enough for the five grades, even if a server includes other tokens
 
 
 async def rate(client: Client, prompts: PromptSet, document: Document) -> Ratings:
@@ -29,12 +29,16 @@ async def rate(client: Client, prompts: PromptSet, document: Document) -> Rating
 async def rating(client: Client, prompts: PromptSet, document: Document) -> Answer:
     """The answer with the ratings. Raises LlmFault."""
     return await client.ask(
-        prompts.rate_prompt(document), max_tokens=MAX_TOKENS, logprobs=ALTERNATIVES,
-        validate=lambda answer: quality.read_ratings(answer.text, prompts.aspects, answer.logprobs))
+        prompts.rate_prompt(document),
+        max_tokens=MAX_TOKENS,
+        logprobs=ALTERNATIVES,
+        validate=lambda answer: quality.read_ratings(answer.text, prompts.aspects, answer.logprobs),
+    )
 
 
-async def write(client: Client, prompts: PromptSet, document: Document,
-                domains: Sequence[str]) -> GeneratedInstruction | Drop:
+async def write(
+    client: Client, prompts: PromptSet, document: Document, domains: Sequence[str]
+) -> GeneratedInstruction | Drop:
     """The instruction that the document answers and its domain, or the Drop of the checks after the third attempt.
 
     Each attempt has its own seed and its own key in the cache. Raises LlmFault.

@@ -16,8 +16,8 @@ import jsonschema
 MOST_BYTES = 4 << 20
 """The most bytes of a response that are read. A normal one has about 50 kB: 160 tokens with ten alternatives each."""
 
-FORBIDDEN = -9999.0             # vLLM's log-probability of a token that the schema does not allow
-WORDS = 300                     # characters of a server's own words in a message
+FORBIDDEN = -9999.0  # vLLM's log-probability of a token that the schema does not allow
+WORDS = 300  # characters of a server's own words in a message
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,7 +91,7 @@ def _token(token: dict[str, Any]) -> dict[str, Any]:
 
 def _entry(token: dict[str, Any]) -> dict[str, Any]:
     text, logprob = token["token"], token["logprob"]
-    if not isinstance(text, str) or isinstance(logprob, bool) or logprob > 0.01:    # 0.01: servers round
+    if not isinstance(text, str) or isinstance(logprob, bool) or logprob > 0.01:  # 0.01: servers round
         raise ValueError(f"a log-probability of {clean(logprob, 40)}")
     return {"token": text, "logprob": round(float(logprob), 4)}
 
@@ -120,6 +120,6 @@ def message(text: str) -> str:
 
 def clean(text: object, most: int = WORDS) -> str:
     """The text on one line of at most `most` characters, without control characters."""
-    text = str(text)[:4 * most]
+    text = str(text)[: 4 * most]
     line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
-    return line if len(line) <= most else line[:most - 1] + "…"
+    return line if len(line) <= most else line[: most - 1] + "…"

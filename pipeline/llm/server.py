@@ -28,8 +28,8 @@ from schemas.errors import UserError
 GUARD = Path(__file__).with_name("process_guard.py")
 HOST = "127.0.0.1"
 RESTARTS = 3
-START_TIMEOUT = 900.0                                           # seconds
-SPEAK_EVERY = 5.0 if sys.stderr.isatty() else 30.0              # seconds between two lines of progress
+START_TIMEOUT = 900.0  # seconds
+SPEAK_EVERY = 5.0 if sys.stderr.isatty() else 30.0  # seconds between two lines of progress
 _PREFIX = re.compile(r"^(\(\w+ pid=\d+\) )?((INFO|WARNING|ERROR) \S+ \S+ \[\S+\] )?|^[\d.]+ [A-Z] ")
 
 
@@ -54,14 +54,21 @@ class Server:
     temporary files is deleted: see `process_guard.py`.
     """
 
-    def __init__(self, program: Program, url: str, *, log_path: str | Path, start_timeout: float = START_TIMEOUT,
-                 closing: threading.Event | None = None):
+    def __init__(
+        self,
+        program: Program,
+        url: str,
+        *,
+        log_path: str | Path,
+        start_timeout: float = START_TIMEOUT,
+        closing: threading.Event | None = None,
+    ):
         self.program, self.url, self.root = program, url, url.removesuffix("/v1")
         self.log_path, self.start_timeout = Path(log_path).resolve(), start_timeout
         self._closing = closing or threading.Event()
         self._lock = threading.Lock()
         self.log_path.parent.mkdir(parents=True, exist_ok=True)
-        self._folder = tempfile.mkdtemp(prefix="leafinstruct-")     # a short path: vLLM has sockets in it
+        self._folder = tempfile.mkdtemp(prefix="leafinstruct-")  # a short path: vLLM has sockets in it
         try:
             self._guard = self._spawn("wb")
         except BaseException:
@@ -94,9 +101,13 @@ class Server:
             log.flush()
             return subprocess.Popen(
                 [sys.executable, "-I", str(GUARD), self._folder, *self.program.command],
-                stdin=subprocess.PIPE, stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
-                cwd=self.log_path.parent,                       # not the project's: vLLM must not import its packages
-                env={**self.program.environment, **os.environ, "TMPDIR": self._folder})
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                cwd=self.log_path.parent,  # not the project's: vLLM must not import its packages
+                env={**self.program.environment, **os.environ, "TMPDIR": self._folder},
+            )
 
     def _wait_until_healthy(self, guard: subprocess.Popen[bytes]) -> None:
         name = self.program.name
@@ -105,8 +116,10 @@ class Server:
         while not healthy(self.root):
             seconds = time.monotonic() - started
             if guard.poll() is not None:
-                raise UserError(f"The {name} server ended while it started. The end of {self.log_path}:\n"
-                                + "\n".join(last_lines(self.log_path, 12)))
+                raise UserError(
+                    f"The {name} server ended while it started. The end of {self.log_path}:\n"
+                    + "\n".join(last_lines(self.log_path, 12))
+                )
             if seconds > self.start_timeout:
                 raise UserError(f"The {name} server was not ready after {seconds:.0f} s; see {self.log_path}.")
             if time.monotonic() - spoken >= SPEAK_EVERY:
@@ -162,7 +175,7 @@ def healthy(root: str) -> bool:
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         with opener.open(f"{root}/health", timeout=5) as reply:
             return bool(reply.status == 200)
-    except (OSError, http.client.HTTPException):                # the program on that port may not be a web server
+    except (OSError, http.client.HTTPException):  # the program on that port may not be a web server
         return False
 
 
@@ -173,5 +186,5 @@ def _end(guard: subprocess.Popen[bytes]) -> None:
     with contextlib.suppress(subprocess.TimeoutExpired):
         guard.wait(15)
     with contextlib.suppress(ProcessLookupError):
-        os.killpg(guard.pid, 9)                                 # a guard that was killed leaves its group behind
+        os.killpg(guard.pid, 9)  # a guard that was killed leaves its group behind
     guard.wait()

@@ -21,9 +21,13 @@ PROJECT = Path(__file__).resolve().parents[2]
 PYTHON_VARIABLE = "LEAFINSTRUCT_VLLM_PYTHON"
 # Eager: ready in about half the time on two cores. No spaces in JSON: fewer tokens. No chunked prefill: a request with
 # a seed whose prompt is processed in chunks ends vLLM 0.32 on a CPU ("CPU Generator does not use offset").
-CPU_FLAGS = ("--enforce-eager", "--no-enable-chunked-prefill", "--structured-outputs-config",
-             '{"backend": "xgrammar", "disable_any_whitespace": true}')
-BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}             # per number
+CPU_FLAGS = (
+    "--enforce-eager",
+    "--no-enable-chunked-prefill",
+    "--structured-outputs-config",
+    '{"backend": "xgrammar", "disable_any_whitespace": true}',
+)
+BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}  # per number
 MOST_KV = 2 << 30
 """The most bytes for keys and values on a CPU. All questions at once, each of the maximum length, could need more;
 those of the demo are a third as long, so that all fit. If they do not fit, some wait in vLLM's queue."""
@@ -62,12 +66,31 @@ def program(llm: Llm, url: str, python: Path) -> Program:
         kv, memory = _memory(llm, Path(llm.model)) if local else (MOST_KV, 0)
         flags = (*CPU_FLAGS, "--kv-cache-memory-bytes", str(kv))
     address = urlsplit(url)
-    return Program("vLLM", (
-        str(python), "-m", "vllm.entrypoints.openai.api_server",
-        "--model", os.path.abspath(llm.model) if local else llm.model, "--served-model-name", llm.name,
-        "--host", str(address.hostname), "--port", str(address.port), "--dtype", llm.dtype,
-        "--max-model-len", str(llm.max_model_len), "--max-num-seqs", str(llm.concurrency), *flags),
-        {"HF_HUB_OFFLINE": "1" if local else "0", "VLLM_NO_USAGE_STATS": "1"}, memory)
+    return Program(
+        "vLLM",
+        (
+            str(python),
+            "-m",
+            "vllm.entrypoints.openai.api_server",
+            "--model",
+            os.path.abspath(llm.model) if local else llm.model,
+            "--served-model-name",
+            llm.name,
+            "--host",
+            str(address.hostname),
+            "--port",
+            str(address.port),
+            "--dtype",
+            llm.dtype,
+            "--max-model-len",
+            str(llm.max_model_len),
+            "--max-num-seqs",
+            str(llm.concurrency),
+            *flags,
+        ),
+        {"HF_HUB_OFFLINE": "1" if local else "0", "VLLM_NO_USAGE_STATS": "1"},
+        memory,
+    )
 
 
 def _memory(llm: Llm, folder: Path) -> tuple[int, int]:

@@ -61,18 +61,33 @@ def page(folder: str, dropped: str, metrics: Sequence[tuple[str, str]] = ()) -> 
     typical, weakest = gallery(folder, Album(KEPT_ROOM))
     counts = manifest["counts"]
     return render(
-        "page.html.jinja", funnel=funnel, title=stage_title, per_rule=PER_RULE,
-        dropped_total=sum(funnel.dropped.values()), failed_total=sum(funnel.failed.values()),
-        tiles=_tiles(funnel, counted, manifest), histograms=_histograms(counted, ledger.limits(manifest), manifest["rating_aspects"]),
-        domains=_rows(counts["domains"]), licenses=_rows(counts["licenses"]), images=_rows(funnel.images),
-        images_total=sum(funnel.images.values()), sources=_source_rows(counted.sources),
-        typical=typical, weakest=weakest, metrics=metrics, groups=_groups(funnel, counted, samples), failures=counted.failures,
-        facts=_facts(manifest), config=yaml.safe_dump(manifest["config"], sort_keys=False, allow_unicode=True))
+        "page.html.jinja",
+        funnel=funnel,
+        title=stage_title,
+        per_rule=PER_RULE,
+        dropped_total=sum(funnel.dropped.values()),
+        failed_total=sum(funnel.failed.values()),
+        tiles=_tiles(funnel, counted, manifest),
+        histograms=_histograms(counted, ledger.limits(manifest), manifest["rating_aspects"]),
+        domains=_rows(counts["domains"]),
+        licenses=_rows(counts["licenses"]),
+        images=_rows(funnel.images),
+        images_total=sum(funnel.images.values()),
+        sources=_source_rows(counted.sources),
+        typical=typical,
+        weakest=weakest,
+        metrics=metrics,
+        groups=_groups(funnel, counted, samples),
+        failures=counted.failures,
+        facts=_facts(manifest),
+        config=yaml.safe_dump(manifest["config"], sort_keys=False, allow_unicode=True),
+    )
 
 
 def _tiles(funnel: ledger.Funnel, counted: Tally, manifest: Json) -> list[dict[str, str]]:
     def tile(name: str, value: str, detail: str) -> dict[str, str]:
         return {"name": name, "value": value, "detail": detail}
+
     shards = manifest["shards"]
     size = sum(shard["bytes"] for shard in shards) / 1e6
     return [
@@ -80,8 +95,11 @@ def _tiles(funnel: ledger.Funnel, counted: Tally, manifest: Json) -> list[dict[s
         tile("Kept", f"{funnel.kept:,}", percent(funnel.kept, funnel.input)),
         tile("Dropped", f"{sum(funnel.dropped.values()):,}", f"by {plural(len(funnel.dropped), 'rule')}"),
         tile("Failed", f"{sum(funnel.failed.values()):,}", f"{plural(len(funnel.failed), 'kind')} of error"),
-        tile("Images", f"{manifest['counts']['images']:,}",
-             f"{manifest['counts']['images'] / funnel.kept:.1f} per instance" if funnel.kept else "in instances"),
+        tile(
+            "Images",
+            f"{manifest['counts']['images']:,}",
+            f"{manifest['counts']['images'] / funnel.kept:.1f} per instance" if funnel.kept else "in instances",
+        ),
         tile("Shards", f"{len(shards):,}", f"{size:,.1f} MB"),
     ]
 
@@ -89,8 +107,11 @@ def _tiles(funnel: ledger.Funnel, counted: Tally, manifest: Json) -> list[dict[s
 def _histograms(counted: Tally, least: dict[str, float], aspects: dict[str, str]) -> list[tuple[Histogram, str]]:
     explanations = EXPLANATIONS | {aspect: f"Rating, 1 to 5: {about}" for aspect, about in aspects.items()}
     spans = SPANS | dict.fromkeys(aspects, (1, 5))
-    return [(histogram(name, counted.kept[name], counted.others[name], least.get(name), spans.get(name)), explanation)
-            for name, explanation in explanations.items() if name in counted.kept or name in counted.others]
+    return [
+        (histogram(name, counted.kept[name], counted.others[name], least.get(name), spans.get(name)), explanation)
+        for name, explanation in explanations.items()
+        if name in counted.kept or name in counted.others
+    ]
 
 
 def _rows(counts: dict[str, int]) -> list[Row]:
@@ -103,25 +124,47 @@ def _rows(counts: dict[str, int]) -> list[Row]:
 
 def _source_rows(sources: dict[str, list[int]]) -> list[Row]:
     ordered = sorted(sources.items(), key=lambda item: (-item[1][1], item[0]))
-    rows: list[Row] = [{"name": name or "not given", "count": kept, "of": read} for name, (kept, read) in ordered[:ROWS]]
+    rows: list[Row] = [
+        {"name": name or "not given", "count": kept, "of": read} for name, (kept, read) in ordered[:ROWS]
+    ]
     if rest := ordered[ROWS:]:
-        rows.append({"name": f"{len(rest):,} others", "count": sum(kept for _, (kept, _) in rest),
-                     "of": sum(read for _, (_, read) in rest)})
+        rows.append(
+            {
+                "name": f"{len(rest):,} others",
+                "count": sum(kept for _, (kept, _) in rest),
+                "of": sum(read for _, (_, read) in rest),
+            }
+        )
     return rows
 
 
 def _groups(funnel: ledger.Funnel, counted: Tally, samples: dict[str, Json]) -> list[Json]:
     album = Album(DROPPED_ROOM)
-    return [{"rule": rule, "count": count, "stage": stage_title(stage.name),
-             "documents": [mini(o, samples.get(o.id), album) for o in counted.dropped[rule] if o.stage == stage.name]}
-            for stage in funnel.stages for rule, count in stage.dropped.items()]
+    return [
+        {
+            "rule": rule,
+            "count": count,
+            "stage": stage_title(stage.name),
+            "documents": [mini(o, samples.get(o.id), album) for o in counted.dropped[rule] if o.stage == stage.name],
+        }
+        for stage in funnel.stages
+        for rule, count in stage.dropped.items()
+    ]
 
 
 def _facts(manifest: Json) -> list[tuple[str, str]]:
-    names = {"pipeline": "Pipeline", "config": "Configuration (hash)", "clip": "Coherence model",
-             "llm": "Language model", "rate_prompt": "Rating prompt (hash)", "write_prompt": "Writing prompt (hash)"}
+    names = {
+        "pipeline": "Pipeline",
+        "config": "Configuration (hash)",
+        "clip": "Coherence model",
+        "llm": "Language model",
+        "rate_prompt": "Rating prompt (hash)",
+        "write_prompt": "Writing prompt (hash)",
+    }
     facts = [(names.get(name, name), value) for name, value in manifest["provenance"].items()]
     libraries = ", ".join(f"{name} {version}" for name, version in sorted(manifest["libraries"].items()))
-    shards = [(shard["name"], f"{shard['instances']:,} instances, sha256 {shard['sha256']}")
-              for shard in manifest["shards"][:ROWS]]
+    shards = [
+        (shard["name"], f"{shard['instances']:,} instances, sha256 {shard['sha256']}")
+        for shard in manifest["shards"][:ROWS]
+    ]
     return [("Dataset", manifest["name"]), *facts, ("Libraries", libraries), *shards]

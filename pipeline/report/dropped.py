@@ -55,8 +55,17 @@ def dropped_sample(document: Document, outcome: Outcome, open_image: OpenImage) 
             if texts < MAX_TEXTS:
                 segments.append({"type": "text", "text": segment.text[:MAX_CHARACTERS]})
             texts += 1
-    return {"id": document.id, "title": document.title, "source": document.source, "url": document.url,
-            "stage": outcome.stage, "rule": outcome.rule, "texts": texts, "images": images, "segments": segments}
+    return {
+        "id": document.id,
+        "title": document.title,
+        "source": document.source,
+        "url": document.url,
+        "stage": outcome.stage,
+        "rule": outcome.rule,
+        "texts": texts,
+        "images": images,
+        "segments": segments,
+    }
 
 
 def read_samples(folder: str, rules: Iterable[str]) -> dict[str, Json]:
@@ -80,5 +89,11 @@ def _first(folder: str) -> list[str]:
 
 def _image(image: Image, picture: PIL.Image.Image | None) -> Json:
     thumbnail = base64.b64encode(jpeg(picture, THUMBNAIL)).decode() if picture else None
-    return {"type": "image", "alt": image.alt, "uri": image.uri, "width": image.width, "height": image.height,
-            "thumbnail": thumbnail}
+    return {
+        "type": "image",
+        "alt": image.alt,
+        "uri": image.uri,
+        "width": image.width,
+        "height": image.height,
+        "thumbnail": thumbnail,
+    }

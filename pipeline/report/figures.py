@@ -38,8 +38,14 @@ class Histogram:
     medians: tuple[float | None, float | None]
 
 
-def histogram(name: str, kept: Counter[float], others: Counter[float], threshold: float | None = None,
-              span: tuple[float, float] | None = None, bins: int = 24) -> Histogram:
+def histogram(
+    name: str,
+    kept: Counter[float],
+    others: Counter[float],
+    threshold: float | None = None,
+    span: tuple[float, float] | None = None,
+    bins: int = 24,
+) -> Histogram:
     """Lay out the values of kept documents and of others (value -> number of documents) in about `bins` equal bins.
 
     The threshold is an edge of a bin, so that no bar has values of both sides. The axis includes at least `span`.
@@ -47,25 +53,46 @@ def histogram(name: str, kept: Counter[float], others: Counter[float], threshold
     values = [*kept, *others, *(span or ())] + ([threshold] if threshold is not None else [])
     step = nice_step((max(values) - min(values)) / bins)
     origin = threshold if threshold is not None else 0.0
-    def bin_of(value: float) -> int: return math.floor((value - origin) / step + 1e-6)
+
+    def bin_of(value: float) -> int:
+        return math.floor((value - origin) / step + 1e-6)
+
     below, above = _binned(kept, bin_of), _binned(others, bin_of)
     first, last = min(map(bin_of, values)), max(map(bin_of, values)) + 1
     highest = max(below[i] + above[i] for i in range(first, last))
     scale, room = (BASE - TOP) / highest, WIDTH / (last - first)
-    def x(value: float) -> float: return round(((value - origin) / step - first) * room, 2)
+
+    def x(value: float) -> float:
+        return round(((value - origin) / step - first) * room, 2)
+
     bars = []
     for i in range(first, last):
         if below[i] + above[i]:
             low, high = below[i] * scale, above[i] * scale
-            bars.append(Bar(x(origin + i * step), round(max(room - 1, 1), 2), round(BASE - low, 2), round(low, 2),
-                            round(BASE - low - high, 2), round(high, 2),
-                            f"{_short(origin + i * step)} to {_short(origin + (i + 1) * step)}: "
-                            f"{below[i]:,} kept, {above[i]:,} not kept"))
+            bars.append(
+                Bar(
+                    x(origin + i * step),
+                    round(max(room - 1, 1), 2),
+                    round(BASE - low, 2),
+                    round(low, 2),
+                    round(BASE - low - high, 2),
+                    round(high, 2),
+                    f"{_short(origin + i * step)} to {_short(origin + (i + 1) * step)}: "
+                    f"{below[i]:,} kept, {above[i]:,} not kept",
+                )
+            )
     start, stop = origin + first * step, origin + last * step
     gap = nice_step((stop - start) / 5)
     ticks = tuple((x(t), _short(t)) for t in _multiples(start, stop, gap) if 8 <= x(t) <= WIDTH - 8)
-    return Histogram(name, tuple(bars), ticks, None if threshold is None else (x(threshold), _short(threshold)),
-                     kept.total(), others.total(), (median(kept), median(others)))
+    return Histogram(
+        name,
+        tuple(bars),
+        ticks,
+        None if threshold is None else (x(threshold), _short(threshold)),
+        kept.total(),
+        others.total(),
+        (median(kept), median(others)),
+    )
 
 
 def median(values: Counter[float]) -> float | None:

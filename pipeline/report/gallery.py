@@ -95,16 +95,24 @@ def gallery(folder: str, album: Album) -> tuple[list[Card], list[Card]]:
     for name in ("coherence", "margin", "mean_rating"):
         for row in _lowest(folder, name):
             weak.setdefault(row["key"], name)
-    typical = [row["key"] for row in heapq.nsmallest(
-        TYPICAL, (r for r in index_rows(folder, ["key"]) if r["key"] not in weak), key=lambda r: r["key"])]
+    typical = [
+        row["key"]
+        for row in heapq.nsmallest(
+            TYPICAL, (r for r in index_rows(folder, ["key"]) if r["key"] not in weak), key=lambda r: r["key"]
+        )
+    ]
     rows = {row["key"]: row for row in index_rows(folder, where=field("key").isin([*typical, *weak]))}
 
     def one(key: str, weak_in: str = "") -> Card:
         row = rows[key]
         instance, pictures = read_instance(folder, row)
-        def src(name: str) -> str | None: return album.add_picture(pictures[name], THUMBNAIL)
+
+        def src(name: str) -> str | None:
+            return album.add_picture(pictures[name], THUMBNAIL)
+
         return card(instance, row["shard"], src, weak_in)
-    weakest = [one(key, name) for key, name in weak.items()]        # first, so that there is space for their images
+
+    weakest = [one(key, name) for key, name in weak.items()]  # first, so that there is space for their images
     return [one(key) for key in typical], weakest
 
 
@@ -119,30 +127,45 @@ def card(instance: Json, shard: str, src: Callable[[str], str | None], weak_in: 
     shown = [name for name in named if name != "mean_rating" or weak_in == name]
     same = ("key", "id", "title", "source", "license", "url", "domain", "instruction")
     return Card(
-        **{name: instance[name] for name in same}, shard=shard, note=note,
+        **{name: instance[name] for name in same},
+        shard=shard,
+        note=note,
         scores=tuple(Score(name, named[name], name == weak_in) for name in shown),
-        context=_side(instance["context"], src, fold), output=_side(instance["output"], src, fold))
+        context=_side(instance["context"], src, fold),
+        output=_side(instance["output"], src, fold),
+    )
 
 
 def mini(outcome: Outcome, sample: Json | None, album: Album) -> Mini:
     """A dropped document; its reason comes from the ledger, its text and images from the example, if there is one."""
     segments = sample["segments"] if sample else []
     texts = [s["text"] for s in segments if s["type"] == "text" and plain(s["text"]) != outcome.title]
-    pictures = [Block("image", src=album.add(s["thumbnail"]), alt=s["alt"])
-                for s in segments if s["type"] == "image" and s["thumbnail"]]
+    pictures = [
+        Block("image", src=album.add(s["thumbnail"]), alt=s["alt"])
+        for s in segments
+        if s["type"] == "image" and s["thumbnail"]
+    ]
     contents = f"{count(sample['texts'], 'text')}, {count(sample['images'], 'image')} · " if sample else ""
     why = reason(outcome.rule, outcome.value, outcome.threshold).replace("_", " ")
     if outcome.detail:
         why = f"{why} ({outcome.detail})"
-    return Mini(outcome.id, outcome.title[:200], outcome.location, why,
-                "\n\n".join(texts)[:400], contents, tuple(p for p in pictures if p.src))
+    return Mini(
+        outcome.id,
+        outcome.title[:200],
+        outcome.location,
+        why,
+        "\n\n".join(texts)[:400],
+        contents,
+        tuple(p for p in pictures if p.src),
+    )
 
 
 def _lowest(folder: str, name: str) -> list[Json]:
     column = "ratings" if name == "mean_rating" else name
     rows = (row for row in index_rows(folder, ["key", column]) if row[column] is not None)
     return heapq.nsmallest(
-        WEAKEST, rows, key=lambda r: (mean_rating(r[column]) if column == "ratings" else r[column], r["key"]))
+        WEAKEST, rows, key=lambda r: (mean_rating(r[column]) if column == "ratings" else r[column], r["key"])
+    )
 
 
 def _side(segments: list[Json], src: Callable[[str], str | None], fold: bool) -> Side:
@@ -177,5 +200,11 @@ def _fold_at(blocks: list[Block]) -> int:
 def _picture(segment: Json, src: str | None) -> Block:
     width, height = segment["width"], segment["height"]
     scale = min(1.0, THUMBNAIL / max(width, height))
-    return Block("image", src=src, width=round(width * scale), height=round(height * scale), alt=segment["alt"],
-                 caption=segment["caption"][:400])
+    return Block(
+        "image",
+        src=src,
+        width=round(width * scale),
+        height=round(height * scale),
+        alt=segment["alt"],
+        caption=segment["caption"][:400],
+    )

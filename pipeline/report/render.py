@@ -48,8 +48,12 @@ def markdown(text: str) -> Markup:
 def render(template: str, **values: Any) -> str:
     """Fill a template of this folder; every value is escaped, and a missing variable is an error."""
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(HERE), autoescape=True, undefined=jinja2.StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True)
+        loader=jinja2.FileSystemLoader(HERE),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
     environment.filters |= {"markdown": markdown, "number": number}
     environment.globals |= {"percent": percent, "style": Markup((HERE / "style.css").read_text())}
     return environment.get_template(template).render(**values)

@@ -41,8 +41,12 @@ def find_row(folder: str, name: str) -> Json:
     ids = (row["id"] for row in index_rows(folder, ["id"]))
     near = difflib.get_close_matches(name, itertools.islice(ids, 200_000), n=3, cutoff=0.5)
     hint = f"Did you mean {' or '.join(near)}?" if near else "The ids of all instances are in its index.parquet."
-    raise UserError(printable(f"No instance {name!r} in {folder}. {hint} "
-                              "`leafinstruct explain` shows what happened to a document that was not kept."))
+    raise UserError(
+        printable(
+            f"No instance {name!r} in {folder}. {hint} "
+            "`leafinstruct explain` shows what happened to a document that was not kept."
+        )
+    )
 
 
 def instance_text(instance: Json, shard: str, to: str, width: int | None = None) -> str:

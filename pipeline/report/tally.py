@@ -31,8 +31,13 @@ class Tally:
 
 def tally(outcomes: Iterable[Outcome], sampled: Container[str]) -> Tally:
     """Count the outcomes; `sampled` are the ids of documents with an example (see `dropped.read_samples`)."""
-    found = Tally(collections.defaultdict(Counter), collections.defaultdict(Counter),
-                  collections.defaultdict(lambda: [0, 0]), [], {})
+    found = Tally(
+        collections.defaultdict(Counter),
+        collections.defaultdict(Counter),
+        collections.defaultdict(lambda: [0, 0]),
+        [],
+        {},
+    )
     first: dict[str, list[tuple[bool, str, Outcome]]] = collections.defaultdict(list)
     for outcome in outcomes:
         is_kept = outcome.status == KEPT

@@ -107,4 +107,5 @@ def write_bytes(path: str, data: bytes) -> None:
 def files() -> type[FileSystems]:
     """Beam's file systems, for object stores."""
     from apache_beam.io.filesystems import FileSystems  # slow to import, and local runs need it only for the DAG
+
     return FileSystems

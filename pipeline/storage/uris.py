@@ -48,20 +48,20 @@ def _walk(path: str, version: tuple[int, int]) -> TarIndex:
         try:
             with tarfile.open(fileobj=file, mode="r:") as tar:
                 while (member := tar.next()) is not None:
-                    if tar.offset <= member.offset:         # a negative size: the walk would never end
+                    if tar.offset <= member.offset:  # a negative size: the walk would never end
                         return TarIndex(members, f"damaged header at byte {member.offset}")
                     if member.isreg():
                         members[member.name.removeprefix("./")] = (member.offset_data, member.size)
                     tar.members = []  # type: ignore[attr-defined]  # not in typeshed; or every header is kept
                 file.seek(tar.offset)
-                if any(file.read(tarfile.BLOCKSIZE)):       # tarfile treats a damaged header as the end
+                if any(file.read(tarfile.BLOCKSIZE)):  # tarfile treats a damaged header as the end
                     return TarIndex(members, f"damaged header at byte {tar.offset}")
-        except RecursionError:                              # tarfile calls itself for each header that extends another
+        except RecursionError:  # tarfile calls itself for each header that extends another
             return TarIndex(members, "too many extended headers in a row")
         except (tarfile.TarError, ValueError, EOFError, OverflowError) as error:
             return TarIndex(members, str(error) or type(error).__name__)
         except OSError as error:
-            if error.errno != errno.EINVAL:                 # a size that leads beyond what the system can seek to
+            if error.errno != errno.EINVAL:  # a size that leads beyond what the system can seek to
                 raise
             return TarIndex(members, f"damaged header: {error}")
     return TarIndex(members)

@@ -27,8 +27,12 @@ def check(folder: pathlib.Path, manifest: Json) -> Iterator[Defect]:
         yield Defect("card-unreadable", FILE, f"its front matter has no usable dataset_info: {error}")
         return
     if examples != manifest["counts"]["instances"]:
-        yield Defect("card", FILE, f"declares {examples} examples; there are {manifest['counts']['instances']}",
-                     pointer="/dataset_info/splits/0/num_examples")
+        yield Defect(
+            "card",
+            FILE,
+            f"declares {examples} examples; there are {manifest['counts']['instances']}",
+            pointer="/dataset_info/splits/0/num_examples",
+        )
     for member in ["json", *manifest["members"]]:
         if member not in columns:
             yield Defect("card", FILE, f"declares no column for the member {member}", pointer="/dataset_info/features")

@@ -13,8 +13,11 @@ from schemas.defects import Defect
 
 def listed(manifest: Json) -> dict[str, Json]:
     """Every file that the manifest vouches for: path in the folder -> its entry."""
-    return ({f"shards/{s['name']}": s for s in manifest["shards"]} | {"index.parquet": manifest["index"]}
-            | {f"ledger/{p['name']}": p for p in manifest["ledger"]})
+    return (
+        {f"shards/{s['name']}": s for s in manifest["shards"]}
+        | {"index.parquet": manifest["index"]}
+        | {f"ledger/{p['name']}": p for p in manifest["ledger"]}
+    )
 
 
 def check(folder: pathlib.Path, manifest: Json) -> Iterator[Defect]:
@@ -30,8 +33,12 @@ def check(folder: pathlib.Path, manifest: Json) -> Iterator[Defect]:
             if not stat.S_ISREG(status.st_mode):
                 yield Defect("file-missing", name, "is not a file", shard=_shard(name))
             elif status.st_size != entry["bytes"]:
-                yield Defect("file-size", name, f"has {status.st_size} bytes; the manifest says {entry['bytes']}",
-                             shard=_shard(name))
+                yield Defect(
+                    "file-size",
+                    name,
+                    f"has {status.st_size} bytes; the manifest says {entry['bytes']}",
+                    shard=_shard(name),
+                )
     for part in ("shards", "ledger"):
         for path in sorted((folder / part).glob("*")):
             if f"{part}/{path.name}" not in listed(manifest):

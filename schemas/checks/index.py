@@ -24,7 +24,7 @@ def check(folder: pathlib.Path, manifest: Json, places: dict[str, tuple[str, str
     try:
         yield from _rows(folder / FILE, manifest, places)
     except FileNotFoundError:
-        return                                  # files.check has said so
+        return  # files.check has said so
     except READ_ERRORS as error:
         yield Defect("index-unreadable", FILE, f"cannot be read as Parquet: {error}")
 
@@ -33,7 +33,11 @@ def rows_of(folder: pathlib.Path, manifest: Json, shard: str) -> dict[str, Index
     """The rows of one shard by key; None where the index cannot be read (`check` says so)."""
     try:
         table = pq.read_table(folder / FILE, filters=[("shard", "=", shard)])
-        return {row.key: row for row in index_rows(table)} if table.schema.equals(index_schema(manifest["rating_aspects"])) else None
+        return (
+            {row.key: row for row in index_rows(table)}
+            if table.schema.equals(index_schema(manifest["rating_aspects"]))
+            else None
+        )
     except READ_ERRORS:
         return None
 
@@ -68,8 +72,12 @@ def _rows(path: pathlib.Path, manifest: Json, places: dict[str, tuple[str, str]]
     expected = {s["name"]: s["instances"] for s in manifest["shards"]}
     for shard in sorted(shards.keys() | expected.keys()):
         if shards[shard] != expected.get(shard, 0):
-            yield Defect("index-rows", FILE, f"has {shards[shard]} rows of a shard with {expected.get(shard, 0)} "
-                         "instances", shard=shard)
+            yield Defect(
+                "index-rows",
+                FILE,
+                f"has {shards[shard]} rows of a shard with {expected.get(shard, 0)} instances",
+                shard=shard,
+            )
     for name, tally in tallies.items():
         if tally != manifest["counts"][name]:
             yield Defect("counts", "manifest.json", "disagrees with the index", pointer=f"/counts/{name}")

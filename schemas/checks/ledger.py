@@ -25,7 +25,7 @@ def check(folder: pathlib.Path, manifest: Json, places: dict[str, tuple[str, str
     kept = input_ = 0
     dropped: collections.Counter[str] = collections.Counter()
     failed: collections.Counter[str] = collections.Counter()
-    hashes = array.array("Q")                       # 8 bytes an id: the ledger has a row for each of millions
+    hashes = array.array("Q")  # 8 bytes an id: the ledger has a row for each of millions
     unseen = dict(places) if places is not None else None
     complete = True
     for part in manifest["ledger"]:
@@ -47,7 +47,7 @@ def check(folder: pathlib.Path, manifest: Json, places: dict[str, tuple[str, str
                 yield Defect("ledger-rows", name, f"has {rows} rows; the manifest says {part['rows']}")
             input_ += rows
         except FileNotFoundError:
-            complete = False                        # files.check has said so
+            complete = False  # files.check has said so
         except _WrongSchema:
             complete = False
             yield Defect("ledger-schema", name, "its columns are not those of schemas.arrow.LEDGER")
@@ -62,8 +62,12 @@ def check(folder: pathlib.Path, manifest: Json, places: dict[str, tuple[str, str
     found = {"input": input_, "kept": kept, "dropped": dropped, "failed": failed}
     for name, value in found.items():
         if manifest["funnel"][name] != value:
-            yield Defect("funnel", "manifest.json", f"disagrees with the ledger, which has "
-                         f"{dict(value) if isinstance(value, dict) else value}", pointer=f"/funnel/{name}")
+            yield Defect(
+                "funnel",
+                "manifest.json",
+                f"disagrees with the ledger, which has {dict(value) if isinstance(value, dict) else value}",
+                pointer=f"/funnel/{name}",
+            )
 
 
 class _WrongSchema(Exception):
@@ -89,8 +93,14 @@ def _problem(row: Json) -> str:
 
 def _against_index(name: str, row: Json, places: dict[str, tuple[str, str]]) -> Iterator[Defect]:
     if places.get(row["id"]) != (row["shard"], row["key"]):
-        yield Defect("ledger-index", name, f"{row['id']!r} is kept, but the index has it "
-                     + (f"in {places[row['id']]}" if row["id"] in places else "nowhere"), row["shard"], row["key"])
+        yield Defect(
+            "ledger-index",
+            name,
+            f"{row['id']!r} is kept, but the index has it "
+            + (f"in {places[row['id']]}" if row["id"] in places else "nowhere"),
+            row["shard"],
+            row["key"],
+        )
 
 
 def _repeats(folder: pathlib.Path, manifest: Json, hashes: array.array[int]) -> Iterator[Defect]:

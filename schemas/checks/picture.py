@@ -24,7 +24,7 @@ def check(data: bytes, segment: Json, pointer: str) -> Iterator[tuple[str, str, 
             warnings.simplefilter("error", PIL.Image.DecompressionBombWarning)
             image = PIL.Image.open(io.BytesIO(data), formats=tuple(FORMATS.values()))
         form, size, mode = image.format, image.size, image.mode
-        if size == (segment["width"], segment["height"]):       # a wrong size may be a huge one: do not decode that
+        if size == (segment["width"], segment["height"]):  # a wrong size may be a huge one: do not decode that
             image.load()
     except Exception as error:  # noqa: BLE001 - decoders raise nearly anything on damaged bytes
         yield "image-undecodable", f"{segment['image']} cannot be decoded: {error}", f"{pointer}/image"

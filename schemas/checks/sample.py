@@ -20,13 +20,15 @@ from schemas.jsonschema import INSTANCE
 _VALIDATOR = jsonschema.Draft202012Validator(INSTANCE)
 
 
-def check(entries: list[Entry], shard: str, manifest: Json,
-          rows: dict[str, IndexRow] | None) -> tuple[str | None, list[Defect]]:
+def check(
+    entries: list[Entry], shard: str, manifest: Json, rows: dict[str, IndexRow] | None
+) -> tuple[str | None, list[Defect]]:
     """The id of the sample (None where its JSON cannot be used) and its defects. `rows`: the shard's, by key."""
     key, file = entries[0].key, f"shards/{shard}"
 
     def defect(kind: str, message: str, pointer: str = "") -> Defect:
         return Defect(kind, file, short(message), shard, key, pointer)
+
     by_name = {entry.member: entry for entry in entries}
     if "json" not in by_name:
         return None, [defect("member-missing", f"there is no {key}.json")]
@@ -35,11 +37,20 @@ def check(entries: list[Entry], shard: str, manifest: Json,
         return None, [defect(*problem)]
     if errors := list(_VALIDATOR.iter_errors(instance)):
         return None, [defect("instance-schema", e.message, pointer_of(e.absolute_path)) for e in errors]
-    pictures = [(f"/{part}/{i}", segment) for part in ("context", "output")
-                for i, segment in enumerate(instance[part]) if segment["type"] == "image"]
-    found = [defect(*what) for what in (
-        *_identity(instance, key, manifest), *_scores(instance["scores"], len(pictures), manifest["rating_aspects"]),
-        *_members([entry.member for entry in entries], pictures))]
+    pictures = [
+        (f"/{part}/{i}", segment)
+        for part in ("context", "output")
+        for i, segment in enumerate(instance[part])
+        if segment["type"] == "image"
+    ]
+    found = [
+        defect(*what)
+        for what in (
+            *_identity(instance, key, manifest),
+            *_scores(instance["scores"], len(pictures), manifest["rating_aspects"]),
+            *_members([entry.member for entry in entries], pictures),
+        )
+    ]
     for pointer, segment in pictures:
         if segment["image"] in by_name:
             found += [defect(*what) for what in picture.check(by_name[segment["image"]].data, segment, pointer)]
@@ -47,12 +58,15 @@ def check(entries: list[Entry], shard: str, manifest: Json,
     if rows is not None and key not in rows:
         found.append(Defect("index-missing", "index.parquet", "has no row for this sample", shard, key))
     elif rows is not None and complete:
-        images = tuple(Member(s["image"], by_name[s["image"]].offset, len(by_name[s["image"]].data))
-                       for _, s in pictures)
+        images = tuple(
+            Member(s["image"], by_name[s["image"]].offset, len(by_name[s["image"]].data)) for _, s in pictures
+        )
         expected = index_row(instance, shard, by_name["json"].offset, len(by_name["json"].data), images)
-        found += [Defect("index-row", "index.parquet", "disagrees with the shard", shard, key, f"/{field.name}")
-                  for field in dataclasses.fields(IndexRow)
-                  if getattr(rows[key], field.name) != getattr(expected, field.name)]
+        found += [
+            Defect("index-row", "index.parquet", "disagrees with the shard", shard, key, f"/{field.name}")
+            for field in dataclasses.fields(IndexRow)
+            if getattr(rows[key], field.name) != getattr(expected, field.name)
+        ]
     return instance["id"], found
 
 
@@ -75,21 +89,30 @@ def _identity(instance: Json, key: str, manifest: Json) -> Iterator[tuple[str, s
         yield "domain", f"{instance['domain']!r} is not in the list of domains", "/domain"
     for name, value in instance["provenance"].items():
         if value != manifest["provenance"][name]:
-            yield "provenance", f"is {value!r}; the manifest says {manifest['provenance'][name]!r}", \
-                f"/provenance/{name}"
+            yield (
+                "provenance",
+                f"is {value!r}; the manifest says {manifest['provenance'][name]!r}",
+                f"/provenance/{name}",
+            )
 
 
 def _scores(scores: Json, images: int, aspects: Json) -> Iterator[tuple[str, str, str]]:
     """One entry an image, the mean that follows from them, a rating for each aspect, and nothing finer than 4 decimals."""
     if set(scores["ratings"]) != set(aspects):
-        yield "scores", f"has {', '.join(sorted(scores['ratings']))}; the aspects are {', '.join(sorted(aspects))}", \
-            "/scores/ratings"
+        yield (
+            "scores",
+            f"has {', '.join(sorted(scores['ratings']))}; the aspects are {', '.join(sorted(aspects))}",
+            "/scores/ratings",
+        )
     for name in ("matched", "mismatched", "max_previous_similarity"):
         if len(scores[name]) != images:
             yield "scores", f"has {len(scores[name])} entries for {images} images", f"/scores/{name}"
     if scores["coherence"] != mean_coherence(scores["matched"]):
-        yield "scores", f"is {scores['coherence']}; the mean of matched is {mean_coherence(scores['matched'])}", \
-            "/scores/coherence"
+        yield (
+            "scores",
+            f"is {scores['coherence']}; the mean of matched is {mean_coherence(scores['matched'])}",
+            "/scores/coherence",
+        )
     for name, value in scores.items():
         numbers = value.values() if isinstance(value, dict) else value if isinstance(value, list) else [value]
         for number in numbers:

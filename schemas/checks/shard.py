@@ -28,8 +28,12 @@ def check(folder: pathlib.Path, manifest: Json) -> Iterator[Defect]:
             elif id_ is not None:
                 rank = rank_of(id_, manifest["salt"])
                 if rank < last:
-                    yield Defect("order", message="comes too late: its salted hash is lower than the one before it",
-                                 pointer="/id", **at)
+                    yield Defect(
+                        "order",
+                        message="comes too late: its salted hash is lower than the one before it",
+                        pointer="/id",
+                        **at,
+                    )
                 last = rank
             keys.add(key)
 
@@ -58,7 +62,7 @@ def _read(folder: pathlib.Path, shard: Json, manifest: Json) -> Iterator[Defect 
                     yield key, id_
             digest = reader.finish()
     except FileNotFoundError:
-        return                                  # files.check has said so
+        return  # files.check has said so
     except OSError as error:
         yield Defect("file-unreadable", file_name, str(error), name)
         return

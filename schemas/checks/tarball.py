@@ -57,7 +57,7 @@ class Reader:
 
 def entries(reader: Reader) -> Iterator[Entry | Problem]:
     """The files in order. A problem of kind `tar-truncated`, `tar-broken` or `tar-end` is the last that comes."""
-    key = ""                                    # of the sample that we are in
+    key = ""  # of the sample that we are in
     while True:
         start = reader.offset
         block = reader.read(BLOCK)

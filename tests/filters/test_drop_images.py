@@ -19,8 +19,12 @@ def test_indices_stay_those_of_the_document_as_read():
     twice = drop_images(once, {0: NO, 2: dataclasses.replace(NO, rule="late")}, "filter_images")
     assert [i.width for i in once.images] == [1, 3, 5]
     assert [i.width for i in twice.images] == [3]
-    assert pictures(twice.dropped_images) == [(0, "1.jpg", "filter_images"), (1, "2.jpg", "filter_headers"),
-                                              (3, "5.jpg", "filter_headers"), (4, "6.jpg", "filter_images")]
+    assert pictures(twice.dropped_images) == [
+        (0, "1.jpg", "filter_images"),
+        (1, "2.jpg", "filter_headers"),
+        (3, "5.jpg", "filter_headers"),
+        (4, "6.jpg", "filter_images"),
+    ]
     assert twice.dropped_images[3].drop.rule == "late"
     assert twice.texts == ("a", "b")
 
@@ -31,8 +35,14 @@ def test_nothing_to_drop_gives_the_same_document():
 
 
 def test_scores_stay_with_their_images():
-    scores = Coherence(matched=(0.5, 0.2, 0.4), mismatched=(0.1, 0.3, 0.1), max_previous_similarity=(-1.0, 0.9, 0.3),
-                       margin=0.2, recall_at_1=0.6667, model="m")
+    scores = Coherence(
+        matched=(0.5, 0.2, 0.4),
+        mismatched=(0.1, 0.3, 0.1),
+        max_previous_similarity=(-1.0, 0.9, 0.3),
+        margin=0.2,
+        recall_at_1=0.6667,
+        model="m",
+    )
     page = ScoredDocument.of(stored("a", (1, 1), (2, 2), (3, 3)), coherence=scores)
     kept = drop_images(page, {1: NO}, "filter_images").coherence
     assert (kept.matched, kept.mismatched, kept.max_previous_similarity) == ((0.5, 0.4), (0.1, 0.1), (-1.0, 0.3))

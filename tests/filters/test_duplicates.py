@@ -6,15 +6,22 @@ from filters.duplicates import text_digest
 from tests.filters.documents import document
 
 
-@pytest.mark.parametrize("other", [
-    ("cut the BOARD", "sand it."), ("**Cut** the  board.\n\nSand it!",), ("Cut the board", (9, 9), "- Sand it"),
-    ("Ｃut the board", "Sand it")])
+@pytest.mark.parametrize(
+    "other",
+    [
+        ("cut the BOARD", "sand it."),
+        ("**Cut** the  board.\n\nSand it!",),
+        ("Cut the board", (9, 9), "- Sand it"),
+        ("Ｃut the board", "Sand it"),
+    ],
+)
 def test_the_same_words_have_the_same_digest(other):
     assert text_digest(document(*other)) == text_digest(document("Cut the board.", "Sand it."))
 
 
-@pytest.mark.parametrize("other", [
-    ("Cut the board.",), ("Sand it.", "Cut the board."), ("Cut the boards.", "Sand it.")])
+@pytest.mark.parametrize(
+    "other", [("Cut the board.",), ("Sand it.", "Cut the board."), ("Cut the boards.", "Sand it.")]
+)
 def test_other_words_or_another_order_differ(other):
     assert text_digest(document(*other)) != text_digest(document("Cut the board.", "Sand it."))
 

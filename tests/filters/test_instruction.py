@@ -5,38 +5,60 @@ import pytest
 from filters.instruction import check
 from schemas.records import Document, Image, Text
 
-BREAD = Document("1", "s", title="Baking bread", segments=(
-    Text("## Baking bread"),
-    Text("Stir flour, salt, yeast and warm water into a rough dough and knead it for ten minutes. "
-         "Let the dough rise under a cloth until it has doubled."),
-    Image("a.jpg", alt="A loaf on a rack"),
-    Text("Bake the loaf in a hot oven until the bottom sounds hollow when you knock on it.")))
+BREAD = Document(
+    "1",
+    "s",
+    title="Baking bread",
+    segments=(
+        Text("## Baking bread"),
+        Text(
+            "Stir flour, salt, yeast and warm water into a rough dough and knead it for ten minutes. "
+            "Let the dough rise under a cloth until it has doubled."
+        ),
+        Image("a.jpg", alt="A loaf on a rack"),
+        Text("Bake the loaf in a hot oven until the bottom sounds hollow when you knock on it."),
+    ),
+)
 
 
-@pytest.mark.parametrize("instruction", [
-    "Explain how to bake bread.", "How do I bake a loaf at home?", "I want to bake bread. Show me how.",
-    "Please show me, with pictures, how to knead dough.", "Write an illustrated guide to baking a loaf.",
-    "What should I know about dough?", "Bake a loaf of bread and show each step."])
+@pytest.mark.parametrize(
+    "instruction",
+    [
+        "Explain how to bake bread.",
+        "How do I bake a loaf at home?",
+        "I want to bake bread. Show me how.",
+        "Please show me, with pictures, how to knead dough.",
+        "Write an illustrated guide to baking a loaf.",
+        "What should I know about dough?",
+        "Bake a loaf of bread and show each step.",
+    ],
+)
 def test_instructions_pass(instruction):
     assert check(instruction, BREAD) is None
 
 
-@pytest.mark.parametrize("instruction, rule", [
-    ("", "instruction_length"),
-    ("Bread dough", "instruction_length"),
-    ("Explain how to bake bread " + "and bread " * 20, "instruction_length"),
-    ("The dough rises under a cloth.", "instruction_asks"),
-    ("Baking bread is easy with warm dough.", "instruction_asks"),
-    ("Dough and bread: is it done?", "instruction_asks"),
-    ("Explain how to bake [bread].", "instruction_placeholder"),
-    ("Describe what the text above says about bread.", "instruction_placeholder"),
-    ("Write one sentence that asks for it and names its subject.", "instruction_placeholder"),
-    ("Explain how to install a web server.", "instruction_about"),
-    ("Show me step by step how to do it, with pictures.", "instruction_about"),
-    ("Bake the loaf in a hot oven until the bottom sounds hollow.", "instruction_copied"),
-    ("Explain how to let the dough rise under a cloth until doubled.", "instruction_copied"),
-    ("How do I make bread, do I stir flour, salt, yeast and warm water into a rough dough and then wait?",
-     "instruction_gives_away")])
+@pytest.mark.parametrize(
+    "instruction, rule",
+    [
+        ("", "instruction_length"),
+        ("Bread dough", "instruction_length"),
+        ("Explain how to bake bread " + "and bread " * 20, "instruction_length"),
+        ("The dough rises under a cloth.", "instruction_asks"),
+        ("Baking bread is easy with warm dough.", "instruction_asks"),
+        ("Dough and bread: is it done?", "instruction_asks"),
+        ("Explain how to bake [bread].", "instruction_placeholder"),
+        ("Describe what the text above says about bread.", "instruction_placeholder"),
+        ("Write one sentence that asks for it and names its subject.", "instruction_placeholder"),
+        ("Explain how to install a web server.", "instruction_about"),
+        ("Show me step by step how to do it, with pictures.", "instruction_about"),
+        ("Bake the loaf in a hot oven until the bottom sounds hollow.", "instruction_copied"),
+        ("Explain how to let the dough rise under a cloth until doubled.", "instruction_copied"),
+        (
+            "How do I make bread, do I stir flour, salt, yeast and warm water into a rough dough and then wait?",
+            "instruction_gives_away",
+        ),
+    ],
+)
 def test_others_are_refused_with_the_reason(instruction, rule):
     assert check(instruction, BREAD).rule == rule
 
@@ -47,8 +69,14 @@ def test_a_drop_says_what_was_measured():
 
 
 def test_a_heading_is_no_step_so_the_title_may_be_asked_for():
-    wheel = Document("2", "s", (Text("# Building the water wheel of a small mill step by step"), Text(
-        "The wheel turns on an axle of oak. Buckets along its rim catch the water and pull it down.")))
+    wheel = Document(
+        "2",
+        "s",
+        (
+            Text("# Building the water wheel of a small mill step by step"),
+            Text("The wheel turns on an axle of oak. Buckets along its rim catch the water and pull it down."),
+        ),
+    )
     assert check("Explain building the water wheel of a small mill step by step.", wheel) is None
 
 
@@ -58,6 +86,12 @@ def test_a_document_without_sentences_can_be_asked_about():
 
 
 def test_words_of_the_prompt_are_free_where_they_are_the_subject():
-    page = Document("4", "s", (Text("Select the text, choose the images, and enter the domain name of the topic list."),))
-    for instruction in ("Explain the domain name of a topic list.", "How do I select the text?", "Show me how to choose the images."):
+    page = Document(
+        "4", "s", (Text("Select the text, choose the images, and enter the domain name of the topic list."),)
+    )
+    for instruction in (
+        "Explain the domain name of a topic list.",
+        "How do I select the text?",
+        "Show me how to choose the images.",
+    ):
         assert check(instruction, page) is None

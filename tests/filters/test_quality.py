@@ -18,8 +18,11 @@ def read(answer: str, logprobs=None) -> Ratings:
 
 def token(text: str, chances: dict[str, float] | None = None) -> dict:
     chances = chances or {text: 1.0}
-    return {"token": text, "logprob": math.log(chances[text]),
-            "top_logprobs": [{"token": t, "logprob": math.log(p)} for t, p in chances.items()]}
+    return {
+        "token": text,
+        "logprob": math.log(chances[text]),
+        "top_logprobs": [{"token": t, "logprob": math.log(p)} for t, p in chances.items()],
+    }
 
 
 def tokens(first: dict, rest: str = ANSWER.partition("5")[2]) -> list[dict]:
@@ -56,19 +59,31 @@ def test_tokens_of_something_else_leave_the_integers():
     assert read(ANSWER, [token("Hello")]) == read(ANSWER)
 
 
-@pytest.mark.parametrize("answer, reason", [
-    ("fluency 5", "not JSON"), ("[5,4,3,2]", "not an object"),
-    (ANSWER.replace('"fluency":5,', ""), "no rating of fluency"),
-    (ANSWER.replace(":5", ":6"), "fluency is 6"), (ANSWER.replace(":5", ":4.5"), "fluency is 4.5"),
-    (ANSWER.replace(":5", ":true"), "fluency is True"), (ANSWER.replace(":5", ':"5"'), "fluency is '5'")])
+@pytest.mark.parametrize(
+    "answer, reason",
+    [
+        ("fluency 5", "not JSON"),
+        ("[5,4,3,2]", "not an object"),
+        (ANSWER.replace('"fluency":5,', ""), "no rating of fluency"),
+        (ANSWER.replace(":5", ":6"), "fluency is 6"),
+        (ANSWER.replace(":5", ":4.5"), "fluency is 4.5"),
+        (ANSWER.replace(":5", ":true"), "fluency is True"),
+        (ANSWER.replace(":5", ':"5"'), "fluency is '5'"),
+    ],
+)
 def test_invalid_answers_say_why(answer, reason):
     with pytest.raises(ValueError, match=reason):
         read(answer)
 
 
 def rated(**ratings: float) -> RatedDocument:
-    return RatedDocument("1", "s", (), coherence=Coherence((), (), (), None, None, "m"),
-                         ratings={aspect.name: 4.0 for aspect in ASPECTS} | ratings)
+    return RatedDocument(
+        "1",
+        "s",
+        (),
+        coherence=Coherence((), (), (), None, None, "m"),
+        ratings={aspect.name: 4.0 for aspect in ASPECTS} | ratings,
+    )
 
 
 def test_the_lowest_rating_names_the_fault():

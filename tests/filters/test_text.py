@@ -12,35 +12,57 @@ from schemas.records import Drop
 from tests.filters.documents import PROSE, stats
 
 
-@pytest.mark.parametrize("rule, paragraph, drop", [
-    (lambda s: text.word_count(s, at_least=5), "one two - three", Drop("word_count", 3, 5)),
-    (lambda s: text.word_count(s, at_most=2), "one two three", Drop("word_count", 3, 2)),
-    (lambda s: text.sentence_count(s, at_least=3), "Cut it. Sand it.", Drop("sentence_count", 2, 3)),
-    (lambda s: text.mean_word_length(s, at_most=3), "four six6 tens", Drop("mean_word_length", 4, 3)),
-    (lambda s: text.hashes_per_word(s, at_most=0.1), "# one\n# two", Drop("hashes_per_word", 0.5, 0.1)),
-    (lambda s: text.ellipses_per_word(s, at_most=0.1), "well… so...", Drop("ellipses_per_word", 0.5, 0.1)),
-    (lambda s: text.bullet_lines(s, at_most=0.5), "• a\n  - b\nc", Drop("bullet_lines", 0.666667, 0.5)),
-    (lambda s: text.ellipsis_lines(s, at_most=0.3), "read on...\nmore… \nend.", Drop("ellipsis_lines", 0.666667, 0.3)),
-    (lambda s: text.alphabetic_words(s, at_least=0.8), "a1 22 + b", Drop("alphabetic_words", 0.5, 0.8)),
-    (lambda s: text.stop_words(s, at_least=2), "the the The cat", Drop("stop_words", 1, 2)),
-    (lambda s: text.stop_word_occurrences(s, at_least=3), "the the cat", Drop("stop_word_occurrences", 2, 3)),
-    (lambda s: text.stop_word_share(s, at_least=0.6), "The cat of wood", Drop("stop_word_share", 0.5, 0.6)),
-    (lambda s: text.flagged_words(s, words=frozenset({"bad"}), at_most=0.2), "Bad, good!",
-     Drop("flagged_words", 0.5, 0.2)),
-    (lambda s: text.common_words(s, words=frozenset({"bad"}), at_least=0.9), "Bad, good!",
-     Drop("common_words", 0.5, 0.9)),
-    (lambda s: text.special_characters(s, at_most=0.4), "ab 1😀", Drop("special_characters", 0.6, 0.4)),
-    (lambda s: text.punctuation(s, at_least=0.3), "nut bolt screw.", Drop("punctuation", 0.25, 0.3)),
-    (lambda s: text.upper_case(s, at_most=0.25), "BUY NOW a I", Drop("upper_case", 0.5, 0.25)),
-    (lambda s: text.code(s, at_most=0.5), "hi\n```\nx = 1234567\n```", Drop("code", 0.863636, 0.5)),
-    (lambda s: text.table_lines(s, at_most=0.5), "| a | b |\nab", Drop("table_lines", 0.75, 0.5)),
-    (lambda s: repetition.char_repetition(s, length=3, at_most=0.1), "abcabcabcabc",
-     Drop("char_repetition", 0.4, 0.1)),
-    (lambda s: repetition.word_repetition(s, length=2, at_most=0.1), "Turn it, turn it - off",
-     Drop("word_repetition", 0.5, 0.1)),
-    (lambda s: repetition.duplicate_lines(s, at_most=0.3), "Press the green button.\nPress the green button.",
-     Drop("duplicate_lines", 0.5, 0.3)),
-])
+@pytest.mark.parametrize(
+    "rule, paragraph, drop",
+    [
+        (lambda s: text.word_count(s, at_least=5), "one two - three", Drop("word_count", 3, 5)),
+        (lambda s: text.word_count(s, at_most=2), "one two three", Drop("word_count", 3, 2)),
+        (lambda s: text.sentence_count(s, at_least=3), "Cut it. Sand it.", Drop("sentence_count", 2, 3)),
+        (lambda s: text.mean_word_length(s, at_most=3), "four six6 tens", Drop("mean_word_length", 4, 3)),
+        (lambda s: text.hashes_per_word(s, at_most=0.1), "# one\n# two", Drop("hashes_per_word", 0.5, 0.1)),
+        (lambda s: text.ellipses_per_word(s, at_most=0.1), "well… so...", Drop("ellipses_per_word", 0.5, 0.1)),
+        (lambda s: text.bullet_lines(s, at_most=0.5), "• a\n  - b\nc", Drop("bullet_lines", 0.666667, 0.5)),
+        (
+            lambda s: text.ellipsis_lines(s, at_most=0.3),
+            "read on...\nmore… \nend.",
+            Drop("ellipsis_lines", 0.666667, 0.3),
+        ),
+        (lambda s: text.alphabetic_words(s, at_least=0.8), "a1 22 + b", Drop("alphabetic_words", 0.5, 0.8)),
+        (lambda s: text.stop_words(s, at_least=2), "the the The cat", Drop("stop_words", 1, 2)),
+        (lambda s: text.stop_word_occurrences(s, at_least=3), "the the cat", Drop("stop_word_occurrences", 2, 3)),
+        (lambda s: text.stop_word_share(s, at_least=0.6), "The cat of wood", Drop("stop_word_share", 0.5, 0.6)),
+        (
+            lambda s: text.flagged_words(s, words=frozenset({"bad"}), at_most=0.2),
+            "Bad, good!",
+            Drop("flagged_words", 0.5, 0.2),
+        ),
+        (
+            lambda s: text.common_words(s, words=frozenset({"bad"}), at_least=0.9),
+            "Bad, good!",
+            Drop("common_words", 0.5, 0.9),
+        ),
+        (lambda s: text.special_characters(s, at_most=0.4), "ab 1😀", Drop("special_characters", 0.6, 0.4)),
+        (lambda s: text.punctuation(s, at_least=0.3), "nut bolt screw.", Drop("punctuation", 0.25, 0.3)),
+        (lambda s: text.upper_case(s, at_most=0.25), "BUY NOW a I", Drop("upper_case", 0.5, 0.25)),
+        (lambda s: text.code(s, at_most=0.5), "hi\n```\nx = 1234567\n```", Drop("code", 0.863636, 0.5)),
+        (lambda s: text.table_lines(s, at_most=0.5), "| a | b |\nab", Drop("table_lines", 0.75, 0.5)),
+        (
+            lambda s: repetition.char_repetition(s, length=3, at_most=0.1),
+            "abcabcabcabc",
+            Drop("char_repetition", 0.4, 0.1),
+        ),
+        (
+            lambda s: repetition.word_repetition(s, length=2, at_most=0.1),
+            "Turn it, turn it - off",
+            Drop("word_repetition", 0.5, 0.1),
+        ),
+        (
+            lambda s: repetition.duplicate_lines(s, at_most=0.3),
+            "Press the green button.\nPress the green button.",
+            Drop("duplicate_lines", 0.5, 0.3),
+        ),
+    ],
+)
 def test_each_rule_reports_what_it_measured_and_what_was_missed(rule, paragraph, drop):
     assert rule(stats(paragraph)) == drop
 
@@ -53,7 +75,8 @@ def test_a_value_on_the_threshold_is_kept():
 def test_values_are_rounded_before_they_are_compared():
     three_in_seven = "a b c 1 2 3 4"
     assert text.alphabetic_words(stats(three_in_seven), at_least=3 / 7 + 4e-7) == Drop(
-        "alphabetic_words", 0.428571, 3 / 7 + 4e-7)
+        "alphabetic_words", 0.428571, 3 / 7 + 4e-7
+    )
     assert text.alphabetic_words(stats(three_in_seven), at_least=0.428571) is None
 
 
@@ -67,7 +90,17 @@ def test_images_and_words_per_image():
 
 def test_tokens_keep_addresses_and_contractions_whole():
     assert stats("Don't open https://a.example/b-c?d=1 (3.5 kg) --- ok...").sequence == [
-        "Don't", "open", "https://a.example/b-c?d=1", "(", "3.5", "kg", ")", "---", "ok", "..."]
+        "Don't",
+        "open",
+        "https://a.example/b-c?d=1",
+        "(",
+        "3.5",
+        "kg",
+        ")",
+        "---",
+        "ok",
+        "...",
+    ]
 
 
 def test_a_code_block_that_is_never_closed_reaches_to_the_end():
@@ -78,26 +111,72 @@ def test_an_rst_underline_is_no_code():
     assert text.code(stats("Title\n~~~~~\nText that is no code"), at_most=0) is None
 
 
-@pytest.mark.parametrize("paragraph", ["", " \n\n", "…", "#", "# Only\n## Headings", "字", "木の板を切ります。", "😀🎉", "e\u0301",
-                                       "word", "\ud800", "\x00"])
+@pytest.mark.parametrize(
+    "paragraph",
+    [
+        "",
+        " \n\n",
+        "…",
+        "#",
+        "# Only\n## Headings",
+        "字",
+        "木の板を切ります。",
+        "😀🎉",
+        "e\u0301",
+        "word",
+        "\ud800",
+        "\x00",
+    ],
+)
 def test_odd_texts_measure_without_error(paragraph):
     for _, rule in _rules():
         rule(stats(paragraph))
 
 
-@given(st.text(alphabet=st.sampled_from("ab .\n[]()!`*|-#1…\"A") | st.characters(), max_size=200))
+@given(st.text(alphabet=st.sampled_from('ab .\n[]()!`*|-#1…"A') | st.characters(), max_size=200))
 def test_any_text_measures_without_error_and_shares_stay_shares(paragraph):
     page = stats(paragraph)
     for name, rule in _rules():
         drop = rule(page)
-        if drop and name not in {"mean_word_length", "word_count", "sentence_count", "image_count", "stop_words",
-                                 "stop_word_occurrences", "words_per_image", "hashes_per_word", "ellipses_per_word"}:
+        if drop and name not in {
+            "mean_word_length",
+            "word_count",
+            "sentence_count",
+            "image_count",
+            "stop_words",
+            "stop_word_occurrences",
+            "words_per_image",
+            "hashes_per_word",
+            "ellipses_per_word",
+        }:
             assert 0 <= drop.value <= 1, name
 
 
-@pytest.mark.parametrize("unit", [
-    "[", "![", "[a](", "[a]((x)", "\n", " \n", "A. ", "No. 1 ", "```\n", "|\n", "| - ", ".\"\"", "a-", "字", "😀", "1. ", "-",
-    "http://", "...", "#"])
+@pytest.mark.parametrize(
+    "unit",
+    [
+        "[",
+        "![",
+        "[a](",
+        "[a]((x)",
+        "\n",
+        " \n",
+        "A. ",
+        "No. 1 ",
+        "```\n",
+        "|\n",
+        "| - ",
+        '.""',
+        "a-",
+        "字",
+        "😀",
+        "1. ",
+        "-",
+        "http://",
+        "...",
+        "#",
+    ],
+)
 def test_long_monotone_texts_take_linear_time(unit):
     """Quadratic matching would need minutes for 200,000 characters; the suite's own time limit is the judge."""
     long = unit * (200_000 // len(unit)) + "x"
@@ -114,13 +193,18 @@ def test_links_lose_their_address_with_parentheses_and_around_pictures():
 
 def test_an_abbreviation_does_not_end_a_sentence():
     assert sentences("Ask Dr. Smith, e.g. The one in No. 5. Then go.") == [
-        "Ask Dr. Smith, e.g. The one in No. 5.", "Then go."]
+        "Ask Dr. Smith, e.g. The one in No. 5.",
+        "Then go.",
+    ]
 
 
 def test_prose_passes_what_a_menu_fails():
     menu = "HOME | NEWS | SHOP | CONTACT | LOGIN | CART | HELP"
-    for rule in (lambda s: text.stop_word_share(s, at_least=0.2), lambda s: text.upper_case(s, at_most=0.25),
-                 lambda s: text.alphabetic_words(s, at_least=0.6)):
+    for rule in (
+        lambda s: text.stop_word_share(s, at_least=0.2),
+        lambda s: text.upper_case(s, at_most=0.25),
+        lambda s: text.alphabetic_words(s, at_least=0.6),
+    ):
         assert rule(stats(PROSE)) is None
         assert rule(stats(menu)) is not None
 
@@ -129,7 +213,7 @@ def _rules():
     """Every rule of the two modules with thresholds that nothing can meet, so that it must report its value."""
     for module in (text, repetition):
         for name, function in inspect.getmembers(module, inspect.isfunction):
-            if function.__module__ == module.__name__ and not name.startswith(("_", "x_")):     # x_: mutants
+            if function.__module__ == module.__name__ and not name.startswith(("_", "x_")):  # x_: mutants
                 known = inspect.signature(function).parameters
                 limits = {"at_most": -1} if "at_most" in known else {"at_least": 1e12}
                 extra = {"length": 3} if "length" in known else {"words": frozenset({"a"})} if "words" in known else {}

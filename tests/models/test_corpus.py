@@ -17,8 +17,12 @@ from tests.pipeline.corpora.test_howto import TAR
 
 
 def git(folder, *arguments):
-    return subprocess.run(["git", "-C", str(folder), "-c", "user.name=T", "-c", "user.email=t@example.org", *arguments],
-                          check=True, capture_output=True, text=True).stdout.strip()
+    return subprocess.run(
+        ["git", "-C", str(folder), "-c", "user.name=T", "-c", "user.email=t@example.org", *arguments],
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout.strip()
 
 
 @pytest.fixture
@@ -28,7 +32,9 @@ def repository(tmp_path):
     (folder / "docs").mkdir(parents=True)
     for name, size in (("a.png", (800, 400)), ("b.jpg", (100, 90)), ("icon.png", (16, 16))):
         PIL.Image.effect_noise(size, 60).convert("RGB").save(folder / "docs" / name)
-    (folder / "docs" / "saw.md").write_text("# Saws\n\nCut.\n\n![a](a.png)\n\n![i](icon.png)\n\nSaw.\n\n![b](b.jpg 'B')\n")
+    (folder / "docs" / "saw.md").write_text(
+        "# Saws\n\nCut.\n\n![a](a.png)\n\n![i](icon.png)\n\nSaw.\n\n![b](b.jpg 'B')\n"
+    )
     (folder / "docs" / "one.md").write_text("# One\n\n![a](a.png)\n")
     git(folder.parent, "init", "-q", str(folder))
     git(folder, "config", "uploadpack.allowAnySHA1InWant", "true")
@@ -42,8 +48,10 @@ def repository(tmp_path):
 
 def recipe(repository, **changes):
     folder, commit = repository
-    source = corpus.Source(**{"name": "saws", "repository": str(folder), "commit": commit, "license": "MIT",
-                              "format": "markdown"} | changes)
+    source = corpus.Source(
+        **{"name": "saws", "repository": str(folder), "commit": commit, "license": "MIT", "format": "markdown"}
+        | changes
+    )
     return corpus.Recipe(corpus.Rules((2, 30), 64, 320), (source,))
 
 
@@ -56,7 +64,7 @@ def test_a_clone_at_its_commit_becomes_a_corpus(repository, tmp_path):
     assert document.texts == ("# Saws", "Cut.", "Saw.")
     assert [(i.alt, i.caption, i.width) for i in document.images] == [("a", "", 800), ("b", "B", 100)]
     again = tmp_path / "again.tar"
-    corpus.build(recipe(repository), tmp_path / "checkouts", again)      # the checkout that is there
+    corpus.build(recipe(repository), tmp_path / "checkouts", again)  # the checkout that is there
     assert again.read_bytes() == output.read_bytes()
 
 
@@ -74,7 +82,9 @@ def test_what_git_cannot_fetch_is_said(repository, tmp_path):
 def test_the_recipe_of_the_project_names_every_source():
     found = corpus.load(corpus.RECIPE)
     assert len({source.name for source in found.sources}) == 14
-    assert all(len(source.commit) == 40 and source.license and source.format in corpora.FORMATS for source in found.sources)
+    assert all(
+        len(source.commit) == 40 and source.license and source.format in corpora.FORMATS for source in found.sources
+    )
 
 
 def test_ids_are_those_of_the_corpus_that_the_models_were_trained_on():

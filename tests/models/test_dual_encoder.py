@@ -34,19 +34,29 @@ def world(pictures=120, seed=0) -> Features:
     things = torch.randn(pictures, 8, generator=made)
     see, say = torch.randn(8, 64, generator=made), torch.randn(8, 32, generator=made)
     texts = (things @ say).repeat_interleave(3, 0) + 0.3 * torch.randn(3 * pictures, 32, generator=made)
-    items = [Item(i, i, HELD_OUT[0] if i % 3 == 0 else "other", (3 * i, 3 * i + 1), (3 * i + 2,))
-             for i in range(pictures)]
+    items = [
+        Item(i, i, HELD_OUT[0] if i % 3 == 0 else "other", (3 * i, 3 * i + 1), (3 * i + 2,)) for i in range(pictures)
+    ]
     return Features(items, things @ see, texts)
 
 
 def test_open_clip_loads_the_built_folder_offline(tmp_path):
     image_weights, text_folder, tower = parts(tmp_path / "parts")
     head = torch.randn(256, 1280)
-    build(image_weights, text_folder, tmp_path / "made", final=tmp_path / "moved", projections={
-        "visual.head.proj.weight": head, "text.proj.weight": torch.randn(256, 32)})
+    build(
+        image_weights,
+        text_folder,
+        tmp_path / "made",
+        final=tmp_path / "moved",
+        projections={"visual.head.proj.weight": head, "text.proj.weight": torch.randn(256, 32)},
+    )
     (tmp_path / "made").rename(tmp_path / "moved")
-    done = subprocess.run([sys.executable, "-c", OFFLINE, f"local-dir:{tmp_path}/moved", tmp_path / "vector.pt"],
-                          env={"HF_HUB_OFFLINE": "1", "PYTHONPATH": "."}, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", OFFLINE, f"local-dir:{tmp_path}/moved", tmp_path / "vector.pt"],
+        env={"HF_HUB_OFFLINE": "1", "PYTHONPATH": "."},
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 0, done.stderr
     pixels = torch.linspace(-1, 1, 3 * 224 * 224).reshape(1, 3, 224, 224)
     with torch.no_grad():
@@ -65,7 +75,9 @@ def test_weights_of_another_tower_are_refused(tmp_path):
 def test_committed_projections_are_small_and_sound():
     weights = load_file(PROJECTIONS)
     assert {name: tuple(value.shape) for name, value in weights.items()} == {
-        "visual.head.proj.weight": (256, 1280), "text.proj.weight": (256, 384)}
+        "visual.head.proj.weight": (256, 1280),
+        "text.proj.weight": (256, 384),
+    }
     assert all(value.isfinite().all() for value in weights.values())
     assert PROJECTIONS.stat().st_size < 3_000_000
 
@@ -88,8 +100,19 @@ def test_towers_are_those_of_the_model_without_projections(tmp_path):
 def test_features_are_kept_for_the_next_run(tmp_path, monkeypatch):
     (tmp_path / "images").mkdir()
     picture("1").save(tmp_path / "images" / "a.png")
-    (tmp_path / "docs.jsonl").write_text(json.dumps({"id": "1", "source": HELD_OUT[0], "segments": [
-        {"text": "The red cat. In the sun."}, {"image": "a.png", "alt": "a cat", "caption": " "}, {"text": "Paint."}]}))
+    (tmp_path / "docs.jsonl").write_text(
+        json.dumps(
+            {
+                "id": "1",
+                "source": HELD_OUT[0],
+                "segments": [
+                    {"text": "The red cat. In the sun."},
+                    {"image": "a.png", "alt": "a cat", "caption": " "},
+                    {"text": "Paint."},
+                ],
+            }
+        )
+    )
     name = dual_encoder_folder(tmp_path / "model")
     made = features(str(tmp_path / "docs.jsonl"), tmp_path / "work", name)
     assert made.items == [Item(0, 0, HELD_OUT[0], (0, 1, 2), (3,))] and made.items[0].held_out
@@ -145,18 +168,32 @@ def test_auc_counts_ties_half():
 
 def test_measures_of_a_perfect_and_of_a_wrong_model():
     eye = torch.eye(4)
-    items = [Item(0, 0, "a", (0,), (0,)), Item(1, 0, "a", (1,), (1,)), Item(2, 1, "a", (2,), ()),
-             Item(3, 2, "b", (3,), (3,)), Item(3, 3, "b", (), (3,))]
+    items = [
+        Item(0, 0, "a", (0,), (0,)),
+        Item(1, 0, "a", (1,), (1,)),
+        Item(2, 1, "a", (2,), ()),
+        Item(3, 2, "b", (3,), (3,)),
+        Item(3, 3, "b", (), (3,)),
+    ]
     perfect = measures.measures(items, eye, eye)
-    assert perfect == {"auc": 1.0, "auc_source": 1.0, "auc_document": 1.0, "recall_1": 1.0, "recall_10": 1.0,
-                       "pictures": 4, "described": 3}
+    assert perfect == {
+        "auc": 1.0,
+        "auc_source": 1.0,
+        "auc_document": 1.0,
+        "recall_1": 1.0,
+        "recall_10": 1.0,
+        "pictures": 4,
+        "described": 3,
+    }
     wrong = measures.measures(items, eye, eye[[1, 0, 3, 2]])
     assert wrong["auc_document"] == 0.0 and wrong["recall_1"] < 0.5 and wrong["auc"] < 0.5
 
 
 def test_the_page_shows_mean_range_and_the_committed_seed():
     run = dict.fromkeys(("auc", "auc_source", "auc_document", "recall_1", "recall_10"), 0.5) | {
-        "pictures": 9, "described": 5}
+        "pictures": 9,
+        "described": 5,
+    }
     text = train.page([run | {"auc": 0.7}, run | {"auc": 0.8}], [run, run], 0.95, "python -m x")
     assert "| 0.500 (0.500 to 0.500) | 0.750 (0.700 to 0.800) | 0.700 |" in text
     assert "9 images" in text and "the 5 that" in text and "0.950" in text and "`python -m x`" in text
@@ -172,6 +209,7 @@ def built():
 def test_the_built_model_knows_a_cat_from_a_cup(built):
     data = pytest.importorskip("skimage.data", reason="scikit-image has the photographs")
     import PIL.Image
+
     photographs = {"cat": data.chelsea(), "cup": data.coffee()}
     pages = [document("A cat looks at you.", 1), document("A cup of coffee stands on the table.", 1)]
     for sha256, pixels in photographs.items():

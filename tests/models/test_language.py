@@ -24,9 +24,17 @@ from schemas.records import Document, Image, Text
 
 HOWTO = pathlib.Path(__file__).parents[3] / "shared/corpora/howto.tar"
 
-WALL = Document("w", "s", title="Painting a wall", segments=(
-    Text("## Painting a wall"), Text("Move the furniture away. Cover the floor. Fill the cracks and sand them smooth."),
-    Image("a.jpg"), Text("Stir the paint well. Begin in a corner. Roll from the top to the bottom. Wash the roller.")))
+WALL = Document(
+    "w",
+    "s",
+    title="Painting a wall",
+    segments=(
+        Text("## Painting a wall"),
+        Text("Move the furniture away. Cover the floor. Fill the cracks and sand them smooth."),
+        Image("a.jpg"),
+        Text("Stir the paint well. Begin in a corner. Roll from the top to the bottom. Wash the roller."),
+    ),
+)
 
 
 @pytest.fixture(scope="module")
@@ -47,12 +55,20 @@ def pairs(corpus):
 
 def tiny():
     torch.manual_seed(0)
-    return transformers.LlamaForCausalLM(transformers.LlamaConfig(
-        vocab_size=50, hidden_size=16, intermediate_size=24, num_hidden_layers=lora.FIRST_LAYER + 1,
-        num_attention_heads=2, num_key_value_heads=1))
+    return transformers.LlamaForCausalLM(
+        transformers.LlamaConfig(
+            vocab_size=50,
+            hidden_size=16,
+            intermediate_size=24,
+            num_hidden_layers=lora.FIRST_LAYER + 1,
+            num_attention_heads=2,
+            num_key_value_heads=1,
+        )
+    )
 
 
 # the pairs
+
 
 def test_held_out_sources_are_never_trained_on(corpus, pairs):
     held_out = [text for d in corpus if d.source in HELD_OUT for text in d.texts if len(text) > 200]
@@ -61,8 +77,10 @@ def test_held_out_sources_are_never_trained_on(corpus, pairs):
 
 
 def test_every_answer_fits_the_schema_that_the_server_enforces(pairs):
-    validators = {"rate": Draft202012Validator(data.PROMPTS.rate_prompt(WALL).schema),
-                  "write": Draft202012Validator(data.PROMPTS.write_prompt(WALL, data.DOMAINS).schema)}
+    validators = {
+        "rate": Draft202012Validator(data.PROMPTS.rate_prompt(WALL).schema),
+        "write": Draft202012Validator(data.PROMPTS.write_prompt(WALL, data.DOMAINS).schema),
+    }
     for pair in pairs:
         validators[pair.task].validate(json.loads(pair.answer))
         assert ": " not in pair.answer.split('"instruction"')[0]
@@ -80,12 +98,19 @@ def test_most_own_texts_yield_a_wish_that_passes_the_checker():
     assert len(wishes) >= 30 and sum(check(wish, t) is None for t, wish in wishes) >= 0.95 * len(wishes)
 
 
-@pytest.mark.parametrize("title, asked", [
-    ("Step 3: Installing the Server", "Explain how to install the server."),
-    ("How to Prune Roses", "Explain how to prune roses."),
-    ("Parallel Circuits", "Explain parallel circuits with pictures."),
-    ("What Is a Primate?", "What Is a primate?"),
-    ("Overview", None), ("Learning Outcomes", None), ("Windows Server 2012", None), ("Bing画像の追加", None)])
+@pytest.mark.parametrize(
+    "title, asked",
+    [
+        ("Step 3: Installing the Server", "Explain how to install the server."),
+        ("How to Prune Roses", "Explain how to prune roses."),
+        ("Parallel Circuits", "Explain parallel circuits with pictures."),
+        ("What Is a Primate?", "What Is a primate?"),
+        ("Overview", None),
+        ("Learning Outcomes", None),
+        ("Windows Server 2012", None),
+        ("Bing画像の追加", None),
+    ],
+)
 def test_titles_become_instructions(title, asked):
     text = "installing the server, then how to prune roses in parallel circuits; a primate and an overview of windows"
     assert titles.instruction(title, text, 0) == asked
@@ -96,6 +121,7 @@ def test_a_title_that_the_text_does_not_speak_of_gives_no_pair():
 
 
 # damage
+
 
 @pytest.mark.parametrize("kind", ASPECT)
 @pytest.mark.parametrize("strength", [0.0, 1.0])
@@ -128,7 +154,7 @@ def test_passages_share_out_the_whole_document():
     document = Document("d", "s", tuple(Text(f"Paragraph {i}. " + "word " * 50) for i in range(20)))
     found = list(data.passages(document))
     assert len(found) > 3 and all(len(words(" ".join(p.texts))) >= min(data.LENGTHS) for p in found)
-    assert [s for p in found for s in p.segments] == list(document.segments)[:sum(len(p.segments) for p in found)]
+    assert [s for p in found for s in p.segments] == list(document.segments)[: sum(len(p.segments) for p in found)]
 
 
 def test_list_items_keep_their_numbers():
@@ -140,8 +166,10 @@ def test_list_items_keep_their_numbers():
 def test_dropping_and_cutting_take_words_away():
     before = len(words(" ".join(WALL.texts)))
     for kind in ("dropped", "cut"):
-        light, heavy = (len(words(" ".join(damage(WALL, kind, random.Random(1), strength=strength).texts)))
-                        for strength in (0.0, 1.0))
+        light, heavy = (
+            len(words(" ".join(damage(WALL, kind, random.Random(1), strength=strength).texts)))
+            for strength in (0.0, 1.0)
+        )
         assert heavy < light < before
     assert not damage(WALL, "cut", random.Random(1), strength=0.5).texts[-1].endswith(".")
 
@@ -154,14 +182,15 @@ def test_clutter_for_the_evaluation_is_never_seen_in_training():
 
 # the adapters
 
+
 def test_fresh_adapters_change_nothing_and_merged_ones_agree_with_the_adapted_model(tmp_path):
     model, ids = tiny(), torch.arange(12)[None]
     before = model(ids).logits
     parameters = lora.add(model)
-    assert len(parameters) == 2 * len(lora.TARGETS)             # one layer of the eleven is adapted
+    assert len(parameters) == 2 * len(lora.TARGETS)  # one layer of the eleven is adapted
     assert torch.equal(model(ids).logits, before)
     for p in parameters:
-        p.data = (torch.randn_like(p) * 0.3).half().float()     # values that the float16 file holds exactly
+        p.data = (torch.randn_like(p) * 0.3).half().float()  # values that the float16 file holds exactly
     adapted = model(ids).logits
     lora.save(model, tmp_path / "a.safetensors")
     merged = tiny()
@@ -179,8 +208,10 @@ def test_the_loss_is_that_of_the_answers_and_of_the_order_of_sentences(monkeypat
 
     def made(example):
         return learner.model(torch.tensor([example.ids]), output_hidden_states=True)
-    expected = [-torch.log_softmax(made(e).logits[0, p], -1)[e.ids[p + 1]]
-                for e, p in ((short, 2), (short, 3), (long, 4))]
+
+    expected = [
+        -torch.log_softmax(made(e).logits[0, p], -1)[e.ids[p + 1]] for e, p in ((short, 2), (short, 3), (long, 4))
+    ]
     torch.testing.assert_close(answers, sum(expected) / 3)
     right, wrong = torch.sigmoid(learner.order(made(long).hidden_states[lora.FIRST_LAYER][0, [1, 3]])).squeeze(-1)
     torch.testing.assert_close(order, -(right.log() + (1 - wrong).log()) / 2)
@@ -201,8 +232,12 @@ class Letters:
 
 
 def test_an_example_marks_where_each_sentence_ends_and_weighs_the_grades():
-    pair = data.Pair("rate", ({"role": "user", "content": "Wash it. Dry it. Rate!"},), "[5]",
-                     (("Wash it.", True), ("Dry it.", False), ("Gone.", True)))
+    pair = data.Pair(
+        "rate",
+        ({"role": "user", "content": "Wash it. Dry it. Rate!"},),
+        "[5]",
+        (("Wash it.", True), ("Dry it.", False), ("Gone.", True)),
+    )
     example = train.encode(pair, Letters())
     assert "".join(map(chr, example.ids)) == "Wash it. Dry it. Rate![5]<|im_end|>"
     assert (example.ends, example.follows) == ([7, 15], [1.0, 0.0])
@@ -219,6 +254,7 @@ def test_the_committed_adapters_are_small_and_complete():
 
 # the measures
 
+
 def test_auc():
     assert measures.auc([5, 4], [1, 2]) == 1.0
     assert measures.auc([3, 3], [3, 3]) == 0.5
@@ -232,7 +268,10 @@ def test_parroting_is_five_words_of_the_prompt_in_a_row():
 
 
 def test_the_right_title_is_found_by_its_rare_words():
-    names = [f"{a} {b}" for a in ("Painting", "Washing", "Building", "Mending", "Selling")
-             for b in ("a wall", "a boat", "a kite", "bread")]
+    names = [
+        f"{a} {b}"
+        for a in ("Painting", "Washing", "Building", "Mending", "Selling")
+        for b in ("a wall", "a boat", "a kite", "bread")
+    ]
     assert measures.titles_found([f"Explain how to start {n.lower()}." for n in names], names, measures.by_words) == 1.0
     assert measures.titles_found(["Explain this."] * len(names), names, measures.by_words) == 0.0

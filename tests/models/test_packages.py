@@ -20,8 +20,9 @@ def wheel(folder, files: dict[str, bytes]) -> None:
         for name, data in files.items():
             archive.writestr(name, data)
         archive.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\nName: leaf-parts\nVersion: 1.0\n")
-        archive.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\n"
-                                          "Tag: py3-none-any\n")
+        archive.writestr(
+            f"{info}/WHEEL", "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+        )
         archive.writestr(f"{info}/RECORD", "")
 
 
@@ -40,8 +41,11 @@ def shelf(tmp_path, monkeypatch):
 
 
 def package(**files: bytes) -> Package:
-    names = {"plain": "leaf_parts/plain.bin", "nested": "leaf_parts/model.zip!model/weights.bin",
-             "absent": "leaf_parts/absent.bin"}
+    names = {
+        "plain": "leaf_parts/plain.bin",
+        "nested": "leaf_parts/model.zip!model/weights.bin",
+        "absent": "leaf_parts/absent.bin",
+    }
     return Package("leaf-parts", "1.0", {names[n]: hashlib.sha256(data).hexdigest() for n, data in files.items()})
 
 

@@ -38,13 +38,20 @@ def sample(generalist: Generalist, key: str, *parts: str | PIL.Image.Image) -> S
         ids += block
         trained += [place > 0] * len(block)
         number += [place * (layout.low <= i < layout.high) for i in block]
-    return Sample(key, np.array([*ids, text.eos]), np.array([*trained, True]), np.array([*number, 0]),
-                  np.concatenate(vectors) if vectors else None)
+    return Sample(
+        key,
+        np.array([*ids, text.eos]),
+        np.array([*trained, True]),
+        np.array([*number, 0]),
+        np.concatenate(vectors) if vectors else None,
+    )
 
 
 def samples(generalist: Generalist) -> list[Sample]:
-    return [sample(generalist, "a", "Show a cake.", "It rises.", picture(1), "It cools."),
-            sample(generalist, "b", picture(2), "A hat.", picture(3))]
+    return [
+        sample(generalist, "a", "Show a cake.", "It rises.", picture(1), "It cools."),
+        sample(generalist, "b", picture(2), "A hat.", picture(3)),
+    ]
 
 
 def batch(generalist: Generalist, *rows: list[Sample]) -> Batch:
@@ -88,7 +95,7 @@ def stepwise(generalist: Generalist, one: Sample, prefill: int) -> tuple[torch.T
     def vectors(start: int, end: int) -> torch.Tensor | None:
         if one.vectors is None:
             return None
-        return torch.from_numpy(one.vectors)[int(slots[:start].sum()):int(slots[:end].sum())]
+        return torch.from_numpy(one.vectors)[int(slots[:start].sum()) : int(slots[:end].sum())]
 
     generalist.eval()
     whole = generalist.hidden(ids, vectors=vectors(0, ids.shape[1]))
@@ -106,8 +113,10 @@ def packed_alone(generalist: Generalist) -> tuple[torch.Tensor, torch.Tensor]:
     first, second = samples(generalist)
     packed, alone = batch(generalist, [first, second]), batch(generalist, [second])
     at, end = len(first.ids), len(first.ids) + len(second.ids)
-    return (generalist.hidden(packed.ids, packed.positions, packed.vectors)[0, at:end],
-            generalist.hidden(alone.ids, alone.positions, alone.vectors)[0, :end - at])
+    return (
+        generalist.hidden(packed.ids, packed.positions, packed.vectors)[0, at:end],
+        generalist.hidden(alone.ids, alone.positions, alone.vectors)[0, : end - at],
+    )
 
 
 def assert_cached_and_packed(generalist: Generalist) -> None:

@@ -21,13 +21,23 @@ def bare(dtype=torch.float32) -> Generalist:
     """Frozen and without adapters; the same weights every time. The output layer's are large, so that something can be
     learnt beneath it (see test_overfit)."""
     torch.manual_seed(0)
-    model = LlamaForCausalLM(LlamaConfig(
-        vocab_size=320, hidden_size=16, intermediate_size=32, num_hidden_layers=2, num_attention_heads=2,
-        num_key_value_heads=2, max_position_embeddings=1024, pad_token_id=0)).to(dtype)
+    model = LlamaForCausalLM(
+        LlamaConfig(
+            vocab_size=320,
+            hidden_size=16,
+            intermediate_size=32,
+            num_hidden_layers=2,
+            num_attention_heads=2,
+            num_key_value_heads=2,
+            max_position_embeddings=1024,
+            pad_token_id=0,
+        )
+    ).to(dtype)
     with torch.no_grad():
         model.lm_head.weight.mul_(20)
-    return Generalist("small", model, LAYOUT, stub.Bytes(), stub.Brightness(LAYOUT),
-                      r".*layers.*\.(q_proj|v_proj|up_proj|down_proj)")
+    return Generalist(
+        "small", model, LAYOUT, stub.Bytes(), stub.Brightness(LAYOUT), r".*layers.*\.(q_proj|v_proj|up_proj|down_proj)"
+    )
 
 
 def adapted(**adapter) -> Generalist:
@@ -42,9 +52,14 @@ def adapted(**adapter) -> Generalist:
 
 
 def settings(shards, output, *, adapter: dict = {}, data: dict = {}, **training) -> Settings:
-    return Settings(str(shards), str(output), Backbone("chameleon"), Data(**{"length": 320, **data}),
-                    Training(**{"steps": 6, "rows": 2, "learning_rate": 0.01, "warmup": 2, **training}),
-                    Adapter(**{"r": 4, "r_image": 2, **adapter}))
+    return Settings(
+        str(shards),
+        str(output),
+        Backbone("chameleon"),
+        Data(**{"length": 320, **data}),
+        Training(**{"steps": 6, "rows": 2, "learning_rate": 0.01, "warmup": 2, **training}),
+        Adapter(**{"r": 4, "r_image": 2, **adapter}),
+    )
 
 
 def sample(key: str, words: int, images: int, seed: int) -> Sample:
@@ -59,10 +74,14 @@ def sample(key: str, words: int, images: int, seed: int) -> Sample:
     return Sample(key, ids, np.arange(len(ids)) > 1, number)
 
 
-ROWS = [[sample("a", 4, 2, 0)], [sample("b", 9, 1, 1), sample("c", 3, 0, 2)], [sample("d", 20, 0, 3)],
-        [sample("e", 7, 0, 4), sample("f", 2, 1, 5)]]
+ROWS = [
+    [sample("a", 4, 2, 0)],
+    [sample("b", 9, 1, 1), sample("c", 3, 0, 2)],
+    [sample("d", 20, 0, 3)],
+    [sample("e", 7, 0, 4), sample("f", 2, 1, 5)],
+]
 """Four rows that differ in their numbers of targets; the third has no image at all."""
 
 
 def batches(rows_each: int, rows=ROWS) -> list[Batch]:
-    return [collate(rows[at:at + rows_each], 32, LAYOUT, 0) for at in range(0, len(rows), rows_each)]
+    return [collate(rows[at : at + rows_each], 32, LAYOUT, 0) for at in range(0, len(rows), rows_each)]

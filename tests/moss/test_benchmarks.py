@@ -12,8 +12,9 @@ from moss.small.build import new_generalist
 
 
 def test_a_step_and_what_it_saves_are_measured_for_every_variant():
-    found = moss_step.measure(layers=1, width=128, rank=4, rows=1, rounds=1, dtype=torch.float32, device="cpu",
-                              names=list(moss_step.VARIANTS))
+    found = moss_step.measure(
+        layers=1, width=128, rank=4, rows=1, rounds=1, dtype=torch.float32, device="cpu", names=list(moss_step.VARIANTS)
+    )
     linears = 4 * (128 + 128) + 3 * (128 + 352)
     assert found["PEFT LoRA"]["trainable"] == found["lora"]["trainable"] == 4 * linears
     assert found["moe_lora"]["trainable"] == 8 * linears
@@ -22,8 +23,15 @@ def test_a_step_and_what_it_saves_are_measured_for_every_variant():
 
 
 def test_decoding_is_measured_for_every_variant():
-    found = moss_decode.measure(layers=1, width=128, rank=4, rounds=1, dtype=torch.float32, device="cpu",
-                                names=["PEFT LoRA", "feature k=2", "rank k=2"])
+    found = moss_decode.measure(
+        layers=1,
+        width=128,
+        rank=4,
+        rounds=1,
+        dtype=torch.float32,
+        device="cpu",
+        names=["PEFT LoRA", "feature k=2", "rank k=2"],
+    )
     assert found["PEFT LoRA"]["share"] == 1 and all(row["tokens_per_second"] > 0 for row in found.values())
 
 
@@ -37,6 +45,7 @@ def test_the_gpu_script_measures_every_part_and_says_what_it_could_not(capsys, m
 
     def broken(*_):
         raise RuntimeError("no room")
+
     for part in ("step", "images", "decode"):
         monkeypatch.setattr(moss_gpu, part, broken)
     assert moss_gpu.main(["--tiny", "--device", "cpu", "--json"]) == 1
@@ -55,10 +64,19 @@ def test_the_table_gives_the_spread_over_seeds_and_the_differences():
     def figure(value, difference=None):
         found = {"value": value, "low": value - 1, "high": value + 1}
         return found | ({"difference": {"value": difference, "low": -0.5, "high": 0.5}} if difference else {})
+
     def seed(value):
-        return {"methods": [
-            {"name": "lora", "parameters": 1000, "figures": {f: figure(2.0) for f in moss_ordering.FIGURES}},
-            {"name": "moss", "parameters": 1010, "figures": {f: figure(value, value - 2) for f in moss_ordering.FIGURES}}]}
+        return {
+            "methods": [
+                {"name": "lora", "parameters": 1000, "figures": {f: figure(2.0) for f in moss_ordering.FIGURES}},
+                {
+                    "name": "moss",
+                    "parameters": 1010,
+                    "figures": {f: figure(value, value - 2) for f in moss_ordering.FIGURES},
+                },
+            ]
+        }
+
     lora, moss = moss_ordering.markdown([seed(1.5), seed(1.0)]).splitlines()[2:]
     assert lora.startswith("| lora | 1,000 | 2.0000 (2.0000 to 2.0000) | - |")
     assert "| 1.2500 (1.0000 to 1.5000) | -0.5000 [-0.5000, +0.5000]; -1.0000 [-0.5000, +0.5000] |" in moss

@@ -25,9 +25,11 @@ def built(tmp_path_factory):
     found = {}
     for kind in ("lora", "moss"):
         config = folder / f"{kind}.yaml"
-        config.write_text(f"shards: {folder}/shards\noutput: {folder}/{kind}\nbackbone: {{name: continuous}}\n"
-                          f"adapter: {{kind: {kind}, r: 4}}\ndata: {{length: 1024}}\n"
-                          "training: {steps: 3, rows: 1, learning_rate: 0.01}\n")
+        config.write_text(
+            f"shards: {folder}/shards\noutput: {folder}/{kind}\nbackbone: {{name: continuous}}\n"
+            f"adapter: {{kind: {kind}, r: 4}}\ndata: {{length: 1024}}\n"
+            "training: {steps: 3, rows: 1, learning_rate: 0.01}\n"
+        )
         AcceleratorState._reset_state(reset_partial_state=True)
         train.train(settings.load(str(config)))
         found[kind] = str(folder / kind)
@@ -38,15 +40,33 @@ def built(tmp_path_factory):
 def test_the_command_writes_a_table_of_base_lora_and_moss(built, tmp_path, capsys):
     shards, found = built
     named = [f"base={found['lora']}", *(f"{name}={folder}" for name, folder in found.items())]
-    assert evaluate.main(["--shards", shards, "--output", str(tmp_path / "out"), "--generate", "1",
-                          "--max-tokens", "80", "--runs", *named]) == 0
+    assert (
+        evaluate.main(
+            [
+                "--shards",
+                shards,
+                "--output",
+                str(tmp_path / "out"),
+                "--generate",
+                "1",
+                "--max-tokens",
+                "80",
+                "--runs",
+                *named,
+            ]
+        )
+        == 0
+    )
     said = capsys.readouterr()
     assert said.out.strip() == (tmp_path / "out/table.md").read_text().strip() and "trained on" in said.err
     results = json.loads((tmp_path / "out/results.json").read_text())
     base, lora, moss = results["methods"]
     assert [base["name"], lora["name"], moss["name"]] == ["base", "lora", "moss"] and base["parameters"] == 0
-    assert lora["parameters"] == sum(t.numel() for file in ("adapter/adapter_model", "extra") for t in load_file(
-        f"{found['lora']}/checkpoint-00000003/{file}.safetensors").values())
+    assert lora["parameters"] == sum(
+        t.numel()
+        for file in ("adapter/adapter_model", "extra")
+        for t in load_file(f"{found['lora']}/checkpoint-00000003/{file}.safetensors").values()
+    )
     loss = [method["figures"]["text loss"] for method in results["methods"]]
     assert loss[1]["value"] < loss[0]["value"] and loss[0]["low"] <= loss[0]["value"] <= loss[0]["high"]
     assert loss[2]["difference"]["value"] == pytest.approx(loss[2]["value"] - loss[1]["value"])
@@ -67,10 +87,13 @@ def test_a_loaded_run_scores_what_the_trained_model_scored(built):
     assert sums.keys == tuple(sorted(dataset.keys))
     with torch.no_grad():
         trained = train.build(run.settings, run.checkpoint).eval()
-        parts = [losses.sums(trained(batch), batch) for batch in
-                 data.batches(dataset, rows=1, length=1024, seed=0, epoch=0, complete=False)]
-    np.testing.assert_allclose(sums.text[:, LOSS].sum() + sums.boundary[:, LOSS].sum(),
-                               sum(float(part.text) for part in parts), rtol=1e-5)
+        parts = [
+            losses.sums(trained(batch), batch)
+            for batch in data.batches(dataset, rows=1, length=1024, seed=0, epoch=0, complete=False)
+        ]
+    np.testing.assert_allclose(
+        sums.text[:, LOSS].sum() + sums.boundary[:, LOSS].sum(), sum(float(part.text) for part in parts), rtol=1e-5
+    )
     np.testing.assert_allclose(sums.image[..., LOSS].sum(), sum(float(part.image) for part in parts), rtol=1e-5)
 
 
@@ -100,8 +123,10 @@ def test_the_table_has_values_intervals_differences_and_none_for_what_was_never_
     assert lora["text perplexity"]["value"] == pytest.approx(np.e) and lora["text top-1"]["value"] == 0.5
     assert lora["image bits/token"]["value"] == pytest.approx(4) and lora["image 1 top-1"]["value"] == 0.5
     assert lora["image 2 bits/token"]["value"] is None
-    assert [lora[title]["value"] for title in ("images written / expected", "empty outputs", "repeated 4-grams",
-                                               "whole images, unconstrained")] == [0.75, 0.5, 0.5, 0.5]
+    assert [
+        lora[title]["value"]
+        for title in ("images written / expected", "empty outputs", "repeated 4-grams", "whole images, unconstrained")
+    ] == [0.75, 0.5, 0.5, 0.5]
     text = table.markdown(rows)
     assert "| lora | 1,234 | 1 [1, 1] | 2.718 [2.718, 2.718] | 0.5 [0.5, 0.5]" in text
     assert "| moss | -0.5 [-0.5, -0.5] |" in text and "| none |" in text

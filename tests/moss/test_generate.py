@@ -30,6 +30,7 @@ def eager(generalist, liking: float):
         logits = own(hidden).clone()
         logits[:, begin] += liking
         return logits
+
     generalist.text_logits = text_logits
     return generalist
 
@@ -50,8 +51,12 @@ def prompt_of(generalist):
 
 def asked(generalist, **sampling) -> Answer:
     prompt = prompt_of(generalist)
-    return answer(generalist, prompt.ids.tolist(), prompt.vectors,
-                  Sampling(**{"text_temperature": 1.0, "text_top_p": 1.0, **sampling}))
+    return answer(
+        generalist,
+        prompt.ids.tolist(),
+        prompt.vectors,
+        Sampling(**{"text_temperature": 1.0, "text_top_p": 1.0, **sampling}),
+    )
 
 
 def test_every_image_is_whole_and_becomes_a_picture(generalist):
@@ -80,15 +85,20 @@ def test_the_cached_loop_takes_what_a_full_forward_finds_likeliest(generalist):
     """Greedy, with adapters: each token against one forward over everything before it."""
     layout, prompt = generalist.layout, prompt_of(generalist)
     written = asked(eager(generalist, 30.0), greedy=True, max_images=1, max_tokens=layout.block_length + 3)
-    rules = WholeImages(layout, prompt_length=len(prompt.ids), max_tokens=written.budget, max_images=1,
-                        forbidden=not_text(layout, generalist.tokenizer))
+    rules = WholeImages(
+        layout,
+        prompt_length=len(prompt.ids),
+        max_tokens=written.budget,
+        max_images=1,
+        forbidden=not_text(layout, generalist.tokenizer),
+    )
     ids = torch.tensor([[*prompt.ids, *written.ids]])
     known = [] if prompt.vectors is None else [torch.from_numpy(prompt.vectors)]
     vectors = None if not known else torch.cat([*known, torch.from_numpy(written.vectors)])
     slots = ((layout.low <= ids) & (ids < layout.high))[0]
     for n in range(len(prompt.ids), ids.shape[1]):
         so_far, place = ids[:, :n], int(places(ids[:, :n], layout)[0, -1])
-        hidden = generalist.hidden(so_far, vectors=None if vectors is None else vectors[:slots[:n].sum()])[:, -1]
+        hidden = generalist.hidden(so_far, vectors=None if vectors is None else vectors[: slots[:n].sum()])[:, -1]
         if place and forced(layout)[place] != FREE:
             expected = forced(layout)[place]
         elif place and has_slots(layout):
@@ -107,16 +117,23 @@ def test_transformers_generate_writes_the_same_with_the_same_rules(backbone):
     made = adapt(backbone.tiny()).eval()
     prompt, layout = prompt_of(made).ids, made.layout
     room = 2 * layout.block_length + 6
-    rules = WholeImages(layout, prompt_length=len(prompt), max_tokens=room, max_images=2,
-                        forbidden=not_text(layout, made.tokenizer))
+    rules = WholeImages(
+        layout, prompt_length=len(prompt), max_tokens=room, max_images=2, forbidden=not_text(layout, made.tokenizer)
+    )
 
     def liking(ids, scores):
         return scores + 30.0 * (torch.arange(scores.shape[1]) == layout.begin)
-    out = made.model.generate(input_ids=torch.tensor([prompt.tolist()]), max_new_tokens=room, do_sample=False,
-                              eos_token_id=made.tokenizer.eos, pad_token_id=made.tokenizer.pad,
-                              logits_processor=LogitsProcessorList([liking, rules]))
+
+    out = made.model.generate(
+        input_ids=torch.tensor([prompt.tolist()]),
+        max_new_tokens=room,
+        do_sample=False,
+        eos_token_id=made.tokenizer.eos,
+        pad_token_id=made.tokenizer.pad,
+        logits_processor=LogitsProcessorList([liking, rules]),
+    )
     own = asked(eager(made, 30.0), greedy=True, max_tokens=room, max_images=2)
-    assert own.ids == tuple(out[0, len(prompt):].tolist()) and metrics.blocks(own.ids, layout) == (2, 2)
+    assert own.ids == tuple(out[0, len(prompt) :].tolist()) and metrics.blocks(own.ids, layout) == (2, 2)
 
 
 def test_a_free_answer_may_break_its_images():
@@ -126,7 +143,7 @@ def test_a_free_answer_may_break_its_images():
     assert not decoding.image_tokens_in_vocabulary(janus.tiny())
     free = decoding.free_answer(made, prompt, Sampling(max_tokens=60))
     begun, whole = metrics.blocks(free.ids, made.layout)
-    assert (begun, whole) == (1, 0) and not free.finished and len(free.ids) < 60       # it ends where the image broke
+    assert (begun, whole) == (1, 0) and not free.finished and len(free.ids) < 60  # it ends where the image broke
 
 
 def test_texts_are_split_at_blank_lines_and_at_images():
@@ -146,18 +163,31 @@ def test_a_prompt_that_fills_the_context_is_refused():
 @pytest.fixture
 def config(tmp_path):
     path = tmp_path / "run.yaml"
-    path.write_text("shards: x\noutput: y\nbackbone: {name: continuous}\ndata: {length: 512}\n"
-                    "training: {steps: 1, rows: 1}\n")
+    path.write_text(
+        "shards: x\noutput: y\nbackbone: {name: continuous}\ndata: {length: 512}\ntraining: {steps: 1, rows: 1}\n"
+    )
     return str(path)
 
 
 def test_the_command_writes_a_folder_and_replaces_only_answers(config, tmp_path, capsys):
     picture(5).save(tmp_path / "cake.png")
     (tmp_path / "more.json").write_text(
-        json.dumps([{"type": "text", "text": "Stir."}, {"type": "image", "image": "cake.png"}]))
-    arguments = ["--config", config, "--instruction", "Bake <b>it</b>.", "--max-tokens", "90",
-                 "--output", str(tmp_path / "out"),
-                 "--context", "It rises.", str(tmp_path / "cake.png"), str(tmp_path / "more.json")]
+        json.dumps([{"type": "text", "text": "Stir."}, {"type": "image", "image": "cake.png"}])
+    )
+    arguments = [
+        "--config",
+        config,
+        "--instruction",
+        "Bake <b>it</b>.",
+        "--max-tokens",
+        "90",
+        "--output",
+        str(tmp_path / "out"),
+        "--context",
+        "It rises.",
+        str(tmp_path / "cake.png"),
+        str(tmp_path / "more.json"),
+    ]
     assert generate.main(arguments) == 0
     record = json.loads((tmp_path / "out/output.json").read_text())
     assert record["instruction"] == "Bake <b>it</b>." and record["tokens"] <= 90 and record["sampling"]["seed"] == 0
@@ -174,18 +204,39 @@ def test_the_command_writes_a_folder_and_replaces_only_answers(config, tmp_path,
 
 def test_the_command_answers_a_built_folders_instances(config, tmp_path):
     example.write(tmp_path / "built")
-    assert generate.main(["--config", config, "--shards", str(tmp_path / "built"), "--limit", "2", "--max-tokens", "20",
-                          "--output", str(tmp_path / "out")]) == 0
+    assert (
+        generate.main(
+            [
+                "--config",
+                config,
+                "--shards",
+                str(tmp_path / "built"),
+                "--limit",
+                "2",
+                "--max-tokens",
+                "20",
+                "--output",
+                str(tmp_path / "out"),
+            ]
+        )
+        == 0
+    )
     folders = [path for path in (tmp_path / "out").iterdir() if path.is_dir()]
     assert len(folders) == 2 and all((folder / "output.json").is_file() for folder in folders)
     page = (tmp_path / "out/page.html").read_text()
     assert page.count("<h3>Reference</h3>") == 2 and all(folder.name in page for folder in folders)
 
 
-@pytest.mark.parametrize("wrong,said", [
-    (["--text-temperature", "0"], "--greedy"), (["--text-top-p", "1.5"], "at most 1"),
-    (["--max-tokens", "0"], "at least 1"), (["--context", "nowhere.png"], "nowhere.png"),
-    (["--context", "nowhere.json"], "nowhere.json")])
+@pytest.mark.parametrize(
+    "wrong,said",
+    [
+        (["--text-temperature", "0"], "--greedy"),
+        (["--text-top-p", "1.5"], "at most 1"),
+        (["--max-tokens", "0"], "at least 1"),
+        (["--context", "nowhere.png"], "nowhere.png"),
+        (["--context", "nowhere.json"], "nowhere.json"),
+    ],
+)
 def test_what_cannot_be_is_said_in_a_sentence(config, tmp_path, capsys, wrong, said):
     assert generate.main(["--config", config, "--instruction", "x", "--output", str(tmp_path / "out"), *wrong]) == 2
     assert said in capsys.readouterr().err and not (tmp_path / "out").exists()
@@ -196,5 +247,7 @@ def test_written_pictures_are_what_output_json_names():
     files = answers.files(answers.GenerationResult("", "x", [], Answer((), True, 1), shown), "m", Sampling())
     assert list(files) == ["output.json", "00.png", "01.png"]
     assert json.loads(files["output.json"])["output"] == [
-        {"type": "text", "text": "One."}, {"type": "image", "image": "00.png", "width": 8, "height": 4},
-        {"type": "image", "image": "01.png", "width": 8, "height": 4}]
+        {"type": "text", "text": "One."},
+        {"type": "image", "image": "00.png", "width": 8, "height": 4},
+        {"type": "image", "image": "01.png", "width": 8, "height": 4},
+    ]

@@ -7,8 +7,13 @@ from moss import backbones, settings
 from schemas.errors import UserError
 
 CONFIGS = sorted((pathlib.Path(__file__).parents[2] / "configs").glob("moss_*.yaml"))
-LEAST = {"shards": "s", "output": "o", "backbone": {"name": "emu3"}, "data": {"length": 64},
-         "training": {"steps": 4, "rows": 2}}
+LEAST = {
+    "shards": "s",
+    "output": "o",
+    "backbone": {"name": "emu3"},
+    "data": {"length": 64},
+    "training": {"steps": 4, "rows": 2},
+}
 
 
 def load(tmp_path, tree, *overrides):
@@ -34,57 +39,78 @@ def test_the_demo_explains_every_key():
     tree = yaml.safe_load("\n".join(lines))
     assert set(settings.flat(settings.load(str(CONFIGS[0].parent / "moss_demo.yaml")))) == {
         f"{section}.{key}" if isinstance(below, dict) else section
-        for section, below in tree.items() for key in (below if isinstance(below, dict) else [""])}
+        for section, below in tree.items()
+        for key in (below if isinstance(below, dict) else [""])
+    }
     bare = [line for line in lines if ":" in line and "#" not in line and not line.rstrip().endswith(":")]
     assert bare == []
 
 
 def test_overrides_win_over_the_file(tmp_path):
-    read = load(tmp_path, LEAST, "training.steps=10", "training.learning_rate=3e-4", "adapter.kind=lora",
-                "data.held_out_sources=[a, b]", "output=elsewhere")
+    read = load(
+        tmp_path,
+        LEAST,
+        "training.steps=10",
+        "training.learning_rate=3e-4",
+        "adapter.kind=lora",
+        "data.held_out_sources=[a, b]",
+        "output=elsewhere",
+    )
     assert (read.training.steps, read.training.learning_rate, read.adapter.kind) == (10, 3e-4, "lora")
     assert (read.data.held_out_sources, read.output) == (("a", "b"), "elsewhere")
 
 
 def test_compiling_and_checkpointing_exclude_each_other(tmp_path):
     assert refused(tmp_path, LEAST, "training.compile=true", "training.gradient_checkpointing=true") == (
-        "training.compile and training.gradient_checkpointing do not work together; choose one")
+        "training.compile and training.gradient_checkpointing do not work together; choose one"
+    )
 
 
-@pytest.mark.parametrize("override, said", [
-    ("training.step=3", "unknown key training.step; did you mean training.steps?"),
-    ("trainings.steps=3", "unknown key trainings; did you mean training?"),
-    ("data.zzz=3",
-     "unknown key data.zzz; the keys are length, max_images, train_boundaries, workers, held_out_sources"),
-    ("training.steps=1.5", "training.steps must be a whole number, not 1.5"),
-    ("training.steps=true", "training.steps must be a whole number, not True"),
-    ("training.clip=.nan", "training.clip must be a finite number, not nan"),
-    ("training.clip=0", "training.clip must be more than 0, not 0.0"),
-    ("training.compile=1", "training.compile must be true or false, not 1"),
-    ("training.warmup=4", "training.warmup (4) must be less than training.steps (4)"),
-    ("training.rows=0", "training.rows must be at least 1, not 0"),
-    ("training.precision=fp16", "training.precision must be one of no, bf16, not 'fp16'"),
-    ("backbone.name=emu", "backbone.name must be one of chameleon, emu3, continuous, janus, not 'emu'"),
-    ("data.held_out_sources=howto", "data.held_out_sources must be a list"),
-    ("training.steps", "--set wants KEY=VALUE, such as training.steps=10, not 'training.steps'"),
-    ("output.folder=x", "--set output.folder=x: output is a value, not a section"),
-    ("adapter=3", "adapter must be a mapping of keys to values"),
-])
+@pytest.mark.parametrize(
+    "override, said",
+    [
+        ("training.step=3", "unknown key training.step; did you mean training.steps?"),
+        ("trainings.steps=3", "unknown key trainings; did you mean training?"),
+        (
+            "data.zzz=3",
+            "unknown key data.zzz; the keys are length, max_images, train_boundaries, workers, held_out_sources",
+        ),
+        ("training.steps=1.5", "training.steps must be a whole number, not 1.5"),
+        ("training.steps=true", "training.steps must be a whole number, not True"),
+        ("training.clip=.nan", "training.clip must be a finite number, not nan"),
+        ("training.clip=0", "training.clip must be more than 0, not 0.0"),
+        ("training.compile=1", "training.compile must be true or false, not 1"),
+        ("training.warmup=4", "training.warmup (4) must be less than training.steps (4)"),
+        ("training.rows=0", "training.rows must be at least 1, not 0"),
+        ("training.precision=fp16", "training.precision must be one of no, bf16, not 'fp16'"),
+        ("backbone.name=emu", "backbone.name must be one of chameleon, emu3, continuous, janus, not 'emu'"),
+        ("data.held_out_sources=howto", "data.held_out_sources must be a list"),
+        ("training.steps", "--set wants KEY=VALUE, such as training.steps=10, not 'training.steps'"),
+        ("output.folder=x", "--set output.folder=x: output is a value, not a section"),
+        ("adapter=3", "adapter must be a mapping of keys to values"),
+    ],
+)
 def test_what_is_wrong_is_said(tmp_path, override, said):
     assert refused(tmp_path, LEAST, override) == said
 
 
 def test_a_missing_key_a_missing_file_and_a_broken_one(tmp_path):
     assert refused(tmp_path, {k: v for k, v in LEAST.items() if k != "data"}) == "data is missing"
-    assert refused(tmp_path, "a: [") .startswith(f"{tmp_path / 'run.yaml'} is not YAML")
+    assert refused(tmp_path, "a: [").startswith(f"{tmp_path / 'run.yaml'} is not YAML")
     assert refused(tmp_path, "") == "the file must be a mapping of keys to values"
     with pytest.raises(UserError, match="No such file or directory; give an existing file to --config"):
         settings.load(str(tmp_path / "none.yaml"))
 
 
 def test_no_is_a_precision(tmp_path):
-    assert load(tmp_path, "shards: s\noutput: o\nbackbone: {name: emu3}\ndata: {length: 8}\n"
-                          "training: {steps: 1, rows: 1, precision: no}\n").training.precision == "no"
+    assert (
+        load(
+            tmp_path,
+            "shards: s\noutput: o\nbackbone: {name: emu3}\ndata: {length: 8}\n"
+            "training: {steps: 1, rows: 1, precision: no}\n",
+        ).training.precision
+        == "no"
+    )
 
 
 def test_flat_names_every_value(tmp_path):

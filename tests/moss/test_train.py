@@ -71,9 +71,10 @@ def test_a_resumed_run_ends_as_an_uninterrupted_one_bit_for_bit(uninterrupted, t
     place = f"checkpoint-{step:08d}"
     shutil.copytree(f"{uninterrupted.output}/{place}", tmp_path / place)
     position = checkpoints.resume_position(tmp_path / place, uninterrupted)
-    assert position.start > 0       # in the middle of an epoch
-    again = dataclasses.replace(uninterrupted, output=str(tmp_path),
-                                data=dataclasses.replace(uninterrupted.data, workers=workers))
+    assert position.start > 0  # in the middle of an epoch
+    again = dataclasses.replace(
+        uninterrupted, output=str(tmp_path), data=dataclasses.replace(uninterrupted.data, workers=workers)
+    )
     assert run(again, resume=True).step == 6
     assert_same(result(tmp_path, 6), result(uninterrupted.output, 6))
 
@@ -94,11 +95,14 @@ def test_a_run_goes_on_with_other_micro_batches_of_the_same_step(shards, tmp_pat
     settings = small.settings(shards, tmp_path / "whole", accumulate=2, save_every=2)
     run(settings)
     shutil.copytree(tmp_path / "whole" / "checkpoint-00000002", tmp_path / "again" / "checkpoint-00000002")
-    other = dataclasses.replace(settings, output=str(tmp_path / "again"),
-                                training=dataclasses.replace(settings.training, rows=4, accumulate=1))
+    other = dataclasses.replace(
+        settings, output=str(tmp_path / "again"), training=dataclasses.replace(settings.training, rows=4, accumulate=1)
+    )
     assert run(other, resume=True).step == 6
-    again, before = (load_file(f"{tmp_path}/{name}/checkpoint-00000006/adapter/adapter_model.safetensors")
-                     for name in ("again", "whole"))
+    again, before = (
+        load_file(f"{tmp_path}/{name}/checkpoint-00000006/adapter/adapter_model.safetensors")
+        for name in ("again", "whole")
+    )
     start = load_file(f"{tmp_path}/whole/checkpoint-00000002/adapter/adapter_model.safetensors")
     for name, value in before.items():
         torch.testing.assert_close(again[name], value, rtol=1e-2, atol=1e-4)
@@ -111,6 +115,7 @@ def test_a_run_does_not_go_on_over_another_backbone(uninterrupted, tmp_path, mon
         with torch.no_grad():
             made.plain_model.lm_head.weight.add_(1)
         return made
+
     shutil.copytree(f"{uninterrupted.output}/checkpoint-00000003", tmp_path / "checkpoint-00000003")
     monkeypatch.setattr(backbones, "load", another)
     with pytest.raises(UserError, match="was trained on another backbone than tiny holds now"):
@@ -118,8 +123,16 @@ def test_a_run_does_not_go_on_over_another_backbone(uninterrupted, tmp_path, mon
 
 
 def test_validation_pruning_and_rates_by_branch(shards, tmp_path):
-    settings = small.settings(shards, tmp_path, data={"held_out_sources": ("source-1",)}, steps=4, save_every=1, keep=2,
-                              validate_every=2, learning_rate_image=0.002)
+    settings = small.settings(
+        shards,
+        tmp_path,
+        data={"held_out_sources": ("source-1",)},
+        steps=4,
+        save_every=1,
+        keep=2,
+        validate_every=2,
+        learning_rate_image=0.002,
+    )
     run(settings)
     logged = events(tmp_path)
     assert len(logged["validation/text"]) == 2 and len(logged["loss/text"]) == 4
@@ -137,11 +150,12 @@ def test_an_interruption_ends_the_step_saves_and_can_be_resumed(uninterrupted, t
             signal.raise_signal(number)
             yield batch
 
-    settings = dataclasses.replace(uninterrupted, output=str(tmp_path),
-                                   training=dataclasses.replace(uninterrupted.training, save_every=100))
+    settings = dataclasses.replace(
+        uninterrupted, output=str(tmp_path), training=dataclasses.replace(uninterrupted.training, save_every=100)
+    )
     monkeypatch.setattr(data, "batches", interrupting)
     before = signal.getsignal(number)
-    monkeypatch.setattr(signal, "getsignal", lambda n: signal.SIG_IGN)     # the second and third signal do nothing here
+    monkeypatch.setattr(signal, "getsignal", lambda n: signal.SIG_IGN)  # the second and third signal do nothing here
     assert run(settings).step == 1
     monkeypatch.undo()
     signal.signal(number, before)
@@ -161,13 +175,21 @@ def test_only_the_adapters_are_trained_and_their_loss_falls(shards, tmp_path, ca
     logged = events(tmp_path)
     assert logged["loss/text"][-1] < 0.8 * logged["loss/text"][0]
     assert logged["loss/image"][-1] < logged["loss/image"][0]
-    assert set(logged) >= {"gradient_norm/text", "gradient_norm/image", "tokens_per_second", "image_fraction",
-                           "z_squared", "learning_rate", "epoch"}
+    assert set(logged) >= {
+        "gradient_norm/text",
+        "gradient_norm/image",
+        "tokens_per_second",
+        "image_fraction",
+        "z_squared",
+        "learning_rate",
+        "epoch",
+    }
     assert logged["learning_rate"][:3] == pytest.approx([0.015, 0.03, 0.03]) and len(logged["epoch"]) == 15
 
 
 def events(output) -> dict[str, list[float]]:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
     read = EventAccumulator(str(next(output.rglob("events*")).parent))
     read.Reload()
     return {name: [event.value for event in read.Scalars(name)] for name in read.Tags()["scalars"]}
@@ -193,11 +215,12 @@ def test_losses_that_are_not_finite_stop_the_run_and_name_the_sample(shards, tmp
         return generalist
 
     monkeypatch.setattr(backbones, "load", broken)
-    with pytest.raises(UserError) as error:     # every sample has a row of its own, and "5" stands in one of them
+    with pytest.raises(UserError) as error:  # every sample has a row of its own, and "5" stands in one of them
         run(small.settings(shards, tmp_path, rows=7, data={"length": 190}))
     assert str(error.value) == (
         "step 1: loss/text is nan, loss/image is nan, z_squared is nan, gradient_norm/text is nan, gradient_norm/image "
-        f"is nan, at {key_of('doc-5')}; lower training.learning_rate, or look at these instances")
+        f"is nan, at {key_of('doc-5')}; lower training.learning_rate, or look at these instances"
+    )
     assert checkpoints.latest(str(tmp_path)) is None
 
 
@@ -208,8 +231,22 @@ def two_processes(tmp_path_factory):
     environment = {**os.environ, "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"}
     AcceleratorState._reset_state(reset_partial_state=True)
     steps.run(folder / "one", steps.WHOLE)
-    done = subprocess.run([sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", "-m",
-                           "tests.moss.two_processes", str(folder)], cwd=ROOT, env=environment, capture_output=True)
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "torch.distributed.run",
+            "--standalone",
+            "--nproc_per_node",
+            "2",
+            "-m",
+            "tests.moss.two_processes",
+            str(folder),
+        ],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+    )
     assert done.returncode == 0, done.stderr.decode()
     return folder
 
@@ -233,8 +270,20 @@ def test_a_run_is_not_written_over(shards, tmp_path):
 
 
 def test_the_command_reads_overrides_and_says_what_is_wrong(shards, tmp_path, capsys, monkeypatch):
-    config = ["--config", "configs/moss_demo.yaml", "--set", f"shards={shards}", "--set", f"output={tmp_path}/out",
-              "--set", "training.steps=1", "--set", "training.warmup=0", "--set", "data.length=320"]
+    config = [
+        "--config",
+        "configs/moss_demo.yaml",
+        "--set",
+        f"shards={shards}",
+        "--set",
+        f"output={tmp_path}/out",
+        "--set",
+        "training.steps=1",
+        "--set",
+        "training.warmup=0",
+        "--set",
+        "data.length=320",
+    ]
     monkeypatch.chdir(ROOT)
     assert train.main([*config, "--set", "training.batch=3"]) == 2
     assert "moss.train: configs/moss_demo.yaml: unknown key training.batch" in capsys.readouterr().err

@@ -41,8 +41,14 @@ def run(output: pathlib.Path, batches: list[Batch], sharded: bool = False, preci
         values = train_step(accelerator, model, optimizer, generalist, batches, settings, step)
         assert values["image_fraction"] == 18 / 80 and values["gradient_norm/image"] > 0
     assert sharded is False or model(batches[0]).text_loss.dtype == torch.float32
-    folder = checkpoints.save(str(output), generalist, optimizer.optimizer, checkpoints.Position(3), settings,
-                              writes=accelerator.is_main_process)
+    folder = checkpoints.save(
+        str(output),
+        generalist,
+        optimizer.optimizer,
+        checkpoints.Position(3),
+        settings,
+        writes=accelerator.is_main_process,
+    )
     accelerator.wait_for_everyone()
     before = {p: optimizer.state[p]["exp_avg"].clone() for p in optimizer.state}
     checkpoints.load_optimizer(folder, generalist, optimizer.optimizer)
@@ -51,8 +57,9 @@ def run(output: pathlib.Path, batches: list[Batch], sharded: bool = False, preci
 
 def shard(state: AcceleratorState, precision: str) -> None:
     """What `accelerate launch --use_fsdp --fsdp_version 2` sets; without GPUs accelerate 1.15 does not set it."""
-    plugin = FullyShardedDataParallelPlugin(fsdp_version=2, auto_wrap_policy="transformer_based_wrap",
-                                            cpu_ram_efficient_loading=False)
+    plugin = FullyShardedDataParallelPlugin(
+        fsdp_version=2, auto_wrap_policy="transformer_based_wrap", cpu_ram_efficient_loading=False
+    )
     if precision != "no":
         plugin.set_mixed_precision(precision)
     state.fsdp_plugin, state._shared_state["fsdp_plugin"] = plugin, plugin

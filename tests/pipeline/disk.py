@@ -7,7 +7,7 @@ from apache_beam.io.localfilesystem import LocalFileSystem
 
 
 def _local(url):
-    return url.removeprefix("disk:/")       # disk://tmp/a is /tmp/a
+    return url.removeprefix("disk:/")  # disk://tmp/a is /tmp/a
 
 
 class Disk(LocalFileSystem):

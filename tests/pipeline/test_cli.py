@@ -30,12 +30,14 @@ def llm():
 @pytest.fixture
 def config(tmp_path):
     """Write a config that differs from the demo's by `changes`; its path."""
+
     def write(**changes) -> str:
         tree = DEMO | {"corpora": [{"format": "native", "path": str(ROOT / "examples/corpus")}]} | changes
         tree["llm"] = tree["llm"] | {"name": MODEL}
         path = tmp_path / "config.yaml"
         path.write_text(yaml.safe_dump(tree))
         return str(path)
+
     return write
 
 
@@ -49,32 +51,52 @@ def refused(capsys, *argv: str) -> str:
     return sentence
 
 
-@pytest.mark.parametrize("corpus, words", [
-    ("native:nowhere", "nowhere"), ("nativ:examples/corpus", "native, mmc4"), ("examples/corpus", "FORMAT:PATH"),
-    ("obelics:examples/corpus", "examples/corpus"),
-])
+@pytest.mark.parametrize(
+    "corpus, words",
+    [
+        ("native:nowhere", "nowhere"),
+        ("nativ:examples/corpus", "native, mmc4"),
+        ("examples/corpus", "FORMAT:PATH"),
+        ("obelics:examples/corpus", "examples/corpus"),
+    ],
+)
 def test_a_corpus_that_cannot_be_read(capsys, config, llm, tmp_path, corpus, words):
-    said = refused(capsys, "build", "--config", config(), "--output", str(tmp_path / "out"), "--corpus", corpus,
-                   "--llm-url", llm.url)
+    said = refused(
+        capsys,
+        "build",
+        "--config",
+        config(),
+        "--output",
+        str(tmp_path / "out"),
+        "--corpus",
+        corpus,
+        "--llm-url",
+        llm.url,
+    )
     assert words in said
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("changes, words", [
-    ({"preset": "leafinstrukt"}, ["leafinstrukt", "leafinstruct"]),
-    ({"preset": "obelics"}, ["obelics", "accept_missing"]),
-    ({"shard": {}}, ["unknown key shard"]),
-])
+@pytest.mark.parametrize(
+    "changes, words",
+    [
+        ({"preset": "leafinstrukt"}, ["leafinstrukt", "leafinstruct"]),
+        ({"preset": "obelics"}, ["obelics", "accept_missing"]),
+        ({"shard": {}}, ["unknown key shard"]),
+    ],
+)
 def test_a_config_that_is_wrong(capsys, config, llm, tmp_path, changes, words):
-    said = refused(capsys, "build", "--config", config(**changes), "--output", str(tmp_path / "out"),
-                   "--llm-url", llm.url)
+    said = refused(
+        capsys, "build", "--config", config(**changes), "--output", str(tmp_path / "out"), "--llm-url", llm.url
+    )
     assert all(word in said for word in words)
     assert not (tmp_path / "out").exists()
 
 
 def test_a_server_that_does_not_answer(capsys, config, tmp_path):
-    said = refused(capsys, "build", "--config", config(), "--output", str(tmp_path / "out"),
-                   "--llm-url", "http://127.0.0.1:9/v1")
+    said = refused(
+        capsys, "build", "--config", config(), "--output", str(tmp_path / "out"), "--llm-url", "http://127.0.0.1:9/v1"
+    )
     assert "http://127.0.0.1:9/v1" in said and "does not answer" in said
     assert not (tmp_path / "out").exists()
 
@@ -82,8 +104,9 @@ def test_a_server_that_does_not_answer(capsys, config, tmp_path):
 def test_a_model_that_was_not_put_together(capsys, config, tmp_path):
     clip = {"model": f"local-dir:{tmp_path}/nothing"}
     with server() as llm:
-        said = refused(capsys, "build", "--config", config(clip=clip), "--output", str(tmp_path / "out"),
-                       "--llm-url", llm.url)
+        said = refused(
+            capsys, "build", "--config", config(clip=clip), "--output", str(tmp_path / "out"), "--llm-url", llm.url
+        )
     assert "make models" in said
 
 
@@ -96,10 +119,14 @@ def test_an_output_that_holds_something_else(capsys, config, llm, tmp_path):
     assert os.listdir(output) == ["thesis.txt"]
 
 
-@pytest.mark.parametrize("name, text, words", [
-    ("manifest.json", '{"config_hash": "0123"}', "another config"), ("manifest.json", "?", "another config"),
-    ("config.yaml", "preset: mine\n", "config.yaml"),
-])
+@pytest.mark.parametrize(
+    "name, text, words",
+    [
+        ("manifest.json", '{"config_hash": "0123"}', "another config"),
+        ("manifest.json", "?", "another config"),
+        ("config.yaml", "preset: mine\n", "config.yaml"),
+    ],
+)
 def test_an_output_of_another_config(capsys, config, llm, tmp_path, name, text, words):
     output = tmp_path / "out"
     output.mkdir()
@@ -122,8 +149,9 @@ def test_a_flag_that_nobody_knows(capsys, config, llm, tmp_path, flag):
 
 
 def test_a_limit_of_nothing(capsys, config, llm, tmp_path):
-    said = refused(capsys, "build", "--config", config(), "--output", str(tmp_path / "out"), "--limit", "0",
-                   "--llm-url", llm.url)
+    said = refused(
+        capsys, "build", "--config", config(), "--output", str(tmp_path / "out"), "--limit", "0", "--llm-url", llm.url
+    )
     assert "--limit" in said
 
 
@@ -134,7 +162,7 @@ def test_views_of_a_folder_that_is_none(capsys, tmp_path, command):
 
 
 def cut(data: bytes) -> bytes:
-    return data[:len(data) // 2]
+    return data[: len(data) // 2]
 
 
 def other_columns(data: bytes) -> bytes:
@@ -150,9 +178,15 @@ def overwritten(data: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("damage", [cut, other_columns, overwritten, lambda data: b"", lambda data: b"no Parquet"])
-@pytest.mark.parametrize("command, name", [
-    (["funnel"], "ledger/part-00000.parquet"), (["funnel"], "index.parquet"),
-    (["explain", "doc-003"], "ledger/part-00000.parquet"), (["show", "doc-003"], "index.parquet")])
+@pytest.mark.parametrize(
+    "command, name",
+    [
+        (["funnel"], "ledger/part-00000.parquet"),
+        (["funnel"], "index.parquet"),
+        (["explain", "doc-003"], "ledger/part-00000.parquet"),
+        (["show", "doc-003"], "index.parquet"),
+    ],
+)
 def test_views_of_a_damaged_table(capsys, tmp_path, command, name, damage):
     small_run(tmp_path)
     (tmp_path / name).write_bytes(damage((tmp_path / name).read_bytes()))
@@ -193,7 +227,9 @@ def test_an_address_that_is_none(capsys, config, tmp_path, address):
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to mount a small disk")
-@pytest.mark.skipif(not (ROOT / "build/models/coherence").is_dir(), reason="build/models is not there: run `make models`")
+@pytest.mark.skipif(
+    not (ROOT / "build/models/coherence").is_dir(), reason="build/models is not there: run `make models`"
+)
 def test_a_full_disk(config, llm, tmp_path):
     """A disk of 1 MB fills up while pictures are stored."""
     disk = tmp_path / "disk"
@@ -202,8 +238,20 @@ def test_a_full_disk(config, llm, tmp_path):
         pytest.skip("this machine lets nobody mount a disk")
     try:
         ended = subprocess.run(
-            [sys.executable, str(ROOT / "beam_pipeline.py"), "--config", config(), "--output", str(disk / "out"),
-             "--llm-url", llm.url], cwd=ROOT, capture_output=True, text=True)
+            [
+                sys.executable,
+                str(ROOT / "beam_pipeline.py"),
+                "--config",
+                config(),
+                "--output",
+                str(disk / "out"),
+                "--llm-url",
+                llm.url,
+            ],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+        )
         assert ended.returncode == 4
         assert "is full" in ended.stderr.splitlines()[-1] and "Traceback" not in ended.stderr
         assert not (disk / "out/manifest.json").exists()
@@ -249,7 +297,7 @@ def test_a_bug_stops_the_run_with_a_sentence_a_traceback_in_the_log_and_exit_cod
 
 def test_a_run_that_keeps_going_makes_rows_of_bugs_and_its_exit_code_tells(a_bug, llm, tmp_path, capsys):
     command = ["build", "--config", a_bug, "--output", str(tmp_path / "out"), "--llm-url", llm.url, "--keep-going"]
-    assert main(command) == 2                   # nothing was kept
+    assert main(command) == 2  # nothing was kept
     assert "no document was kept" in capsys.readouterr().err
     assert main([*command, "--allow-empty"]) == 3
     assert "documents failed because of a bug; tracebacks are in the ledger" in capsys.readouterr().err

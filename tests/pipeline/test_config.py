@@ -37,25 +37,28 @@ def test_production_config_explains_every_key():
             assert set(value) == {f.name for f in dataclasses.fields(getattr(configuration, kind))}
 
 
-@pytest.mark.parametrize("change, words", [
-    ({"shard": {"size": 3}}, ["unknown key shard", "did you mean shards"]),
-    ({"shards": {"sise": 3}}, ["unknown key shards.sise", "did you mean shards.size"]),
-    ({"shards": {"size": "many"}}, ["shards.size", "a whole number", "many"]),
-    ({"shards": {"size": True}}, ["shards.size", "a whole number"]),
-    ({"shards": {"size": 0}}, ["shards.size", "at least 1"]),
-    ({"shards": {"salt": ""}}, ["shards.salt", "1 to 64"]),
-    ({"word_lists": ["a"]}, ["word_lists must map names to strings"]),
-    ({"shards": [1]}, ["shards must be a mapping of keys to values"]),
-    ({"domains": ["one", "two"]}, ["domains", "at least 12"]),
-    ({"domains": "cooking"}, ["domains must be a list"]),
-    ({"domains": [*DEMO["domains"], DEMO["domains"][0]]}, [f"domains names '{DEMO['domains'][0]}' more than once"]),
-    ({"domains": [*DEMO["domains"], " "]}, ["domains has a blank name"]),
-    ({"corpora": []}, ["corpora is empty"]),
-    ({"corpora": [{"format": "native"}]}, ["corpora[0].path is missing"]),
-    ({"limits": {"failed_at_most": 0}}, ["limits.failed_at_most", "above 0 and up to 1"]),
-    ({"split": {"context_free": 2}}, ["split.context_free", "from 0 to 1"]),
-    ({"coherence": {"matched_at_least": 0.1}}, ["coherence.mean_at_least is missing"]),
-])
+@pytest.mark.parametrize(
+    "change, words",
+    [
+        ({"shard": {"size": 3}}, ["unknown key shard", "did you mean shards"]),
+        ({"shards": {"sise": 3}}, ["unknown key shards.sise", "did you mean shards.size"]),
+        ({"shards": {"size": "many"}}, ["shards.size", "a whole number", "many"]),
+        ({"shards": {"size": True}}, ["shards.size", "a whole number"]),
+        ({"shards": {"size": 0}}, ["shards.size", "at least 1"]),
+        ({"shards": {"salt": ""}}, ["shards.salt", "1 to 64"]),
+        ({"word_lists": ["a"]}, ["word_lists must map names to strings"]),
+        ({"shards": [1]}, ["shards must be a mapping of keys to values"]),
+        ({"domains": ["one", "two"]}, ["domains", "at least 12"]),
+        ({"domains": "cooking"}, ["domains must be a list"]),
+        ({"domains": [*DEMO["domains"], DEMO["domains"][0]]}, [f"domains names '{DEMO['domains'][0]}' more than once"]),
+        ({"domains": [*DEMO["domains"], " "]}, ["domains has a blank name"]),
+        ({"corpora": []}, ["corpora is empty"]),
+        ({"corpora": [{"format": "native"}]}, ["corpora[0].path is missing"]),
+        ({"limits": {"failed_at_most": 0}}, ["limits.failed_at_most", "above 0 and up to 1"]),
+        ({"split": {"context_free": 2}}, ["split.context_free", "from 0 to 1"]),
+        ({"coherence": {"matched_at_least": 0.1}}, ["coherence.mean_at_least is missing"]),
+    ],
+)
 def test_mistakes_are_named(tmp_path, change, words):
     with pytest.raises(UserError) as error:
         load(tmp_path, DEMO | change)
@@ -82,6 +85,7 @@ def test_the_hash_is_about_results_not_about_the_run(tmp_path):
     def hash_with(section, **changes):
         changed = dataclasses.replace(config, **{section: dataclasses.replace(getattr(config, section), **changes)})
         return config_hash(configuration.as_dict(changed))
+
     same = config_hash(configuration.as_dict(config))
     assert hash_with("llm", url="http://127.0.0.1:1/v1", concurrency=3) == same
     assert hash_with("images", workers=1) == same
@@ -102,6 +106,7 @@ word_lists: {{flagged_words: words nobody wants}}
 """)
         words.write_text(flagged)
         return config_hash(configuration.as_dict(config))
+
     same = hash_with()
     assert hash_with(comment="# a comment", flagged="bah\n\nBoo\n") == same
     assert hash_with(at_least=51) != same

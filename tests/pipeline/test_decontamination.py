@@ -36,9 +36,20 @@ def benchmark(tmp_path):
     folder = tmp_path / "bench"
     (folder / "images" / "wikihow").mkdir(parents=True)
     picture(1).save(folder / "images" / "wikihow" / "70000001_0_0.png")
-    (folder / "interleaved_bench.json").write_text(json.dumps([{
-        "id": "wikihow_next_step_0_70000001", "image": ["wikihow/70000001_0_0.png", "wikihow/gone.png"],
-        "conversations": [{"from": "human", "value": f"<BEGIN> {WORDS}. <image>."}, {"from": "gpt", "value": "Good. <image>"}]}]))
+    (folder / "interleaved_bench.json").write_text(
+        json.dumps(
+            [
+                {
+                    "id": "wikihow_next_step_0_70000001",
+                    "image": ["wikihow/70000001_0_0.png", "wikihow/gone.png"],
+                    "conversations": [
+                        {"from": "human", "value": f"<BEGIN> {WORDS}. <image>."},
+                        {"from": "gpt", "value": "Good. <image>"},
+                    ],
+                }
+            ]
+        )
+    )
     return folder, str(tmp_path / "benchmark.parquet")
 
 
@@ -46,8 +57,9 @@ def benchmark(tmp_path):
 def index(benchmark, capsys):
     folder, path = benchmark
     assert main(["decontaminate", f"interleavedbench:{folder}", "--output", path]) == 0
-    assert capsys.readouterr().out == (f"{path}: 1 items with 2 ids, 7 runs of words and 1 images; "
-                                       "1 images could not be read\n")
+    assert capsys.readouterr().out == (
+        f"{path}: 1 items with 2 ids, 7 runs of words and 1 images; 1 images could not be read\n"
+    )
     return path
 
 
@@ -78,7 +90,10 @@ def test_each_route_catches_the_planted_item(index):
 def test_what_is_not_of_the_benchmark_passes(index):
     found = Index(index)
     eleven = " ".join(WORDS.split()[:11])
-    assert found.hit(document("70000002_1", f"{eleven} or a blunt one"), [hashed(picture(seed)) for seed in range(2, 40)]) is None
+    assert (
+        found.hit(document("70000002_1", f"{eleven} or a blunt one"), [hashed(picture(seed)) for seed in range(2, 40)])
+        is None
+    )
 
 
 def test_an_index_is_never_missing_or_empty_unnoticed(tmp_path, benchmark, index, capsys):
@@ -88,8 +103,10 @@ def test_an_index_is_never_missing_or_empty_unnoticed(tmp_path, benchmark, index
     with pytest.raises(UserError, match="cannot be read"):
         summary(f"{tmp_path}/bad.parquet")
     (tmp_path / "short.json").write_text(json.dumps([{"id": "x", "conversations": [{"value": "Few words."}]}]))
-    for source, words in ((f"interleavedbench:{tmp_path}/short.json", "the index would be empty"),
-                          (f"interleavedbench:{tmp_path}/none", "cannot be read|holds no records")):
+    for source, words in (
+        (f"interleavedbench:{tmp_path}/short.json", "the index would be empty"),
+        (f"interleavedbench:{tmp_path}/none", "cannot be read|holds no records"),
+    ):
         assert main(["decontaminate", source, "--output", f"{tmp_path}/x.parquet"]) == 2
         assert re.search(words, capsys.readouterr().err)
     assert not (tmp_path / "x.parquet").exists()
@@ -107,7 +124,7 @@ def test_hits_are_dropped_with_the_match_in_their_rows_and_the_card_says_so(tmp_
     corpus = tmp_path / "corpus"
     (corpus / "images").mkdir(parents=True)
     lines = (ROOT / "examples/corpus/docs.jsonl").read_bytes().splitlines()
-    records = [json.loads(line) for line in lines if line.endswith(b"}")][:6]      # one line is cut off on purpose
+    records = [json.loads(line) for line in lines if line.endswith(b"}")][:6]  # one line is cut off on purpose
     for name in {s["image"] for r in records for s in r["segments"] if "image" in s}:
         (corpus / "images" / name).write_bytes((ROOT / "examples/corpus/images" / name).read_bytes())
     picture(1).resize((640, 480)).save(corpus / "images" / "planted.jpg", quality=80)
@@ -122,11 +139,25 @@ def test_hits_are_dropped_with_the_match_in_their_rows_and_the_card_says_so(tmp_
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(tree))
     out = str(tmp_path / "out")
     with server() as llm:
-        assert main(["build", "--config", str(tmp_path / "config.yaml"), "--output", out, "--llm-url", llm.url,
-                     "--allow-empty"]) == 0
+        assert (
+            main(
+                [
+                    "build",
+                    "--config",
+                    str(tmp_path / "config.yaml"),
+                    "--output",
+                    out,
+                    "--llm-url",
+                    llm.url,
+                    "--allow-empty",
+                ]
+            )
+            == 0
+        )
     rows = {row.id: row for row in ledger.read_outcomes(out)}
     item = "wikihow_next_step_0_70000001"
     assert {(row.rule, row.detail.split(":")[0]) for row in rows.values() if row.stage == "decontaminate"} == {
-        (f"benchmark_{kind}", f"repeats {item}") for kind in ("id", "text", "image")}
+        (f"benchmark_{kind}", f"repeats {item}") for kind in ("id", "text", "image")
+    }
     assert "3 that repeat it were dropped" in (tmp_path / "out" / "README.md").read_text()
     assert validate(out, deep=True) == []

@@ -14,8 +14,8 @@ class Answer:
     body: bytes
     status: int
     headers: tuple[tuple[str, str], ...]
-    wait: float         # seconds before the first byte
-    drip: float         # seconds between the bytes of the body; 0 sends it at once
+    wait: float  # seconds before the first byte
+    drip: float  # seconds between the bytes of the body; 0 sends it at once
 
 
 def answer(body=b"", status=200, headers=(), wait=0.0, drip=0.0):
@@ -41,7 +41,7 @@ class Server:
                 found = found.pop(0) if isinstance(found, list) else found
                 try:
                     self.reply(found)
-                except (BrokenPipeError, ConnectionResetError):     # the client has had enough
+                except (BrokenPipeError, ConnectionResetError):  # the client has had enough
                     self.close_connection = True
 
             def reply(self, found):
@@ -85,11 +85,13 @@ class Server:
 def no_web_server():
     """The address of something that greets one caller, but speaks no HTTP."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
+
         def greet():
             connection, _ = listener.accept()
             with connection:
                 connection.recv(1000)
                 connection.sendall(b"SSH-2.0-OpenSSH_9.6\r\n")
+
         thread = threading.Thread(target=greet)
         thread.start()
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"

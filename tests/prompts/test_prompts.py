@@ -18,16 +18,26 @@ def shown(document: Document) -> list[str]:
 
 
 def boat(**changes) -> Document:
-    segments = (Text("## Folding a paper boat"), Text("Fold the sheet in half."),
-                Image("a.jpg", alt="A sheet of white paper with a crease along its middle line"),
-                Text("### Step 2"), Text("Turn the corners down."), Image("b.jpg"), Text("## Folding a **paper** boat"))
+    segments = (
+        Text("## Folding a paper boat"),
+        Text("Fold the sheet in half."),
+        Image("a.jpg", alt="A sheet of white paper with a crease along its middle line"),
+        Text("### Step 2"),
+        Text("Turn the corners down."),
+        Image("b.jpg"),
+        Text("## Folding a **paper** boat"),
+    )
     return Document(**{"id": "1", "source": "s", "title": "Folding a paper boat", "segments": segments} | changes)
 
 
 def test_the_title_is_hidden_and_pictures_are_marked():
     assert shown(boat()) == [
-        "Fold the sheet in half.", "[image: A sheet of white paper with a crease along its]", "### Step 2",
-        "Turn the corners down.", "[image]"]
+        "Fold the sheet in half.",
+        "[image: A sheet of white paper with a crease along its]",
+        "### Step 2",
+        "Turn the corners down.",
+        "[image]",
+    ]
 
 
 def test_a_first_heading_is_left_out_though_the_title_differs():
@@ -66,7 +76,8 @@ def test_the_embedded_question_is_the_one_that_the_model_was_trained_on():
     assert question == (
         "Rate the text above from 1 (bad) to 5 (good). Fluency: whole, grammatical sentences. Coherence: sentences in a "
         "sensible order. Completeness: does not break off. Usefulness: teaches something, free of adverts, menus and "
-        "notices.")
+        "notices."
+    )
 
 
 def own_set(folder, **files) -> str:
@@ -79,20 +90,28 @@ def own_set(folder, **files) -> str:
 
 def test_a_new_aspect_is_declared_in_one_file(tmp_path):
     aspects = (prompts.FOLDER / "embedded/rate/aspects.yaml").read_text()
-    own = prompts.load(own_set(tmp_path, rate__aspects_yaml=aspects + "- {name: safety, key: safety, question: harms nobody}\n"))
+    own = prompts.load(
+        own_set(tmp_path, rate__aspects_yaml=aspects + "- {name: safety, key: safety, question: harms nobody}\n")
+    )
     prompt = own.rate_prompt(boat())
     assert prompt.schema["required"][-1] == "safety" and prompt.messages[1]["content"].endswith("Safety: harms nobody.")
     assert own.aspect_names[-1] == "safety"
 
 
-@pytest.mark.parametrize("files, message", [
-    ({"rate__question_jinja": "{{ nothing }}"}, "rate/question.jinja: 'nothing' is undefined"),
-    ({"write__question_jinja": "{% for %}"}, "write/question.jinja"),
-    ({"prompts_yaml": "about: x\nsystem: y\nalt_word: 3"}, "did you mean alt_words"),
-    ({"rate__aspects_yaml": "[]"}, "at least one aspect"),
-    ({"rate__aspects_yaml": "- {name: A b, key: a, question: q}"}, "is not a name for an aspect"),
-    ({"rate__aspects_yaml": "- {name: a, key: a, question: q}\n- {name: a, key: b, question: q}"}, "same name or key"),
-])
+@pytest.mark.parametrize(
+    "files, message",
+    [
+        ({"rate__question_jinja": "{{ nothing }}"}, "rate/question.jinja: 'nothing' is undefined"),
+        ({"write__question_jinja": "{% for %}"}, "write/question.jinja"),
+        ({"prompts_yaml": "about: x\nsystem: y\nalt_word: 3"}, "did you mean alt_words"),
+        ({"rate__aspects_yaml": "[]"}, "at least one aspect"),
+        ({"rate__aspects_yaml": "- {name: A b, key: a, question: q}"}, "is not a name for an aspect"),
+        (
+            {"rate__aspects_yaml": "- {name: a, key: a, question: q}\n- {name: a, key: b, question: q}"},
+            "same name or key",
+        ),
+    ],
+)
 def test_a_faulty_set_is_refused(tmp_path, files, message):
     with pytest.raises(UserError, match=message):
         prompts.load(own_set(tmp_path, **files))

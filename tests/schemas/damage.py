@@ -36,11 +36,16 @@ def manifest(folder: pathlib.Path, change) -> None:
 
 def sign(folder: pathlib.Path) -> None:
     """Make sizes and checksums in the manifest right again."""
+
     def change(value):
-        for path, entry in [*((f"shards/{s['name']}", s) for s in value["shards"]), ("index.parquet", value["index"]),
-                            *((f"ledger/{p['name']}", p) for p in value["ledger"])]:
+        for path, entry in [
+            *((f"shards/{s['name']}", s) for s in value["shards"]),
+            ("index.parquet", value["index"]),
+            *((f"ledger/{p['name']}", p) for p in value["ledger"]),
+        ]:
             data = (folder / path).read_bytes()
             entry.update(bytes=len(data), sha256=hashlib.sha256(data).hexdigest())
+
     manifest(folder, change)
 
 
@@ -74,8 +79,13 @@ def reindex(folder: pathlib.Path) -> None:
                 value = json.loads(mine.pop("json").data)
                 pictures = [mine[s["image"]] for s in value["context"] + value["output"] if s["type"] == "image"]
                 at = found[key, "json"]
-                rows[key] = index_row(value, name, at.offset, len(at.data), tuple(
-                    Member(e.member, e.offset, len(e.data)) for e in pictures))
+                rows[key] = index_row(
+                    value,
+                    name,
+                    at.offset,
+                    len(at.data),
+                    tuple(Member(e.member, e.offset, len(e.data)) for e in pictures),
+                )
             except (ValueError, LookupError, TypeError, RecursionError):
                 continue
     ordered = sorted(rows.values(), key=lambda r: (r.shard, r.json_offset))
@@ -84,6 +94,7 @@ def reindex(folder: pathlib.Path) -> None:
 
 def edit(folder: pathlib.Path, number: int, change) -> None:
     """Change the JSON of the sample `number` in place; index and checksums follow."""
+
     def changed(files):
         result = []
         for name, data in files:
@@ -93,22 +104,31 @@ def edit(folder: pathlib.Path, number: int, change) -> None:
                 data = json_bytes(value)
             result.append((name, data))
         return result
+
     rewrite(folder, number // example.SIZE, changed)
 
 
 def raw_json(folder: pathlib.Path, number: int, change) -> None:
     """Change the bytes of the JSON of a sample."""
-    rewrite(folder, number // example.SIZE, lambda files: [
-        (name, change(data) if name == f"{KEYS[number]}.json" else data) for name, data in files])
+    rewrite(
+        folder,
+        number // example.SIZE,
+        lambda files: [(name, change(data) if name == f"{KEYS[number]}.json" else data) for name, data in files],
+    )
 
 
 def replace_picture(folder: pathlib.Path, number: int, member: str, data: bytes, **fields) -> None:
     """Put other bytes in the place of a picture, and say so in the JSON (sha256 and `fields`)."""
+
     def change(value):
         segment = next(s for s in value["context"] + value["output"] if s.get("image") == member)
         segment.update(sha256=hashlib.sha256(data).hexdigest(), **fields)
-    rewrite(folder, number // example.SIZE, lambda files: [
-        (name, data if name == f"{KEYS[number]}.{member}" else old) for name, old in files])
+
+    rewrite(
+        folder,
+        number // example.SIZE,
+        lambda files: [(name, data if name == f"{KEYS[number]}.{member}" else old) for name, old in files],
+    )
     edit(folder, number, change)
 
 
@@ -138,20 +158,24 @@ def ledger(folder: pathlib.Path, part: int, change) -> None:
 
 def first(**fields):
     """A change to rows or outcomes: other values in the first."""
+
     def change(rows):
         head, *rest = rows
         return [head | fields if isinstance(head, dict) else dataclasses.replace(head, **fields), *rest]
+
     return change
 
 
 def header(folder, shard: int, at_: int, change):
     """Change a tar header and make its checksum right again."""
+
     def patched(data):
-        block = bytearray(data[at_:at_ + 512])
+        block = bytearray(data[at_ : at_ + 512])
         change(block)
         block[148:156] = b" " * 8
         block[148:156] = b"%06o\0 " % sum(block)
-        data[at_:at_ + 512] = block
+        data[at_ : at_ + 512] = block
+
     patch(folder, shard, patched)
 
 

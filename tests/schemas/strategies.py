@@ -20,8 +20,9 @@ cosines = st.floats(-1, 1).map(lambda x: round(x, 4))
 ratings = st.floats(1, 5).map(lambda x: round(x, 2))
 texts = st.builds(Text, filled)
 sides = st.integers(1, 4096)
-images = st.builds(StoredImage, words, words, words, width=sides, height=sides, sha256=hexes,
-                   extension=st.sampled_from(["jpg", "png"]))
+images = st.builds(
+    StoredImage, words, words, words, width=sides, height=sides, sha256=hexes, extension=st.sampled_from(["jpg", "png"])
+)
 
 
 @st.composite
@@ -33,16 +34,47 @@ def instances(draw) -> Instance:
     provenance = draw(st.builds(Provenance, filled, hexes.map(lambda h: h[:16]), filled, filled, filled, filled))
     id_ = draw(filled)
     return Instance(
-        id_, key_of(id_), draw(filled), tuple(context), tuple(output), draw(filled), draw(words), draw(filled),
-        draw(words), draw(words),
-        Coherence(draw(numbers), draw(numbers), draw(numbers), draw(st.none() | cosines),
-                  draw(st.none() | st.sampled_from([0.0, 0.5, 1.0])), provenance.clip),
-        draw(st.fixed_dictionaries(dict.fromkeys(ASPECTS, ratings))), provenance)
+        id_,
+        key_of(id_),
+        draw(filled),
+        tuple(context),
+        tuple(output),
+        draw(filled),
+        draw(words),
+        draw(filled),
+        draw(words),
+        draw(words),
+        Coherence(
+            draw(numbers),
+            draw(numbers),
+            draw(numbers),
+            draw(st.none() | cosines),
+            draw(st.none() | st.sampled_from([0.0, 0.5, 1.0])),
+            provenance.clip,
+        ),
+        draw(st.fixed_dictionaries(dict.fromkeys(ASPECTS, ratings))),
+        provenance,
+    )
 
 
 numbers = st.floats(allow_nan=False)
 drops = st.builds(Drop, words, numbers, numbers)
 outcomes = st.builds(
-    Outcome, words, words, words, words, words, words, st.none() | numbers, st.none() | numbers, words, words, words,
-    words, st.integers(0, 2**40), st.lists(st.builds(ImageDrop, st.integers(0, 99), words, words, drops), max_size=2)
-    .map(tuple), st.lists(st.tuples(words, numbers), max_size=3).map(tuple), words)
+    Outcome,
+    words,
+    words,
+    words,
+    words,
+    words,
+    words,
+    st.none() | numbers,
+    st.none() | numbers,
+    words,
+    words,
+    words,
+    words,
+    st.integers(0, 2**40),
+    st.lists(st.builds(ImageDrop, st.integers(0, 99), words, words, drops), max_size=2).map(tuple),
+    st.lists(st.tuples(words, numbers), max_size=3).map(tuple),
+    words,
+)

@@ -14,11 +14,16 @@ from tests.schemas.strategies import instances, steady
 
 def with_member_names(instance, value):
     """The instance with each image's uri replaced by the name of its member."""
+
     def part(segments, values):
-        return tuple(dataclasses.replace(s, uri=v["image"], extension=v["image"][3:]) if isinstance(s, Image) else s
-                     for s, v in zip(segments, values, strict=True))
-    return dataclasses.replace(instance, context=part(instance.context, value["context"]),
-                               output=part(instance.output, value["output"]))
+        return tuple(
+            dataclasses.replace(s, uri=v["image"], extension=v["image"][3:]) if isinstance(s, Image) else s
+            for s, v in zip(segments, values, strict=True)
+        )
+
+    return dataclasses.replace(
+        instance, context=part(instance.context, value["context"]), output=part(instance.output, value["output"])
+    )
 
 
 @steady
@@ -32,12 +37,20 @@ def test_members_are_numbered_in_reading_order_over_context_then_output():
     instance, files = example.instance(2)
     value = to_json(instance)
     assert [s["image"] for s in value["context"] + value["output"] if s["type"] == "image"] == [
-        "00.png", "01.jpg", "02.jpg"]
+        "00.png",
+        "01.jpg",
+        "02.jpg",
+    ]
     assert [s["sha256"] for s in value["context"] + value["output"] if s["type"] == "image"] == list(files)
     assert value["scores"] == {
-        "coherence": 0.23, "margin": 0.05, "recall_at_1": 1.0, "matched": [0.22, 0.23, 0.24],
-        "mismatched": [0.22, 0.23, 0.24], "max_previous_similarity": [-1.0, -1.0, -1.0],
-        "ratings": {"fluency": 4.0, "text_coherence": 3.5, "completeness": 4.25, "usefulness": 5.0}}
+        "coherence": 0.23,
+        "margin": 0.05,
+        "recall_at_1": 1.0,
+        "matched": [0.22, 0.23, 0.24],
+        "mismatched": [0.22, 0.23, 0.24],
+        "max_previous_similarity": [-1.0, -1.0, -1.0],
+        "ratings": {"fluency": 4.0, "text_coherence": 3.5, "completeness": 4.25, "usefulness": 5.0},
+    }
 
 
 def test_two_digits_can_name_a_hundred_pictures():

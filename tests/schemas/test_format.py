@@ -18,6 +18,7 @@ EXAMPLES = re.findall(r"```python\n(.*?)```", PAGE, re.S)
 @pytest.fixture(autouse=True)
 def cache(monkeypatch, tmp_path):
     import datasets
+
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path)
 
 
@@ -26,15 +27,19 @@ def test_examples_run(good, capsys):
     for example in EXAMPLES:
         exec(compile(example, "docs/format.md", "exec"), names)
     out = capsys.readouterr().out
-    assert "Before we start on job 2." in out and "JpegImageFile" in out        # the first sample, as datasets has it
-    assert len(names["pictures"]) == 1 and names["pictures"][0].mode == "RGB"   # the last one, as webdataset has it
+    assert "Before we start on job 2." in out and "JpegImageFile" in out  # the first sample, as datasets has it
+    assert len(names["pictures"]) == 1 and names["pictures"][0].mode == "RGB"  # the last one, as webdataset has it
     assert names["best"].num_rows == 7 and names["picture"].startswith(b"\x89PNG")
     assert out.endswith(f"{names['instance'].instruction} 5.0\n")
 
 
 def test_every_kind_of_defect_is_explained_and_proven():
     table = PAGE.split("| kinds |")[1]
-    explained = {kind for line in table.splitlines() if line.startswith("| `") for kind in
-                 re.findall(r"`([a-z0-9-]+)`", line.split("|")[1])}
+    explained = {
+        kind
+        for line in table.splitlines()
+        if line.startswith("| `")
+        for kind in re.findall(r"`([a-z0-9-]+)`", line.split("|")[1])
+    }
     proven = {place[0] for _, expected in [*CHEAP.values(), *DEEP.values()] for place in expected}
     assert explained == proven

@@ -43,8 +43,11 @@ def types_of(record) -> dict:
 
 
 def plain(hint):
-    return next((h for h in typing.get_args(hint) if h is not types.NoneType), hint) \
-        if isinstance(hint, types.UnionType) else hint
+    return (
+        next((h for h in typing.get_args(hint) if h is not types.NoneType), hint)
+        if isinstance(hint, types.UnionType)
+        else hint
+    )
 
 
 def json_name(schema: dict) -> str:
@@ -52,16 +55,29 @@ def json_name(schema: dict) -> str:
     return kind if isinstance(kind, str) else next(k for k in kind if k != "null")
 
 
-@pytest.mark.parametrize("schema, fields", [
-    (described.TEXT, {"type": str, **types_of(Text)}),
-    (described.IMAGE, {"type": str, "image": str, **{n: t for n, t in types_of(StoredImage).items() if n not in ("uri", "extension")}}),
-    (described.PROVENANCE, types_of(Provenance)),
-    (described.SCORES, {
-        "coherence": float, **{n: t for n, t in types_of(Coherence).items() if n != "model"},
-        "ratings": dict}),
-    (described.INSTANCE, {**{n: t for n, t in types_of(Instance).items() if n not in ("coherence", "ratings")},
-                          "scores": dict}),
-])
+@pytest.mark.parametrize(
+    "schema, fields",
+    [
+        (described.TEXT, {"type": str, **types_of(Text)}),
+        (
+            described.IMAGE,
+            {
+                "type": str,
+                "image": str,
+                **{n: t for n, t in types_of(StoredImage).items() if n not in ("uri", "extension")},
+            },
+        ),
+        (described.PROVENANCE, types_of(Provenance)),
+        (
+            described.SCORES,
+            {"coherence": float, **{n: t for n, t in types_of(Coherence).items() if n != "model"}, "ratings": dict},
+        ),
+        (
+            described.INSTANCE,
+            {**{n: t for n, t in types_of(Instance).items() if n not in ("coherence", "ratings")}, "scores": dict},
+        ),
+    ],
+)
 def test_json_schema_has_the_fields_of_the_python_types(schema, fields):
     assert set(schema["properties"]) == set(schema["required"]) == set(fields)
     assert schema["additionalProperties"] is False
@@ -93,7 +109,7 @@ def test_arrow_schema_has_the_fields_of_the_python_types(schema, record):
 def test_every_instance_passes_the_json_schema_and_comes_back_through_arrow(instance):
     value = to_json(instance)
     VALIDATOR.validate(value)
-    row, = pa.Table.from_pylist([value], schema=instance_schema(example.ASPECTS)).to_pylist()
+    (row,) = pa.Table.from_pylist([value], schema=instance_schema(example.ASPECTS)).to_pylist()
     for part in ("context", "output"):
         row[part] = [{name: v for name, v in segment.items() if v is not None} for segment in row[part]]
     assert row == value
@@ -108,9 +124,19 @@ def test_every_outcome_comes_back_through_arrow(outcome):
     assert outcomes_from_table(table) == [outcome, outcome]
 
 
-@pytest.mark.parametrize("change", [
-    {"key": "ABC"}, {"instruction": " "}, {"domain": ""}, {"context": [{"type": "text"}]}, {"extra": 1}, {"output": []},
-    {"output": [{"type": "text", "text": "only words"}]}, {"id": 7}])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"key": "ABC"},
+        {"instruction": " "},
+        {"domain": ""},
+        {"context": [{"type": "text"}]},
+        {"extra": 1},
+        {"output": []},
+        {"output": [{"type": "text", "text": "only words"}]},
+        {"id": 7},
+    ],
+)
 def test_json_schema_refuses(change):
     _, value, _ = example.sample(1)
     assert VALIDATOR.is_valid(value)

@@ -23,18 +23,21 @@ def load(tmp_path, text):
     return settings.build(Some, settings.read(str(path), "other.yaml"), str(path))
 
 
-@pytest.mark.parametrize("text, said", [
-    ("name: 2024-13-45", "has a value that cannot be read: month must be in 1..12; put it in quotes"),
-    ("share: .inf", "share must be a finite number, not inf"),
-    ("share: -.inf", "share must be a finite number, not -inf"),
-    ("share: .nan", "share must be a finite number, not nan"),
-    (f"share: 1{'0' * 400}", "share must be a finite number"),
-    (f"share: 1{'0' * 5000}", "has a value that cannot be read"),
-    ("share: true", "share must be a number, not True"),
-    ("name: 2024-12-24", "name must be a string"),
-    ("files: {2024-12-24: a.txt}", "files must map names to strings"),
-    ("name: [", "is not YAML"),
-])
+@pytest.mark.parametrize(
+    "text, said",
+    [
+        ("name: 2024-13-45", "has a value that cannot be read: month must be in 1..12; put it in quotes"),
+        ("share: .inf", "share must be a finite number, not inf"),
+        ("share: -.inf", "share must be a finite number, not -inf"),
+        ("share: .nan", "share must be a finite number, not nan"),
+        (f"share: 1{'0' * 400}", "share must be a finite number"),
+        (f"share: 1{'0' * 5000}", "has a value that cannot be read"),
+        ("share: true", "share must be a number, not True"),
+        ("name: 2024-12-24", "name must be a string"),
+        ("files: {2024-12-24: a.txt}", "files must map names to strings"),
+        ("name: [", "is not YAML"),
+    ],
+)
 def test_what_cannot_be_is_said_in_one_sentence(tmp_path, text, said):
     with pytest.raises(UserError) as error:
         load(tmp_path, text)

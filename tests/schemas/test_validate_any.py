@@ -16,6 +16,6 @@ def test_cut_or_changed_anywhere(name, folder):
     whole = path.read_bytes()
     for place in range(0, len(whole), len(whole) // PLACES):
         path.write_bytes(whole[:place])
-        assert validate(folder, deep=True) or name == CARD              # the card's words may be cut
-        path.write_bytes(whole[:place] + bytes([whole[place] ^ 0x55]) + whole[place + 1:])
-        assert validate(folder, deep=True) or name in (M, CARD)         # a name may be changed
+        assert validate(folder, deep=True) or name == CARD  # the card's words may be cut
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 0x55]) + whole[place + 1 :])
+        assert validate(folder, deep=True) or name in (M, CARD)  # a name may be changed

@@ -45,8 +45,16 @@ def environment(machine, tmp_path, monkeypatch) -> types.ModuleType:
     return module
 
 
-def on(monkeypatch, machine, system="Linux", cpu="x86_64", libc=("glibc", "2.36"), macos="15.1",
-       free=100e9, memory=16 * 2**30) -> None:
+def on(
+    monkeypatch,
+    machine,
+    system="Linux",
+    cpu="x86_64",
+    libc=("glibc", "2.36"),
+    macos="15.1",
+    free=100e9,
+    memory=16 * 2**30,
+) -> None:
     """Let this be another machine."""
     for name, value in (("system", system), ("machine", cpu), ("libc_ver", libc), ("mac_ver", (macos, (), ""))):
         monkeypatch.setattr(machine.platform, name, lambda value=value: value)

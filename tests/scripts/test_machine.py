@@ -12,9 +12,11 @@ import pytest
 from tests.scripts.conftest import ROOT, on
 
 BOTH = [".venv", ".venv-vllm"]
-OTHER_PYTHON = ("import runpy, sys; sys.version_info = ({0}, {1}, 0); sys.version = '{0}.{1}.0'; "
-                "sys.argv = ['environment.py', '.venv']; sys.path.insert(0, 'scripts'); "
-                "runpy.run_path('scripts/environment.py', run_name='__main__')")
+OTHER_PYTHON = (
+    "import runpy, sys; sys.version_info = ({0}, {1}, 0); sys.version = '{0}.{1}.0'; "
+    "sys.argv = ['environment.py', '.venv']; sys.path.insert(0, 'scripts'); "
+    "runpy.run_path('scripts/environment.py', run_name='__main__')"
+)
 
 
 def refused(environment, capsys, names=BOTH) -> str:
@@ -27,8 +29,14 @@ def refused(environment, capsys, names=BOTH) -> str:
 
 @pytest.mark.parametrize("version", [(3, 10), (3, 14)])
 def test_another_python_is_refused_at_once(version, tmp_path):
-    ran = subprocess.run([sys.executable, "-c", OTHER_PYTHON.format(*version)], cwd=ROOT, capture_output=True,
-                         text=True, timeout=10, env={"PATH": str(tmp_path)})
+    ran = subprocess.run(
+        [sys.executable, "-c", OTHER_PYTHON.format(*version)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=10,
+        env={"PATH": str(tmp_path)},
+    )
     assert ran.returncode == 2
     assert "LeafInstruct needs Python 3.11, 3.12 or 3.13" in ran.stdout
     assert "make demo PYTHON=python3.13" in ran.stdout
@@ -37,13 +45,20 @@ def test_another_python_is_refused_at_once(version, tmp_path):
 def test_a_python_that_is_there_is_named(tmp_path):
     (tmp_path / "python3.12").write_text("#!/bin/sh\n")
     (tmp_path / "python3.12").chmod(0o755)
-    ran = subprocess.run([sys.executable, "-c", OTHER_PYTHON.format(3, 10)], cwd=ROOT, capture_output=True, text=True,
-                         env={"PATH": str(tmp_path)})
+    ran = subprocess.run(
+        [sys.executable, "-c", OTHER_PYTHON.format(3, 10)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        env={"PATH": str(tmp_path)},
+    )
     assert "make demo PYTHON=python3.12" in ran.stdout
 
 
-@pytest.mark.parametrize("platform", [
-    {"system": "Darwin", "cpu": "arm64", "libc": ("", "")}, {"system": "Windows", "cpu": "AMD64", "libc": ("", "")}])
+@pytest.mark.parametrize(
+    "platform",
+    [{"system": "Darwin", "cpu": "arm64", "libc": ("", "")}, {"system": "Windows", "cpu": "AMD64", "libc": ("", "")}],
+)
 def test_without_a_vllm_build_llama_cpp_is_named(environment, machine, monkeypatch, capsys, platform):
     on(monkeypatch, machine, **platform)
     assert "no vLLM build for this platform" in (said := refused(environment, capsys))
@@ -51,9 +66,16 @@ def test_without_a_vllm_build_llama_cpp_is_named(environment, machine, monkeypat
     assert environment.main([".venv"]) == 0, "which needs the first environment alone"
 
 
-@pytest.mark.parametrize("platform", [
-    {"cpu": "ppc64le"}, {"libc": ("", "")}, {"libc": ("glibc", "2.17")}, {"system": "Darwin", "cpu": "x86_64"},
-    {"system": "Darwin", "cpu": "arm64", "macos": "13.6"}])
+@pytest.mark.parametrize(
+    "platform",
+    [
+        {"cpu": "ppc64le"},
+        {"libc": ("", "")},
+        {"libc": ("glibc", "2.17")},
+        {"system": "Darwin", "cpu": "x86_64"},
+        {"system": "Darwin", "cpu": "arm64", "macos": "13.6"},
+    ],
+)
 def test_a_platform_without_pytorch_is_refused(environment, machine, monkeypatch, capsys, platform):
     on(monkeypatch, machine, **platform)
     assert "no build of PyTorch 2.13 for this platform" in refused(environment, capsys, [".venv"])

@@ -22,15 +22,34 @@ KINDS = {
 
 def decoder(seed: int = 0) -> LlamaForCausalLM:
     torch.manual_seed(seed)
-    return LlamaForCausalLM(LlamaConfig(
-        vocab_size=100, hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4,
-        num_key_value_heads=2, max_position_embeddings=256, pad_token_id=0, bos_token_id=1, eos_token_id=2)).eval()
+    return LlamaForCausalLM(
+        LlamaConfig(
+            vocab_size=100,
+            hidden_size=32,
+            intermediate_size=64,
+            num_hidden_layers=2,
+            num_attention_heads=4,
+            num_key_value_heads=2,
+            max_position_embeddings=256,
+            pad_token_id=0,
+            bos_token_id=1,
+            eos_token_id=2,
+        )
+    ).eval()
 
 
 def config(row_end: bool = False, **settings) -> MossConfig:
-    return MossConfig(**{"r": 6, "r_image": 4, "grid": GRID, "image_token_ids": (LOW, HIGH),
-                         "row_end_id": ROW_END if row_end else None,
-                         "target_modules": ["q_proj", "v_proj", "o_proj", "gate_proj", "down_proj"], **settings})
+    return MossConfig(
+        **{
+            "r": 6,
+            "r_image": 4,
+            "grid": GRID,
+            "image_token_ids": (LOW, HIGH),
+            "row_end_id": ROW_END if row_end else None,
+            "target_modules": ["q_proj", "v_proj", "o_proj", "gate_proj", "down_proj"],
+            **settings,
+        }
+    )
 
 
 def awaken(model, seed: int = 3):
@@ -54,10 +73,13 @@ def image(generator: torch.Generator, row_end: bool = False) -> list[int]:
 def sequence(*, row_end: bool = False, seed: int = 0, rows: int = 2) -> torch.Tensor:
     """int64 (rows, L): text, an image, text, an image, text; the rows' images start at the same places."""
     generator = torch.Generator().manual_seed(seed)
+
     def text(n):
         return torch.randint(3, 40, (n,), generator=generator).tolist()
-    return torch.tensor([text(5) + image(generator, row_end) + text(3) + image(generator, row_end) + text(4)
-                         for _ in range(rows)])
+
+    return torch.tensor(
+        [text(5) + image(generator, row_end) + text(3) + image(generator, row_end) + text(4) for _ in range(rows)]
+    )
 
 
 def text_only(length: int, seed: int = 0, rows: int = 2) -> torch.Tensor:

@@ -21,7 +21,7 @@ def test_cached_decoding_equals_the_full_forward(kind, row_end, chunks):
     expected = model(ids).logits
     cache, parts, start = DynamicCache(config=model.config), [], 0
     for size in chunks:
-        part = ids[:, start:start + size]
+        part = ids[:, start : start + size]
         if part.shape[1]:
             parts.append(model(part, past_key_values=cache, use_cache=True).logits)
         start += size
@@ -36,7 +36,7 @@ def test_the_state_is_as_small_as_the_kernel_allows():
     longest = 2 * 5 + 2
     histories = cache.moss_state.histories.values()
     assert {tuple(history.ring.shape) for history in histories} == {(2, longest + 1, 9 * 4)}
-    assert len(histories) == 10     # five linear layers in each of two decoder layers
+    assert len(histories) == 10  # five linear layers in each of two decoder layers
 
 
 @torch.no_grad()
@@ -60,23 +60,26 @@ def test_generate_with_left_padding_equals_recomputing_every_step():
     prompt = ids[:, :12].clone()
     prompt[1, :4], mask = 0, torch.ones(2, 12, dtype=torch.long)
     mask[1, :4] = 0
-    def only_images(_, scores):     # stay inside the image, where the convolution matters
-        scores[:, :LOW] = scores[:, LOW + 40:] = float("-inf")
+
+    def only_images(_, scores):  # stay inside the image, where the convolution matters
+        scores[:, :LOW] = scores[:, LOW + 40 :] = float("-inf")
         return scores
-    found = model.generate(input_ids=prompt, attention_mask=mask, max_new_tokens=10, do_sample=False,
-                           logits_processor=[only_images])
+
+    found = model.generate(
+        input_ids=prompt, attention_mask=mask, max_new_tokens=10, do_sample=False, logits_processor=[only_images]
+    )
     for row in range(2):
-        text = prompt[row:row + 1, 4 * row:]
+        text = prompt[row : row + 1, 4 * row :]
         for _ in range(10):
             scores = only_images(None, model(text).logits[:, -1])
             text = torch.cat([text, scores.argmax(-1, keepdim=True)], dim=1)
-        assert torch.equal(found[row, 4 * row:], text[0])
+        assert torch.equal(found[row, 4 * row :], text[0])
 
 
 @torch.no_grad()
 def test_what_would_be_silently_wrong_is_refused():
     model, ids = adapted("feature"), sequence()
-    for inner in (model, model.get_base_model()):       # around PEFT's wrapper too
+    for inner in (model, model.get_base_model()):  # around PEFT's wrapper too
         with pytest.raises(NotImplementedError, match="Beam search, assisted"):
             inner.generate(input_ids=ids, num_beams=4, max_new_tokens=4)
         with pytest.raises(NotImplementedError, match="Beam search, assisted"):

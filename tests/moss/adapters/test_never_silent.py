@@ -28,6 +28,7 @@ def native(made, images: int):
         import numpy as np
 
         from moss.backbones.chameleon_pixels import as_input, square
+
         given = {"pixel_values": as_input(torch.from_numpy(np.stack([square(p, 32) for p in pictures])))}
         placeholder = made.core.vocabulary_mapping.image_token_id
     else:
@@ -49,7 +50,7 @@ def test_pictures_given_as_pixels_are_routed_as_their_tokens_are(backbone):
     shown, real, given = native(made, 2)
     expected = made.model(input_ids=real).logits
     torch.testing.assert_close(made.model(input_ids=shown, **given).logits, expected, atol=1e-5, rtol=1e-5)
-    with made.model.disable_adapter():      # the adapters do something to these tokens
+    with made.model.disable_adapter():  # the adapters do something to these tokens
         assert (made.model(input_ids=real).logits - expected).abs().max() > 0.1
 
 
@@ -59,8 +60,8 @@ def test_generate_from_pixels_goes_on_as_from_tokens(backbone):
     made = generalist(backbone)
     shown, real, given = native(made, 1)
     wanted = {"max_new_tokens": 6, "do_sample": False, "eos_token_id": None, "pad_token_id": 0}
-    found = made.model.generate(input_ids=shown, **given, **wanted)[0, shown.shape[1]:]
-    assert torch.equal(found, made.model.generate(input_ids=real, **wanted)[0, real.shape[1]:])
+    found = made.model.generate(input_ids=shown, **given, **wanted)[0, shown.shape[1] :]
+    assert torch.equal(found, made.model.generate(input_ids=real, **wanted)[0, real.shape[1] :])
 
 
 @torch.no_grad()
@@ -70,8 +71,9 @@ def test_pixels_of_another_grid_are_refused():
         made.model(input_ids=native(made, 1)[0], pixel_values=torch.rand(1, 3, 16, 64))
     made = generalist(emu3)
     with pytest.raises(ValueError, match="a picture of 16 x 4 image tokens"):
-        made.model(input_ids=native(made, 1)[0], pixel_values=torch.rand(1, 3, 64, 16),
-                   image_sizes=torch.tensor([[64, 16]]))
+        made.model(
+            input_ids=native(made, 1)[0], pixel_values=torch.rand(1, 3, 64, 16), image_sizes=torch.tensor([[64, 16]])
+        )
 
 
 @torch.no_grad()
@@ -81,9 +83,10 @@ def test_janus_reads_pixels_through_another_encoder_which_is_refused():
     ids = torch.tensor([[5, *[placeholder] * 64, 7]])
     with pytest.raises(ValueError, match="an encoder whose features are not the image tokens"):
         made.model(input_ids=ids, pixel_values=torch.rand(1, 3, 32, 32))
-    model = janus.tiny().plain_model        # an adapter that was made for placeholders takes them
-    model = peft.get_peft_model(model, config(target_modules=janus.TARGET_MODULES, grid=(8, 8),
-                                              image_token_ids=(placeholder, placeholder + 1))).eval()
+    model = janus.tiny().plain_model  # an adapter that was made for placeholders takes them
+    model = peft.get_peft_model(
+        model, config(target_modules=janus.TARGET_MODULES, grid=(8, 8), image_token_ids=(placeholder, placeholder + 1))
+    ).eval()
     awaken(model)
     found = model(input_ids=ids, pixel_values=torch.rand(1, 3, 32, 32))
     assert found.logits.isfinite().all()
@@ -94,7 +97,7 @@ def test_a_part_of_the_model_that_is_called_by_itself_takes_no_earlier_plan():
     made = generalist(janus)
     language, ids = made.core.language_model, torch.tensor([[5, 6, 7, 8]])
     embedded = torch.randn(1, 4, 96)
-    made.hidden(torch.tensor([[5, made.layout.low, made.layout.low + 1, 6]]))       # the same length, with an image
+    made.hidden(torch.tensor([[5, made.layout.low, made.layout.low + 1, 6]]))  # the same length, with an image
     with pytest.raises(RuntimeError, match="do not know which tokens are an image's"):
         language(inputs_embeds=embedded)
     found = language(inputs_embeds=embedded, moss_ids=ids).last_hidden_state
@@ -133,6 +136,7 @@ def test_checkpointing_keeps_each_forwards_plan_whenever_it_is_switched_on(switc
             model.enable_input_require_grads()
         (loss_of(model, first) - 2 * loss_of(model, second)).backward()
         return gradients(model)
+
     assert_same(made(True), made(False))
 
 
@@ -193,7 +197,7 @@ def test_a_static_cache_begins_anew_after_a_reset():
     expected = model(ids).logits
     cache = StaticCache(config=model.config, max_cache_len=64)
     for _ in range(2):
-        parts = [model(ids[:, :13], past_key_values=cache, use_cache=True).logits]     # ends inside an image
-        parts += [model(ids[:, at:at + 1], past_key_values=cache, use_cache=True).logits for at in range(13, 20)]
+        parts = [model(ids[:, :13], past_key_values=cache, use_cache=True).logits]  # ends inside an image
+        parts += [model(ids[:, at : at + 1], past_key_values=cache, use_cache=True).logits for at in range(13, 20)]
         torch.testing.assert_close(torch.cat(parts, 1), expected[:, :20], atol=2e-5, rtol=1e-5)
         cache.reset()

@@ -32,7 +32,7 @@ def test_save_load_disable(kind, tmp_path):
     assert not torch.equal(expected, plain)
     model.save_pretrained(tmp_path)
     saved = load_file(tmp_path / "adapter_model.safetensors")
-    assert saved and all(".moss_" in name for name in saved)        # the adapter alone
+    assert saved and all(".moss_" in name for name in saved)  # the adapter alone
     assert json.loads((tmp_path / "adapter_config.json").read_text())["peft_type"] == "MOSS"
     again = peft.PeftModel.from_pretrained(decoder(), tmp_path).eval()
     assert torch.equal(again(ids).logits, expected)
@@ -77,21 +77,27 @@ def test_text_and_image_branches_are_apart():
                 nn.init.normal_(parameter)
         found = model(ids).logits
         assert not torch.equal(found, plain)
-        assert torch.equal(found[:, same], plain[:, same])      # before the first image its branch does nothing
+        assert torch.equal(found[:, same], plain[:, same])  # before the first image its branch does nothing
     text = text_only(20)
     assert torch.equal(model(text).logits, decoder()(text).logits)
 
 
 def test_parameter_counts_follow_the_formulas():
-    layer_sizes = [(32, 32), (32, 16), (32, 32), (32, 64), (64, 32)] * 2      # q, v, o, gate, down
+    layer_sizes = [(32, 32), (32, 16), (32, 32), (32, 64), (64, 32)] * 2  # q, v, o, gate, down
     r, i = 6, 4
-    for kind, image in {"lora": 0, "moe_lora": lambda a, b: i * (a + b), "feature": lambda a, b: i * (4 * a + b),
-                        "feature k=3": lambda a, b: i * (9 * a + b),
-                        "feature_depthwise": lambda a, b: i * (a + b) + 9 * a,
-                        "rank": lambda a, b: i * (a + b) + 9 * i * i}.items():
+    for kind, image in {
+        "lora": 0,
+        "moe_lora": lambda a, b: i * (a + b),
+        "feature": lambda a, b: i * (4 * a + b),
+        "feature k=3": lambda a, b: i * (9 * a + b),
+        "feature_depthwise": lambda a, b: i * (a + b) + 9 * a,
+        "rank": lambda a, b: i * (a + b) + 9 * i * i,
+    }.items():
         model = peft.get_peft_model(decoder(), config(**KINDS[kind]))
-        counts = {branch: sum(p.numel() for n, p in model.named_parameters() if p.requires_grad and branch in n)
-                  for branch in ("", "moss_text_", "moss_image_")}
+        counts = {
+            branch: sum(p.numel() for n, p in model.named_parameters() if p.requires_grad and branch in n)
+            for branch in ("", "moss_text_", "moss_image_")
+        }
         assert counts["moss_text_"] == sum(r * (a + b) for a, b in layer_sizes)
         assert counts["moss_image_"] == (sum(image(a, b) for a, b in layer_sizes) if image else 0)
         assert counts[""] == counts["moss_text_"] + counts["moss_image_"]

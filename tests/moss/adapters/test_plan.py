@@ -19,7 +19,7 @@ def test_the_neighbours_of_a_token_on_its_grid(row_end):
             at = start + row * stride + column
             for t, (up, left) in enumerate(settings.taps):
                 assert found.valid[0, at, t] == (row >= up and column >= left)
-                if found.valid[0, at, t]:   # the tap points at the token in that place of the same image
+                if found.valid[0, at, t]:  # the tap points at the token in that place of the same image
                     neighbour = at - settings.offsets[t]
                     assert neighbour == start + (row - up) * stride + column - left
         if row_end:

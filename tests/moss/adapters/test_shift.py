@@ -23,9 +23,9 @@ def test_the_image_branch_is_conv2d_with_causal_padding(kind, row_end):
         found = layer(x) - layer.base_layer(x)
     stride, k = GRID[1] + row_end, layer.configs["default"].kernel_size
     start = 5
-    square = x[0, start:start + GRID[0] * stride].view(GRID[0], stride, 32)[:, :GRID[1]].permute(2, 0, 1)[None]
-    expected = _reference(layer, square, k)[0].permute(1, 2, 0)         # (rows, columns, out)
-    got = found[0, start:start + GRID[0] * stride].view(GRID[0], stride, -1)[:, :GRID[1]]
+    square = x[0, start : start + GRID[0] * stride].view(GRID[0], stride, 32)[:, : GRID[1]].permute(2, 0, 1)[None]
+    expected = _reference(layer, square, k)[0].permute(1, 2, 0)  # (rows, columns, out)
+    got = found[0, start : start + GRID[0] * stride].view(GRID[0], stride, -1)[:, : GRID[1]]
     torch.testing.assert_close(got, expected, atol=2e-5, rtol=1e-5)
     text = layer.get_delta_weight("default")
     torch.testing.assert_close(found[0, :start], x[0, :start] @ text.T, atol=2e-5, rtol=1e-5)
@@ -33,8 +33,10 @@ def test_the_image_branch_is_conv2d_with_causal_padding(kind, row_end):
 
 def _reference(layer, square, k):
     """(1, in, rows, columns) -> (1, out, rows, columns). Tap (up, left) is the kernel's entry (k-1-up, k-1-left)."""
-    def kernel(taps):       # (K, ...) in the order of the taps -> (..., k, k) as conv2d wants it
+
+    def kernel(taps):  # (K, ...) in the order of the taps -> (..., k, k) as conv2d wants it
         return taps.view(k, k, *taps.shape[1:]).flip(0, 1).permute(*range(2, taps.ndim + 1), 0, 1).contiguous()
+
     causal = (k - 1, 0, k - 1, 0)
     down, up = layer.moss_image_A["default"].detach(), layer.moss_image_B["default"].detach()
     if layer.configs["default"].conv_space == "feature":
@@ -54,7 +56,7 @@ def test_gradients(history):
     plan = make_plan(sequence(rows=1), settings)
     is_text, valid = (mask[:, 20:] if history else mask for mask in (plan.is_text, plan.valid))
     length = valid.shape[1]
-    if history < settings.offsets[-1] and history:      # fewer than the kernel reaches: such neighbours do not exist
+    if history < settings.offsets[-1] and history:  # fewer than the kernel reaches: such neighbours do not exist
         valid = valid & (torch.arange(length)[:, None] + history >= torch.tensor(settings.offsets))
     hidden = torch.randn(1, history + length, 3 + 9 * 2, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(lambda h: Mix.apply(h, is_text, valid, 3, settings.offsets), (hidden,))

@@ -68,7 +68,7 @@ def test_compiles_without_a_graph_break(kind):
         found = gradients(model)
         for name in expected:
             torch.testing.assert_close(found[name], expected[name], atol=1e-5, rtol=1e-4)
-    assert counter["stats"]["unique_graphs"] == 1       # another batch of the same length is not compiled again
+    assert counter["stats"]["unique_graphs"] == 1  # another batch of the same length is not compiled again
 
 
 def _train_on_one_of_two(rank: int, folder: str) -> None:
@@ -83,9 +83,12 @@ def _train_on_one_of_two(rank: int, folder: str) -> None:
                 for layer in model.get_base_model().model.layers:
                     fully_shard(layer)
                 wrapped = fully_shard(model)
-            _train(wrapped, lambda: loss_of(wrapped, (sequence(), text_only(52))[rank]))   # rank 1 has no image at all
-            state = {n: (p.full_tensor() if wrap == "fsdp2" else p).detach().clone()
-                     for n, p in model.named_parameters() if p.requires_grad}
+            _train(wrapped, lambda: loss_of(wrapped, (sequence(), text_only(52))[rank]))  # rank 1 has no image at all
+            state = {
+                n: (p.full_tensor() if wrap == "fsdp2" else p).detach().clone()
+                for n, p in model.named_parameters()
+                if p.requires_grad
+            }
             if rank == 0:
                 torch.save(state, f"{folder}/{wrap}.pt")
     finally:

@@ -75,7 +75,8 @@ def test_token_names_may_stand_in_another_order_than_the_codebook(folder, tmp_pa
 
     def swap(content):
         names = content["vocabulary_map"]
-        names["IMGIMGAZ"], names["IMGIMGGDZ"] = last, low    # 0 and 63
+        names["IMGIMGAZ"], names["IMGIMGGDZ"] = last, low  # 0 and 63
+
     changed(folder, tmp_path, "config.json", swap)
     swapped = chameleon.load(tmp_path / "changed")
     before, after = tiny.pixels.encode(pictures(4)), swapped.pixels.encode(pictures(4))
@@ -96,8 +97,9 @@ def test_the_decoder_sees_the_vectors_of_the_codes(tiny):
 
 def test_pixels_are_what_transformers_processor_makes_of_them():
     ramp = np.linspace(0, 255, 96).astype(np.uint8)
-    picture = PIL.Image.fromarray(np.stack([np.tile(ramp, (64, 1)), np.tile(ramp[:64, None], (1, 96)),
-                                            np.full((64, 96), 90, np.uint8)], axis=2))
+    picture = PIL.Image.fromarray(
+        np.stack([np.tile(ramp, (64, 1)), np.tile(ramp[:64, None], (1, 96)), np.full((64, 96), 90, np.uint8)], axis=2)
+    )
     processor = ChameleonImageProcessorPil(size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32})
     theirs = torch.as_tensor(np.array(processor(picture)["pixel_values"][0]))
     ours = as_input(torch.from_numpy(square(picture, 32))[None])[0]
@@ -149,7 +151,7 @@ def test_logits_are_kept_where_they_are_asked_for(tiny):
 
 def test_adapters_train_and_cached_steps_equal_the_whole():
     adapted = hands.adapt(chameleon.tiny())
-    assert len(hands.adapted_layers(adapted)) == 2 * 7    # layers, linears
+    assert len(hands.adapted_layers(adapted)) == 2 * 7  # layers, linears
     seen = hands.train(adapted, hands.batch(adapted, hands.samples(adapted)))
     assert seen[-1][0] < seen[0][0] - 1 and seen[-1][1] < seen[0][1] - 1
     whole, steps = hands.stepwise(adapted, hands.samples(adapted)[0], prefill=20)
@@ -197,17 +199,21 @@ def test_a_tokenizer_without_the_boundary_tokens_is_refused(folder, tmp_path):
     def rename(content):
         content["added_tokens"] = [token for token in content["added_tokens"] if token["content"] != "<racm3:break>"]
         del content["model"]["vocab"]["<racm3:break>"]
+
     changed(folder, tmp_path, "tokenizer.json", rename)
     with pytest.raises(UserError, match="no token <racm3:break>"):
         chameleon.load(tmp_path / "changed")
 
 
-@pytest.mark.parametrize("change, message", [
-    (lambda names: names.update({"<eoss>": 7}), "<eoss> is 7"),
-    (lambda names: names.pop("IMGIMGAZ"), "63 image tokens"),
-    (lambda names: names.update({"IMGIMGAZ": 200}), "consecutive"),
-    (lambda names: names.update({"IMGIMGGEZ": names.pop("IMGIMGAZ")}), "each once"),
-])
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        (lambda names: names.update({"<eoss>": 7}), "<eoss> is 7"),
+        (lambda names: names.pop("IMGIMGAZ"), "63 image tokens"),
+        (lambda names: names.update({"IMGIMGAZ": 200}), "consecutive"),
+        (lambda names: names.update({"IMGIMGGEZ": names.pop("IMGIMGAZ")}), "each once"),
+    ],
+)
 def test_a_vocabulary_map_that_does_not_fit_is_refused(folder, tmp_path, change, message):
     changed(folder, tmp_path, "config.json", lambda content: change(content["vocabulary_map"]))
     with pytest.raises(UserError, match=message):

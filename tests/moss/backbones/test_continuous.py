@@ -31,8 +31,12 @@ def test_slots_take_vectors_in_reading_order(plain):
     words, slot = plain.layout.begin, plain.layout.low
     vectors, up, table = torch.randn(3, 48), plain.extra.up, plain.plain_model.get_input_embeddings().weight
     ids = torch.tensor([[5, slot, slot], [slot, words + 1, 7]])
-    embedded = torch.stack([torch.stack([table[5], up(vectors[0]), up(vectors[1])]),
-                            torch.stack([up(vectors[2]), plain.extra.bounds.weight[1], table[7]])])
+    embedded = torch.stack(
+        [
+            torch.stack([table[5], up(vectors[0]), up(vectors[1])]),
+            torch.stack([up(vectors[2]), plain.extra.bounds.weight[1], table[7]]),
+        ]
+    )
     expected = plain.plain_model.model(inputs_embeds=embedded).last_hidden_state
     torch.testing.assert_close(plain.hidden(ids, vectors=vectors), expected)
     for wrong in (vectors[:2], torch.randn(4, 48), None):
@@ -43,12 +47,13 @@ def test_slots_take_vectors_in_reading_order(plain):
 @torch.no_grad()
 def test_image_scores_are_squared_error_and_cosine(plain):
     hidden, target = torch.randn(4, 96), torch.randn(4, 48)
-    target[3] = 0       # a surplus target
+    target[3] = 0  # a surplus target
     loss, cosine, zero = plain.image_scores(hidden, target)
     predicted = plain.extra.down(hidden)
     torch.testing.assert_close(loss, (predicted - target).square().mean(-1))
-    torch.testing.assert_close(cosine[:3], (predicted * target).sum(-1)[:3] / (predicted[:3].norm(dim=-1)
-                                                                               * target[:3].norm(dim=-1)))
+    torch.testing.assert_close(
+        cosine[:3], (predicted * target).sum(-1)[:3] / (predicted[:3].norm(dim=-1) * target[:3].norm(dim=-1))
+    )
     assert cosine[3] == 0 and not zero.any()
     with pytest.raises(NotImplementedError, match="image_vectors"):
         plain.image_logits(hidden)
@@ -62,8 +67,10 @@ def test_adapters_and_new_weights_learn_both_losses():
     assert seen[-1][0] < 0.3 * seen[0][0] and seen[-1][1] < 0.6 * seen[0][1]
     assert all(p.grad.abs().sum() > 0 for p in generalist.parameters() if p.requires_grad)
     trained = {name.rpartition(".moss_")[0] or name for name, p in generalist.named_parameters() if p.requires_grad}
-    assert {name for name in trained if name.startswith("extra.")} == {f"extra.{name}" for name in (
-        "up.weight", "up.bias", "down.weight", "down.bias", "bounds.weight", "bound_head.weight")}
+    assert {name for name in trained if name.startswith("extra.")} == {
+        f"extra.{name}"
+        for name in ("up.weight", "up.bias", "down.weight", "down.bias", "bounds.weight", "bound_head.weight")
+    }
     whole, steps = hands.stepwise(generalist, hands.samples(generalist)[0], prefill=60)
     torch.testing.assert_close(steps, whole, atol=1e-4, rtol=0)
 
@@ -81,7 +88,7 @@ def test_a_batch_without_images_reaches_every_weight():
 
 def test_cached_steps_equal_the_whole_and_packed_samples_are_apart(plain):
     one = hands.samples(plain)[1]
-    for prefill in (1, 30):     # within the first image, too
+    for prefill in (1, 30):  # within the first image, too
         whole, steps = hands.stepwise(plain, one, prefill)
         torch.testing.assert_close(steps, whole, atol=1e-4, rtol=0)
     packed, alone = hands.packed_alone(plain)
@@ -94,7 +101,7 @@ def test_patch_pixels_are_exact():
     vectors = pixels.encode([image, hands.picture(1)])
     assert vectors.shape == (2, 8, 8, 48) and vectors.dtype == np.float16
     assert pixels.decode(vectors[0]).tobytes() == image.tobytes()
-    corner = (np.asarray(image)[4:8, 28:32] / 127.5 - 1).astype(np.float16)       # row 1, column 7 of the grid
+    corner = (np.asarray(image)[4:8, 28:32] / 127.5 - 1).astype(np.float16)  # row 1, column 7 of the grid
     assert np.array_equal(vectors[0, 1, 7], corner.ravel())
     assert pixels.decode(vectors[1] * 9).size == (32, 32)
     assert pixels.fingerprint != continuous.PatchPixels(2).fingerprint
@@ -103,7 +110,8 @@ def test_patch_pixels_are_exact():
 def tower(patch: int):
     torch.manual_seed(0)
     return open_clip.transformer.VisionTransformer(
-        image_size=64, patch_size=patch, width=32, layers=1, heads=2, mlp_ratio=2, output_dim=16)
+        image_size=64, patch_size=patch, width=32, layers=1, heads=2, mlp_ratio=2, output_dim=16
+    )
 
 
 def to_tensor(image: PIL.Image.Image) -> torch.Tensor:

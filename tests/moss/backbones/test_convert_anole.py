@@ -45,13 +45,16 @@ def test_a_checkpoint_in_bfloat16_is_compared_at_its_precision(published):
     assert convert_anole.convert(vqgan, folder)[1] == len(tiny.pixels.vq.state_dict())
 
 
-@pytest.mark.parametrize("name, change, message", [
-    ("encoder.conv_in.weight", lambda weight: weight + 1, "encoder.conv_in.weight differs"),
-    ("quantize.embedding.weight", lambda weight: weight.flip(0), "quantize.embedding.weight differs"),
-    ("decoder.conv_in.weight", lambda weight: weight[:, :16], r"decoder.conv_in.weight is \(32, 16, 3, 3\)"),
-    ("decoder.up.0.block.0.norm1.bias", None, "has no decoder.up.0.block.0.norm1.bias"),
-    ("decoder.up.5.block.0.norm1.bias", lambda _: torch.zeros(32), "also has decoder.up.5"),
-])
+@pytest.mark.parametrize(
+    "name, change, message",
+    [
+        ("encoder.conv_in.weight", lambda weight: weight + 1, "encoder.conv_in.weight differs"),
+        ("quantize.embedding.weight", lambda weight: weight.flip(0), "quantize.embedding.weight differs"),
+        ("decoder.conv_in.weight", lambda weight: weight[:, :16], r"decoder.conv_in.weight is \(32, 16, 3, 3\)"),
+        ("decoder.up.0.block.0.norm1.bias", None, "has no decoder.up.0.block.0.norm1.bias"),
+        ("decoder.up.5.block.0.norm1.bias", lambda _: torch.zeros(32), "also has decoder.up.5"),
+    ],
+)
 def test_what_does_not_belong_together_is_refused(published, name, change, message, monkeypatch, capsys):
     folder, vqgan, _ = published
     weights = torch.load(vqgan)["state_dict"]
@@ -71,7 +74,7 @@ class Harmful:
         return (print, ("this must not run",))
 
 
-@pytest.mark.filterwarnings("ignore:Detected pickle protocol")    # torch, of a file that is refused
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")  # torch, of a file that is refused
 def test_nothing_in_the_file_is_executed(published, tmp_path, capsys):
     folder, _, _ = published
     torch.save({"state_dict": Harmful()}, tmp_path / "harmful.ckpt")

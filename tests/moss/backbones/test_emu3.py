@@ -20,7 +20,7 @@ def plain():
 def test_a_block_is_what_the_processor_of_transformers_writes(plain):
     tokenizer, layout = plain.tokenizer.tokenizer, plain.layout
     processor = Emu3Processor(Emu3ImageProcessor(min_pixels=64 * 64, max_pixels=64 * 64), tokenizer)
-    written = processor(images=[hands.picture(1, 64, 64)], text="<image>")["input_ids"][0]     # 64 / 8: a grid of 8 x 8
+    written = processor(images=[hands.picture(1, 64, 64)], text="<image>")["input_ids"][0]  # 64 / 8: a grid of 8 x 8
     block = layout.block(np.arange(64).reshape(8, 8))
     placeholder = tokenizer.image_token_id
     header = 1 + len(layout.header)
@@ -38,7 +38,7 @@ def test_codes_are_the_ids_that_the_model_gives_an_image(plain):
     ids = plain.plain_model.model.get_image_tokens(given["pixel_values"], given["image_sizes"]).view(2, 72)
     for flat, one in zip(ids.numpy(), codes, strict=False):
         block = plain.layout.block(one)
-        assert np.array_equal(block[1 + len(plain.layout.header):-2], flat)
+        assert np.array_equal(block[1 + len(plain.layout.header) : -2], flat)
         assert np.array_equal(plain.layout.codes(block), one)
 
 
@@ -66,7 +66,7 @@ def test_adapters_learn_both_losses_and_stay_off_the_image_tokenizer():
     generalist = hands.adapt(emu3.tiny())
     layers = hands.adapted_layers(generalist)
     assert len(layers) == 2 * 7 and all(".text_model.layers." in name for name in layers)
-    assert "vqmodel" in str([n for n, m in generalist.named_modules() if n.endswith("q_proj")])   # it has such layers
+    assert "vqmodel" in str([n for n, m in generalist.named_modules() if n.endswith("q_proj")])  # it has such layers
     seen = hands.train(generalist, hands.batch(generalist, hands.samples(generalist)))
     assert np.isfinite(seen).all()
     assert seen[-1][0] < 0.3 * seen[0][0] and seen[-1][1] < 0.6 * seen[0][1]
@@ -83,7 +83,7 @@ def test_image_scores_use_only_the_visual_part_of_the_vocabulary(plain):
     given = hands.batch(plain, hands.samples(plain))
     with torch.no_grad():
         hidden = plain.hidden(given.ids, given.positions).flatten(0, 1)[given.image_at]
-        everything = plain.text_logits(hidden)[:, plain.layout.low:plain.layout.high]
+        everything = plain.text_logits(hidden)[:, plain.layout.low : plain.layout.high]
         torch.testing.assert_close(plain.image_logits(hidden), everything)
     assert given.image_target.max() < 64 == everything.shape[1]
 
@@ -110,8 +110,11 @@ def test_a_saved_checkpoint_comes_back_with_exact_codes_in_bfloat16(plain, tmp_p
     assert np.array_equal(loaded.pixels.encode([hands.picture(1)]), plain.pixels.encode([hands.picture(1)]))
     other = emu3.load(tmp_path, size=64)
     assert other.layout == dataclasses.replace(
-        plain.layout, rows=16, columns=16,
-        header=(*other.tokenizer.encode("16*16"), other.tokenizer.tokenizer.image_wrapper_token_id))
+        plain.layout,
+        rows=16,
+        columns=16,
+        header=(*other.tokenizer.encode("16*16"), other.tokenizer.tokenizer.image_wrapper_token_id),
+    )
     with pytest.raises(UserError, match="multiple of 4"):
         emu3.load(tmp_path, size=30)
 

@@ -49,7 +49,7 @@ def test_a_code_is_the_nearest_by_angle(plain):
     assert np.array_equal(codes[0].ravel(), distance.argmin(-1).numpy())
     longer = janus.tiny()
     longer.plain_model.model.vqmodel.quantize.embedding.weight *= torch.linspace(0.5, 2, 64)[:, None]
-    assert np.array_equal(longer.pixels.encode([image])[0], codes[0])     # lengths of the codebook do not matter
+    assert np.array_equal(longer.pixels.encode([image])[0], codes[0])  # lengths of the codebook do not matter
 
 
 def test_pixels_are_those_that_transformers_decodes(plain):
@@ -85,7 +85,7 @@ def test_the_adapters_see_which_tokens_are_codes():
         adapted = generalist.hidden(ids)[0]
         with generalist.model.disable_adapter():
             base = generalist.hidden(ids)[0]
-    assert torch.equal(adapted[:first], base[:first])               # text before the image: no image branch
+    assert torch.equal(adapted[:first], base[:first])  # text before the image: no image branch
     assert not torch.allclose(adapted[first], base[first], atol=1e-3)
 
 

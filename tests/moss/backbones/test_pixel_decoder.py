@@ -16,8 +16,15 @@ PUBLISHED = ChameleonVQVAEConfig(attn_resolutions=[])
 
 
 def config(**changes) -> ChameleonVQVAEConfig:
-    small = dict(embed_dim=8, num_embeddings=16, latent_channels=16, resolution=32, base_channels=32,
-                 channel_multiplier=[1, 2, 2], num_res_blocks=1)
+    small = dict(
+        embed_dim=8,
+        num_embeddings=16,
+        latent_channels=16,
+        resolution=32,
+        base_channels=32,
+        channel_multiplier=[1, 2, 2],
+        num_res_blocks=1,
+    )
     return ChameleonVQVAEConfig(**small | changes)
 
 

@@ -22,8 +22,9 @@ class Bytes:
         return bytes(id - 3 for id in ids).decode()
 
 
-DISCRETE = ImageLayout(rows=2, columns=3, low=300, high=316, begin=260, end=261, row_end=262, header=(263,),
-                       footer=(264,))
+DISCRETE = ImageLayout(
+    rows=2, columns=3, low=300, high=316, begin=260, end=261, row_end=262, header=(263,), footer=(264,)
+)
 CONTINUOUS = ImageLayout(rows=2, columns=2, low=300, high=301, begin=260, end=261)
 
 
@@ -45,5 +46,9 @@ class Brightness:
 
 def generalist(continuous: bool = False):
     layout = CONTINUOUS if continuous else DISCRETE
-    return types.SimpleNamespace(name="stub", layout=layout, tokenizer=Bytes(),
-                                 pixels=Brightness(layout, continuous, "colour/1" if continuous else "brightness/1"))
+    return types.SimpleNamespace(
+        name="stub",
+        layout=layout,
+        tokenizer=Bytes(),
+        pixels=Brightness(layout, continuous, "colour/1" if continuous else "brightness/1"),
+    )

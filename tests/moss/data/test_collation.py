@@ -24,17 +24,33 @@ C = made("c", [1, 40, 50, 51, 41, 5, 40, 59, 58, 41, 2], 5)
 
 def test_two_rows_by_hand():
     batch = collate([[A, B], [C]], 12, LAYOUT, pad_id=0)
-    assert batch.ids.tolist() == [[1, 7, 40, 53, 54, 41, 2, 1, 8, 9, 2, 0],
-                                  [1, 40, 50, 51, 41, 5, 40, 59, 58, 41, 2, 0]]
+    assert batch.ids.tolist() == [
+        [1, 7, 40, 53, 54, 41, 2, 1, 8, 9, 2, 0],
+        [1, 40, 50, 51, 41, 5, 40, 59, 58, 41, 2, 0],
+    ]
     assert batch.positions.tolist() == [[0, 1, 2, 3, 4, 5, 6, 0, 1, 2, 3, 0], [*range(11), 0]]
     assert batch.keys == ("a", "b", "c") and batch.vectors is None
     text = [(1, 40, 0), (4, 41, 0), (5, 2, 0), (8, 9, 1), (9, 2, 1), (16, 5, 2), (17, 40, 2), (20, 41, 2), (21, 2, 2)]
-    assert list(zip(batch.text_at.tolist(), batch.text_target.tolist(), batch.text_of.tolist(), strict=False))[:9] == text
+    assert (
+        list(zip(batch.text_at.tolist(), batch.text_target.tolist(), batch.text_of.tolist(), strict=False))[:9] == text
+    )
     image = [(2, 3, 0, 1), (3, 4, 0, 1), (18, 9, 2, 1), (19, 8, 2, 1)]
-    assert list(zip(batch.image_at.tolist(), batch.image_target.tolist(), batch.image_of.tolist(),
-                    batch.image_number.tolist(), strict=False))[:4] == image
-    for at, target, of, count in ((batch.text_at, batch.text_target, batch.text_of, 9),
-                                  (batch.image_at, batch.image_target, batch.image_of, 4)):
+    assert (
+        list(
+            zip(
+                batch.image_at.tolist(),
+                batch.image_target.tolist(),
+                batch.image_of.tolist(),
+                batch.image_number.tolist(),
+                strict=False,
+            )
+        )[:4]
+        == image
+    )
+    for at, target, of, count in (
+        (batch.text_at, batch.text_target, batch.text_of, 9),
+        (batch.image_at, batch.image_target, batch.image_of, 4),
+    ):
         assert at.shape == target.shape == of.shape == (128,)
         assert not at[count:].any() and not target[count:].any() and (of[count:] == -1).all()
     assert batch.ids.dtype == batch.text_at.dtype == batch.image_target.dtype == torch.int64

@@ -32,7 +32,7 @@ def test_samples_are_the_shards_instances_in_any_order(folder, continuous):
         made = dataset[number]
         assert made.key == expected[number].key and len(made.ids) == dataset.lengths[number]
         assert (made.vectors is not None) == continuous
-        assert TEXT.decode(made.ids[1:1 + 9]) == "Explain h"
+        assert TEXT.decode(made.ids[1 : 1 + 9]) == "Explain h"
     assert (dataset.report.kept, dataset.report.too_long) == (7, 0)
 
 
@@ -54,7 +54,7 @@ def test_what_does_not_fit_is_counted_and_nothing_is_cut(folder):
     for number in range(len(dataset)):
         ids, layout = dataset[number].ids, dataset.layout
         starts = np.flatnonzero(ids == layout.begin)
-        assert all(layout.codes(ids[at:at + layout.block_length]).shape == (2, 3) for at in starts)
+        assert all(layout.codes(ids[at : at + layout.block_length]).shape == (2, 3) for at in starts)
         assert ids[-1] == TEXT.eos
     assert "5 instances; left out: 2 longer than" in str(dataset.report)
 
@@ -72,10 +72,15 @@ def test_sources_make_two_halves(folder):
     assert {from_json(v).source for _, v, _ in example.samples() if v["key"] in held_out.keys} == {"source-1"}
 
 
-@pytest.mark.parametrize("options, says", [
-    ({"max_length": 20}, "nothing to train on.*the shortest instance has"), ({"max_images": 0}, "nothing to train on"),
-    ({"sources": ["sauce-1"]}, "no instances of sauce-1; it has source-0, source-1"),
-    ({"exclude_sources": ["sauce-1"]}, "no instances of sauce-1")])
+@pytest.mark.parametrize(
+    "options, says",
+    [
+        ({"max_length": 20}, "nothing to train on.*the shortest instance has"),
+        ({"max_images": 0}, "nothing to train on"),
+        ({"sources": ["sauce-1"]}, "no instances of sauce-1; it has source-0, source-1"),
+        ({"exclude_sources": ["sauce-1"]}, "no instances of sauce-1"),
+    ],
+)
 def test_nothing_to_train_on(folder, options, says):
     with pytest.raises(UserError, match=says):
         opened(folder, **options)

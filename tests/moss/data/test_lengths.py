@@ -17,6 +17,7 @@ def test_lengths_are_measured_once(folder, monkeypatch):
 
     def again(*_):
         raise AssertionError("measured again")
+
     monkeypatch.setattr(samples, "sample_length", again)
     assert opened(folder).lengths.tolist() == first.lengths.tolist()
     assert [len(first[n].ids) for n in range(len(first))] == first.lengths.tolist()

@@ -35,7 +35,7 @@ def test_nothing_is_put_off_for_long():
     for row in rows:
         assert row[0] == next(number for number in order if number not in taken)
         taken |= {*row}
-        assert all(number in order[:len(taken) + WINDOW] for number in row)
+        assert all(number in order[: len(taken) + WINDOW] for number in row)
     assert max(map(len, rows)) > 1
 
 

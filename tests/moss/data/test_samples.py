@@ -14,8 +14,12 @@ from tests.schemas import example
 LAYOUT, TEXT = stub.DISCRETE, stub.Bytes()
 PICTURE = Image("00.jpg", "never in the text", "nor this")
 BASE, _ = example.instance(0)
-INSTANCE = dataclasses.replace(BASE, instruction="Do", context=(Text("a"), PICTURE, Text("b"), Text("c")),
-                               output=(Text("x"), PICTURE, PICTURE, Text("y"), Text("z")))
+INSTANCE = dataclasses.replace(
+    BASE,
+    instruction="Do",
+    context=(Text("a"), PICTURE, Text("b"), Text("c")),
+    output=(Text("x"), PICTURE, PICTURE, Text("y"), Text("z")),
+)
 CODES = np.arange(18).reshape(3, 2, 3) % 16
 TEXT_ONLY = ["Do\n\na", "b\n\nc\n\n### Answer\n\n", "x", "y\n\nz"]
 
@@ -50,7 +54,7 @@ def test_a_header_that_is_spelt_like_text_is_a_boundary_too():
     layout = dataclasses.replace(LAYOUT, header=tuple(TEXT.encode("x2")))
     made = samples.sample(INSTANCE, CODES, layout, TEXT, train_boundaries=False)
     x = made.ids == TEXT.encode("x")[0]
-    assert made.trained[x].tolist() == [False, True, False, False]      # context's header, the text "x", two headers
+    assert made.trained[x].tolist() == [False, True, False, False]  # context's header, the text "x", two headers
 
 
 def test_vectors_take_slots_and_come_in_reading_order():

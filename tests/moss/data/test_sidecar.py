@@ -32,7 +32,8 @@ def test_a_sidecar_holds_what_the_tokenizer_makes_of_each_picture(folder, contin
     pixels = stub.generalist(continuous).pixels
     paths = encode(folder, pixels)
     assert [path.relative_to(folder).as_posix() for path in paths] == [
-        f".work/codes/{'colour' if continuous else 'brightness'}%2F1/leafinstruct-0000{n}.tar" for n in range(3)]
+        f".work/codes/{'colour' if continuous else 'brightness'}%2F1/leafinstruct-0000{n}.tar" for n in range(3)
+    ]
     found = [sidecar.load(path, place) for path in paths for _, place in sidecar.places(path)]
     for (value, codes), (_, expected, pictures) in zip(found, example.samples(), strict=True):
         assert value == expected
@@ -98,7 +99,7 @@ def test_a_header_that_cannot_be_read_is_made_again_and_a_damaged_rest_names_its
     first.write_bytes(b"nonsense")
     encode(folder, pixels)
     assert len(list(sidecar.places(first))) == 3
-    second.write_bytes(second.read_bytes()[:-9 * 1024 - 512])
+    second.write_bytes(second.read_bytes()[: -9 * 1024 - 512])
     with pytest.raises(UserError, match=f"{second.name} is damaged .*delete it"):
         list(sidecar.places(second))
 
@@ -109,13 +110,13 @@ KEY = example.samples()[4][1]["key"]
 
 def truncated(path):
     data = path.read_bytes()
-    path.write_bytes(data[:data.index(f"{KEY}.00".encode()) + 600])
+    path.write_bytes(data[: data.index(f"{KEY}.00".encode()) + 600])
 
 
 def overwritten(path, member, new):
     data = path.read_bytes()
     at = data.index(f"{KEY}.{member}".encode()) + 512
-    path.write_bytes(data[:at] + new + data[at + len(new):])
+    path.write_bytes(data[:at] + new + data[at + len(new) :])
 
 
 def without_a_picture(path):
@@ -123,11 +124,16 @@ def without_a_picture(path):
     shards.write_shard(str(path), [samples[0], (*samples[1][:2], samples[1][2][:-1]), samples[2]])
 
 
-@pytest.mark.parametrize("change, says", [
-    (truncated, f"stops inside {KEY}.00"), (without_a_picture, "there is no member 00.jpg"),
-    (lambda path: overwritten(path, "00", b"GIF89a"), "00.jpg cannot be decoded"),
-    (lambda path: overwritten(path, "json", b"["), "is not strict JSON"),
-    (lambda path: overwritten(path, "json", b'{"contexT"'), "'context' is a required property")])
+@pytest.mark.parametrize(
+    "change, says",
+    [
+        (truncated, f"stops inside {KEY}.00"),
+        (without_a_picture, "there is no member 00.jpg"),
+        (lambda path: overwritten(path, "00", b"GIF89a"), "00.jpg cannot be decoded"),
+        (lambda path: overwritten(path, "json", b"["), "is not strict JSON"),
+        (lambda path: overwritten(path, "json", b'{"contexT"'), "'context' is a required property"),
+    ],
+)
 def test_a_broken_shard_names_itself_and_the_instance(folder, pixels, change, says):
     change(folder / "shards" / SHARD)
     with pytest.raises(UserError) as raised:

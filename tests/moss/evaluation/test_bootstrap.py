@@ -16,7 +16,10 @@ def test_the_interval_is_the_percentiles_of_resampled_ratios():
     rng = np.random.default_rng(5)
     total, count = rng.gamma(2, 3, 50), rng.integers(1, 9, 50).astype(float)
     drawn = draws(50, seed=3)
-    by_hand = [sum(n * t for n, t in zip(row, total, strict=False)) / sum(n * c for n, c in zip(row, count, strict=False)) for row in drawn]
+    by_hand = [
+        sum(n * t for n, t in zip(row, total, strict=False)) / sum(n * c for n, c in zip(row, count, strict=False))
+        for row in drawn
+    ]
     assert (drawn.sum(1) == 50).all() and drawn.shape == (bootstrap.DRAWS, 50)
     np.testing.assert_allclose(estimate(total, count, drawn)[1:], np.percentile(by_hand, [2.5, 97.5]), rtol=1e-9)
 

@@ -29,9 +29,22 @@ def batch() -> Batch:
     a = [0, 5, 10, 20, 21, 12, 11, 1] + [2] * 12
     b = [0, 10, 25, 25, 12, 11, 6, 10, 22, 23, 12, 11, 10, 24, 25, 12, 11, 1, 2, 2]
     ids = torch.tensor([a, b])
-    text = [(0, 5, 0), (1, 10, 0), (4, 12, 0), (5, 11, 0), (6, 1, 0),
-            (25, 6, 1), (26, 10, 1), (29, 12, 1), (30, 11, 1), (31, 10, 1), (34, 12, 1), (35, 11, 1), (36, 1, 1),
-            (0, 0, -1)]
+    text = [
+        (0, 5, 0),
+        (1, 10, 0),
+        (4, 12, 0),
+        (5, 11, 0),
+        (6, 1, 0),
+        (25, 6, 1),
+        (26, 10, 1),
+        (29, 12, 1),
+        (30, 11, 1),
+        (31, 10, 1),
+        (34, 12, 1),
+        (35, 11, 1),
+        (36, 1, 1),
+        (0, 0, -1),
+    ]
     image = [(2, 0, 0, 1), (3, 1, 0, 1), (27, 2, 1, 1), (28, 3, 1, 1), (32, 4, 1, 2), (33, 5, 1, 2), (0, 0, -1, 0)]
     flat = ids.flatten()
     assert all(flat[at + 1] == target for at, target, of in text if of >= 0)
@@ -40,10 +53,16 @@ def batch() -> Batch:
 
 
 def test_sums_keep_words_boundaries_and_images_apart_and_leave_surplus_out():
-    measured = instance_sums(scores(
-        [1.0, 0.1, 0.2, 0.3, 2.0, 4.0, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1, 8.0, 1000.0],
-        [1, 0, 1, 1, 0, 1, 1, 1, 1, 1, 1, 0, 1, 1],
-        [1.5, 2.5, 3.0, 3.5, 5.0, 6.0, 1000.0], [1, 0, 0, 0, 1, 1, 1]), batch(), LAYOUT)
+    measured = instance_sums(
+        scores(
+            [1.0, 0.1, 0.2, 0.3, 2.0, 4.0, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1, 8.0, 1000.0],
+            [1, 0, 1, 1, 0, 1, 1, 1, 1, 1, 1, 0, 1, 1],
+            [1.5, 2.5, 3.0, 3.5, 5.0, 6.0, 1000.0],
+            [1, 0, 0, 0, 1, 1, 1],
+        ),
+        batch(),
+        LAYOUT,
+    )
     assert measured.keys == ("b key", "a key")
     np.testing.assert_allclose(measured.text, [[3.0, 1, 2], [12.0, 2, 2]], rtol=1e-6)
     np.testing.assert_allclose(measured.boundary, [[0.6, 2, 3], [0.6, 5, 6]], rtol=1e-6)
@@ -67,16 +86,19 @@ def test_scores_of_a_uniform_guess_are_the_logarithm_of_the_codebook():
     assert total[LOSS] / total[COUNT] / math.log(2) == pytest.approx(6) and total[HIT] == 0
 
 
-@pytest.mark.parametrize("ids,expected", [
-    ([3, 10, 20, 29, 12, 11, 3], (1, 1)),
-    ([10, 20, 29, 12, 11, 10, 20, 20, 12, 11], (2, 2)),
-    ([10, 20, 12, 11, 3, 3], (1, 0)),           # a column short
-    ([10, 20, 20, 20, 12, 11], (1, 0)),         # one too many
-    ([10, 3, 10, 20, 20, 12, 11], (2, 1)),      # text inside, then a right one
-    ([3, 10, 20, 20], (0, 0)),                  # cut by the budget while still right
-    ([3, 10, 20, 3], (1, 0)),                   # cut, but wrong already
-    ([3, 20, 20, 4], (0, 0)),
-])
+@pytest.mark.parametrize(
+    "ids,expected",
+    [
+        ([3, 10, 20, 29, 12, 11, 3], (1, 1)),
+        ([10, 20, 29, 12, 11, 10, 20, 20, 12, 11], (2, 2)),
+        ([10, 20, 12, 11, 3, 3], (1, 0)),  # a column short
+        ([10, 20, 20, 20, 12, 11], (1, 0)),  # one too many
+        ([10, 3, 10, 20, 20, 12, 11], (2, 1)),  # text inside, then a right one
+        ([3, 10, 20, 20], (0, 0)),  # cut by the budget while still right
+        ([3, 10, 20, 3], (1, 0)),  # cut, but wrong already
+        ([3, 20, 20, 4], (0, 0)),
+    ],
+)
 def test_blocks_counts_begun_and_whole_images(ids, expected):
     assert blocks(ids, LAYOUT) == expected
 

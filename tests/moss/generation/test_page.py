@@ -12,8 +12,14 @@ import pytest
 from moss.generation.page import Column, Entry, render
 from schemas.records import Text
 
-NASTY = ("<script>alert(1)</script>", "<img src=x onerror=alert(1)>", "\"><svg onload=alert(1)>", "{{ 7 * 7 }}",
-         "</style><script>", "&lt;b&gt;")
+NASTY = (
+    "<script>alert(1)</script>",
+    "<img src=x onerror=alert(1)>",
+    '"><svg onload=alert(1)>',
+    "{{ 7 * 7 }}",
+    "</style><script>",
+    "&lt;b&gt;",
+)
 
 
 class Reader(html.parser.HTMLParser):
@@ -39,14 +45,15 @@ def test_texts_are_shown_and_never_become_markup(text):
     plain, nasty = Reader(page_of("x")), Reader(page_of(text))
     assert [tag for tag, _ in nasty.tags] == [tag for tag, _ in plain.tags]
     assert [sorted(attributes) for _, attributes in nasty.tags] == [sorted(attributes) for _, attributes in plain.tags]
-    assert nasty.text.count(text) == 11      # title, lead, key, instruction, context, columns, facts
+    assert nasty.text.count(text) == 11  # title, lead, key, instruction, context, columns, facts
 
 
 def test_the_page_asks_nothing_of_any_network():
     page = page_of("see https://example.org", PIL.Image.new("RGB", (8, 8)))
     tags = Reader(page).tags
     assert ("Content-Security-Policy", "default-src 'none'; img-src data:; style-src 'unsafe-inline'") in [
-        (a.get("http-equiv"), a.get("content")) for tag, a in tags if tag == "meta"]
+        (a.get("http-equiv"), a.get("content")) for tag, a in tags if tag == "meta"
+    ]
     assert all(a["src"].startswith("data:image/") for tag, a in tags if tag == "img")
     assert not [tag for tag, a in tags if tag in ("script", "link", "a", "iframe") or "href" in a]
     assert not re.search(r"url\(|@import", page)

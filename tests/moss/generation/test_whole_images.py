@@ -23,7 +23,7 @@ def blocks(ids: list[int], layout: ImageLayout) -> list[np.ndarray]:
     found, i = [], 0
     while i < len(ids):
         if ids[i] == layout.begin:
-            found.append(layout.codes(np.array(ids[i:i + layout.block_length])))
+            found.append(layout.codes(np.array(ids[i : i + layout.block_length])))
             i += layout.block_length
         elif layout.low <= ids[i] < layout.high or ids[i] in {*forced(layout)}:
             raise ValueError(f"{ids[i]} outside an image")
@@ -43,15 +43,24 @@ def test_forced_is_the_block_with_its_image_tokens_left_open():
 def test_places_count_inside_a_block_and_are_0_outside_it():
     block = PLAIN.block(np.zeros((2, 3), int)).tolist()
     ids = torch.tensor([[3, *block, 3, *block, *block, 3], [3] * 16 + block + [10, 20, 20]])
-    assert places(ids, PLAIN).tolist() == [[0, *[1, 2, 3, 4, 5, 6, 7, 0], 0, *[1, 2, 3, 4, 5, 6, 7, 0] * 2, 0],
-                                           [0] * 16 + [1, 2, 3, 4, 5, 6, 7, 0, 1, 2, 3]]
+    assert places(ids, PLAIN).tolist() == [
+        [0, *[1, 2, 3, 4, 5, 6, 7, 0], 0, *[1, 2, 3, 4, 5, 6, 7, 0] * 2, 0],
+        [0] * 16 + [1, 2, 3, 4, 5, 6, 7, 0, 1, 2, 3],
+    ]
 
 
 @settings(max_examples=60, deadline=None)
-@given(layout=st.sampled_from([PLAIN, EMU3, SLOT]), seed=st.integers(0, 2**32), max_tokens=st.integers(0, 60),
-       max_images=st.none() | st.integers(0, 4), prompt_images=st.integers(0, 2), liking=st.sampled_from([0, 8, 30]))
-def test_whatever_the_logits_every_image_is_whole_and_within_the_budget(layout, seed, max_tokens, max_images,
-                                                                        prompt_images, liking):
+@given(
+    layout=st.sampled_from([PLAIN, EMU3, SLOT]),
+    seed=st.integers(0, 2**32),
+    max_tokens=st.integers(0, 60),
+    max_images=st.none() | st.integers(0, 4),
+    prompt_images=st.integers(0, 2),
+    liking=st.sampled_from([0, 8, 30]),
+)
+def test_whatever_the_logits_every_image_is_whole_and_within_the_budget(
+    layout, seed, max_tokens, max_images, prompt_images, liking
+):
     generator = torch.Generator().manual_seed(seed)
     block = torch.from_numpy(layout.block(np.zeros((layout.rows, layout.columns), int)))
     prompt = torch.cat([torch.tensor([0, 3]), block.repeat(prompt_images), torch.tensor([4])])
@@ -63,7 +72,7 @@ def test_whatever_the_logits_every_image_is_whole_and_within_the_budget(layout, 
         masked = rules(ids, scores)
         assert torch.equal(masked[masked > -torch.inf], scores[masked > -torch.inf])
         ids = torch.cat([ids, torch.multinomial(masked.softmax(-1), 1, generator=generator)], 1)
-    for row in ids[:, len(prompt):].tolist():
+    for row in ids[:, len(prompt) :].tolist():
         images = blocks(row, layout)
         assert len(row) == max_tokens and len(images) <= (max_tokens if max_images is None else max_images)
         assert len(images) <= max_tokens // layout.block_length
@@ -88,7 +97,7 @@ def test_keeping_count_gives_what_the_ids_give():
         place = (place + 1) % EMU3.block_length if place or id == EMU3.begin else 0
         begun += id == EMU3.begin
         own = rules.mask(scores, torch.tensor([place]), torch.tensor([begun]), i + 1)
-        assert torch.equal(own, rules(ids[:, :i + 2], scores))
+        assert torch.equal(own, rules(ids[:, : i + 2], scores))
 
 
 class Letters:
@@ -102,7 +111,7 @@ class Letters:
 
 
 def test_header_ids_that_text_can_spell_stay_allowed_in_text():
-    assert not_text(EMU3, Letters()) == {11, 12, 13, 14, 0}         # not 5 and 6, and not `pad`, which is `eos`
+    assert not_text(EMU3, Letters()) == {11, 12, 13, 14, 0}  # not 5 and 6, and not `pad`, which is `eos`
     rules = WholeImages(EMU3, prompt_length=1, max_tokens=40, forbidden=not_text(EMU3, Letters()))
     masked = rules(torch.tensor([[0]]), torch.zeros(1, VOCABULARY))[0]
     assert set((masked == -torch.inf).nonzero().ravel().tolist()) == {0, *range(11, 15), *range(20, 36)}
@@ -111,14 +120,27 @@ def test_header_ids_that_text_can_spell_stay_allowed_in_text():
 @pytest.mark.parametrize("layout,sample", list(itertools.product([PLAIN, EMU3], [False, True])))
 def test_with_transformers_generate_on_a_padded_batch(layout, sample):
     torch.manual_seed(0)
-    config = LlamaConfig(vocab_size=VOCABULARY, hidden_size=32, intermediate_size=32, num_hidden_layers=2,
-                         num_attention_heads=2, pad_token_id=2, bos_token_id=0, eos_token_id=EOS)
+    config = LlamaConfig(
+        vocab_size=VOCABULARY,
+        hidden_size=32,
+        intermediate_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        pad_token_id=2,
+        bos_token_id=0,
+        eos_token_id=EOS,
+    )
     model = LlamaForCausalLM(config).eval()
     with torch.no_grad():
         model.lm_head.weight[layout.begin] = 3 * model.lm_head.weight.std()
     prompt = torch.tensor([[2, 2, 0, 3], [0, 3, 4, 3], [2, 0, 7, 7]])
     rules = WholeImages(layout, prompt_length=4, max_tokens=50, max_images=3)
-    out = model.generate(prompt, attention_mask=(prompt != 2).long(), max_new_tokens=50, do_sample=sample,
-                         logits_processor=LogitsProcessorList([rules]))
+    out = model.generate(
+        prompt,
+        attention_mask=(prompt != 2).long(),
+        max_new_tokens=50,
+        do_sample=sample,
+        logits_processor=LogitsProcessorList([rules]),
+    )
     found = [blocks([id for id in row if id != 2], layout) for row in out[:, 4:].tolist()]
     assert all(len(images) <= 3 for images in found) and (any(found) or not sample)

@@ -15,13 +15,23 @@ def generalist():
 
 
 CODES = {"a.png": np.arange(64).reshape(8, 8), "b.png": np.full((8, 8), 7)}
-DOCUMENT = {"id": "x", "source": "18f", "segments": [
-    {"text": "One. " * 500}, {"image": "a.png"}, {"text": "Two."}, {"image": "missing.png"}, {"text": "Three. " * 20},
-    {"image": "b.png"}, {"text": "Four."}]}
+DOCUMENT = {
+    "id": "x",
+    "source": "18f",
+    "segments": [
+        {"text": "One. " * 500},
+        {"image": "a.png"},
+        {"text": "Two."},
+        {"image": "missing.png"},
+        {"text": "Three. " * 20},
+        {"image": "b.png"},
+        {"text": "Four."},
+    ],
+}
 
 
 def blocks(ids, layout):
-    return [ids[at:at + layout.block_length] for at in np.flatnonzero(ids == layout.begin)]
+    return [ids[at : at + layout.block_length] for at in np.flatnonzero(ids == layout.begin)]
 
 
 def test_pieces_hold_everything_and_cut_no_picture(generalist):
@@ -38,8 +48,8 @@ def test_pieces_hold_everything_and_cut_no_picture(generalist):
 def test_dense_pieces_keep_the_text_just_above_a_picture(generalist):
     (piece,) = pretrain.pieces(DOCUMENT, CODES, generalist, dense=True)
     assert len(blocks(piece, generalist.layout)) == 2
-    text = generalist.tokenizer.decode(piece.tolist())      # a byte a token in the tiny model
-    assert text == ("One. " * 500 + "\n\n")[-pretrain.NEARBY:] + ("Three. " * 20 + "\n\n")[-pretrain.NEARBY:]
+    text = generalist.tokenizer.decode(piece.tolist())  # a byte a token in the tiny model
+    assert text == ("One. " * 500 + "\n\n")[-pretrain.NEARBY :] + ("Three. " * 20 + "\n\n")[-pretrain.NEARBY :]
 
 
 def test_the_backbone_has_not_seen_what_is_measured_or_fine_tuned_on():

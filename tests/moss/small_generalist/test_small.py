@@ -40,24 +40,38 @@ def tar(tmp_path, monkeypatch):
 
 
 def config(**changes) -> ChameleonVQVAEConfig:
-    return ChameleonVQVAEConfig(**dict(resolution=8, num_embeddings=16, embed_dim=8, latent_channels=32,
-                                       base_channels=32, channel_multiplier=[1, 1], num_res_blocks=1) | changes)
+    return ChameleonVQVAEConfig(
+        **dict(
+            resolution=8,
+            num_embeddings=16,
+            embed_dim=8,
+            latent_channels=32,
+            base_channels=32,
+            channel_multiplier=[1, 1],
+            num_res_blocks=1,
+        )
+        | changes
+    )
 
 
 def blotches(count: int, side: int) -> np.ndarray:
     """Smooth pictures, a few colours each."""
     coarse = np.random.default_rng(0).integers(0, 256, (count, 2, 2, 3), dtype=np.uint8)
-    return np.stack([np.asarray(PIL.Image.fromarray(picture).resize((side, side), PIL.Image.Resampling.BILINEAR))
-                     for picture in coarse])
+    return np.stack(
+        [
+            np.asarray(PIL.Image.fromarray(picture).resize((side, side), PIL.Image.Resampling.BILINEAR))
+            for picture in coarse
+        ]
+    )
 
 
 def test_a_picture_of_a_held_out_source_is_held_out(tar):
     found = corpus.squares(tar, 8)
     assert found.train.shape == (1, 8, 8, 3) and found.held_out.shape == (2, 8, 8, 3)
-    assert found.train.mean((0, 1, 2)).round().tolist() == [254, 0, 0]    # JPEG's red
+    assert found.train.mean((0, 1, 2)).round().tolist() == [254, 0, 0]  # JPEG's red
     assert set(found.held_out.mean((1, 2)).argmax(1)) == {1, 2}
     tar.write_bytes(b"x" * tar.stat().st_size)
-    assert np.array_equal(corpus.squares(tar, 8).train, found.train)    # read from the kept array
+    assert np.array_equal(corpus.squares(tar, 8).train, found.train)  # read from the kept array
 
 
 def test_a_corpus_that_cannot_be_read_is_said(tmp_path):
@@ -70,7 +84,7 @@ def test_a_corpus_that_cannot_be_read_is_said(tmp_path):
 def test_texts_of_held_out_sources_are_left_out(tar):
     texts = list(train_text.texts(tar))
     assert texts[:3] == ["Press the button.\n\n", "A red board\n\n", "Seen twice\n\n"]
-    assert len(texts) > 100    # the examples follow
+    assert len(texts) > 100  # the examples follow
 
 
 def test_codes_follow_the_vectors_they_take():
@@ -79,7 +93,7 @@ def test_codes_follow_the_vectors_they_take():
     before = tokenizer.codebook[2].clone()
     tokenizer.follow(points, torch.tensor([0, 0, 1]), decay=0.0)
     assert tokenizer.codebook[:2].tolist() == [[1.0, 0.0], [9.0, 9.0]] and torch.equal(tokenizer.codebook[2], before)
-    tokenizer.follow(points[:1], torch.tensor([0]), decay=0.5)    # uses (2 + 1) / 2, sums (2 + 0) / 2
+    tokenizer.follow(points[:1], torch.tensor([0]), decay=0.5)  # uses (2 + 1) / 2, sums (2 + 0) / 2
     assert tokenizer.codebook[0].tolist() == pytest.approx([2 / 3, 0])
     tokenizer.renew(points[2:], below=0.1)
     assert tokenizer.codebook[2].tolist() == [9.0, 9.0] and tokenizer.uses[2] == 1
@@ -139,5 +153,5 @@ def test_the_small_tokenizer_restores_pictures_it_was_not_trained_on():
     pictures = np.stack([square(PIL.Image.open(file), train_vq.SIDE) for file in files])
     figures, _ = train_vq.measure(*train_vq.load(), pictures)
     flat = np.square(pictures - pictures.mean((1, 2), keepdims=True)).mean((1, 2, 3))
-    assert figures["psnr"] > (10 * np.log10(255 ** 2 / flat.clip(min=1))).mean() + 3
+    assert figures["psnr"] > (10 * np.log10(255**2 / flat.clip(min=1))).mean() + 3
     assert figures["perplexity"] > 100

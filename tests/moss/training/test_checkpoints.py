@@ -65,8 +65,9 @@ def test_a_save_that_was_cut_off_is_no_obstacle(tmp_path):
     partial.mkdir(parents=True)
     (partial / "adapter_model.safetensors").write_bytes(b"half")
     generalist = small.adapted()
-    folder = checkpoints.save(str(tmp_path), generalist, stepped(generalist), Position(1), small.settings("s", "o"),
-                              writes=True)
+    folder = checkpoints.save(
+        str(tmp_path), generalist, stepped(generalist), Position(1), small.settings("s", "o"), writes=True
+    )
     assert load_file(folder / "adapter" / "adapter_model.safetensors") and not partial.exists()
 
 
@@ -81,21 +82,30 @@ def test_settings_that_make_another_run_are_refused_and_others_are_not(tmp_path)
     settings = small.settings("s", tmp_path)
     generalist = small.adapted()
     folder = checkpoints.save(str(tmp_path), generalist, stepped(generalist), Position(1), settings, writes=True)
-    easier = dataclasses.replace(settings, output="elsewhere", data=dataclasses.replace(settings.data, workers=2),
-                                 training=dataclasses.replace(settings.training, save_every=5, log_every=3))
+    easier = dataclasses.replace(
+        settings,
+        output="elsewhere",
+        data=dataclasses.replace(settings.data, workers=2),
+        training=dataclasses.replace(settings.training, save_every=5, log_every=3),
+    )
     assert checkpoints.resume_position(folder, easier) == Position(1)
-    moved = dataclasses.replace(settings, backbone=dataclasses.replace(settings.backbone, path="elsewhere"),
-                                training=dataclasses.replace(settings.training, steps=9, rows=1, accumulate=2))
+    moved = dataclasses.replace(
+        settings,
+        backbone=dataclasses.replace(settings.backbone, path="elsewhere"),
+        training=dataclasses.replace(settings.training, steps=9, rows=1, accumulate=2),
+    )
     assert checkpoints.resume_position(folder, moved) == Position(1)
     with pytest.raises(UserError, match=r"took rows \* accumulate = 2 rows and now takes 4"):
-        checkpoints.resume_position(folder, dataclasses.replace(
-            settings, training=dataclasses.replace(settings.training, accumulate=2)))
+        checkpoints.resume_position(
+            folder, dataclasses.replace(settings, training=dataclasses.replace(settings.training, accumulate=2))
+        )
     other = dataclasses.replace(settings, training=Training(steps=6, rows=2, learning_rate=0.02, warmup=1))
     with pytest.raises(UserError) as error:
         checkpoints.resume_position(folder, other)
     assert str(error.value) == (
         f"{folder} belongs to another run: training.learning_rate was 0.01 and is now 0.02; training.warmup was 2 and is now 1; "
-        "give these values back, or name another output")
+        "give these values back, or name another output"
+    )
     assert json.loads((folder / "state.json").read_text())["settings"]["training.steps"] == 6
 
 

@@ -34,8 +34,11 @@ def test_the_mean_of_the_micro_batches_means_would_be_another_gradient():
     model.zero_grad()
     for batch in small.batches(1):
         (losses.total(losses.sums(model(batch), batch), losses.counts([batch]), TRAINING) / 4).backward()
-    off = [float((p.grad - whole[name]).norm() / whole[name].norm()) for name, p in model.named_parameters()
-           if p.requires_grad]
+    off = [
+        float((p.grad - whole[name]).norm() / whole[name].norm())
+        for name, p in model.named_parameters()
+        if p.requires_grad
+    ]
     assert min(off) > 0.05
 
 

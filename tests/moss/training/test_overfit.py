@@ -32,8 +32,13 @@ def folders(tmp_path_factory):
 
 def test_eight_instances_are_learnt_by_heart_and_generated_again(folders):
     settings = Settings(
-        str(folders / "shards"), str(folders / "run"), Backbone("chameleon", str(folders / "backbone")),
-        Data(length=720), Training(steps=80, rows=3, learning_rate=5e-3, warmup=10), Adapter(r=32, r_image=32))
+        str(folders / "shards"),
+        str(folders / "run"),
+        Backbone("chameleon", str(folders / "backbone")),
+        Data(length=720),
+        Training(steps=80, rows=3, learning_rate=5e-3, warmup=10),
+        Adapter(r=32, r_image=32),
+    )
     AcceleratorState._reset_state(reset_partial_state=True)
     assert train.train(settings).step == 80
     AcceleratorState._reset_state(reset_partial_state=True)
@@ -50,6 +55,7 @@ def test_eight_instances_are_learnt_by_heart_and_generated_again(folders):
     for number in range(8):
         sample = dataset[number]
         start = int(np.argmax(sample.trained))
-        answer = decoding.answer(generalist, sample.ids[:start].tolist(), None,
-                                 decoding.Sampling(greedy=True, max_tokens=len(sample.ids)))
+        answer = decoding.answer(
+            generalist, sample.ids[:start].tolist(), None, decoding.Sampling(greedy=True, max_tokens=len(sample.ids))
+        )
         assert answer.finished and list(answer.ids) == sample.ids[start:].tolist(), sample.key

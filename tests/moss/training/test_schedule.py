@@ -8,7 +8,7 @@ def test_it_warms_up_in_equal_steps_and_then_falls_along_half_a_cosine():
     training = Training(steps=14, rows=1, warmup=4, learning_rate=8.0)
     rates = [learning_rate(step, training) for step in range(14)]
     assert rates[:5] == [2.0, 4.0, 6.0, 8.0, 8.0]
-    assert rates[9] == pytest.approx(4.0)       # half-way down
+    assert rates[9] == pytest.approx(4.0)  # half-way down
     assert rates[4:] == sorted(rates[4:], reverse=True) and 0 < rates[-1] < 0.2
     assert learning_rate(14, training) == 0
 

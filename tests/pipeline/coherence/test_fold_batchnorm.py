@@ -30,10 +30,14 @@ def norms(tower: nn.Module) -> int:
     return sum(isinstance(module, nn.BatchNorm2d) for module in tower.modules())
 
 
-@pytest.mark.parametrize("make", [
-    lambda: timm.create_model("tf_efficientnet_lite0", num_classes=0),
-    lambda: open_clip.modified_resnet.ModifiedResNet([1, 1, 1, 1], 32, 4, image_size=64, width=16)],
-    ids=["the embedded model's tower", "CLIP's own ResNet"])
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: timm.create_model("tf_efficientnet_lite0", num_classes=0),
+        lambda: open_clip.modified_resnet.ModifiedResNet([1, 1, 1, 1], 32, 4, image_size=64, width=16),
+    ],
+    ids=["the embedded model's tower", "CLIP's own ResNet"],
+)
 def test_a_folded_tower_gives_the_same_vectors_without_normalisations(make):
     tower = lively(make())
     folded = fold(tower, PICTURE)

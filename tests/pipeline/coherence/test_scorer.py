@@ -13,8 +13,13 @@ from pipeline.coherence.scorer import Scorer, clip_version, coherence, neighbour
 from schemas.errors import UserError
 from tests.tiny_clip import PREPROCESS, clip_folder, document, dual_encoder_folder, picture
 
-STEPS = ["Cut the board.", "Sand the wood of the board in the sun until it is smooth.", "Paint it red.", "A cat!",
-         "The brush is red, the paint is red, and the cat of the house is red as well, which is a lot of red."]
+STEPS = [
+    "Cut the board.",
+    "Sand the wood of the board in the sun until it is smooth.",
+    "Paint it red.",
+    "A cat!",
+    "The brush is red, the paint is red, and the cat of the house is red as well, which is a lot of red.",
+]
 
 
 @pytest.fixture(scope="module")
@@ -28,14 +33,19 @@ def dual_encoder_name(tmp_path_factory):
 
 
 def documents(count=7):
-    return [document(STEPS[k % 5], k, STEPS[(k + 1) % 5] + " " + STEPS[(k + 2) % 5], k + 100, f"Number {k}.", id=str(k))
-            for k in range(count)]
+    return [
+        document(STEPS[k % 5], k, STEPS[(k + 1) % 5] + " " + STEPS[(k + 2) % 5], k + 100, f"Number {k}.", id=str(k))
+        for k in range(count)
+    ]
 
 
 def test_text_beside_a_picture_is_near_first_and_ends_at_the_next_picture():
     page = document("# Head\n\nOne. Two.", 1, "Three.", 2, 3, "- Four **five**", "| --- |", "Six.")
-    assert neighbours(page) == [["Two.", "One.", "Head", "Three."], ["Three.", "Four five", "Six."],
-                                ["Three.", "Four five", "Six."]]
+    assert neighbours(page) == [
+        ["Two.", "One.", "Head", "Three."],
+        ["Three.", "Four five", "Six."],
+        ["Three.", "Four five", "Six."],
+    ]
 
 
 def test_at_most_six_sentences_on_each_side():
@@ -46,8 +56,9 @@ def test_at_most_six_sentences_on_each_side():
 
 def test_captions_are_no_neighbours():
     page = document("Text.", 1)
-    page = dataclasses.replace(page, segments=(page.segments[0], dataclasses.replace(
-        page.segments[1], alt="A saw.", caption="Figure 1.")))
+    page = dataclasses.replace(
+        page, segments=(page.segments[0], dataclasses.replace(page.segments[1], alt="A saw.", caption="Figure 1."))
+    )
     assert neighbours(page) == [["Text."]]
 
 
@@ -59,15 +70,20 @@ def test_scores_of_one_document():
     assert found.mismatched == (0.15, 0.45, 0.25)
     assert found.max_previous_similarity == (-1.0, 0.4, 0.99)
     assert found.margin == pytest.approx(1.6 / 3 - 0.85 / 3, abs=1e-4)
-    assert found.recall_at_1 == 0.6667            # the last one shares its best score with another, and counts
+    assert found.recall_at_1 == 0.6667  # the last one shares its best score with another, and counts
     off_diagonal = scores[~np.eye(3, dtype=bool)].mean()
     assert found.margin == pytest.approx(np.trace(scores) / 3 - off_diagonal, abs=1e-4)
 
 
 def test_one_picture_has_no_baseline():
     found = coherence(np.array([[0.25]]), np.array([[1.0]]), "m")
-    assert (found.matched, found.mismatched, found.max_previous_similarity, found.margin, found.recall_at_1) == ((0.25,), (0.25,), (-1.0,),
-                                                                                        None, None)
+    assert (found.matched, found.mismatched, found.max_previous_similarity, found.margin, found.recall_at_1) == (
+        (0.25,),
+        (0.25,),
+        (-1.0,),
+        None,
+        None,
+    )
 
 
 @pytest.mark.parametrize("name", ["clip_model_name", "dual_encoder_name"])
@@ -95,6 +111,7 @@ def test_a_picture_that_cannot_be_opened_is_an_error_of_the_call_and_of_no_other
 
     def missing(sha256):
         raise FileNotFoundError(sha256)
+
     with pytest.raises(FileNotFoundError):
         scorer.score(documents(), missing)
     assert scorer.score(documents(), picture) == expected
@@ -108,7 +125,7 @@ def test_scores_are_cosines_of_the_plain_model(clip_model_name):
         images = model.encode_image(torch.stack([preprocess(picture("1")), preprocess(picture("2"))]), normalize=True)
         texts = model.encode_text(tokenizer(STEPS[:2]), normalize=True)
     cosines = images @ texts.T
-    found, = scorer.score([page], picture)       # bfloat16 where it is fast
+    (found,) = scorer.score([page], picture)  # bfloat16 where it is fast
     assert found.matched == pytest.approx([cosines[0].max().item(), cosines[1, 1].item()], abs=0.02)
     assert found.max_previous_similarity[1] == pytest.approx((images[0] @ images[1]).item(), abs=0.02)
 
@@ -119,6 +136,7 @@ def test_everything_distinct_is_encoded_once(clip_model_name):
     def open_image(sha256):
         opened.append(sha256)
         return picture(sha256)
+
     page = document("One.", 1, "Two.", 2, "One.", 1)
     first = scorer.score([page, page], open_image)
     assert sorted(opened) == ["1", "2"]
@@ -153,6 +171,7 @@ def test_out_of_memory_halves_the_batch(clip_model_name, monkeypatch):
         if len(pixels) > 4:
             raise torch.OutOfMemoryError("full")
         return encode(pixels)
+
     monkeypatch.setattr(small.model, "encode_image", encode_image)
     assert small.score(documents(), picture) == expected
     assert sizes[0] == 8 and set(sizes) == {8, 4} and small.batch_size == 4
@@ -182,8 +201,8 @@ def test_a_tower_that_reads_its_padding_gets_it(tmp_path):
 @pytest.mark.parametrize("words", [74, 75, 76, 300])
 def test_long_sentences_keep_the_end_token_of_clip(clip_model_name, words):
     model, _, tokenizer = clip_model.load(clip_model_name, None)
-    (length, group), = clip_model.TextTower(model, tokenizer).tokens(["cat " * words]).items()
-    row, = group.values()
+    ((length, group),) = clip_model.TextTower(model, tokenizer).tokens(["cat " * words]).items()
+    (row,) = group.values()
     assert length == 77
     assert row[min(words, 75) + 1] == tokenizer.eot_token_id == row.max()
 
@@ -191,8 +210,8 @@ def test_long_sentences_keep_the_end_token_of_clip(clip_model_name, words):
 @pytest.mark.parametrize("words", [125, 126, 127, 300])
 def test_long_sentences_keep_the_end_token_of_the_dual_encoder(dual_encoder_name, words):
     model, _, tokenizer = clip_model.load(dual_encoder_name, None)
-    (length, group), = clip_model.TextTower(model, tokenizer).tokens(["cat " * words]).items()
-    row, = group.values()
+    ((length, group),) = clip_model.TextTower(model, tokenizer).tokens(["cat " * words]).items()
+    (row,) = group.values()
     assert length == 128
     assert row[min(words, 126) + 1] == tokenizer.tokenizer.sep_token_id
 
@@ -201,8 +220,10 @@ def test_version_names_weights_and_preprocessing_but_no_place(tmp_path):
     first = clip_version(clip_folder(tmp_path / "a" / "model"), None)
     assert first == clip_version(clip_folder(tmp_path / "b" / "model"), None)
     assert re.fullmatch(r"model@[0-9a-f]{12}/(float32|bfloat16)", first)
-    others = [clip_version(clip_folder(tmp_path / "c" / "model", seed=1), None),
-              clip_version(clip_folder(tmp_path / "d" / "model", preprocess=PREPROCESS | {"std": [0.4] * 3}), None)]
+    others = [
+        clip_version(clip_folder(tmp_path / "c" / "model", seed=1), None),
+        clip_version(clip_folder(tmp_path / "d" / "model", preprocess=PREPROCESS | {"std": [0.4] * 3}), None),
+    ]
     assert len({first, *others}) == 3
 
 
@@ -210,12 +231,15 @@ def test_version_of_the_dual_encoder_names_no_place(tmp_path):
     assert len({clip_version(dual_encoder_folder(tmp_path / place / "coherence"), None) for place in "ab"}) == 1
 
 
-@pytest.mark.parametrize("model, pretrained, mend", [
-    ("local-dir:nowhere", None, "make models"),
-    ("ViT-L-14", None, "name them under `pretrained`"),
-    ("ViT-L-14", "nowhere.pt", "check clip.model and clip.pretrained"),
-    ("no-such-model", "openai", "no model of that name"),
-])
+@pytest.mark.parametrize(
+    "model, pretrained, mend",
+    [
+        ("local-dir:nowhere", None, "make models"),
+        ("ViT-L-14", None, "name them under `pretrained`"),
+        ("ViT-L-14", "nowhere.pt", "check clip.model and clip.pretrained"),
+        ("no-such-model", "openai", "no model of that name"),
+    ],
+)
 def test_a_model_that_is_not_there_is_the_users_to_mend(model, pretrained, mend):
     with pytest.raises(UserError, match=mend):
         Scorer(model, pretrained)
@@ -223,12 +247,12 @@ def test_a_model_that_is_not_there_is_the_users_to_mend(model, pretrained, mend)
 
 def test_weights_from_a_file(tmp_path):
     clip_folder(tmp_path / "model")
-    with pytest.raises(UserError, match="ViT-S-32-alt"):       # the weights are of another architecture
+    with pytest.raises(UserError, match="ViT-S-32-alt"):  # the weights are of another architecture
         Scorer("ViT-S-32-alt", str(tmp_path / "model" / "open_clip_model.safetensors"))
 
 
 def test_float32_where_bfloat16_is_slow(clip_model_name, monkeypatch):
-    monkeypatch.setenv("ATEN_CPU_CAPABILITY", "avx2")       # as on a processor without the instructions for it
+    monkeypatch.setenv("ATEN_CPU_CAPABILITY", "avx2")  # as on a processor without the instructions for it
     scorer = Scorer(clip_model_name)
     assert next(scorer.model.parameters()).dtype == torch.float32
     half = Scorer(clip_model_name, dtype="bfloat16")

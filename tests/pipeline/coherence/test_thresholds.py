@@ -47,10 +47,12 @@ class Known:
     def score(self, documents, open_image):
         def score(document):
             images = [image.sha256 for image in document.images]
-            scores = np.array([[max((self.cosine(i, s) for s in slot), default=0) for slot in neighbours(document)]
-                               for i in images])
+            scores = np.array(
+                [[max((self.cosine(i, s) for s in slot), default=0) for slot in neighbours(document)] for i in images]
+            )
             alike = np.array([[1.0 if a == b else 0.3 for b in images] for a in images])
             return coherence(scores, alike, "known")
+
         return [score(document) for document in documents]
 
     def cosine(self, sha256, sentence):
@@ -60,32 +62,46 @@ class Known:
 
 def pages(count=30):
     between = " ".join(f"This is sentence number {i}." for i in range(10))
-    return [document(f"Picture {k} here.", k, between, f"Picture {k + 200} here.", k + 200, "End.", id=str(k))
-            for k in range(count)]
+    return [
+        document(f"Picture {k} here.", k, between, f"Picture {k + 200} here.", k + 200, "End.", id=str(k))
+        for k in range(count)
+    ]
 
 
 def test_a_model_that_can_tell_loses_one_in_twenty_and_catches_the_rest():
     found = calibrate(pages(), Known(), picture)
     right = sorted(0.9 - np.random.default_rng(k).random() / 10 for k in [*range(30), *range(200, 230)])
-    assert found.matched_at_least == pytest.approx(right[2], abs=1e-4)       # the 5th percentile of 60
+    assert found.matched_at_least == pytest.approx(right[2], abs=1e-4)  # the 5th percentile of 60
     assert 0.8 < found.mean_at_least < 0.9 and 0.6 < found.margin_at_least < 0.8
     assert found.similarity_at_most == 0.97
-    assert found.caught == {"matched_at_least": 1.0, "mean_at_least": 1.0, "margin_at_least": 1.0, "similarity_at_most": 1.0}
+    assert found.caught == {
+        "matched_at_least": 1.0,
+        "mean_at_least": 1.0,
+        "margin_at_least": 1.0,
+        "similarity_at_most": 1.0,
+    }
 
 
 def test_the_duplicate_threshold_spares_different_pictures():
     class Blurred(Known):
         def score(self, documents, open_image):
-            return [dataclasses.replace(score, max_previous_similarity=tuple(
-                0.99 if value > 0 else value for value in score.max_previous_similarity))
-                    for score in super().score(documents, open_image)]
+            return [
+                dataclasses.replace(
+                    score,
+                    max_previous_similarity=tuple(
+                        0.99 if value > 0 else value for value in score.max_previous_similarity
+                    ),
+                )
+                for score in super().score(documents, open_image)
+            ]
+
     assert calibrate(pages(), Blurred(), picture).similarity_at_most == 0.99
 
 
 def test_strangers_are_pictures_of_another_document():
     pages_ = [*pages(5), document("One.", 401, 402, "Two.", 403, id="long")]
     for page in with_strangers(pages_):
-        own, = (p for p in pages_ if p.id == page.id)
+        (own,) = (p for p in pages_ if p.id == page.id)
         assert page.texts == own.texts and len(page.images) == len(own.images)
         assert not {i.sha256 for i in page.images} & {i.sha256 for i in own.images}
 
@@ -106,7 +122,9 @@ def test_only_the_four_values_change(tmp_path):
     path = tmp_path / "config.yaml"
     path.write_text(CONFIG)
     write_thresholds(str(path), FOUND)
-    assert path.read_text() == """\
+    assert (
+        path.read_text()
+        == """\
 # a config
 clip:
   model: m           # which
@@ -122,6 +140,7 @@ coherence:           # written by calibrate
 other:
   matched_at_least: 7    # another block's
 """
+    )
 
 
 def test_the_ends_of_lines_stay(tmp_path):
@@ -134,6 +153,7 @@ def test_the_ends_of_lines_stay(tmp_path):
 
 def test_the_projects_configs_can_be_written(tmp_path):
     from pipeline.config import load
+
     for name in ("demo", "leafinstruct"):
         path = tmp_path / f"{name}.yaml"
         path.write_text(pathlib.Path(f"configs/{name}.yaml").read_text())
@@ -141,11 +161,17 @@ def test_the_projects_configs_can_be_written(tmp_path):
         write_thresholds(str(path), FOUND)
         rules = load(str(path)).coherence
         assert (rules.matched_at_least, rules.mean_at_least, rules.margin_at_least, rules.similarity_at_most) == (
-            0.1234, 0.2, -0.01, 0.95)
+            0.1234,
+            0.2,
+            -0.01,
+            0.95,
+        )
         assert sum(a != b for a, b in zip(before.splitlines(), path.read_text().splitlines(), strict=True)) <= 4
 
 
-@pytest.mark.parametrize("text", ["clip:\n  model: m\n", "coherence: {matched_at_least: 0}\n", CONFIG.replace("mean", "x")])
+@pytest.mark.parametrize(
+    "text", ["clip:\n  model: m\n", "coherence: {matched_at_least: 0}\n", CONFIG.replace("mean", "x")]
+)
 def test_a_config_without_the_keys_is_the_users_to_mend(tmp_path, text):
     path = tmp_path / "config.yaml"
     path.write_text(text)

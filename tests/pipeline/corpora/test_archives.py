@@ -27,12 +27,18 @@ def zip_of(path, members, **options):
 
 
 def test_every_file_of_a_zip_is_read_in_name_order(tmp_path, read_all):
-    path = zip_of(tmp_path / "c.jsonl.zip", {
-        "d/": "", "d/b.jsonl": text("b1", "b2"), "a.jsonl": text("a1") + "?\n", "__MACOSX/._a.jsonl": b"\0"})
+    path = zip_of(
+        tmp_path / "c.jsonl.zip",
+        {"d/": "", "d/b.jsonl": text("b1", "b2"), "a.jsonl": text("a1") + "?\n", "__MACOSX/._a.jsonl": b"\0"},
+    )
     parts = list(corpora.parts("native", path))
     assert [(p.member, p.first, p.count) for p in parts] == [("a.jsonl", 1, None), ("d/b.jsonl", 1, None)]
     assert [(f.id.removeprefix("unread:"), f.location.removeprefix(path)) for f in read_all("native", path)] == [
-        ("a1", "!/a.jsonl:1"), (f"{path}!/a.jsonl:2", "!/a.jsonl:2"), ("b1", "!/d/b.jsonl:1"), ("b2", "!/d/b.jsonl:2")]
+        ("a1", "!/a.jsonl:1"),
+        (f"{path}!/a.jsonl:2", "!/a.jsonl:2"),
+        ("b1", "!/d/b.jsonl:1"),
+        ("b2", "!/d/b.jsonl:2"),
+    ]
     assert [d.id for d in corpora.read(corpora.limited(parts[1], 1)[0])] == ["b1"]
 
 
@@ -46,8 +52,9 @@ def test_the_only_file_of_a_zip_needs_no_name(tmp_path, read_all):
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
 def test_damage_of_any_compression_is_one_fault_and_the_next_file_is_read(tmp_path, read_all, method):
-    path = zip_of(tmp_path / "c.jsonl.zip", {"a.jsonl": text(*map(str, range(5000))), "b.jsonl": text("b")},
-                  compression=method)
+    path = zip_of(
+        tmp_path / "c.jsonl.zip", {"a.jsonl": text(*map(str, range(5000))), "b.jsonl": text("b")}, compression=method
+    )
     with open(path, "rb+") as file:
         file.seek(200)
         file.write(b"\xff" * 30)

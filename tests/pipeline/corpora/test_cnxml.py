@@ -25,6 +25,7 @@ def read(tree, read_all):
     def read(content):
         [found] = read_all("cnxml", tree(**{"modules/m1/index.cnxml": content}))
         return found
+
     return read
 
 
@@ -32,9 +33,17 @@ def test_a_module_in_reading_order(read, tmp_path):
     document = read(MODULE)
     assert document.title == "Motion"
     assert document.segments == (
-        Text("## Motion"), Text("Speed is distance over t."), Text("## Graphs"), Text("- One."), Text("- Two."),
+        Text("## Motion"),
+        Text("Speed is distance over t."),
+        Text("## Graphs"),
+        Text("- One."),
+        Text("- Two."),
         Image(f"{tmp_path}/media/line.jpg", "A line.", "Distance against time."),
-        Text("Before"), Image(f"{tmp_path}/media/b.png", "b"), Text("after."), Text("| a | b"))
+        Text("Before"),
+        Image(f"{tmp_path}/media/b.png", "b"),
+        Text("after."),
+        Text("| a | b"),
+    )
 
 
 @pytest.mark.parametrize("content", ["", "<document>", "<html/>", b"\xff\xfe\x00", MODULE.replace("</content>", "")])
@@ -44,6 +53,8 @@ def test_what_is_no_module_is_a_fault(read, content):
 
 def test_entities_are_not_expanded(read, tmp_path):
     (tmp_path / "secret").write_text("the secret")
-    document = read(f'<!DOCTYPE d [<!ENTITY x SYSTEM "file://{tmp_path}/secret">]>'
-                    '<document xmlns="http://cnx.rice.edu/cnxml"><content><para>A &x; b.</para></content></document>')
+    document = read(
+        f'<!DOCTYPE d [<!ENTITY x SYSTEM "file://{tmp_path}/secret">]>'
+        '<document xmlns="http://cnx.rice.edu/cnxml"><content><para>A &x; b.</para></content></document>'
+    )
     assert not any("secret" in text for text in document.texts)

@@ -19,10 +19,17 @@ def image(name, url=None):
 
 
 def record(id_="comm_demo_0001", **fields):
-    return {"data_id": id_, "dataset_type": "instruction", "title": "Fold a paper boat",
-            "summary_info": [image("boat", "https://img.example.org/boat.jpg")],
-            "step_info": [[text(" Fold the sheet in half.\n"), image("b1", "https://img.example.org/b1.jpg")],
-                          [text("Fold the corners."), image("b2")]], **fields}
+    return {
+        "data_id": id_,
+        "dataset_type": "instruction",
+        "title": "Fold a paper boat",
+        "summary_info": [image("boat", "https://img.example.org/boat.jpg")],
+        "step_info": [
+            [text(" Fold the sheet in half.\n"), image("b1", "https://img.example.org/b1.jpg")],
+            [text("Fold the corners."), image("b2")],
+        ],
+        **fields,
+    }
 
 
 @pytest.fixture
@@ -30,6 +37,7 @@ def saved(tmp_path):
     def save(found):
         torch.save(found, tmp_path / "train.pth")
         return tmp_path
+
     return save
 
 
@@ -37,8 +45,11 @@ def test_steps_become_segments_and_the_summary_is_left_out(saved, read_all, tmp_
     [document] = read_all("comm", saved([record(title=None)]))
     assert (document.id, document.title, document.location) == ("comm_demo_0001", "", f"{tmp_path}/train.pth:1")
     assert document.segments == (
-        Text("Fold the sheet in half."), Image("https://img.example.org/b1.jpg"),
-        Text("Fold the corners."), Image(f"{tmp_path}/images/demo/b2.jpg"))
+        Text("Fold the sheet in half."),
+        Image("https://img.example.org/b1.jpg"),
+        Text("Fold the corners."),
+        Image(f"{tmp_path}/images/demo/b2.jpg"),
+    )
 
 
 def test_a_local_image_comes_before_its_address(saved, read_all, tree, tmp_path):
@@ -48,11 +59,28 @@ def test_a_local_image_comes_before_its_address(saved, read_all, tree, tmp_path)
 
 
 def test_every_malformed_record_is_one_fault(saved, read_all):
-    found = read_all("comm", saved([
-        record(), 3, record(step_info=None), record(step_info=["x"]), record(step_info=[[{"type": "film"}]]),
-        {"step_info": []}, record(step_info=[[image("b") | {"image_path": "../../secret"}]])]))
+    found = read_all(
+        "comm",
+        saved(
+            [
+                record(),
+                3,
+                record(step_info=None),
+                record(step_info=["x"]),
+                record(step_info=[[{"type": "film"}]]),
+                {"step_info": []},
+                record(step_info=[[image("b") | {"image_path": "../../secret"}]]),
+            ]
+        ),
+    )
     assert [f.error for f in found if isinstance(f, Fault)] == [
-        "not_an_object", "bad_record", "bad_record", "bad_record", "bad_record", "bad_record"]
+        "not_an_object",
+        "bad_record",
+        "bad_record",
+        "bad_record",
+        "bad_record",
+        "bad_record",
+    ]
     assert "type must be text or image, not 'film'" in found[4].detail
     assert "no file name inside the corpus" in found[6].detail
 

@@ -25,8 +25,12 @@ def test_folder_and_tar_give_the_same_documents(tmp_path, read_all):
     assert not any("&lt;" in document.title for document in found)
 
     def moved(document):
-        segments = tuple(dataclasses.replace(s, uri=s.uri.replace(f"{TAR}!", str(tmp_path))) if hasattr(s, "uri") else s
-                         for s in document.segments)
-        return dataclasses.replace(document, segments=segments,
-                                   location=document.location.replace(f"{TAR}!", str(tmp_path)))
+        segments = tuple(
+            dataclasses.replace(s, uri=s.uri.replace(f"{TAR}!", str(tmp_path))) if hasattr(s, "uri") else s
+            for s in document.segments
+        )
+        return dataclasses.replace(
+            document, segments=segments, location=document.location.replace(f"{TAR}!", str(tmp_path))
+        )
+
     assert [moved(document) for document in found] == read_all("native", tmp_path / "howto")

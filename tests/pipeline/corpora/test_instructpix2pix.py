@@ -7,7 +7,10 @@ import pytest
 from schemas.records import Image, Text
 
 PROMPT = {"caption": "a red barn", "edit": "make it winter", "output": "a red barn in the snow"}
-FILES = {"shard-00/0000012/prompt.json": PROMPT, **{f"shard-00/0000012/{n}.jpg": b"x" for n in ("7_0", "7_1", "31_0", "31_1")}}
+FILES = {
+    "shard-00/0000012/prompt.json": PROMPT,
+    **{f"shard-00/0000012/{n}.jpg": b"x" for n in ("7_0", "7_1", "31_0", "31_1")},
+}
 
 
 def test_every_seed_is_a_document(tree, read_all):
@@ -16,8 +19,12 @@ def test_every_seed_is_a_document(tree, read_all):
     assert {first.id, second.id} == {"0000012_31", "0000012_7"}
     folder = f"{root}/shard-00/0000012"
     seven = first if first.id.endswith("_7") else second
-    assert seven.segments == (Text("a red barn"), Image(f"{folder}/7_0.jpg"), Text("make it winter"),
-                              Image(f"{folder}/7_1.jpg"))
+    assert seven.segments == (
+        Text("a red barn"),
+        Image(f"{folder}/7_0.jpg"),
+        Text("make it winter"),
+        Image(f"{folder}/7_1.jpg"),
+    )
 
 
 def test_a_tar_is_read_in_place(tmp_path, tree, read_all):
@@ -29,12 +36,16 @@ def test_a_tar_is_read_in_place(tmp_path, tree, read_all):
     assert all(d.images[0].uri.startswith(f"{tmp_path}/all.tar!/shard-00/0000012/") for d in found)
 
 
-@pytest.mark.parametrize("prompt, error", [("{", "bad_json"), ({"edit": "x"}, "bad_record"), ({"input": "x"}, "bad_record")])
+@pytest.mark.parametrize(
+    "prompt, error", [("{", "bad_json"), ({"edit": "x"}, "bad_record"), ({"input": "x"}, "bad_record")]
+)
 def test_malformed_prompts_are_faults(tree, read_all, prompt, error):
     [fault] = read_all("instructpix2pix", tree(**{"0/prompt.json": prompt}))
     assert fault.error == error
 
 
 def test_the_older_name_of_the_caption(tree, read_all):
-    [document] = read_all("instructpix2pix", tree(**{"0/prompt.json": {"input": "a barn", "edit": "x"}, "0/1_0.jpg": b"x"}))
+    [document] = read_all(
+        "instructpix2pix", tree(**{"0/prompt.json": {"input": "a barn", "edit": "x"}, "0/1_0.jpg": b"x"})
+    )
     assert document.texts == ("a barn", "x")

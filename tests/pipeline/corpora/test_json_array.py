@@ -11,7 +11,7 @@ from pipeline.corpora import json_array
 from schemas.records import Fault
 
 
-def sample(i, text="Cut [the] {board} \"now\"\\."):
+def sample(i, text='Cut [the] {board} "now"\\.'):
     return {"id": f"s{i}", "conversations": [{"from": "human", "value": f"{text} ü€😀 {i}"}]}
 
 
@@ -29,12 +29,19 @@ def test_parts_hold_each_element_once(tree, monkeypatch, block, layout):
     assert found[0].location.endswith("a.json:401")
 
 
-@pytest.mark.parametrize("tail, detail", [
-    ("", "the array is not closed at byte"), (", {\"id\": ", "breaks off"), (", oops]", "breaks off"),
-    (", 12", "the array is not closed")])
+@pytest.mark.parametrize(
+    "tail, detail",
+    [
+        ("", "the array is not closed at byte"),
+        (', {"id": ', "breaks off"),
+        (", oops]", "breaks off"),
+        (", 12", "the array is not closed"),
+    ],
+)
 def test_what_comes_before_damage_is_read(tree, read_all, tail, detail):
-    first, second, *rest = read_all("m4_instruct", tree(**{
-        "a.json": "[" + ", ".join(json.dumps(sample(i)) for i in range(2)) + tail}))
+    first, second, *rest = read_all(
+        "m4_instruct", tree(**{"a.json": "[" + ", ".join(json.dumps(sample(i)) for i in range(2)) + tail})
+    )
     assert (first.id, second.id) == ("s0", "s1")
     assert isinstance(rest[-1], Fault) and rest[-1].error == "unreadable" and detail in rest[-1].detail
 

@@ -14,8 +14,12 @@ from pipeline.images.decode import ImageFault
 from pipeline.images.frames import read_bytes
 from schemas.records import Fault, Text
 
-RECORD = {"pdf_name": "a.pdf", "url": "https://example.org/a.pdf", "texts": ["A tent.", None, " ", None, "Pegs."],
-          "images": [None, "page_0_image_3", None, "page_2_image_9", None]}
+RECORD = {
+    "pdf_name": "a.pdf",
+    "url": "https://example.org/a.pdf",
+    "texts": ["A tent.", None, " ", None, "Pegs."],
+    "images": [None, "page_0_image_3", None, "page_2_image_9", None],
+}
 
 
 def tiff(*shades):
@@ -35,6 +39,7 @@ def tar(tmp_path):
                 info.size = len(data)
                 file.addfile(info, io.BytesIO(data))
         return str(tmp_path / "shard.tar")
+
     return write
 
 
@@ -46,7 +51,7 @@ def test_images_are_the_pages_of_the_tiff_in_their_order(tar, read_all):
     assert [i.uri for i in document.images] == [f"{path}!/d/0001.tiff#page=0", f"{path}!/d/0001.tiff#page=1"]
     reds = [np.asarray(PIL.Image.open(io.BytesIO(read_bytes(i.uri))))[0, 0, 0] for i in document.images]
     assert reds == [10, 200]
-    assert second.images[0].uri == f"{path[:-9]}shard.tar!/page_0_image_3"     # no image beside it: a missing file
+    assert second.images[0].uri == f"{path[:-9]}shard.tar!/page_0_image_3"  # no image beside it: a missing file
 
 
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF data")
@@ -61,20 +66,36 @@ def test_a_page_that_the_tiff_does_not_have_is_a_fault_of_the_image(tar):
 
 
 def test_images_that_are_members_of_their_own(tar, read_all):
-    path = tar(**{"1.json": RECORD | {"images": [None, "one.png", None, "1.jpg", None]}, "one.png": b"x", "1.jpg": b"y"})
+    path = tar(
+        **{"1.json": RECORD | {"images": [None, "one.png", None, "1.jpg", None]}, "one.png": b"x", "1.jpg": b"y"}
+    )
     [document] = read_all("mint1t", path)
     assert [i.uri for i in document.images] == [f"{path}!/one.png", f"{path}!/1.jpg"]
 
 
 def test_malformed_records_are_faults_and_a_damaged_tar_too(tar, read_all):
-    path = tar(**{"1.json": RECORD, "2.json": b"{", "3.json": RECORD | {"texts": []}, "4.json": RECORD | {"texts": None},
-                  "5.json": RECORD | {"texts": [1, None, "", None, ""]}, "6.json": b"[]"})
+    path = tar(
+        **{
+            "1.json": RECORD,
+            "2.json": b"{",
+            "3.json": RECORD | {"texts": []},
+            "4.json": RECORD | {"texts": None},
+            "5.json": RECORD | {"texts": [1, None, "", None, ""]},
+            "6.json": b"[]",
+        }
+    )
     data = Path(path).read_bytes()
     with open(path, "wb") as file:
         file.write(data.rstrip(b"\0") + b"\0" * (512 - len(data.rstrip(b"\0")) % 512) + b"damage" * 200)
     found = read_all("mint1t", path)
     assert [f.error for f in found if isinstance(f, Fault)] == [
-        "bad_json", "bad_record", "bad_record", "bad_record", "not_an_object", "unreadable"]
+        "bad_json",
+        "bad_record",
+        "bad_record",
+        "bad_record",
+        "not_an_object",
+        "unreadable",
+    ]
 
 
 def test_a_tar_is_cut_for_many_workers(tar):

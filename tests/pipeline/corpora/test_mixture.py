@@ -39,11 +39,16 @@ def test_the_sample_does_not_depend_on_where_the_corpus_lies_or_how_it_is_cut(js
 def test_each_corpus_has_its_limit_and_all_have_one(jsonl, tree, tmp_path):
     lines = jsonl(*map(record, range(300)))
     pages = tree(**{f"pages/{i}.md": f"# Page {i}" for i in range(9)}) + "/pages"
+
     def count(limit, *limits):
-        run = a_run(tmp_path, limit=limit, corpora=(
-            Corpus("native", lines, limit=limits[0]), Corpus("markdown", pages, limit=limits[1])))
+        run = a_run(
+            tmp_path,
+            limit=limit,
+            corpora=(Corpus("native", lines, limit=limits[0]), Corpus("markdown", pages, limit=limits[1])),
+        )
         found = [d for part in reading.plan(run) for d in corpora.read(part)]
         return sum(d.source == "native" for d in found), sum(d.source == "markdown" for d in found)
+
     assert count(None, 250, 4) == (250, 4)
     assert count(252, 250, 4) == (250, 2)
     assert count(100, 250, 4) == (100, 0)
@@ -52,6 +57,7 @@ def test_each_corpus_has_its_limit_and_all_have_one(jsonl, tree, tmp_path):
 
 def test_damage_is_told_whatever_the_weight(jsonl, read_all, tmp_path):
     import gzip
+
     (tmp_path / "a.jsonl.gz").write_bytes(gzip.compress(b'{"id": "a", "segments": []}\n' * 30)[:-8])
     [part] = corpora.parts("native", str(tmp_path / "a.jsonl.gz"), 0.0001)
     assert [type(found) for found in corpora.read(part)] == [Fault]
@@ -61,11 +67,20 @@ def test_a_sample_is_a_share():
     assert sum(sampled(f"docs.jsonl:{i}", 0.25) for i in range(10_000)) == pytest.approx(2500, abs=150)
 
 
-@pytest.mark.parametrize("given, words", [
-    ("weight: 0", "weight is a share above 0"), ("weight: 1.5", "weight is a share"), ("limit: 0", "limit must be at least 1")])
+@pytest.mark.parametrize(
+    "given, words",
+    [
+        ("weight: 0", "weight is a share above 0"),
+        ("weight: 1.5", "weight is a share"),
+        ("limit: 0", "limit must be at least 1"),
+    ],
+)
 def test_impossible_mixtures_are_refused(tmp_path, given, words):
     from tests.pipeline.runs import ROOT
-    text = (ROOT / "configs/demo.yaml").read_text().replace("path: examples/corpus}", f"path: examples/corpus, {given}}}")
+
+    text = (
+        (ROOT / "configs/demo.yaml").read_text().replace("path: examples/corpus}", f"path: examples/corpus, {given}}}")
+    )
     (tmp_path / "config.yaml").write_text(text)
     with pytest.raises(UserError, match=rf"corpora\[0\].{words}"):
         load(str(tmp_path / "config.yaml"))
@@ -82,9 +97,15 @@ def test_every_format_says_what_it_is_how_to_get_it_and_under_what_terms(capsys)
 
 def test_a_mixture_in_a_configuration(tmp_path):
     from tests.pipeline.runs import ROOT
-    text = (ROOT / "configs/demo.yaml").read_text().replace(
-        "  - {format: native, path: examples/corpus}",
-        "  - {format: native, path: examples/corpus, limit: 5, weight: 0.5}\n  - {format: warc, path: crawl}")
+
+    text = (
+        (ROOT / "configs/demo.yaml")
+        .read_text()
+        .replace(
+            "  - {format: native, path: examples/corpus}",
+            "  - {format: native, path: examples/corpus, limit: 5, weight: 0.5}\n  - {format: warc, path: crawl}",
+        )
+    )
     (tmp_path / "config.yaml").write_text(text)
     config: Config = load(str(tmp_path / "config.yaml"))
     assert config.corpora == (Corpus("native", "examples/corpus", 5, 0.5), Corpus("warc", "crawl"))

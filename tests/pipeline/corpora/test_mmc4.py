@@ -8,13 +8,23 @@ from schemas.records import Image, Text
 
 
 def info(name, index, **more):
-    return {"image_name": f"{name}.jpg", "raw_url": f"https://img.example.org/{name}.jpg",
-            "matched_text_index": index, "matched_sim": 0.3, **more}
+    return {
+        "image_name": f"{name}.jpg",
+        "raw_url": f"https://img.example.org/{name}.jpg",
+        "matched_text_index": index,
+        "matched_sim": 0.3,
+        **more,
+    }
 
 
 def record(*images, texts=("Cut.", "Screw.", "Fill.")):
-    return {"url": "https://example.org/bed", "text_list": list(texts), "image_info": list(images),
-            "similarity_matrix": [], "could_have_url_duplicate": 0}
+    return {
+        "url": "https://example.org/bed",
+        "text_list": list(texts),
+        "image_info": list(images),
+        "similarity_matrix": [],
+        "could_have_url_duplicate": 0,
+    }
 
 
 def names(document):
@@ -31,11 +41,15 @@ def test_images_follow_their_sentence_whatever_their_order(read_one):
 def test_a_local_image_comes_before_its_address(read_one, tmp_path):
     both = record(info("here", 0), info("gone", 1))
     assert [i.uri for i in read_one("mmc4", both).images] == [
-        "https://img.example.org/here.jpg", "https://img.example.org/gone.jpg"]
+        "https://img.example.org/here.jpg",
+        "https://img.example.org/gone.jpg",
+    ]
     (tmp_path / "images").mkdir()
     (tmp_path / "images" / "here.jpg").write_bytes(b"x")
     assert [i.uri for i in read_one("mmc4", both).images] == [
-        f"{tmp_path}/images/here.jpg", "https://img.example.org/gone.jpg"]
+        f"{tmp_path}/images/here.jpg",
+        "https://img.example.org/gone.jpg",
+    ]
 
 
 def test_a_name_that_leaves_the_folder_is_a_fault_even_where_there_is_an_address(read_one, tmp_path):
@@ -45,8 +59,14 @@ def test_a_name_that_leaves_the_folder_is_a_fault_even_where_there_is_an_address
 
 
 def test_an_image_without_a_usable_address_stays_to_be_counted_as_missing(read_one, tmp_path):
-    document = read_one("mmc4", record(info("a", 0, raw_url=None), info("b", 0, raw_url="/etc/passwd"),
-                                       info("c", 0, raw_url="data:image/png;base64," + "A" * 9999)))
+    document = read_one(
+        "mmc4",
+        record(
+            info("a", 0, raw_url=None),
+            info("b", 0, raw_url="/etc/passwd"),
+            info("c", 0, raw_url="data:image/png;base64," + "A" * 9999),
+        ),
+    )
     assert document.images[0] == Image(f"{tmp_path}/images/a.jpg")
     assert document.images[1] == Image(f"{tmp_path}/images/%2Fetc%2Fpasswd")
     assert len(document.images[2].uri) < len(f"{tmp_path}/images/") + 201

@@ -4,30 +4,61 @@ from schemas.records import Image, Text
 
 
 def test_every_field_arrives(read_one, tmp_path):
-    document = read_one("native", {
-        "id": "d1", "source": "manuals", "url": "https://example.org/saw", "license": "CC0-1.0",
-        "title": "The &lt;saw&gt; &amp;\n its use", "source_path": "ignored", "segments": [
-            {"text": "## Saws "}, {"text": " \n"},
-            {"image": "a.jpg", "alt": "a saw", "caption": "A saw.", "width": 640, "height": 480, "source_path": "x"},
-            {"image": "https://example.org/b.png"}]})
+    document = read_one(
+        "native",
+        {
+            "id": "d1",
+            "source": "manuals",
+            "url": "https://example.org/saw",
+            "license": "CC0-1.0",
+            "title": "The &lt;saw&gt; &amp;\n its use",
+            "source_path": "ignored",
+            "segments": [
+                {"text": "## Saws "},
+                {"text": " \n"},
+                {
+                    "image": "a.jpg",
+                    "alt": "a saw",
+                    "caption": "A saw.",
+                    "width": 640,
+                    "height": 480,
+                    "source_path": "x",
+                },
+                {"image": "https://example.org/b.png"},
+            ],
+        },
+    )
     assert (document.id, document.source, document.url) == ("d1", "manuals", "https://example.org/saw")
     assert (document.license, document.title) == ("CC0-1.0", "The <saw> & its use")
     assert document.segments == (
-        Text("## Saws"), Image(f"{tmp_path}/images/a.jpg", "a saw", "A saw.", 640, 480),
-        Image("https://example.org/b.png"))
+        Text("## Saws"),
+        Image(f"{tmp_path}/images/a.jpg", "a saw", "A saw.", 640, 480),
+        Image("https://example.org/b.png"),
+    )
     assert document.location == f"{tmp_path}/docs.jsonl:1"
 
 
 def test_halves_of_links_around_pictures_go(read_one):
-    document = read_one("native", {"id": "d", "segments": [
-        {"text": "1. Saw. ["}, {"image": "a.jpg"}, {"text": "](large.jpg)\n2. Sand."}, {"text": "["},
-        {"image": "b.jpg"}]})
+    document = read_one(
+        "native",
+        {
+            "id": "d",
+            "segments": [
+                {"text": "1. Saw. ["},
+                {"image": "a.jpg"},
+                {"text": "](large.jpg)\n2. Sand."},
+                {"text": "["},
+                {"image": "b.jpg"},
+            ],
+        },
+    )
     assert document.texts == ("1. Saw.", "2. Sand.") and len(document.images) == 2
 
 
 def test_optional_fields_may_be_null_or_absent(read_one):
-    document = read_one("native", {"id": 7, "title": None, "segments": [{"image": "a.jpg", "alt": None,
-                                                                         "width": None}]})
+    document = read_one(
+        "native", {"id": 7, "title": None, "segments": [{"image": "a.jpg", "alt": None, "width": None}]}
+    )
     assert (document.id, document.source, document.title, document.url) == ("7", "native", "", "")
     assert (document.images[0].alt, document.images[0].width) == ("", None)
 
@@ -50,6 +81,7 @@ def test_what_is_refused(read_one):
         fault = read_one("native", {"id": "d", "segments": [], **fields})
         assert fault.error == "bad_record"
         return fault.detail
+
     assert "id must not be blank" in detail(id=" ")
     assert "id must be a string, not bool" in detail(id=True)
     assert "id must be a string, not missing" in detail(id=None)

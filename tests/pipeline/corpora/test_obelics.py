@@ -20,20 +20,29 @@ def parquet(tmp_path):
         path = tmp_path / "train.parquet"
         pyarrow.parquet.write_table(pyarrow.Table.from_pylist(list(records)), path, **options)
         return str(path)
+
     return write
 
 
 def kite(**fields):
     about = {"alt_text": "crossed sticks", "rendered_width": 640, "original_width": 800, "original_height": 600}
-    return {"images": [f"{URL}/1.jpg", None, f"{URL}/2.png", ""], "texts": [None, "Tie them.", "", "Glue\n\nit."],
-            "metadata": json.dumps([about, None, {"alt_text": ""}, None]),
-            "general_metadata": json.dumps({"url": "https://example.org/kite"}), **fields}
+    return {
+        "images": [f"{URL}/1.jpg", None, f"{URL}/2.png", ""],
+        "texts": [None, "Tie them.", "", "Glue\n\nit."],
+        "metadata": json.dumps([about, None, {"alt_text": ""}, None]),
+        "general_metadata": json.dumps({"url": "https://example.org/kite"}),
+        **fields,
+    }
 
 
 def test_slots_alternate_and_empty_ones_are_null_or_blank(parquet, read_all):
     [document] = read_all("obelics", parquet(kite()))
-    assert document.segments == (Image(f"{URL}/1.jpg", "crossed sticks", "", 800, 600), Text("Tie them."),
-                                 Image(f"{URL}/2.png"), Text("Glue\n\nit."))
+    assert document.segments == (
+        Image(f"{URL}/1.jpg", "crossed sticks", "", 800, 600),
+        Text("Tie them."),
+        Image(f"{URL}/2.png"),
+        Text("Glue\n\nit."),
+    )
     assert document.id.startswith("train.parquet:1-")
     assert (document.source, document.url) == ("obelics", "https://example.org/kite")
 
@@ -47,22 +56,33 @@ def test_parts_are_row_groups(parquet, read_all):
 
 
 def test_omnicorpus_holds_objects_and_ids_and_may_share_a_slot(parquet, read_all):
-    [document] = read_all("omnicorpus", parquet({
-        "general_metadata": {"id": "omni-17"}, "images": [None, f"{URL}/d.jpg"], "texts": ["Mix.", "Rest."],
-        "metadata": [None, {"x": 1}]}))
+    [document] = read_all(
+        "omnicorpus",
+        parquet(
+            {
+                "general_metadata": {"id": "omni-17"},
+                "images": [None, f"{URL}/d.jpg"],
+                "texts": ["Mix.", "Rest."],
+                "metadata": [None, {"x": 1}],
+            }
+        ),
+    )
     assert (document.id, document.source) == ("omni-17", "omnicorpus")
     assert document.segments == (Text("Mix."), Text("Rest."), Image(f"{URL}/d.jpg"))
 
 
-@pytest.mark.parametrize("fields, says", [
-    ({"texts": [None]}, "1 texts beside 4 images"),
-    ({"texts": None}, "texts must be a list, not missing"),
-    ({"metadata": "[null]"}, "metadata of 1 slots for 4"),
-    ({"metadata": "[{"}, "JSONDecodeError"),
-    ({"metadata": "{}"}, "metadata must be a list, not dict"),
-    ({"general_metadata": '{"url": 3}'}, "url must be a string, not int"),
-    ({"metadata": "[" * 100_000}, "RecursionError"),
-])
+@pytest.mark.parametrize(
+    "fields, says",
+    [
+        ({"texts": [None]}, "1 texts beside 4 images"),
+        ({"texts": None}, "texts must be a list, not missing"),
+        ({"metadata": "[null]"}, "metadata of 1 slots for 4"),
+        ({"metadata": "[{"}, "JSONDecodeError"),
+        ({"metadata": "{}"}, "metadata must be a list, not dict"),
+        ({"general_metadata": '{"url": 3}'}, "url must be a string, not int"),
+        ({"metadata": "[" * 100_000}, "RecursionError"),
+    ],
+)
 def test_a_malformed_row_is_a_fault_and_the_next_one_is_read(parquet, read_all, fields, says):
     fault, document = read_all("obelics", parquet(kite(**fields), kite()))
     assert fault.error == "bad_record" and fault.location.endswith("train.parquet:1") and says in fault.detail
@@ -86,11 +106,15 @@ def test_half_a_surrogate_pair_in_the_inner_json_is_a_fault(parquet, read_all):
 
 
 def test_a_damaged_page_ends_its_row_group_with_one_fault(parquet, read_all):
-    path = parquet(*(kite(texts=[None, str(i) * 50, None, None]) for i in range(20)), row_group_size=10,
-                   compression="none", use_dictionary=False)
+    path = parquet(
+        *(kite(texts=[None, str(i) * 50, None, None]) for i in range(20)),
+        row_group_size=10,
+        compression="none",
+        use_dictionary=False,
+    )
     with open(path, "rb+") as file:
         file.seek(4)
-        file.write(b"\xff" * 40)        # the first page header
+        file.write(b"\xff" * 40)  # the first page header
     fault, *documents = read_all("obelics", path)
     assert (fault.error, fault.location) == ("unreadable", f"{path}:1")
     assert [d.id.partition("-")[0] for d in documents] == [f"train.parquet:{i}" for i in range(11, 21)]
@@ -100,12 +124,16 @@ def test_a_row_with_dates_and_bytes_has_an_id(parquet, read_all):
     def crawled(day):
         general = {"on": datetime.date(2023, 1, day), "raw": b"\xff"}
         return read_all("obelics", parquet(kite(general_metadata=general)))[0].id
+
     assert re.fullmatch(r"train\.parquet:1-[0-9a-f]{12}", crawled(2)) and crawled(2) == crawled(2) != crawled(3)
 
 
-BEYOND_PYTHON = [pyarrow.array([0, 2**30], pyarrow.date32()), pyarrow.array([0, 2**50], pyarrow.timestamp("s")),
-                 pyarrow.array([0, 2**62], pyarrow.duration("s")),
-                 pyarrow.array([None, 0], pyarrow.timestamp("us", tz="Nowhere/Foo"))]
+BEYOND_PYTHON = [
+    pyarrow.array([0, 2**30], pyarrow.date32()),
+    pyarrow.array([0, 2**50], pyarrow.timestamp("s")),
+    pyarrow.array([0, 2**62], pyarrow.duration("s")),
+    pyarrow.array([None, 0], pyarrow.timestamp("us", tz="Nowhere/Foo")),
+]
 
 
 @pytest.mark.parametrize("values", BEYOND_PYTHON, ids=["date", "timestamp", "duration", "zone"])
@@ -125,4 +153,5 @@ def test_a_value_that_python_cannot_hold(tmp_path, read_all, values):
 def test_rows_without_any_column_of_the_format_are_faults(tmp_path, read_all):
     pyarrow.parquet.write_table(pyarrow.table({"text": ["a", "b"]}), tmp_path / "t.parquet")
     assert [fault.detail for fault in read_all("obelics", tmp_path / "t.parquet")] == [
-        "ValueError: texts must be a list, not missing"] * 2
+        "ValueError: texts must be a list, not missing"
+    ] * 2

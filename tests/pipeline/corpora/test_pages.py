@@ -4,8 +4,10 @@ import pytest
 
 from schemas.records import Image, Text
 
-P = ("Boil the water in a kettle until the steam rises, and pour it slowly over the leaves, which must be dry. Wait for "
-     "three minutes before you serve it, or it will be bitter and cold.")
+P = (
+    "Boil the water in a kettle until the steam rises, and pour it slowly over the leaves, which must be dry. Wait for "
+    "three minutes before you serve it, or it will be bitter and cold."
+)
 PAGE = f"""<html><head><title>Tea | Kitchen</title><link rel="canonical" href="https://example.org/tea/"></head><body>
 <nav class="menu"><ul><li><a href="/">Home</a></li><li><a href="/b">About us</a></li></ul><img src="logo.png"></nav>
 <article><h1>Make  tea</h1><p>{P}</p>
@@ -22,6 +24,7 @@ def read(tree, read_all):
     def read(content, **files):
         [found] = read_all("html", tree(**{"site/tea.html": content}, **files))
         return found
+
     return read
 
 
@@ -29,10 +32,17 @@ def test_the_main_content_in_reading_order_without_boilerplate(read):
     document = read(PAGE)
     assert (document.title, document.url) == ("Make tea", "https://example.org/tea/")
     assert document.segments == (
-        Text("## Make tea"), Text(P),
+        Text("## Make tea"),
+        Text(P),
         Image("https://example.org/tea/kettle.jpg", "A kettle", "The kettle on the stove"),
-        Text("## Pour"), Text(f"{P} Take the pot"), Image("https://example.org/tea/pour.jpg"), Text("and wait."),
-        Text("- Green: two minutes\n- Black: four"), Text("```\ntea\n  --hot\n```"), Text(P))
+        Text("## Pour"),
+        Text(f"{P} Take the pot"),
+        Image("https://example.org/tea/pour.jpg"),
+        Text("and wait."),
+        Text("- Green: two minutes\n- Black: four"),
+        Text("```\ntea\n  --hot\n```"),
+        Text(P),
+    )
 
 
 def test_an_image_beside_the_page_comes_first(read, tmp_path):
@@ -52,5 +62,7 @@ def test_what_is_no_page_is_a_fault(read, content):
 
 
 def test_a_page_in_another_encoding(read):
-    document = read(PAGE.replace("Make  tea", "Thé noir").replace("<head>", '<head><meta charset="iso-8859-1">').encode("latin-1"))
+    document = read(
+        PAGE.replace("Make  tea", "Thé noir").replace("<head>", '<head><meta charset="iso-8859-1">').encode("latin-1")
+    )
     assert document.title == "Thé noir"

@@ -44,14 +44,14 @@ def test_a_file_is_cut_at_line_starts(jsonl):
     parts = list(corpora.parts("native", path))
     assert [(p.first, p.count) for p in parts] == [(1, 200), (201, 200), (401, 50)]
     data = Path(path).read_bytes()
-    assert b"".join(data[p.offset:p.offset + p.size] for p in parts) == data
+    assert b"".join(data[p.offset : p.offset + p.size] for p in parts) == data
     last = list(corpora.read(parts[2]))
     assert ids(last) == [f"d{i}" for i in range(400, 450)]
     assert last[0].location == f"{path}:401"
 
 
 def test_long_lines_and_a_missing_last_line_break(jsonl, monkeypatch):
-    monkeypatch.setattr(lines, "_BLOCK", 1000)      # shorter than a line: a run spans blocks, a block spans runs
+    monkeypatch.setattr(lines, "_BLOCK", 1000)  # shorter than a line: a run spans blocks, a block spans runs
     path = jsonl(*(record(i, "x" * (3000 if i % 7 == 0 else 1)) for i in range(401)))
     with open(path, "rb+") as file:
         file.seek(-1, 2)
@@ -64,15 +64,35 @@ def test_long_lines_and_a_missing_last_line_break(jsonl, monkeypatch):
 def test_every_malformed_line_is_one_fault_and_stops_nothing(jsonl, read_all, monkeypatch):
     monkeypatch.setattr(lines, "MAX_LINE", 2000)
     path = jsonl(
-        record(0), b'{"id": "d1", ', b'{"id": "\xff\xfe"}', b"[1, 2]", b"", {"id": "x"}, b'{"id": 1.5, "segments": []}',
-        record(7, "y" * 5000), b"[" * 1900, b'{"id": "a\\u0000b", "segments": []}',
-        {"id": "t", "title": "half \ud83d", "segments": []}, b'{"id": "z", "segments": [{"text": 3}]}', record(12))
+        record(0),
+        b'{"id": "d1", ',
+        b'{"id": "\xff\xfe"}',
+        b"[1, 2]",
+        b"",
+        {"id": "x"},
+        b'{"id": 1.5, "segments": []}',
+        record(7, "y" * 5000),
+        b"[" * 1900,
+        b'{"id": "a\\u0000b", "segments": []}',
+        {"id": "t", "title": "half \ud83d", "segments": []},
+        b'{"id": "z", "segments": [{"text": 3}]}',
+        record(12),
+    )
     found = read_all("native", path)
     assert ids(f for f in found if isinstance(f, Document)) == ["d0", "d12"]
     faults = [f for f in found if isinstance(f, Fault)]
     assert [(f.location.removeprefix(path), f.error) for f in faults] == [
-        (":2", "bad_json"), (":3", "bad_utf8"), (":4", "not_an_object"), (":6", "bad_record"), (":7", "bad_record"),
-        (":8", "too_long"), (":9", "bad_json"), (":10", "bad_record"), (":11", "bad_utf8"), (":12", "bad_record")]
+        (":2", "bad_json"),
+        (":3", "bad_utf8"),
+        (":4", "not_an_object"),
+        (":6", "bad_record"),
+        (":7", "bad_record"),
+        (":8", "too_long"),
+        (":9", "bad_json"),
+        (":10", "bad_record"),
+        (":11", "bad_utf8"),
+        (":12", "bad_record"),
+    ]
     assert [f.id for f in faults] == [f"unread:{f.location}" for f in faults]
     assert "segments must be a list, not missing" in faults[3].detail
     assert {f.source for f in faults} == {"native"}
@@ -92,19 +112,23 @@ def test_a_record_nested_nearly_too_deeply_is_read_or_a_fault(jsonl, read_all):
     """json.loads goes deeper than json.dumps or repr may, from where they are called."""
     for depth in range(800, 1000, 5):
         deep = b"[" * depth + b"]" * depth
-        for line in (b'{"text_list": [], "image_info": [], "x": %s}' % deep,
-                     b'{"text_list": ["a"], "image_info": [{"matched_text_index": %s}]}' % deep):
+        for line in (
+            b'{"text_list": [], "image_info": [], "x": %s}' % deep,
+            b'{"text_list": ["a"], "image_info": [{"matched_text_index": %s}]}' % deep,
+        ):
             [found] = read_all("mmc4", jsonl(line))
             assert isinstance(found, Document) or found.error in ("bad_json", "bad_record")
 
 
 def test_folder_glob_and_name_of_a_record(jsonl, read_all, tmp_path):
-    page = {"text_list": ["Cut."], "image_info": []}        # a format without ids
+    page = {"text_list": ["Cut."], "image_info": []}  # a format without ids
     jsonl(page, name="a/docs.jsonl")
     jsonl(page, page, name="b/docs.jsonl")
     (tmp_path / "b" / "notes.txt").write_text("no corpus")
+
     def names(path):
         return [id_.partition("-")[0] for id_ in ids(read_all("mmc4", path))]
+
     assert names(tmp_path / "b") == ["docs.jsonl:1", "docs.jsonl:2"]
     assert names(f"{tmp_path}/b/") == ["docs.jsonl:1", "docs.jsonl:2"]
     assert names(tmp_path / "*" / "docs.jsonl") == ["a/docs.jsonl:1", "b/docs.jsonl:1", "b/docs.jsonl:2"]
@@ -112,8 +136,10 @@ def test_folder_glob_and_name_of_a_record(jsonl, read_all, tmp_path):
 
 def test_an_id_that_we_give_tells_corpora_with_equal_file_names_apart(jsonl, read_all, tmp_path):
     """It depends on content and name alone, not on where the corpus lies."""
+
     def page(text):
         return {"text_list": [text], "image_info": [], "url": "https://example.org"}
+
     for corpus, text in (("a", "Cut."), ("b", "Glue."), ("elsewhere/a", "Cut.")):
         jsonl(page(text), page("\ud83d\ude00"), name=f"{corpus}/docs.jsonl")
     a, b, again = (ids(read_all("mmc4", tmp_path / corpus)) for corpus in ("a", "b", "elsewhere/a"))
@@ -152,20 +178,22 @@ def test_damage_inside_a_compressed_file_is_one_fault_after_what_was_whole(tmp_p
 
 def test_a_tar_is_read_in_place(tmp_path, read_all):
     text = "".join(json.dumps(record(i)) + "\n" for i in range(250)).encode()
-    path = tar_of(tmp_path / "c.tar", **{"c/._docs.jsonl": b"\0", "c/images/a.jpg": b"jpg", "c/docs.jsonl": text + b"?",
-                                         "c/more.txt": b"{}\n"})
+    path = tar_of(
+        tmp_path / "c.tar",
+        **{"c/._docs.jsonl": b"\0", "c/images/a.jpg": b"jpg", "c/docs.jsonl": text + b"?", "c/more.txt": b"{}\n"},
+    )
     parts = list(corpora.parts("native", path))
     assert [(p.first, p.count, p.member) for p in parts] == [(1, 200, "c/docs.jsonl"), (201, 51, "c/docs.jsonl")]
     *documents, fault = read_all("native", path)
     assert len(documents) == 250 and documents[249].location == f"{path}!/c/docs.jsonl:250"
-    assert (fault.location, fault.error) == (f"{path}!/c/docs.jsonl:251", "bad_json")      # not what lies behind it
+    assert (fault.location, fault.error) == (f"{path}!/c/docs.jsonl:251", "bad_json")  # not what lies behind it
 
 
 def test_a_damaged_tar_gives_what_lies_before_the_damage_and_a_fault(tmp_path, read_all):
     line = json.dumps(record(0)).encode() + b"\n"
     path = tar_of(tmp_path / "c.tar", **{"docs.jsonl": line, "images/a.jpg": b"x" * 600, "more.jsonl": line})
     data = bytearray(Path(path).read_bytes())
-    data[1024:1034] = b"\xff" * 10      # the header of images/a.jpg
+    data[1024:1034] = b"\xff" * 10  # the header of images/a.jpg
     Path(path).write_bytes(data)
     document, fault = read_all("native", path)
     assert document.id == "d0"
@@ -191,19 +219,30 @@ def test_an_object_store_is_read_like_a_folder(jsonl, read_all, tmp_path):
         corpora.check("native", f"disk:/{tmp_path}/nothing")
 
 
-@pytest.mark.parametrize("format, path, says", [
-    ("natvie", "docs.jsonl", "unknown corpus format 'natvie': the known ones are native, mmc4, obelics"),
-    ("native", "missing.jsonl", r"looked for a file, a folder or a glob of \*.jsonl"),
-    ("obelics", "docs.jsonl", r"looked for .* \*.parquet"),
-    ("native", "empty.jsonl", "holds no records"),
-    ("native", "blank.jsonl", "is empty"),
-    ("native", "empty.jsonl.gz", "is empty"),
-    ("native", "nosuchscheme://bucket/docs.jsonl", "cannot be read: .*nosuchscheme"),
-    ("native", "broken.tar", "none of its records can be read; the first: .*broken.tar:1: unreadable, "),
-    ("obelics", "broken.parquet", "none of its records can be read; the first: .*broken.parquet:1: unreadable, "),
-    ("native", "noise.jsonl.gz", "none of its records can be read; the first: .*noise.jsonl.gz:1: unreadable, BadGzip"),
-    ("mmc4", "docs.jsonl", "the first: .*docs.jsonl:1: bad_record, ValueError: text_list must be a list, not missing"),
-])
+@pytest.mark.parametrize(
+    "format, path, says",
+    [
+        ("natvie", "docs.jsonl", "unknown corpus format 'natvie': the known ones are native, mmc4, obelics"),
+        ("native", "missing.jsonl", r"looked for a file, a folder or a glob of \*.jsonl"),
+        ("obelics", "docs.jsonl", r"looked for .* \*.parquet"),
+        ("native", "empty.jsonl", "holds no records"),
+        ("native", "blank.jsonl", "is empty"),
+        ("native", "empty.jsonl.gz", "is empty"),
+        ("native", "nosuchscheme://bucket/docs.jsonl", "cannot be read: .*nosuchscheme"),
+        ("native", "broken.tar", "none of its records can be read; the first: .*broken.tar:1: unreadable, "),
+        ("obelics", "broken.parquet", "none of its records can be read; the first: .*broken.parquet:1: unreadable, "),
+        (
+            "native",
+            "noise.jsonl.gz",
+            "none of its records can be read; the first: .*noise.jsonl.gz:1: unreadable, BadGzip",
+        ),
+        (
+            "mmc4",
+            "docs.jsonl",
+            "the first: .*docs.jsonl:1: bad_record, ValueError: text_list must be a list, not missing",
+        ),
+    ],
+)
 def test_check_says_what_to_mend(tmp_path, format, path, says):
     (tmp_path / "docs.jsonl").write_text("{}\n")
     (tmp_path / "empty.jsonl").write_text("")

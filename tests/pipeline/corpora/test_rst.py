@@ -10,6 +10,7 @@ def read(tree, read_all):
     def read(page):
         [document] = read_all("rst", tree(**{"docs/page.rst": page}))
         return document
+
     return read
 
 
@@ -49,10 +50,17 @@ Steps
 """)
     assert document.title == "Sharpening saws"
     assert document.segments == (
-        Text("## Sharpening saws"), Text("Use a fine file, see the files and Ctrl."), Text("## Steps"),
-        Text("- Hold the saw."), Text("- Count the teeth."),
-        Image(f"{tmp_path}/docs/img/saw.png", "A saw", "The saw in the vice."), Text("It is an old one."),
-        Image(f"{tmp_path}/img/file.png"), Text("```\nfile(saw)\n```"), Text("Wear gloves."))
+        Text("## Sharpening saws"),
+        Text("Use a fine file, see the files and Ctrl."),
+        Text("## Steps"),
+        Text("- Hold the saw."),
+        Text("- Count the teeth."),
+        Image(f"{tmp_path}/docs/img/saw.png", "A saw", "The saw in the vice."),
+        Text("It is an old one."),
+        Image(f"{tmp_path}/img/file.png"),
+        Text("```\nfile(saw)\n```"),
+        Text("Wear gloves."),
+    )
 
 
 def test_the_content_of_directives_that_docutils_does_not_know_is_kept(read, tmp_path):
@@ -81,7 +89,9 @@ def test_substitutions_stand_where_they_are_used(read, tmp_path):
 def test_a_page_cannot_read_other_files(read, tmp_path):
     (tmp_path / "docs").mkdir()
     (tmp_path / "docs" / "secret.txt").write_text("the secret")
-    document = read(".. include:: secret.txt\n\n.. csv-table::\n   :file: secret.txt\n\n.. raw:: html\n   :file: secret.txt\n\nEnd.\n")
+    document = read(
+        ".. include:: secret.txt\n\n.. csv-table::\n   :file: secret.txt\n\n.. raw:: html\n   :file: secret.txt\n\nEnd.\n"
+    )
     assert not any("the secret" in text for text in document.texts)
     assert document.texts[-1] == "End."
 

@@ -25,10 +25,18 @@ def test_files_at_any_depth_but_no_hidden_ones_one_part_each(tree, read_all):
     assert names(root, read_all("markdown", f"{root}/b/**/*.md")) == ["b/c/d.md"]
 
 
-@pytest.mark.parametrize("target, uri", [
-    ("../img/a%20b.png", "/img/a b.png"), ("/static/x.png?v=2", "/static/x.png"), ("./x.png", "/docs/x.png"),
-    ("https://example.org/a.png", "https://example.org/a.png"), ("//example.org/a.png", "https://example.org/a.png"),
-    ("../../etc/passwd", "/..%2F..%2Fetc%2Fpasswd"), ("data:image/png;base64,AA", "/data%3Aimage%2Fpng%3Bbase64%2CAA")])
+@pytest.mark.parametrize(
+    "target, uri",
+    [
+        ("../img/a%20b.png", "/img/a b.png"),
+        ("/static/x.png?v=2", "/static/x.png"),
+        ("./x.png", "/docs/x.png"),
+        ("https://example.org/a.png", "https://example.org/a.png"),
+        ("//example.org/a.png", "https://example.org/a.png"),
+        ("../../etc/passwd", "/..%2F..%2Fetc%2Fpasswd"),
+        ("data:image/png;base64,AA", "/data%3Aimage%2Fpng%3Bbase64%2CAA"),
+    ],
+)
 def test_links_stay_in_the_tree(tree, read_all, target, uri):
     root = tree(**{"docs/page.md": f"![x](<{target}>)"})
     [document] = read_all("markdown", root)
@@ -45,13 +53,26 @@ def test_an_id_is_the_same_wherever_the_tree_lies(tree, read_all, tmp_path):
 def test_a_checkout_gives_addresses_on_github(tree, read_all):
     commit = "0123456789" * 4
     config = '[remote "origin"]\n\turl = git@github.com:owner/the-book.git\n\tfetch = x\n'
-    tree(**{"a/.git/HEAD": f"{commit}\n", "a/.git/config": config, "a/docs/tea time.md": PAGE,
-            "b/.git/HEAD": "ref: refs/heads/main\n", "b/.git/packed-refs": f"# pack\n{commit} refs/heads/main\n",
-            "b/.git/config": config, "b/x.md": PAGE, "c/.git/HEAD": "ref: refs/heads/gone", "c/x.md": PAGE})
+    tree(
+        **{
+            "a/.git/HEAD": f"{commit}\n",
+            "a/.git/config": config,
+            "a/docs/tea time.md": PAGE,
+            "b/.git/HEAD": "ref: refs/heads/main\n",
+            "b/.git/packed-refs": f"# pack\n{commit} refs/heads/main\n",
+            "b/.git/config": config,
+            "b/x.md": PAGE,
+            "c/.git/HEAD": "ref: refs/heads/gone",
+            "c/x.md": PAGE,
+        }
+    )
     root = tree()
     urls = [read_all("markdown", f"{root}/{name}")[0].url for name in "abc"]
-    assert urls == [f"https://github.com/owner/the-book/blob/{commit}/docs/tea%20time.md",
-                    f"https://github.com/owner/the-book/blob/{commit}/x.md", ""]
+    assert urls == [
+        f"https://github.com/owner/the-book/blob/{commit}/docs/tea%20time.md",
+        f"https://github.com/owner/the-book/blob/{commit}/x.md",
+        "",
+    ]
 
 
 def test_a_tar_is_read_in_place_and_its_damage_is_a_fault(tree, read_all, tmp_path):

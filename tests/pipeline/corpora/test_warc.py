@@ -30,6 +30,7 @@ def crawl(tmp_path):
         data = b"".join(gzip.compress(r) if name.endswith("gz") else r for r in records)
         (tmp_path / name).write_bytes(data)
         return str(tmp_path / name)
+
     return write
 
 
@@ -38,8 +39,11 @@ def pages(count):
 
 
 def test_pages_that_were_fetched_become_documents(crawl, read_all):
-    path = crawl(response("https://example.org/robots.txt", b"x", kind="text/plain"),
-                 response("https://example.org/gone", PAGE.encode(), status="404 Not Found"), *pages(1))
+    path = crawl(
+        response("https://example.org/robots.txt", b"x", kind="text/plain"),
+        response("https://example.org/gone", PAGE.encode(), status="404 Not Found"),
+        *pages(1),
+    )
     [document] = read_all("warc", path)
     assert (document.url, document.title) == ("https://example.org/0/", "Tea 0")
     assert [i.uri for i in document.images] == ["https://example.org/0/kettle.jpg", "https://example.org/0/pour.jpg"]
@@ -53,7 +57,9 @@ def test_stretches_hold_every_record_once(crawl, monkeypatch, name, stretch):
     monkeypatch.setattr(warc, "STRETCH", stretch)
     monkeypatch.setattr(warc, "_BLOCK", 333)
     records = pages(12)
-    records.insert(5, response("https://example.org/about-warc", b"\x1f\x8b\x08 WARC/1.0 in the text", kind="text/plain"))
+    records.insert(
+        5, response("https://example.org/about-warc", b"\x1f\x8b\x08 WARC/1.0 in the text", kind="text/plain")
+    )
     parts = list(corpora.parts("warc", crawl(*records, name=name)))
     found = [d for p in reversed(parts) for d in corpora.read(p)]
     assert sorted(d.title for d in found) == sorted(f"Tea {i}" for i in range(12))

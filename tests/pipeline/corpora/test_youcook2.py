@@ -9,31 +9,45 @@ from schemas.records import Image, Text
 
 
 def video(**fields):
-    return {"duration": 120.5, "subset": "training", "recipe_type": "113",
-            "video_url": "https://video.example.org/v1", "annotations": [
-                {"id": 1, "segment": [30, 55], "sentence": "fry the onion in butter"},
-                {"id": 0, "segment": [10, 24], "sentence": "slice the onion"}], **fields}
+    return {
+        "duration": 120.5,
+        "subset": "training",
+        "recipe_type": "113",
+        "video_url": "https://video.example.org/v1",
+        "annotations": [
+            {"id": 1, "segment": [30, 55], "sentence": "fry the onion in butter"},
+            {"id": 0, "segment": [10, 24], "sentence": "slice the onion"},
+        ],
+        **fields,
+    }
 
 
 @pytest.fixture
 def read(tree, read_all):
     def read(files=(), **videos):
-        return read_all("youcook2", tree(**{"annotations.json": {"database": videos}}, **dict(files)) + "/annotations.json")
+        return read_all(
+            "youcook2", tree(**{"annotations.json": {"database": videos}}, **dict(files)) + "/annotations.json"
+        )
+
     return read
 
 
 def test_steps_in_the_order_of_the_video_with_frames_of_a_folder(read, tmp_path):
-    [document] = read({"frames/v1/0.jpg": b"x", "frames/v1/1.png": b"x", "label_foodtype.csv": "113,onion soup\n"},
-                      v1=video())
+    [document] = read(
+        {"frames/v1/0.jpg": b"x", "frames/v1/1.png": b"x", "label_foodtype.csv": "113,onion soup\n"}, v1=video()
+    )
     assert (document.id, document.title, document.url) == ("v1", "onion soup", "https://video.example.org/v1")
     assert document.segments == (
-        Text("slice the onion"), Image(f"{tmp_path}/./frames/v1/0.jpg"),
-        Text("fry the onion in butter"), Image(f"{tmp_path}/./frames/v1/1.png"))
+        Text("slice the onion"),
+        Image(f"{tmp_path}/./frames/v1/0.jpg"),
+        Text("fry the onion in butter"),
+        Image(f"{tmp_path}/./frames/v1/1.png"),
+    )
 
 
 def test_a_video_gives_the_frames_at_the_middle_of_its_segments(read, tmp_path):
     (tmp_path / "videos").mkdir()
-    with av.open(str(tmp_path / "videos" / "v1.mp4"), "w") as container:      # one second a shade: 0, 10, 20 ...
+    with av.open(str(tmp_path / "videos" / "v1.mp4"), "w") as container:  # one second a shade: 0, 10, 20 ...
         stream = container.add_stream("mpeg4", rate=5)
         stream.width = stream.height = 64
         for i in range(60 * 5):
@@ -42,10 +56,13 @@ def test_a_video_gives_the_frames_at_the_middle_of_its_segments(read, tmp_path):
         container.mux(stream.encode())
     [document] = read(v1=video())
     assert [i.uri for i in document.images] == [
-        f"{tmp_path}/./videos/v1.mp4#t=17.000", f"{tmp_path}/./videos/v1.mp4#t=42.500"]
+        f"{tmp_path}/./videos/v1.mp4#t=17.000",
+        f"{tmp_path}/./videos/v1.mp4#t=42.500",
+    ]
     import io
 
     import PIL.Image
+
     shades = [np.asarray(PIL.Image.open(io.BytesIO(read_bytes(i.uri)))).mean() for i in document.images]
     assert shades == pytest.approx([17 * 4, 42 * 4], abs=3)
 
@@ -55,9 +72,17 @@ def test_only_training_videos_are_read_and_missing_frames_keep_their_place(read,
     assert [i.uri for i in document.images] == [f"{tmp_path}/./frames/v1/{i}.jpg" for i in (0, 1)]
 
 
-@pytest.mark.parametrize("step", [
-    {"segment": [5, 2], "sentence": "x"}, {"segment": [1], "sentence": "x"}, {"segment": ["1", "2"], "sentence": "x"},
-    {"segment": [1, 2]}, {"sentence": "x"}, {"segment": [True, None], "sentence": "x"}])
+@pytest.mark.parametrize(
+    "step",
+    [
+        {"segment": [5, 2], "sentence": "x"},
+        {"segment": [1], "sentence": "x"},
+        {"segment": ["1", "2"], "sentence": "x"},
+        {"segment": [1, 2]},
+        {"sentence": "x"},
+        {"segment": [True, None], "sentence": "x"},
+    ],
+)
 def test_malformed_steps_fail_their_video_alone(read, step):
     fault, document = read(bad=video(annotations=[step]), v1=video())
     assert (fault.error, document.id) == ("bad_record", "v1")

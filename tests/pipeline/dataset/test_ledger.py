@@ -34,12 +34,16 @@ def test_funnel_counts_every_document_once(folder):
 
 
 def test_one_rule_at_two_stages_is_one_count_and_two_places():
-    rows = [Outcome(str(i), "s", f"f:{i}", "dropped", stage, "image_count", 0, 1)
-            for i, stage in enumerate(("filter_text", "store_images", "store_images"))]
+    rows = [
+        Outcome(str(i), "s", f"f:{i}", "dropped", stage, "image_count", 0, 1)
+        for i, stage in enumerate(("filter_text", "store_images", "store_images"))
+    ]
     counts = ledger.funnel(rows)
     assert counts.dropped == {"image_count": 3}
     assert [(s.name, s.dropped) for s in counts.stages if s.dropped] == [
-        ("filter_text", {"image_count": 1}), ("store_images", {"image_count": 2})]
+        ("filter_text", {"image_count": 1}),
+        ("store_images", {"image_count": 2}),
+    ]
 
 
 def test_a_stage_that_is_not_in_the_flow_does_not_vanish():
@@ -67,7 +71,7 @@ def test_explain_a_document_that_a_score_stopped(folder):
     assert "Dropped at “Filter coherence”: margin is 0.01, below the threshold 0.02." in text
     assert "✓ Filter text" in text and "✗ Filter coherence  margin: coherence 0.32 (at least 0.2)" in text
     assert "corpus/docs.jsonl:107" in text
-    assert "Rate text" not in text                                        # it never got there
+    assert "Rate text" not in text  # it never got there
 
 
 def test_explain_a_kept_document_by_id_and_by_key(folder):
@@ -82,8 +86,9 @@ def test_explain_a_kept_document_by_id_and_by_key(folder):
 def test_explain_an_error_a_repeat_and_a_lost_picture(folder):
     assert "Failed at “Store images”: timeout (no answer in 20 s)." in ledger.explain(folder, "doc-200")
     assert "(repeats doc-001)" in ledger.explain(folder, "doc-105")
-    assert ("removed image 2 (corpus/900-2.gif): min_side is 40, below the threshold 150"
-            in ledger.explain(folder, "doc-hostile"))
+    assert "removed image 2 (corpus/900-2.gif): min_side is 40, below the threshold 150" in ledger.explain(
+        folder, "doc-hostile"
+    )
 
 
 def test_explain_words_for_rules_that_measure_nothing():

@@ -30,11 +30,15 @@ def test_shard_is_plain_ustar_with_json_first(written):
     with tarfile.open(folder / "shards" / shard_name(0)) as tar:
         members = tar.getmembers()
         data = [tar.extractfile(m).read() for m in members]
-    expected = [pair for _, value, pictures in samples for pair in
-                [(f"{value['key']}.json", json_bytes(value)), *((f"{value['key']}.{n}", d) for n, d in pictures)]]
+    expected = [
+        pair
+        for _, value, pictures in samples
+        for pair in [(f"{value['key']}.json", json_bytes(value)), *((f"{value['key']}.{n}", d) for n, d in pictures)]
+    ]
     assert list(zip((m.name for m in members), data, strict=False)) == expected
     assert {(m.mode, m.mtime, m.uid, m.gid, m.uname, m.gname, m.type) for m in members} == {
-        (0o644, 0, 0, 0, "", "", tarfile.REGTYPE)}
+        (0o644, 0, 0, 0, "", "", tarfile.REGTYPE)
+    }
 
 
 def test_shard_is_what_tarfile_itself_would_write(written):
@@ -60,12 +64,20 @@ def test_index_rows_point_at_the_bytes(written):
     folder, result, samples = written
     data = (folder / "shards" / shard_name(0)).read_bytes()
     for row, (_, value, pictures) in zip(result.rows, samples, strict=True):
-        assert json.loads(data[row.json_offset:row.json_offset + row.json_size]) == value
-        assert [(m.name, data[m.offset:m.offset + m.size]) for m in row.images] == pictures
+        assert json.loads(data[row.json_offset : row.json_offset + row.json_size]) == value
+        assert [(m.name, data[m.offset : m.offset + m.size]) for m in row.images] == pictures
         assert (row.key, row.shard) == (key_of(row.id), "leafinstruct-00000.tar")
-    assert (result.rows[0].n_context_texts, result.rows[0].n_context_images, result.rows[0].n_output_texts,
-            result.rows[0].n_output_images) == (1, 1, 3, 2)
-    assert (result.rows[0].coherence, result.rows[0].ratings["text_coherence"], result.rows[1].margin) == (0.23, 3.5, None)
+    assert (
+        result.rows[0].n_context_texts,
+        result.rows[0].n_context_images,
+        result.rows[0].n_output_texts,
+        result.rows[0].n_output_images,
+    ) == (1, 1, 3, 2)
+    assert (result.rows[0].coherence, result.rows[0].ratings["text_coherence"], result.rows[1].margin) == (
+        0.23,
+        3.5,
+        None,
+    )
 
 
 def test_same_set_same_bytes(tmp_path):
@@ -81,6 +93,7 @@ def test_nothing_stays_of_a_shard_that_fails_half_way(tmp_path):
     def failing():
         yield example.sample(0)
         raise OSError(28, "No space left on device")
+
     with pytest.raises(OSError, match="No space"):
         shards.write_shard(f"{tmp_path}/shards/{shard_name(0)}", failing())
     assert list((tmp_path / "shards").iterdir()) == []
@@ -159,11 +172,18 @@ def test_count(written):
 def test_manifest_says_everything_and_no_time(tmp_path):
     manifest = example.write(tmp_path)
     assert json.loads((tmp_path / "manifest.json").read_text()) == manifest
-    assert [(s["name"], s["instances"]) for s in manifest["shards"]] == [(shard_name(i), n) for i, n in
-                                                                       enumerate((3, 3, 1))]
+    assert [(s["name"], s["instances"]) for s in manifest["shards"]] == [
+        (shard_name(i), n) for i, n in enumerate((3, 3, 1))
+    ]
     assert manifest["config_hash"] == manifest["provenance"]["config"] == config_hash(example.CONFIG)
     assert manifest["counts"]["domains"] == {"cooking": 3, "gardening": 2, "repair": 2}
-    assert manifest["funnel"] == {"input": 10, "kept": 7, "dropped": {"word_count": 1, "no_images": 1},
-                                  "failed": {"malformed": 1}}
+    assert manifest["funnel"] == {
+        "input": 10,
+        "kept": 7,
+        "dropped": {"word_count": 1, "no_images": 1},
+        "failed": {"malformed": 1},
+    }
     assert [(p["name"], p["rows"]) for p in manifest["ledger"]] == [
-        ("part-00000.parquet", 6), ("part-00001.parquet", 4)]
+        ("part-00000.parquet", 6),
+        ("part-00001.parquet", 4),
+    ]

@@ -54,19 +54,32 @@ def test_speed_is_that_of_the_last_minute(tmp_path, capsys, monkeypatch):
         counter.tick("Read")
         counter.tick("Rate text")
         time.sleep(2)
-    assert capsys.readouterr().err.splitlines()[-1].endswith("Rate text 1 of 2")         # nothing of late: no speed
+    assert capsys.readouterr().err.splitlines()[-1].endswith("Rate text 1 of 2")  # nothing of late: no speed
 
 
 def test_while_documents_are_read_their_number_says_how_long_it_takes():
-    said = progress.line({"Identify": 10_000, "Read": 4_000, "came to Store images": 3_990, "Store images": 3_982},
-                         {"Read": 2.0, "Store images": 2.0}, STAGES)
+    said = progress.line(
+        {"Identify": 10_000, "Read": 4_000, "came to Store images": 3_990, "Store images": 3_982},
+        {"Read": 2.0, "Store images": 2.0},
+        STAGES,
+    )
     assert said == "read 4,000 of 10,000, 2/s, about 50:00 left · Store images 3,982 of 3,990"
 
 
 def test_afterwards_the_stage_that_will_be_busy_longest_says_it():
-    said = progress.line({"Identify": 90, "Read": 90, "came to Store images": 90, "Store images": 88,
-                          "came to Rate text": 80, "Rate text": 40, "Assemble": 12},
-                         {"Store images": 2.0, "Rate text": 0.01}, STAGES)
+    said = progress.line(
+        {
+            "Identify": 90,
+            "Read": 90,
+            "came to Store images": 90,
+            "Store images": 88,
+            "came to Rate text": 80,
+            "Rate text": 40,
+            "Assemble": 12,
+        },
+        {"Store images": 2.0, "Rate text": 0.01},
+        STAGES,
+    )
     assert said == "read 90 of 90 · Store images 88 of 90 · Rate text 40 of 80, 0.01/s, about 1:06:40 left · kept 12"
 
 

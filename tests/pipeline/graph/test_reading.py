@@ -26,7 +26,7 @@ def test_limit_counts_records(tmp_path):
 def test_limit_takes_no_more_of_a_compressed_file_than_it_holds(tmp_path):
     line = b'{"id": "a", "segments": []}\n'
     (tmp_path / "a.jsonl.gz").write_bytes(gzip.compress(line * 3))
-    (tmp_path / "b.jsonl.gz").write_bytes(gzip.compress(line * 30)[:-8])        # damaged: an unreadable end is a record
+    (tmp_path / "b.jsonl.gz").write_bytes(gzip.compress(line * 30)[:-8])  # damaged: an unreadable end is a record
     (tmp_path / "c.jsonl").write_bytes(line * 30)
     (tmp_path / "d.tar").write_bytes(b"no tar" * 1000)
     (tmp_path / "e.jsonl.gz").write_bytes(gzip.compress(line * 30))
@@ -48,8 +48,12 @@ def test_the_first_by_line_stays(order):
     identities = [("a", "f:2", "x"), ("a", "f:10", "y"), ("b", "f:9", "x"), ("c", "e:1", "z"), ("b", "f:11", "x")]
     with beam.Pipeline(runner="FnApiRunner") as p:
         found = p | beam.Create([Identity(*i) for i in identities[::order]]) | Repeats()
-        assert_that(found | beam.MapTuple(lambda at, r: (at, r.rule, r.value, r.first)), equal_to([
-            ("f:10", "duplicate_id", 2, "a"), ("f:9", "duplicate_text", 2, "a"), ("f:11", "duplicate_id", 2, "b")]))
+        assert_that(
+            found | beam.MapTuple(lambda at, r: (at, r.rule, r.value, r.first)),
+            equal_to(
+                [("f:10", "duplicate_id", 2, "a"), ("f:9", "duplicate_text", 2, "a"), ("f:11", "duplicate_id", 2, "b")]
+            ),
+        )
 
 
 @pytest.mark.parametrize("order", [1, -1])
@@ -58,16 +62,20 @@ def test_a_text_whose_first_document_goes_because_of_its_id_is_not_lost(order):
     identities = [("a", "f:1", "x"), ("a", "f:2", "y"), ("b", "f:3", "y"), ("c", "f:4", "y")]
     with beam.Pipeline(runner="FnApiRunner") as p:
         found = p | beam.Create([Identity(*i) for i in identities[::order]]) | Repeats()
-        assert_that(found | beam.MapTuple(lambda at, r: (at, r.rule, r.value, r.first)), equal_to([
-            ("f:2", "duplicate_id", 2, "a"), ("f:4", "duplicate_text", 2, "b")]))
+        assert_that(
+            found | beam.MapTuple(lambda at, r: (at, r.rule, r.value, r.first)),
+            equal_to([("f:2", "duplicate_id", 2, "a"), ("f:4", "duplicate_text", 2, "b")]),
+        )
 
 
 def test_the_ids_of_the_ledger_are_distinct_whatever_a_corpus_claims(tmp_path):
     """Line 2 is broken, line 4 repeats line 3; the others bear every id that those rows could be given."""
     path = f"{tmp_path}/docs.jsonl"
     claimed = ["a", None, "d", "d", f"{path}:2", f"unread:{path}:2", f"d@{path}:4", f"duplicate_id:{path}:4"]
-    lines = ["not json" if id_ is None else json.dumps({"id": id_, "segments": [{"text": f"step {n}"}]})
-             for n, id_ in enumerate(claimed)]
+    lines = [
+        "not json" if id_ is None else json.dumps({"id": id_, "segments": [{"text": f"step {n}"}]})
+        for n, id_ in enumerate(claimed)
+    ]
     (tmp_path / "docs.jsonl").write_text("\n".join(lines))
     run = a_run(tmp_path)
     with beam.Pipeline(runner="FnApiRunner") as p:
@@ -79,5 +87,18 @@ def test_the_ids_of_the_ledger_are_distinct_whatever_a_corpus_claims(tmp_path):
             ids.append(parts[ENDED])
             parts = parts["passed"]
         found = (*ids, parts) | beam.Flatten() | beam.Map(lambda row: row.id)
-        assert_that(found, equal_to(["a", f"unread:{path}:2", "d", f"duplicate_id:{path}:4", f"{path}:2",
-                                     f"unread:{path}:6", f"d@{path}:4", f"unread:{path}:8"]))
+        assert_that(
+            found,
+            equal_to(
+                [
+                    "a",
+                    f"unread:{path}:2",
+                    "d",
+                    f"duplicate_id:{path}:4",
+                    f"{path}:2",
+                    f"unread:{path}:6",
+                    f"d@{path}:4",
+                    f"unread:{path}:8",
+                ]
+            ),
+        )

@@ -32,21 +32,27 @@ def identity(id_, location, words):
 
 
 def jaccard(one, other):
-    one, other = ({tuple(w[i:i + 5]) for i in range(len(w) - 4)} for w in (one, other))
+    one, other = ({tuple(w[i : i + 5]) for i in range(len(w) - 4)} for w in (one, other))
     return len(one & other) / len(one | other)
 
 
 @pytest.mark.parametrize("order", [1, -1])
 def test_the_first_of_near_repeats_stays_and_the_others_name_it(order):
     base = text(0)
-    documents = [identity("a", "f:10", changed(base, 0.02)), identity("b", "f:9", base),
-                 identity("c", "g:1", changed(base, 0.02, 2)), identity("d", "f:1", text(1)),
-                 identity("e", "f:2", text(2)[:4]), identity("f", "f:3", text(2)[:3])]
+    documents = [
+        identity("a", "f:10", changed(base, 0.02)),
+        identity("b", "f:9", base),
+        identity("c", "g:1", changed(base, 0.02, 2)),
+        identity("d", "f:1", text(1)),
+        identity("e", "f:2", text(2)[:4]),
+        identity("f", "f:3", text(2)[:3]),
+    ]
     with beam.Pipeline(runner="FnApiRunner") as p:
         found = p | beam.Create(documents[::order]) | Repeats(0.7)
-        assert_that(found | beam.MapTuple(lambda at, r: (at, r.rule, r.first, r.threshold, 0.7 <= r.value < 1)),
-                    equal_to([("f:10", "near_duplicate_text", "b", 0.7, True),
-                              ("g:1", "near_duplicate_text", "b", 0.7, True)]))
+        assert_that(
+            found | beam.MapTuple(lambda at, r: (at, r.rule, r.first, r.threshold, 0.7 <= r.value < 1)),
+            equal_to([("f:10", "near_duplicate_text", "b", 0.7, True), ("g:1", "near_duplicate_text", "b", 0.7, True)]),
+        )
 
 
 def test_equal_texts_go_first_and_the_setting_is_off_by_default():
@@ -56,25 +62,37 @@ def test_equal_texts_go_first_and_the_setting_is_off_by_default():
         rows = beam.MapTuple(lambda at, r: (at, r.rule, r.first))
         given = p | beam.Create(documents)
         assert_that(given | "exact" >> Repeats() | "e" >> rows, equal_to([("f:2", "duplicate_text", "a")]), "1")
-        assert_that(given | "near" >> Repeats(0.7) | "n" >> rows, equal_to([
-            ("f:2", "duplicate_text", "a"), ("f:3", "near_duplicate_text", "a")]), "2")
+        assert_that(
+            given | "near" >> Repeats(0.7) | "n" >> rows,
+            equal_to([("f:2", "duplicate_text", "a"), ("f:3", "near_duplicate_text", "a")]),
+            "2",
+        )
 
 
 def test_what_hangs_together_by_others_has_one_first():
-    links = [("f:3", "f:2", 0.8, "two"), ("f:2", "f:1", 0.7, "one"), ("g:9", "g:8", 0.9, "eight"), ("f:4", "f:2", 1.0, "two")]
+    links = [
+        ("f:3", "f:2", 0.8, "two"),
+        ("f:2", "f:1", 0.7, "one"),
+        ("g:9", "g:8", 0.9, "eight"),
+        ("f:4", "f:2", 1.0, "two"),
+    ]
     for seed in range(5):
         random.Random(seed).shuffle(links)
         combine = Components(place_order)
         parts = [combine.add_input(combine.create_accumulator(), link) for link in links]
         assert combine.extract_output(combine.merge_accumulators(parts)) == {
-            "f:2": ("f:1", 1.0, "one"), "f:3": ("f:1", 0.8, "one"), "f:4": ("f:1", 1.0, "one"), "g:9": ("g:8", 0.9, "eight")}
+            "f:2": ("f:1", 1.0, "one"),
+            "f:3": ("f:1", 0.8, "one"),
+            "f:4": ("f:1", 1.0, "one"),
+            "g:9": ("g:8", 0.9, "eight"),
+        }
 
 
 def test_similarity_estimates_the_jaccard_of_five_word_runs():
     for share in (0.01, 0.03, 0.06, 0.1, 0.2):
         one, other = text(share, 2000), changed(text(share, 2000), share)
         estimate = similarity(identity("a", "f:1", one).signature, identity("b", "f:2", other).signature)
-        assert estimate == pytest.approx(jaccard(one, other), abs=0.13)     # three standard errors
+        assert estimate == pytest.approx(jaccard(one, other), abs=0.13)  # three standard errors
 
 
 def test_case_marks_and_white_space_make_no_difference():

@@ -32,9 +32,11 @@ def make_each(run):
 
 def make_batches(run):
     """Fails as a whole when one document does, as a model does on one bad picture."""
+
     def step(documents):
         assert len(documents) <= 2
         return [judge(document) for document in documents]
+
     return Step(step)
 
 
@@ -48,43 +50,71 @@ def make_in_flight(run):
             assert second.wait(20)
         second.set()
         return judge(document)
+
     return Step(lambda document: pool.submit(answer, document), pool.shutdown)
 
 
-@pytest.mark.parametrize("do", [
-    lambda run: Each(run, FILTER_TEXT, make_each), lambda run: Batches(run, FILTER_TEXT, make_batches, 2),
-    lambda run: InFlight(run, FILTER_TEXT, make_in_flight, 2)], ids=["each", "batches", "in_flight"])
+@pytest.mark.parametrize(
+    "do",
+    [
+        lambda run: Each(run, FILTER_TEXT, make_each),
+        lambda run: Batches(run, FILTER_TEXT, make_batches, 2),
+        lambda run: InFlight(run, FILTER_TEXT, make_in_flight, 2),
+    ],
+    ids=["each", "batches", "in_flight"],
+)
 def test_every_document_passes_or_has_an_outcome(tmp_path, do):
     with beam.Pipeline(runner="FnApiRunner") as p:
-        outputs = (p | beam.Create([Document(i, "s", ()) for i in IDS], reshuffle=False)
-                   | beam.ParDo(do(a_run(tmp_path))).with_outputs(ENDED, main="passed"))
+        outputs = (
+            p
+            | beam.Create([Document(i, "s", ()) for i in IDS], reshuffle=False)
+            | beam.ParDo(do(a_run(tmp_path))).with_outputs(ENDED, main="passed")
+        )
         assert_that(outputs["passed"] | beam.Map(lambda d: d.title), equal_to(["GOOD 1", "GOOD 3", "GOOD 5"]))
         ended = outputs[ENDED] | "Row" >> beam.Map(lambda o: (o.id, o.status, o.stage, o.rule or o.error, o.detail))
-        assert_that(ended, equal_to([("drop 2", "dropped", FILTER_TEXT, "length", ""),
-                                     ("fail 4", "failed", FILTER_TEXT, "strange", "no such thing at all")]),
-                    label="ended")
+        assert_that(
+            ended,
+            equal_to(
+                [
+                    ("drop 2", "dropped", FILTER_TEXT, "length", ""),
+                    ("fail 4", "failed", FILTER_TEXT, "strange", "no such thing at all"),
+                ]
+            ),
+            label="ended",
+        )
 
 
 def raising(error):
     def step(document):
         raise error
+
     return lambda run: Step(step)
 
 
 def ran(run, error) -> list:
     """The outcomes of one document whose step raises the error."""
     with beam.Pipeline(runner="FnApiRunner") as p:
-        ended = (p | beam.Create([Document("a", "s", ())])
-                 | beam.ParDo(Each(run, FILTER_TEXT, raising(error))).with_outputs(ENDED, main="passed"))[ENDED]
-        assert_that(ended | beam.Map(lambda o: (o.status, o.error, "Traceback" in o.detail)),
-                    equal_to([("failed", f"bug:{type(error).__name__}", True)]))
+        ended = (
+            p
+            | beam.Create([Document("a", "s", ())])
+            | beam.ParDo(Each(run, FILTER_TEXT, raising(error))).with_outputs(ENDED, main="passed")
+        )[ENDED]
+        assert_that(
+            ended | beam.Map(lambda o: (o.status, o.error, "Traceback" in o.detail)),
+            equal_to([("failed", f"bug:{type(error).__name__}", True)]),
+        )
 
 
-@pytest.mark.parametrize("error, kind, message", [
-    (OSError(28, "No space left on device"), failures.SERVICE, "the disk is full"),
-    (ServiceError("the server is gone"), failures.SERVICE, "the server is gone"),
-    (MemoryError(), failures.SERVICE, "out of memory"), (UserError("mend it"), failures.USER, "mend it"),
-    (AttributeError("no such field"), failures.BUG, "AttributeError: no such field")])
+@pytest.mark.parametrize(
+    "error, kind, message",
+    [
+        (OSError(28, "No space left on device"), failures.SERVICE, "the disk is full"),
+        (ServiceError("the server is gone"), failures.SERVICE, "the server is gone"),
+        (MemoryError(), failures.SERVICE, "out of memory"),
+        (UserError("mend it"), failures.USER, "mend it"),
+        (AttributeError("no such field"), failures.BUG, "AttributeError: no such field"),
+    ],
+)
 def test_what_stops_a_run_leaves_a_record(tmp_path, error, kind, message):
     run = a_run(tmp_path)
     with pytest.raises(Exception):
@@ -110,8 +140,11 @@ def test_a_stage_that_fails_most_documents_stops_the_run(tmp_path):
     do.setup()
     documents = [Document(str(n), "s", ()) for n in range(100)]
     assert [next(do.process(d)).value.status for d in documents[:99]] == ["failed"] * 99
-    with pytest.raises(ServiceError, match="100 of 100 documents failed at the stage “Filter text”, 100 of them with "
-                                           "invalid_answer .the last: rubbish"):
+    with pytest.raises(
+        ServiceError,
+        match="100 of 100 documents failed at the stage “Filter text”, 100 of them with "
+        "invalid_answer .the last: rubbish",
+    ):
         next(do.process(documents[99]))
     assert failures.read(run.failures).kind == failures.SERVICE
 
@@ -126,8 +159,11 @@ def test_half_of_the_documents_may_fail(tmp_path):
 
 def make_poorer(run):
     lost = ImageDrop(0, "a.png", FILTER_HEADERS, Drop("shorter_side", 48.0, 100.0))
-    return Step(lambda document: DroppedDocument(dataclasses.replace(document, dropped_images=(lost,)),
-                                                 Drop("image_count", 0.0, 1.0)))
+    return Step(
+        lambda document: DroppedDocument(
+            dataclasses.replace(document, dropped_images=(lost,)), Drop("image_count", 0.0, 1.0)
+        )
+    )
 
 
 def test_the_outcome_of_a_drop_tells_what_the_step_had_taken_out(tmp_path):

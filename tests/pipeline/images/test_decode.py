@@ -52,25 +52,37 @@ def chunk(name, data):
 
 
 def png_of(width, height):
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)) + chunk(
-        b"IDAT", zlib.compress(bytes(100_000))) + chunk(b"IEND", b"")
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
+        + chunk(b"IDAT", zlib.compress(bytes(100_000)))
+        + chunk(b"IEND", b"")
+    )
 
 
 @pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "GIF", "BMP", "AVIF"])
 def test_every_format_becomes_rgb_and_is_bounded(format):
     result = normal(encoded(photo(300, 200), format), max_side=90)
     assert (result.width, result.height) == (90, 60)
-    assert decoded(encoded(photo(300, 200), format)).size == (300, 200)      # never enlarged
+    assert decoded(encoded(photo(300, 200), format)).size == (300, 200)  # never enlarged
     assert read_header(encoded(photo(300, 200), format)) == pictures.Header(300, 200, format)
 
 
-@pytest.mark.parametrize("format, kinds", [
-    ("JPEG", {"truncated"}), ("PNG", {"truncated"}), ("WEBP", {"truncated"}), ("GIF", {"truncated"}),
-    ("BMP", {"truncated"}), ("AVIF", {"unreadable", "truncated"})])
+@pytest.mark.parametrize(
+    "format, kinds",
+    [
+        ("JPEG", {"truncated"}),
+        ("PNG", {"truncated"}),
+        ("WEBP", {"truncated"}),
+        ("GIF", {"truncated"}),
+        ("BMP", {"truncated"}),
+        ("AVIF", {"unreadable", "truncated"}),
+    ],
+)
 def test_truncated(format, kinds):
     data = encoded(photo(), format)
-    assert kind(data[:len(data) // 2]) in kinds
-    assert kind(data[:len(data) * 9 // 10]) in kinds
+    assert kind(data[: len(data) // 2]) in kinds
+    assert kind(data[: len(data) * 9 // 10]) in kinds
     for size in range(0, 400, 7):
         assert kind(data[:size]) in ("truncated", "unreadable", "unsupported_format")
 
@@ -100,9 +112,9 @@ def test_bytes_flipped_anywhere_give_a_picture_or_a_fault():
 
 
 def test_a_bomb_is_refused_by_its_header():
-    assert kind(png_of(30_000, 30_000)) == "too_many_pixels"        # beyond what Pillow itself opens
+    assert kind(png_of(30_000, 30_000)) == "too_many_pixels"  # beyond what Pillow itself opens
     assert kind(png_of(1001, 1000)) == "too_many_pixels"
-    assert kind(png_of(1000, 1000)) == "truncated"      # allowed, so it is decoded
+    assert kind(png_of(1000, 1000)) == "truncated"  # allowed, so it is decoded
     with pytest.raises(ImageFault, match="too_many_pixels"):
         read_header(png_of(30_000, 30_000))
 
@@ -154,13 +166,22 @@ def marked():
     return picture
 
 
-@pytest.mark.parametrize("orientation, turned", [
-    (1, None), (2, Image.Transpose.FLIP_LEFT_RIGHT), (3, Image.Transpose.ROTATE_180),
-    (4, Image.Transpose.FLIP_TOP_BOTTOM), (5, Image.Transpose.TRANSPOSE), (6, Image.Transpose.ROTATE_90),
-    (7, Image.Transpose.TRANSVERSE), (8, Image.Transpose.ROTATE_270)])
+@pytest.mark.parametrize(
+    "orientation, turned",
+    [
+        (1, None),
+        (2, Image.Transpose.FLIP_LEFT_RIGHT),
+        (3, Image.Transpose.ROTATE_180),
+        (4, Image.Transpose.FLIP_TOP_BOTTOM),
+        (5, Image.Transpose.TRANSPOSE),
+        (6, Image.Transpose.ROTATE_90),
+        (7, Image.Transpose.TRANSVERSE),
+        (8, Image.Transpose.ROTATE_270),
+    ],
+)
 @pytest.mark.parametrize("format", ["JPEG", "PNG"])
 def test_exif_orientation(format, orientation, turned):
-    camera = marked().transpose(turned) if turned is not None else marked()      # as the sensor saw it
+    camera = marked().transpose(turned) if turned is not None else marked()  # as the sensor saw it
     exif = Image.Exif()
     exif[0x0112] = orientation
     data = encoded(camera.convert("RGBA") if format == "PNG" else camera, format, exif=exif)
@@ -196,26 +217,38 @@ def test_a_plain_jpeg_is_kept_byte_for_byte_but_not_with_bytes_behind_it():
     data = encoded(photo(), "JPEG", quality=70)
     assert normal(data).data == data
     assert normal(data + b"hidden").data != data + b"hidden"
-    assert normal(encoded(photo(mode="L"), "JPEG")).data[:2] == b"\xff\xd8"      # grey is written anew, as RGB
+    assert normal(encoded(photo(mode="L"), "JPEG")).data[:2] == b"\xff\xd8"  # grey is written anew, as RGB
 
 
 @pytest.mark.parametrize("options", [{}, {"progressive": True}, {"restart_marker_blocks": 2}, {"optimize": True}])
 def test_nothing_hides_in_a_jpeg_that_is_kept(options):
     data = encoded(photo(), "JPEG", **options)
     assert normal(data).data == data
-    segment = b"\xff\xfe\0\x08hidden"         # a comment
+    segment = b"\xff\xfe\0\x08hidden"  # a comment
     table = data.index(b"\xff\xdb")
-    for hiding in (data + b"hidden\xff\xd9", data + data, data[:-2] + segment + data[-2:],
-                   data[:table] + segment + data[table:], data[:table] + b"hidden" + data[table:]):
+    for hiding in (
+        data + b"hidden\xff\xd9",
+        data + data,
+        data[:-2] + segment + data[-2:],
+        data[:table] + segment + data[table:],
+        data[:table] + b"hidden" + data[table:],
+    ):
         assert b"hidden" not in normal(hiding).data and normal(hiding).data.count(b"\xff\xd9") == 1
 
 
-@pytest.mark.parametrize("error", [MemoryError(), OSError(errno.EMFILE, "Too many open files"),
-                                   OSError(errno.EIO, "Input/output error"),
-                                   OSError("out of memory error when reading image file")])
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        OSError(errno.EMFILE, "Too many open files"),
+        OSError(errno.EIO, "Input/output error"),
+        OSError("out of memory error when reading image file"),
+    ],
+)
 def test_what_the_machine_lacks_is_no_fault_of_the_picture(monkeypatch, error):
     def fail(*_, **__):
         raise error
+
     data = encoded(photo(), "PNG")
     for at in ((Image.Image, "convert"), (Image, "open"), (Image.Image, "getexif")):
         with monkeypatch.context() as patch, pytest.raises((MemoryError, OSError)):
@@ -226,7 +259,7 @@ def test_what_the_machine_lacks_is_no_fault_of_the_picture(monkeypatch, error):
 def test_few_colours_from_a_lossless_file_stay_lossless():
     assert extension(normal(encoded(marked(), "PNG")).data) == "png"
     assert extension(normal(encoded(marked(), "GIF")).data) == "png"
-    assert extension(normal(encoded(photo(), "PNG")).data) == "png"      # 256 greys
+    assert extension(normal(encoded(photo(), "PNG")).data) == "png"  # 256 greys
     assert extension(normal(encoded(marked(), "JPEG")).data) == "jpg"
     many = Image.fromarray(numpy.random.default_rng(1).integers(0, 256, (64, 64, 3), dtype=numpy.uint8))
     assert extension(normal(encoded(many, "PNG")).data) == "jpg"
@@ -240,8 +273,9 @@ def test_one_pixel():
 def test_faults_travel_and_their_kinds_are_the_table():
     fault = pickle.loads(pickle.dumps(ImageFault("animated", "2 frames")))
     assert (fault.kind, fault.detail) == ("animated", "2 frames")
-    source = "".join((Path(pictures.__file__).parent / f"{name}.py").read_text()
-                     for name in ("decode", "store", "fetch"))
+    source = "".join(
+        (Path(pictures.__file__).parent / f"{name}.py").read_text() for name in ("decode", "store", "fetch")
+    )
     raised = set(re.findall(r'(?:Image|Fetch)Fault\(\s*"(\w+)"', source))
-    raised |= {"truncated", "unreadable"}       # chosen between in _damage
+    raised |= {"truncated", "unreadable"}  # chosen between in _damage
     assert raised == set(KINDS)

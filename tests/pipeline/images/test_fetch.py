@@ -36,8 +36,9 @@ def test_statuses():
 
 def test_more_bytes_than_allowed_are_not_read():
     chunked = b"".join(b"64\r\n" + b"x" * 100 + b"\r\n" for _ in range(50)) + b"0\r\n\r\n"
-    with Server({"/told": answer(b"x" * 1001),
-                 "/untold": answer(chunked, headers=[("Transfer-Encoding", "chunked")])}) as server:
+    with Server(
+        {"/told": answer(b"x" * 1001), "/untold": answer(chunked, headers=[("Transfer-Encoding", "chunked")])}
+    ) as server:
         assert fault(server.url("/told")).kind == "too_many_bytes"
         assert fault(server.url("/untold")).kind == "too_many_bytes"
         assert fetch(server.url("/untold"), 5000, HERE) == b"x" * 5000
@@ -53,14 +54,19 @@ def test_a_byte_now_and_then_meets_the_deadline():
     drip = Http(allow_private_hosts=True, retries=2, deadline=0.4)
     with Server({"/drip": answer(b"x" * 500, drip=0.05)}) as server:
         assert fault(server.url("/drip"), drip).kind == "timeout"
-        assert server.asked == ["/drip"]        # no time left for another try
+        assert server.asked == ["/drip"]  # no time left for another try
 
 
 def test_retries_are_bounded(monkeypatch):
     monkeypatch.setattr(module, "_BACKOFF", 0.01)
     patient = Http(allow_private_hosts=True, retries=2)
-    with Server({"/a": [answer(status=503), answer(status=500), answer(b"at last")],
-                 "/b": answer(status=502), "/c": answer(status=404)}) as server:
+    with Server(
+        {
+            "/a": [answer(status=503), answer(status=500), answer(b"at last")],
+            "/b": answer(status=502),
+            "/c": answer(status=404),
+        }
+    ) as server:
         assert fetch(server.url("/a"), 1000, patient) == b"at last"
         assert fault(server.url("/b"), patient).detail == "502"
         assert fault(server.url("/c"), patient).detail == "404"
@@ -69,8 +75,14 @@ def test_retries_are_bounded(monkeypatch):
 
 def test_redirects_are_followed_a_few_times():
     hops = {f"/{i}": answer(status=302, headers=[("Location", f"/{i + 1}")]) for i in range(5)}
-    with Server({**hops, "/5": answer(b"end"), "/odd": answer(status=302, headers=[("Location", "file:///etc/passwd")]),
-                 "/bad": answer(status=302, headers=[("Location", "http://[x")])}) as server:
+    with Server(
+        {
+            **hops,
+            "/5": answer(b"end"),
+            "/odd": answer(status=302, headers=[("Location", "file:///etc/passwd")]),
+            "/bad": answer(status=302, headers=[("Location", "http://[x")]),
+        }
+    ) as server:
         assert fetch(server.url("/2"), 1000, HERE) == b"end"
         assert fault(server.url("/1")).detail == "more than 3 redirects"
         assert fault(server.url("/odd")).kind == "refused_host"
@@ -100,15 +112,26 @@ def test_the_connection_goes_to_the_address_that_was_checked(monkeypatch):
     def resolve(host, port, *arguments, **options):
         asked.append(host)
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))]
+
     monkeypatch.setattr(module.socket, "getaddrinfo", resolve)
     with Server({"/a": answer(b"picture")}) as server:
         assert fetch(server.url("/a", "rebinding.example"), 1000, HERE) == b"picture"
     assert asked.count("rebinding.example") == 1
 
 
-@pytest.mark.parametrize("value, refused", [
-    ("noai", True), ("NoImageAI, nofollow", True), ("noindex", True), ("none", True), ("nofollow", False),
-    ("otherbot: noai", False), ("unavailable_after: 25 Jun 2030 15:00:00 PST, noai", True), ("all", False)])
+@pytest.mark.parametrize(
+    "value, refused",
+    [
+        ("noai", True),
+        ("NoImageAI, nofollow", True),
+        ("noindex", True),
+        ("none", True),
+        ("nofollow", False),
+        ("otherbot: noai", False),
+        ("unavailable_after: 25 Jun 2030 15:00:00 PST, noai", True),
+        ("all", False),
+    ],
+)
 def test_opt_out(value, refused):
     with Server({"/a": answer(b"picture", headers=[("X-Robots-Tag", "nofollow"), ("X-Robots-Tag", value)])}) as server:
         if refused:
@@ -127,8 +150,14 @@ def test_nobody_there_and_no_such_host():
         free.bind(("127.0.0.1", 0))
         assert fault(f"http://127.0.0.1:{free.getsockname()[1]}/").kind == "unreachable"
     assert fault("http://nothing.invalid/a.jpg").kind == "unreachable"
-    for odd in ("http://exa mple.invalid/", f"http://{'a' * 70}.invalid/", "http://a..invalid/", "http://xn--0/",
-                "http://xn--i-7iq.invalid/", "http://me:secret@a.invalid/"):
+    for odd in (
+        "http://exa mple.invalid/",
+        f"http://{'a' * 70}.invalid/",
+        "http://a..invalid/",
+        "http://xn--0/",
+        "http://xn--i-7iq.invalid/",
+        "http://me:secret@a.invalid/",
+    ):
         found = fault(odd)
         assert found.kind in ("unreachable", "refused_host") and "secret" not in found.detail
 
@@ -138,18 +167,50 @@ def test_a_broken_body_is_unreachable():
         assert fault(server.url("/a")).kind == "unreachable"
 
 
-@pytest.mark.parametrize("url", ["ftp://example.org/a", "http://", "http:///a.jpg", "a.jpg", "http://x.org/\n",
-                                 "http://x.org:port/", "https://", "http://[::1", "http://127.0.0.1:99999/",
-                                 "http://127.0.0.1:-1/", "http://user@/", "http://127.0.0.1/" + "a" * 70_000])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "ftp://example.org/a",
+        "http://",
+        "http:///a.jpg",
+        "a.jpg",
+        "http://x.org/\n",
+        "http://x.org:port/",
+        "https://",
+        "http://[::1",
+        "http://127.0.0.1:99999/",
+        "http://127.0.0.1:-1/",
+        "http://user@/",
+        "http://127.0.0.1/" + "a" * 70_000,
+    ],
+)
 def test_addresses_that_are_none(url):
     assert fault(url).kind == "refused_host"
 
 
-@pytest.mark.parametrize("address, public", [
-    ("93.184.216.34", True), ("2606:2800:220:1::1", True), ("10.0.0.1", False), ("172.16.0.1", False),
-    ("192.168.1.1", False), ("127.0.0.1", False), ("169.254.169.254", False), ("100.64.0.1", False), ("0.0.0.0", False),
-    ("224.0.0.1", False), ("::1", False), ("fe80::1%eth0", False), ("fd00::1", False), ("::ffff:10.0.0.1", False),
-    ("64:ff9b::7f00:1", False), ("64:ff9b::5db8:d822", True), ("2002:7f00:1::", False), ("255.255.255.255", False)])
+@pytest.mark.parametrize(
+    "address, public",
+    [
+        ("93.184.216.34", True),
+        ("2606:2800:220:1::1", True),
+        ("10.0.0.1", False),
+        ("172.16.0.1", False),
+        ("192.168.1.1", False),
+        ("127.0.0.1", False),
+        ("169.254.169.254", False),
+        ("100.64.0.1", False),
+        ("0.0.0.0", False),
+        ("224.0.0.1", False),
+        ("::1", False),
+        ("fe80::1%eth0", False),
+        ("fd00::1", False),
+        ("::ffff:10.0.0.1", False),
+        ("64:ff9b::7f00:1", False),
+        ("64:ff9b::5db8:d822", True),
+        ("2002:7f00:1::", False),
+        ("255.255.255.255", False),
+    ],
+)
 def test_public_addresses(address, public):
     assert is_public(address) is public
 

@@ -40,12 +40,13 @@ def pictures(tmp_path):
 
 
 def files(root):
-    return sorted(os.path.relpath(os.path.join(folder, name), root) for folder, _, names in os.walk(root)
-                  for name in names)
+    return sorted(
+        os.path.relpath(os.path.join(folder, name), root) for folder, _, names in os.walk(root) for name in names
+    )
 
 
 def test_header_reads_files_and_tar_members(tmp_path):
-    (tmp_path / "a.png").write_bytes(jpeg())        # a wrong extension
+    (tmp_path / "a.png").write_bytes(jpeg())  # a wrong extension
     with tarfile.open(tmp_path / "c.tar", "w") as tar:
         tar.add(tmp_path / "a.png", "images/a.png")
     assert header(f"{tmp_path}/a.png") == Header(96, 48, "JPEG")
@@ -75,7 +76,7 @@ def test_a_second_run_decodes_nothing_and_writes_nothing(tmp_path, pictures, mon
     first = pictures.store(Image(f"{tmp_path}/a.jpg"))
     before = files(tmp_path / "store")
     assert len(before) == 2
-    monkeypatch.setattr(images, "normalise", None)      # calling it would raise TypeError
+    monkeypatch.setattr(images, "normalise", None)  # calling it would raise TypeError
     again = pickle.loads(pickle.dumps(pictures))
     assert again.store(Image(f"{tmp_path}/a.jpg")) == first
     assert again.store(Image(f"{tmp_path}/b.jpg")).sha256 == first.sha256
@@ -121,7 +122,7 @@ def test_a_picture_that_vanished_from_the_store_is_made_again(tmp_path, pictures
 def test_what_a_power_cut_damaged_is_made_again(tmp_path, pictures, folder, keep):
     (tmp_path / "a.jpg").write_bytes(jpeg())
     stored = pictures.store(Image(f"{tmp_path}/a.jpg"))
-    damaged, = (tmp_path / "store" / folder).glob("*/*")
+    (damaged,) = (tmp_path / "store" / folder).glob("*/*")
     whole = damaged.read_bytes()
     damaged.write_bytes(whole[:keep])
     assert pictures.store(Image(f"{tmp_path}/a.jpg")) == stored
@@ -135,10 +136,19 @@ def test_sources_that_give_nothing(tmp_path, pictures):
     (tmp_path / "folder.jpg").mkdir()
     with tarfile.open(tmp_path / "c.tar", "w") as tar:
         tar.add(tmp_path / "cut.jpg", "cut.jpg")
-    for name, expected in {"no.jpg": "missing", "cut.jpg/no.jpg": "missing", "n" * 300: "missing", "a\0b": "missing",
-                           "c.tar!/no.jpg": "missing", "no.tar!/a.jpg": "missing", "folder.jpg": "unreadable",
-                           "long.jpg": "too_many_bytes", "wide.jpg": "too_many_pixels", "cut.jpg": "truncated",
-                           "c.tar!/cut.jpg": "truncated"}.items():
+    for name, expected in {
+        "no.jpg": "missing",
+        "cut.jpg/no.jpg": "missing",
+        "n" * 300: "missing",
+        "a\0b": "missing",
+        "c.tar!/no.jpg": "missing",
+        "no.tar!/a.jpg": "missing",
+        "folder.jpg": "unreadable",
+        "long.jpg": "too_many_bytes",
+        "wide.jpg": "too_many_pixels",
+        "cut.jpg": "truncated",
+        "c.tar!/cut.jpg": "truncated",
+    }.items():
         assert kind(pictures.store, Image(f"{tmp_path}/{name}")) == expected, name
     assert kind(pictures.store, Image("nosuchscheme://bucket/a.jpg")) == "missing"
     assert kind(header, f"{tmp_path}/no.jpg") == "missing"
@@ -163,6 +173,7 @@ def test_a_full_disk_is_no_fault_of_the_picture(tmp_path, pictures, monkeypatch)
 
     def full(path, data):
         raise OSError(errno.ENOSPC, "No space left on device")
+
     monkeypatch.setattr(store, "write_bytes", full)
     with pytest.raises(OSError, match="No space left"):
         pictures.store(Image(f"{tmp_path}/a.jpg"))
@@ -171,6 +182,7 @@ def test_a_full_disk_is_no_fault_of_the_picture(tmp_path, pictures, monkeypatch)
 def test_running_out_of_memory_is_no_fault_that_is_kept(tmp_path, monkeypatch):
     def exhausted(*_):
         raise MemoryError
+
     with Server({"/a.png": answer(jpeg())}) as server:
         pictures = ImageStore(str(tmp_path), **LIMITS, http=Http(allow_private_hosts=True, retries=0))
         with monkeypatch.context() as patch, pytest.raises(MemoryError):
@@ -190,16 +202,25 @@ def test_a_picture_on_the_web_is_fetched_once_for_all(tmp_path):
         assert sorted(server.asked) == ["/a.jpg", "/gone.jpg", "/page.jpg"]
 
 
-@pytest.mark.parametrize("before, after, first", [
-    ({}, {"allow_private_hosts": True}, []),
-    ({"allow_private_hosts": True, "max_redirects": 0}, {"max_redirects": 1},
-     [answer(status=302, headers=[("Location", "/b.jpg")])]),
-    ({"allow_private_hosts": True, "user_agent": "x"}, {"user_agent": "y"}, [answer(status=403)])])
+@pytest.mark.parametrize(
+    "before, after, first",
+    [
+        ({}, {"allow_private_hosts": True}, []),
+        (
+            {"allow_private_hosts": True, "max_redirects": 0},
+            {"max_redirects": 1},
+            [answer(status=302, headers=[("Location", "/b.jpg")])],
+        ),
+        ({"allow_private_hosts": True, "user_agent": "x"}, {"user_agent": "y"}, [answer(status=403)]),
+    ],
+)
 def test_a_fault_of_the_settings_goes_with_them(tmp_path, before, after, first):
     """The server answers `first` with what the settings are to blame for, and then with the picture."""
     with Server({"/a.jpg": [*first, answer(jpeg())], "/b.jpg": answer(jpeg())}) as server:
-        refusing, willing = (ImageStore(str(tmp_path), **LIMITS, http=Http(retries=0, **settings))
-                             for settings in (before, before | after))
+        refusing, willing = (
+            ImageStore(str(tmp_path), **LIMITS, http=Http(retries=0, **settings))
+            for settings in (before, before | after)
+        )
         for _ in range(2):
             assert kind(refusing.store, Image(server.url("/a.jpg"))) in ("refused_host", "http_status")
         assert willing.store(Image(server.url("/a.jpg"))).width == 64
@@ -211,7 +232,7 @@ def test_a_damaged_answer_is_asked_for_again(tmp_path):
         pictures = ImageStore(str(tmp_path), **LIMITS, http=Http(allow_private_hosts=True, retries=0))
         stored = pictures.store(Image(server.url("/a.jpg")))
         for folder in ("addresses", "pictures"):
-            damaged, = (tmp_path / folder).glob("*/*")
+            (damaged,) = (tmp_path / folder).glob("*/*")
             damaged.write_bytes(b"")
             assert pictures.store(Image(server.url("/a.jpg"))) == stored
         assert pictures.open(stored.sha256).size == (64, 32) and len(server.asked) == 3

@@ -14,8 +14,13 @@ PROVENANCE = Provenance("1", "c", "clip", "llm", "r", "w")
 
 def instance(segments, id_="x", context_free=0.0):
     document = InstructedDocument(
-        id_, "s", tuple(segments), coherence=Coherence((), (), (), None, None, "m"), ratings={"fluency": 5.0},
-        generated=GeneratedInstruction("Show how.", "Cooking and food", 1))
+        id_,
+        "s",
+        tuple(segments),
+        coherence=Coherence((), (), (), None, None, "m"),
+        ratings={"fluency": 5.0},
+        generated=GeneratedInstruction("Show how.", "Cooking and food", 1),
+    )
     return assemble(document, key="k", context_free=context_free, salt="salt", provenance=PROVENANCE)
 
 

@@ -39,15 +39,19 @@ def test_one_starts_at_each_heading_and_is_named_after_it():
 
 def test_more_pictures_win_then_coherence_then_the_first():
     segments = (H1, text(60), A, H2, text(60), B)
-    def scored(*own): return Coherence(own, (0.1, 0.1), (-1.0, 0.2), 0.1, 1.0, "m")
+
+    def scored(*own):
+        return Coherence(own, (0.1, 0.1), (-1.0, 0.2), 0.1, 1.0, "m")
+
     assert best_excerpt(document(*segments, coherence=scored(0.2, 0.4)), **LIMITS).title == "Two"
     assert best_excerpt(document(*segments, coherence=scored(0.4, 0.4)), **LIMITS).title == "The whole"
     assert best_excerpt(document(*segments, C, coherence=scored(0.9, 0.1, 0.1)), **LIMITS).images == (B, C)
 
 
 def test_scores_follow_their_pictures():
-    whole = document(H1, text(60), A, H2, text(60), B,
-                     coherence=Coherence((0.2, 0.4), (0.1, 0.15), (-1.0, 0.3), 0.175, 1.0, "m"))
+    whole = document(
+        H1, text(60), A, H2, text(60), B, coherence=Coherence((0.2, 0.4), (0.1, 0.15), (-1.0, 0.3), 0.175, 1.0, "m")
+    )
     part = best_excerpt(whole, **LIMITS).coherence
     assert (part.matched, part.mismatched, part.max_previous_similarity, part.margin) == ((0.4,), (0.15,), (0.3,), 0.25)
 
@@ -82,8 +86,9 @@ def test_a_heading_is_preferred_even_with_fewer_pictures():
 
 
 def test_an_excerpt_from_a_paragraph_has_its_own_pictures_scores_and_never_starts_with_a_picture():
-    whole = document(text(90), text(20), A, text(50), B,
-                     coherence=Coherence((0.2, 0.4), (0.1, 0.15), (-1.0, 0.3), 0.175, 1.0, "m"))
+    whole = document(
+        text(90), text(20), A, text(50), B, coherence=Coherence((0.2, 0.4), (0.1, 0.15), (-1.0, 0.3), 0.175, 1.0, "m")
+    )
     found = best_excerpt(whole, max_words=60, max_images=1, min_words=20)
     assert (found.segments, found.title) == ((text(50), B), "The whole")
     assert (found.coherence.matched, found.coherence.margin) == ((0.4,), 0.25)

@@ -74,38 +74,53 @@ def test_every_record_of_the_corpus_has_one_outcome(first):
     assert funnel["kept"] == manifest(first)["counts"]["instances"] > 20
 
 
-@pytest.mark.parametrize("id_, end", [
-    ("bad-too-few-words", ("dropped", "filter_text", "word_count")),
-    ("bad-repetition", ("dropped", "filter_text", "duplicate_lines")),
-    ("bad-table-of-numbers", ("dropped", "filter_text", "stop_word_share")),
-    ("bad-shouting", ("dropped", "filter_text", "upper_case")),
-    ("bad-exact-duplicate", ("dropped", "deduplicate", "duplicate_text")),
-    ("bad-no-images", ("dropped", "filter_headers", "image_count")),
-    ("bad-tiny-pictures", ("dropped", "filter_headers", "image_count")),
-    ("bad-extreme-aspect", ("dropped", "filter_headers", "image_count")),
-    ("bad-truncated-jpeg", ("failed", "store_images", "truncated")),
-    ("bad-missing-picture", ("failed", "store_images", "missing")),
-])
+@pytest.mark.parametrize(
+    "id_, end",
+    [
+        ("bad-too-few-words", ("dropped", "filter_text", "word_count")),
+        ("bad-repetition", ("dropped", "filter_text", "duplicate_lines")),
+        ("bad-table-of-numbers", ("dropped", "filter_text", "stop_word_share")),
+        ("bad-shouting", ("dropped", "filter_text", "upper_case")),
+        ("bad-exact-duplicate", ("dropped", "deduplicate", "duplicate_text")),
+        ("bad-no-images", ("dropped", "filter_headers", "image_count")),
+        ("bad-tiny-pictures", ("dropped", "filter_headers", "image_count")),
+        ("bad-extreme-aspect", ("dropped", "filter_headers", "image_count")),
+        ("bad-truncated-jpeg", ("failed", "store_images", "truncated")),
+        ("bad-missing-picture", ("failed", "store_images", "missing")),
+    ],
+)
 def test_planted_faults_end_where_they_should(first, id_, end):
     row = outcomes(first)[id_]
     assert (row.status, row.stage, row.rule or row.error) == end
 
 
-@pytest.mark.parametrize("id_, lost", [
-    ("odd-16-bit-png", []), ("odd-cmyk-jpeg", []), ("odd-wrong-extension", []),
-    ("odd-animated-gif", [("store_images", "animated")]), ("odd-one-banner", [("filter_headers", "aspect_ratio")]),
-    ("odd-same-picture-twice", [("filter_images", "near_duplicate")]),
-])
+@pytest.mark.parametrize(
+    "id_, lost",
+    [
+        ("odd-16-bit-png", []),
+        ("odd-cmyk-jpeg", []),
+        ("odd-wrong-extension", []),
+        ("odd-animated-gif", [("store_images", "animated")]),
+        ("odd-one-banner", [("filter_headers", "aspect_ratio")]),
+        ("odd-same-picture-twice", [("filter_images", "near_duplicate")]),
+    ],
+)
 def test_odd_pictures_are_normalised_or_taken_out(first, id_, lost):
     row = outcomes(first)[id_]
     assert [(i.stage, i.drop.rule) for i in row.dropped_images if i.drop.rule != "matched_score"] == lost
-    assert row.status == "kept" or row.stage in ("filter_images", "filter_coherence", "filter_ratings", "write_instruction")
+    assert row.status == "kept" or row.stage in (
+        "filter_images",
+        "filter_coherence",
+        "filter_ratings",
+        "write_instruction",
+    )
 
 
 def test_the_ledger_says_why_a_document_that_ends_for_want_of_pictures_lost_them(first):
     row = outcomes(first)["bad-tiny-pictures"]
     assert [(i.index, i.stage, i.drop) for i in row.dropped_images] == [
-        (n, "filter_headers", Drop("shorter_side", 48.0, 80.0)) for n in range(3)]
+        (n, "filter_headers", Drop("shorter_side", 48.0, 80.0)) for n in range(3)
+    ]
     assert row.images == 0
 
 
@@ -127,22 +142,25 @@ def test_the_same_bytes_from_another_runner(config, first, tmp_path, flags):
 
 def data(folder: pathlib.Path) -> dict[pathlib.Path, bytes]:
     """All files but those that tell how the run went."""
-    return {p: p.read_bytes() for p in (folder / "out").rglob("*")
-            if p.is_file() and p.name not in ("report.html", "metrics.json")}
+    return {
+        p: p.read_bytes()
+        for p in (folder / "out").rglob("*")
+        if p.is_file() and p.name not in ("report.html", "metrics.json")
+    }
 
 
 def test_a_second_run_asks_nothing_and_changes_nothing(config, first):
     before = data(first)
     with server() as llm:
         build(config, str(first / "out"), llm_url=llm.url, work=str(first / "work"))
-        assert len(llm.requests) == 1           # the first question, which finds out what the server can do
+        assert len(llm.requests) == 1  # the first question, which finds out what the server can do
     assert data(first) == before
 
 
 def test_the_metrics_are_those_of_the_ledger_and_stand_in_the_report(first):
     funnel = ledger.funnel(ledger.read_outcomes(str(first / "out")))
     found = json.loads((first / "out/metrics.json").read_text())
-    assert set(found) == {stage.name for stage in funnel.stages} - {"decontaminate"}      # of no benchmark here
+    assert set(found) == {stage.name for stage in funnel.stages} - {"decontaminate"}  # of no benchmark here
     for stage in funnel.stages:
         if stage.name == "decontaminate":
             assert stage.entered == stage.left
@@ -170,7 +188,9 @@ def test_a_run_that_was_cut_off_goes_on_where_it_was(config, first, tmp_path):
     def mortal(body):
         asked.append(body)
         return answer(body) if len(asked) <= 10 else "not JSON"
+
     from tests.answers import FakeOpenAI, answer
+
     with FakeOpenAI(MODEL, reply=mortal) as llm:
         with pytest.raises(UserError, match="(?s)no document was kept, so nothing was published.*invalid_answer [23]"):
             build(config, str(tmp_path / "out"), llm_url=llm.url, corpora=corpus)
@@ -178,7 +198,9 @@ def test_a_run_that_was_cut_off_goes_on_where_it_was(config, first, tmp_path):
     with server() as llm:
         build(config, str(tmp_path / "out"), llm_url=llm.url, corpora=corpus)
         again = {json.dumps(body["messages"]) for body in llm.requests}
-    assert not again & {json.dumps(body["messages"]) for body in asked[1:10]}      # but for the first question, which is no document's
+    assert not again & {
+        json.dumps(body["messages"]) for body in asked[1:10]
+    }  # but for the first question, which is no document's
     assert manifest(tmp_path)["counts"] == manifest(first)["counts"]
 
 
@@ -203,8 +225,13 @@ def test_shoddy_text_is_dropped_by_its_rating(config, tmp_path):
     tree["coherence"] |= {"matched_at_least": -1.0, "mean_at_least": -1.0, "margin_at_least": -2.0}
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(tree))
     with server() as llm:
-        build(str(tmp_path / "config.yaml"), str(tmp_path / "out"), llm_url=llm.url, corpora=[f"native:{tmp_path}/c"],
-              allow_empty=True)
+        build(
+            str(tmp_path / "config.yaml"),
+            str(tmp_path / "out"),
+            llm_url=llm.url,
+            corpora=[f"native:{tmp_path}/c"],
+            allow_empty=True,
+        )
     row = outcomes(tmp_path)["kitchen-lemonade"]
     assert (row.status, row.stage, row.rule, row.value) == ("dropped", "filter_ratings", "fluency", 1.0)
     assert manifest(tmp_path)["counts"]["instances"] == 0 and validate(tmp_path / "out", deep=True) == []
@@ -225,6 +252,7 @@ def test_no_state_and_no_timers(first):
 
     from pipeline import dag
     from tests.pipeline.runs import a_run
+
     p = beam.Pipeline(runner="FnApiRunner")
     dag.build(p, dataclasses.replace(a_run(first)))
     assert set(p.to_runner_api().requirements) <= {"beam:requirement:pardo:splittable_dofn:v1"}
@@ -234,13 +262,24 @@ def test_a_worker_that_is_killed_loses_nothing(config, first, tmp_path):
     """The run goes on with the other worker, or says what happened and is given again: either way the same bytes."""
     shutil.copytree(first / "work/scores", tmp_path / "work/scores")
     with server() as llm:
-        command = [sys.executable, str(ROOT / "beam_pipeline.py"), "--config", config, "--output", str(tmp_path / "out"),
-                   "--work", str(tmp_path / "work"), "--llm-url", llm.url, *TWO_WORKERS]
+        command = [
+            sys.executable,
+            str(ROOT / "beam_pipeline.py"),
+            "--config",
+            config,
+            "--output",
+            str(tmp_path / "out"),
+            "--work",
+            str(tmp_path / "work"),
+            "--llm-url",
+            llm.url,
+            *TWO_WORKERS,
+        ]
         run = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
         said = []
         listener = threading.Thread(target=lambda: said.extend(run.stderr))
         listener.start()
-        while not (tmp_path / "work/images/pictures").is_dir() and run.poll() is None:      # both are at work
+        while not (tmp_path / "work/images/pictures").is_dir() and run.poll() is None:  # both are at work
             time.sleep(0.05)
         workers = [p for p in psutil.Process(run.pid).children() if "sdk_worker_main" in " ".join(p.cmdline())]
         assert len(workers) == 2

@@ -11,7 +11,10 @@ from schemas.errors import BugError, ServiceError, UserError
 
 
 def said(tmp_path, kind: type, error: Exception) -> str:
-    with pytest.raises(kind) as told, translated(f"{tmp_path}/out", f"{tmp_path}/work", f"{tmp_path}/work/failures", "L"):
+    with (
+        pytest.raises(kind) as told,
+        translated(f"{tmp_path}/out", f"{tmp_path}/work", f"{tmp_path}/work/failures", "L"),
+    ):
         raise error
     return str(told.value)
 
@@ -23,24 +26,37 @@ def os_error(number: int, path) -> OSError:
 def test_a_path_of_the_output_cannot_be_written_and_any_other_cannot_be_read(tmp_path):
     for path in (tmp_path / "out/shards", tmp_path / "work"):
         assert said(tmp_path, UserError, os_error(errno.EACCES, path)) == (
-            f"cannot write to {path}: Permission denied; choose another --output")
+            f"cannot write to {path}: Permission denied; choose another --output"
+        )
     for path in ("/corpus/x.jsonl", f"{tmp_path}/out-corpus/x.jsonl"):
         assert said(tmp_path, ServiceError, os_error(errno.EISDIR, path)).startswith(
-            f"{path}: Is a directory; fix it and run the same command again")
+            f"{path}: Is a directory; fix it and run the same command again"
+        )
 
 
 def test_a_full_disk(tmp_path):
-    assert "is full; free some space and run the same command" in said(tmp_path, ServiceError, OSError(errno.ENOSPC, "x"))
+    assert "is full; free some space and run the same command" in said(
+        tmp_path, ServiceError, OSError(errno.ENOSPC, "x")
+    )
 
 
-@pytest.mark.parametrize("raised", [RuntimeError("ours [while running 'Plan']"), UserError("ours [while running 'Plan']")])
-@pytest.mark.parametrize("error, kind, message", [
-    (UserError("give it once"), UserError, "give it once"),
-    (ServiceError("the server is gone"), ServiceError, "the server is gone; fix it and run the same command again"),
-    (OSError(errno.ENOSPC, "No space"), ServiceError, "is full; free some space"),
-    (os_error(errno.EIO, "/x"), ServiceError, "/x: Input/output error; fix it"),
-    (KeyError("id"), BugError, "a bug stopped the run at the stage “Read”, document d: KeyError: 'id'; the traceback is in L"),
-])
+@pytest.mark.parametrize(
+    "raised", [RuntimeError("ours [while running 'Plan']"), UserError("ours [while running 'Plan']")]
+)
+@pytest.mark.parametrize(
+    "error, kind, message",
+    [
+        (UserError("give it once"), UserError, "give it once"),
+        (ServiceError("the server is gone"), ServiceError, "the server is gone; fix it and run the same command again"),
+        (OSError(errno.ENOSPC, "No space"), ServiceError, "is full; free some space"),
+        (os_error(errno.EIO, "/x"), ServiceError, "/x: Input/output error; fix it"),
+        (
+            KeyError("id"),
+            BugError,
+            "a bug stopped the run at the stage “Read”, document d: KeyError: 'id'; the traceback is in L",
+        ),
+    ],
+)
 def test_what_a_worker_recorded_is_told_whatever_the_runner_hands_on(tmp_path, raised, error, kind, message):
     failures.record(f"{tmp_path}/work/failures", "read", "d", error)
     assert message in said(tmp_path, kind, raised)
@@ -59,9 +75,11 @@ def test_a_sentence_of_our_own_passes(tmp_path):
 
 def test_a_worker_that_died_leaves_no_record(tmp_path):
     assert "a worker process is killed or out of memory" in said(
-        tmp_path, ServiceError, RuntimeError("Channel closed prematurely."))
+        tmp_path, ServiceError, RuntimeError("Channel closed prematurely.")
+    )
 
 
 def test_a_bug_of_the_launcher_is_a_bug(tmp_path):
     assert said(tmp_path, BugError, ZeroDivisionError("x")) == (
-        "a bug stopped the run: ZeroDivisionError: x; the traceback is in L")
+        "a bug stopped the run: ZeroDivisionError: x; the traceback is in L"
+    )

@@ -16,8 +16,9 @@ with exclusive_lock(sys.argv[1]):
 
 
 def test_a_folder_is_for_one_run_at_a_time_and_free_when_that_one_is_killed(tmp_path):
-    other = subprocess.Popen([sys.executable, "-c", HOLD, str(tmp_path / "out")], stdin=subprocess.PIPE,
-                             stdout=subprocess.PIPE, text=True)
+    other = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(tmp_path / "out")], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
     try:
         assert other.stdout.readline() == "held\n"
         with pytest.raises(UserError, match="another run is using .*/out; wait until it ends"):

@@ -12,7 +12,7 @@ from tests.pipeline.runs import a_run
 
 
 def test_rules_that_changed_during_the_run_are_not_published_under_its_name(tmp_path):
-    run = a_run(tmp_path)           # its provenance names another configuration
+    run = a_run(tmp_path)  # its provenance names another configuration
     pathlib.Path(run.staging).mkdir(parents=True)
     with pytest.raises(UserError, match="word list was changed during the run"):
         publish(run, {})

@@ -33,9 +33,26 @@ def started(folder: Path, *flags: str, **environment: str) -> subprocess.Popen[s
     (folder / "config.yaml").write_text(yaml.safe_dump(tree))
     (folder / "tmp").mkdir()
     return subprocess.Popen(
-        [sys.executable, "-m", "pipeline.cli", "build", "--config", str(folder / "config.yaml"), "--output",
-         str(folder / "out"), "--limit", "16", *flags], cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
-        start_new_session=True, env=os.environ | environment | {"TMPDIR": str(folder / "tmp")})
+        [
+            sys.executable,
+            "-m",
+            "pipeline.cli",
+            "build",
+            "--config",
+            str(folder / "config.yaml"),
+            "--output",
+            str(folder / "out"),
+            "--limit",
+            "16",
+            *flags,
+        ],
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        env=os.environ | environment | {"TMPDIR": str(folder / "tmp")},
+    )
 
 
 def stop(run: subprocess.Popen[str], folder: Path, number: int, when: Callable[[], bool]) -> None:
@@ -63,8 +80,9 @@ def test_while_texts_are_rated(tmp_path, number):
         run = started(tmp_path, "--llm-url", server.url)
 
         def busy() -> bool:
-            server.slow = 60.0 if len(server.requests) > 1 else 0.0        # the first is the probe
+            server.slow = 60.0 if len(server.requests) > 1 else 0.0  # the first is the probe
             return server.in_flight > 1
+
         stop(run, tmp_path, number, busy)
 
 
@@ -80,6 +98,6 @@ def test_while_the_model_server_starts(tmp_path):
 
 
 def test_before_anything_is_read(tmp_path):
-    with FakeOpenAI(MODEL, slow=60.0) as server:                # the probe waits
+    with FakeOpenAI(MODEL, slow=60.0) as server:  # the probe waits
         run = started(tmp_path, "--llm-url", server.url)
         stop(run, tmp_path, signal.SIGINT, lambda: server.in_flight > 0)

@@ -13,8 +13,14 @@ from pipeline.config import Llm
 from pipeline.llm import choice, llama_cpp, memory, vllm
 from schemas.errors import UserError
 
-CONFIG = {"num_hidden_layers": 30, "num_attention_heads": 9, "num_key_value_heads": 3, "head_dim": 64,
-          "hidden_size": 576, "dtype": "bfloat16"}
+CONFIG = {
+    "num_hidden_layers": 30,
+    "num_attention_heads": 9,
+    "num_key_value_heads": 3,
+    "head_dim": 64,
+    "hidden_size": 576,
+    "dtype": "bfloat16",
+}
 
 
 @pytest.fixture
@@ -34,8 +40,11 @@ def here(tmp_path, monkeypatch):
     monkeypatch.setattr(vllm, "PROJECT", tmp_path / "site-packages")
     monkeypatch.setattr(vllm, "on_gpu", lambda: False)
     monkeypatch.setattr(memory, "available", lambda: 64 << 30)
-    monkeypatch.setattr(choice.number_format, "choose", lambda wanted: choice.number_format.NumberFormat(
-        "bfloat16" if wanted == "auto" else wanted, "of this test"))
+    monkeypatch.setattr(
+        choice.number_format,
+        "choose",
+        lambda wanted: choice.number_format.NumberFormat("bfloat16" if wanted == "auto" else wanted, "of this test"),
+    )
     monkeypatch.setenv(vllm.PYTHON_VARIABLE, sys.executable)
     monkeypatch.setattr(llama_cpp, "available", lambda: True)
 
@@ -60,7 +69,8 @@ def test_llama_cpp_where_there_is_no_vllm_or_the_model_is_a_gguf_file_or_it_is_a
     llm, _, identity = choice.reserve(Llm(str(model), "tiny"))
     assert llm.server == "llama.cpp" and re.fullmatch(r"tiny@[0-9a-f]{16}/gguf", identity)
     assert llm.concurrency == llama_cpp.SLOTS and f"--slots {llama_cpp.SLOTS}" in " ".join(
-        choice.program(llm, "http://127.0.0.1:8123/v1").command)
+        choice.program(llm, "http://127.0.0.1:8123/v1").command
+    )
 
 
 def test_what_is_not_there_is_said_with_what_to_do(model, monkeypatch):
@@ -70,7 +80,9 @@ def test_what_is_not_there_is_said_with_what_to_do(model, monkeypatch):
     monkeypatch.setattr(llama_cpp, "available", lambda: False)
     with pytest.raises(UserError, match="no llama.cpp here: run `pip install xllamacpp`, or"):
         choice.reserve(Llm(str(model), "tiny", server="llama.cpp"))
-    with pytest.raises(UserError, match="neither vLLM nor llama.cpp here: run `make setup-vllm` or `pip install xllamacpp`"):
+    with pytest.raises(
+        UserError, match="neither vLLM nor llama.cpp here: run `make setup-vllm` or `pip install xllamacpp`"
+    ):
         choice.reserve(Llm(str(model), "tiny"))
 
 
@@ -85,10 +97,14 @@ def test_a_missing_model_is_reported_before_anything_runs(model):
 
 
 def test_vllm_gets_its_flags_and_memory_for_what_it_may_be_asked(model):
-    made = vllm.program(Llm(str(model), "tiny", dtype="float32", concurrency=9), "http://127.0.0.1:8123/v1", Path("python"))
+    made = vllm.program(
+        Llm(str(model), "tiny", dtype="float32", concurrency=9), "http://127.0.0.1:8123/v1", Path("python")
+    )
     command = " ".join(made.command)
-    assert command.startswith(f"python -m vllm.entrypoints.openai.api_server --model {model} --served-model-name tiny "
-                              "--host 127.0.0.1 --port 8123 --dtype float32 --max-model-len 2048 --max-num-seqs 9")
+    assert command.startswith(
+        f"python -m vllm.entrypoints.openai.api_server --model {model} --served-model-name tiny "
+        "--host 127.0.0.1 --port 8123 --dtype float32 --max-model-len 2048 --max-num-seqs 9"
+    )
     of_a_token = 2 * 30 * 3 * 64 * 4
     assert f"--kv-cache-memory-bytes {9 * 2048 * of_a_token}" in command and "--enforce-eager" in command
     assert made.memory == 9 * 2048 * of_a_token + 2 * 1000 + vllm.OVERHEAD
@@ -99,6 +115,7 @@ def test_vllms_memory_for_keys_and_values_has_a_limit_but_holds_one_question(mod
     def kv(**options: int) -> int:
         made = vllm.program(Llm(str(model), "tiny", dtype="float32", **options), "http://h:1/v1", Path("python"))
         return int(made.command[made.command.index("--kv-cache-memory-bytes") + 1])
+
     assert kv(concurrency=256) == vllm.MOST_KV
     assert kv(concurrency=256, max_model_len=200_000) == 200_000 * 2 * 30 * 3 * 64 * 4
 
@@ -115,16 +132,23 @@ def test_on_a_gpu_vllm_sees_to_its_memory_and_format_itself(model, monkeypatch, 
 
 def test_too_little_memory_is_said_before_anything_starts(model, monkeypatch):
     monkeypatch.setattr(memory, "available", lambda: 3 << 30)
-    with pytest.raises(UserError, match=r"the vLLM server and the pipeline take about \d\.\d GiB of memory, and 3\.0 GiB "
-                                        r"are free: end other programs, lower llm\.concurrency, or"):
+    with pytest.raises(
+        UserError,
+        match=r"the vLLM server and the pipeline take about \d\.\d GiB of memory, and 3\.0 GiB "
+        r"are free: end other programs, lower llm\.concurrency, or",
+    ):
         choice.reserve(Llm(str(model), "tiny"))
     assert choice.reserve(Llm(str(model), "tiny", server="llama.cpp"))[0].server == "llama.cpp"
 
 
 def test_a_model_is_its_bytes_and_its_number_format(tmp_path):
     found = {}
-    for name, weights, form in (("a", b"1", "float32"), ("b", b"1", "float32"), ("c", b"2", "float32"),
-                                ("d", b"1", "bfloat16")):
+    for name, weights, form in (
+        ("a", b"1", "float32"),
+        ("b", b"1", "float32"),
+        ("c", b"2", "float32"),
+        ("d", b"1", "bfloat16"),
+    ):
         (tmp_path / name).mkdir()
         (tmp_path / name / "model.safetensors").write_bytes(weights)
         (tmp_path / name / "config.json").write_text("{}")
@@ -145,7 +169,7 @@ def test_where_vllm_is_looked_for(tmp_path, monkeypatch):
     assert found == [None, tmp_path / ".venv-vllm/bin/python"]
     monkeypatch.chdir("/")
     assert vllm.find_python() is None
-    (tmp_path / "site-packages/pyproject.toml").touch()             # a checkout after all
+    (tmp_path / "site-packages/pyproject.toml").touch()  # a checkout after all
     assert vllm.find_python() == tmp_path / "site-packages/.venv-vllm/bin/python"
     monkeypatch.setenv(vllm.PYTHON_VARIABLE, sys.executable)
     assert vllm.find_python() == Path(sys.executable)

@@ -19,8 +19,12 @@ from schemas.errors import ServiceError, UserError
 from tests.fake_openai import FakeOpenAI
 from tests.pipeline.web import no_web_server
 
-SCHEMA = {"type": "object", "properties": {"grade": {"type": "integer", "minimum": 1, "maximum": 5}},
-          "required": ["grade"], "additionalProperties": False}
+SCHEMA = {
+    "type": "object",
+    "properties": {"grade": {"type": "integer", "minimum": 1, "maximum": 5}},
+    "required": ["grade"],
+    "additionalProperties": False,
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,8 +79,16 @@ def test_the_question_carries_schema_seed_and_logprobs(server, client):
 
 def test_tokens_that_the_schema_forbids_are_left_out():
     from pipeline.llm.responses import _token
-    token = {"token": "3", "logprob": -0.123456, "bytes": [51], "top_logprobs": [
-        {"token": "3", "logprob": -0.123456, "bytes": [51]}, {"token": "x", "logprob": -9999.0, "bytes": [120]}]}
+
+    token = {
+        "token": "3",
+        "logprob": -0.123456,
+        "bytes": [51],
+        "top_logprobs": [
+            {"token": "3", "logprob": -0.123456, "bytes": [51]},
+            {"token": "x", "logprob": -9999.0, "bytes": [120]},
+        ],
+    }
     assert _token(token) == {"token": "3", "logprob": -0.1235, "top_logprobs": [{"token": "3", "logprob": -0.1235}]}
 
 
@@ -86,19 +98,22 @@ def test_a_passing_trouble_is_waited_out(server, client, trouble):
     assert len(server.requests) == int(trouble[-1]) + 1
 
 
-@pytest.mark.parametrize("trouble, kind, detail", [
-    ("!400", "refused", "400: told to answer 400"),
-    ("!500", "server_error", "500: told to answer 500"),
-    ("!429", "unreachable", "429: told to answer 429"),
-    ("!502", "unreachable", "502: told to answer 502"),
-    ("!503", "unreachable", "503: told to answer 503"),
-    ("!504", "unreachable", "504: told to answer 504"),
-    ("!drop", "unreachable", "ServerDisconnectedError: Server disconnected"),
-    ("!hang", "timeout", "no answer within 0.5 s"),
-    ("!garbage", "invalid_answer", "Expecting value: line 1 column 1 (char 0)"),
-    ("!wrong", "invalid_answer", "'grade' is a required property"),
-    ("!cut", "invalid_answer", "cut off at max_tokens"),
-])
+@pytest.mark.parametrize(
+    "trouble, kind, detail",
+    [
+        ("!400", "refused", "400: told to answer 400"),
+        ("!500", "server_error", "500: told to answer 500"),
+        ("!429", "unreachable", "429: told to answer 429"),
+        ("!502", "unreachable", "502: told to answer 502"),
+        ("!503", "unreachable", "503: told to answer 503"),
+        ("!504", "unreachable", "504: told to answer 504"),
+        ("!drop", "unreachable", "ServerDisconnectedError: Server disconnected"),
+        ("!hang", "timeout", "no answer within 0.5 s"),
+        ("!garbage", "invalid_answer", "Expecting value: line 1 column 1 (char 0)"),
+        ("!wrong", "invalid_answer", "'grade' is a required property"),
+        ("!cut", "invalid_answer", "cut off at max_tokens"),
+    ],
+)
 def test_a_lasting_trouble_has_a_kind_and_the_servers_words(hasty, trouble, kind, detail):
     found = fault(hasty, trouble)
     assert found.kind == kind
@@ -121,11 +136,18 @@ def test_a_busy_answer_to_one_question_among_others_is_that_questions_own_fault(
     assert bad.exception().kind == "timeout" and "503: told to answer 503" in bad.exception().detail
 
 
-@pytest.mark.parametrize("text, said", [
-    ('{"error": {"message": "one\\ntwo"}}', "one two"), ('{"message": "vLLM says"}', "vLLM says"),
-    ("<html>\r\n<h1>502 Bad Gateway</h1>\r\n</html>", "<html> <h1>502 Bad Gateway</h1> </html>"), ("[1]", "[1]")])
+@pytest.mark.parametrize(
+    "text, said",
+    [
+        ('{"error": {"message": "one\\ntwo"}}', "one two"),
+        ('{"message": "vLLM says"}', "vLLM says"),
+        ("<html>\r\n<h1>502 Bad Gateway</h1>\r\n</html>", "<html> <h1>502 Bad Gateway</h1> </html>"),
+        ("[1]", "[1]"),
+    ],
+)
 def test_a_servers_words_fit_one_line(text, said):
     from pipeline.llm.responses import message
+
     assert message(text) == said
 
 
@@ -179,6 +201,7 @@ def test_the_callers_check_counts_as_validity(client):
     def even(answer):
         if json.loads(answer.text)["grade"] % 2:
             raise ValueError("grade is odd")
+
     assert fault(client, "x", validate=even).detail == "grade is odd"
 
 
@@ -189,7 +212,11 @@ def test_a_bad_request_disturbs_no_other(hasty):
         results.update(window.add(word, hasty.submit(hasty.ask(prompt(word)))))
     results.update(window.drain())
     assert {word: r.kind for word, r in results.items() if isinstance(r, Exception)} == {
-        "!400": "refused", "!hang": "timeout", "!garbage": "invalid_answer", "!drop": "unreachable"}
+        "!400": "refused",
+        "!hang": "timeout",
+        "!garbage": "invalid_answer",
+        "!drop": "unreachable",
+    }
     assert sum(not isinstance(r, Exception) for r in results.values()) == 40
 
 
@@ -199,6 +226,7 @@ def test_faults_survive_pickling():
 
 
 # --- the window
+
 
 def test_the_window_keeps_the_server_full_but_no_fuller(server):
     server.slow = 0.02
@@ -216,7 +244,7 @@ def test_a_slow_answer_holds_nobody_up(server):
     with Client(server.url, "fake") as client:
         got = [item for word in words for item, _ in window.add(word, client.submit(client.ask(prompt(word))))]
         got += [item for item, _ in window.drain()]
-    assert got.index("!slow=1") > 10                                # the others did not wait for it
+    assert got.index("!slow=1") > 10  # the others did not wait for it
 
 
 def test_concurrency_bounds_the_client_whatever_the_windows(server):
@@ -229,9 +257,10 @@ def test_concurrency_bounds_the_client_whatever_the_windows(server):
 
 # --- the cache
 
+
 def test_a_second_run_asks_nothing_whatever_the_address(tmp_path):
     for run in range(2):
-        with FakeOpenAI() as server:                                # another port each time
+        with FakeOpenAI() as server:  # another port each time
             with Client(server.url, "fake", cache=Store(str(tmp_path), ".json")) as client:
                 answers = [ask(client, f"q {i}", logprobs=2) for i in range(5)]
             assert len(server.requests) == (0 if run else 5)
@@ -264,6 +293,7 @@ def test_a_cached_answer_that_a_stricter_check_refuses_is_asked_again(server, tm
     def high(answer):
         if json.loads(answer.text)["grade"] < 4:
             raise ValueError("too low")
+
     with Client(server.url, "fake", cache=Store(str(tmp_path), ".json")) as client:
         ask(client, "q")
         server.reply = lambda body: '{"grade": 5}'
@@ -276,6 +306,7 @@ def test_the_server_is_only_wanted_for_what_the_cache_does_not_know(server, tmp_
 
     async def ready():
         calls.append(1)
+
     with Client(server.url, "fake", cache=Store(str(tmp_path), ".json"), ready=ready) as client:
         ask(client, "q")
         ask(client, "q")
@@ -284,11 +315,12 @@ def test_the_server_is_only_wanted_for_what_the_cache_does_not_know(server, tmp_
 
 # --- a server that is away
 
+
 def test_a_server_that_comes_back_on_its_port_gets_the_question(tmp_path):
     port = free_port()
     with Client(f"http://127.0.0.1:{port}", "fake", patience=20) as client:
         future = client.submit(client.ask(prompt("q")))
-        time.sleep(0.3)                                             # refused at least once by now
+        time.sleep(0.3)  # refused at least once by now
         assert not future.done()
         with FakeOpenAI(port=port):
             assert json.loads(future.result(20).text) == {"grade": 1}
@@ -297,7 +329,7 @@ def test_a_server_that_comes_back_on_its_port_gets_the_question(tmp_path):
 def test_once_a_server_has_been_away_for_long_questions_fail_at_the_first_try(server, hasty):
     fault(hasty, "!drop first")
     assert len(server.requests) > 1
-    time.sleep(1.0)                                                 # the patience is over
+    time.sleep(1.0)  # the patience is over
     server.requests.clear()
     for i in range(5):
         assert fault(hasty, f"!drop {i}").kind == "unreachable"
@@ -309,6 +341,7 @@ def test_once_a_server_has_been_away_for_long_questions_fail_at_the_first_try(se
 
 
 # --- the check before the run
+
 
 def test_the_check_names_the_served_model(server):
     assert check_server(server.url, "fake") == "fake"
@@ -324,7 +357,14 @@ def test_the_check_says_what_to_do(server):
         check_server(f"http://127.0.0.1:{free_port()}", "fake")
     with pytest.raises(UserError, match="'localhost:8000' is not an http"):
         check_server("localhost:8000", "fake")
-    for address in ("http://h:abc/v1", "http://h:99999/v1", "http://[::1/v1", "http:///v1", "http://h/v 1", "http://h/\n"):
+    for address in (
+        "http://h:abc/v1",
+        "http://h:99999/v1",
+        "http://[::1/v1",
+        "http:///v1",
+        "http://h/v 1",
+        "http://h/\n",
+    ):
         with pytest.raises(UserError, match="is not an http"):
             check_server(address, "fake")
 
@@ -334,8 +374,14 @@ def test_the_check_of_a_port_where_no_web_server_listens():
         check_server(f"{address}/v1", "fake")
 
 
-@pytest.mark.parametrize("given, used", [
-    ("http://h:1", "http://h:1/v1"), ("http://h:1/", "http://h:1/v1"), ("http://h:1/v1/", "http://h:1/v1"),
-    ("https://h/openai/v1", "https://h/openai/v1")])
+@pytest.mark.parametrize(
+    "given, used",
+    [
+        ("http://h:1", "http://h:1/v1"),
+        ("http://h:1/", "http://h:1/v1"),
+        ("http://h:1/v1/", "http://h:1/v1"),
+        ("https://h/openai/v1", "https://h/openai/v1"),
+    ],
+)
 def test_base_url(given, used):
     assert base_url(given) == used

@@ -20,8 +20,10 @@ def group(folder: pathlib.Path, version: int, limit: object, use: int, cache: in
     (folder / "memory.stat").write_text(f"anon 5\n{names[2]} {cache}\n")
 
 
-@pytest.mark.parametrize("version, membership, place", [
-    (2, "0::/user/app\n", "user/app"), (1, "11:cpu,cpuacct:/\n4:memory:/user/app\n0::/\n", "memory/user/app")])
+@pytest.mark.parametrize(
+    "version, membership, place",
+    [(2, "0::/user/app\n", "user/app"), (1, "11:cpu,cpuacct:/\n4:memory:/user/app\n0::/\n", "memory/user/app")],
+)
 def test_what_is_left_of_a_limit(tmp_path, version, membership, place):
     (tmp_path / "cgroup").write_text(membership)
     group(tmp_path / place, version, 8 * GIB, 3 * GIB, 1 * GIB)

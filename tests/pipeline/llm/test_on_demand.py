@@ -21,9 +21,9 @@ FAKE = ROOT / "tests/fake_openai.py"
 
 
 def started(run):
-    return on_demand.when_wanted(run.config.llm, run.llm_url, run.llm_wanted, pathlib.Path(run.work) / "llm.log",
-                                 run.prompts)
-
+    return on_demand.when_wanted(
+        run.config.llm, run.llm_url, run.llm_wanted, pathlib.Path(run.work) / "llm.log", run.prompts
+    )
 
 
 @pytest.fixture
@@ -76,6 +76,7 @@ def test_a_launcher_that_cannot_say_why_it_failed_leaves_nobody_waiting(tmp_path
             if data:
                 raise OSError(errno.ENOSPC, "No space left on device", path)
             write(path, data)
+
         monkeypatch.setattr(on_demand, "write_bytes", on_a_full_disk)
         with pytest.raises(UserError, match=f"could not write to {run.llm_wanted} .is its disk full"):
             asyncio.run(asyncio.wait_for(on_demand.ready(run.llm_wanted), 60))

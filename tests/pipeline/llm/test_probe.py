@@ -34,6 +34,7 @@ def test_one_that_reports_no_log_probabilities_is_taken_with_a_word(capsys):
     def without(body):
         text = json.dumps(smallest(body["response_format"]["json_schema"]["schema"]))
         return 200, json.dumps({"choices": [{"message": {"content": text}, "finish_reason": "stop"}]}).encode()
+
     with FakeOpenAI(raw=without) as server:
         probe(server.url, "fake", PROMPTS)
     assert "reports no log-probabilities: ratings will be whole numbers" in capsys.readouterr().err
@@ -48,7 +49,10 @@ def test_one_that_knows_no_schemas(status):
         sentence = refused(server)
         assert time.monotonic() - started < 15
         assert len(server.requests) <= 6
-    assert f"cannot answer a question by JSON schema ({status}: json_schema [31m is not a known response format)" in sentence
+    assert (
+        f"cannot answer a question by JSON schema ({status}: json_schema [31m is not a known response format)"
+        in sentence
+    )
     assert "give the address of one that knows response_format json_schema" in sentence
 
 
@@ -72,21 +76,25 @@ def test_one_that_does_not_answer():
 
 
 def test_one_that_is_not_there():
-    server = FakeOpenAI(port=free_port())                       # never started
+    server = FakeOpenAI(port=free_port())  # never started
     assert "does not answer a question" in refused(server, seconds=1.0)
 
 
-@pytest.mark.parametrize("ask", [lambda url: check_server(f"{url}/moved", "fake", "secret"),
-                                 lambda url: probe(url, "fake", PROMPTS, "secret")])
+@pytest.mark.parametrize(
+    "ask",
+    [lambda url: check_server(f"{url}/moved", "fake", "secret"), lambda url: probe(url, "fake", PROMPTS, "secret")],
+)
 def test_the_key_goes_to_no_other_address(ask):
     with FakeOpenAI() as other:
+
         def redirect(_):
             return 307, b"{}"
+
         with FakeOpenAI(raw=redirect, elsewhere=f"{other.url}/models") as server, pytest.raises(UserError) as caught:
             ask(server.url)
         assert other.heads == []
     assert "secret" not in str(caught.value)
-    assert any("secret" in head for head in server.heads)       # where it belongs
+    assert any("secret" in head for head in server.heads)  # where it belongs
 
 
 def test_a_key_in_the_address_is_not_shown():

@@ -27,10 +27,17 @@ from tests.pipeline.runs import ROOT
 
 MODEL = ROOT / "build/models/language"
 PROMPTS = prompts.load("embedded")
-SOUND = Document("d", "test", (
-    Text("Fold the sheet in half along its long side and press the crease flat with your nail."),
-    Text("1. Open it again and fold both upper corners to the middle, so that the paper ends in a point.\n\n2. Fold the "
-         "point down, turn the sheet over, and repeat the step with 10 cm of the other side.")))
+SOUND = Document(
+    "d",
+    "test",
+    (
+        Text("Fold the sheet in half along its long side and press the crease flat with your nail."),
+        Text(
+            "1. Open it again and fold both upper corners to the middle, so that the paper ends in a point.\n\n2. Fold the "
+            "point down, turn the sheet over, and repeat the step with 10 cm of the other side."
+        ),
+    ),
+)
 
 
 @pytest.fixture(params=["llama.cpp", "vllm"])
@@ -45,7 +52,7 @@ def llm(request, monkeypatch) -> Llm:
 
 
 def test_it_rates_by_the_schema_with_probabilities_and_leaves_nothing(llm, tmp_path, monkeypatch):
-    short = Path(tempfile.mkdtemp(prefix="t"))      # vLLM has sockets below it, whose paths may have 107 characters
+    short = Path(tempfile.mkdtemp(prefix="t"))  # vLLM has sockets below it, whose paths may have 107 characters
     monkeypatch.setattr("tempfile.tempdir", str(short))
     _, url, _ = choice.reserve(llm)
     with Server(choice.program(llm, url), url, log_path=tmp_path / "llm.log") as server:
@@ -56,7 +63,7 @@ def test_it_rates_by_the_schema_with_probabilities_and_leaves_nothing(llm, tmp_p
             answer = client.submit(rating(client, PROMPTS, SOUND)).result(120)
         if llm.server == "llama.cpp":
             same_tokens(server.root)
-    assert json.loads(answer.text)["fluency"] == 5              # sound sections have a mean of 4.98
+    assert json.loads(answer.text)["fluency"] == 5  # sound sections have a mean of 4.98
     assert "".join(token["token"] for token in answer.logprobs).startswith(answer.text)
     digits = [token for token in answer.logprobs if token["token"] in "12345"]
     assert len(digits) >= 4 and all(len(token["top_logprobs"]) > 1 for token in digits[:4])
@@ -67,23 +74,29 @@ def test_it_rates_by_the_schema_with_probabilities_and_leaves_nothing(llm, tmp_p
 
 def same_tokens(root: str) -> None:
     """The GGUF file's chat template and tokenizer do to a prompt what those of the folder do."""
+
     def post(path: str, body: dict) -> dict:
-        request = urllib.request.Request(f"{root}{path}", json.dumps(body).encode(), {"content-type": "application/json"})
+        request = urllib.request.Request(
+            f"{root}{path}", json.dumps(body).encode(), {"content-type": "application/json"}
+        )
         with urllib.request.urlopen(request, timeout=30) as reply:
             return json.load(reply)
+
     tokenizer = AutoTokenizer.from_pretrained(MODEL)
     messages = list(PROMPTS.rate_prompt(SOUND).messages)
     wanted = tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
     assert post("/apply-template", {"messages": messages})["prompt"] == wanted
     for text in (wanted, "Zürich\n\n1. 2,048 m²   \t5 𝕏\n"):
         assert post("/tokenize", {"content": text, "parse_special": True})["tokens"] == tokenizer.encode(
-            text, add_special_tokens=False)
+            text, add_special_tokens=False
+        )
 
 
 def test_the_gguf_file_is_made_of_the_folder():
     """Its norms are the folder's own numbers, in its order of blocks."""
     gguf = pytest.importorskip("gguf", reason="gguf is not installed: pip install gguf")
     from safetensors.torch import load_file
+
     if not Path(f"{MODEL}.gguf").is_file():
         pytest.skip("build/models/language.gguf is not there: run `make models`")
     tensors = {tensor.name: tensor for tensor in gguf.GGUFReader(f"{MODEL}.gguf").tensors}

@@ -29,7 +29,7 @@ FAKE = ROOT / "tests/fake_openai.py"
 def stand_in(folder: Path, before: str = "") -> Path:
     """A program that serves. `before` is shell that runs first."""
     path = folder / "program"
-    path.write_text(f"#!/bin/sh\n{before}\nexec {shlex.quote(sys.executable)} {shlex.quote(str(FAKE))} \"$@\" $MORE\n")
+    path.write_text(f'#!/bin/sh\n{before}\nexec {shlex.quote(sys.executable)} {shlex.quote(str(FAKE))} "$@" $MORE\n')
     path.chmod(0o755)
     return path
 
@@ -79,7 +79,7 @@ def test_it_serves_until_it_is_closed(tmp_path, capfd):
 def test_a_server_that_is_killed_comes_back_on_its_port(server, tmp_path, which):
     first = pids(tmp_path)
     os.kill(first[0] if which == "server" else server._guard.pid, signal.SIGKILL)
-    assert eventually(lambda: not any(map(alive, first)))           # its child is not left behind either
+    assert eventually(lambda: not any(map(alive, first)))  # its child is not left behind either
     with Client(server.url, "fake", patience=30) as client:
         schema = {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]}
         answer = client.submit(client.ask(Prompt(({"role": "user", "content": "q"},), schema))).result(60)
@@ -122,8 +122,14 @@ with started(pathlib.Path({str(tmp_path)!r}), "echo left > $TMPDIR/behind") as s
     print(server._guard.pid, flush=True)
     {"raise ValueError" if end == "exception" else "time.sleep(60)"}
 """
-    with subprocess.Popen([sys.executable, "-c", program], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-                          text=True, env=os.environ | {"TMPDIR": str(tmp_path / "tmp")}) as parent:
+    with subprocess.Popen(
+        [sys.executable, "-c", program],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        env=os.environ | {"TMPDIR": str(tmp_path / "tmp")},
+    ) as parent:
         group = [int(parent.stdout.readline()), *pids(tmp_path)]
         if end != "exception":
             assert all(map(alive, group))

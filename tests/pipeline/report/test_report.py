@@ -68,7 +68,7 @@ def test_the_page_is_complete_in_itself_and_inert(folder):
     source = (folder / "report.html").read_text()
     tags = Tags(source)
     check_inert(tags, ("data:image/jpeg;base64,",))
-    assert "default-src 'none'" in source                               # and the browser is told to hold it to that
+    assert "default-src 'none'" in source  # and the browser is told to hold it to that
     assert "url(" not in source and "@import" not in source
     assert all("alt" in attributes and attributes["alt"] for tag, attributes in tags.tags if tag == "img")
 
@@ -108,8 +108,7 @@ def test_without_samples_the_ledger_alone_tells_what_was_dropped(folder, tmp_pat
 
 def test_a_run_that_keeps_nothing_has_a_page(tmp_path):
     pictures = {}
-    ended = [outcomes.dropped(document(1, pictures), "filter_text",
-                              Drop("word_count", 3, 80))]
+    ended = [outcomes.dropped(document(1, pictures), "filter_text", Drop("word_count", 3, 80))]
     finish(tmp_path, [], ended, {})
     text = Tags(pathlib.Path(write_report(str(tmp_path))).read_text()).text
     assert "0 of 1 documents became instances" in text and "Nothing was kept." in text and "Nothing failed." in text
@@ -123,8 +122,9 @@ def test_the_page_stays_small_whatever_it_shows(tmp_path):
     pictures, kept = {}, []
     for n in range(30):
         base = document(n, pictures)
-        kept.append(document(n, pictures, segments=(
-            Text("&" * 20_000), *base.images, Text("<" * 20_000), *base.images)))
+        kept.append(
+            document(n, pictures, segments=(Text("&" * 20_000), *base.images, Text("<" * 20_000), *base.images))
+        )
     pictures = dict.fromkeys(pictures, out.getvalue())
     finish(tmp_path, kept, [], pictures)
     size = pathlib.Path(write_report(str(tmp_path))).stat().st_size
@@ -145,10 +145,19 @@ def test_the_weakest_are_shown_and_nothing_twice(folder):
 def test_a_long_side_is_folded_after_its_first_picture():
     image = {"type": "image", "image": "00.jpg", "width": 400, "height": 800, "alt": "a", "caption": ""}
     texts = [{"type": "text", "text": "word " * 120} for _ in range(4)]
-    instance = {"key": "k", "id": "i", "title": "", "source": "", "license": "", "url": "", "domain": "",
-                "instruction": "", "context": [], "output": [texts[0], texts[1], image, *texts, image], "scores": {
-                    "coherence": .3, "margin": None, "recall_at_1": None, "matched": [.3],
-                    "ratings": {"fluency": 3}}}
+    instance = {
+        "key": "k",
+        "id": "i",
+        "title": "",
+        "source": "",
+        "license": "",
+        "url": "",
+        "domain": "",
+        "instruction": "",
+        "context": [],
+        "output": [texts[0], texts[1], image, *texts, image],
+        "scores": {"coherence": 0.3, "margin": None, "recall_at_1": None, "matched": [0.3], "ratings": {"fluency": 3}},
+    }
     side = card(instance, "s.tar", lambda name: name).output
     assert [b.kind for b in side.shown] == ["text", "text", "image"]
     assert side.more == "4 paragraphs and 1 image more"
@@ -182,7 +191,9 @@ def test_the_same_samples_are_kept_in_whatever_order_they_come(tmp_path, step):
     ids = [f"doc-{n}" for n in range(40)][::step]
     for id_ in ids + ids[:10]:
         one = document(0, {}, id=id_, segments=(Text(id_), Image("gone.jpg")))
-        keep_sample(str(tmp_path), one, outcomes.dropped(one, "filter_text", Drop("word_count", 1, 2)), lambda image: None)
+        keep_sample(
+            str(tmp_path), one, outcomes.dropped(one, "filter_text", Drop("word_count", 1, 2)), lambda image: None
+        )
     samples = read_samples(str(tmp_path), ["word_count", "never_met"])
     assert sorted(samples, key=rank) == sorted(ids, key=rank)[:PER_RULE]
 
@@ -190,7 +201,8 @@ def test_the_same_samples_are_kept_in_whatever_order_they_come(tmp_path, step):
 def test_markdown_of_documents_is_tamed():
     assert str(markdown("# A *b*")) == '<p class="heading level-1">A <em>b</em></p>\n'
     assert str(markdown("[go](https://evil.example) ![p](https://evil.example/p.png)")) == (
-        '<p><span class="link">go</span> p</p>\n')
+        '<p><span class="link">go</span> p</p>\n'
+    )
     assert "<script" not in markdown(HOSTILE) and "&lt;script&gt;" in markdown(HOSTILE)
     assert "<table>" in markdown("| a | b |\n|---|---|\n| 1 | 2 |")
     assert "href" not in markdown("<javascript:alert(1)> <https://evil.example>")
@@ -226,14 +238,30 @@ def test_a_browser_paints_it_and_runs_nothing(folder, tmp_path):
     for width, name in ((1200, "wide"), (500, "phone")):
         picture = tmp_path / f"{name}.png"
         subprocess.run(
-            [browser, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-             "--disable-background-networking", "--disable-component-update", "--disable-sync", "--hide-scrollbars",
-             "--host-resolver-rules=MAP * ~NOTFOUND", f"--user-data-dir={tmp_path}/{name}",
-             f"--window-size={width},2400", f"--screenshot={picture}", (folder / "report.html").as_uri()],
-            check=True, capture_output=True, timeout=120)
+            [
+                browser,
+                "--headless",
+                "--no-sandbox",
+                "--disable-gpu",
+                "--disable-quic",
+                "--no-first-run",
+                "--disable-background-networking",
+                "--disable-component-update",
+                "--disable-sync",
+                "--hide-scrollbars",
+                "--host-resolver-rules=MAP * ~NOTFOUND",
+                f"--user-data-dir={tmp_path}/{name}",
+                f"--window-size={width},2400",
+                f"--screenshot={picture}",
+                (folder / "report.html").as_uri(),
+            ],
+            check=True,
+            capture_output=True,
+            timeout=120,
+        )
         painted = PIL.Image.open(picture).convert("RGB")
         colours = {colour: count for count, colour in painted.getcolors(painted.width * painted.height)}
         assert painted.size == (width, 2400)
-        assert colours[(0x2f, 0x7a, 0x4f)] > 1000 and colours[(0xd2, 0x9a, 0x3a)] > 1000       # kept, dropped
+        assert colours[(0x2F, 0x7A, 0x4F)] > 1000 and colours[(0xD2, 0x9A, 0x3A)] > 1000  # kept, dropped
         right = painted.crop((width - 12, 0, width, 2400)).getcolors(99)
-        assert len(right) == 1                                          # nothing runs over the edge
+        assert len(right) == 1  # nothing runs over the edge

@@ -41,7 +41,7 @@ def test_show_reads_only_the_ranges_of_the_index(folder, tmp_path):
     row = next(r for r in rows if r["shard"] == rows[-1]["shard"])
     whole = (folder / "shards" / row["shard"]).read_bytes()
     end = row["images"][-1]["offset"] + row["images"][-1]["size"]
-    damaged = bytes(row["json_offset"]) + whole[row["json_offset"]:end]          # nothing else in the file is right
+    damaged = bytes(row["json_offset"]) + whole[row["json_offset"] : end]  # nothing else in the file is right
     (tmp_path / "shards" / row["shard"]).write_bytes(damaged)
     assert read_instance(str(tmp_path), row) == read_instance(str(folder), row)
 
@@ -51,8 +51,14 @@ def test_show_by_id_and_by_key(folder, tmp_path):
     key = next(r["key"] for r in index_rows(str(folder)) if r["id"] == "doc-004")
     assert show(str(folder), key, str(tmp_path / "a")) == text
     assert f"[image 00.jpg 400x300 -> {tmp_path}/a/00.jpg]" in text
-    for part in ("How do I make part 4?", "First, take part 4.", "coherence 0.28", "license CC0-1.0",
-                 "clip local/dual-encoder", "ellipses 4.0"):
+    for part in (
+        "How do I make part 4?",
+        "First, take part 4.",
+        "coherence 0.28",
+        "license CC0-1.0",
+        "clip local/dual-encoder",
+        "ellipses 4.0",
+    ):
         assert part in text
     assert text.index("INSTRUCTION") < text.index("CONTEXT") < text.index("OUTPUT") < text.index("SCORES")
 
@@ -85,7 +91,7 @@ def test_an_instance_without_context_and_with_control_characters(folder, tmp_pat
 def test_unknown_instances_and_folders(folder, tmp_path):
     with pytest.raises(UserError, match="Did you mean .*doc-007"):
         show(str(folder), "doc-0007")
-    with pytest.raises(UserError, match="leafinstruct explain"):        # it was read, but dropped
+    with pytest.raises(UserError, match="leafinstruct explain"):  # it was read, but dropped
         show(str(folder), "doc-101")
     with pytest.raises(UserError, match="no index.parquet"):
         show(str(tmp_path), "doc-001")
@@ -104,9 +110,17 @@ def hostile_copy(folder, tmp_path, **changes) -> tuple[pathlib.Path, str]:
     return copy, rows[0]["id"]
 
 
-@pytest.mark.parametrize("changes", [
-    {"name": "../../../stolen.txt"}, {"name": "/tmp/stolen.txt"}, {"name": "00.jpg\n"}, {"key": "../../stolen"},
-    {"shard": "../../../secret.tar"}, {"shard": "/etc/passwd"}])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"name": "../../../stolen.txt"},
+        {"name": "/tmp/stolen.txt"},
+        {"name": "00.jpg\n"},
+        {"key": "../../stolen"},
+        {"shard": "../../../secret.tar"},
+        {"shard": "/etc/passwd"},
+    ],
+)
 def test_an_index_cannot_name_files_outside_its_folder(folder, tmp_path, changes):
     copy, id_ = hostile_copy(folder, tmp_path, **changes)
     before = sorted(tmp_path.rglob("*"))
@@ -115,9 +129,14 @@ def test_an_index_cannot_name_files_outside_its_folder(folder, tmp_path, changes
     assert sorted(tmp_path.rglob("*")) == before
 
 
-@pytest.mark.parametrize("changes, words", [
-    ({"json_offset": 2**61}, "bytes, where the index has something"), ({"json_size": -1}, "bytes, where the index has"),
-    ({"json_offset": 0}, "leafinstruct-0")])
+@pytest.mark.parametrize(
+    "changes, words",
+    [
+        ({"json_offset": 2**61}, "bytes, where the index has something"),
+        ({"json_size": -1}, "bytes, where the index has"),
+        ({"json_offset": 0}, "leafinstruct-0"),
+    ],
+)
 def test_places_that_do_not_exist_in_the_shard(folder, tmp_path, changes, words):
     copy, id_ = hostile_copy(folder, tmp_path, **changes)
     with pytest.raises(UserError, match=f"{words}.*leafinstruct validate"):
@@ -125,15 +144,21 @@ def test_places_that_do_not_exist_in_the_shard(folder, tmp_path, changes, words)
     assert not (tmp_path / "to").exists()
 
 
-@pytest.mark.parametrize("old, new", [(b'"image":"00.jpg"', b'"image":"../jpg"'), (b'"title":', b'"tible":'),
-                                      (b'"image":"00.jpg"', b'"image":"09.jpg"')])
+@pytest.mark.parametrize(
+    "old, new",
+    [
+        (b'"image":"00.jpg"', b'"image":"../jpg"'),
+        (b'"title":', b'"tible":'),
+        (b'"image":"00.jpg"', b'"image":"09.jpg"'),
+    ],
+)
 def test_an_instance_that_is_not_what_the_format_says(folder, tmp_path, old, new):
     copy, id_ = hostile_copy(folder, tmp_path)
     row = next(r for r in index_rows(str(copy)) if r["id"] == id_)
     shard = copy / "shards" / row["shard"]
     data, end = shard.read_bytes(), row["json_offset"] + row["json_size"]
-    changed = data[row["json_offset"]:end].replace(old, new, 1)
-    shard.write_bytes(data[:row["json_offset"]] + changed + data[end:])
+    changed = data[row["json_offset"] : end].replace(old, new, 1)
+    shard.write_bytes(data[: row["json_offset"]] + changed + data[end:])
     with pytest.raises(UserError, match=f"{row['shard']} is damaged .{row['key']}.json"):
         show(str(copy), id_, str(tmp_path / "to"))
     assert not (tmp_path / "to").exists()

@@ -26,6 +26,7 @@ def test_a_damaged_value_is_as_one_that_was_never_written(tmp_path, left):
 def test_a_failed_write_leaves_nothing(tmp_path, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
+
     monkeypatch.setattr(os, "replace", full)
     with pytest.raises(OSError, match="No space"):
         Store(tmp_path).write("abcd", b"1")

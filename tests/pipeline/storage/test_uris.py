@@ -27,7 +27,7 @@ def tar(tmp_path):
 def test_members_are_read_in_place(tar):
     assert read_bytes(f"{tar}!/images/a.jpg") == b"0123456789"
     assert read_bytes(f"{tar}!/images/a.jpg", 4) == b"0123"
-    assert read_bytes(f"{tar}!/docs.jsonl", 99) == b"{}"       # not the padding behind it
+    assert read_bytes(f"{tar}!/docs.jsonl", 99) == b"{}"  # not the padding behind it
     assert exists(f"{tar}!/images") and exists(f"{tar}!/images/a.jpg") and not exists(f"{tar}!/images/b.jpg")
 
 
@@ -46,7 +46,7 @@ def test_links_are_no_members(tar):
 
 
 def test_a_tar_cut_short_tells_so_and_keeps_the_rest(tar):
-    os.truncate(tar, 1024 + 512 + 5)        # five bytes into images/a.jpg
+    os.truncate(tar, 1024 + 512 + 5)  # five bytes into images/a.jpg
     index = tar_index(tar)
     assert index.error == "unexpected end of data" and "docs.jsonl" in index.members
     assert read_bytes(f"{tar}!/images/a.jpg") == b"01234"
@@ -59,8 +59,14 @@ def test_headers_beyond_reason_end_the_walk_with_one_sentence(tmp_path):
     assert tar_index(str(tmp_path / "p.tar")).error == "too many extended headers in a row"
 
 
-@pytest.mark.parametrize("size, says", [(2**62, "damaged header: .*Invalid argument"), (2**80, "offset-sized integer"),
-                                        (-512, "damaged header at byte 0")])
+@pytest.mark.parametrize(
+    "size, says",
+    [
+        (2**62, "damaged header: .*Invalid argument"),
+        (2**80, "offset-sized integer"),
+        (-512, "damaged header at byte 0"),
+    ],
+)
 def test_a_size_beyond_reason_ends_the_walk_with_one_sentence(tmp_path, size, says):
     """A negative one leads back to where it stands, for ever."""
     info = tarfile.TarInfo("a.jsonl")
@@ -76,6 +82,7 @@ def test_find_takes_a_file_a_folder_or_a_glob_and_sorts(tmp_path):
 
     def names(path):
         return [os.path.relpath(found, tmp_path) for found in find(f"{tmp_path}/{path}", (".jsonl",))]
+
     assert names("") == ["a.jsonl", "b.jsonl"]
     assert names("a.jsonl") == ["a.jsonl"] and names("c.txt") == []
     assert names("*/*.jsonl") == ["[x]/e.jsonl", "sub/d.jsonl"]
