@@ -37,7 +37,7 @@ TOKENS = {"cpu": 512, "cuda": 256}
 """The number of tokens in a text batch for each image of an image batch. With 4 images, this is the fastest on a CPU:
 with half as many tokens, a token takes 1.15 times as long. With 128 documents, about 5 % of the rows are padding."""
 
-LANES = torch.get_num_threads()
+THREADS = torch.get_num_threads()
 """The number of batches that are processed at the same time, each in one thread on one core. On two cores the embedded
 model is about 1.25 times as fast as with one batch at a time on both, and gives the same vectors. Set at import,
 because the threads change what torch returns."""
@@ -48,7 +48,7 @@ OpenImage = Callable[[str], PIL.Image.Image]
 Item = TypeVar("Item")
 
 
-class Begun(NamedTuple):
+class PendingBatch(NamedTuple):
     """Known vectors by name, batches of names, and the vectors [batch, width] of these batches, in the same order."""
 
     kind: str
@@ -78,8 +78,8 @@ class Scorer:
         self.model.to(self.device, self.dtype, memory_format=torch.channels_last)
         self.text_tower = TextTower(self.model, tokenizer)
         self._vectors: collections.OrderedDict[tuple[str, str], np.ndarray] = collections.OrderedDict()
-        self._lanes = concurrent.futures.ThreadPoolExecutor(LANES, "clip", torch.set_num_threads, (1,))
-        self._turns = threading.Semaphore(1 if self.device == "cuda" else LANES)
+        self._executor = concurrent.futures.ThreadPoolExecutor(THREADS, "clip", torch.set_num_threads, (1,))
+        self._turns = threading.Semaphore(1 if self.device == "cuda" else THREADS)
 
     def score(self, documents: Sequence[StoredDocument], open_image: OpenImage) -> list[Coherence]:
         """The coherence of each document; `open_image` opens an image by its sha256.
@@ -88,9 +88,9 @@ class Scorer:
         """
         hashes = [[image.sha256 for image in document.images] for document in documents]
         slots = [neighbours(document) for document in documents]
-        pictures = self._begin_images(itertools.chain.from_iterable(hashes), open_image)
-        spoken = self._begin_texts(sentence for own in slots for slot in own for sentence in slot)
-        images, texts = self._end(pictures), self._end(spoken)
+        pending_images = self._begin_images(itertools.chain.from_iterable(hashes), open_image)
+        pending_texts = self._begin_texts(sentence for own in slots for slot in own for sentence in slot)
+        images, texts = self._end(pending_images), self._end(pending_texts)
         return [
             self._coherence(
                 [images[sha256] for sha256 in own_images],
@@ -122,7 +122,7 @@ class Scorer:
         vectors: torch.Tensor = self.model.encode_image(pixels.contiguous(memory_format=torch.channels_last))
         return vectors
 
-    def _begin_images(self, hashes: Iterable[str], open_image: OpenImage) -> Begun:
+    def _begin_images(self, hashes: Iterable[str], open_image: OpenImage) -> PendingBatch:
         """Start to decode and encode the images whose vectors are not known."""
 
         def encode(batch: list[str]) -> np.ndarray:
@@ -131,9 +131,9 @@ class Scorer:
 
         found, missing = self._remembered("image", hashes)
         batches = _batches(missing, self.batch_size)
-        return Begun("image", found, batches, self._lanes.map(encode, batches))
+        return PendingBatch("image", found, batches, self._executor.map(encode, batches))
 
-    def _begin_texts(self, texts: Iterable[str]) -> Begun:
+    def _begin_texts(self, texts: Iterable[str]) -> PendingBatch:
         """Tokenise the sentences whose vectors are not known, and start to encode them."""
 
         def encode(rows: list[torch.Tensor]) -> np.ndarray:
@@ -145,17 +145,17 @@ class Scorer:
             for length, tokens in self.text_tower.tokens(missing).items()
             for batch in _batches(list(tokens.items()), self._rows(TOKENS[self.device] / length))
         ]
-        return Begun(
+        return PendingBatch(
             "text",
             found,
             [list(batch) for batch in batches],
-            self._lanes.map(encode, [list(batch.values()) for batch in batches]),
+            self._executor.map(encode, [list(batch.values()) for batch in batches]),
         )
 
-    def _end(self, begun: Begun) -> dict[str, np.ndarray]:
-        for names, vectors in zip(begun.batches, begun.vectors, strict=True):
-            begun.found.update(self._remember(begun.kind, names, vectors))
-        return begun.found
+    def _end(self, pending: PendingBatch) -> dict[str, np.ndarray]:
+        for names, vectors in zip(pending.batches, pending.vectors, strict=True):
+            pending.found.update(self._remember(pending.kind, names, vectors))
+        return pending.found
 
     def _rows(self, share: float) -> int:
         return max(1, int(self.batch_size * share))
@@ -247,8 +247,8 @@ def _beside(segments: Iterable[Text | Image], *, backwards: bool) -> list[str]:
             if found:
                 break
             continue
-        spoken = [sentence for sentence in sentences(plain(segment.text)) if words(sentence)]
-        found += reversed(spoken) if backwards else spoken
+        with_words = [sentence for sentence in sentences(plain(segment.text)) if words(sentence)]
+        found += reversed(with_words) if backwards else with_words
         if len(found) >= NEAREST:
             break
     return found[:NEAREST]

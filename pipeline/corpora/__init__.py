@@ -93,7 +93,7 @@ def check(format: str, path: str, benchmark: bool = False) -> None:
 
 
 def parts(format: str, path: str, share: float = 1.0) -> Iterator[Part]:
-    """Cut a corpus (a folder, a file, a glob or a tar; local, or an object-store URL) into work items. `share` of its
+    """Cut a corpus (a folder, a file, a glob or a tar; local, or an object-store URL) into parts. `share` of its
     records are read, always the same ones."""
     return (dataclasses.replace(part, share=share) for part in cut(format, format_of(format), path))
 

@@ -1,4 +1,4 @@
-"""What all corpus readers share: work items, and a fault for whatever cannot be read.
+"""What all corpus readers share: the parts of a corpus, and a fault for whatever cannot be read.
 
 A reader itself is a function of one decoded record and its place; it knows nothing of files. See docs/corpora.md.
 """

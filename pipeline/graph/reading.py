@@ -1,4 +1,4 @@
-"""The first transforms of the DAG: work items, documents, and duplicates."""
+"""The first transforms of the DAG: parts of corpora, documents, and duplicates."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from schemas.stage_names import DEDUPLICATE, READ
 
 
 def plan(run: Run) -> Iterator[Part]:
-    """Divide the corpora into work items. Each has its own `limit` of records (lines, rows, pages), and the
+    """Divide the corpora into parts. Each has its own `limit` of records (lines, rows, pages), and the
     configuration has one for all of them together."""
     with failures.recorded(run.failures, "plan"):
         yield from _plan(run)

@@ -193,7 +193,7 @@ class Client:
         self._failures += 1
         if self._failures >= FIRST_FAILURES:
             raise ServiceError(
-                f"The LLM server at {self.shown} answered none of the first {FIRST_FAILURES} questions "
+                f"The model server at {self.shown} answered none of the first {FIRST_FAILURES} questions "
                 f"({fault}): see to it, or give the address of another, and run the same command again."
             )
 
@@ -257,15 +257,15 @@ class Client:
     def _refuse(self, status: int, said: str) -> None:
         """Raise the error of a status that a retry would not change."""
         if status in (401, 403):
-            raise UserError(f"The LLM server at {self.shown} refuses the API key ({status}): set the right one.")
+            raise UserError(f"The model server at {self.shown} refuses the API key ({status}): set the right one.")
         if 300 <= status < 400:
             raise UserError(
-                f"The LLM server at {self.shown} points to another address ({status}), which is not "
+                f"The model server at {self.shown} points to another address ({status}), which is not "
                 "followed: give that address yourself."
             )
         if status in CLOSED:
             raise UserError(
-                f"The LLM server at {self.shown} takes no questions for {clean(self.model, 80)!r} ({said}): "
+                f"The model server at {self.shown} takes no questions for {clean(self.model, 80)!r} ({said}): "
                 "mend that and run the same command again; what was finished is kept."
             )
         if 400 <= status < 500 and status not in (408, *AWAY):

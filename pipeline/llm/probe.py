@@ -42,7 +42,7 @@ def probe(url: str, model: str, prompts: PromptSet, api_key: str | None = None, 
     with Client(url, model, 1, seconds, api_key=api_key, patience=min(seconds, 5.0)) as client:
         try:
             if not client.submit(rating(client, prompts, _TEXT)).result(3 * seconds).logprobs:
-                say(f"The LLM server at {client.shown} reports no log-probabilities: ratings will be whole numbers.")
+                say(f"The model server at {client.shown} reports no log-probabilities: ratings will be whole numbers.")
         except (LlmFault, TimeoutError) as error:
             fault = error if isinstance(error, LlmFault) else LlmFault("timeout", f"no answer in {3 * seconds:g} s")
             _explain(client.shown, fault)
@@ -56,7 +56,7 @@ def _explain(place: str, fault: LlmFault) -> NoReturn:
     else:
         what = f"does not answer a question ({fault.detail})"
     raise UserError(
-        f"The LLM server at {place} {what}: give the address of one that knows response_format "
+        f"The model server at {place} {what}: give the address of one that knows response_format "
         "json_schema, such as vLLM's or llama.cpp's, or leave it out and the pipeline starts its own."
     )
 
@@ -73,15 +73,15 @@ def check_server(url: str, model: str | None, api_key: str | None = None) -> str
     except urllib.error.HTTPError as error:
         if error.code in (401, 403):
             raise UserError(
-                f"The LLM server at {place} refuses the API key ({error.code}): set the right one."
+                f"The model server at {place} refuses the API key ({error.code}): set the right one."
             ) from None
         raise UserError(
-            f"The LLM server at {place} answers {error.code} to /models: give the address of an "
+            f"The model server at {place} answers {error.code} to /models: give the address of an "
             "OpenAI-compatible server, such as http://127.0.0.1:8000/v1."
         ) from None
     except OSError as error:
         raise UserError(
-            f"The LLM server at {place} does not answer ({clean(getattr(error, 'reason', error))}): start "
+            f"The model server at {place} does not answer ({clean(getattr(error, 'reason', error))}): start "
             "it, or correct the address."
         ) from None
     except (http.client.HTTPException, ValueError, LookupError, TypeError):
@@ -91,7 +91,7 @@ def check_server(url: str, model: str | None, api_key: str | None = None) -> str
     if model is None or model not in served:
         wanted = f"does not serve {model!r}" if model else "serves several models"
         names = ", ".join(map(repr, sorted(served)[:NAMES])) + (", ..." if len(served) > NAMES else "")
-        raise UserError(f"The LLM server at {place} {wanted}: choose one of {names} in the config.")
+        raise UserError(f"The model server at {place} {wanted}: choose one of {names} in the config.")
     return model
 
 

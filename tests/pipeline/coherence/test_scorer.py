@@ -99,7 +99,7 @@ def test_a_score_does_not_depend_on_its_batch(name, request):
 def test_any_number_of_lanes_gives_the_same_scores(name, request, monkeypatch):
     found = []
     for lanes in (1, 5):
-        monkeypatch.setattr(clip, "LANES", lanes)
+        monkeypatch.setattr(clip, "THREADS", lanes)
         found.append(Scorer(request.getfixturevalue(name)).score(documents(24), picture))
     assert found[0] == found[1]
 

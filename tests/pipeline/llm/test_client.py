@@ -169,7 +169,7 @@ def test_a_server_that_answers_none_of_the_first_questions_stops_the_run(server,
     assert sum(isinstance(error, LlmFault) for error in errors) == 19
     assert {type(error) for error in errors} == {LlmFault, ServiceError}
     said = next(str(error) for error in errors if isinstance(error, ServiceError))
-    assert f"The LLM server at {server.url} answered none of the first 20 questions (" in said
+    assert f"The model server at {server.url} answered none of the first 20 questions (" in said
 
 
 def test_one_good_answer_says_that_the_server_works(server, client):
