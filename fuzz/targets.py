@@ -109,16 +109,17 @@ def replies(data: bytes) -> None:
 def servers(data: bytes) -> None:
     """A web server's whole response, byte for byte, to the request for an image."""
     backend = httpcore.MockBackend([data[at : at + 4096] for at in range(0, len(data), 4096)])
+    fetch._hosts.cache_clear()  # its robots.txt is these bytes, too
     with (
-        mock.patch.object(fetch, "_pool", return_value=httpcore.ConnectionPool(network_backend=backend)),
-        contextlib.suppress(fetch.FetchFault),
+        mock.patch.object(fetch, "pool", return_value=httpcore.ConnectionPool(network_backend=backend)),
+        contextlib.suppress(ImageFault),
     ):
         fetch.fetch("http://example.org/a.jpg", 100_000, HTTP)
 
 
 def addresses(data: bytes) -> None:
     """An image's address, as a document or a redirect gives it."""
-    with contextlib.suppress(fetch.FetchFault):
+    with contextlib.suppress(ImageFault):
         found = fetch._parsed(data.decode(errors="surrogateescape"), fetch._parsed("http://example.org/a/b.jpg"))
         assert found.scheme in ("http", "https") and not found.userinfo
 

@@ -62,6 +62,7 @@ def build(options: argparse.Namespace, beam_flags: list[str]) -> int:
             beam_flags=beam_flags,
             keep_going=options.keep_going,
             allow_empty=options.allow_empty,
+            retry_failed=options.retry_failed,
         ),
     )
 
@@ -216,6 +217,11 @@ def _parser() -> argparse.ArgumentParser:
         "--keep-going",
         action="store_true",
         help="a bug fails its document instead of stopping the run; the exit code is still 3",
+    )
+    made.add_argument(
+        "--retry-failed",
+        action="store_true",
+        help="ask again for images on the web that earlier runs could not fetch and that may be there now",
     )
     made.add_argument("--allow-empty", action="store_true", help="publish even if no document was kept")
 

@@ -11,8 +11,8 @@ from typing import Any
 
 from filters import presets
 from number_format import FORMATS
-from pipeline import held_out, sources
-from pipeline.sources import Corpus, Duplicates
+from pipeline import held_out, opt_outs, sources
+from pipeline.sources import Corpus, Duplicates, Web
 from schemas import settings as settings_file
 from schemas.errors import UserError
 
@@ -140,6 +140,7 @@ class Config:
     duplicates: Duplicates = dataclasses.field(default_factory=Duplicates)
     decontaminate: str | None = None
     images: Images = Images()
+    web: Web = Web()
     excerpt: Excerpt = Excerpt()
     split: Split = Split()
     shards: Shards = Shards()
@@ -150,6 +151,7 @@ NOT_IN_HASH = {
     "llm": ("url", "server", "dtype", "concurrency", "timeout", "deadline"),
     "clip": ("dtype", "batch_documents"),
     "images": ("workers", "timeout"),
+    "web": ("contact", "per_host", "delay"),
 }
 """Keys that say how a run is carried out; the hash of the configuration does not cover them.
 
@@ -173,6 +175,8 @@ def as_dict(config: Config) -> dict[str, Any]:
     rules: dict[str, Any] = {"rules": presets.as_dict(preset(config))}
     if config.decontaminate:
         rules["benchmark"] = held_out.summary(config.decontaminate)
+    if config.web.opt_outs:
+        rules["opt_outs"] = opt_outs.summary(config.web.opt_outs)
     return settings(config) | rules
 
 
@@ -207,7 +211,7 @@ def _check(config: Config, path: str) -> None:
     """The checks that types cannot express."""
     if not config.corpora:
         raise UserError(f"{path}: corpora is empty; name at least one, or give --corpus FORMAT:PATH")
-    sources.check(config.corpora, config.duplicates, path)
+    sources.check(config.corpora, config.duplicates, config.web, path)
     if len(set(config.domains)) < 12:
         raise UserError(f"{path}: domains must list at least 12 different names, not {len(set(config.domains))}")
     for domain in config.domains:

@@ -6,7 +6,7 @@ import dataclasses
 
 from filters.presets import Preset
 from pipeline.config import Config
-from pipeline.images.fetch import Http
+from pipeline.images.fetch import Http, agent
 from pipeline.images.store import ImageStore
 from pipeline.storage.uris import folders_of
 from prompts import PromptSet
@@ -24,7 +24,7 @@ class Run:
     temporary files, which several runs may use one after the other. preset, prompts: the rules and the prompts that the
     configuration names, loaded once. llm_url, llm_name: the model server and its model. llm_wanted: a folder where a
     worker leaves a file at its first question, so that a server is started only if one is needed ("" if a server is
-    already running). keep_going: make ledger rows of bugs.
+    already running). keep_going: make ledger rows of bugs. retry: see ImageStore.
     """
 
     config: Config
@@ -37,6 +37,7 @@ class Run:
     llm_wanted: str
     provenance: Provenance
     keep_going: bool = False
+    retry: str = ""
 
     @property
     def staging(self) -> str:
@@ -67,12 +68,21 @@ class Run:
 
 def image_store(run: Run) -> ImageStore:
     """The run's image store, under the limits of its configuration."""
-    limits = run.config.images
+    limits, web = run.config.images, run.config.web
     return ImageStore(
         run.store("images"),
         max_side=limits.max_side,
         max_bytes=limits.max_bytes,
         max_pixels=limits.max_pixels,
-        http=Http(deadline=limits.timeout, allow_private_hosts=limits.allow_private_hosts),
+        http=Http(
+            deadline=limits.timeout,
+            allow_private_hosts=limits.allow_private_hosts,
+            user_agent=agent(web.contact),
+            opt_outs=web.opt_outs,
+            per_host=web.per_host,
+            delay=web.delay,
+            without_rules=web.rules_unreachable == "allow",
+        ),
         folders=tuple(folder for corpus in run.config.corpora for folder in folders_of(corpus.path)),
+        retry=run.retry,
     )

@@ -1,8 +1,9 @@
-"""The part of the configuration that says what is read: corpora in a mixture, and what counts as a duplicate."""
+"""The part of the configuration that says what is read, how it is fetched, and what counts as a duplicate."""
 
 from __future__ import annotations
 
 import dataclasses
+from typing import Literal
 
 from schemas.errors import UserError
 
@@ -33,8 +34,31 @@ class Duplicates:
     text_at_least: float | None = None
 
 
-def check(corpora: tuple[Corpus, ...], duplicates: Duplicates, path: str) -> None:
+@dataclasses.dataclass(frozen=True)
+class Web:
+    """How politely images are fetched from the web.
+
+    contact: an address (mail or page) in our name, by which people reach you. opt_outs: a file of hosts and addresses
+    that are not asked. per_host, delay: requests to one host at once, and seconds between the beginnings of two, in each
+    worker process. rules_unreachable: whether images are fetched from a host whose robots.txt or tdmrep.json cannot be
+    had because it fails or is too slow (RFC 9309: refuse).
+    """
+
+    contact: str = ""
+    opt_outs: str | None = None
+    per_host: int = 4
+    delay: float = 0.0
+    rules_unreachable: Literal["refuse", "allow"] = "refuse"
+
+
+def check(corpora: tuple[Corpus, ...], duplicates: Duplicates, web: Web, path: str) -> None:
     """The checks that types cannot express. Raises UserError with the file and the key."""
+    if len(web.contact) > 200 or (not (web.contact.isascii() and web.contact.isprintable()) and web.contact):
+        raise UserError(f"{path}: web.contact must be at most 200 printable ASCII characters")
+    if web.per_host < 1:
+        raise UserError(f"{path}: web.per_host must be at least 1, not {web.per_host}")
+    if not 0 <= web.delay <= 60:
+        raise UserError(f"{path}: web.delay is a time from 0 to 60 s, not {web.delay}")
     for number, corpus in enumerate(corpora):
         if corpus.limit is not None and corpus.limit < 1:
             raise UserError(f"{path}: corpora[{number}].limit must be at least 1, not {corpus.limit}")

@@ -31,7 +31,7 @@ LAYERS = {
         "llm images corpora",
         "coherence instances",
         "config",
-        "held_out",
+        "held_out opt_outs",
         "sources storage",
         "__init__",
     ),

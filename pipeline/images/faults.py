@@ -22,12 +22,31 @@ KINDS = {
     "unsupported_format": "not JPEG, PNG, GIF, WebP, BMP or AVIF: SVG, HTML, TIFF and the rest",
     "timeout": "the server was too slow",
     "unreachable": "no such host, nobody answers, TLS fails, or the connection broke",
-    "http_status": "the server answered with another status than 200, or redirected too often",
+    "not_found": "the server has no such image (404, 410)",
+    "too_many_requests": "the server wants fewer requests (429), or asked for a longer pause than `timeout`",
+    "server_error": "the server failed (5xx)",
+    "http_status": "the server answered with another status than 200",
+    "too_many_redirects": "the address leads on and on",
     "refused_host": "the address is not public, or not http(s)",
-    "opted_out": "the server reserves the image from this use (X-Robots-Tag, tdm-reservation)",
+    "robots": "the host's robots.txt disallows the address, or asks for longer pauses than `timeout`",
+    "rules_unreachable": "the host's robots.txt or tdmrep.json could not be had, so nobody knows what it allows",
+    "opted_out": "the server reserves the image from this use (X-Robots-Tag, tdm-reservation, tdmrep.json)",
+    "opt_out_list": "the address is in the list `web.opt_outs`",
 }
+PASSING = {"timeout", "unreachable", "too_many_requests", "server_error", "rules_unreachable"}
+"""Kinds that another run may not meet: `--retry-failed` asks for these images again, and for no others."""
 
 
 class ImageFault(RecordFault):
     """An image that cannot be had. `kind` is a key of KINDS, `detail` says more, in words of ours: never in bytes of
     the file, which may be one that nobody was to see."""
+
+
+class FetchFault(ImageFault):
+    """An image that cannot be fetched. again: whether another try at once may help, `wait` seconds from now at the
+    earliest."""
+
+    def __init__(self, kind: str, detail: str, again: bool = False, wait: float = 0.0):
+        super().__init__(kind, detail)
+        self.args = (kind, detail, again, wait)  # what pickle makes it from
+        self.again, self.wait = again, wait

@@ -1,41 +1,57 @@
 """Fetch one picture over http(s), politely and within bounds.
 
-Only public addresses are asked: each host is resolved here, and the connection goes to the very address that was
-checked, so neither a redirect nor a name that resolves anew reaches a machine inside. Connections are kept open and
-reused within a process. Name resolution has the time limit of the system's resolver, everything else that of `Http`.
+Who is asked: public addresses (`connections.py`) of hosts that do not refuse (`reservations.py`, `opt_outs.py`), each at
+most so often (`hosts.py`). Every hop of a redirect is held against all of it.
 """
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import datetime
+import email.utils
 import functools
 import os
-import socket
-import ssl
-import threading
 import time
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Callable
+from typing import TypeVar
 
 import httpcore
 import httpx
 
-from pipeline.images.addresses import is_public
+from pipeline import opt_outs
+from pipeline.images import reservations
+from pipeline.images.connections import clock, pool
+from pipeline.images.faults import FetchFault
+from pipeline.images.hosts import Hosts
+from pipeline.images.reservations import AGENT, Rules
 from schemas.errors import one_line, unquoted
 
-OPT_OUT = {"noai", "noimageai", "noindex", "noimageindex", "none"}
-_DIRECTIVES = {"unavailable_after", "max-snippet", "max-image-preview", "max-video-preview"}  # take a value
-_RETRIED = {429, 500, 502, 503, 504}
+T = TypeVar("T")
 _REDIRECTS = {301, 302, 303, 307, 308}
+_RULE_REDIRECTS = 5  # RFC 9309 asks for five at least
+_DRAINED = 16 << 10  # bytes
 _BACKOFF = 0.5  # seconds before the first retry; doubled for each one after it
+
+
+def agent(contact: str = "") -> str:
+    """What we call ourselves. `contact` is an address (mail or page) by which people reach who runs this.
+
+    >>> agent("https://example.org/crawl")
+    'LeafInstruct (dataset pipeline; honours robots.txt and X-Robots-Tag; contact: https://example.org/crawl)'
+    """
+    return f"{AGENT} (dataset pipeline; honours robots.txt and X-Robots-Tag; contact: {contact or 'none given'})"
 
 
 @dataclasses.dataclass(frozen=True)
 class Http:
     """How to fetch.
 
-    Times are in seconds; `deadline` bounds everything that one image takes, redirects and retries included.
-    `allow_private_hosts` permits addresses that are not public, for a mirror inside one's own network and for tests.
+    Times are in seconds; `deadline` bounds everything that servers make one image take, redirects and retries included;
+    waiting for a host's turn does not count. `allow_private_hosts` permits addresses that are not public, for a mirror
+    inside one's own network and for tests. `opt_outs` is the file of those who want to be left out. `per_host` requests
+    go to one host at once, and `delay` seconds pass between the beginnings of two. `without_rules`: whether a host is
+    asked whose robots.txt or tdmrep.json cannot be had because it fails, for RFC 9309 says no.
     """
 
     connect_timeout: float = 5.0
@@ -44,59 +60,120 @@ class Http:
     max_redirects: int = 3
     retries: int = 2
     allow_private_hosts: bool = False
-    user_agent: str = "LeafInstruct (dataset pipeline; honours X-Robots-Tag)"
+    user_agent: str = agent()
+    opt_outs: str | None = None
+    per_host: int = 4
+    delay: float = 0.0
+    without_rules: bool = False
 
     @property
     def decisive(self) -> tuple[int, bool, str]:
-        """What decides the answers that last. Times and retries do not: they end in faults that pass."""
+        """What decides the answers that last. Times, retries and what a host allows by the hour do not."""
         return self.max_redirects, self.allow_private_hosts, self.user_agent
 
 
-class FetchFault(Exception):
-    """An image that cannot be fetched.
-
-    kind: timeout, unreachable, http_status, refused_host, opted_out or too_many_bytes. detail says more. transient:
-    whether another attempt may succeed.
-    """
-
-    def __init__(self, kind: str, detail: str, transient: bool = False):
-        super().__init__(kind, detail, transient)
-        self.kind, self.detail, self.transient = kind, detail, transient
-
-
 def fetch(url: str, max_bytes: int, http: Http = Http()) -> bytes:
-    """The body behind the URL. Raises FetchFault; transient ones only after `http.retries` more tries."""
-    end = _clock.end = time.monotonic() + http.deadline
+    """The body behind the URL. Raises FetchFault; where another try may help, only after `http.retries` more."""
+
+    def ask(url: httpx.URL) -> bytes | str:
+        rules = _permitted(url, http)
+        delay = max(http.delay, rules.delay)
+        return _in_turn(url, http, delay, lambda: _ask(url, max_bytes, http))
+
+    return _tries(http, lambda: _follow(_parsed(url), http.max_redirects, ask))
+
+
+def refuse_listed(url: str, http: Http) -> None:
+    """Raise FetchFault where the address is in the opt-out list."""
+    if url in opt_outs.load(http.opt_outs):
+        raise FetchFault("opt_out_list", f"{url[:200]} is in {http.opt_outs}")
+
+
+def _tries(http: Http, ask: Callable[[], T]) -> T:
+    clock.start(http.deadline)
     attempt = 0
     while True:
         try:
-            return _follow(_parsed(url), max_bytes, http)
+            return ask()
         except FetchFault as fault:
-            pause = _BACKOFF * 2**attempt
-            if not fault.transient or attempt == http.retries or time.monotonic() + pause >= end:
+            pause = max(_BACKOFF * 2**attempt, fault.wait)
+            if not fault.again or attempt == http.retries or pause >= clock.end - time.monotonic():
                 raise
             time.sleep(pause)
             attempt += 1
 
 
-def _follow(url: httpx.URL, max_bytes: int, http: Http) -> bytes:
-    for _ in range(http.max_redirects + 1):
+def _follow(url: httpx.URL, redirects: int, ask: Callable[[httpx.URL], bytes | str]) -> bytes:
+    """The body at the end of the redirects; `ask` gives a body, or the text of another address."""
+    for _ in range(redirects + 1):
         try:
-            body, target = _ask(url, max_bytes, http)
+            found = ask(url)
         except (httpcore.TimeoutException, TimeoutError) as error:
-            raise FetchFault("timeout", f"{_host(url)}: {type(error).__name__}", transient=True) from error
+            raise FetchFault("timeout", f"{_host(url)}: {type(error).__name__}", again=True) from error
         except (httpcore.NetworkError, httpcore.ProtocolError, OSError) as error:
-            raise FetchFault(
-                "unreachable", f"{_host(url)}: {one_line(unquoted(error), 200)}", transient=True
-            ) from error
-        if target is None:
-            return body
-        url = _parsed(target, url)
-    raise FetchFault("http_status", f"more than {http.max_redirects} redirects")
+            raise FetchFault("unreachable", f"{_host(url)}: {one_line(unquoted(error), 200)}", again=True) from error
+        if isinstance(found, bytes):
+            return found
+        url = _parsed(found, url)
+    raise FetchFault("too_many_redirects", f"more than {redirects}")
 
 
-def _ask(url: httpx.URL, max_bytes: int, http: Http) -> tuple[bytes, str | None]:
-    """The body, or where it went."""
+def _in_turn(url: httpx.URL, http: Http, delay: float, ask: Callable[[], T]) -> T:
+    """What `ask` gives when it is the host's turn."""
+    hosts, came = _hosts(http, os.getpid()), time.monotonic()
+    with hosts.turn(_origin(url), delay, http.deadline):
+        clock.end += time.monotonic() - came
+        try:
+            return ask()
+        except FetchFault as fault:
+            if fault.wait:
+                hosts.pause(_origin(url), fault.wait)
+            raise
+
+
+def _permitted(url: httpx.URL, http: Http) -> Rules:
+    """What the host says about us. Raises FetchFault where it, or somebody for it, does not want to be asked."""
+    refuse_listed(str(url), http)
+    try:
+        with clock.apart():
+            rules = _hosts(http, os.getpid()).rules(_origin(url))
+    except FetchFault as fault:
+        if not http.without_rules or fault.kind == "refused_host":
+            raise
+        return Rules()
+    if rules.disallow(str(url)):
+        raise FetchFault("robots", f"{_host(url)} disallows the address to {AGENT}")
+    if rules.delay > http.deadline:
+        raise FetchFault("robots", f"{_host(url)} asks for {rules.delay:.0f} s between two requests")
+    if rules.reserve(url.raw_path.decode("ascii")):
+        raise FetchFault("opted_out", f"{_host(url)}: tdmrep.json")
+    return rules
+
+
+def _load_rules(origin: str, http: Http) -> Rules:
+    """The host's robots.txt and TDMRep's file. Raises FetchFault where nobody can know what is in them."""
+    found = []
+    for path, size in (("/robots.txt", reservations.MAX_ROBOTS), ("/.well-known/tdmrep.json", reservations.MAX_TDM)):
+
+        def ask(url: httpx.URL, size: int = size) -> bytes | str:
+            return _in_turn(url, http, 0.0, lambda: _ask(url, size, http, rules=True))
+
+        def follow(path: str = path, ask: Callable[[httpx.URL], bytes | str] = ask) -> bytes:
+            return _follow(_parsed(origin + path), _RULE_REDIRECTS, ask)
+
+        try:
+            found.append(_tries(http, follow))
+        except FetchFault as fault:
+            if fault.kind in ("refused_host", "unreachable"):  # the image would be that, too
+                raise
+            if fault.kind in ("timeout", "too_many_requests", "server_error"):
+                raise FetchFault("rules_unreachable", f"{path}: {fault.kind}, {fault.detail}") from fault
+            found.append(b"")  # there is none: all is allowed
+    return reservations.rules(*found)
+
+
+def _ask(url: httpx.URL, max_bytes: int, http: Http, rules: bool = False) -> bytes | str:
+    """The body, or where it went. Of `rules` no more than `max_bytes` are read, and no header counts."""
     limits = {
         "connect": http.connect_timeout,
         "read": http.read_timeout,
@@ -106,39 +183,63 @@ def _ask(url: httpx.URL, max_bytes: int, http: Http) -> tuple[bytes, str | None]
     headers: dict[str | bytes, str | bytes] = {
         "Host": url.netloc,
         "User-Agent": http.user_agent,
-        "Accept": "image/*",
+        "Accept": "text/plain, application/json" if rules else "image/*",
         "Accept-Encoding": "identity",
     }
     target = httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path)
-    pool = _pool(http.allow_private_hosts, os.getpid())
-    with pool.stream("GET", target, headers=headers, extensions={"timeout": limits}) as response:
+    connections = pool(http.allow_private_hosts, os.getpid())
+    with connections.stream("GET", target, headers=headers, extensions={"timeout": limits}) as response:
         found = httpx.Headers(response.headers)
-        if response.status in _REDIRECTS and "location" in found:
-            return b"", found["location"]
         if response.status != 200:
-            raise FetchFault("http_status", str(response.status), transient=response.status in _RETRIED)
-        if _opted_out(found):
-            raise FetchFault("opted_out", _host(url))
-        if int(found.get("content-length", 0)) > max_bytes:
+            _drain(response, int(found.get("content-length", _DRAINED + 1)))
+        if response.status in _REDIRECTS and "location" in found:
+            return found["location"]
+        if response.status != 200:
+            raise _refusal(response.status, found)
+        if not rules and reservations.opted_out(found.get_list("x-robots-tag"), found.get("tdm-reservation", "")):
+            raise FetchFault("opted_out", f"{_host(url)}: header")
+        if not rules and int(found.get("content-length", 0)) > max_bytes:
             raise FetchFault("too_many_bytes", f"{found['content-length']} of at most {max_bytes}")
         body = bytearray()
         for chunk in response.iter_stream():
             body += chunk
             if len(body) > max_bytes:
+                if rules:
+                    break
                 raise FetchFault("too_many_bytes", f"more than {max_bytes}")
-        return bytes(body), None
+        return bytes(body[:max_bytes])
 
 
-def _opted_out(headers: httpx.Headers) -> bool:
-    """Does a directive for everyone (not one addressed to a named robot) say no?"""
-    if headers.get("tdm-reservation", "").strip() == "1":
-        return True
-    for line in headers.get_list("x-robots-tag"):
-        words = [word.strip().lower() for word in line.split(",")]
-        robot, colon, _ = words[0].partition(":")
-        if OPT_OUT & set(words) and not (colon and robot not in _DIRECTIVES):
-            return True
-    return False
+def _drain(response: httpcore.Response, size: int) -> None:
+    """Read a short body that nobody wants, so that the connection can be used again."""
+    with contextlib.suppress(httpcore.TimeoutException, httpcore.NetworkError, httpcore.ProtocolError):
+        if size <= _DRAINED:
+            response.read()
+
+
+def _refusal(status: int, headers: httpx.Headers) -> FetchFault:
+    wait = _seconds(headers.get("retry-after", ""))
+    if status == 429:
+        return FetchFault("too_many_requests", "429", again=True, wait=wait)
+    if status >= 500:
+        return FetchFault("server_error", str(status), again=True, wait=wait)
+    return FetchFault("not_found" if status in (404, 410) else "http_status", str(status))
+
+
+def _seconds(retry_after: str) -> float:
+    """What Retry-After asks for, in seconds or as a date; 0 where it asks for nothing that can be read.
+
+    >>> _seconds("120"), _seconds("soon")
+    (120.0, 0.0)
+    """
+    try:
+        if retry_after.strip().isdecimal():
+            return float(retry_after)
+        date = email.utils.parsedate_to_datetime(retry_after)
+        now = datetime.datetime.now(date.tzinfo)
+        return max((date - now).total_seconds(), 0.0)
+    except (ValueError, TypeError, OverflowError):
+        return 0.0
 
 
 def _parsed(url: str, base: httpx.URL | None = None) -> httpx.URL:
@@ -160,85 +261,11 @@ def _host(url: httpx.URL) -> str:
     return url.raw_host.decode("ascii")
 
 
-class _Clock(threading.local):
-    """The moment at which this thread's fetch must be over.
-
-    The streams below check it, since a server that sends one byte now and then never reaches a read timeout.
-    """
-
-    end = float("inf")
-
-    def left(self, timeout: float | None) -> float:
-        left = self.end - time.monotonic()
-        if left <= 0:
-            raise httpcore.ReadTimeout("deadline")
-        return left if timeout is None else min(timeout, left)
-
-
-class _Backend(httpcore.SyncBackend):
-    """Connects to checked addresses only."""
-
-    def __init__(self, allow_private_hosts: bool):
-        self.allow_private_hosts = allow_private_hosts
-
-    def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,
-        local_address: str | None = None,
-        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
-    ) -> httpcore.NetworkStream:
-        try:
-            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        except (OSError, UnicodeError) as error:
-            raise httpcore.ConnectError(f"cannot resolve: {error}") from error
-        addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
-        if not self.allow_private_hosts and not all(map(is_public, addresses)):
-            raise FetchFault("refused_host", f"{host} is {addresses[0]}, not a public address")
-        for address in addresses:
-            try:
-                stream = super().connect_tcp(address, port, _clock.left(timeout), local_address, socket_options)
-                return _Stream(stream)
-            except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
-                failure = error
-        raise failure
-
-
-class _Stream(httpcore.NetworkStream):
-    """A stream that keeps the clock."""
-
-    def __init__(self, stream: httpcore.NetworkStream):
-        self.stream = stream
-
-    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        return self.stream.read(max_bytes, _clock.left(timeout))
-
-    def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        self.stream.write(buffer, _clock.left(timeout))
-
-    def start_tls(
-        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
-    ) -> httpcore.NetworkStream:
-        return _Stream(self.stream.start_tls(ssl_context, server_hostname, _clock.left(timeout)))
-
-    def close(self) -> None:
-        self.stream.close()
-
-    def get_extra_info(self, info: str) -> Any:
-        return self.stream.get_extra_info(info)
+def _origin(url: httpx.URL) -> str:
+    return f"{url.scheme}://{url.netloc.decode('ascii')}"
 
 
 @functools.lru_cache(maxsize=4)
-def _pool(allow_private_hosts: bool, process: int) -> httpcore.ConnectionPool:
-    """One a process: `process` keeps a forked worker from writing into its parent's connections."""
-    return httpcore.ConnectionPool(
-        ssl_context=httpx.create_ssl_context(),
-        max_connections=64,
-        max_keepalive_connections=32,
-        keepalive_expiry=15.0,
-        network_backend=_Backend(allow_private_hosts),
-    )
-
-
-_clock = _Clock()
+def _hosts(http: Http, process: int) -> Hosts:
+    """One for a process and these settings: `process` keeps a forked worker from waiting for its parent's threads."""
+    return Hosts(http.per_host, functools.partial(_load_rules, http=http))

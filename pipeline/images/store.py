@@ -17,8 +17,8 @@ import PIL.Image
 
 from pipeline.images.children import normalise
 from pipeline.images.decode import RECIPE, extension
-from pipeline.images.faults import ImageFault
-from pipeline.images.fetch import FetchFault, Http, fetch
+from pipeline.images.faults import PASSING, ImageFault
+from pipeline.images.fetch import Http, fetch, refuse_listed
 from pipeline.images.frames import read_bytes
 from pipeline.images.header import Header, read_header
 from pipeline.storage.store import Store, content_key
@@ -52,8 +52,9 @@ class ImageStore:
     """Pictures by hash below `root` (a folder or an object-store URL). Cheap to make, safe to pickle and to share.
 
     max_side: pixels of the longer side of a stored picture. max_bytes: of a source file. max_pixels: width x height
-    that a source's header may claim. folders: where local sources must lie, their links resolved (none: anywhere). See
-    `decode.normalise` for the normal form.
+    that a source's header may claim. folders: where local sources must lie, their links resolved (none: anywhere).
+    retry: a name of this run, where it is to ask again for images that earlier runs failed to fetch and this one may not.
+    See `decode.normalise` for the normal form.
     """
 
     def __init__(
@@ -65,9 +66,10 @@ class ImageStore:
         max_pixels: int,
         http: Http = Http(),
         folders: tuple[str, ...] = (),
+        retry: str = "",
     ):
         self.max_side, self.max_bytes, self.max_pixels, self.http = max_side, max_bytes, max_pixels, http
-        self.folders = folders
+        self.folders, self.retry = folders, retry
         self.pictures = Store(f"{root}/pictures")
         self.sources = Store(f"{root}/sources", ".json")
         self.addresses = Store(f"{root}/addresses", ".json")
@@ -159,10 +161,12 @@ class ImageStore:
         return data is not None and hashlib.sha256(data).hexdigest() == sha256
 
     def _fetched(self, url: str) -> Json:
-        """Fetch and store, once for all runs: {"header", "stored"}. Faults are kept too, but for passing ones."""
+        """Fetch and store, once for all runs: {"header", "stored"}. Faults are kept too; who is in the opt-out list
+        is not even looked for."""
+        refuse_listed(url, self.http)
         key = content_key(url, RECIPE, self.max_side, self.max_bytes, self.max_pixels, self.http.decisive)
         found: Json | None = self.addresses.read_json(key)
-        if found is None or ("stored" in found and not self._has(found["stored"]["sha256"])):
+        if found is None or self._again(found) or ("stored" in found and not self._has(found["stored"]["sha256"])):
             found = self._ask(url)
             self.addresses.write(key, json.dumps(found).encode())
         if "fault" in found:
@@ -175,12 +179,13 @@ class ImageStore:
             self._count("images_fetched")
             self._count("bytes_fetched", len(source))
             return {"header": dataclasses.asdict(read_header(source)), "stored": self._stored(source)}
-        except FetchFault as fault:
-            if fault.transient:
-                raise ImageFault(fault.kind, fault.detail) from fault
-            return {"fault": [fault.kind, fault.detail]}
         except ImageFault as fault:
-            return {"fault": [fault.kind, fault.detail]}
+            return {"fault": [fault.kind, fault.detail], "run": self.retry}
+
+    def _again(self, found: Json) -> bool:
+        """Whether this run asks again for what it, or another one, has found."""
+        fault = found.get("fault", [""])[0]
+        return bool(self.retry) and fault in PASSING and found.get("run") != self.retry
 
 
 def _read(uri: str, at_most: int, folders: tuple[str, ...]) -> bytes:

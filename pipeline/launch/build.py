@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import os
 import sys
+import uuid
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
 from apache_beam.runners.runner import create_runner
 
-from pipeline import __version__, corpora, dag
+from pipeline import __version__, corpora, dag, opt_outs
 from pipeline import config as configuration
 from pipeline.coherence.model import clip_format, clip_version
 from pipeline.dataset import ledger
@@ -48,10 +49,12 @@ def build(
     beam_flags: Sequence[str] = (),
     keep_going: bool = False,
     allow_empty: bool = False,
+    retry_failed: bool = False,
 ) -> Built:
     """Run the whole pipeline and publish to `output`.
 
-    `keep_going` makes ledger rows of bugs instead of stopping; `allow_empty` publishes a dataset without instances.
+    `keep_going` makes ledger rows of bugs instead of stopping; `allow_empty` publishes a dataset without instances;
+    `retry_failed` asks again for images that could not be fetched and may be now.
     Raises UserError, before anything is overwritten, if the user has to fix something; ServiceError if a server or a
     store failed in spite of retries; BugError.
     """
@@ -64,6 +67,8 @@ def build(
     with translated(output, work, f"{work}/failures", log), stopped_by_signals(), contextlib.ExitStack() as stack:
         publish.check_output(output, config)  # a folder of something else is not even locked
         run = _prepare(config, output, work, keep_going)
+        if retry_failed:
+            run = dataclasses.replace(run, retry=uuid.uuid4().hex)
         stack.enter_context(exclusive_lock(output, work))
         publish.check_output(output, config)  # another run may have published while we waited or prepared
         publish.check_models(run)
@@ -114,6 +119,7 @@ def configured(
     for corpus in config.corpora:
         corpora.check(corpus.format, corpus.path)
     configuration.preset(config)
+    opt_outs.load(config.web.opt_outs)
     return config
 
 

@@ -22,25 +22,36 @@ def answer(body=b"", status=200, headers=(), wait=0.0, drip=0.0):
     return Answer(body, status, tuple(headers), wait, drip)
 
 
+RULES = ("/robots.txt", "/.well-known/tdmrep.json")
+
+
 class Server:
-    """`answers`: path -> Answer, or a list of which each request takes one. `asked` holds the paths in order, `ports`
-    the client's port of each request, `agents` its User-Agent."""
+    """`answers`: path -> Answer, or a list of which each request takes one; RULES are not there unless given. `asked`
+    holds the other paths in order, `rules` those of RULES, `ports` the client's port of each request, `agents` its
+    User-Agent, `most` how many requests there were at once."""
 
     def __init__(self, answers):
-        self.answers, self.asked, self.ports, self.agents = answers, [], [], []
+        self.answers, self.asked, self.rules, self.ports, self.agents = answers, [], [], [], []
+        self.most, self.now, self.lock = 0, 0, threading.Lock()
         server = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
 
             def do_GET(self):
-                server.asked.append(self.path)
+                (server.rules if self.path in RULES else server.asked).append(self.path)
                 server.ports.append(self.client_address[1])
                 server.agents.append(self.headers["User-Agent"])
-                found = server.answers[self.path]
+                found = server.answers.get(self.path, answer(status=404)) if self.path in RULES else None
+                found = found or server.answers[self.path]
                 found = found.pop(0) if isinstance(found, list) else found
+                with server.lock:
+                    server.now += 1
+                    server.most = max(server.most, server.now)
                 try:
                     self.reply(found)
+                    with server.lock:
+                        server.now -= 1
                 except (BrokenPipeError, ConnectionResetError):  # the client has had enough
                     self.close_connection = True
 

@@ -5,8 +5,11 @@ import socket
 
 import pytest
 
+from pipeline.images import connections
 from pipeline.images import fetch as module
-from pipeline.images.fetch import FetchFault, Http, fetch, is_public
+from pipeline.images.addresses import is_public
+from pipeline.images.faults import PASSING, FetchFault
+from pipeline.images.fetch import Http, fetch
 from tests.pipeline.web import Server, answer, no_web_server
 
 HERE = Http(allow_private_hosts=True, retries=0)
@@ -29,9 +32,10 @@ def test_a_good_answer_over_a_kept_connection():
 
 def test_statuses():
     with Server({"/404": answer(status=404), "/204": answer(status=204), "/500": answer(status=500)}) as server:
-        for status, transient in (("404", False), ("204", False), ("500", True)):
+        for status, kind in (("404", "not_found"), ("204", "http_status"), ("500", "server_error")):
             found = fault(server.url(f"/{status}"))
-            assert (found.kind, found.detail, found.transient) == ("http_status", status, transient)
+            assert (found.kind, found.detail) == (kind, status)
+            assert found.again == (kind in PASSING) == (status == "500")
 
 
 def test_more_bytes_than_allowed_are_not_read():
@@ -84,7 +88,7 @@ def test_redirects_are_followed_a_few_times():
         }
     ) as server:
         assert fetch(server.url("/2"), 1000, HERE) == b"end"
-        assert fault(server.url("/1")).detail == "more than 3 redirects"
+        assert fault(server.url("/1")).kind == "too_many_redirects"
         assert fault(server.url("/odd")).kind == "refused_host"
         assert fault(server.url("/bad")).kind in ("refused_host", "unreachable")
 
@@ -98,7 +102,7 @@ def test_private_hosts_are_refused_however_they_are_written():
 
 def test_a_redirect_to_a_private_host_is_refused(monkeypatch):
     """The first host counts as public here: only the check of the second one can refuse it."""
-    monkeypatch.setattr(module, "is_public", lambda address: address == "127.0.0.1")
+    monkeypatch.setattr(connections, "is_public", lambda address: address == "127.0.0.1")
     with Server({"/away": answer(status=302, headers=[("Location", "http://127.0.0.2:1/secret")])}) as server:
         found = fault(server.url("/away"), GUARDED)
         assert (found.kind, found.detail) == ("refused_host", "127.0.0.2 is 127.0.0.2, not a public address")
@@ -113,7 +117,7 @@ def test_the_connection_goes_to_the_address_that_was_checked(monkeypatch):
         asked.append(host)
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))]
 
-    monkeypatch.setattr(module.socket, "getaddrinfo", resolve)
+    monkeypatch.setattr(connections.socket, "getaddrinfo", resolve)
     with Server({"/a": answer(b"picture")}) as server:
         assert fetch(server.url("/a", "rebinding.example"), 1000, HERE) == b"picture"
     assert asked.count("rebinding.example") == 1
@@ -268,7 +272,7 @@ def test_addresses_that_only_a_cloud_answers_are_not_dialled(monkeypatch, host):
     def dialled(*_, **__):
         raise AssertionError("dialled")
 
-    monkeypatch.setattr(module.httpcore.SyncBackend, "connect_tcp", dialled)
+    monkeypatch.setattr(connections.httpcore.SyncBackend, "connect_tcp", dialled)
     assert fault(f"http://{host}/latest/meta-data/", GUARDED).kind == "refused_host"
 
 
@@ -293,6 +297,6 @@ def test_what_a_server_says_is_not_quoted():
 
 
 def test_faults_and_settings_travel():
-    found = pickle.loads(pickle.dumps(FetchFault("timeout", "x", transient=True)))
-    assert (found.kind, found.detail, found.transient) == ("timeout", "x", True)
+    found = pickle.loads(pickle.dumps(FetchFault("timeout", "x", again=True, wait=2.0)))
+    assert (found.kind, found.detail, found.again, found.wait) == ("timeout", "x", True, 2.0)
     assert pickle.loads(pickle.dumps(HERE)) == HERE

@@ -203,7 +203,7 @@ def test_a_picture_on_the_web_is_fetched_once_for_all(tmp_path):
             assert pictures.header(server.url("/a.jpg")) == Header(96, 48, "JPEG")
             assert pictures.store(Image(server.url("/a.jpg"))).width == 64
             assert kind(pictures.store, Image(server.url("/page.jpg"))) == "unsupported_format"
-            assert kind(pictures.header, server.url("/gone.jpg")) == "http_status"
+            assert kind(pictures.header, server.url("/gone.jpg")) == "not_found"
         assert sorted(server.asked) == ["/a.jpg", "/gone.jpg", "/page.jpg"]
 
 
@@ -227,7 +227,11 @@ def test_a_fault_of_the_settings_goes_with_them(tmp_path, before, after, first):
             for settings in (before, before | after)
         )
         for _ in range(2):
-            assert kind(refusing.store, Image(server.url("/a.jpg"))) in ("refused_host", "http_status")
+            assert kind(refusing.store, Image(server.url("/a.jpg"))) in (
+                "refused_host",
+                "http_status",
+                "too_many_redirects",
+            )
         assert willing.store(Image(server.url("/a.jpg"))).width == 64
         assert len(server.asked) == len(first) + 1
 
@@ -243,11 +247,63 @@ def test_a_damaged_answer_is_asked_for_again(tmp_path):
         assert pictures.open(stored.sha256).size == (64, 32) and len(server.asked) == 3
 
 
-def test_a_passing_fault_is_asked_again_in_the_next_run(tmp_path):
+def store_of_run(tmp_path, retry="", **settings):
+    http = Http(allow_private_hosts=True, retries=0, **settings)
+    return ImageStore(str(tmp_path), **LIMITS, http=http, retry=retry)
+
+
+def test_a_failed_download_is_remembered_and_not_asked_for_again(tmp_path):
     with Server({"/a.jpg": [answer(status=503), answer(jpeg())]}) as server:
-        pictures = ImageStore(str(tmp_path), **LIMITS, http=Http(allow_private_hosts=True, retries=0))
-        assert kind(pictures.store, Image(server.url("/a.jpg"))) == "http_status"
-        assert pictures.store(Image(server.url("/a.jpg"))).height == 32
+        for _ in range(3):
+            assert kind(store_of_run(tmp_path).store, Image(server.url("/a.jpg"))) == "server_error"
+        assert server.asked == ["/a.jpg"]
+
+
+def test_a_run_that_retries_takes_what_may_succeed_now_and_nothing_else(tmp_path):
+    """Each once, whether it fails again or not; the rest is not asked for."""
+    answers = {
+        "/busy.jpg": [answer(status=429), answer(status=429), answer(jpeg())],
+        "/broken.jpg": [answer(status=500), answer(jpeg())],
+        "/slow.jpg": [answer(jpeg(), wait=3), answer(jpeg())],
+        "/gone.jpg": [answer(status=404)],
+        "/no.jpg": [answer(jpeg(), headers=[("X-Robots-Tag", "noai")])],
+        "/damaged.jpg": [answer(jpeg()[:900])],
+        "/private.jpg": [answer(status=403)],
+        "/good.jpg": [answer(jpeg())],
+    }
+    ends = {}
+    with Server(answers) as server:
+        for run in ("", "second", "third"):
+            for path in answers:
+                pictures = store_of_run(tmp_path, run, read_timeout=1.0)
+                for ask in (pictures.sized, pictures.store):
+                    try:
+                        ask(Image(server.url(path)))
+                        end = "stored"
+                    except ImageFault as fault:
+                        end = fault.kind
+                ends.setdefault(path, []).append(end)
+        asked = {path: server.asked.count(path) for path in answers}
+    assert ends == {
+        "/busy.jpg": ["too_many_requests", "too_many_requests", "stored"],
+        "/broken.jpg": ["server_error", "stored", "stored"],
+        "/slow.jpg": ["timeout", "stored", "stored"],
+        "/gone.jpg": ["not_found"] * 3,
+        "/no.jpg": ["opted_out"] * 3,
+        "/damaged.jpg": ["truncated"] * 3,
+        "/private.jpg": ["http_status"] * 3,
+        "/good.jpg": ["stored"] * 3,
+    }
+    assert asked == dict.fromkeys(answers, 1) | {"/busy.jpg": 3, "/broken.jpg": 2, "/slow.jpg": 2}
+
+
+def test_an_image_that_is_in_the_opt_out_list_now_is_not_taken_from_an_earlier_run(tmp_path):
+    with Server({"/a.jpg": answer(jpeg())}) as server:
+        assert store_of_run(tmp_path).store(Image(server.url("/a.jpg"))).width == 64
+        (tmp_path / "list.txt").write_text(server.url("/a"))
+        listed = store_of_run(tmp_path, opt_outs=str(tmp_path / "list.txt"))
+        assert kind(listed.store, Image(server.url("/a.jpg"))) == "opt_out_list"
+        assert server.asked == ["/a.jpg"]
 
 
 @pytest.fixture

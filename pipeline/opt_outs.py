@@ -1,0 +1,67 @@
+"""The list of those who asked to be left out: hosts and addresses, one a line (`web.opt_outs`)."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import urllib.parse
+
+from pipeline.storage import uris
+from schemas.errors import UserError
+
+
+class OptOuts:
+    """`example.org` is the host and all below it, `https://example.org/photos/` all addresses that begin so, with http
+    and https alike. Blank lines, and what follows a `#` at the beginning of a line or after a space, are no entries."""
+
+    def __init__(self, text: str, path: str = "the opt-out list"):
+        self.hosts: set[str] = set()
+        self.addresses: dict[str, list[str]] = {}
+        for number, line in enumerate(text.splitlines(), 1):
+            entry = (" " + line).split(" #")[0].strip()
+            if not entry:
+                continue
+            host, rest = _split(entry if "://" in entry else f"http://{entry}")
+            if not host or " " in entry:
+                raise UserError(
+                    f"{path}:{number}: {entry!r} is neither a host nor an address that begins with http(s)://"
+                )
+            if rest in ("", "/"):
+                self.hosts.add(host)
+            else:
+                self.addresses.setdefault(host, []).append(rest)
+
+    def __contains__(self, url: str) -> bool:
+        host, rest = _split(url)
+        labels = host.split(".")
+        if any(".".join(labels[at:]) in self.hosts for at in range(len(labels))):
+            return True
+        return any(rest.startswith(begin) for begin in self.addresses.get(host, ()))
+
+
+@functools.lru_cache(maxsize=4)
+def load(path: str | None) -> OptOuts:
+    """The list in a file; an empty one without a file. Raises UserError."""
+    return OptOuts(_read(path).decode(errors="replace"), path) if path else OptOuts("")
+
+
+def summary(path: str) -> str:
+    """The sha256 of the list. Raises UserError where it cannot be read."""
+    load(path)
+    return hashlib.sha256(_read(path)).hexdigest()
+
+
+def _read(path: str) -> bytes:
+    try:
+        return uris.read_bytes(path)
+    except OSError as error:
+        raise UserError(f"web.opt_outs: {path} cannot be read: {error.strerror or error}") from error
+
+
+def _split(url: str) -> tuple[str, str]:
+    """(host, path and query); two empty texts where there is no host."""
+    try:
+        found = urllib.parse.urlsplit(url)
+        return (found.hostname or "").rstrip("."), found.path + (f"?{found.query}" if found.query else "")
+    except ValueError:
+        return "", ""
