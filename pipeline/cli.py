@@ -145,6 +145,23 @@ def calibrate(options: argparse.Namespace, _: list[str]) -> int:
     return 0
 
 
+def selftest(options: argparse.Namespace, _: list[str]) -> int:
+    """Test whether the filter keeps documents and drops copies of them with planted damage."""
+    from pipeline.launch.selftest import selftest as run
+    from pipeline.launch.selftest import told
+
+    result = run(
+        configs.find(options.config),
+        options.corpus,
+        options.documents,
+        options.work,
+        limit=options.limit,
+        llm_url=options.llm_url,
+    )
+    print(told(result, options.work, as_json=options.json))
+    return 0
+
+
 def corpora(options: argparse.Namespace, _: list[str]) -> int:
     """What can be read, how to get it, and under what terms."""
     from pipeline.corpora import FORMATS, format_of
@@ -252,6 +269,15 @@ def _parser() -> argparse.ArgumentParser:
     made.add_argument("--corpus", action="append", metavar="FORMAT:PATH", help="instead of the configuration's corpora")
     made.add_argument("--limit", type=int, help="the maximum number of records to read")
     made.add_argument("--work", required=True, help="folder of caches, such as build/calibrate")
+
+    made = command(selftest)
+    made.add_argument("--config", required=True, help="a YAML file, or the name of one that comes with the package")
+    made.add_argument("--corpus", action="append", metavar="FORMAT:PATH", help="instead of the configuration's corpora")
+    made.add_argument("--documents", type=int, default=120, help="how many to test with (default: %(default)s)")
+    made.add_argument("--limit", type=int, help="take them from the first LIMIT records")
+    made.add_argument("--llm-url", help="an OpenAI-compatible server: the documents are rated too")
+    made.add_argument("--work", required=True, help="folder of caches and of the result, such as build/selftest")
+    made.add_argument("--json", action="store_true", help="print JSON")
 
     command(corpora)
 

@@ -25,6 +25,7 @@ LAYERS = {
         "launch",
         "dag",
         "graph",
+        "selftest",
         "report",
         "dataset run",
         "decontamination",

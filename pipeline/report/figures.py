@@ -45,10 +45,12 @@ def histogram(
     threshold: float | None = None,
     span: tuple[float, float] | None = None,
     bins: int = 24,
+    names: tuple[str, str] = ("kept", "not kept"),
 ) -> Histogram:
     """Lay out the values of kept documents and of others (value -> number of documents) in about `bins` equal bins.
 
     The threshold is an edge of a bin, so that no bar has values of both sides. The axis includes at least `span`.
+    `names` are what the labels call the two kinds.
     """
     values = [*kept, *others, *(span or ())] + ([threshold] if threshold is not None else [])
     step = nice_step((max(values) - min(values)) / bins)
@@ -78,7 +80,7 @@ def histogram(
                     round(BASE - low - high, 2),
                     round(high, 2),
                     f"{_short(origin + i * step)} to {_short(origin + (i + 1) * step)}: "
-                    f"{below[i]:,} kept, {above[i]:,} not kept",
+                    f"{below[i]:,} {names[0]}, {above[i]:,} {names[1]}",
                 )
             )
     start, stop = origin + first * step, origin + last * step

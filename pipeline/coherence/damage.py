@@ -1,0 +1,108 @@
+"""Copies of documents with planted damage: images and texts that do not belong together.
+
+What is exchanged, and for what, follows from hashes of the ids and of the images, so the same documents always give the
+same copies. A document of which a copy cannot be made (one image cannot change places; a source of one document has no
+other) has none.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import itertools
+from collections.abc import Callable, Sequence
+
+from pipeline.coherence.thresholds import with_images
+from schemas.records import StoredDocument, StoredImage, StoredSegment, Text
+
+Damage = Callable[[Sequence[StoredDocument]], list[StoredDocument]]
+
+
+def order(*names: str) -> bytes:
+    """What documents, and the images of one document, are sorted by: a hash of their names."""
+    return hashlib.sha256("\0".join(names).encode()).digest()
+
+
+def swapped(documents: Sequence[StoredDocument]) -> list[StoredDocument]:
+    """Every image replaced by one of another document of the same source."""
+    return [
+        with_images(document, others[: len(document.images)])
+        for document, others in _others(documents)
+        if len(others) >= len(document.images)
+    ]
+
+
+def half_swapped(documents: Sequence[StoredDocument]) -> list[StoredDocument]:
+    """Half of the images (rounded down) replaced by images of other documents of the same source."""
+    copies = []
+    for document, others in _others(documents):
+        planted = _shuffled(document)[: len(document.images) // 2]
+        if 0 < len(planted) <= len(others):
+            images = list(document.images)
+            for position, other in zip(planted, others, strict=False):
+                images[position] = other
+            copies.append(with_images(document, tuple(images)))
+    return copies
+
+
+def permuted(documents: Sequence[StoredDocument]) -> list[StoredDocument]:
+    """The document's own images in another order, in which none keeps its place."""
+    copies = []
+    for document in documents:
+        images, cycle = list(document.images), _shuffled(document)
+        for place, taken in zip(cycle, cycle[1:] + cycle[:1], strict=True):
+            images[place] = document.images[taken]
+        if len({image.sha256 for image in images}) > 1:
+            copies.append(with_images(document, tuple(images)))
+    return copies
+
+
+def other_texts(documents: Sequence[StoredDocument]) -> list[StoredDocument]:
+    """The document's images, evenly distributed over the title and the texts of another document of any source."""
+    ring = sorted(documents, key=lambda document: order(document.id))
+    return [
+        dataclasses.replace(document, title=other.title, segments=_distributed(document.images, other.texts))
+        for document, other in zip(ring, ring[1:] + ring[:1], strict=True)
+        if other is not document and other.texts and document.images
+    ]
+
+
+KINDS: dict[str, Damage] = {
+    "swapped": swapped,
+    "permuted": permuted,
+    "other_texts": other_texts,
+    "half_swapped": half_swapped,
+}
+
+
+def _others(documents: Sequence[StoredDocument]) -> list[tuple[StoredDocument, tuple[StoredImage, ...]]]:
+    """Each document with the distinct images of the other documents of its source, none of which it has itself."""
+    sources: dict[str, list[StoredDocument]] = {}
+    for document in sorted(documents, key=lambda document: order(document.id)):
+        if document.images:
+            sources.setdefault(document.source, []).append(document)
+    found = []
+    for ring in sources.values():
+        for at, document in enumerate(ring):
+            own = {image.sha256 for image in document.images}
+            after = itertools.chain(ring[at + 1 :], ring[:at])
+            others = {image.sha256: image for other in after for image in other.images}
+            found.append((document, tuple(image for sha256, image in others.items() if sha256 not in own)))
+    return found
+
+
+def _shuffled(document: StoredDocument) -> list[int]:
+    """The positions of the document's images in an order of their own."""
+    return sorted(range(len(document.images)), key=lambda position: order(document.id, str(position)))
+
+
+def _distributed(images: tuple[StoredImage, ...], texts: tuple[str, ...]) -> tuple[StoredSegment, ...]:
+    """All texts in their order, with the images after texts at even distances."""
+    segments: list[StoredSegment] = []
+    placed = 0
+    for at, text in enumerate(texts):
+        segments.append(Text(text))
+        due = (at + 1) * (len(images) + 1) // len(texts) if at + 1 < len(texts) else len(images)
+        segments += images[placed : min(due, len(images))]
+        placed = max(placed, min(due, len(images)))
+    return tuple(segments)

@@ -1,0 +1,56 @@
+"""The documents of a corpus that a command measures, outside of the graph: after the rules, with stored images."""
+
+from __future__ import annotations
+
+import contextlib
+import heapq
+from collections.abc import Iterator
+
+import prompts
+from pipeline import corpora
+from pipeline.coherence.damage import order
+from pipeline.coherence.scorer import clip_version
+from pipeline.config import Config, preset
+from pipeline.graph import reading, stages
+from pipeline.images.faults import ImageFault
+from pipeline.run import Run
+from schemas.records import Document, Provenance, StoredDocument
+
+
+def measured(config: Config, work: str, llm_name: str = "") -> Run:
+    """A run that builds nothing: its caches are in `work`, and its model server is the configuration's URL, if any."""
+    clip = clip_version(config.clip.model, config.clip.pretrained, config.clip.dtype)
+    provenance = Provenance("", "", clip, llm_name, "", "")
+    loaded = prompts.load(config.prompts)
+    return Run(config, preset(config), loaded, "", work.rstrip("/"), config.llm.url or "", llm_name, "", provenance)
+
+
+def stored_documents(run: Run, most: int | None = None) -> list[StoredDocument]:
+    """The documents that pass the text and header rules, with stored images.
+
+    most: no more than so many, those whose ids have the smallest hashes. Documents whose images cannot be stored are
+    left out: they say nothing about a model.
+    """
+    store_images = stages.store_images(run)
+    passing = _passing(run)
+    chosen = passing if most is None else heapq.nsmallest(most, passing, key=lambda document: order(document.id))
+    found = []
+    try:
+        for document in chosen:
+            with contextlib.suppress(ImageFault):
+                stored = store_images(document).result()
+                if isinstance(stored, StoredDocument):
+                    found.append(stored)
+    finally:
+        store_images.close()
+    return found
+
+
+def _passing(run: Run) -> Iterator[Document]:
+    filter_text, filter_headers = stages.filter_text(run), stages.filter_headers(run)
+    for part in reading.plan(run):
+        for record in corpora.read(part):
+            if not isinstance(record, Document) or not isinstance(passed := filter_text(record), Document):
+                continue
+            if isinstance(sized := filter_headers(passed), Document):
+                yield sized
