@@ -110,8 +110,10 @@ def answer_shards(
     over."""
     for instance, pictures in instances.read(folder, sources):
         context, reference = (instances.with_pictures(part, pictures) for part in (instance.context, instance.output))
+        images = sum(not isinstance(segment, Text) for segment in reference)
+        roomy = dataclasses.replace(sampling, max_tokens=decoding.budget(generalist.layout, sampling, images))
         try:
-            yield answer_one(generalist, instance.key, instance.instruction, context, sampling, reference)
+            yield answer_one(generalist, instance.key, instance.instruction, context, roomy, reference)
         except decoding.PromptTooLong as error:
             print(f"{instance.key} left out: {error}", file=sys.stderr)
 

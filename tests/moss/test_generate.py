@@ -154,6 +154,14 @@ def test_texts_are_split_at_blank_lines_and_at_images():
     assert [s.text if isinstance(s, Text) else s.size for s in found] == ["One.", "Two.", (32, 32), (32, 32), "Three."]
 
 
+def test_an_answer_has_room_for_as_many_images_as_its_reference():
+    layout = chameleon.tiny().layout
+    assert decoding.budget(layout, Sampling()) == 2048 + 8 * layout.block_length
+    assert decoding.budget(layout, Sampling(), images=12) == 2048 + 12 * layout.block_length
+    assert decoding.budget(layout, Sampling(max_images=2), images=12) == 2048 + 2 * layout.block_length
+    assert decoding.budget(layout, Sampling(max_tokens=5), images=12) == 5
+
+
 def test_a_prompt_that_fills_the_context_is_refused():
     made = chameleon.tiny()
     with pytest.raises(UserError, match="give less context"):
