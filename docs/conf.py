@@ -25,6 +25,7 @@ PAGES = (
     "docs/report",
     "docs/models",
     "docs/moss",
+    "docs/moss_judge",
     "docs/benchmarks",
     "CONTRIBUTING",
     "CHANGELOG",

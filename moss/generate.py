@@ -3,7 +3,7 @@
     python -m moss.generate --checkpoint out/moss-demo --instruction "How do I fold a paper boat?" --output out/boat
     python -m moss.generate --checkpoint out/moss-demo --shards out/demo --limit 8 --output out/answers
 
-The first writes output.json (segments as in the dataset), 00.png, 01.png ... and page.html; the second answers the
+The first writes answer.json (segments as in the dataset), 00.png, 01.png ... and page.html; the second answers the
 first instances of a built folder, of the sources that the run held out if it held any out, each in a folder named by
 its key, with one page that shows them beside the reference. Every image is whole; a seed repeats an answer.
 """
@@ -21,6 +21,7 @@ from collections.abc import Iterator, Sequence
 import PIL.Image
 
 from moss import data, settings
+from moss.answers import folder
 from moss.backbones.generalist import Generalist, pixels_of
 from moss.data import instances
 from moss.generation import answers, decoding, page
@@ -82,7 +83,7 @@ def generate(options: argparse.Namespace) -> int:
         lead = "Written token by token: text, and pictures where the model began them."
     title = "1 answer" if len(written) == 1 else f"{len(written)} answers"
     files["page.html"] = page.render(title, lead, [answers.entry(one) for one in written], facts).encode()
-    answers.publish(output, files)
+    folder.publish(output, files.items())
     for one in written:
         print(f"{one.key or one.instruction}: {answers.summary(one)}")
     print(f"{output / 'page.html'}")
@@ -109,8 +110,10 @@ def answer_shards(
     over."""
     for instance, pictures in instances.read(folder, sources):
         context, reference = (instances.with_pictures(part, pictures) for part in (instance.context, instance.output))
+        images = sum(not isinstance(segment, Text) for segment in reference)
+        roomy = dataclasses.replace(sampling, max_tokens=decoding.budget(generalist.layout, sampling, images))
         try:
-            yield answer_one(generalist, instance.key, instance.instruction, context, sampling, reference)
+            yield answer_one(generalist, instance.key, instance.instruction, context, roomy, reference)
         except decoding.PromptTooLong as error:
             print(f"{instance.key} left out: {error}", file=sys.stderr)
 

@@ -37,17 +37,19 @@ LAYERS = {
         "__init__",
     ),
     "moss": (
-        "encode train generate evaluate",
+        "encode train generate evaluate judge",
+        "judging",
         "evaluation",
         "generation",
         "small",
         "training",
+        "answers",
         "data",
         "backbones",
         "__init__ settings",
         "adapters",
         "batch",
-        "layout",
+        "layout servers",
     ),
 }
 FILES = [path for package in MAY_IMPORT for path in sorted((ROOT / package).rglob("*.py"))]

@@ -60,8 +60,10 @@ def writing(generalist: Generalist, dataset: data.Samples, count: int, sampling:
         prompt = sample.ids[:learnt]
         images = int(((layout.low <= prompt) & (prompt < layout.high)).sum())
         vectors = None if sample.vectors is None else sample.vectors[:images]
-        parts = decoding.parts(decoding.answer(generalist, prompt.tolist(), vectors, sampling), generalist)
-        freely = decoding.free_answer(generalist, prompt.tolist(), sampling).ids if free else ()
+        most = decoding.budget(layout, sampling, int(sample.image_number.max()))
+        roomy = dataclasses.replace(sampling, max_tokens=most)
+        parts = decoding.parts(decoding.answer(generalist, prompt.tolist(), vectors, roomy), generalist)
+        freely = decoding.free_answer(generalist, prompt.tolist(), roomy).ids if free else ()
         begun, whole = metrics.blocks(freely, layout)
         rows.append(
             (metrics.images_in(parts), sample.image_number.max(), not parts, *metrics.repetition(parts), whole, begun)

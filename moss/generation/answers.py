@@ -1,18 +1,15 @@
-"""An answer on disk: output.json with its segments, the pictures that it names, and the folder as a whole."""
+"""An answer of ours as a folder of answers holds it, and as a page shows it."""
 
 from __future__ import annotations
 
 import dataclasses
-import io
-import json
-import os
 import pathlib
 import re
-import shutil
-import uuid
 
 import PIL.Image
 
+from moss.answers import folder
+from moss.answers.folder import Answered
 from moss.generation import page
 from moss.generation.decoding import Answer, Sampling
 from schemas.errors import UserError
@@ -47,47 +44,25 @@ def summary(result: GenerationResult) -> str:
 
 
 def files(result: GenerationResult, model: str, sampling: Sampling) -> dict[str, bytes]:
-    """output.json and the pictures that it names."""
-    members: dict[str, bytes] = {}
-    segments: list[dict[str, str | int]] = []
-    for segment in result.segments:
-        if isinstance(segment, Text):
-            segments.append({"type": "text", "text": segment.text})
-            continue
-        name, file = f"{len(members):02d}.png", io.BytesIO()
-        segment.save(file, "PNG")
-        members[name] = file.getvalue()
-        segments.append({"type": "image", "image": name, "width": segment.width, "height": segment.height})
-    record = {
-        "instruction": result.instruction,
-        "output": segments,
+    """answer.json and the pictures that it names (see moss/answers/folder.py)."""
+    answered = Answered(result.key, result.instruction, result.context, result.segments)
+    more = {
         "finished": result.answer.finished,
         "tokens": len(result.answer.ids),
         "model": model,
         "sampling": dataclasses.asdict(sampling),
     }
-    return {"output.json": json.dumps(record, indent=2, ensure_ascii=False).encode() + b"\n", **members}
+    return folder.files(answered, more)
 
 
-def check_output(folder: pathlib.Path) -> None:
+def check_output(place: pathlib.Path) -> None:
     """Earlier answers may be replaced, and nothing else. Raises UserError."""
-    if folder.exists() and not (folder.is_dir() and all(map(_ours, folder.iterdir()))):
-        raise UserError(f"{folder} holds something else than answers; name another --output")
-
-
-def publish(folder: pathlib.Path, files: dict[str, bytes]) -> None:
-    """The folder with these files, whole or not at all, in the place of an earlier one."""
-    folder = folder.absolute()
-    partial = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}")
-    try:
-        for name, content in files.items():
-            (partial / name).parent.mkdir(parents=True, exist_ok=True)
-            (partial / name).write_bytes(content)
-        shutil.rmtree(folder, ignore_errors=True)
-        os.replace(partial, folder)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+    if place.exists() and not (place.is_dir() and all(map(_ours, place.iterdir()))):
+        raise UserError(f"{place} holds something else than answers; name another --output")
 
 
 def _ours(path: pathlib.Path) -> bool:
-    return bool(re.fullmatch(r"page\.html|output\.json|\d+\.png", path.name)) or (path / "output.json").is_file()
+    return (
+        bool(re.fullmatch(rf"page\.html|{re.escape(folder.FILE)}|\d+\.png", path.name))
+        or (path / folder.FILE).is_file()
+    )

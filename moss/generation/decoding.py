@@ -75,11 +75,11 @@ def answer(
     Raises PromptTooLong where the prompt fills the model's context.
     """
     layout, eos = generalist.layout, generalist.tokenizer.eos
-    reader, draw, budget = _begin(generalist, prompt, vectors, sampling)
+    reader, draw, most = _begin(generalist, prompt, vectors, sampling)
     rules = WholeImages(
         layout,
         prompt_length=len(prompt),
-        max_tokens=budget,
+        max_tokens=most,
         max_images=sampling.max_images,
         forbidden=not_text(layout, generalist.tokenizer),
     )
@@ -88,8 +88,8 @@ def answer(
     drawn: list[Tensor] = []  # what went into slots
     place = begun = 0
     finished = False
-    with tqdm(total=budget, desc="generating", unit=" tokens", disable=not progress) as bar:
-        while len(tokens) < budget and not finished:
+    with tqdm(total=most, desc="generating", unit=" tokens", disable=not progress) as bar:
+        while len(tokens) < most and not finished:
             vector, begins = None, False
             if place and given[place] != FREE:
                 token = torch.full((1,), given[place], device=device)
@@ -111,7 +111,7 @@ def answer(
             bar.update()
             if begins:
                 bar.set_postfix_str(f"image {begun}")
-    return Answer(_ids(tokens), finished, budget, torch.cat(drawn).float().cpu().numpy() if drawn else None)
+    return Answer(_ids(tokens), finished, most, torch.cat(drawn).float().cpu().numpy() if drawn else None)
 
 
 @torch.no_grad()
@@ -123,11 +123,11 @@ def free_answer(generalist: Generalist, prompt: Sequence[int], sampling: Samplin
     `image_tokens_in_vocabulary`.
     """
     layout, eos = generalist.layout, generalist.tokenizer.eos
-    reader, draw, budget = _begin(generalist, prompt, None, sampling)
+    reader, draw, most = _begin(generalist, prompt, None, sampling)
     given = forced(layout)
     tokens: list[Tensor] = []
     place, finished, broken = 0, False, False
-    while len(tokens) < budget and not (finished or broken):
+    while len(tokens) < most and not (finished or broken):
         logits = generalist.text_logits(reader.hidden())
         token = draw.image(logits) if place else draw.text(logits)
         tokens.append(token)
@@ -137,7 +137,7 @@ def free_answer(generalist: Generalist, prompt: Sequence[int], sampling: Samplin
         broken = not fits and (place > 0 or layout.low <= id < layout.high or id == layout.row_end)
         place = (place + 1) % layout.block_length if fits else 0
         finished = id == eos
-    return Answer(_ids(tokens), finished, budget)
+    return Answer(_ids(tokens), finished, most)
 
 
 def parts(written: Answer, generalist: Generalist) -> list[Text | np.ndarray]:
@@ -175,6 +175,15 @@ def vectors_of(generalist: Generalist, hidden: Tensor) -> Tensor:
     return generalist.image_vectors(hidden)
 
 
+def budget(layout: ImageLayout, sampling: Sampling, images: int = 0) -> int:
+    """How many tokens an answer may have, the model's context aside; with `max_tokens` None there is room for the
+    `images` that its reference has, too."""
+    if sampling.max_tokens is not None:
+        return sampling.max_tokens
+    most = max(IMAGES, images) if sampling.max_images is None else sampling.max_images
+    return TEXT_TOKENS + most * layout.block_length
+
+
 def has_slots(layout: ImageLayout) -> bool:
     """Whether image tokens are vectors in slots of one id, rather than codes."""
     return layout.high - layout.low == 1
@@ -191,10 +200,7 @@ def _begin(
 ) -> tuple[_Reader, _Draw, int]:
     device = next(generalist.model.parameters()).device
     config = generalist.plain_model.config.get_text_config()
-    wanted = sampling.max_tokens
-    if wanted is None:
-        images = IMAGES if sampling.max_images is None else sampling.max_images
-        wanted = TEXT_TOKENS + images * generalist.layout.block_length
+    wanted = budget(generalist.layout, sampling)
     room = getattr(config, "max_position_embeddings", None) or len(prompt) + wanted
     if len(prompt) >= room:
         raise PromptTooLong(f"the prompt has {len(prompt)} tokens and the model can hold {room}: give less context")

@@ -1,0 +1,1 @@
+"""Answers on disk in a form that every system can write, and importers of other forms."""

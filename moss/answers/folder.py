@@ -1,0 +1,177 @@
+"""A folder of answers that any system can write: one folder an answer, in it answer.json and its pictures.
+
+    ANSWERS/<key>/answer.json       {"key": "...", "instruction": "...", "context": [SEGMENT, ...],
+                                     "output": [SEGMENT, ...], "expects": ["text", "image"]}
+    ANSWERS/<key>/00.png ...        the pictures that it names
+
+A segment is {"type": "text", "text": ...} or {"type": "image", "image": FILE}; FILE is null for a picture that the
+system began and did not deliver. `expects` are the kinds of segments that the task asks for; without it, both. The key
+is the question's: systems are compared key by key. Other names in answer.json are the system's own business.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import itertools
+import json
+import os
+import pathlib
+import shutil
+import urllib.parse
+import uuid
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import PIL.Image
+
+from schemas.codec import parse_json
+from schemas.errors import UserError
+from schemas.images import MAX_PIXELS
+from schemas.records import Text
+
+FILE = "answer.json"
+KINDS = ("text", "image")
+Segments = Sequence[Text | PIL.Image.Image | pathlib.Path]
+"""A path is a picture that is read when it is needed."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Answered:
+    """A question and one system's answer. expects: what the task asks for, of KINDS. missing: pictures that the system
+    began and did not deliver."""
+
+    key: str
+    instruction: str
+    context: Segments
+    output: Segments
+    expects: tuple[str, ...] = KINDS
+    missing: int = 0
+
+    @property
+    def texts(self) -> list[str]:
+        return [segment.text for segment in self.output if isinstance(segment, Text)]
+
+    @property
+    def pictures(self) -> list[PIL.Image.Image | pathlib.Path]:
+        return [segment for segment in self.output if not isinstance(segment, Text)]
+
+
+def opened(picture: PIL.Image.Image | pathlib.Path) -> PIL.Image.Image:
+    """The picture in RGB, white where it is transparent. Raises UserError for a file that cannot be decoded."""
+    try:
+        image = PIL.Image.open(picture) if isinstance(picture, pathlib.Path) else picture
+        image.load()
+    except (OSError, ValueError, SyntaxError) as error:
+        raise UserError(f"{picture} cannot be read as a picture") from error
+    if image.mode != "RGB":
+        clear = image.convert("RGBA")
+        image = PIL.Image.alpha_composite(PIL.Image.new("RGBA", clear.size, "white"), clear).convert("RGB")
+    return image
+
+
+def read(folder: pathlib.Path) -> list[Answered]:
+    """The answers of a folder, in the order of their keys. Raises UserError, naming the file, for what is not as above."""
+    places = [folder] if (folder / FILE).is_file() else sorted(path.parent for path in folder.glob(f"*/{FILE}"))
+    if not places:
+        raise UserError(f"{folder} holds no answers (no {FILE} in it or in its folders)")
+    found = sorted((_answer(place) for place in places), key=lambda answer: answer.key)
+    for one, other in itertools.pairwise(found):
+        if one.key == other.key:
+            raise UserError(f"{folder} answers {one.key} twice")
+    return found
+
+
+def files(answer: Answered, more: dict[str, Any] | None = None) -> dict[str, bytes]:
+    """An answer's folder: answer.json, with `more` beside what is above, and the pictures that it names."""
+    members: dict[str, bytes] = {}
+    record = {
+        "key": answer.key,
+        "instruction": answer.instruction,
+        "context": _written(answer.context, members),
+        "output": [
+            *_written(answer.output, members),
+            *({"type": "image", "image": None} for _ in range(answer.missing)),
+        ],
+        "expects": list(answer.expects),
+        **(more or {}),
+    }
+    return {FILE: json.dumps(record, indent=2, ensure_ascii=False).encode() + b"\n", **members}
+
+
+def name_of(key: str) -> str:
+    """The name of a key's folder.
+
+    >>> name_of("wikihow/12")
+    'wikihow%2F12'
+    """
+    return urllib.parse.quote(key, safe=" ").replace(".", "%2E") or "answer"
+
+
+def publish(folder: pathlib.Path, files: Iterable[tuple[str, bytes]]) -> None:
+    """The folder with these files (path in it, content), whole or not at all, in the place of an earlier one."""
+    folder = folder.absolute()
+    partial = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}")
+    try:
+        partial.mkdir(parents=True)
+        for name, content in files:
+            (partial / name).parent.mkdir(parents=True, exist_ok=True)
+            (partial / name).write_bytes(content)
+        shutil.rmtree(folder, ignore_errors=True)
+        os.replace(partial, folder)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _answer(place: pathlib.Path) -> Answered:
+    path = place / FILE
+    try:
+        record = parse_json(path.read_bytes())
+        context, _ = _read(record.get("context", []), place)
+        output, missing = _read(record["output"], place)
+        expects = tuple(record.get("expects", KINDS))
+        if not isinstance(record["instruction"], str) or not expects or not set(expects) <= set(KINDS):
+            raise ValueError("instruction must be a text, expects a list of text and image")
+        return Answered(str(record.get("key") or place.name), record["instruction"], context, output, expects, missing)
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+        raise UserError(f"{path} is no answer as moss/answers/folder.py describes it: {error!r}") from error
+
+
+def _read(segments: Any, place: pathlib.Path) -> tuple[list[Text | pathlib.Path], int]:
+    found: list[Text | pathlib.Path] = []
+    missing = 0
+    for segment in segments:
+        if segment["type"] == "text":
+            if not isinstance(segment["text"], str):
+                raise ValueError("a text that is none")
+            found.append(Text(segment["text"]))
+        elif segment["image"] is None:
+            missing += 1
+        else:
+            path = place / segment["image"]
+            if not path.resolve().is_relative_to(place.resolve()):
+                raise ValueError(f"{segment['image']} lies outside")
+            try:
+                with PIL.Image.open(path) as picture:
+                    width, height = picture.size
+            except (OSError, PIL.Image.DecompressionBombError) as error:
+                raise ValueError(f"{segment['image']} cannot be read as a picture") from error
+            if width * height > MAX_PIXELS:
+                raise ValueError(f"{segment['image']} has more than {MAX_PIXELS:,} pixels")
+            found.append(path)
+    return found, missing
+
+
+def _written(segments: Segments, members: dict[str, bytes]) -> list[dict[str, Any]]:
+    """As JSON; the pictures are added to `members`."""
+    found: list[dict[str, Any]] = []
+    for segment in segments:
+        if isinstance(segment, Text):
+            found.append({"type": "text", "text": segment.text})
+            continue
+        picture, file = opened(segment), io.BytesIO()
+        picture.save(file, "PNG")
+        name = f"{len(members):02d}.png"
+        members[name] = file.getvalue()
+        found.append({"type": "image", "image": name, "width": picture.width, "height": picture.height})
+    return found

@@ -1,0 +1,67 @@
+"""Plain folders of texts and pictures, as scripts of MiniGPT-5, GILL, Emu2 and others leave them.
+
+One folder an answer, named by the question's key; in it texts (.txt, .md) and pictures, in the natural order of their
+names: `1.txt`, `1.png`, `2.txt`, `10.png`. In a text, `<image>` or `[IMG...]` (one or a run of them) stands where the
+next picture goes; pictures without a place of their own stand by their names. The questions come from another folder
+of answers, such as the reference answers.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+import re
+from collections.abc import Iterator, Sequence
+
+from moss.answers.folder import Answered, name_of
+from schemas.errors import UserError
+from schemas.records import Text
+
+TEXTS = (".txt", ".md")
+PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp")
+MARK = re.compile(r"<image>|(?:\[IMG\d*\]\s*)+")
+
+
+def read(folder: pathlib.Path, questions: Sequence[Answered]) -> Iterator[Answered]:
+    """An answer to every question, an empty one where there is no such folder. Raises UserError where no folder is
+    named by a key, or one by none."""
+    known = {name: question for question in questions for name in (question.key, name_of(question.key))}
+    places = {path.name: path for path in folder.iterdir() if path.is_dir()} if folder.is_dir() else {}
+    strangers = sorted(places.keys() - known.keys())
+    if not places or strangers:
+        raise UserError(
+            f"{folder} must hold one folder an answer, named by the question's key"
+            + (f"; there is no question {', '.join(strangers[:3])}" if strangers else "")
+        )
+    for question in questions:
+        place = places.get(question.key) or places.get(name_of(question.key))
+        output, missing = _output(place) if place else ([], 0)
+        yield dataclasses.replace(question, output=output, missing=missing)
+
+
+def natural(name: str) -> list[tuple[int, str]]:
+    """Sorts names by the numbers in them.
+
+    >>> sorted(["10.png", "2.png"], key=natural)
+    ['2.png', '10.png']
+    """
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name)]
+
+
+def _output(place: pathlib.Path) -> tuple[list[Text | pathlib.Path], int]:
+    found = sorted((path for path in place.iterdir() if path.is_file()), key=lambda path: natural(path.name))
+    pictures = [path for path in found if path.suffix.lower() in PICTURES]
+    texts = {path: path.read_text(encoding="utf-8", errors="replace") for path in found if path.suffix.lower() in TEXTS}
+    marks = sum(len(MARK.findall(text)) for text in texts.values())
+    placed = iter(pictures[:marks])
+    missing = max(0, marks - len(pictures))
+    segments: list[Text | pathlib.Path] = []
+    for path in found:
+        if path in texts:
+            for number, part in enumerate(MARK.split(texts[path])):
+                picture = next(placed, None) if number else None
+                segments += [picture] if picture else []
+                segments += [Text(part.strip())] if part.strip() else []
+        elif path in pictures[marks:]:
+            segments.append(path)
+    return segments, missing

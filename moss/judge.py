@@ -1,0 +1,153 @@
+"""Judge systems' answers to the same questions by a vision model: one table, and one page with the pictures.
+
+    python -m moss.judge --answers base=out/base lora=out/lora moss=out/moss --llm-url http://127.0.0.1:8000/v1 \
+        --output out/judged [--repeats 3] [--clip local-dir:build/models/coherence] [--published]
+
+Every NAME=DIR is a folder of answers (moss/answers/folder.py), all to the same questions; differences and preferences
+are to the first. Writes report.md, results.json, verdicts.jsonl and page.html. Controls come first: damaged answers
+that this judge has to score lower. Without passing controls the report says by how much they failed and no table is
+printed (exit code 2). Answers of the judge are kept in OUTPUT.cache: the same command asks nothing twice.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import pathlib
+import sys
+from collections.abc import Sequence
+
+from moss.answers import folder
+from moss.answers.folder import Answered
+from moss.judging import aspects, controls, figures, report, scores
+from moss.judging.clip import Clip
+from moss.judging.report import System
+from moss.servers import client
+from moss.servers.client import Server
+from schemas.codec import json_bytes
+from schemas.errors import ServiceError, UserError
+
+FILES = ("report.md", "results.json", "verdicts.jsonl", "page.html")
+SHOWN = 50
+"""Questions on the page: its pictures are in the file itself."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    options = _parser().parse_args(arguments)
+    try:
+        return judge(options)
+    except UserError as error:
+        print(f"moss.judge: {error}", file=sys.stderr)
+        return 2
+    except ServiceError as error:
+        print(f"moss.judge: {error}", file=sys.stderr)
+        return 4
+
+
+def judge(options: argparse.Namespace) -> int:
+    if options.repeats < 1:
+        raise UserError("--repeats must be at least 1")
+    output = pathlib.Path(options.output)
+    if output.exists() and not (output.is_dir() and {path.name for path in output.iterdir()} <= set(FILES)):
+        raise UserError(f"{output} holds something else than a report; name another --output")
+    answers = read(options.answers)
+    if options.controls and options.controls not in answers:
+        raise UserError(f"--controls must be one of {', '.join(answers)}")
+    url = client.base_url(options.llm_url)
+    model = options.llm_model or client.model_of(url)
+    server = Server(url, model, output.with_name(f"{output.name}.cache"), concurrency=options.concurrency)
+    clip = Clip(options.clip, options.clip_weights) if options.clip else None
+    systems: list[System] = []
+    for name, own in answers.items():
+        coherence = [clip.coherence(answer) for answer in own] if clip else None
+        found = scores.score(server, own, options.repeats, progress=f"{name}: scores")
+        against = scores.prefer(server, own, systems[0].answers, f"{name}: pairs") if systems else None
+        systems.append(System(name, own, found, against, figures.columns(own, coherence)))
+    sound = options.controls or best(systems)
+    whole = next(system for system in systems if system.name == sound)
+    outcomes = controls.check(server, whole.answers, whole.scores.value, options.repeats, options.seed, progress=True)
+    passed = all(outcome.passed for outcome in outcomes)
+    about = {
+        "judge": model,
+        "questions_version": aspects.VERSION,
+        "repeats": options.repeats,
+        "seed": options.seed,
+        "clip": options.clip,
+        "controls_from": sound,
+        "answers": dict(argument.split("=", 1) for argument in options.answers),
+    }
+    found_results = report.results(systems, outcomes, options.seed)
+    text = report.markdown(found_results, published=options.published)
+    facts = [(key.replace("_", " "), str(value)) for key, value in about.items()]
+    if not passed:
+        found_results["systems"] = []
+    results = json.dumps({**about, **found_results}, indent=2) + "\n"
+    verdicts = b"".join(_verdicts(systems)) if passed else b""
+    shown = report.render(systems, facts, SHOWN, passed)
+    contents = (text.encode(), results.encode(), verdicts, shown.encode())
+    folder.publish(output, zip(FILES, contents, strict=True))
+    print(text)
+    if not passed:
+        raise UserError(
+            f"{model} did not pass the controls on {sound}; {output / FILES[0]} says by how much. Take another judge, "
+            "more repeats, or better answers for the controls (--controls)"
+        )
+    return 0
+
+
+def read(arguments: Sequence[str]) -> dict[str, list[Answered]]:
+    """The answers by system. Raises UserError unless all answer the same questions."""
+    found: dict[str, list[Answered]] = {}
+    for argument in arguments:
+        name, equals, place = argument.partition("=")
+        if not (name and equals and place) or name in found:
+            raise UserError(f"--answers wants NAME=DIR, each name once, such as moss=out/answers; not {argument!r}")
+        found[name] = folder.read(pathlib.Path(place))
+    (first, own), *others = found.items()
+    for name, theirs in others:
+        strangers = {answer.key for answer in own} ^ {answer.key for answer in theirs}
+        if strangers:
+            raise UserError(
+                f"{first} and {name} do not answer the same questions: {len(strangers)} keys are in one alone, such as "
+                f"{min(strangers)}. An answer that a system did not give has an empty output"
+            )
+        for one, other in zip(own, theirs, strict=True):
+            if one.instruction.strip() != other.instruction.strip():
+                raise UserError(f"{first} and {name} have other instructions under the key {one.key}")
+    return found
+
+
+def best(systems: Sequence[System]) -> str:
+    """The system with the highest mean score: its answers have the furthest to fall."""
+    means = {s.name: s.scores.value[~(s.scores.value != s.scores.value)].mean() for s in systems}
+    return max(means, key=lambda name: float(means[name]))
+
+
+def _verdicts(systems: Sequence[System]) -> list[bytes]:
+    """One line an answer and aspect that was judged, of the first repeat."""
+    return [
+        json_bytes({"system": s.name, "key": answer.key, "aspect": aspect, "score": score, "reason": reason})
+        for s in systems
+        for answer, reasons in zip(s.answers, s.scores.reasons, strict=True)
+        for aspect, score, reason in reasons
+    ]
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m moss.judge", description="Judge answers by a vision model.")
+    parser.add_argument("--answers", required=True, nargs="+", metavar="NAME=DIR", help="folders of answers")
+    parser.add_argument("--llm-url", required=True, help="an OpenAI-compatible server of a vision model")
+    parser.add_argument("--llm-model", help="its model (default: the first that it lists)")
+    parser.add_argument("--output", required=True, help="a folder for the report; an earlier report is replaced")
+    parser.add_argument("--repeats", type=int, default=3, help="how often every answer is scored (default 3)")
+    parser.add_argument("--controls", metavar="NAME", help="whose answers to damage (default: the best)")
+    parser.add_argument("--clip", help="an open_clip model for the figures without a judge, or local-dir:FOLDER")
+    parser.add_argument("--clip-weights", help="its weights, by open_clip's name for them or a file")
+    parser.add_argument("--published", action="store_true", help="also print published scores, apart")
+    parser.add_argument("--concurrency", type=int, default=8, help="questions at once (default 8)")
+    parser.add_argument("--seed", type=int, default=0, help="of the bootstrap")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

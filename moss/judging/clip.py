@@ -1,0 +1,121 @@
+"""Coherence of answers by an open_clip model: of pictures with the text beside them, and of pictures with each other.
+
+The pipeline scores documents in the same way (docs/format.md): an image's *matched* score is its best cosine with a
+sentence next to it, the *mismatched* one the mean of its best cosines with the text next to the answer's other images.
+`moss/` may not import the pipeline, so this is a small reading of its own, without its batches and caches.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import torch_compat  # noqa: F401 - before open_clip, which imports torchvision
+
+# isort: split
+import numpy as np
+import open_clip
+import PIL.Image
+import torch
+
+from moss.answers.folder import Answered, Segments, opened
+from schemas.errors import UserError
+from schemas.records import Text
+
+COPY = 0.95
+"""Cosine from which a picture is taken for a copy of another."""
+BATCH = 16
+_SENTENCE = re.compile(r"(?<=[.!?。！？])\s+|\n+")
+
+
+@dataclasses.dataclass(frozen=True)
+class Coherence:
+    """Of one answer with P pictures. matched: float64 (P,), nan for a picture without any text beside it. margin:
+    matched less mismatched, None for fewer than two pictures with text. between: the mean cosine of its pictures with
+    each other, None for fewer than two. copies: how many are copies of a picture of the context, repeated: of an
+    earlier one of its own."""
+
+    matched: np.ndarray
+    margin: float | None
+    between: float | None
+    copies: int
+    repeated: int
+
+
+class Clip:
+    """An open_clip model, on the GPU if there is one. name: `local-dir:FOLDER` or a name of open_clip's, whose weights
+    are `weights`. Raises UserError where it cannot be loaded."""
+
+    def __init__(self, name: str, weights: str | None = None) -> None:
+        try:
+            made, _, preprocess = open_clip.create_model_and_transforms(name, pretrained=weights)
+            self.tokenizer = open_clip.get_tokenizer(name)
+        except (OSError, ValueError, RuntimeError, AssertionError) as error:
+            raise UserError(f"--clip: open_clip cannot load {name} {weights or ''}: {error}") from error
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.model: Any = made.eval().requires_grad_(False).to(self.device)
+        self.preprocess: Any = preprocess
+
+    @torch.no_grad()
+    def pictures(self, pictures: Sequence[PIL.Image.Image]) -> np.ndarray:
+        """(N, d) of unit length; at least one picture."""
+        found = []
+        for at in range(0, len(pictures), BATCH):
+            batch = torch.stack([self.preprocess(picture) for picture in pictures[at : at + BATCH]])
+            found.append(self.model.encode_image(batch.to(self.device), normalize=True).float().cpu())
+        return np.asarray(torch.cat(found), dtype=np.float64)
+
+    @torch.no_grad()
+    def texts(self, texts: Sequence[str]) -> np.ndarray:
+        """(N, d) of unit length; at least one text."""
+        found = []
+        for at in range(0, len(texts), BATCH):
+            tokens = self.tokenizer(list(texts[at : at + BATCH]))
+            found.append(self.model.encode_text(tokens.to(self.device), normalize=True).float().cpu())
+        return np.asarray(torch.cat(found), dtype=np.float64)
+
+    def coherence(self, answer: Answered) -> Coherence:
+        """Of an answer's pictures; what they cannot be compared with is left out."""
+        own = answer.pictures
+        if not own:
+            return Coherence(np.zeros(0), None, None, 0, 0)
+        vectors = self.pictures([opened(picture) for picture in own])
+        given = [opened(s) for s in answer.context if not isinstance(s, Text)]
+        copies = int((vectors @ self.pictures(given).T > COPY).any(1).sum()) if given else 0
+        between = vectors @ vectors.T
+        earlier = np.tril(between, -1) > COPY
+        beside = neighbours(answer.output)
+        sentences = [s for some in beside for s in some]
+        matched, margin = np.full(len(own), np.nan), None
+        if sentences:
+            of = np.repeat(np.arange(len(own)), [len(some) for some in beside])
+            cosines = vectors @ self.texts(sentences).T
+            best = np.stack(
+                [cosines[:, of == n].max(1) if (of == n).any() else np.full(len(own), np.nan) for n in range(len(own))],
+                axis=1,
+            )  # (picture, the picture whose text it is)
+            matched = np.diag(best).copy()
+            written = [n for n in range(len(own)) if beside[n]]
+            if len(written) > 1:
+                others = [best[n, [m for m in written if m != n]].mean() for n in written]
+                margin = float((matched[written] - np.array(others)).mean())
+        pairs = between[np.triu_indices(len(own), 1)]
+        return Coherence(
+            matched, margin, float(pairs.mean()) if len(pairs) else None, copies, int(earlier.any(1).sum())
+        )
+
+
+def neighbours(segments: Segments) -> list[list[str]]:
+    """For every picture the sentences of the text right before and right after it.
+
+    >>> neighbours([Text("One. Two."), PIL.Image.new("RGB", (1, 1)), Text("Three.")])
+    [['One.', 'Two.', 'Three.']]
+    """
+    found = []
+    for n, segment in enumerate(segments):
+        if not isinstance(segment, Text):
+            beside = [s for s in (*segments[max(0, n - 1) : n], *segments[n + 1 : n + 2]) if isinstance(s, Text)]
+            found.append([part.strip() for s in beside for part in _SENTENCE.split(s.text) if part.strip()])
+    return found

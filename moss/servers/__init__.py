@@ -1,0 +1,1 @@
+"""OpenAI-compatible servers: questions to vision models, pictures from image models."""

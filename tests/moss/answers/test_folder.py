@@ -1,0 +1,142 @@
+"""Folders of answers, and other forms that become one."""
+
+import json
+
+import PIL.Image
+import pytest
+
+from moss.answers import __main__ as command
+from moss.answers import folder, plain
+from schemas.errors import UserError
+from schemas.records import Text
+from tests.moss.servers import fake
+from tests.schemas import example
+
+
+def write(place, answers):
+    files = {f"{folder.name_of(a.key)}/{n}": data for a in answers for n, data in folder.files(a).items()}
+    folder.publish(place, files.items())
+    return place
+
+
+def shown(segments):
+    return [s.text if isinstance(s, Text) else folder.opened(s).tobytes() for s in segments]
+
+
+def test_an_answer_comes_back_as_it_was_written(tmp_path):
+    written = folder.Answered(
+        "wiki/1.2",
+        "Paint.",
+        [Text("A brush."), fake.picture_of("red", 1)],
+        fake.answer(1).output,
+        ("image",),
+        missing=2,
+    )
+    [found] = folder.read(write(tmp_path / "a", [written]))
+    assert (found.key, found.instruction, found.expects, found.missing) == ("wiki/1.2", "Paint.", ("image",), 2)
+    assert shown(found.context) == shown(written.context) and shown(found.output) == shown(written.output)
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+@pytest.mark.parametrize(
+    "record,said",
+    [
+        ({"output": []}, "instruction"),
+        ({"instruction": "x", "output": [{"type": "image", "image": "../secret.png"}]}, "outside"),
+        ({"instruction": "x", "output": [{"type": "image", "image": "broken.png"}]}, "broken.png cannot be read"),
+        ({"instruction": "x", "output": [{"type": "sound"}]}, "image"),
+        ({"instruction": "x", "output": [], "expects": ["sound"]}, "expects"),
+    ],
+)
+def test_what_is_no_answer_is_named(record, said, tmp_path):
+    PIL.Image.new("RGB", (4, 4)).save(tmp_path / "secret.png")
+    (tmp_path / "a" / "q").mkdir(parents=True)
+    (tmp_path / "a" / "q" / "broken.png").write_bytes(b"no picture")
+    (tmp_path / "a" / "q" / "answer.json").write_text(json.dumps(record))
+    with pytest.raises(UserError, match=f"q/answer.json.*{said}"):
+        folder.read(tmp_path / "a")
+    with pytest.raises(UserError, match="holds no answers"):
+        folder.read(tmp_path / "nowhere")
+
+
+def test_a_key_may_come_once(tmp_path):
+    place = write(tmp_path / "a", [fake.answer(1)])
+    (place / "q1").rename(place / "other")
+    folder.publish(place / "q1", folder.files(fake.answer(1)).items())
+    with pytest.raises(UserError, match="answers q1 twice"):
+        folder.read(place)
+
+
+def test_a_built_folders_instances_become_reference_answers(tmp_path, capsys):
+    example.write(tmp_path / "built")
+    assert command.main(["shards", str(tmp_path / "built"), "--output", str(tmp_path / "out"), "--limit", "3"]) == 0
+    found = folder.read(tmp_path / "out")
+    assert len(found) == 3 and all(a.texts and a.pictures and a.instruction.startswith("Explain") for a in found)
+    assert command.main(["shards", str(tmp_path / "built"), "--output", str(tmp_path / "out")]) == 2
+    assert "name another --output" in capsys.readouterr().err
+
+
+def conversation(number, question, answer, images, **more):
+    turns = [{"from": "human", "value": question}, {"from": "gpt", "value": answer}]
+    return {"id": f"task_{number}", "image": images, "conversations": turns, **more}
+
+
+def test_interleavedbench_becomes_answers(tmp_path):
+    (tmp_path / "images").mkdir()
+    for colour in fake.COLOURS:
+        fake.picture_of(colour, 1).save(tmp_path / "images" / f"{colour}.png")
+    records = [
+        conversation(
+            1,
+            "<BEGIN> Go on with this.\n<image>.\nIt was red.",
+            "Then <image> green.\n<image>",
+            ["red.png", "green.png", "blue.png"],
+        ),
+        conversation(
+            2, "Make it blue. <image>", "<image>", ["red.png", "blue.png"], task_name="Sequential Image Editing"
+        ),
+        conversation(3, "Tell a story.", "Once.", []),
+    ]
+    (tmp_path / "bench.json").write_text(json.dumps(records))
+    run = ["interleavedbench", str(tmp_path / "bench.json"), "--output"]
+    assert command.main([*run, str(tmp_path / "out")]) == 0
+    first, second, third = folder.read(tmp_path / "out")
+    colours = {fake.picture_of(colour, 1).tobytes(): colour for colour in fake.COLOURS}
+    assert first.instruction == "Go on with this." and third.texts == ["Once."]
+    assert [colours.get(part, part) for part in shown(first.context)] == ["red", "It was red."]
+    assert [colours.get(part, part) for part in shown(first.output)] == ["Then", "green", "green.", "blue"]
+    assert second.expects == ("image",) and [colours[part] for part in shown(second.output)] == ["blue"]
+    for wrong in ([conversation(1, "<image>", "x", [])], [conversation(1, "<image>", "x", ["../bench.json"])], {}):
+        (tmp_path / "bench.json").write_text(json.dumps(wrong))
+        assert command.main([*run, str(tmp_path / "other")]) == 2 and not (tmp_path / "other").exists()
+
+
+def test_plain_folders_become_answers_in_the_natural_order_of_their_files(tmp_path, capsys):
+    questions = write(tmp_path / "questions", [fake.answer(n) for n in range(3)])
+    for name, text in (("2.txt", "Second."), ("10.txt", "Tenth."), ("1.txt", "First.")):
+        (tmp_path / "left" / "q0").mkdir(parents=True, exist_ok=True)
+        (tmp_path / "left" / "q0" / name).write_text(text)
+    fake.picture_of("red", 1).save(tmp_path / "left" / "q0" / "3.png")
+    (tmp_path / "left" / "q1").mkdir()
+    (tmp_path / "left" / "q1" / "text.txt").write_text("Before [IMG0] [IMG1] between <image> after <image>")
+    for n, colour in enumerate(("green", "blue")):
+        fake.picture_of(colour, 1).save(tmp_path / "left" / "q1" / f"{n}.png")
+    run = ["folders", str(tmp_path / "left"), "--questions", str(questions), "--output"]
+    assert command.main([*run, str(tmp_path / "out")]) == 0
+    first, second, third = folder.read(tmp_path / "out")
+    colours = {fake.picture_of(colour, 1).tobytes(): colour for colour in fake.COLOURS}
+    assert [colours.get(p, p) for p in shown(first.output)] == ["First.", "Second.", "red", "Tenth."]
+    assert [colours.get(p, p) for p in shown(second.output)] == ["Before", "green", "between", "blue", "after"]
+    assert second.missing == 1 and not third.output and third.instruction == fake.answer(2).instruction
+    (tmp_path / "left" / "q9").mkdir()
+    assert command.main([*run, str(tmp_path / "other")]) == 2 and "no question q9" in capsys.readouterr().err
+
+
+def test_names_sort_by_their_numbers():
+    assert sorted(["a10.png", "a9.png", "b.txt", "1_2.txt", "1_10.txt"], key=plain.natural) == [
+        "1_2.txt",
+        "1_10.txt",
+        "a9.png",
+        "a10.png",
+        "b.txt",
+    ]

@@ -1,0 +1,93 @@
+"""Failures of a server as the errors that say what to do, and a cache that outlives them."""
+
+import json
+
+import PIL.Image
+import pytest
+
+from moss.servers import client
+from moss.servers.client import Question, Server
+from schemas.errors import RecordFault, ServiceError, UserError
+from tests.moss.servers import fake
+
+SCHEMA = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"], "additionalProperties": False}
+
+
+def question(n):
+    return Question([{"role": "user", "content": [client.text_part(str(n))]}], SCHEMA)
+
+
+def answered(body):
+    return json.dumps({"n": int(body["messages"][0]["content"][0]["text"])})
+
+
+def test_answers_come_in_the_order_of_their_questions_and_are_kept(tmp_path):
+    with fake.FakeVision(answered) as server:
+        asked = Server(server.url, "m", tmp_path / "cache", concurrency=3)
+        assert client.ask_all(asked, range(10), question) == [{"n": n} for n in range(10)]
+        kept = next((tmp_path / "cache").rglob("*/*"))
+        kept.write_text("damaged")
+        assert client.ask_all(asked, range(10), question) == [{"n": n} for n in range(10)]
+        assert len(server.requests) == 11 and server.requests[0]["response_format"]["json_schema"]["strict"]
+        client.ask_all(Server(server.url, "another", tmp_path / "cache"), [1], question)
+        assert len(server.requests) == 12
+
+
+def test_a_busy_server_is_waited_for_and_one_that_stays_away_ends_the_run():
+    seen = []
+
+    def busy(body):
+        seen.append(body)
+        return (503, {}) if len(seen) < 3 else (200, fake.FakeVision._wrapped(None, answered(body)))
+
+    with fake.FakeVision(answered) as server:
+        server.raw = busy
+        assert client.ask_all(Server(server.url, "m"), [7], question) == [{"n": 7}] and len(seen) == 3
+        server.raw = lambda body: (500, {"error": {"message": "broken"}})
+        with pytest.raises(ServiceError, match=r"did not answer for 0.5 s \(500.*broken"):
+            client.ask_all(Server(server.url, "m", patience=0.5), [7], question)
+        gone = server.url
+    with pytest.raises(ServiceError, match="run the same command again"):
+        client.ask_all(Server(gone, "m", patience=0.5), [7], question)
+
+
+@pytest.mark.parametrize("status,said", [(401, "API key"), (404, "takes no questions"), (307, "takes no questions")])
+def test_what_a_user_has_to_mend_is_said(status, said):
+    with fake.FakeVision(answered) as server:
+        server.raw = lambda body: (status, {})
+        with pytest.raises(UserError, match=said):
+            client.ask_all(Server(server.url, "m"), [1], question)
+
+
+def test_a_question_that_is_refused_or_never_answered_by_the_schema_is_a_fault_of_its_own():
+    with fake.FakeVision(answered) as server:
+        server.raw = lambda body: (400, {"error": {"message": "too long"}})
+        [fault] = client.ask_all(Server(server.url, "m"), [1], question)
+        assert isinstance(fault, RecordFault) and fault.kind == "refused" and "too long" in fault.detail
+    for wrong in ('{"n": 1.5}', '{"n": NaN}', '{"n": 1, "n": 2}', "", '{"n": 1, "m": 2}'):
+        with fake.FakeVision(lambda body, wrong=wrong: wrong) as server:
+            [fault] = client.ask_all(Server(server.url, "m"), [1], question)
+            assert fault.kind == "invalid_answer" and len(server.requests) == client.TRIES
+
+
+def test_pictures_are_drawn_kept_and_refused_one_by_one(tmp_path):
+    with fake.FakeVision(answered) as server:
+        asked = Server(server.url, "painter", tmp_path / "cache")
+        red, fault = client.draw_all(asked, ["a red cup", "refuse this"], "64x64")
+        assert red.startswith(b"\x89PNG") and fault.kind == "refused"
+        assert client.draw_all(asked, ["a red cup"], "64x64") == [red]
+        assert sorted(server.drawn) == ["a red cup", "refuse this"]
+
+
+def test_the_first_model_of_a_server_and_its_address():
+    with fake.FakeVision(answered, model="eyes") as server:
+        assert client.model_of(client.base_url(server.url.removesuffix("/v1"))) == "eyes"
+    for wrong in ("127.0.0.1:8000", "ftp://x", "http://"):
+        with pytest.raises(UserError):
+            client.base_url(wrong)
+
+
+def test_a_large_picture_is_sent_smaller_and_a_transparent_one_at_all():
+    part = client.picture_part(PIL.Image.new("RGBA", (2000, 1000)))
+    [sent] = fake.looked_at([{"type": "image_url", **part}])[1]
+    assert sent.shape == (384, 768, 3)

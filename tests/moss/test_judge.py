@@ -1,0 +1,166 @@
+"""The judge's command from folders of answers to the report, with judges on the loopback that look at what they get."""
+
+import dataclasses
+import json
+
+import pytest
+
+from moss import judge
+from moss.answers import folder
+from moss.judging import aspects, controls
+from moss.judging.published import PUBLISHED
+from schemas.errors import UserError
+from schemas.records import Text
+from tests.moss.servers import fake
+
+N = 6
+
+
+def write(place, answers):
+    files = {f"{folder.name_of(a.key)}/{n}": data for a in answers for n, data in folder.files(a).items()}
+    folder.publish(place, files.items())
+    return str(place)
+
+
+@pytest.fixture
+def answered(tmp_path):
+    """Good answers, and such with wrong pictures and one that is empty; as arguments."""
+    good = [fake.answer(n) for n in range(N)]
+    bad = [fake.answer(n, colour="red", empty=n == 5) for n in range(N)]
+    return [f"good={write(tmp_path / 'good', good)}", f"bad={write(tmp_path / 'bad', bad)}"]
+
+
+def run(server, tmp_path, answers, *more):
+    return judge.main(
+        ["--answers", *answers, "--llm-url", server.url, "--output", str(tmp_path / "out"), "--repeats", "2", *more]
+    )
+
+
+def test_a_judge_that_looks_gives_a_table_and_the_same_command_asks_nothing_again(answered, tmp_path, capsys):
+    with fake.FakeVision(fake.honest) as server:
+        assert run(server, tmp_path, answered, "--published") == 0
+        asked = len(server.requests)
+        first = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
+        assert run(server, tmp_path, answered, "--published") == 0
+        assert len(server.requests) == asked
+    assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == first
+    # scores twice, good and bad (one is empty, two are as the good ones); pairs in both orders; four controls
+    assert asked == 2 * N + 2 * (N - 3) + 2 * (N - 1) + 4 * 2 * N
+    found = json.loads(first["results.json"])
+    good, bad = found["systems"]
+    assert good["scores"]["text_image_coherence"]["value"] == 5
+    # q0 and q4 are to be red, q5 is empty: (5 + 1 + 1 + 1 + 5 + 0) / 6
+    assert bad["scores"]["text_image_coherence"]["value"] == pytest.approx(13 / 6)
+    assert bad["differences"]["perceptual_quality"]["value"] == pytest.approx(-5 / 6)
+    assert bad["preference"]["lost"] == pytest.approx(4 / 6) and bad["preference"]["orders_agree"] == 1
+    assert all(control["passed"] for control in found["controls"]) and good["figures"]["images"]["value"] == 1
+    text = capsys.readouterr().out
+    assert "| bad |" in text and "| MiniGPT-5 | 1.31 |" in text and "Published, not ours" in text
+    page = first["page.html"].decode()
+    assert page.count("<h3>good</h3>") == page.count("<h3>bad</h3>") == N and "helpfulness 5.0" in page
+    assert json.loads(first["verdicts.jsonl"].splitlines()[0])["system"] == "good"
+
+
+def test_a_judge_that_does_not_notice_damage_gets_no_table(answered, tmp_path, capsys):
+    with fake.FakeVision(fake.blind) as server:
+        assert run(server, tmp_path, answered) == 2
+    said = capsys.readouterr()
+    assert "did not pass the controls" in said.err and "| good |" not in said.out
+    assert "does not notice: shuffled pictures, swapped answers, cut text, blank pictures" in said.out
+    found = json.loads((tmp_path / "out/results.json").read_text())
+    assert found["systems"] == [] and [c["change"]["text_quality"]["value"] for c in found["controls"]] == [0] * 4
+    assert (tmp_path / "out/verdicts.jsonl").read_bytes() == b""
+    assert "helpfulness 5.0" not in (tmp_path / "out/page.html").read_text()
+
+
+def test_a_judge_that_favours_the_first_place_makes_ties(answered, tmp_path):
+    def favouring(body):
+        wanted = body["response_format"]["json_schema"]["schema"]["properties"]
+        return fake.blind(body) if "better" in wanted else fake.honest(body)
+
+    with fake.FakeVision(favouring) as server:
+        assert run(server, tmp_path, answered) == 0
+    found = json.loads((tmp_path / "out/results.json").read_text())["systems"][1]["preference"]
+    assert found["orders_agree"] == 0 and found["won"] == 0 and found["lost"] == pytest.approx(1 / 6)  # the empty one
+
+
+def test_answers_outside_the_schema_are_asked_for_again_and_too_many_stop(answered, tmp_path, capsys):
+    def wild(body):
+        if body["seed"] < 1000:
+            return '{"text_quality": {"reason": "x", "score": 7}}'
+        return fake.honest(body)
+
+    with fake.FakeVision(wild) as server:
+        assert run(server, tmp_path, answered) == 0
+    with fake.FakeVision(lambda body: "I would rather not.", model="other") as server:
+        assert run(server, tmp_path, answered) == 2
+    assert "no valid answer to 12 of 12 questions" in capsys.readouterr().err
+
+
+def test_a_missing_modality_is_zero_without_asking():
+    whole = fake.answer(0)
+    assert aspects.scored_as_zero(whole) == ()
+    no_picture = dataclasses.replace(whole, output=[Text("One.")])
+    assert aspects.scored_as_zero(no_picture) == ("perceptual_quality", "image_coherence", "text_image_coherence")
+    no_text = dataclasses.replace(whole, output=whole.pictures)
+    assert aspects.scored_as_zero(no_text) == ("text_quality", "text_image_coherence")
+    assert len(aspects.scored_as_zero(dataclasses.replace(whole, output=[]))) == 5
+    editing = dataclasses.replace(no_text, expects=("image",))
+    assert aspects.scored_as_zero(editing) == ()
+    assert [a.name for a in aspects.judged(editing)] == ["perceptual_quality", "image_coherence", "helpfulness"]
+
+
+def test_every_damage_changes_what_it_says_and_nothing_else():
+    answers = [fake.answer(n) for n in range(5)]
+    shuffled = controls.shuffled_pictures(answers, 0)
+    assert shuffled.texts == answers[0].texts and shuffled.pictures == answers[1].pictures
+    swapped = controls.swapped_answers(answers, 4)
+    assert swapped.instruction == answers[4].instruction and swapped.output == answers[0].output
+    cut = controls.cut_text(answers, 0)
+    assert cut.pictures == answers[0].pictures and all(
+        whole.startswith(part) and part != whole for part, whole in zip(cut.texts, answers[0].texts, strict=True)
+    )
+    blank = controls.blank_pictures(answers, 0)
+    assert blank.texts == answers[0].texts and blank.pictures[0].getextrema() == ((127, 127),) * 3
+    with pytest.raises(UserError, match="at least 5 answers"):
+        controls.suitable(answers[:4])
+    assert controls.suitable([fake.answer(n) for n in range(100)])[-1] == 97  # 40 of them, over all
+
+
+@pytest.mark.parametrize(
+    "change,said",
+    [
+        (lambda found: found[:-1], "1 keys are in one alone, such as q5"),
+        (lambda found: [dataclasses.replace(found[0], instruction="Other."), *found[1:]], "under the key q0"),
+    ],
+)
+def test_systems_must_answer_the_same_questions(change, said, tmp_path):
+    found = [fake.answer(n) for n in range(N)]
+    with pytest.raises(UserError, match=said):
+        judge.read([f"a={write(tmp_path / 'a', found)}", f"b={write(tmp_path / 'b', change(found))}"])
+
+
+def test_wrong_options_and_foreign_folders_are_refused(answered, tmp_path, capsys):
+    assert judge.main(["--answers", "x", "--llm-url", "http://127.0.0.1:1", "--output", str(tmp_path / "o")]) == 2
+    assert judge.main(["--answers", answered[0], "--llm-url", "ftp://x", "--output", str(tmp_path / "o")]) == 2
+    assert judge.main(["--answers", answered[0], "--llm-url", "http://x", "--output", str(tmp_path / "good")]) == 2
+    said = capsys.readouterr().err
+    assert "NAME=DIR" in said and "no http(s) address" in said and "holds something else" in said
+
+
+def test_published_means_are_those_of_the_papers_tables():
+    """method.md's means are derived; the benchmark's page states its own."""
+    rows = {name: sum(values) / 5 for name, values in PUBLISHED["MoSS, ICLR 2025"]}
+    assert {name: round(mean, 2) for name, mean in rows.items()} == {
+        "Gemini1.5+SDXL": 3.66,
+        "GPT-4o+DALL-E 3": 3.72,
+        "MiniGPT-5": 2.25,
+        "GILL": 2.36,
+        "Emu2": 1.68,
+        "Chameleon": 1.24,
+        "Emu2+MoSS": 3.18,
+        "Chameleon+MoSS": 1.96,
+    }
+    page = {name: sum(values) / 5 for name, values in PUBLISHED["InterleavedBench, EMNLP 2024"]}
+    stated = {"Gemini1.5+SDXL": 3.96, "GPT-4o+DALL-E 3": 4.13, "MiniGPT-5": 1.82, "GILL": 1.84, "Emu2": 1.68}
+    assert all(abs(page[name] - mean) < 0.011 for name, mean in stated.items())
