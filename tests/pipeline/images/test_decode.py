@@ -312,5 +312,6 @@ def test_faults_travel_and_their_kinds_are_the_table():
     )
     raised = set(re.findall(r'(?:Image|Fetch)Fault\(\s*"(\w+)"', source))
     raised |= {"truncated", "unreadable"}  # chosen between in _damage
+    raised |= {"not_found", "http_status"}  # chosen between in fetch
     raised |= {"too_slow", "too_much_memory"}  # a child's limits: see test_children.py
     assert raised == set(KINDS)
