@@ -11,10 +11,13 @@ from schemas.records import Coherence, Document, Drop, Image, ImageDrop, ScoredD
 AnyDocument = TypeVar("AnyDocument", bound=Document)
 
 
-def drop_images(document: AnyDocument, drops: Mapping[int, Drop], stage: str) -> AnyDocument:
+def drop_images(
+    document: AnyDocument, drops: Mapping[int, Drop], stage: str, details: Mapping[int, str] | None = None
+) -> AnyDocument:
     """The document without the images at these positions, each recorded in `dropped_images`.
 
-    `drops` maps a position among the document's current images (from 0) to the reason. The recorded index counts the
+    `drops` maps a position among the document's current images (from 0) to the reason, and `details` some of
+    them to more words. The recorded index counts the
     images as they were read, before earlier stages removed any; so call this before an excerpt is taken. Coherence
     scores lose the same positions. Without drops the document itself is returned.
     """
@@ -31,7 +34,8 @@ def drop_images(document: AnyDocument, drops: Mapping[int, Drop], stage: str) ->
             segments.append(segment)
             continue
         if position in drops:
-            recorded.append(ImageDrop(index[position], segment.uri, stage, drops[position]))
+            detail = (details or {}).get(position, "")
+            recorded.append(ImageDrop(index[position], segment.uri, stage, drops[position], detail))
         else:
             segments.append(segment)
         position += 1

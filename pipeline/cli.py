@@ -162,6 +162,23 @@ def selftest(options: argparse.Namespace, _: list[str]) -> int:
     return 0
 
 
+def score(options: argparse.Namespace, _: list[str]) -> int:
+    """Measure how well images and texts of a corpus match, as a table and a page, without building anything."""
+    from pipeline.launch.score import score as run
+
+    print(
+        run(
+            configs.find(options.config),
+            options.corpus,
+            options.output.rstrip("/"),
+            limit=options.limit,
+            llm_url=options.llm_url,
+            work=options.work,
+        )
+    )
+    return 0
+
+
 def corpora(options: argparse.Namespace, _: list[str]) -> int:
     """What can be read, how to get it, and under what terms."""
     from pipeline.corpora import FORMATS, format_of
@@ -278,6 +295,14 @@ def _parser() -> argparse.ArgumentParser:
     made.add_argument("--llm-url", help="an OpenAI-compatible server: the documents are rated too")
     made.add_argument("--work", required=True, help="folder of caches and of the result, such as build/selftest")
     made.add_argument("--json", action="store_true", help="print JSON")
+
+    made = command(score)
+    made.add_argument("corpus", metavar="FORMAT:PATH", help="a corpus, as for build")
+    made.add_argument("--config", default="demo", help="whose models to use, and how to fetch (default: %(default)s)")
+    made.add_argument("--output", required=True, help="the folder for scores.parquet and scores.html")
+    made.add_argument("--limit", type=int, help="the maximum number of records to read")
+    made.add_argument("--llm-url", help="an OpenAI-compatible server to ask for ratings; without it there are none")
+    made.add_argument("--work", help="folder of caches (default: OUTPUT/.work)")
 
     command(corpora)
 

@@ -13,7 +13,7 @@ from typing import Any
 import apache_beam as beam
 from apache_beam.pvalue import AsDict
 
-from pipeline.graph import benchmark, reading, stages, writing
+from pipeline.graph import benchmark, reading, repeated_images, stages, writing
 from pipeline.graph.rank import RankByHash
 from pipeline.graph.repeats import Repeats
 from pipeline.graph.transforms import ENDED, Batches, Each, InFlight, Stage
@@ -45,6 +45,14 @@ def build(pipeline: beam.Pipeline, run: Run) -> None:
     docs = stage(docs, Each(run, name.FILTER_TEXT, stages.filter_text))
     docs = stage(docs, Each(run, name.FILTER_HEADERS, stages.filter_headers))
     docs = stage(docs, InFlight(run, name.STORE_IMAGES, stages.store_images, images.workers))
+    if run.config.duplicates.of_images:
+        limits = run.config.duplicates
+        repeated = (
+            parts
+            | "Look at images" >> beam.FlatMap(repeated_images.look, run, AsDict(repeats))
+            | "Find repeated images" >> repeated_images.RepeatedImages(limits.image_distance, limits.images_in_at_most)
+        )
+        docs = stage(docs, repeated_images.CompareImages(run), AsDict(repeated))
     if run.config.decontaminate:
         docs = stage(docs, Each(run, name.DECONTAMINATE, benchmark.decontaminate))
     docs = stage(docs, Batches(run, name.SCORE_COHERENCE, stages.score_coherence, clip.batch_documents))

@@ -28,10 +28,19 @@ class Duplicates:
     """What is a duplicate, besides equal ids and equal texts.
 
     text_at_least: the estimated Jaccard similarity of two documents' sets of five-word runs, from which the later
-    document is dropped; null compares equal texts only.
+    document is dropped; null compares equal texts only. image_distance: the bits of 64 in which the perceptual hashes of
+    a picture may differ; the later document loses it. images_in_at_most: a picture that stands in more documents is
+    taken from all of them.
     """
 
     text_at_least: float | None = None
+    image_distance: int | None = None
+    images_in_at_most: int | None = None
+
+    @property
+    def of_images(self) -> bool:
+        """Whether images are compared at all, which takes another pass over the corpora."""
+        return self.image_distance is not None or self.images_in_at_most is not None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,3 +76,7 @@ def check(corpora: tuple[Corpus, ...], duplicates: Duplicates, web: Web, path: s
     similarity = duplicates.text_at_least
     if similarity is not None and not 0.3 <= similarity <= 1:
         raise UserError(f"{path}: duplicates.text_at_least is a similarity from 0.3 to 1, not {similarity}")
+    if duplicates.image_distance is not None and not 0 <= duplicates.image_distance <= 5:
+        raise UserError(f"{path}: duplicates.image_distance is 0 to 5 bits, not {duplicates.image_distance}")
+    if duplicates.images_in_at_most is not None and duplicates.images_in_at_most < 1:
+        raise UserError(f"{path}: duplicates.images_in_at_most must be at least 1, not {duplicates.images_in_at_most}")

@@ -72,13 +72,15 @@ class Drop:
 class ImageDrop:
     """An image that was removed from a document which itself continued.
 
-    `index` is its position among the document's images as they were read, from 0.
+    `index` is its position among the document's images as they were read, from 0. `detail` says more: of which image it
+    is a repeat.
     """
 
     index: int
     uri: str
     stage: str
     drop: Drop
+    detail: str = ""
 
 
 @dataclasses.dataclass(frozen=True)

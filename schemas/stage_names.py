@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 READ, DEDUPLICATE, FILTER_TEXT, FILTER_HEADERS = "read", "deduplicate", "filter_text", "filter_headers"
-STORE_IMAGES, DECONTAMINATE = "store_images", "decontaminate"
+STORE_IMAGES, COMPARE_IMAGES, DECONTAMINATE = "store_images", "compare_images", "decontaminate"
 SCORE_COHERENCE, FILTER_IMAGES = "score_coherence", "filter_images"
 TAKE_EXCERPT, FILTER_COHERENCE, RATE_TEXT = "take_excerpt", "filter_coherence", "rate_text"
 FILTER_RATINGS, WRITE_INSTRUCTION, ASSEMBLE = "filter_ratings", "write_instruction", "assemble"
@@ -14,6 +14,7 @@ STAGES = (
     FILTER_TEXT,
     FILTER_HEADERS,
     STORE_IMAGES,
+    COMPARE_IMAGES,
     DECONTAMINATE,
     SCORE_COHERENCE,
     FILTER_IMAGES,

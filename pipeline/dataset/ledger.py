@@ -219,7 +219,10 @@ def _against(score: str, value: float, least: dict[str, float]) -> str:
 
 
 def _lost(image: ImageDrop) -> str:
-    return f"image {image.index} ({image.uri or 'no address'}): {reason(image.drop.rule, image.drop.value, image.drop.threshold)}"
+    return (
+        f"image {image.index} ({image.uri or 'no address'}): {reason(image.drop.rule, image.drop.value, image.drop.threshold)}"
+        + (f"; {image.detail}" if image.detail else "")
+    )
 
 
 def _batches(folder: str, columns: list[str] | None = None) -> Iterator[pa.Table]:

@@ -65,12 +65,12 @@ def filter_headers(run: Run) -> Step[Document, Document | DroppedDocument]:
 
     def step(document: Document) -> Document | DroppedDocument:
         document, _ = change_images(document, lambda image: image if is_http(image.uri) else images.sized(image))
-        return _if_enough_images(run, presets.filter_images(document, run.preset.image_rules))
+        return if_enough_images(run, presets.filter_images(document, run.preset.image_rules))
 
     return Step(step)
 
 
-def _if_enough_images(run: Run, document: AnyDocument) -> AnyDocument | DroppedDocument:
+def if_enough_images(run: Run, document: AnyDocument) -> AnyDocument | DroppedDocument:
     """Apply the preset's `after_images` rules to a document that may have lost images."""
     drop = presets.filter_document(document, run.preset.after_images)
     return DroppedDocument(document, drop) if drop else document
@@ -91,7 +91,7 @@ def store_images(run: Run) -> Step[Document, Future[StoredDocument | DroppedDocu
         document, faults = change_images(document, images.store)
         document = without_faults(document, faults)
         segments = tuple(s for s in document.segments if isinstance(s, Text | StoredImage))
-        return _if_enough_images(run, StoredDocument.of(document, segments=segments))
+        return if_enough_images(run, StoredDocument.of(document, segments=segments))
 
     return Step(
         lambda document: pool.submit(stored, document), lambda: pool.shutdown(cancel_futures=True), images.counts
@@ -169,7 +169,7 @@ def filter_images(run: Run) -> Step[ScoredDocument, ScoredDocument | DroppedDocu
     """Remove images that match no text next to them, and images that repeat an earlier one."""
     rules = run.config.coherence
     return Step(
-        lambda document: _if_enough_images(
+        lambda document: if_enough_images(
             run,
             coherence_rules.filter_images(
                 document, matched_at_least=rules.matched_at_least, similarity_at_most=rules.similarity_at_most

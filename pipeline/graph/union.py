@@ -7,7 +7,7 @@ from typing import Any
 
 import apache_beam as beam
 
-Link = tuple[str, str, float, str]
+Link = tuple[Any, Any, float, Any]
 """A node, one that comes before it, how similar they are, and the name of the latter."""
 
 
@@ -16,7 +16,7 @@ class Components(beam.CombineFn):
     for all nodes but the firsts. `order` gives what nodes are sorted by. The result does not depend on the order of
     the links; the memory is that of the links, which only nodes with near repeats have."""
 
-    def __init__(self, order: Callable[[str], Any]):
+    def __init__(self, order: Callable[[Any], Any]):
         super().__init__()  # type: ignore[no-untyped-call]
         self.order = order
 
@@ -30,12 +30,12 @@ class Components(beam.CombineFn):
     def merge_accumulators(self, parts: Iterable[set[Link]]) -> set[Link]:
         return set().union(*parts)
 
-    def extract_output(self, links: set[Link]) -> dict[str, tuple[str, float, str]]:
-        parents: dict[str, str] = {}
-        names: dict[str, str] = {}
-        best: dict[str, float] = {}
+    def extract_output(self, links: set[Link]) -> dict[Any, tuple[Any, float, Any]]:
+        parents: dict[Any, Any] = {}
+        names: dict[Any, Any] = {}
+        best: dict[Any, float] = {}
 
-        def root(node: str) -> str:
+        def root(node: Any) -> Any:
             while (parent := parents.get(node, node)) != node:
                 parents[node] = node = parents.get(parent, parent)  # halve the way for those who come after
             return node

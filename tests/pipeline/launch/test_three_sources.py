@@ -9,6 +9,7 @@ import io
 import json
 import pathlib
 
+import PIL.Image
 import pytest
 import yaml
 from fastwarc.warc import WarcRecord, WarcRecordType
@@ -35,6 +36,14 @@ def documents():
             continue
         record = json.loads(line)
         yield record["title"], [s.get("text") or (s["image"], s.get("alt", "")) for s in record["segments"]]
+
+
+def smaller(path):
+    """The picture at half its size: another file, the same picture."""
+    out = io.BytesIO()
+    image = PIL.Image.open(path).convert("RGB")
+    image.resize((image.width // 2, image.height // 2)).save(out, "JPEG", quality=60)
+    return out.getvalue()
 
 
 def page(title, segments, site):
@@ -110,6 +119,7 @@ def web():
         "/reserved.jpg": answer(good, headers=[("X-Robots-Tag", "noml")]),
         "/gone.jpg": answer(status=404),
         "/cut.jpg": answer(good[:2000]),
+        "/again.jpg": answer(smaller(IMAGES / next(documents())[1][2][0])),
     }
     with Server(answers) as site:
         yield site
@@ -127,7 +137,7 @@ def config(tmp_path_factory, web):
             (folder / f"manual/img/{name}").write_bytes((IMAGES / name).read_bytes())
     (folder / "crawl.warc.gz").write_bytes(warc([page(*one, site) for one in given[0::3]]))
     lines = [mmc4(*one, site) for one in given[2::3]]
-    for name in ("reserved.jpg", "gone.jpg", "cut.jpg", "forbidden/a.jpg"):
+    for name in ("reserved.jpg", "gone.jpg", "cut.jpg", "forbidden/a.jpg", "again.jpg"):
         lines[0]["image_info"].append(
             {"image_name": "x.jpg", "raw_url": f"{site}/{name}", "matched_text_index": 0, "matched_sim": 0.3}
         )
@@ -137,6 +147,7 @@ def config(tmp_path_factory, web):
     tree["clip"]["model"] = f"local-dir:{COHERENCE}"
     tree["images"] = {"allow_private_hosts": True, "timeout": 30.0}
     tree["web"] = {"contact": "crawl@example.org"}
+    tree["duplicates"] = {"image_distance": 4}
     tree["corpora"] = [
         {"format": "warc", "path": f"{folder}/crawl.warc.gz"},
         {"format": "markdown", "path": f"{folder}/manual"},
@@ -184,6 +195,19 @@ def test_the_ledger_says_why_a_picture_of_the_web_was_lost(built):
         if drop.stage == "store_images"
     }
     assert lost == {"reserved.jpg": "opted_out", "gone.jpg": "not_found", "cut.jpg": "truncated", "a.jpg": "robots"}
+
+
+def test_a_picture_of_the_crawl_that_comes_again_in_the_dump_goes_and_names_it(built):
+    lost = {
+        drop.uri.rpartition("/")[2]: (row.source, drop.drop.rule, drop.detail)
+        for row in outcomes(built)
+        for drop in row.dropped_images
+        if drop.stage == "compare_images"
+    }
+    source, rule, detail = lost["again.jpg"]
+    first = next(documents())[1][2][0]
+    assert (source, rule) == ("mmc4", "repeated_image")
+    assert f"/{first} of crawl.warc.gz:0" in detail and first not in lost
 
 
 def test_another_run_fetches_nothing_and_gives_the_same_bytes(built, config, web, tmp_path):

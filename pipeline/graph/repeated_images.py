@@ -1,0 +1,182 @@
+"""Which images stand in several documents: found by their hashes alone, after a pass that stores what the next one reads.
+
+The pass reads the corpora once more, up to the stage *Store images*; images that it stored are neither fetched nor decoded
+again. Only hashes, places and addresses are grouped.
+"""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import apache_beam as beam
+from apache_beam.pvalue import AsDict
+
+from filters import repeated_images as hashes
+from filters.decontaminate import image_hash
+from filters.drop_images import drop_images
+from pipeline import corpora
+from pipeline.corpora.parts import Part
+from pipeline.graph import failures, stages
+from pipeline.graph.repeats import Repeat, place_order
+from pipeline.graph.transforms import Stage, Step
+from pipeline.graph.union import Components
+from pipeline.graph.window import Window
+from pipeline.run import Run, image_store
+from schemas.errors import RecordFault, one_line
+from schemas.records import Document, Drop, DroppedDocument, StoredDocument
+from schemas.stage_names import COMPARE_IMAGES
+
+REPEATED, RECURRING = "repeated_image", "recurring_image"
+_COMPARED = 200  # of one key, each hash is compared with so many before it; more share a key only where images are flat
+
+
+@dataclasses.dataclass(frozen=True)
+class Seen:
+    """An image of a document, where it was seen."""
+
+    location: str
+    id: str
+    uri: str
+    sha256: str
+    hashed: bytes
+
+    @property
+    def order(self) -> tuple[Any, ...]:
+        """As documents are ordered, and then by the image's address."""
+        return *place_order(self.location), self.uri, self.sha256
+
+
+def look(part: Part, run: Run, repeats: dict[str, Repeat]) -> Iterator[Seen]:
+    """The images of the documents that reach *Store images* and pass it."""
+    images = image_store(run)
+    text, headers, store = stages.filter_text(run), stages.filter_headers(run), stages.store_images(run)
+    window: Window[Document, Any] = Window(run.config.images.workers)
+    with failures.recorded(run.failures, COMPARE_IMAGES, part.name):
+        try:
+            for record in corpora.read(part):
+                if not isinstance(record, Document) or record.location in repeats:
+                    continue
+                if document := _passed(_passed(record, text), headers):
+                    for _, found in window.add(document, store(document)):
+                        yield from _seen(found, images)
+            for _, found in window.drain():
+                yield from _seen(found, images)
+        finally:
+            store.close()
+
+
+def _passed(document: Document | None, step: Step[Document, Any]) -> Document | None:
+    """What a rule leaves of the document; None where it ends."""
+    try:
+        found = step(document) if document else None
+    except RecordFault:
+        return None
+    return found if isinstance(found, Document) else None
+
+
+def _seen(found: Any, images: Any) -> Iterator[Seen]:
+    if isinstance(found, BaseException) and not isinstance(found, RecordFault):
+        raise found
+    if isinstance(found, StoredDocument):
+        for image in found.images:
+            hashed = image_hash(images.open(image.sha256))
+            yield Seen(found.location, found.id, image.uri, image.sha256, hashed)
+
+
+class RepeatedImages(beam.PTransform[Any, Any]):
+    """Seen -> (location, {sha256: (Drop, detail)}) for every document that has images to lose.
+
+    Images are the same whose hashes differ in at most `distance` bits (None: in none), directly or by others between
+    them. Those in more than `in_at_most` documents (None: no limit) go from all of them; of the others, where `distance`
+    is given, the first document keeps its image, and the rows of the others name it.
+    """
+
+    def __init__(self, distance: int | None, in_at_most: int | None):
+        super().__init__()
+        self.distance, self.in_at_most = distance, in_at_most
+
+    def expand(self, seen: beam.PCollection[Seen]) -> beam.PCollection[tuple[str, dict[str, tuple[Drop, str]]]]:
+        distance, in_at_most = self.distance, self.in_at_most
+        by_hash = seen | "By hash" >> beam.Map(lambda s: (s.hashed, s))
+        if distance:
+            first = by_hash | "First of each hash" >> beam.CombinePerKey(_first)
+            same = (
+                first
+                | "Keys" >> beam.FlatMapTuple(lambda hashed, s: ((key, s) for key in hashes.keys(hashed)))
+                | "Group keys" >> beam.GroupByKey()
+                | "Compare hashes" >> beam.FlatMap(_links, distance)
+                | "Connect images" >> beam.CombineGlobally(Components(lambda s: s.order))
+                | "Name the first image" >> beam.FlatMap(_firsts)
+            )
+            by_hash = by_hash | "By the first" >> beam.Map(_by_first, AsDict(same))
+        drops: beam.PCollection[tuple[str, dict[str, tuple[Drop, str]]]] = (
+            by_hash
+            | "Group images" >> beam.GroupByKey()
+            | "Judge images" >> beam.FlatMap(_judged, distance, in_at_most)
+            | "Group by document" >> beam.GroupByKey()
+            | "As a table"
+            >> beam.MapTuple(lambda location, found: (location, dict(sorted(found, key=lambda one: one[0]))))
+        )
+        return drops
+
+
+def _first(seen: Iterable[Seen]) -> Seen:
+    return min(seen, key=lambda s: s.order)
+
+
+def _links(group: tuple[bytes, Iterable[Seen]], distance: int) -> Iterator[tuple[Seen, Seen, float, bytes]]:
+    some = sorted(group[1], key=lambda s: s.order)
+    for at, one in enumerate(some):
+        for before in some[max(at - _COMPARED, 0) : at]:
+            bits = hashes.distance(one.hashed, before.hashed)
+            if bits <= distance:
+                yield one, before, 1.0, before.hashed
+
+
+def _firsts(components: dict[Seen, tuple[Seen, float, bytes]]) -> Iterator[tuple[bytes, bytes]]:
+    for one, (first, _, _) in components.items():
+        yield one.hashed, first.hashed
+
+
+def _by_first(item: tuple[bytes, Seen], same: dict[bytes, bytes]) -> tuple[bytes, Seen]:
+    return same.get(item[0], item[0]), item[1]
+
+
+def _judged(
+    group: tuple[bytes, Iterable[Seen]], distance: int | None, in_at_most: int | None
+) -> Iterator[tuple[str, tuple[str, tuple[Drop, str]]]]:
+    some = sorted(group[1], key=lambda s: s.order)
+    first, documents = some[0], len(collections.Counter(s.location for s in some))
+    if documents == 1:
+        return
+    detail = f"repeats {one_line(first.uri, 200)} of {first.id}"
+    for one in some:
+        if in_at_most is not None and documents > in_at_most:
+            drop = Drop(RECURRING, float(documents), float(in_at_most))
+            yield one.location, (one.sha256, (drop, "" if one.location == first.location else detail))
+        elif distance is not None and one.location != first.location:
+            bits = hashes.distance(one.hashed, first.hashed)
+            yield one.location, (one.sha256, (Drop(REPEATED, float(bits), float(distance)), detail))
+
+
+class CompareImages(Stage):
+    """Takes out images that other documents have, too."""
+
+    def __init__(self, run: Run):
+        super().__init__(run, COMPARE_IMAGES, lambda run: Step(lambda document: document))
+
+    def process(self, document: StoredDocument, repeated: dict[str, dict[str, tuple[Drop, str]]]) -> Iterator[Any]:
+        yield self.result(document, lambda: self._without(document, repeated.get(document.location, {})))
+
+    def _without(
+        self, document: StoredDocument, repeated: dict[str, tuple[Drop, str]]
+    ) -> StoredDocument | DroppedDocument:
+        found = {at: repeated[image.sha256] for at, image in enumerate(document.images) if image.sha256 in repeated}
+        if not found:
+            return document
+        drops = {at: drop for at, (drop, _) in found.items()}
+        details = {at: detail for at, (_, detail) in found.items()}
+        return stages.if_enough_images(self.run, drop_images(document, drops, self.stage, details))
