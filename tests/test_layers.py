@@ -37,7 +37,7 @@ LAYERS = {
         "__init__",
     ),
     "moss": (
-        "encode train generate evaluate judge",
+        "encode train generate evaluate judge compose",
         "judging",
         "evaluation",
         "generation",

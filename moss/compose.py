@@ -1,0 +1,150 @@
+"""Answer questions by two models: a text model that writes texts and prompts, an image model that draws the prompts.
+
+    python -m moss.compose --questions out/reference --llm-url http://127.0.0.1:8000/v1 \
+        --image-url http://127.0.0.1:8001/v1 --output out/composed
+
+Such systems are the strongest rows of the published tables (Gemini1.5+SDXL, GPT-4o+DALL-E 3). The questions come from
+a folder of answers, whose outputs are not read. The text model sees the context's pictures; the image model sees its
+prompt alone, so nothing but words holds the pictures together. Both are OpenAI-compatible servers. Replies and
+pictures are kept in OUTPUT.cache: a run that was stopped goes on where it was.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import io
+import pathlib
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import PIL.Image
+
+from moss.answers import folder
+from moss.answers.folder import Answered, opened
+from moss.servers import client
+from moss.servers.client import Question, Server, picture_part, text_part
+from schemas.errors import RecordFault, ServiceError, UserError
+from schemas.records import Text
+
+MOST = 12
+"""Segments of an answer: more than any instance of ours has images."""
+_SYSTEM = (
+    "You answer requests with text and pictures in turn. You cannot draw: for every picture write a prompt for an "
+    "image generator that knows nothing of the request or of the other pictures, so describe subject, style and "
+    "setting in full each time, and keep them the same where pictures belong together. Reply with JSON alone: "
+    'segments in reading order, each a "text" and the "picture" prompt that follows it; either may be empty.'
+)
+_SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "segments": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "properties": {"text": {"type": "string"}, "picture": {"type": "string"}},
+                "required": ["text", "picture"],
+                "additionalProperties": False,
+            },
+        }
+    },
+    "required": ["segments"],
+    "additionalProperties": False,
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    options = _parser().parse_args(arguments)
+    try:
+        return compose(options)
+    except UserError as error:
+        print(f"moss.compose: {error}", file=sys.stderr)
+        return 2
+    except ServiceError as error:
+        print(f"moss.compose: {error}", file=sys.stderr)
+        return 4
+
+
+def compose(options: argparse.Namespace) -> int:
+    output = pathlib.Path(options.output)
+    if output.exists():
+        raise UserError(f"{output} is there already; name another --output")
+    if not re.fullmatch(r"\d+x\d+", options.size):
+        raise UserError(f"--size is WIDTHxHEIGHT, such as 1024x1024, not {options.size!r}")
+    questions = folder.read(pathlib.Path(options.questions))[: options.limit]
+    cache = output.with_name(f"{output.name}.cache")
+    writer, painter = (
+        Server(client.base_url(url), model or client.model_of(client.base_url(url)), cache, options.concurrency)
+        for url, model in ((options.llm_url, options.llm_model), (options.image_url, options.image_model))
+    )
+    plans = [
+        [] if isinstance(plan, RecordFault) else plan["segments"][:MOST]
+        for plan in client.ask_all(writer, questions, question, progress="writing")
+    ]
+    prompts = list(dict.fromkeys(part["picture"].strip() for plan in plans for part in plan if part["picture"].strip()))
+    drawn = dict(zip(prompts, client.draw_all(painter, prompts, options.size, progress="drawing"), strict=True))
+    facts = {"text_model": writer.model, "image_model": painter.model, "size": options.size}
+    folder.publish(output, _files(questions, plans, drawn, facts))
+    empty = sum(not plan for plan in plans)
+    refused = sum(isinstance(picture, RecordFault) for picture in drawn.values())
+    print(
+        f"{len(questions)} answers, {len(prompts)} pictures asked for; {empty} questions without a valid reply, "
+        f"{refused} pictures refused. {output}"
+    )
+    return 0
+
+
+def question(asked: Answered) -> Question:
+    """What the text model is asked."""
+    context = [text_part(s.text) if isinstance(s, Text) else picture_part(opened(s)) for s in asked.context]
+    wanted = {
+        ("text", "image"): "Answer with text and pictures.",
+        ("image",): "Answer with pictures alone: leave every text empty.",
+        ("text",): "Answer with text alone: leave every picture empty.",
+    }[tuple(kind for kind in folder.KINDS if kind in asked.expects)]
+    content = [text_part(f"{asked.instruction}\n\n{wanted}"), *context]
+    return Question([{"role": "system", "content": _SYSTEM}, {"role": "user", "content": content}], _SCHEMA)
+
+
+def answered(asked: Answered, plan: Sequence[dict[str, str]], drawn: dict[str, Any]) -> Answered:
+    """The plan with its pictures; one that was refused counts as missing."""
+    output: list[Text | PIL.Image.Image] = []
+    missing = 0
+    for part in plan:
+        if part["text"].strip():
+            output.append(Text(part["text"].strip()))
+        if prompt := part["picture"].strip():
+            if isinstance(drawn[prompt], RecordFault):
+                missing += 1
+            else:
+                output.append(PIL.Image.open(io.BytesIO(drawn[prompt])))
+    return dataclasses.replace(asked, output=output, missing=missing)
+
+
+def _files(
+    questions: Sequence[Answered], plans: Sequence[list[dict[str, str]]], drawn: dict[str, Any], facts: dict[str, str]
+) -> Iterator[tuple[str, bytes]]:
+    for asked, plan in zip(questions, plans, strict=True):
+        more = {**facts, "prompts": [part["picture"] for part in plan if part["picture"].strip()]}
+        for name, content in folder.files(answered(asked, plan, drawn), more).items():
+            yield f"{folder.name_of(asked.key)}/{name}", content
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m moss.compose", description="Answer by a text and an image model.")
+    parser.add_argument("--questions", required=True, help="a folder of answers whose questions to answer")
+    parser.add_argument("--llm-url", required=True, help="an OpenAI-compatible server of a text (or vision) model")
+    parser.add_argument("--llm-model", help="its model (default: the first that it lists)")
+    parser.add_argument("--image-url", required=True, help="a server with /v1/images/generations")
+    parser.add_argument("--image-model", help="its model (default: the first that it lists)")
+    parser.add_argument("--size", default="1024x1024", help="of the pictures (default 1024x1024)")
+    parser.add_argument("--limit", type=int, help="so many questions (default: all)")
+    parser.add_argument("--output", required=True, help="a folder of answers to write")
+    parser.add_argument("--concurrency", type=int, default=8, help="questions at once (default 8)")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
