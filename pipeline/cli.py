@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -62,6 +63,7 @@ def build(options: argparse.Namespace, beam_flags: list[str]) -> int:
             beam_flags=beam_flags,
             keep_going=options.keep_going,
             allow_empty=options.allow_empty,
+            sign=options.sign,
         ),
     )
 
@@ -89,21 +91,19 @@ def _finished(output: str, built: Built) -> int:
 
 def validate(options: argparse.Namespace, _: list[str]) -> int:
     """Check a dataset folder."""
-    from schemas.validate import validate as check
+    from pipeline.storage.folder import opened
+    from schemas import selection
+    from schemas.report import FORMATS
+    from schemas.validate import Options, examine
 
-    defects = check(options.folder, deep=options.deep)
-    if options.json:
-        print(json.dumps({"ok": not defects, "defects": [vars(d) for d in defects]}, indent=2))
-    else:
-        for defect in defects:
-            print(line(str(defect)))
-        print(
-            f"{options.folder}: {len(defects)} defects"
-            if defects
-            else f"{options.folder}: valid"
-            + ("" if options.deep else " (structure, schemas and counts; --deep also reads every byte)")
-        )
-    return 1 if defects else 0
+    first, last = selection.numbers(options.shards) if options.shards else (0, None)
+    sample = selection.share(options.sample) if options.sample else 1.0
+    deep = bool(options.deep or options.shards or options.sample)
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    workers = options.workers or cores
+    report = examine(opened(options.folder), Options(deep, first, last, sample, workers, options.public_key))
+    print(FORMATS["json" if options.json else options.format](report, options.folder))
+    return 1 if report.defects else 0
 
 
 def funnel(options: argparse.Namespace, _: list[str]) -> int:
@@ -218,6 +218,7 @@ def _parser() -> argparse.ArgumentParser:
         help="a bug fails its document instead of stopping the run; the exit code is still 3",
     )
     made.add_argument("--allow-empty", action="store_true", help="publish even if no document was kept")
+    made.add_argument("--sign", metavar="KEY", help="an OpenSSH private key (Ed25519), to sign the manifest")
 
     made = command(demo)
     made.add_argument("--output", default="leafinstruct-demo", help="the folder to publish to (default: %(default)s)")
@@ -226,7 +227,18 @@ def _parser() -> argparse.ArgumentParser:
     made = command(validate)
     made.add_argument("folder")
     made.add_argument("--deep", action="store_true", help="read every byte: tars, records, images, hashes")
-    made.add_argument("--json", action="store_true", help="print JSON")
+    made.add_argument("--shards", metavar="0-99", help="read every byte of these shards only")
+    made.add_argument(
+        "--sample",
+        metavar="PERCENT",
+        help="read every byte of this share of the shards only, such as 5%%; always the same ones",
+    )
+    made.add_argument("--workers", type=int, help="processes that read shards (default: one per core)")
+    made.add_argument(
+        "--public-key", metavar="FILE", help="OpenSSH public keys; one of them must have signed the manifest"
+    )
+    made.add_argument("--format", choices=("text", "json", "sarif", "junit"), default="text", help="what to print")
+    made.add_argument("--json", action="store_true", help="the same as --format json")
 
     made = command(funnel)
     made.add_argument("folder")
@@ -239,7 +251,7 @@ def _parser() -> argparse.ArgumentParser:
     made = command(show)
     made.add_argument("folder")
     made.add_argument("id", help="the id of a document, or the key of an instance")
-    made.add_argument("--to", help="folder for the images (default: FOLDER/show/KEY)")
+    made.add_argument("--to", help="folder for the images (default: FOLDER/.work/show/KEY)")
 
     made = command(calibrate)
     made.add_argument("--config", required=True, help="the configuration file to write the thresholds to")

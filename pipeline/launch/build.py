@@ -33,6 +33,7 @@ from prompts.control import tokens_of
 from schemas.codec import config_hash
 from schemas.errors import UserError
 from schemas.records import Provenance
+from schemas.signature import private_key
 from schemas.stage_names import STAGES, stage_title
 
 
@@ -48,8 +49,9 @@ def build(
     beam_flags: Sequence[str] = (),
     keep_going: bool = False,
     allow_empty: bool = False,
+    sign: str | None = None,
 ) -> Built:
-    """Run the whole pipeline and publish to `output`.
+    """Run the whole pipeline and publish to `output`, signed with the OpenSSH key in the file `sign`, if any.
 
     `keep_going` makes ledger rows of bugs instead of stopping; `allow_empty` publishes a dataset without instances.
     Raises UserError, before anything is overwritten, if the user has to fix something; ServiceError if a server or a
@@ -57,6 +59,7 @@ def build(
     """
     config = configured(config_path, corpora, limit, llm_url, llm_server)
     options = _beam_options(list(beam_flags))
+    key = private_key(sign) if sign else None
     if not output.strip("/"):
         raise UserError("--output must name a folder")
     output, work = output.rstrip("/"), (work or f"{output.rstrip('/')}/.work").rstrip("/")
@@ -81,7 +84,7 @@ def build(
             result = pipeline.run()
             result.wait_until_finish()
         found = metrics.collect(result)
-        funnel = publish.publish(run, found, allow_empty=allow_empty)
+        funnel = publish.publish(run, found, allow_empty=allow_empty, key=key)
     bugs = sum(count for error, count in funnel.failed.items() if error.startswith(BUG))
     return Built(ledger.funnel_text(funnel), metrics.text(found), bugs, log)
 

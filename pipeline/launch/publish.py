@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import yaml
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from pipeline import config as configuration
 from pipeline import report
@@ -18,14 +19,15 @@ from pipeline.launch import metrics
 from pipeline.run import Run
 from pipeline.storage import uris
 from pipeline.storage.store import files, is_remote, open_bytes, write_bytes
-from schemas.codec import config_hash
+from schemas.codec import config_hash, manifest_bytes
 from schemas.errors import UserError
 from schemas.index import IndexRow
+from schemas.signature import sign
 
 LIBRARIES = ("apache-beam", "open_clip_torch", "pillow", "pyarrow", "torch")
 """Packages that the bytes of a build depend on; the manifest has their versions."""
 
-MANIFEST = "manifest.json"
+MANIFEST, SIGNATURE = "manifest.json", "manifest.json.sig"
 HEADER = "# The configuration of this folder; give this file to --config to build it again.\n"
 UNPUBLISHED = {
     ".work",
@@ -37,6 +39,7 @@ UNPUBLISHED = {
     "README.md",
     "report.html",
     "metrics.json",
+    SIGNATURE,
 }
 """What an interrupted run may have left."""
 
@@ -106,9 +109,12 @@ def prepare_output(run: Run) -> None:
     write_bytes(f"{run.output}/config.yaml", _config_text(run.config).encode())
 
 
-def publish(run: Run, found: metrics.Metrics, *, allow_empty: bool = False) -> ledger.Funnel:
+def publish(
+    run: Run, found: metrics.Metrics, *, allow_empty: bool = False, key: Ed25519PrivateKey | None = None
+) -> ledger.Funnel:
     """Add index, card, report and manifest to `run.staging`, then move everything to the output folder.
 
+    `key` signs the manifest, which has the checksums of all other files.
     Publishes nothing if the counts of ledger and shards differ (AssertionError), if the rules have changed since the
     run started, or if no document was kept and `allow_empty` is false (UserError).
     """
@@ -144,10 +150,17 @@ def publish(run: Run, found: metrics.Metrics, *, allow_empty: bool = False) -> l
         ledger=parts,
         funnel=counts.to_json(),
     )
-    write_bytes(f"{run.staging}/README.md", card.card(manifest).encode())
-    shards.write_manifest(manifest, run.staging)
+    readme = card.card(manifest).encode()
+    write_bytes(f"{run.staging}/README.md", readme)
     write_bytes(f"{run.staging}/metrics.json", json.dumps(found, indent=2).encode())
-    report.write_report(run.staging, dropped=run.store("dropped"), metrics=metrics.rows(found))
+    shards.write_manifest(manifest, run.staging)  # the report reads it
+    page = uris.read_bytes(report.write_report(run.staging, dropped=run.store("dropped")))
+    manifest = shards.with_files(
+        manifest, {"README.md": readme, "config.yaml": _config_text(run.config).encode(), "report.html": page}
+    )
+    shards.write_manifest(manifest, run.staging)
+    if key:
+        write_bytes(f"{run.staging}/{SIGNATURE}", sign(manifest_bytes(manifest), key))
     _move(run.staging, run.output)
     return counts
 
@@ -169,12 +182,14 @@ def _move(staging: str, output: str) -> None:
     A folder without a manifest is unfinished, so an old manifest is removed first and the new one is moved last.
     """
     remove(f"{output}/{MANIFEST}")
+    remove(f"{output}/{SIGNATURE}")
     for folder, suffixes in (("shards", (".tar",)), ("ledger", (".parquet",))):
         remove(f"{output}/{folder}")
         for path in uris.find(f"{staging}/{folder}", suffixes):
             _rename(path, f"{output}/{folder}/{path.rsplit('/', 1)[1]}")
-    for name in ("index.parquet", "README.md", "report.html", "metrics.json", MANIFEST):
-        _rename(f"{staging}/{name}", f"{output}/{name}")
+    for name in ("index.parquet", "README.md", "report.html", "metrics.json", SIGNATURE, MANIFEST):
+        if name != SIGNATURE or uris.exists(f"{staging}/{name}"):
+            _rename(f"{staging}/{name}", f"{output}/{name}")
     remove(staging)
 
 
