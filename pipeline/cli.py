@@ -64,6 +64,7 @@ def build(options: argparse.Namespace, beam_flags: list[str]) -> int:
             keep_going=options.keep_going,
             allow_empty=options.allow_empty,
             sign=options.sign,
+            replace=options.replace,
         ),
     )
 
@@ -218,7 +219,12 @@ def _parser() -> argparse.ArgumentParser:
         help="a bug fails its document instead of stopping the run; the exit code is still 3",
     )
     made.add_argument("--allow-empty", action="store_true", help="publish even if no document was kept")
-    made.add_argument("--sign", metavar="KEY", help="an OpenSSH private key (Ed25519), to sign the manifest")
+    made.add_argument("--sign", metavar="KEY", help="an OpenSSH private key (Ed25519), to sign the folder with")
+    made.add_argument(
+        "--replace",
+        action="store_true",
+        help="replace a finished folder, also one that was built from other files or with another configuration",
+    )
 
     made = command(demo)
     made.add_argument("--output", default="leafinstruct-demo", help="the folder to publish to (default: %(default)s)")
@@ -235,7 +241,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     made.add_argument("--workers", type=int, help="processes that read shards (default: one per core)")
     made.add_argument(
-        "--public-key", metavar="FILE", help="OpenSSH public keys; one of them must have signed the manifest"
+        "--public-key", metavar="FILE", help="OpenSSH public keys; one of them must have signed the folder"
     )
     made.add_argument("--format", choices=("text", "json", "sarif", "junit"), default="text", help="what to print")
     made.add_argument("--json", action="store_true", help="the same as --format json")

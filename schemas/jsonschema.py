@@ -1,7 +1,6 @@
-"""JSON Schema (2020-12) of an instance and of the manifest: this file is the source of the checked-in JSON files.
+"""JSON Schema (2020-12) of an instance, the manifest and run.json: this file is the source of the checked-in JSON files.
 
-`python -m schemas.jsonschema --write` writes `instance.schema.json` and `manifest.schema.json` beside this file;
-`--check` exits with 1 where they differ from what would be written.
+`python -m schemas.jsonschema --write` writes them beside this file: `instance.schema.json` and so on; `--check` exits with 1 where they differ from what would be written.
 """
 
 from __future__ import annotations
@@ -9,6 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 import pathlib
+from collections.abc import Mapping
 from typing import Any
 
 FOLDER = pathlib.Path(__file__).parent
@@ -20,8 +20,11 @@ ASPECT = "^[a-z][a-z0-9_]{0,39}$"
 CONTROL = r"[\x00-\x08\x0b-\x1f\x7f-\x9f]"
 """Control characters but for tabs and newlines: no text holds one, so that none reaches a terminal or a page."""
 FORMAT_VERSION = 3
-SIGNED = {"README.md": 16 << 20, "config.yaml": 1 << 20, "report.html": 64 << 20}
-"""The files beside shards, index and ledger, and the most bytes that each may have (far above what a build writes)."""
+SIGNED = {"README.md": 16 << 20, "config.yaml": 1 << 20}
+"""The files beside shards, index and ledger that follow from the input, and the most bytes that each may have (far above
+what a build writes)."""
+OF_RUN = {"metrics.json": 1 << 20, "report.html": 64 << 20}
+"""The same of files that tell how a run went, and differ from run to run."""
 
 _STRING: Schema = {"type": "string", "not": {"pattern": CONTROL}}
 _FILLED: Schema = {"type": "string", "pattern": r"\S", "not": {"pattern": CONTROL}}
@@ -43,6 +46,12 @@ def _object(**properties: Schema) -> Schema:
 
 def _table(values: Schema) -> Schema:
     return {"type": "object", "additionalProperties": values}
+
+
+def _files(limits: Mapping[str, int]) -> Schema:
+    return _object(
+        **{name: _object(bytes=_POSITIVE | {"maximum": most}, sha256=_SHA256) for name, most in limits.items()}
+    )
 
 
 def _of_type(name: str) -> Schema:
@@ -184,14 +193,24 @@ MANIFEST: Schema = {
                 sha256=_SHA256,
             ),
         },
-        files=_object(
-            **{name: _object(bytes=_POSITIVE | {"maximum": most}, sha256=_SHA256) for name, most in SIGNED.items()}
-        ),
+        files=_files(SIGNED),
+        inputs={
+            "type": "array",
+            "items": _object(corpus=_FILLED, files=_COUNT, bytes=_COUNT, sha256=_SHA256),
+            "maxItems": 10_000,
+        },
         funnel=_object(input=_COUNT, kept=_COUNT, dropped=_table(_POSITIVE), failed=_table(_POSITIVE)),
     ),
 }
 
-FILES = {"instance.schema.json": INSTANCE, "manifest.schema.json": MANIFEST}
+RUN: Schema = {
+    "$schema": "https://json-schema.org/draft/2020-12/schema",
+    "$id": f"urn:leafinstruct:run:{FORMAT_VERSION}",
+    "title": "run.json of a LeafInstruct folder",
+    **_object(format={"const": "leafinstruct-run"}, manifest=_SHA256, files=_files(OF_RUN)),
+}
+
+FILES = {"instance.schema.json": INSTANCE, "manifest.schema.json": MANIFEST, "run.schema.json": RUN}
 
 
 def stale() -> list[str]:

@@ -1,8 +1,8 @@
-"""A signature of a manifest, and so of every file that the manifest names: Ed25519 in OpenSSH's SSHSIG format.
+"""A signature of run.json, and so of every file of a folder: Ed25519 in OpenSSH's SSHSIG format.
 
-`ssh-keygen -Y sign -n leafinstruct -f KEY manifest.json` makes the same file, and
-`ssh-keygen -Y verify -n leafinstruct -f SIGNERS -I NAME -s manifest.json.sig < manifest.json` checks ours. The format is
-OpenSSH's PROTOCOL.sshsig; the arithmetic is the package cryptography's.
+`ssh-keygen -Y sign -n leafinstruct -f KEY run.json` makes the same file, and
+`ssh-keygen -Y verify -n leafinstruct -f SIGNERS -I NAME -s run.json.sig < run.json` checks ours. The format is OpenSSH's
+PROTOCOL.sshsig; the arithmetic is the package cryptography's.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def private_key(path: str) -> Ed25519PrivateKey:
     except TypeError as error:
         raise UserError(
             f"{path} has a passphrase; build without --sign, then run: ssh-keygen -Y sign -n leafinstruct "
-            f"-f {path} manifest.json"
+            f"-f {path} run.json"
         ) from error
     except (OSError, ValueError, UnsupportedAlgorithm) as error:
         raise UserError(f"{path} is no OpenSSH private key ({error}); make one: ssh-keygen -t ed25519") from error
@@ -99,7 +99,7 @@ def fault(data: bytes, signature: bytes, keys: Sequence[Ed25519PublicKey]) -> st
                 key.verify(raw, _to_sign(data, digest))
                 return ""
             except InvalidSignature:
-                return "is not of this manifest"
+                return "is not of this run.json"
     return "is by a key that was not given"
 
 

@@ -10,11 +10,11 @@ from collections.abc import Iterator
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from schemas.checks import card, files, ledger, manifest, parallel, shard
+from schemas.checks import card, files, ledger, manifest, parallel, run, shard
 from schemas.defects import MOST_DEFECTS, Defect
 from schemas.errors import UserError
 from schemas.folder import FILE, Folder, LocalFolder, read
-from schemas.jsonschema import SIGNED
+from schemas.jsonschema import OF_RUN, SIGNED
 from schemas.selection import selected
 from schemas.signature import MOST as MOST_SIGNATURE
 from schemas.signature import fault, public_keys
@@ -29,7 +29,7 @@ class Options:
     deep: read every byte of the shards, not only of the rest. first, last: of the shards only those of these numbers.
     sample: of the shards only this share, from 0 to 1, always the same ones. workers: processes that read shards; 1
     reads them in the process of the caller. public_key: a file of OpenSSH public keys, one of which must have signed
-    the manifest.
+    run.json.
     """
 
     deep: bool = False
@@ -76,28 +76,33 @@ def examine(folder: Folder, options: Options = Options()) -> Report:
 
 def _defects(folder: Folder, options: Options, checked: list[str], unchecked: list[str]) -> Iterator[Defect]:
     keys = public_keys(options.public_key) if options.public_key else None
-    data, defects = manifest.load(folder)
-    found = None
+    of_run, defects = run.load(folder)
+    if of_run is not None and keys:
+        yield from _signature(folder, of_run, keys)
+    data, of_manifest = manifest.load(folder)
+    found = of_found = None
     if data is not None:
-        if keys:
-            yield from _signature(folder, data, keys)
-        found, defects = manifest.parse(data)
+        found, of_manifest = manifest.parse(data)
+        if of_run is not None and found is not None:
+            of_found, defects = run.parse(of_run, data)
+    yield from of_manifest
     yield from defects
     if found is None:
         unchecked.append("everything but the manifest")
         return
     yield from manifest.check(found)
-    entries = files.entries(folder)
-    yield from files.check(entries, found)
+    entries, expected = files.entries(folder), files.listed(found, of_found)
+    yield from files.check(entries, expected)
     there = {entry.name for entry in entries if entry.kind == FILE}
-    if files.SIGNATURE in there and not keys:
+    if run.SIGNATURE in there and not keys:
         unchecked.append("the signature (--public-key FILE)")
+    small = SIGNED.keys() | OF_RUN
     whole = [
         name
-        for name in files.listed(found)
-        if name in there and not name.startswith("shards/") and (options.deep or name in SIGNED)
+        for name in expected
+        if name in there and not name.startswith("shards/") and (options.deep or name in small)
     ]
-    yield from files.check_sha256(folder, found, whole)
+    yield from files.check_sha256(folder, expected, whole)
     yield from card.check(folder, found, there)
     yield from ledger.check(folder, found, there)
     shards = selected(found["shards"], options.first, options.last, options.sample) if options.deep else []
@@ -115,10 +120,10 @@ def _defects(folder: Folder, options: Options, checked: list[str], unchecked: li
 
 def _signature(folder: Folder, data: bytes, keys: list[Ed25519PublicKey]) -> Iterator[Defect]:
     try:
-        problem = fault(data, read(folder, files.SIGNATURE, MOST_SIGNATURE), keys)
+        problem = fault(data, read(folder, run.SIGNATURE, MOST_SIGNATURE), keys)
     except FileNotFoundError:
-        problem = "is not there: the manifest is not signed"
+        problem = "is not there: the folder is not signed"
     except (OSError, ValueError) as error:
         problem = f"cannot be read: {error}"
     if problem:
-        yield Defect("signature", files.SIGNATURE, problem)
+        yield Defect("signature", run.SIGNATURE, problem)

@@ -169,6 +169,7 @@ def manifest(
     index: Table,
     ledger: Iterable[Table],
     funnel: Mapping[str, Any],
+    inputs: Iterable[Json] = (),
 ) -> Json:
     """What a folder contains and what made it; it does not depend on time, machine or number of workers.
 
@@ -176,7 +177,7 @@ def manifest(
 
     provenance: as in every instance; its `config` is `config_hash(config)`. libraries: name -> version of those that
     the bytes depend on. domains: the closed list. rating_aspects: name -> what it measures. counts: of the index.
-    funnel: input, kept, dropped (rule -> count), failed (error -> count).
+    funnel: input, kept, dropped (rule -> count), failed (error -> count). inputs: fingerprints of the corpora.
     """
     return {
         "format": "leafinstruct",
@@ -204,16 +205,23 @@ def manifest(
             "dropped": dict(funnel["dropped"]),
             "failed": dict(funnel["failed"]),
         },
+        "inputs": list(inputs),
     }
 
 
 def with_files(manifest: Json, files: Mapping[str, bytes]) -> Json:
-    """The manifest with size and sha256 of the files beside the data: name -> content."""
+    """The manifest with size and sha256 of the files beside the data that follow from the input: name -> content."""
     return manifest | {
         "files": {
             name: {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()} for name, data in files.items()
         }
     }
+
+
+def run_record(manifest: Json, files: Mapping[str, bytes]) -> Json:
+    """What run.json holds: sha256 of the manifest, size and sha256 of the files that differ from run to run."""
+    digest = hashlib.sha256(manifest_bytes(manifest)).hexdigest()
+    return with_files({"format": "leafinstruct-run", "manifest": digest}, files)
 
 
 def write_manifest(manifest: Json, folder: str) -> None:

@@ -21,6 +21,7 @@ from pipeline.graph import progress
 from pipeline.graph.outcomes import BUG
 from pipeline.launch import logs, metrics, publish
 from pipeline.launch.errors import translated
+from pipeline.launch.inputs import fingerprints
 from pipeline.launch.lock import exclusive_lock
 from pipeline.launch.signals import stopped_by_signals
 from pipeline.llm import choice, on_demand
@@ -50,9 +51,11 @@ def build(
     keep_going: bool = False,
     allow_empty: bool = False,
     sign: str | None = None,
+    replace: bool = False,
 ) -> Built:
     """Run the whole pipeline and publish to `output`, signed with the OpenSSH key in the file `sign`, if any.
 
+    `replace` takes the place of a finished folder that was built from other files, or with another configuration.
     `keep_going` makes ledger rows of bugs instead of stopping; `allow_empty` publishes a dataset without instances.
     Raises UserError, before anything is overwritten, if the user has to fix something; ServiceError if a server or a
     store failed in spite of retries; BugError.
@@ -65,11 +68,14 @@ def build(
     output, work = output.rstrip("/"), (work or f"{output.rstrip('/')}/.work").rstrip("/")
     log = f"{work}/leafinstruct.log" if not is_remote(work) else "the runner's log"
     with translated(output, work, f"{work}/failures", log), stopped_by_signals(), contextlib.ExitStack() as stack:
-        publish.check_output(output, config)  # a folder of something else is not even locked
+        publish.check_output(output, config, replace)  # a folder of something else is not even locked
         run = _prepare(config, output, work, keep_going)
         stack.enter_context(exclusive_lock(output, work))
-        publish.check_output(output, config)  # another run may have published while we waited or prepared
-        publish.check_models(run)
+        publish.check_output(output, config, replace)  # another run may have published while this one prepared
+        inputs = fingerprints(config.corpora, (output, work))
+        if not replace:
+            publish.check_models(run)
+            publish.check_inputs(output, inputs)
         publish.prepare_output(run)
         if not is_remote(work):
             stack.enter_context(logs.to_file(log))
@@ -84,7 +90,7 @@ def build(
             result = pipeline.run()
             result.wait_until_finish()
         found = metrics.collect(result)
-        funnel = publish.publish(run, found, allow_empty=allow_empty, key=key)
+        funnel = publish.publish(run, found, inputs=inputs, allow_empty=allow_empty, key=key)
     bugs = sum(count for error, count in funnel.failed.items() if error.startswith(BUG))
     return Built(ledger.funnel_text(funnel), metrics.text(found), bugs, log)
 

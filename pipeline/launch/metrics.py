@@ -1,4 +1,4 @@
-"""The Beam metrics of a finished job, by stage: for the terminal and `metrics.json`."""
+"""The Beam metrics of a finished job, by stage: for the terminal, the report and `metrics.json`."""
 
 from __future__ import annotations
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import yaml
 
 from pipeline.dataset import ledger
@@ -38,18 +40,19 @@ SPANS = {"recall_at_1": (0, 1), "attempts": (1, 3), "mean_rating": (1, 5)}
 """Scores whose whole range is shown, so that histograms can be compared; that of ratings is 1 to 5."""
 
 
-def write_report(folder: str, dropped: str | None = None) -> str:
-    """Write `folder/report.html` from the ledger, index, shards and manifest in `folder`; returns its path.
+def write_report(folder: str, dropped: str | None = None, metrics: Sequence[tuple[str, str]] = ()) -> str:
+    """Write `folder/report.html` from the ledger, index, shards and manifest in `folder`; its path.
 
-    `dropped` is the folder of examples that `keep_sample` wrote (default: `folder/.work/dropped`). The same folder
-    gives the same page, byte for byte. Raises UserError if the build is not finished.
+    `metrics` are the metrics of the run by stage, as text. `dropped` is the folder of examples that `keep_sample` wrote
+    (default: `folder/.work/dropped`). The same folder and metrics give the same page, byte for byte. Raises UserError
+    if the build is not finished.
     """
     path = f"{folder}/report.html"
-    write_bytes(path, page(folder, dropped or f"{folder}/.work/dropped").encode())
+    write_bytes(path, page(folder, dropped or f"{folder}/.work/dropped", metrics).encode())
     return path
 
 
-def page(folder: str, dropped: str) -> str:
+def page(folder: str, dropped: str, metrics: Sequence[tuple[str, str]] = ()) -> str:
     """The page as HTML."""
     manifest = ledger.read_manifest(folder)
     funnel = ledger.funnel(ledger.read_outcomes(folder))
@@ -73,6 +76,7 @@ def page(folder: str, dropped: str) -> str:
         sources=_source_rows(counted.sources),
         typical=typical,
         weakest=weakest,
+        metrics=metrics,
         groups=_groups(funnel, counted, samples),
         failures=counted.failures,
         facts=_facts(manifest),

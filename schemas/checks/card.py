@@ -7,28 +7,26 @@ from typing import Any
 
 from schemas import strict_yaml
 from schemas.card import front_matter
-from schemas.checks.files import METRICS
 from schemas.codec import Json, parse_json
 from schemas.defects import Defect, pointer_of
 from schemas.folder import Folder, read
-from schemas.jsonschema import SIGNED
+from schemas.jsonschema import OF_RUN, SIGNED
 
-FILE, CONFIG = "README.md", "config.yaml"
+FILE, CONFIG, METRICS = "README.md", "config.yaml", "metrics.json"
 ADDED = ("rules", "benchmark")
 MOST_FRONT = 1 << 18
 """Characters of front matter: 200 members take 10,000."""
-MOST_METRICS = 1 << 20
 
 
 def check(folder: Folder, manifest: Json, there: set[str]) -> Iterator[Defect]:
-    """Those of the three that are there; the manifest's signatures of them are checked elsewhere."""
+    """Those of the three that are there; their checksums are checked elsewhere."""
     if FILE in there:
         yield from _front_matter(folder, manifest)
     if CONFIG in there:
         yield from _config(folder, manifest)
     if METRICS in there:
         try:
-            if not isinstance(parse_json(read(folder, METRICS, MOST_METRICS)), dict):
+            if not isinstance(parse_json(read(folder, METRICS, OF_RUN[METRICS])), dict):
                 raise ValueError("it is no object")
         except (OSError, ValueError) as error:
             yield Defect("metrics", METRICS, f"cannot be read as JSON: {error}")

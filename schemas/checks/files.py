@@ -7,24 +7,27 @@ import itertools
 from collections.abc import Iterable, Iterator
 
 from schemas.checks import manifest as manifests
+from schemas.checks import run as runs
 from schemas.codec import Json
 from schemas.defects import Defect
 from schemas.folder import DIRECTORY, FILE, LINK, Folder, Found
+from schemas.jsonschema import OF_RUN
 
-SIGNATURE = "manifest.json.sig"
-METRICS = "metrics.json"
-LEFT_ALONE = {".work", ".git", ".gitattributes", ".cache"}
-"""Caches and version control (`.gitattributes` and `.cache` come with a download from a hub): no part of the set."""
+LEFT_ALONE = {".work", ".staging", ".git", ".gitattributes", ".cache"}
+"""What the next run begins, caches and version control (`.gitattributes` and `.cache` come with a download from a hub): no
+part of the set."""
 
 MOST_ENTRIES = 250_000
 BLOCK = 1 << 20
 
 
-def listed(manifest: Json) -> dict[str, Json]:
-    """Every file that the manifest vouches for: path in the folder -> its entry."""
+def listed(manifest: Json, run: Json | None = None) -> dict[str, Json]:
+    """Every file that the manifest or run.json vouches for: path in the folder -> its entry."""
     found: dict[str, Json] = {f"shards/{s['name']}": s for s in manifest["shards"]}
     found |= {"index.parquet": manifest["index"]} | {f"ledger/{p['name']}": p for p in manifest["ledger"]}
     found |= manifest["files"]
+    if run:
+        found |= run["files"]
     return found
 
 
@@ -33,25 +36,23 @@ def entries(folder: Folder) -> list[Found]:
     return sorted(itertools.islice(_walk(folder), MOST_ENTRIES), key=lambda found: found.name)
 
 
-def check(found: list[Found], manifest: Json) -> Iterator[Defect]:
-    """Presence, kind and size of all, and nothing else beside them."""
-    expected = listed(manifest)
+def check(found: list[Found], expected: dict[str, Json]) -> Iterator[Defect]:
+    """Presence, kind and size of all that are listed, and nothing else beside them."""
     yield from _kinds(found, expected)
     sizes = {entry.name: entry.size if entry.kind == FILE else -1 for entry in found}
     for name, entry in expected.items():
         if name not in sizes:
-            yield Defect("file-missing", name, "is listed in the manifest but not there", shard=_shard(name))
+            yield Defect("file-missing", name, "is listed but not there", shard=_shard(name))
         elif sizes[name] not in (entry["bytes"], -1):
             yield Defect(
-                "file-size", name, f"has {sizes[name]} bytes; the manifest says {entry['bytes']}", shard=_shard(name)
+                "file-size", name, f"has {sizes[name]} bytes; {_list(name)} says {entry['bytes']}", shard=_shard(name)
             )
     if len(found) == MOST_ENTRIES:
         yield Defect("file-stray", "", f"there are {MOST_ENTRIES:,} files and more")
 
 
-def check_sha256(folder: Folder, manifest: Json, names: Iterable[str]) -> Iterator[Defect]:
-    """The sha256 of these files; one that has another size than the manifest says is left out, for that was said."""
-    expected = listed(manifest)
+def check_sha256(folder: Folder, expected: dict[str, Json], names: Iterable[str]) -> Iterator[Defect]:
+    """The sha256 of these files; one that has another size than is listed is left out, for that was said."""
     for name in names:
         entry, digest, size = expected[name], hashlib.sha256(), 0
         try:
@@ -67,8 +68,8 @@ def check_sha256(folder: Folder, manifest: Json, names: Iterable[str]) -> Iterat
 
 
 def sha256_defect(name: str, digest: str, expected: str) -> Defect:
-    """The defect of a file whose hash is not the one in the manifest."""
-    return Defect("file-sha256", name, f"has the sha256 {digest}; the manifest says {expected}", shard=_shard(name))
+    """The defect of a file whose hash is not the one that is listed."""
+    return Defect("file-sha256", name, f"has the sha256 {digest}; {_list(name)} says {expected}", shard=_shard(name))
 
 
 def unreadable(name: str, error: Exception) -> Defect:
@@ -86,15 +87,19 @@ def _walk(folder: Folder) -> Iterator[Found]:
 
 def _kinds(entries: list[Found], expected: dict[str, Json]) -> Iterator[Defect]:
     """What does not belong into the folder, by name or by kind."""
-    files = expected.keys() | {manifests.FILE, SIGNATURE, METRICS, ".gitattributes"}
+    files = expected.keys() | {manifests.FILE, runs.FILE, runs.SIGNATURE, *OF_RUN, ".gitattributes"}
     folders = {"shards", "ledger"} | (LEFT_ALONE - {".gitattributes"})
     for found in entries:
         if found.name not in files | folders:
-            yield Defect("file-stray", found.name, "is not in the manifest")
+            yield Defect("file-stray", found.name, "is no file of the set")
         elif found.kind != (DIRECTORY if found.name in folders else FILE):
             what = {LINK: "a link", DIRECTORY: "a folder", FILE: "a file"}.get(found.kind, "a FIFO, socket or device")
             wanted = "a folder" if found.name in folders else "a regular file"
             yield Defect("file-type", found.name, f"is {what}, and has to be {wanted}", shard=_shard(found.name))
+
+
+def _list(name: str) -> str:
+    return runs.FILE if name in OF_RUN else "the manifest"
 
 
 def _shard(name: str) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 import jsonschema_rs
 
 from schemas.defects import pointer_of
-from schemas.jsonschema import INSTANCE, MANIFEST
+from schemas.jsonschema import INSTANCE, MANIFEST, RUN
 
 ALL_BELOW = 64 << 10
 """Bytes of JSON up to which every error is listed: listing costs about 0.1 ms an error, and `[[],[],...]` has one for
@@ -15,6 +15,7 @@ each of its items."""
 
 _INSTANCE = jsonschema_rs.validator_for(INSTANCE)
 _MANIFEST = jsonschema_rs.validator_for(MANIFEST)
+_RUN = jsonschema_rs.validator_for(RUN)
 
 
 def instance_faults(value: Any, size: int) -> list[tuple[str, str]]:
@@ -26,6 +27,11 @@ def instance_faults(value: Any, size: int) -> list[tuple[str, str]]:
 def manifest_faults(value: Any, size: int) -> list[tuple[str, str]]:
     """The same for a manifest."""
     return _faults(_MANIFEST, value, size)
+
+
+def run_faults(value: Any, size: int) -> list[tuple[str, str]]:
+    """The same for run.json."""
+    return _faults(_RUN, value, size)
 
 
 def _faults(validator: jsonschema_rs.Validator, value: Any, size: int) -> list[tuple[str, str]]:

@@ -22,12 +22,13 @@ from schemas import tar
 from schemas.arrow import index_table, outcomes_from_table
 from schemas.checks.files import listed
 from schemas.checks.tarball import Entry, Reader, entries
-from schemas.codec import config_hash, json_bytes, shard_name
+from schemas.codec import config_hash, json_bytes, manifest_bytes, shard_name
 from schemas.index import IndexRow, Member, index_row
 from schemas.outcome import DROPPED, FAILED, KEPT, Outcome
 from tests.schemas import example
 
-M, I, CARD, CONFIG, REPORT = "manifest.json", "index.parquet", "README.md", "config.yaml", "report.html"
+M, I, CARD, CONFIG = "manifest.json", "index.parquet", "README.md", "config.yaml"
+REPORT, METRICS, RUN, SIGNATURE = "report.html", "metrics.json", "run.json", "run.json.sig"
 L0, L1 = "ledger/part-00000.parquet", "ledger/part-00001.parquet"
 SHARDS = [shard_name(i) for i in range(3)]
 S0, S1, S2 = (f"shards/{name}" for name in SHARDS)
@@ -52,6 +53,19 @@ def manifest(folder: pathlib.Path, change) -> None:
     value = json.loads((folder / M).read_text())
     change(value)
     shards.write_manifest(value, str(folder))
+    run(folder)
+
+
+def run(folder: pathlib.Path, change=lambda value: None) -> None:
+    """Make run.json say what manifest, report and metrics now are, and then change it."""
+    value = json.loads((folder / RUN).read_text())
+    value["manifest"] = hashlib.sha256((folder / M).read_bytes()).hexdigest()
+    for name, entry in value["files"].items():
+        if (folder / name).is_file():
+            data = (folder / name).read_bytes()
+            entry.update(bytes=len(data), sha256=hashlib.sha256(data).hexdigest())
+    change(value)
+    (folder / RUN).write_bytes(manifest_bytes(value))
 
 
 def setting(*path, value):

@@ -12,7 +12,7 @@ import PIL.Image
 import yaml
 
 from pipeline.dataset import card, shards
-from schemas.codec import config_hash, json_bytes, key_of, mean_rating, rank_of, shard_name, to_json
+from schemas.codec import config_hash, json_bytes, key_of, manifest_bytes, mean_rating, rank_of, shard_name, to_json
 from schemas.index import IndexRow
 from schemas.outcome import Outcome
 from schemas.records import Coherence, Drop, ImageDrop, Instance, Provenance, StoredImage, Text
@@ -255,14 +255,19 @@ def write(folder: pathlib.Path, count: int = 7) -> dict:
             "failed": {"malformed": 1},
             "dropped": dict.fromkeys(("word_count", "image_count", "duplicate_text", "margin", "completeness"), 1),
         },
+        inputs=[{"corpus": "native:jobs", "files": 3, "bytes": 4000, "sha256": "5" * 64}],
     )
     files = {
         "README.md": card.card(manifest).encode(),
         "config.yaml": config_yaml(CONFIG),
+    }
+    of_run = {
+        "metrics.json": b'{"read": {"passed": 3}}',
         "report.html": b"<!doctype html><title>Little jobs</title>",
     }
-    for name, data in files.items():
-        (folder / name).write_bytes(data)
     manifest = shards.with_files(manifest, files)
+    record = {"run.json": manifest_bytes(shards.run_record(manifest, of_run))}
+    for name, data in (files | of_run | record).items():
+        (folder / name).write_bytes(data)
     shards.write_manifest(manifest, str(folder))
     return manifest

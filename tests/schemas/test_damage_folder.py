@@ -8,6 +8,7 @@ import socket
 
 import pytest
 
+from pipeline.dataset import shards
 from tests.schemas import example
 from tests.schemas.damage import (
     CARD,
@@ -15,22 +16,25 @@ from tests.schemas.damage import (
     KEYS,
     L0,
     L1,
+    METRICS,
     REPORT,
+    RUN,
     S0,
     S1,
     S2,
     SHARDS,
+    SIGNATURE,
     I,
     M,
     at,
     manifest,
+    run,
     setting,
     sign,
 )
 from tests.schemas.prove import prove
 
 K0, K1, K2, K3, K4, K5, K6 = KEYS
-METRICS, SIGNATURE = "metrics.json", "manifest.json.sig"
 
 
 def _text(name, old, new, signed=True):
@@ -40,8 +44,8 @@ def _text(name, old, new, signed=True):
         text = (folder / name).read_text()
         assert old in text
         (folder / name).write_text(text.replace(old, new, 1))
-        if signed and name != M:
-            sign(folder)
+        if signed:
+            run(folder) if name == M else sign(folder)
 
     return damage
 
@@ -131,11 +135,13 @@ def _lose_shard(folder):
 
 def _without_newline(folder):
     (folder / M).write_bytes((folder / M).read_bytes().rstrip())
+    run(folder)
 
 
 def _spaced(folder):
     value = json.loads((folder / M).read_text())
     (folder / M).write_text(json.dumps(value, indent=4, sort_keys=True))
+    run(folder)
 
 
 def _other_config(folder):
@@ -194,9 +200,47 @@ CASES = {
         [at("manifest-schema", M, pointer="/config/coherence/mean_at_least")],
     ),
     "manifest without signed files": (lambda f: manifest(f, lambda m: m.pop("files")), [at("manifest-schema", M)]),
-    "manifest without the report": (
-        lambda f: manifest(f, lambda m: m["files"].pop("report.html")),
+    "manifest without the card": (
+        lambda f: manifest(f, lambda m: m["files"].pop(CARD)),
         [at("manifest-schema", M, pointer="/files")],
+    ),
+    "manifest without input files": (lambda f: manifest(f, lambda m: m.pop("inputs")), [at("manifest-schema", M)]),
+    "manifest with half an input file": (
+        setting("inputs", 0, "files", value=0.5),
+        [at("manifest-schema", M, pointer="/inputs/0/files")],
+    ),
+    "manifest changed behind the run's back": (
+        lambda f: shards.write_manifest(json.loads((f / M).read_text()) | {"libraries": {"pyarrow": "0"}}, str(f)),
+        [at("run-manifest", RUN, pointer="/manifest")],
+    ),
+    "run.json lost": (lambda f: (f / RUN).unlink(), [at("file-missing", RUN)]),
+    "run.json is a link": (_instead(RUN, _link), [at("run-unreadable", RUN), at("file-type", RUN)]),
+    "run.json is a FIFO": (_instead(RUN, os.mkfifo), [at("run-unreadable", RUN), at("file-type", RUN)]),
+    "run.json is a folder": (
+        _instead(RUN, lambda p: p.mkdir()),
+        [at("run-unreadable", RUN), at("file-type", RUN)],
+    ),
+    "run.json cut": (lambda f: (f / RUN).write_bytes((f / RUN).read_bytes()[:99]), [at("run-unreadable", RUN)]),
+    "run.json not UTF-8": (lambda f: (f / RUN).write_bytes(b'{"a": "\xff"}'), [at("run-unreadable", RUN)]),
+    "run.json bottomless": (lambda f: (f / RUN).write_bytes(b"[" * 60_000), [at("run-unreadable", RUN)]),
+    "run.json too large": (lambda f: (f / RUN).write_bytes(b" " * 70_000), [at("run-unreadable", RUN)]),
+    "run.json in another form": (
+        lambda f: (f / RUN).write_text(json.dumps(json.loads((f / RUN).read_text()))),
+        [at("run-form", RUN)],
+    ),
+    "run.json is a list": (lambda f: (f / RUN).write_text("[]"), [at("run-schema", RUN)]),
+    "run.json of something else": (
+        lambda f: run(f, lambda r: r.update(format="other")),
+        [at("run-schema", RUN, pointer="/format")],
+    ),
+    "run.json with more": (lambda f: run(f, lambda r: r.update(more=1)), [at("run-schema", RUN)]),
+    "run.json without the report": (
+        lambda f: run(f, lambda r: r["files"].pop(REPORT)),
+        [at("run-schema", RUN, pointer="/files")],
+    ),
+    "run.json with half a checksum": (
+        lambda f: run(f, lambda r: r["files"][REPORT].update(sha256="ab")),
+        [at("run-schema", RUN, pointer="/files/report.html/sha256")],
     ),
     "config changed": (
         setting("config", "coherence", value={}),
@@ -404,8 +448,10 @@ CASES = {
     "report lost": (lambda f: (f / REPORT).unlink(), [at("file-missing", REPORT)]),
     "report changed": (_flipped(REPORT), [at("file-sha256", REPORT)]),
     "report cut": (_bytes(REPORT, b"<html>", signed=False), [at("file-size", REPORT)]),
-    "metrics broken": (_beside(METRICS, lambda p: p.write_text("{")), [at("metrics", "metrics.json")]),
-    "metrics are a list": (_beside(METRICS, lambda p: p.write_text("[]")), [at("metrics", "metrics.json")]),
+    "metrics broken": (_bytes(METRICS, b"{"), [at("metrics", METRICS)]),
+    "metrics are a list": (_bytes(METRICS, b"[]"), [at("metrics", METRICS)]),
+    "metrics lost": (lambda f: (f / METRICS).unlink(), [at("file-missing", METRICS)]),
+    "metrics changed": (_text(METRICS, "3", "4", signed=False), [at("file-sha256", METRICS)]),
     "shard lost": (lambda f: (f / S1).unlink(), [at("file-missing", S1)]),
     "shard cut": (lambda f: (f / S1).write_bytes((f / S1).read_bytes()[:10240]), [at("file-size", S1)]),
     "shard is a folder": (_instead(S1, lambda p: p.mkdir()), [at("file-type", S1)]),
@@ -445,8 +491,9 @@ CASES = {
     "stray link": (_beside("more", _link_to_itself), [at("file-stray", "more")]),
     "stray FIFO among the shards": (_beside("shards/pipe", os.mkfifo), [at("file-stray", "shards/pipe")]),
     "work folder is a link": (_beside(".work", lambda p: p.symlink_to(p.parent.parent)), [at("file-type", ".work")]),
-    "metrics are a FIFO": (_beside(METRICS, os.mkfifo), [at("file-type", "metrics.json")]),
-    "signature is a folder": (_beside(SIGNATURE, lambda p: p.mkdir()), [at("file-type", "manifest.json.sig")]),
+    "metrics are a FIFO": (_instead(METRICS, os.mkfifo), [at("file-type", METRICS)]),
+    "signature is a folder": (_beside(SIGNATURE, lambda p: p.mkdir()), [at("file-type", SIGNATURE)]),
+    "signature of the manifest": (_beside("manifest.json.sig"), [at("file-stray", "manifest.json.sig")]),
 }
 
 

@@ -1,4 +1,4 @@
-"""Signatures of a manifest, ours and ssh-keygen's: each accepts the other's, and nothing else."""
+"""Signatures of a folder, ours and ssh-keygen's: each accepts the other's, and nothing else."""
 
 from __future__ import annotations
 
@@ -13,12 +13,11 @@ from schemas.errors import UserError
 from schemas.folder import LocalFolder
 from schemas.signature import fault, private_key, public_keys, sign
 from schemas.validate import Options, examine
-from tests.schemas.damage import M, setting
+from tests.schemas.damage import RUN, SIGNATURE, setting
 
 KEYGEN = shutil.which("ssh-keygen")
 needs_keygen = pytest.mark.skipif(KEYGEN is None, reason="ssh-keygen is not installed here")
 pytestmark = needs_keygen  # also to make the keys
-SIGNATURE = "manifest.json.sig"
 
 
 def keygen(*argv: str, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
@@ -41,7 +40,7 @@ def keys(tmp_path_factory) -> pathlib.Path:
 
 @pytest.fixture
 def signed(folder, keys):
-    (folder / SIGNATURE).write_bytes(sign((folder / M).read_bytes(), private_key(str(keys / "key"))))
+    (folder / SIGNATURE).write_bytes(sign((folder / RUN).read_bytes(), private_key(str(keys / "key"))))
     return folder
 
 
@@ -66,7 +65,7 @@ def test_what_we_sign_ssh_keygen_accepts(signed, keys, tmp_path):
         "me",
         "-s",
         str(signed / SIGNATURE),
-        stdin=(signed / M).read_bytes(),
+        stdin=(signed / RUN).read_bytes(),
     )
     assert done.returncode == 0 and b"Good" in done.stdout, done.stderr
 
@@ -74,7 +73,7 @@ def test_what_we_sign_ssh_keygen_accepts(signed, keys, tmp_path):
 @pytest.mark.parametrize("digest", ["sha512", "sha256"])
 def test_what_ssh_keygen_signs_we_accept(folder, keys, digest):
     done = keygen(
-        "-Y", "sign", "-n", "leafinstruct", "-O", f"hashalg={digest}", "-f", str(keys / "key"), str(folder / M)
+        "-Y", "sign", "-n", "leafinstruct", "-O", f"hashalg={digest}", "-f", str(keys / "key"), str(folder / RUN)
     )
     assert done.returncode == 0, done.stderr
     assert found(folder, keys / "key.pub", deep=True) == []
@@ -88,7 +87,7 @@ def test_one_of_several_keys_is_enough(signed, keys, tmp_path):
 def test_a_folder_that_is_changed_everywhere_is_told_by_its_signature(signed, keys):
     setting("libraries", value={"pyarrow": "0"})(signed)  # nothing else says which versions there were
     assert examine(LocalFolder(str(signed)), Options(deep=True)).defects == ()
-    assert found(signed, keys / "key.pub") == ["manifest.json.sig: is not of this manifest [signature]"]
+    assert found(signed, keys / "key.pub") == ["run.json.sig: is not of this run.json [signature]"]
 
 
 def _without(folder):
@@ -112,7 +111,7 @@ def _blob(change):
 @pytest.mark.parametrize(
     "damage, says",
     [
-        (_without, "is not there: the manifest is not signed"),
+        (_without, "is not there: the folder is not signed"),
         (_text(lambda t: b""), "cannot be read as a signature"),
         (_text(lambda t: t[:100]), "cannot be read as a signature"),
         (_text(lambda t: t.replace(b"SSH SIGNATURE", b"PGP SIGNATURE")), "cannot be read as a signature"),
@@ -125,7 +124,7 @@ def _blob(change):
         (_blob(lambda b: b + b"\0"), "cannot be read"),
         (_blob(lambda b: b + b"\0\0\0\0"), "6 fields"),
         (_blob(lambda b: b[:10] + b"\xff" * 4 + b[14:]), "breaks off"),
-        (_blob(lambda b: b[:-1] + bytes([b[-1] ^ 1])), "is not of this manifest"),
+        (_blob(lambda b: b[:-1] + bytes([b[-1] ^ 1])), "is not of this run.json"),
         (_blob(lambda b: b.replace(b"leafinstruct", b"leafinstrukt")), "for b'leafinstrukt'"),
         (_blob(lambda b: b.replace(b"\0\0\0\6sha512", b"\0\0\0\4sha1")), "is wanted"),
     ],
@@ -137,7 +136,7 @@ def test_a_damaged_signature_is_a_defect(signed, keys, damage, says):
 
 
 def test_any_changed_byte_of_a_signature_is_noticed(signed, keys):
-    data, known = (signed / M).read_bytes(), public_keys(str(keys / "key.pub"))
+    data, known = (signed / RUN).read_bytes(), public_keys(str(keys / "key.pub"))
     begin, *lines, end = (signed / SIGNATURE).read_bytes().splitlines()
     blob = base64.b64decode(b"".join(lines))
     for at in range(len(blob)):
@@ -147,11 +146,11 @@ def test_any_changed_byte_of_a_signature_is_noticed(signed, keys):
 
 
 def test_another_key_is_told(signed, keys):
-    assert found(signed, keys / "other.pub") == ["manifest.json.sig: is by a key that was not given [signature]"]
+    assert found(signed, keys / "other.pub") == ["run.json.sig: is by a key that was not given [signature]"]
 
 
 def test_a_signature_for_something_else_is_none(folder, keys):
-    assert keygen("-Y", "sign", "-n", "git", "-f", str(keys / "key"), str(folder / M)).returncode == 0
+    assert keygen("-Y", "sign", "-n", "git", "-f", str(keys / "key"), str(folder / RUN)).returncode == 0
     assert "for b'git'" in found(folder, keys / "key.pub")[0]
 
 
