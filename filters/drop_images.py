@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import TypeVar
 
+from schemas.codec import mean_margin
 from schemas.records import Coherence, Document, Drop, Image, ImageDrop, ScoredDocument, Segment
 
 AnyDocument = TypeVar("AnyDocument", bound=Document)
@@ -60,7 +61,7 @@ def _without(coherence: Coherence, drops: Mapping[int, Drop]) -> Coherence:
     )
     margin, recall = None, None
     if len(matched) > 1 and coherence.margin is not None:
-        margin = round(sum(matched) / len(matched) - sum(mismatched) / len(mismatched), 4)
+        margin = mean_margin(matched, mismatched)
         recall = coherence.recall_at_1
     return dataclasses.replace(
         coherence,

@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import re
 
+from schemas.words import words
+
+__all__ = ["is_heading", "plain", "sentences", "words"]
+
 _CODE = re.compile(r"```.*?```", re.S)
 _LINK = re.compile(r"!?\[([^\[\]]*)\]\((?:[^()]|\([^()]*\))*\)")
 _MARK = re.compile(r"[*_`#>|]+|^[^\S\n]*(?:[-+]|\d+[.)])\s+", re.M)
 _RULE = re.compile(r"^[\s|:+-]+$", re.M)
-_WORD = re.compile(r"\w+(?:['’.-]\w+)*")
 _END = re.compile(r"(?<=[.!?…])[\"'”’)\]]*\s+(?=[\"'“‘(\[]?[A-Z0-9])|\n+")
 _ABBREVIATION = re.compile(r"\b(?:e\.g|i\.e|etc|vs|cf|Mr|Mrs|Ms|Dr|Prof|St|No|Fig|approx|[A-Z])\.$")
 _HEADING = re.compile(r"^\s*#{1,6}\s+\S")
@@ -27,15 +30,6 @@ def plain(text: str) -> str:
     text = _LINK.sub(r"\1", _LINK.sub(r"\1", text))  # twice, for an image inside a link
     text = _RULE.sub("", text)
     return _MARK.sub("", text).strip()
-
-
-def words(text: str) -> list[str]:
-    """The words of a text: sequences of letters and digits, with inner apostrophes, hyphens and dots.
-
-    >>> words("Don't mix 3.5 g of well-known salt!")
-    ["Don't", 'mix', '3.5', 'g', 'of', 'well-known', 'salt']
-    """
-    return _WORD.findall(text)
 
 
 def sentences(text: str) -> list[str]:

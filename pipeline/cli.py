@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import configs
+from pipeline import arguments
 from pipeline.launch import logs
 from schemas.errors import BugError, ServiceError, UserError
 from schemas.printable import line, printable
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = _parser()
+    parser = arguments.parser(str(__doc__).split("\n")[0], {command.__name__: command for command in COMMANDS})
     options, rest = parser.parse_known_args(argv)
     logs.to_terminal(options.log_level)
     if rest and options.command is not build:
@@ -63,6 +64,8 @@ def build(options: argparse.Namespace, beam_flags: list[str]) -> int:
             keep_going=options.keep_going,
             allow_empty=options.allow_empty,
             retry_failed=options.retry_failed,
+            sign=options.sign,
+            replace=options.replace,
         ),
     )
 
@@ -90,21 +93,19 @@ def _finished(output: str, built: Built) -> int:
 
 def validate(options: argparse.Namespace, _: list[str]) -> int:
     """Check a dataset folder."""
-    from schemas.validate import validate as check
+    from pipeline.storage.folder import opened
+    from schemas import selection
+    from schemas.report import FORMATS
+    from schemas.validate import Options, examine
 
-    defects = check(options.folder, deep=options.deep)
-    if options.json:
-        print(json.dumps({"ok": not defects, "defects": [vars(d) for d in defects]}, indent=2))
-    else:
-        for defect in defects:
-            print(line(str(defect)))
-        print(
-            f"{options.folder}: {len(defects)} defects"
-            if defects
-            else f"{options.folder}: valid"
-            + ("" if options.deep else " (structure, schemas and counts; --deep also reads every byte)")
-        )
-    return 1 if defects else 0
+    first, last = selection.numbers(options.shards) if options.shards else (0, None)
+    sample = selection.share(options.sample) if options.sample else 1.0
+    deep = bool(options.deep or options.shards or options.sample)
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    workers = options.workers or cores
+    report = examine(opened(options.folder), Options(deep, first, last, sample, workers, options.public_key))
+    print(FORMATS["json" if options.json else options.format](report, options.folder))
+    return 1 if report.defects else 0
 
 
 def funnel(options: argparse.Namespace, _: list[str]) -> int:
@@ -208,113 +209,7 @@ def decontaminate(options: argparse.Namespace, _: list[str]) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="leafinstruct", description=__doc__.split("\n")[0], allow_abbrev=False)
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
-
-    def command(function: Callable[..., int], **kwargs: Any) -> argparse.ArgumentParser:
-        made = commands.add_parser(
-            function.__name__, help=function.__doc__, description=function.__doc__, allow_abbrev=False, **kwargs
-        )
-        made.set_defaults(command=function)
-        made.add_argument(
-            "--log-level",
-            choices=logs.LEVELS,
-            default="warning",
-            help="which messages the terminal shows (default: %(default)s); the log file in the work "
-            "folder has all of them",
-        )
-        return made
-
-    made = command(build, epilog="Any other flag goes to Beam: --runner, --direct_num_workers, ...")
-    made.add_argument(
-        "--config", required=True, help="a YAML file, or the name of one that comes with the package, such as demo"
-    )
-    made.add_argument("--output", required=True, help="the folder to publish to (local, or any Beam filesystem)")
-    made.add_argument(
-        "--corpus",
-        action="append",
-        metavar="FORMAT:PATH",
-        help="instead of the configuration's corpora: a format that `leafinstruct corpora` lists, or the module "
-        "of a reader of your own, and a folder, file, glob or tar; may be repeated",
-    )
-    made.add_argument("--limit", type=int, help="the maximum number of records to read")
-    made.add_argument(
-        "--llm-url",
-        help="an OpenAI-compatible server, such as http://127.0.0.1:8000/v1; without it the pipeline starts a server",
-    )
-    made.add_argument(
-        "--llm-server", choices=("auto", "vllm", "llama.cpp"), help="which server the pipeline starts (llm.server)"
-    )
-    made.add_argument("--work", help="folder of caches, log and temporary files (default: OUTPUT/.work)")
-    made.add_argument(
-        "--keep-going",
-        action="store_true",
-        help="a bug fails its document instead of stopping the run; the exit code is still 3",
-    )
-    made.add_argument(
-        "--retry-failed",
-        action="store_true",
-        help="ask again for images on the web that earlier runs could not fetch and that may be there now",
-    )
-    made.add_argument("--allow-empty", action="store_true", help="publish even if no document was kept")
-
-    made = command(demo)
-    made.add_argument("--output", default="leafinstruct-demo", help="the folder to publish to (default: %(default)s)")
-    made.add_argument("--llm-url", help="an OpenAI-compatible server, instead of one that the pipeline starts")
-
-    made = command(validate)
-    made.add_argument("folder")
-    made.add_argument("--deep", action="store_true", help="read every byte: tars, records, images, hashes")
-    made.add_argument("--json", action="store_true", help="print JSON")
-
-    made = command(funnel)
-    made.add_argument("folder")
-    made.add_argument("--json", action="store_true", help="print JSON")
-
-    made = command(explain)
-    made.add_argument("folder")
-    made.add_argument("id")
-
-    made = command(show)
-    made.add_argument("folder")
-    made.add_argument("id", help="the id of a document, or the key of an instance")
-    made.add_argument("--to", help="folder for the images (default: FOLDER/show/KEY)")
-
-    made = command(calibrate)
-    made.add_argument("--config", required=True, help="the configuration file to write the thresholds to")
-    made.add_argument("--corpus", action="append", metavar="FORMAT:PATH", help="instead of the configuration's corpora")
-    made.add_argument("--limit", type=int, help="the maximum number of records to read")
-    made.add_argument("--work", required=True, help="folder of caches, such as build/calibrate")
-
-    made = command(selftest)
-    made.add_argument("--config", required=True, help="a YAML file, or the name of one that comes with the package")
-    made.add_argument("--corpus", action="append", metavar="FORMAT:PATH", help="instead of the configuration's corpora")
-    made.add_argument("--documents", type=int, default=120, help="how many to test with (default: %(default)s)")
-    made.add_argument("--limit", type=int, help="take them from the first LIMIT records")
-    made.add_argument("--llm-url", help="an OpenAI-compatible server: the documents are rated too")
-    made.add_argument("--work", required=True, help="folder of caches and of the result, such as build/selftest")
-    made.add_argument("--json", action="store_true", help="print JSON")
-
-    made = command(score)
-    made.add_argument("corpus", metavar="FORMAT:PATH", help="a corpus, as for build")
-    made.add_argument("--config", default="demo", help="whose models to use, and how to fetch (default: %(default)s)")
-    made.add_argument("--output", required=True, help="the folder for scores.parquet and scores.html")
-    made.add_argument("--limit", type=int, help="the maximum number of records to read")
-    made.add_argument("--llm-url", help="an OpenAI-compatible server to ask for ratings; without it there are none")
-    made.add_argument("--work", help="folder of caches (default: OUTPUT/.work)")
-
-    command(corpora)
-
-    made = command(decontaminate)
-    made.add_argument(
-        "benchmark",
-        nargs="+",
-        metavar="FORMAT:PATH",
-        help="such as interleavedbench:FOLDER, or any other corpus that nothing may be trained on",
-    )
-    made.add_argument("--output", required=True, help="the index, such as benchmark.parquet")
-    return parser
+COMMANDS = (build, demo, validate, funnel, explain, show, calibrate, selftest, score, corpora, decontaminate)
 
 
 if __name__ == "__main__":

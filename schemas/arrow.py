@@ -15,6 +15,9 @@ from schemas.jsonschema import INSTANCE as INSTANCE_JSON
 from schemas.outcome import Outcome
 from schemas.records import Drop, ImageDrop
 
+ROW_GROUP = 10_000
+"""Rows of each row group of the index and the ledger but the last."""
+
 _SIMPLE: dict[Any, pa.DataType] = {str: pa.string(), int: pa.int64(), float: pa.float64()}
 _JSON: dict[str, pa.DataType] = {"string": pa.string(), "integer": pa.int64(), "number": pa.float64()}
 

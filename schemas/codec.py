@@ -100,6 +100,15 @@ def from_json(value: Mapping[str, Any]) -> Instance:
     )
 
 
+def mean_margin(matched: Sequence[float], mismatched: Sequence[float]) -> float:
+    """The mean of the matched cosines less the mean of the mismatched, to 4 decimals.
+
+    >>> mean_margin([0.25, 0.3], [0.1, 0.2])
+    0.125
+    """
+    return round(sum(matched) / len(matched) - sum(mismatched) / len(mismatched), 4)
+
+
 def mean_coherence(matched: Sequence[float]) -> float:
     """The mean of the images' matched cosines, to 4 decimals: an instance's one number for coherence.
 
@@ -126,6 +135,11 @@ def json_bytes(value: Any) -> bytes:
     """
     text = json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     return text.encode() + b"\n"
+
+
+def manifest_bytes(manifest: Mapping[str, Any]) -> bytes:
+    """The one form of a manifest's file: sorted keys, an indent of 2, UTF-8. Raises ValueError for NaN and infinity."""
+    return json.dumps(manifest, sort_keys=True, indent=2, ensure_ascii=False, allow_nan=False).encode() + b"\n"
 
 
 def parse_json(data: bytes) -> Any:

@@ -1,4 +1,4 @@
-"""The defects that the validator reports, and the errors that reading damaged files may raise."""
+"""What the validator reports, and what it may meet when it reads damaged files."""
 
 from __future__ import annotations
 
@@ -10,13 +10,20 @@ import pyarrow as pa
 READ_ERRORS = (OSError, ValueError, pa.ArrowException)
 """What pyarrow and json raise on damaged files (bad UTF-8 and arrow's own errors are among them)."""
 
+MOST_DEFECTS = 10_000
+"""Defects that are listed; a folder with more is damaged enough."""
+
+LONGEST = 300
+"""Characters of a text in a defect: messages quote the data, which may be long."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Defect:
-    """Something wrong in a dataset folder.
+    """Something wrong in a folder of shards: `kind` is one of the names in docs/format.md, `file` is relative to the
+    folder, `shard` and `key` name the instance where there is one, `pointer` is a JSON pointer into its JSON, into
+    the manifest, or to a column of a row (`/coherence`).
 
-    kind: one of the names in docs/format.md. file: relative to the folder. shard, key: the instance, if there is one.
-    pointer: a JSON pointer into its JSON, into the manifest, or to a column of a row (`/coherence`).
+    All of it can be printed: what strangers wrote is cut, and its control characters are spelled out.
     """
 
     kind: str
@@ -26,10 +33,24 @@ class Defect:
     key: str = ""
     pointer: str = ""
 
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            object.__setattr__(self, field.name, harmless(getattr(self, field.name)))
+
     def __str__(self) -> str:
         shard = self.shard if not self.file.endswith(self.shard) else ""
         place = " ".join(part for part in (self.file, shard, self.key, self.pointer) if part)
         return f"{place}: {self.message} [{self.kind}]"
+
+
+def harmless(text: str) -> str:
+    r"""The text on one line, cut, with escapes for what does not print.
+
+    >>> harmless("a\x1b[31mb")
+    'a\\x1b[31mb'
+    """
+    text = text if len(text) <= LONGEST else text[:LONGEST] + "…"
+    return text if text.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 def pointer_of(path: Iterable[str | int]) -> str:

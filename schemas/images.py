@@ -72,11 +72,22 @@ def segments(data: bytes) -> Iterator[tuple[int, int, int]]:
         if marker >= SOF0:  # the others are reserved, and have no length
             end += int.from_bytes(data[start + 2 : start + 4], "big")
         if marker == SOS:
-            behind = _MARKER.search(data, end)
-            end = behind.start() if behind else len(data)
+            end = _behind_scan(data, end)
         yield marker, start, end
         at = max(end, start + 2)
     raise ValueError(f"more than {MAX_PARTS:,} segments")
+
+
+def _behind_scan(data: bytes, at: int) -> int:
+    """Where the coded data from `at` on end. Nearly always behind them comes the end of the file, and counting tells
+    that ten times faster than the search."""
+    stop = len(data) - 2
+    if at <= stop and data.endswith(b"\xff\xd9"):
+        stuffed, all_ = data.count(b"\xff\0", at, stop), data.count(b"\xff", at, stop)
+        if stuffed == all_:
+            return stop
+    behind = _MARKER.search(data, at)
+    return behind.start() if behind else len(data)
 
 
 def chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:

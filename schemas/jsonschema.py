@@ -1,7 +1,6 @@
-"""JSON Schema (2020-12) of an instance and of the manifest: this file is the source of the checked-in JSON files.
+"""JSON Schema (2020-12) of an instance, the manifest and run.json: this file is the source of the checked-in JSON files.
 
-`python -m schemas.jsonschema --write` writes `instance.schema.json` and `manifest.schema.json` beside this file;
-`--check` exits with 1 where they differ from what would be written.
+`python -m schemas.jsonschema --write` writes them beside this file: `instance.schema.json` and so on; `--check` exits with 1 where they differ from what would be written.
 """
 
 from __future__ import annotations
@@ -9,6 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 import pathlib
+from collections.abc import Mapping
 from typing import Any
 
 FOLDER = pathlib.Path(__file__).parent
@@ -17,14 +17,25 @@ MEMBER = r"^[0-9]{2}\.(jpg|png)$"
 SHARD = r"^leafinstruct-[0-9]{5}\.tar$"
 ASPECT = "^[a-z][a-z0-9_]{0,39}$"
 """The pattern of a rating aspect's name, which is also a column name of the index."""
+CONTROL = r"[\x00-\x08\x0b-\x1f\x7f-\x9f]"
+"""Control characters but for tabs and newlines: no text holds one, so that none reaches a terminal or a page."""
+FORMAT_VERSION = 3
+SIGNED = {"README.md": 16 << 20, "config.yaml": 1 << 20}
+"""The files beside shards, index and ledger that follow from the input, and the most bytes that each may have (far above
+what a build writes)."""
+OF_RUN = {"metrics.json": 1 << 20, "report.html": 64 << 20}
+"""The same of files that tell how a run went, and differ from run to run."""
 
-_STRING: Schema = {"type": "string"}
-_FILLED: Schema = {"type": "string", "pattern": r"\S"}
-_KEY: Schema = {"type": "string", "pattern": "^[0-9a-f]{20}$"}
-_SHA256: Schema = {"type": "string", "pattern": "^[0-9a-f]{64}$"}
-_CONFIG: Schema = {"type": "string", "pattern": "^[0-9a-f]{16}$"}
-_COUNT: Schema = {"type": "integer", "minimum": 0}
-_POSITIVE: Schema = {"type": "integer", "minimum": 1}
+_STRING: Schema = {"type": "string", "not": {"pattern": CONTROL}}
+_FILLED: Schema = {"type": "string", "pattern": r"\S", "not": {"pattern": CONTROL}}
+# maxLength, because some engines let `$` match before a newline
+_KEY: Schema = {"type": "string", "pattern": "^[0-9a-f]{20}$", "maxLength": 20}
+_SHA256: Schema = {"type": "string", "pattern": "^[0-9a-f]{64}$", "maxLength": 64}
+_CONFIG: Schema = {"type": "string", "pattern": "^[0-9a-f]{16}$", "maxLength": 16}
+_MEMBER: Schema = {"type": "string", "pattern": MEMBER, "maxLength": 6}
+_COUNT: Schema = {"type": "integer", "minimum": 0, "maximum": 2**53}
+_POSITIVE: Schema = {"type": "integer", "minimum": 1, "maximum": 2**53}
+_THRESHOLD: Schema = {"type": "number", "minimum": -1e15, "maximum": 1e15}
 _COSINE: Schema = {"type": "number", "minimum": -1, "maximum": 1}
 _COSINES: Schema = {"type": "array", "items": _COSINE, "minItems": 1}
 
@@ -37,6 +48,12 @@ def _table(values: Schema) -> Schema:
     return {"type": "object", "additionalProperties": values}
 
 
+def _files(limits: Mapping[str, int]) -> Schema:
+    return _object(
+        **{name: _object(bytes=_POSITIVE | {"maximum": most}, sha256=_SHA256) for name, most in limits.items()}
+    )
+
+
 def _of_type(name: str) -> Schema:
     return {"required": ["type"], "properties": {"type": {"const": name}}}
 
@@ -44,7 +61,7 @@ def _of_type(name: str) -> Schema:
 TEXT: Schema = _object(type={"type": "string", "const": "text"}, text=_FILLED)
 IMAGE: Schema = _object(
     type={"type": "string", "const": "image"},
-    image={"type": "string", "pattern": MEMBER},
+    image=_MEMBER,
     sha256=_SHA256,
     width=_POSITIVE,
     height=_POSITIVE,
@@ -70,7 +87,7 @@ SCORES: Schema = _object(
     ratings={
         "type": "object",
         "minProperties": 1,
-        "propertyNames": {"pattern": ASPECT},
+        "propertyNames": {"pattern": ASPECT, "maxLength": 40},
         "additionalProperties": {"type": "number", "minimum": 1, "maximum": 5},
     },
 )
@@ -81,7 +98,7 @@ PROVENANCE: Schema = _object(
 
 INSTANCE: Schema = {
     "$schema": "https://json-schema.org/draft/2020-12/schema",
-    "$id": "urn:leafinstruct:instance:2",
+    "$id": f"urn:leafinstruct:instance:{FORMAT_VERSION}",
     "title": "A LeafInstruct instance: the .json member of a sample",
     **_object(
         id=_FILLED,
@@ -103,27 +120,51 @@ INSTANCE: Schema = {
     ),
 }
 
+_RULES: Schema = {
+    "type": "array",
+    "items": {
+        "type": "object",
+        "required": ["rule"],
+        "properties": {"rule": _FILLED, "at_least": _THRESHOLD, "at_most": _THRESHOLD},
+    },
+}
+
+SETTINGS: Schema = {
+    "type": "object",  # what a set can be held against; a configuration has more
+    "properties": {
+        "coherence": _table(_THRESHOLD),
+        "ratings": _table(_THRESHOLD),
+        "excerpt": _table(_THRESHOLD),
+        "images": {"type": "object", "properties": {"max_side": _POSITIVE}},
+        "duplicates": {"type": "object", "properties": {"text_at_least": _THRESHOLD | {"type": ["number", "null"]}}},
+        "shards": {"type": "object", "properties": {"size": _POSITIVE, "salt": _STRING}},
+        "domains": {"type": "array", "items": _STRING},
+        "rules": {"type": "object", "properties": {"document": _RULES, "image": _RULES, "after_images": _RULES}},
+    },
+}
+
 MANIFEST: Schema = {
     "$schema": "https://json-schema.org/draft/2020-12/schema",
-    "$id": "urn:leafinstruct:manifest:2",
+    "$id": f"urn:leafinstruct:manifest:{FORMAT_VERSION}",
     "title": "The manifest of a LeafInstruct folder",
     **_object(
         format={"const": "leafinstruct"},
-        format_version={"const": 2},
+        format_version={"const": FORMAT_VERSION},
         name=_FILLED,
         provenance=PROVENANCE,
-        libraries=_table(_FILLED),
-        config={"type": "object"},
+        libraries=_table(_FILLED) | {"maxProperties": 1000},
+        config=SETTINGS,
         config_hash=_CONFIG,
-        domains={"type": "array", "items": _FILLED, "minItems": 1, "uniqueItems": True},
+        domains={"type": "array", "items": _FILLED, "minItems": 1, "maxItems": 1000, "uniqueItems": True},
         rating_aspects={
             "type": "object",
             "minProperties": 1,
-            "propertyNames": {"pattern": ASPECT},
+            "maxProperties": 100,
+            "propertyNames": {"pattern": ASPECT, "maxLength": 40},
             "additionalProperties": _STRING,
         },
-        # blake2b takes a key of at most 64 bytes
-        salt={"type": "string", "pattern": "^[ -~]{1,64}$"},
+        # printable ASCII; blake2b takes a key of at most 64 bytes
+        salt={"type": "string", "minLength": 1, "maxLength": 64, "not": {"pattern": "[^ -~]"}},
         shard_size=_POSITIVE,
         counts=_object(
             instances=_COUNT,
@@ -132,28 +173,44 @@ MANIFEST: Schema = {
             sources=_table(_POSITIVE),
             licenses=_table(_POSITIVE),
         ),
-        members={"type": "array", "items": {"type": "string", "pattern": MEMBER}, "uniqueItems": True},
+        members={"type": "array", "items": _MEMBER, "maxItems": 200, "uniqueItems": True},
         shards={
             "type": "array",
             "items": _object(
-                name={"type": "string", "pattern": SHARD}, instances=_POSITIVE, bytes=_POSITIVE, sha256=_SHA256
+                name={"type": "string", "pattern": SHARD, "maxLength": 22},
+                instances=_POSITIVE,
+                bytes=_POSITIVE,
+                sha256=_SHA256,
             ),
         },
         index=_object(name={"const": "index.parquet"}, rows=_COUNT, bytes=_POSITIVE, sha256=_SHA256),
         ledger={
             "type": "array",
             "items": _object(
-                name={"type": "string", "pattern": r"^part-[0-9]{5}\.parquet$"},
-                rows=_COUNT,
+                name={"type": "string", "pattern": r"^part-[0-9]{5}\.parquet$", "maxLength": 18},
+                rows=_POSITIVE,
                 bytes=_POSITIVE,
                 sha256=_SHA256,
             ),
+        },
+        files=_files(SIGNED),
+        inputs={
+            "type": "array",
+            "items": _object(corpus=_FILLED, files=_COUNT, bytes=_COUNT, sha256=_SHA256),
+            "maxItems": 10_000,
         },
         funnel=_object(input=_COUNT, kept=_COUNT, dropped=_table(_POSITIVE), failed=_table(_POSITIVE)),
     ),
 }
 
-FILES = {"instance.schema.json": INSTANCE, "manifest.schema.json": MANIFEST}
+RUN: Schema = {
+    "$schema": "https://json-schema.org/draft/2020-12/schema",
+    "$id": f"urn:leafinstruct:run:{FORMAT_VERSION}",
+    "title": "run.json of a LeafInstruct folder",
+    **_object(format={"const": "leafinstruct-run"}, manifest=_SHA256, files=_files(OF_RUN)),
+}
+
+FILES = {"instance.schema.json": INSTANCE, "manifest.schema.json": MANIFEST, "run.schema.json": RUN}
 
 
 def stale() -> list[str]:

@@ -17,6 +17,16 @@ class Writable(Protocol):
     def tell(self) -> int: ...
 
 
+def room(size: int) -> int:
+    """The bytes that a member of `size` bytes takes up: its header, its data, and zeros up to a whole block."""
+    return BLOCK + size + -size % BLOCK
+
+
+def length(end: int) -> int:
+    """The bytes of a tar whose members end at byte `end`: the end mark, and zeros up to a whole record."""
+    return -(-(end + 2 * BLOCK) // RECORD) * RECORD
+
+
 def header(name: str, size: int) -> bytes:
     """The one header that a file of this name and size may have: mode 0644, no owner, no time."""
     info = tarfile.TarInfo(name)
@@ -35,5 +45,5 @@ def add(file: Writable, name: str, data: bytes) -> int:
 
 def finish(file: Writable) -> None:
     """Append the end mark: two empty blocks, then zeros up to a whole record (10,240 bytes), as tar does."""
-    end = file.tell() + 2 * BLOCK
-    file.write(bytes(2 * BLOCK + -end % RECORD))
+    end = file.tell()
+    file.write(bytes(length(end) - end))

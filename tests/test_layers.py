@@ -22,6 +22,7 @@ MAY_IMPORT = {
 LAYERS = {
     "pipeline": (
         "cli",
+        "arguments",
         "launch",
         "dag",
         "graph",

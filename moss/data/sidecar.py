@@ -35,6 +35,7 @@ from schemas.checks import sample as sample_checks
 from schemas.checks.tarball import Problem, Reader, entries
 from schemas.codec import json_bytes, parse_json
 from schemas.errors import UserError
+from schemas.folder import LocalFolder
 
 HEADER = "sidecar.json"
 BATCH = 32
@@ -69,7 +70,7 @@ def encode_shards(
     `leafinstruct validate --deep` would name, with the shard and the key.
     """
     folder = pathlib.Path(folder)
-    manifest, defects = manifests.read(folder)
+    manifest, defects = manifests.read(LocalFolder(os.fspath(folder)))
     if manifest is None:
         raise UserError(f"{folder}: {defects[0]}. Give the output folder of `leafinstruct build`.")
     target = pathlib.Path(cache or folder / ".work" / "codes") / urllib.parse.quote(pixels.fingerprint, safe="")
@@ -94,7 +95,7 @@ def wait_for(
     It looks at the files alone, as long as it takes: a barrier of torch.distributed gives up after ten minutes.
     """
     folder = pathlib.Path(folder)
-    manifest, _ = manifests.read(folder)
+    manifest, _ = manifests.read(LocalFolder(os.fspath(folder)))
     if manifest is None:
         raise UserError(f"{folder} has no manifest. Give the output folder of `leafinstruct build`.")
     target = pathlib.Path(cache or folder / ".work" / "codes") / urllib.parse.quote(pixels.fingerprint, safe="")

@@ -7,6 +7,7 @@ text, 15,673 in one text and 83,241 in all, and 731 segments.
 from __future__ import annotations
 
 from pipeline.corpora.fields import BadRecord
+from schemas.controls import without_controls
 from schemas.records import Document, Text
 
 MOST = {
@@ -27,9 +28,13 @@ MOST_TEXT, MOST_SEGMENTS, MOST_IMAGES = 4_000_000, 20_000, 2_000
 
 def check(document: Document) -> None:
     """Raises BadRecord: `too_long` where a field is longer or there are more segments, `bad_utf8` for half a surrogate
-    pair, which JSON can spell and nobody can write again."""
+    pair, which JSON can spell and nobody can write again, `bad_record` for an id or a source that no instance can have."""
     for name in ("id", "source", "title", "license", "url"):
         _check(name, getattr(document, name))
+    if without_controls(document.id) != document.id:  # one that is made of a file's name
+        raise BadRecord("bad_record", "a control character in the id")
+    if not document.source.strip():
+        raise BadRecord("bad_record", "a source of control characters alone")
     for segment in document.segments:
         if isinstance(segment, Text):
             _check("text", segment.text)

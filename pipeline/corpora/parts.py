@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from urllib.parse import quote
 
 from pipeline.corpora import limits, lines, rows
+from pipeline.corpora.controls import cleaned
 from pipeline.corpora.fields import BadRecord, Record, relative, said
 from pipeline.corpora.files import NO_UTF8, Files, check_name, root_of, sampled, spelt
 from pipeline.storage import uris
@@ -175,7 +176,7 @@ def read(part: Part, shape: Format) -> Iterator[Document | Fault]:
         try:
             if isinstance(record, BadRecord):
                 raise record
-            documents = list(shape.documents(record, place))  # all before the first: a record is read whole or not
+            documents = [*map(cleaned, shape.documents(record, place))]  # a record is read whole or not at all
             for document in documents:
                 limits.check(document)
                 if document.id.startswith((UNREAD, REPEATED)):

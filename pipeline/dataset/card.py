@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import pyarrow as pa
 import yaml
 
-from schemas.arrow import instance_schema
+from schemas.card import front_matter
 from schemas.codec import Json
 from schemas.printable import markdown
 
@@ -92,7 +91,7 @@ def card(manifest: Json) -> str:
         config=yaml.safe_dump(manifest["config"], sort_keys=True, allow_unicode=True),
         **{name: markdown(value) for name, value in manifest["provenance"].items() if name != "config"},
     )
-    front = yaml.safe_dump(_front_matter(manifest), sort_keys=False, allow_unicode=True)
+    front = yaml.safe_dump(front_matter(manifest), sort_keys=False, allow_unicode=True)
     return f"---\n{front}---\n{body}"
 
 
@@ -106,46 +105,6 @@ def _benchmark(checked: Mapping[str, Any] | None, dropped: Mapping[str, int]) ->
         f"{checked['id']:,} ids, {checked['text']:,} runs of twelve words and {checked['image']:,} images (index "
         f"{checked['sha256'][:12]}); {hits:,} that repeat it were dropped."
     )
-
-
-def _front_matter(manifest: Json) -> Json:
-    """`dataset_info` names a column for every member that occurs: samples differ in their members, and without it
-    `datasets` would take the first five as the rule."""
-    instances = manifest["counts"]["instances"]
-    return {
-        "pretty_name": manifest["name"],
-        "license": "other",
-        "license_name": "per-instance",
-        "tags": ["interleaved", "instruction-tuning", "webdataset"],
-        "size_categories": [_size_category(instances)],
-        "configs": [{"config_name": "default", "data_files": [{"split": "train", "path": "shards/*.tar"}]}],
-        "dataset_info": {
-            "config_name": "default",
-            "features": [
-                {"name": "json", **_feature(pa.struct(list(instance_schema(manifest["rating_aspects"]))))},
-                *({"name": member, "dtype": "image"} for member in manifest["members"]),
-            ],
-            "splits": [
-                {"name": "train", "num_bytes": sum(s["bytes"] for s in manifest["shards"]), "num_examples": instances}
-            ],
-        },
-    }
-
-
-def _feature(kind: pa.DataType) -> Json:
-    """An Arrow type in the words that `datasets` uses in a card."""
-    if pa.types.is_struct(kind):
-        return {"struct": [{"name": field.name, **_feature(field.type)} for field in kind]}
-    if pa.types.is_list(kind):
-        ((_word, inner),) = _feature(kind.value_type).items()
-        return {"list": inner}
-    return {"dtype": {"double": "float64"}.get(str(kind), str(kind))}
-
-
-def _size_category(instances: int) -> str:
-    """The hub's names for sizes."""
-    steps = [(10**3, "n<1K"), (10**4, "1K<n<10K"), (10**5, "10K<n<100K"), (10**6, "100K<n<1M")]
-    return next((name for limit, name in steps if instances < limit), "1M<n<10M")
 
 
 def _table(title: str, counts: Mapping[str, int]) -> str:

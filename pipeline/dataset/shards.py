@@ -8,7 +8,6 @@ import dataclasses
 import hashlib
 import io
 import itertools
-import json
 import posixpath
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
@@ -18,9 +17,10 @@ import pyarrow.parquet as pq
 
 from pipeline.storage.store import open_bytes, replacing, write_bytes
 from schemas import tar
-from schemas.arrow import LEDGER, index_rows, index_schema, index_table, outcome_table
-from schemas.codec import Json, config_hash
+from schemas.arrow import LEDGER, ROW_GROUP, index_rows, index_schema, index_table, outcome_table
+from schemas.codec import Json, config_hash, manifest_bytes
 from schemas.index import IndexRow, Member, index_row
+from schemas.jsonschema import FORMAT_VERSION
 from schemas.outcome import Outcome
 from schemas.records import Provenance
 
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 Sample = tuple[bytes, Json, Iterable[tuple[str, bytes]]]
 """An instance as canonical JSON, the same as a dict, and its images as (member name, file bytes) in reading order."""
 
-ROW_GROUP = 10_000
 Row = TypeVar("Row")
 
 
@@ -170,16 +169,19 @@ def manifest(
     index: Table,
     ledger: Iterable[Table],
     funnel: Mapping[str, Any],
+    inputs: Iterable[Json] = (),
 ) -> Json:
     """What a folder contains and what made it; it does not depend on time, machine or number of workers.
 
+    It has no `files` yet, because some of them are made from it: see `with_files`.
+
     provenance: as in every instance; its `config` is `config_hash(config)`. libraries: name -> version of those that
     the bytes depend on. domains: the closed list. rating_aspects: name -> what it measures. counts: of the index.
-    funnel: input, kept, dropped (rule -> count), failed (error -> count).
+    funnel: input, kept, dropped (rule -> count), failed (error -> count). inputs: fingerprints of the corpora.
     """
     return {
         "format": "leafinstruct",
-        "format_version": 2,
+        "format_version": FORMAT_VERSION,
         "name": name,
         "provenance": dataclasses.asdict(provenance),
         "libraries": dict(libraries),
@@ -203,13 +205,28 @@ def manifest(
             "dropped": dict(funnel["dropped"]),
             "failed": dict(funnel["failed"]),
         },
+        "inputs": list(inputs),
     }
+
+
+def with_files(manifest: Json, files: Mapping[str, bytes]) -> Json:
+    """The manifest with size and sha256 of the files beside the data that follow from the input: name -> content."""
+    return manifest | {
+        "files": {
+            name: {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()} for name, data in files.items()
+        }
+    }
+
+
+def run_record(manifest: Json, files: Mapping[str, bytes]) -> Json:
+    """What run.json holds: sha256 of the manifest, size and sha256 of the files that differ from run to run."""
+    digest = hashlib.sha256(manifest_bytes(manifest)).hexdigest()
+    return with_files({"format": "leafinstruct-run", "manifest": digest}, files)
 
 
 def write_manifest(manifest: Json, folder: str) -> None:
     """Write manifest.json atomically; it is the last file, and its existence says that the rest is complete."""
-    text = json.dumps(manifest, sort_keys=True, indent=2, ensure_ascii=False, allow_nan=False)
-    write_bytes(f"{folder}/manifest.json", text.encode() + b"\n")
+    write_bytes(f"{folder}/manifest.json", manifest_bytes(manifest))
 
 
 def _in_order(rows: Iterable[IndexRow]) -> Iterator[IndexRow]:

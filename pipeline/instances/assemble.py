@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 
 from filters.words import is_heading
+from schemas.controls import without_controls
 from schemas.errors import RecordFault
 from schemas.records import Image, Instance, InstructedDocument, Provenance, StoredImage, StoredSegment, Text
 from schemas.template import without_marker
@@ -34,7 +35,7 @@ def assemble(
     return Instance(
         id=document.id,
         key=key,
-        instruction=without_marker(document.generated.instruction),
+        instruction=without_marker(without_controls(document.generated.instruction)),
         context=segments[:cut],
         output=segments[cut:],
         domain=document.generated.domain,

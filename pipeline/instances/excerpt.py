@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 
 from filters.drop_images import AnyDocument
 from filters.words import is_heading, plain, words
+from schemas.codec import mean_margin
 from schemas.records import Coherence, Document, Image, ScoredDocument, Segment, Text
 
 _GOES_ON = re.compile(r"\s*(?:(?:[-*+]|(?!1[.)])\d{1,2}[.)])\s|[a-z])")
@@ -97,15 +98,12 @@ def _fill(segments: Sequence[Segment], start: int, max_words: int, max_images: i
 
 
 def _part(coherence: Coherence, start: int, stop: int) -> Coherence:
-    """The scores of the images from `start` to `stop`, with the margin of these images."""
+    """The scores of the images from `start` to `stop`, with their margin; the first of them has no earlier image."""
     matched, mismatched = coherence.matched[start:stop], coherence.mismatched[start:stop]
     margin = None
     if coherence.margin is not None and matched:
-        margin = round(sum(matched) / len(matched) - sum(mismatched) / len(mismatched), 4)
+        margin = mean_margin(matched, mismatched)
+    similarity = (-1.0,) * bool(matched) + coherence.max_previous_similarity[start + 1 : stop]
     return dataclasses.replace(
-        coherence,
-        matched=matched,
-        mismatched=mismatched,
-        margin=margin,
-        max_previous_similarity=coherence.max_previous_similarity[start:stop],
+        coherence, matched=matched, mismatched=mismatched, margin=margin, max_previous_similarity=similarity
     )

@@ -22,6 +22,7 @@ from pipeline.graph import progress
 from pipeline.graph.outcomes import BUG
 from pipeline.launch import logs, metrics, publish
 from pipeline.launch.errors import translated
+from pipeline.launch.inputs import fingerprints
 from pipeline.launch.lock import exclusive_lock
 from pipeline.launch.signals import stopped_by_signals
 from pipeline.llm import choice, on_demand
@@ -34,6 +35,7 @@ from prompts.control import tokens_of
 from schemas.codec import config_hash
 from schemas.errors import UserError
 from schemas.records import Provenance
+from schemas.signature import private_key
 from schemas.stage_names import STAGES, stage_title
 
 
@@ -50,9 +52,12 @@ def build(
     keep_going: bool = False,
     allow_empty: bool = False,
     retry_failed: bool = False,
+    sign: str | None = None,
+    replace: bool = False,
 ) -> Built:
-    """Run the whole pipeline and publish to `output`.
+    """Run the whole pipeline and publish to `output`, signed with the OpenSSH key in the file `sign`, if any.
 
+    `replace` takes the place of a finished folder that was built from other files, or with another configuration.
     `keep_going` makes ledger rows of bugs instead of stopping; `allow_empty` publishes a dataset without instances;
     `retry_failed` asks again for images that could not be fetched and may be now.
     Raises UserError, before anything is overwritten, if the user has to fix something; ServiceError if a server or a
@@ -60,18 +65,22 @@ def build(
     """
     config = configured(config_path, corpora, limit, llm_url, llm_server)
     options = _beam_options(list(beam_flags))
+    key = private_key(sign) if sign else None
     if not output.strip("/"):
         raise UserError("--output must name a folder")
     output, work = output.rstrip("/"), (work or f"{output.rstrip('/')}/.work").rstrip("/")
     log = f"{work}/leafinstruct.log" if not is_remote(work) else "the runner's log"
     with translated(output, work, f"{work}/failures", log), stopped_by_signals(), contextlib.ExitStack() as stack:
-        publish.check_output(output, config)  # a folder of something else is not even locked
+        publish.check_output(output, config, replace)  # a folder of something else is not even locked
         run = _prepare(config, output, work, keep_going)
         if retry_failed:
             run = dataclasses.replace(run, retry=uuid.uuid4().hex)
         stack.enter_context(exclusive_lock(output, work))
-        publish.check_output(output, config)  # another run may have published while we waited or prepared
-        publish.check_models(run)
+        publish.check_output(output, config, replace)  # another run may have published while this one prepared
+        inputs = fingerprints(config.corpora, (output, work))
+        if not replace:
+            publish.check_models(run)
+            publish.check_inputs(output, inputs)
         publish.prepare_output(run)
         if not is_remote(work):
             stack.enter_context(logs.to_file(log))
@@ -86,7 +95,7 @@ def build(
             result = pipeline.run()
             result.wait_until_finish()
         found = metrics.collect(result)
-        funnel = publish.publish(run, found, allow_empty=allow_empty)
+        funnel = publish.publish(run, found, inputs=inputs, allow_empty=allow_empty, key=key)
     bugs = sum(count for error, count in funnel.failed.items() if error.startswith(BUG))
     return Built(ledger.funnel_text(funnel), metrics.text(found), bugs, log)
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import os
+import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import yaml
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from pipeline import config as configuration
 from pipeline import report
@@ -18,15 +20,17 @@ from pipeline.launch import metrics
 from pipeline.run import Run
 from pipeline.storage import uris
 from pipeline.storage.store import files, is_remote, open_bytes, write_bytes
-from schemas.codec import config_hash
+from schemas.codec import Json, config_hash, manifest_bytes
 from schemas.errors import UserError
 from schemas.index import IndexRow
+from schemas.signature import sign
 
 LIBRARIES = ("apache-beam", "open_clip_torch", "pillow", "pyarrow", "torch")
 """Packages that the bytes of a build depend on; the manifest has their versions."""
 
-MANIFEST = "manifest.json"
+MANIFEST, RUN, SIGNATURE = "manifest.json", "run.json", "run.json.sig"
 HEADER = "# The configuration of this folder; give this file to --config to build it again.\n"
+_ADVICE = "choose another --output, or give --replace. Nothing was overwritten"
 UNPUBLISHED = {
     ".work",
     ".staging",
@@ -37,18 +41,24 @@ UNPUBLISHED = {
     "README.md",
     "report.html",
     "metrics.json",
+    MANIFEST,
+    RUN,
+    SIGNATURE,
 }
-"""What an interrupted run may have left."""
+"""What an interrupted run may have left, also under the names that files have until they are whole."""
+_UNFINISHED = re.compile(r"(.+)\.[0-9a-f]{32}\.tmp")
 
 
-def check_output(output: str, config: configuration.Config) -> None:
-    """Raise UserError unless the output folder is new, empty, or built with the same configuration."""
+def check_output(output: str, config: configuration.Config, replace: bool = False) -> None:
+    """Raise UserError unless the output folder is new, empty, or built with the same configuration. `replace` allows
+    another one, but no files of another program."""
     manifest = _manifest(output)
     ours = _config_text(config)
     theirs = _text(f"{output}/config.yaml")
     there = set() if is_remote(output) or not os.path.isdir(output) else set(os.listdir(output))
     if manifest is None:
-        strangers = sorted(there - (UNPUBLISHED if theirs.startswith(HEADER) else {".work"}))
+        known = UNPUBLISHED if theirs.startswith(HEADER) else {".work"}
+        strangers = sorted(there - known - _unfinished(there))
         if strangers:
             raise UserError(
                 f"{output} contains files that are not this pipeline's ({strangers[0]}); "
@@ -57,11 +67,32 @@ def check_output(output: str, config: configuration.Config) -> None:
         another = "shards" in there and theirs != ours  # everything but the manifest exists
     else:
         another = manifest.get("config_hash") != config_hash(configuration.as_dict(config))
-    if another:
-        raise UserError(
-            f"{output} contains the results of another configuration; choose another --output, or delete "
-            "it. Nothing was overwritten"
-        )
+    if another and not replace:
+        raise UserError(f"{output} contains the results of another configuration; {_ADVICE}")
+
+
+def _unfinished(names: Iterable[str]) -> set[str]:
+    """Files of ours that a killed run did not finish writing (`storage.store.replacing`)."""
+    found = map(_UNFINISHED.fullmatch, names)
+    return {match[0] for match in found if match and match[1] in UNPUBLISHED}
+
+
+def check_inputs(output: str, inputs: Sequence[Json]) -> None:
+    """Raise UserError if the output folder was built from other input files than these (`launch.inputs`)."""
+    manifest = _manifest(output)
+    if manifest is None or manifest.get("inputs") == list(inputs):
+        return
+    theirs = {entry["corpus"]: entry for entry in manifest.get("inputs") or ()}
+    if not theirs:
+        raise UserError(f"{output} does not say which input files it was built from; {_ADVICE}")
+    for entry in inputs:
+        before = theirs.get(entry["corpus"])
+        if before and before != entry:
+            raise UserError(
+                f"{entry['corpus']} has changed since {output} was built from it: then {before['files']:,} files of "
+                f"{before['bytes']:,} bytes, now {entry['files']:,} of {entry['bytes']:,}; {_ADVICE}"
+            )
+    raise UserError(f"{output} was built from other corpora; {_ADVICE}")
 
 
 def check_models(run: Run) -> None:
@@ -71,8 +102,7 @@ def check_models(run: Run) -> None:
         if theirs and theirs[name] != getattr(run.provenance, name):
             raise UserError(
                 f"{run.output} contains the results of another model, {theirs[name]}, and this run uses "
-                f"{getattr(run.provenance, name)}; choose another --output, or delete it. "
-                "Nothing was overwritten"
+                f"{getattr(run.provenance, name)}; {_ADVICE}"
             )
 
 
@@ -99,16 +129,30 @@ def _config_text(config: configuration.Config) -> str:
 
 
 def prepare_output(run: Run) -> None:
-    """Write the configuration to the output folder, and remove what an earlier run left unpublished."""
+    """Remove what an earlier run left unpublished, and write the configuration to the output folder, which says whose
+    the folder is; a finished one keeps its own until this run is published."""
     for folder in (run.staging, run.counts, run.failures, run.store("dropped"), run.llm_wanted):
         if folder:
             remove(folder)
-    write_bytes(f"{run.output}/config.yaml", _config_text(run.config).encode())
+    if not is_remote(run.output) and os.path.isdir(run.output):
+        for name in _unfinished(os.listdir(run.output)):
+            remove(f"{run.output}/{name}")
+    if not uris.exists(f"{run.output}/{MANIFEST}"):
+        write_bytes(f"{run.output}/config.yaml", _config_text(run.config).encode())
 
 
-def publish(run: Run, found: metrics.Metrics, *, allow_empty: bool = False) -> ledger.Funnel:
+def publish(
+    run: Run,
+    found: metrics.Metrics,
+    *,
+    inputs: Sequence[Json] = (),
+    allow_empty: bool = False,
+    key: Ed25519PrivateKey | None = None,
+) -> ledger.Funnel:
     """Add index, card, report and manifest to `run.staging`, then move everything to the output folder.
 
+    `inputs` are the fingerprints of the corpora. `key` signs run.json, which has the checksum of the manifest and so of
+    all other files.
     Publishes nothing if the counts of ledger and shards differ (AssertionError), if the rules have changed since the
     run started, or if no document was kept and `allow_empty` is false (UserError).
     """
@@ -143,11 +187,17 @@ def publish(run: Run, found: metrics.Metrics, *, allow_empty: bool = False) -> l
         index=index,
         ledger=parts,
         funnel=counts.to_json(),
+        inputs=inputs,
     )
-    write_bytes(f"{run.staging}/README.md", card.card(manifest).encode())
-    shards.write_manifest(manifest, run.staging)
-    write_bytes(f"{run.staging}/metrics.json", json.dumps(found, indent=2).encode())
-    report.write_report(run.staging, dropped=run.store("dropped"), metrics=metrics.rows(found))
+    beside = {"README.md": card.card(manifest).encode(), "config.yaml": _config_text(run.config).encode()}
+    manifest = shards.with_files(manifest, beside)
+    shards.write_manifest(manifest, run.staging)  # the report reads it
+    page = uris.read_bytes(report.write_report(run.staging, dropped=run.store("dropped"), metrics=metrics.rows(found)))
+    numbers = json.dumps(found, indent=2).encode()
+    record = manifest_bytes(shards.run_record(manifest, {"report.html": page, "metrics.json": numbers}))
+    beside |= {"metrics.json": numbers, RUN: record} | ({SIGNATURE: sign(record, key)} if key else {})
+    for name, data in beside.items():
+        write_bytes(f"{run.staging}/{name}", data)
     _move(run.staging, run.output)
     return counts
 
@@ -169,12 +219,15 @@ def _move(staging: str, output: str) -> None:
     A folder without a manifest is unfinished, so an old manifest is removed first and the new one is moved last.
     """
     remove(f"{output}/{MANIFEST}")
+    remove(f"{output}/{SIGNATURE}")
+    _rename(f"{staging}/config.yaml", f"{output}/config.yaml")  # from here on the folder is this run's
     for folder, suffixes in (("shards", (".tar",)), ("ledger", (".parquet",))):
         remove(f"{output}/{folder}")
         for path in uris.find(f"{staging}/{folder}", suffixes):
             _rename(path, f"{output}/{folder}/{path.rsplit('/', 1)[1]}")
-    for name in ("index.parquet", "README.md", "report.html", "metrics.json", MANIFEST):
-        _rename(f"{staging}/{name}", f"{output}/{name}")
+    for name in ("index.parquet", "README.md", "report.html", "metrics.json", RUN, SIGNATURE, MANIFEST):
+        if name != SIGNATURE or uris.exists(f"{staging}/{name}"):
+            _rename(f"{staging}/{name}", f"{output}/{name}")
     remove(staging)
 
 

@@ -21,12 +21,12 @@ from schemas.printable import line, printable
 
 
 def show(folder: str, name: str, to: str | None = None) -> str:
-    """The instance with this id or key as text; writes its images and an index.html to `to` (default: folder/show/KEY).
+    """The instance with this id or key as text; writes its images and an index.html to `to` (default: folder/.work/show/KEY).
 
     Raises UserError if the folder is not a finished build, is damaged, or has no such instance.
     """
     row = find_row(folder, name)
-    to = to or f"{folder}/show/{row['key']}"
+    to = to or f"{folder}/.work/show/{row['key']}"
     instance, pictures = read_instance(folder, row)
     for member, data in pictures.items():
         write_bytes(f"{to}/{member}", data)

@@ -125,9 +125,14 @@ def _member(archive: str, name: str) -> tuple[int, int]:
         raise FileNotFoundError(f"{archive} has no {name}") from None
 
 
-def _match(pattern: str) -> list[str]:
+def sizes(pattern: str) -> dict[str, int]:
+    """The files of an object store whose URL matches the pattern, and their bytes."""
     [result] = files().match([pattern])
-    return [metadata.path for metadata in result.metadata_list]
+    return {metadata.path: metadata.size_in_bytes for metadata in result.metadata_list}
+
+
+def _match(pattern: str) -> list[str]:
+    return list(sizes(pattern))
 
 
 @functools.lru_cache(maxsize=256)

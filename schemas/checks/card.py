@@ -1,38 +1,78 @@
-"""Does the data card declare what `datasets` has to know to load the shards?"""
+"""Do the files beside the data say what the manifest says: README.md (for `datasets`), config.yaml, metrics.json?"""
 
 from __future__ import annotations
 
-import pathlib
 from collections.abc import Iterator
+from typing import Any
 
-import yaml
+from schemas import strict_yaml
+from schemas.card import front_matter
+from schemas.codec import Json, parse_json
+from schemas.defects import Defect, pointer_of
+from schemas.folder import Folder, read
+from schemas.jsonschema import OF_RUN, SIGNED
 
-from schemas.codec import Json
-from schemas.defects import Defect
+FILE, CONFIG, METRICS = "README.md", "config.yaml", "metrics.json"
+ADDED = ("rules", "benchmark")
+MOST_FRONT = 1 << 18
+"""Characters of front matter: 200 members take 10,000."""
 
-FILE = "README.md"
+
+def check(folder: Folder, manifest: Json, there: set[str]) -> Iterator[Defect]:
+    """Those of the three that are there; their checksums are checked elsewhere."""
+    if FILE in there:
+        yield from _front_matter(folder, manifest)
+    if CONFIG in there:
+        yield from _config(folder, manifest)
+    if METRICS in there:
+        try:
+            if not isinstance(parse_json(read(folder, METRICS, OF_RUN[METRICS])), dict):
+                raise ValueError("it is no object")
+        except (OSError, ValueError) as error:
+            yield Defect("metrics", METRICS, f"cannot be read as JSON: {error}")
 
 
-def check(folder: pathlib.Path, manifest: Json) -> Iterator[Defect]:
-    """The front matter of README.md: the number of examples, and a column for every member."""
+def _front_matter(folder: Folder, manifest: Json) -> Iterator[Defect]:
+    """The number of examples, a column for every member, where the shards are: all that `datasets` goes by."""
     try:
-        text = (folder / FILE).read_text()
-        info = yaml.safe_load(text.split("---\n", 2)[1])["dataset_info"]
-        examples = info["splits"][0]["num_examples"]
-        columns = {feature["name"] for feature in info["features"]}
-    except FileNotFoundError:
-        yield Defect("card-missing", FILE, "there is no data card; without it `datasets` cannot load the shards")
+        before, front, _ = read(folder, FILE, SIGNED[FILE]).decode().split("---\n", 2)
+        if before or len(front) > MOST_FRONT:
+            raise ValueError("it does not begin with a short front matter")
+        found = strict_yaml.load(front)
+    except (OSError, ValueError) as error:
+        yield Defect("card-unreadable", FILE, f"its front matter cannot be read: {error}")
         return
-    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError, yaml.YAMLError) as error:
-        yield Defect("card-unreadable", FILE, f"its front matter has no usable dataset_info: {error}")
+    for pointer, message in differences(front_matter(manifest), found):
+        yield Defect("card", FILE, f"the front matter {message}", pointer=pointer)
+
+
+def _config(folder: Folder, manifest: Json) -> Iterator[Defect]:
+    """config.yaml is the manifest's configuration but for what that adds: the rules of the preset and the summary of
+    the benchmark that it names."""
+    try:
+        found = strict_yaml.load(read(folder, CONFIG, SIGNED[CONFIG]).decode())
+    except (OSError, ValueError) as error:
+        yield Defect("config", CONFIG, f"cannot be read: {error}")
         return
-    if examples != manifest["counts"]["instances"]:
-        yield Defect(
-            "card",
-            FILE,
-            f"declares {examples} examples; there are {manifest['counts']['instances']}",
-            pointer="/dataset_info/splits/0/num_examples",
-        )
-    for member in ["json", *manifest["members"]]:
-        if member not in columns:
-            yield Defect("card", FILE, f"declares no column for the member {member}", pointer="/dataset_info/features")
+    expected = {name: value for name, value in manifest["config"].items() if name not in ADDED}
+    for pointer, message in differences(expected, found):
+        yield Defect("config", CONFIG, message, pointer=pointer)
+
+
+def differences(expected: Any, found: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str, str]]:
+    """(JSON pointer, message) of each place where plain data differ from what is expected there."""
+    if isinstance(expected, dict) and isinstance(found, dict):
+        for name in sorted(expected.keys() | found.keys(), key=str):
+            if name not in found:
+                yield pointer_of(path), f"lacks {name}"
+            elif name not in expected:
+                yield pointer_of((*path, str(name))), "is not to be there"
+            else:
+                yield from differences(expected[name], found[name], (*path, name))
+    elif isinstance(expected, list) and isinstance(found, list) and len(expected) == len(found):
+        for i, (wanted, value) in enumerate(zip(expected, found, strict=True)):
+            yield from differences(wanted, value, (*path, i))
+    elif isinstance(expected, list) and isinstance(found, list):
+        yield pointer_of(path), f"has {len(found)} items where the manifest makes {len(expected)}"
+    elif expected != found or isinstance(expected, bool) != isinstance(found, bool):
+        yield pointer_of(path), f"is {found!s}; by the manifest it is {expected}"

@@ -1,70 +1,105 @@
-"""Are the files there, whole, and alone?"""
+"""Are the files there, whole, of the right kind, and alone?"""
 
 from __future__ import annotations
 
 import hashlib
-import pathlib
-import stat
-from collections.abc import Iterator
+import itertools
+from collections.abc import Iterable, Iterator
 
+from schemas.checks import manifest as manifests
+from schemas.checks import run as runs
 from schemas.codec import Json
 from schemas.defects import Defect
+from schemas.folder import DIRECTORY, FILE, LINK, Folder, Found
+from schemas.jsonschema import OF_RUN
+
+LEFT_ALONE = {".work", ".staging", ".git", ".gitattributes", ".cache"}
+"""What the next run begins, caches and version control (`.gitattributes` and `.cache` come with a download from a hub): no
+part of the set."""
+
+MOST_ENTRIES = 250_000
+BLOCK = 1 << 20
 
 
-def listed(manifest: Json) -> dict[str, Json]:
-    """Every file that the manifest vouches for: path in the folder -> its entry."""
-    return (
-        {f"shards/{s['name']}": s for s in manifest["shards"]}
-        | {"index.parquet": manifest["index"]}
-        | {f"ledger/{p['name']}": p for p in manifest["ledger"]}
-    )
+def listed(manifest: Json, run: Json | None = None) -> dict[str, Json]:
+    """Every file that the manifest or run.json vouches for: path in the folder -> its entry."""
+    found: dict[str, Json] = {f"shards/{s['name']}": s for s in manifest["shards"]}
+    found |= {"index.parquet": manifest["index"]} | {f"ledger/{p['name']}": p for p in manifest["ledger"]}
+    found |= manifest["files"]
+    if run:
+        found |= run["files"]
+    return found
 
 
-def check(folder: pathlib.Path, manifest: Json) -> Iterator[Defect]:
-    """Presence and size of all, and no other file where loaders look for theirs."""
-    for name, entry in listed(manifest).items():
+def entries(folder: Folder) -> list[Found]:
+    """All in the folder, and all in shards/ and ledger/, by name; what lies in other folders is theirs."""
+    return sorted(itertools.islice(_walk(folder), MOST_ENTRIES), key=lambda found: found.name)
+
+
+def check(found: list[Found], expected: dict[str, Json]) -> Iterator[Defect]:
+    """Presence, kind and size of all that are listed, and nothing else beside them."""
+    yield from _kinds(found, expected)
+    sizes = {entry.name: entry.size if entry.kind == FILE else -1 for entry in found}
+    for name, entry in expected.items():
+        if name not in sizes:
+            yield Defect("file-missing", name, "is listed but not there", shard=_shard(name))
+        elif sizes[name] not in (entry["bytes"], -1):
+            yield Defect(
+                "file-size", name, f"has {sizes[name]} bytes; {_list(name)} says {entry['bytes']}", shard=_shard(name)
+            )
+    if len(found) == MOST_ENTRIES:
+        yield Defect("file-stray", "", f"there are {MOST_ENTRIES:,} files and more")
+
+
+def check_sha256(folder: Folder, expected: dict[str, Json], names: Iterable[str]) -> Iterator[Defect]:
+    """The sha256 of these files; one that has another size than is listed is left out, for that was said."""
+    for name in names:
+        entry, digest, size = expected[name], hashlib.sha256(), 0
         try:
-            status = (folder / name).stat()
-        except FileNotFoundError:
-            yield Defect("file-missing", name, "is listed in the manifest but not there", shard=_shard(name))
+            with folder.open(name) as file:
+                while size <= entry["bytes"] and (block := file.read(BLOCK)):
+                    digest.update(block)
+                    size += len(block)
         except OSError as error:
-            yield Defect("file-unreadable", name, str(error), shard=_shard(name))
-        else:
-            if not stat.S_ISREG(status.st_mode):
-                yield Defect("file-missing", name, "is not a file", shard=_shard(name))
-            elif status.st_size != entry["bytes"]:
-                yield Defect(
-                    "file-size",
-                    name,
-                    f"has {status.st_size} bytes; the manifest says {entry['bytes']}",
-                    shard=_shard(name),
-                )
-    for part in ("shards", "ledger"):
-        for path in sorted((folder / part).glob("*")):
-            if f"{part}/{path.name}" not in listed(manifest):
-                yield Defect("file-stray", f"{part}/{path.name}", "is not in the manifest")
-
-
-def check_tables(folder: pathlib.Path, manifest: Json) -> Iterator[Defect]:
-    """The sha256 of the index and of the ledger (those of the shards are taken while reading them)."""
-    for name, entry in listed(manifest).items():
-        if name.startswith("shards/"):
+            yield unreadable(name, error)
             continue
-        try:
-            with open(folder / name, "rb") as file:
-                digest = hashlib.file_digest(file, "sha256").hexdigest()
-        except FileNotFoundError:
-            continue
-        except OSError as error:
-            yield Defect("file-unreadable", name, str(error))
-            continue
-        if digest != entry["sha256"]:
-            yield sha256_defect(name, digest, entry["sha256"])
+        if size == entry["bytes"] and digest.hexdigest() != entry["sha256"]:
+            yield sha256_defect(name, digest.hexdigest(), entry["sha256"])
 
 
 def sha256_defect(name: str, digest: str, expected: str) -> Defect:
-    """The defect of a file whose hash is not the one in the manifest."""
-    return Defect("file-sha256", name, f"has the sha256 {digest}; the manifest says {expected}", shard=_shard(name))
+    """The defect of a file whose hash is not the one that is listed."""
+    return Defect("file-sha256", name, f"has the sha256 {digest}; {_list(name)} says {expected}", shard=_shard(name))
+
+
+def unreadable(name: str, error: Exception) -> Defect:
+    """A file that was there, and cannot be read."""
+    reason = getattr(error, "strerror", None) or str(error)
+    return Defect("file-unreadable", name, f"cannot be read: {reason}", shard=_shard(name))
+
+
+def _walk(folder: Folder) -> Iterator[Found]:
+    for found in folder.entries():
+        yield found
+        if found.kind == DIRECTORY and found.name in ("shards", "ledger"):
+            yield from folder.entries(found.name)
+
+
+def _kinds(entries: list[Found], expected: dict[str, Json]) -> Iterator[Defect]:
+    """What does not belong into the folder, by name or by kind."""
+    files = expected.keys() | {manifests.FILE, runs.FILE, runs.SIGNATURE, *OF_RUN, ".gitattributes"}
+    folders = {"shards", "ledger"} | (LEFT_ALONE - {".gitattributes"})
+    for found in entries:
+        if found.name not in files | folders:
+            yield Defect("file-stray", found.name, "is no file of the set")
+        elif found.kind != (DIRECTORY if found.name in folders else FILE):
+            what = {LINK: "a link", DIRECTORY: "a folder", FILE: "a file"}.get(found.kind, "a FIFO, socket or device")
+            wanted = "a folder" if found.name in folders else "a regular file"
+            yield Defect("file-type", found.name, f"is {what}, and has to be {wanted}", shard=_shard(found.name))
+
+
+def _list(name: str) -> str:
+    return runs.FILE if name in OF_RUN else "the manifest"
 
 
 def _shard(name: str) -> str:

@@ -2,123 +2,176 @@
 
 from __future__ import annotations
 
-import array
 import collections
-import hashlib
-import pathlib
+import dataclasses
 from collections.abc import Iterator
-
-import numpy as np
-import pyarrow.parquet as pq
+from typing import Generic, TypeVar
 
 from schemas.arrow import LEDGER
-from schemas.codec import Json
+from schemas.checks import index, outcome, parquet, rules
+from schemas.codec import Json, rank_of
 from schemas.defects import READ_ERRORS, Defect
+from schemas.folder import Folder
+from schemas.index import IndexRow
 from schemas.outcome import DROPPED, FAILED, KEPT
 
-COLUMNS = ["id", "status", "stage", "rule", "value", "threshold", "error", "shard", "key"]
-BATCH = 4096
+STEP = 1000
+INCOMPARABLE = {
+    f"{table}-{kind}"
+    for table in ("index", "ledger")
+    for kind in ("order", "duplicate", "unreadable", "schema", "form")
+}
+"""Defects after which rows of index and ledger can no longer be paired."""
+
+Counts = collections.Counter[str]
 
 
-def check(folder: pathlib.Path, manifest: Json, places: dict[str, tuple[str, str]] | None) -> Iterator[Defect]:
-    """One pass over all parts. `places` (id -> shard and key) is the index's; None where that cannot be read."""
-    kept = input_ = 0
-    dropped: collections.Counter[str] = collections.Counter()
-    failed: collections.Counter[str] = collections.Counter()
-    hashes = array.array("Q")  # 8 bytes an id: the ledger has a row for each of millions
-    unseen = dict(places) if places is not None else None
-    complete = True
+@dataclasses.dataclass(frozen=True)
+class Kept:
+    """A row of the ledger that is to have one in the index: the part it is in; `sound` where it makes sense itself."""
+
+    part: str
+    row: Json
+    sound: bool
+
+
+Row = TypeVar("Row", IndexRow, Kept)
+
+
+def check(folder: Folder, manifest: Json, there: set[str]) -> Iterator[Defect]:
+    """One pass over the index and all parts of the ledger side by side: both are in the order of the salted hash of
+    the ids, so that no more than a row of each is in memory, and what one has and the other lacks is seen at once.
+    `there`: the files that can be opened; of the others something has been said."""
+    parts = [f"ledger/{part['name']}" for part in manifest["ledger"]]
+    left = _Side(index.read(folder, manifest) if index.FILE in there else iter(()), index.FILE in there)
+    right = _Side(_read(folder, manifest, there), set(parts) <= there)
+    yield from left.advance()
+    yield from right.advance()
+    while left.row or right.row:
+        comparable = left.comparable and right.comparable
+        if left.row and (right.row is None or left.rank < right.rank):
+            if comparable:
+                yield Defect(
+                    "ledger-index",
+                    index.FILE,
+                    f"{left.row.id!r} is not kept according to the ledger",
+                    left.row.shard,
+                    left.row.key,
+                )
+            yield from left.advance()
+        elif right.row and (left.row is None or right.rank < left.rank):
+            if comparable and right.row.sound:
+                yield _against_index(right.row, f"{right.row.row['id']!r} is kept, but the index does not have it")
+            yield from right.advance()
+        elif left.row and right.row:
+            if comparable and right.row.sound:
+                yield from _compared(left.row, right.row)
+            yield from left.advance()
+            yield from right.advance()
+
+
+class _Side(Generic[Row]):
+    """A stream of ranked rows with what is wrong with them in between. `row` is None at the end; `comparable` turns
+    false where a row is out of order, or the rest cannot be read."""
+
+    def __init__(self, stream: Iterator[Defect | tuple[bytes, Row]], comparable: bool):
+        self._stream: Iterator[Defect | tuple[bytes, Row]] = stream
+        self.comparable = comparable
+        self.rank: bytes = b""
+        self.row: Row | None = None
+
+    def advance(self) -> Iterator[Defect]:
+        """To the next row; the defects on the way."""
+        for found in self._stream:
+            if not isinstance(found, Defect):
+                self.rank, self.row = found
+                return
+            self.comparable &= found.kind not in INCOMPARABLE
+            yield found
+        self.row = None
+
+
+def _read(folder: Folder, manifest: Json, there: set[str]) -> Iterator[Defect | tuple[bytes, Kept]]:
+    """All parts, one row group in memory: what is wrong with the rows, and those that were kept."""
+    allowed, salt, last, complete = rules.of(manifest), manifest["salt"], b"", True
+    counts: dict[str, Counts] = {status: collections.Counter() for status in (KEPT, DROPPED, FAILED)}
+    total = 0
     for part in manifest["ledger"]:
-        name, rows = f"ledger/{part['name']}", 0
+        name, before = f"ledger/{part['name']}", total
+        if name not in there:
+            complete = False
+            continue
         try:
-            for row in _rows(folder / name):
-                rows += 1
-                hashes.append(_hash(row["id"]))
-                kept += row["status"] == KEPT
-                dropped.update([row["rule"]] if row["status"] == DROPPED else [])
-                failed.update([row["error"]] if row["status"] == FAILED else [])
-                if unseen is not None and row["status"] not in (DROPPED, FAILED):
-                    unseen.pop(row["id"], None)
-                if problem := _problem(row):
-                    yield Defect("ledger-row", name, f"{row['id']!r} {problem}", key=row["key"])
-                elif row["status"] == KEPT and places is not None:
-                    yield from _against_index(name, row, places)
-            if rows != part["rows"]:
-                yield Defect("ledger-rows", name, f"has {rows} rows; the manifest says {part['rows']}")
-            input_ += rows
-        except FileNotFoundError:
-            complete = False  # files.check has said so
-        except _WrongSchema:
+            for row in _rows(folder, name):
+                total += 1
+                status, rank = row["status"], rank_of(row["id"], salt)
+                if status in counts:
+                    counts[status][row["rule"] if status == DROPPED else row["error"]] += 1
+                if rank == last:
+                    yield _row_defect("ledger-duplicate", name, row, "has two rows")
+                elif rank < last:
+                    yield _row_defect(
+                        "ledger-order", name, row, "comes too late: its salted hash is lower than the one before it"
+                    )
+                last, sound = rank, True
+                for message, pointer in outcome.check(row, manifest, allowed):
+                    sound = False
+                    yield _row_defect("ledger-row", name, row, message, pointer)
+                if status not in (DROPPED, FAILED):
+                    yield rank, Kept(name, row, sound)
+        except parquet.WrongSchema:
             complete = False
             yield Defect("ledger-schema", name, "its columns are not those of schemas.arrow.LEDGER")
+        except parquet.WrongForm as error:
+            complete = False
+            yield Defect("ledger-form", name, str(error))
         except READ_ERRORS as error:
             complete = False
             yield Defect("ledger-unreadable", name, f"cannot be read as Parquet: {error}")
-    yield from _repeats(folder, manifest, hashes)
-    if not complete:
-        return
-    for id_, (shard, key) in (unseen or {}).items():
-        yield Defect("ledger-index", "index.parquet", f"{id_!r} is not kept according to the ledger", shard, key)
-    found = {"input": input_, "kept": kept, "dropped": dropped, "failed": failed}
-    for name, value in found.items():
-        if manifest["funnel"][name] != value:
+        else:
+            if total - before != part["rows"]:
+                yield Defect("ledger-rows", name, f"has {total - before} rows; the manifest says {part['rows']}")
+    found = {"input": total, "kept": counts[KEPT].total(), "dropped": counts[DROPPED], "failed": counts[FAILED]}
+    for title, value in found.items() if complete else ():
+        if manifest["funnel"][title] != value:
             yield Defect(
                 "funnel",
                 "manifest.json",
                 f"disagrees with the ledger, which has {dict(value) if isinstance(value, dict) else value}",
-                pointer=f"/funnel/{name}",
+                pointer=f"/funnel/{title}",
             )
 
 
-class _WrongSchema(Exception):
-    pass
+def _rows(folder: Folder, name: str) -> Iterator[Json]:
+    with folder.open(name) as file:
+        for table in parquet.Reader(file, LEDGER).groups():
+            for start in range(0, len(table), STEP):
+                yield from table.slice(start, STEP).to_pylist()
 
 
-def _rows(path: pathlib.Path) -> Iterator[Json]:
-    file = pq.ParquetFile(path)
-    if not file.schema_arrow.equals(LEDGER):
-        raise _WrongSchema
-    for batch in file.iter_batches(BATCH, columns=COLUMNS):
-        yield from batch.to_pylist()
+def _compared(indexed: IndexRow, kept: Kept) -> Iterator[Defect]:
+    """What both say of an instance is the same."""
+    row = kept.row
+    known = {
+        "coherence": indexed.coherence,
+        "margin": indexed.margin,
+        "recall_at_1": indexed.recall_at_1,
+        **indexed.ratings,
+    }
+    scores = {score["name"]: score["value"] for score in row["scores"] if score["name"] in known}
+    for name, here, there in (
+        *((name, row[name], getattr(indexed, name)) for name in ("shard", "key", "source", "title")),
+        ("images", row["images"], len(indexed.images)),
+    ):
+        if here != there:
+            yield _against_index(kept, f"is {here}; the index has {there}", f"/{name}")
+    for name in sorted(name for name, value in known.items() if scores.get(name) != value):
+        yield _against_index(kept, f"has {name} {scores.get(name)}; the index has {known[name]}", "/scores")
 
 
-def _problem(row: Json) -> str:
-    """What is missing in a row of its status."""
-    needed = {KEPT: ("shard", "key"), DROPPED: ("stage", "rule", "value", "threshold"), FAILED: ("stage", "error")}
-    if row["status"] not in needed:
-        return f"has the status {row['status']!r}"
-    missing = [name for name in needed[row["status"]] if row[name] in ("", None)]
-    return f"is {row['status']} without {', '.join(missing)}" if missing else ""
+def _against_index(kept: Kept, message: str, pointer: str = "") -> Defect:
+    return Defect("ledger-index", kept.part, message, kept.row["shard"], kept.row["key"], pointer)
 
 
-def _against_index(name: str, row: Json, places: dict[str, tuple[str, str]]) -> Iterator[Defect]:
-    if places.get(row["id"]) != (row["shard"], row["key"]):
-        yield Defect(
-            "ledger-index",
-            name,
-            f"{row['id']!r} is kept, but the index has it "
-            + (f"in {places[row['id']]}" if row["id"] in places else "nowhere"),
-            row["shard"],
-            row["key"],
-        )
-
-
-def _repeats(folder: pathlib.Path, manifest: Json, hashes: array.array[int]) -> Iterator[Defect]:
-    """Ids that have two rows: found by their hashes, then looked up."""
-    ordered = np.sort(np.frombuffer(hashes, dtype=np.uint64))
-    twice = set(ordered[1:][ordered[1:] == ordered[:-1]].tolist())
-    seen = set()
-    for part in manifest["ledger"] if twice else ():
-        name = f"ledger/{part['name']}"
-        try:
-            for row in _rows(folder / name):
-                if row["id"] in seen:
-                    yield Defect("ledger-duplicate", name, f"{row['id']!r} has two rows", row["shard"], row["key"])
-                elif _hash(row["id"]) in twice:
-                    seen.add(row["id"])
-        except (*READ_ERRORS, _WrongSchema):
-            continue
-
-
-def _hash(id_: str) -> int:
-    return int.from_bytes(hashlib.blake2b(id_.encode(), digest_size=8).digest())
+def _row_defect(kind: str, name: str, row: Json, message: str, pointer: str = "") -> Defect:
+    return Defect(kind, name, f"{row['id']!r} {message}", key=row["key"], pointer=pointer)

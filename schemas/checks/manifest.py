@@ -2,40 +2,62 @@
 
 from __future__ import annotations
 
-import pathlib
+import json
 from collections.abc import Iterator
+from typing import Any
 
-import jsonschema
-
-from schemas.codec import Json, config_hash, json_bytes, parse_json, shard_name
-from schemas.defects import READ_ERRORS, Defect, pointer_of
-from schemas.jsonschema import MANIFEST
+from schemas.checks.schema import manifest_faults
+from schemas.codec import Json, config_hash, manifest_bytes, parse_json, shard_name
+from schemas.defects import Defect, pointer_of
+from schemas.folder import Folder
+from schemas.folder import read as read_file
+from schemas.jsonschema import FORMAT_VERSION
 
 FILE = "manifest.json"
-_VALIDATOR = jsonschema.Draft202012Validator(MANIFEST)
+MOST = 32 << 20
+"""Bytes: a shard takes 200 of them, so this is enough for 150,000 shards."""
+MOST_CONFIG = 1 << 20
 
 
-def read(folder: pathlib.Path) -> tuple[Json | None, list[Defect]]:
+def read(folder: Folder) -> tuple[Json | None, list[Defect]]:
     """The manifest, or None and why it cannot be used."""
+    data, defects = load(folder)
+    return (None, defects) if data is None else parse(data)
+
+
+def load(folder: Folder) -> tuple[bytes | None, list[Defect]]:
+    """The bytes of the manifest, or None and why they cannot be had."""
     try:
-        value = parse_json((folder / FILE).read_bytes())
-        json_bytes(value)  # raises where there is half a character that nothing can print
-        errors = list(_VALIDATOR.iter_errors(value))
+        return read_file(folder, FILE, MOST), []
     except FileNotFoundError:
         return None, [Defect("manifest-missing", FILE, "there is no manifest: the build did not finish")]
-    except READ_ERRORS as error:
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        return None, [Defect("manifest-unreadable", FILE, f"cannot be read: {reason}")]
+
+
+def parse(data: bytes) -> tuple[Json | None, list[Defect]]:
+    """What the bytes say, or None and why they say nothing."""
+    try:
+        value = parse_json(data)
+        faults = _other_version(value) or manifest_faults(value, len(data)) or _large_config(value)
+        canonical = b"" if faults else manifest_bytes(value)
+    except (ValueError, RecursionError) as error:
         return None, [Defect("manifest-unreadable", FILE, f"cannot be read as JSON: {error}")]
-    except RecursionError:
-        return None, [Defect("manifest-unreadable", FILE, "nested too deeply")]
-    if errors:
-        return None, [
-            Defect("manifest-schema", FILE, short(e.message), pointer=pointer_of(e.absolute_path)) for e in errors
-        ]
+    if faults:
+        return None, [Defect("manifest-schema", FILE, message, pointer=pointer) for message, pointer in faults]
+    if canonical != data:
+        return value, [Defect("manifest-form", FILE, "is not in canonical form (schemas.codec.manifest_bytes)")]
     return value, []
 
 
+def essentials(manifest: Json) -> Json:
+    """What the check of one shard needs of the manifest: it travels to every worker, and may not grow with the set."""
+    return {name: manifest[name] for name in ("salt", "domains", "provenance", "rating_aspects", "config")}
+
+
 def check(manifest: Json) -> Iterator[Defect]:
-    """The sums and the hash."""
+    """The sums, the names, and the hash of the configuration."""
     found = config_hash(manifest["config"])
     for pointer, value in (
         ("/config_hash", manifest["config_hash"]),
@@ -43,8 +65,14 @@ def check(manifest: Json) -> Iterator[Defect]:
     ):
         if value != found:
             yield Defect("config-hash", FILE, f"is {value}, but the configuration hashes to {found}", pointer=pointer)
+    yield from _against_config(manifest)
     instances = manifest["counts"]["instances"]
     yield from _shards(manifest["shards"], manifest["shard_size"])
+    for i, part in enumerate(manifest["ledger"]):
+        if part["name"] != f"part-{i:05d}.parquet":
+            yield Defect(
+                "ledger-name", FILE, f"is {part['name']}, not part-{i:05d}.parquet", pointer=f"/ledger/{i}/name"
+            )
     yield from _sum(
         "counts", "/counts/instances", instances, sum(s["instances"] for s in manifest["shards"]), "the shards hold"
     )
@@ -66,6 +94,41 @@ def check(manifest: Json) -> Iterator[Defect]:
     )
     for domain in sorted(set(manifest["counts"]["domains"]) - set(manifest["domains"])):
         yield Defect("domain", FILE, "is not in the list of domains", pointer=pointer_of(("counts", "domains", domain)))
+
+
+def _other_version(value: Any) -> list[tuple[str, str]]:
+    version = value.get("format_version") if isinstance(value, dict) else None
+    if type(version) is not int or version == FORMAT_VERSION:
+        return []
+    return [
+        (
+            f"is {version}; this validator knows {FORMAT_VERSION} alone: take the release that built the folder, or "
+            "build it again",
+            "/format_version",
+        )
+    ]
+
+
+def _large_config(manifest: Json) -> list[tuple[str, str]]:
+    size = len(json.dumps(manifest["config"]))
+    return (
+        [(f"has {size:,} bytes; no configuration has more than {MOST_CONFIG:,}", "/config")]
+        if size > MOST_CONFIG
+        else []
+    )
+
+
+def _against_config(manifest: Json) -> Iterator[Defect]:
+    """What the manifest repeats of its configuration."""
+    config = manifest["config"]
+    shards = config.get("shards", {})
+    for pointer, value, setting in (
+        ("/domains", manifest["domains"], config.get("domains")),
+        ("/salt", manifest["salt"], shards.get("salt")),
+        ("/shard_size", manifest["shard_size"], shards.get("size")),
+    ):
+        if setting is not None and setting != value:
+            yield Defect("config", FILE, f"is {value}, but the configuration says {setting}", pointer=pointer)
 
 
 def _shards(shards: list[Json], size: int) -> Iterator[Defect]:
@@ -92,8 +155,3 @@ def _shards(shards: list[Json], size: int) -> Iterator[Defect]:
 def _sum(kind: str, pointer: str, value: int, expected: int, who: str) -> Iterator[Defect]:
     if value != expected:
         yield Defect(kind, FILE, f"adds up to {value}, but {who} {expected}", pointer=pointer)
-
-
-def short(text: str, limit: int = 200) -> str:
-    """Messages quote the data, which may be long."""
-    return text if len(text) <= limit else text[:limit] + "…"

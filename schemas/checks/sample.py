@@ -1,67 +1,70 @@
-"""One sample of a shard: its JSON, its members, its pictures, and its row in the index."""
+"""One sample of a shard: its JSON, its members, its images, and its row in the index."""
 
 from __future__ import annotations
 
 import collections
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-import jsonschema
-
-from schemas.checks import picture
-from schemas.checks.manifest import short
+from schemas.checks import image, scores
+from schemas.checks.rules import threshold
+from schemas.checks.schema import instance_faults
 from schemas.checks.tarball import Entry
-from schemas.codec import Json, json_bytes, key_of, mean_coherence, parse_json
-from schemas.defects import Defect, pointer_of
+from schemas.codec import Json, json_bytes, key_of, parse_json
+from schemas.defects import Defect
 from schemas.index import IndexRow, Member, index_row
-from schemas.jsonschema import INSTANCE
+from schemas.words import words
 
-_VALIDATOR = jsonschema.Draft202012Validator(INSTANCE)
+Fault = tuple[str, str, str]
+"""(kind, message, JSON pointer)"""
 
 
 def check(
-    entries: list[Entry], shard: str, manifest: Json, rows: dict[str, IndexRow] | None
+    entries: Sequence[Entry], shard: str, manifest: Json, rows: dict[str, IndexRow] | None
 ) -> tuple[str | None, list[Defect]]:
-    """The id of the sample (None where its JSON cannot be used) and its defects. `rows`: the shard's, by key."""
+    """The id of the sample (None where its JSON cannot be used) and its defects. `rows`: the shard's, by key; None
+    where there is no index to compare with. Of the manifest its `essentials` are enough."""
     key, file = entries[0].key, f"shards/{shard}"
 
     def defect(kind: str, message: str, pointer: str = "") -> Defect:
-        return Defect(kind, file, short(message), shard, key, pointer)
+        return Defect(kind, file, message, shard, key, pointer)
 
     by_name = {entry.member: entry for entry in entries}
     if "json" not in by_name:
         return None, [defect("member-missing", f"there is no {key}.json")]
-    instance, problem = _parse(by_name["json"].data)
-    if problem:
-        return None, [defect(*problem)]
-    if errors := list(_VALIDATOR.iter_errors(instance)):
-        return None, [defect("instance-schema", e.message, pointer_of(e.absolute_path)) for e in errors]
-    pictures = [
+    try:
+        instance, faults = _parse(by_name["json"].data)
+    except (ValueError, RecursionError) as error:
+        return None, [defect("json-unreadable", f"is not strict JSON: {error}")]
+    if faults:
+        return None, [defect(*fault) for fault in faults]
+    images = [
         (f"/{part}/{i}", segment)
         for part in ("context", "output")
         for i, segment in enumerate(instance[part])
         if segment["type"] == "image"
     ]
     found = [
-        defect(*what)
-        for what in (
+        defect(*fault)
+        for fault in (
             *_identity(instance, key, manifest),
-            *_scores(instance["scores"], len(pictures), manifest["rating_aspects"]),
-            *_members([entry.member for entry in entries], pictures),
+            *scores.check(instance["scores"], [segment for _, segment in images], manifest),
+            *_text(instance, manifest["config"]),
+            *_members([entry.member for entry in entries], images),
         )
     ]
-    for pointer, segment in pictures:
+    max_side = manifest["config"].get("images", {}).get("max_side")
+    for pointer, segment in images:
         if segment["image"] in by_name:
-            found += [defect(*what) for what in picture.check(by_name[segment["image"]].data, segment, pointer)]
-    complete = all(segment["image"] in by_name for _, segment in pictures)
+            found += [
+                defect(*fault) for fault in image.check(by_name[segment["image"]].data, segment, pointer, max_side)
+            ]
     if rows is not None and key not in rows:
         found.append(Defect("index-missing", "index.parquet", "has no row for this sample", shard, key))
-    elif rows is not None and complete:
-        images = tuple(
-            Member(s["image"], by_name[s["image"]].offset, len(by_name[s["image"]].data)) for _, s in pictures
-        )
-        expected = index_row(instance, shard, by_name["json"].offset, len(by_name["json"].data), images)
+    elif rows is not None and all(segment["image"] in by_name for _, segment in images):
+        places = tuple(Member(s["image"], by_name[s["image"]].offset, len(by_name[s["image"]].data)) for _, s in images)
+        expected = index_row(instance, shard, by_name["json"].offset, len(by_name["json"].data), places)
         found += [
             Defect("index-row", "index.parquet", "disagrees with the shard", shard, key, f"/{field.name}")
             for field in dataclasses.fields(IndexRow)
@@ -70,17 +73,15 @@ def check(
     return instance["id"], found
 
 
-def _parse(data: bytes) -> tuple[Any, tuple[str, str] | None]:
-    """What the JSON says, of whatever type, and a problem (kind, message) of its form."""
-    try:
-        value = parse_json(data)
-        canonical = json_bytes(value)
-    except (ValueError, RecursionError) as error:
-        return None, ("json-unreadable", f"is not strict JSON: {error}")
-    return value, None if canonical == data else ("json-form", "is not in canonical form (schemas.codec.json_bytes)")
+def _parse(data: bytes) -> tuple[Any, list[Fault]]:
+    """What the JSON says, and what is wrong with its form. Raises ValueError where it is no JSON."""
+    value = parse_json(data)
+    if json_bytes(value) != data:
+        return value, [("json-form", "is not in canonical form (schemas.codec.json_bytes)", "")]
+    return value, [("instance-schema", message, pointer) for message, pointer in instance_faults(value, len(data))]
 
 
-def _identity(instance: Json, key: str, manifest: Json) -> Iterator[tuple[str, str, str]]:
+def _identity(instance: Json, key: str, manifest: Json) -> Iterator[Fault]:
     if instance["key"] != key:
         yield "key", f"is {instance['key']}, but its members are called {key}", "/key"
     if key_of(instance["id"]) != key:
@@ -96,34 +97,24 @@ def _identity(instance: Json, key: str, manifest: Json) -> Iterator[tuple[str, s
             )
 
 
-def _scores(scores: Json, images: int, aspects: Json) -> Iterator[tuple[str, str, str]]:
-    """One entry an image, the mean that follows from them, a rating for each aspect, and nothing finer than 4 decimals."""
-    if set(scores["ratings"]) != set(aspects):
-        yield (
-            "scores",
-            f"has {', '.join(sorted(scores['ratings']))}; the aspects are {', '.join(sorted(aspects))}",
-            "/scores/ratings",
-        )
-    for name in ("matched", "mismatched", "max_previous_similarity"):
-        if len(scores[name]) != images:
-            yield "scores", f"has {len(scores[name])} entries for {images} images", f"/scores/{name}"
-    if scores["coherence"] != mean_coherence(scores["matched"]):
-        yield (
-            "scores",
-            f"is {scores['coherence']}; the mean of matched is {mean_coherence(scores['matched'])}",
-            "/scores/coherence",
-        )
-    for name, value in scores.items():
-        numbers = value.values() if isinstance(value, dict) else value if isinstance(value, list) else [value]
-        for number in numbers:
-            if number is not None and round(number, 4) != number:
-                yield "scores", f"{number} is not rounded to 4 decimals", f"/scores/{name}"
+def _text(instance: Json, config: Json) -> Iterator[Fault]:
+    """The excerpt's length, and that the context is no part of the output."""
+    segments = instance["context"] + instance["output"]
+    count = sum(len(words(segment["text"])) for segment in segments if segment["type"] == "text")
+    least, most = threshold(config, "excerpt", "min_words"), threshold(config, "excerpt", "max_words")
+    if (least is not None and count < least) or (most is not None and count > most):
+        yield "threshold", f"has {count} words; the configuration takes {least} to {most}", "/output"
+    context, output = (
+        [segment.get("text") or segment["sha256"] for segment in instance[part]] for part in ("context", "output")
+    )
+    if context and any(output[at : at + len(context)] == context for at in range(len(output) - len(context) + 1)):
+        yield "repeat", "all of the context is in the output again", "/context"
 
 
-def _members(names: list[str], pictures: list[tuple[str, Json]]) -> Iterator[tuple[str, str, str]]:
-    """json first, then the pictures, numbered in reading order, each used once."""
-    expected = {"json": ""} | {segment["image"]: f"{pointer}/image" for pointer, segment in pictures}
-    for i, (pointer, segment) in enumerate(pictures):
+def _members(names: list[str], images: list[tuple[str, Json]]) -> Iterator[Fault]:
+    """json first, then the images, numbered in reading order, each used once."""
+    expected = {"json": ""} | {segment["image"]: f"{pointer}/image" for pointer, segment in images}
+    for i, (pointer, segment) in enumerate(images):
         if not segment["image"].startswith(f"{i:02d}."):
             yield "member-name", f"is {segment['image']}; in reading order it is number {i:02d}", f"{pointer}/image"
     for name, pointer in expected.items():

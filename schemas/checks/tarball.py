@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import os
 import re
 import tarfile
 from collections.abc import Iterator
 from typing import BinaryIO
 
-from schemas.tar import BLOCK, RECORD, header
+from schemas.folder import size_of
+from schemas.tar import BLOCK, header, length
+
+MOST = {"json": 4 << 20}
+"""Bytes of a member by its ending, far above what a build writes; of an image:"""
+MOST_IMAGE = 64 << 20
+MOST_SAMPLE = 256 << 20
+"""Bytes of all members of a sample, which lie in memory together."""
+MOST_MEMBERS = 101
+"""A JSON file and 100 images."""
+STEP = 1 << 20
 
 _NAME = re.compile(r"[0-9a-f]{20}\.(json|[0-9]{2}\.(jpg|png))")
 
@@ -39,7 +48,7 @@ class Reader:
 
     def __init__(self, file: BinaryIO):
         self._file, self._hash, self.offset = file, hashlib.sha256(), 0
-        self.size = os.fstat(file.fileno()).st_size
+        self.size = size_of(file)
 
     def read(self, size: int) -> bytes:
         """At most what is left: a damaged size field must not ask for gigabytes."""
@@ -48,16 +57,22 @@ class Reader:
         self.offset += len(data)
         return data
 
+    def skip(self, size: int) -> int:
+        """Pass over so many bytes, and say how many there were."""
+        start = self.offset
+        while self.offset - start < size and self.read(min(STEP, size - (self.offset - start))):
+            pass
+        return self.offset - start
+
     def finish(self) -> str:
         """Read to the end; the sha256 of the whole file."""
-        while self.read(1 << 20):
-            pass
+        self.skip(self.size)
         return self._hash.hexdigest()
 
 
 def entries(reader: Reader) -> Iterator[Entry | Problem]:
     """The files in order. A problem of kind `tar-truncated`, `tar-broken` or `tar-end` is the last that comes."""
-    key = ""  # of the sample that we are in
+    key, members, whole = "", 0, 0  # of the sample that we are in
     while True:
         start = reader.offset
         block = reader.read(BLOCK)
@@ -65,8 +80,7 @@ def entries(reader: Reader) -> Iterator[Entry | Problem]:
             yield Problem("tar-truncated", "stops without an end mark", key)
             return
         if not any(block):
-            if problem := _end(reader, start):
-                yield problem
+            yield from _end(reader, start)
             return
         try:
             info = tarfile.TarInfo.frombuf(block, "utf-8", "strict")
@@ -76,10 +90,15 @@ def entries(reader: Reader) -> Iterator[Entry | Problem]:
             yield Problem("tar-broken", f"no tar header at byte {start}: {error}", key)
             return
         named = _NAME.fullmatch(info.name)
-        key = info.name[:20] if named else key
-        offset, data = reader.offset, reader.read(info.size)
+        if named and info.name[:20] != key:
+            key, members, whole = info.name[:20], 0, 0
+        members, whole = members + 1, whole + info.size
+        too_large = members > MOST_MEMBERS or whole > MOST_SAMPLE or info.size > MOST.get(info.name[21:], MOST_IMAGE)
+        offset = reader.offset
+        data = b"" if too_large else reader.read(info.size)
+        there = reader.skip(info.size) if too_large else len(data)
         padding = reader.read(-info.size % BLOCK)
-        if len(data) < info.size or len(padding) < -info.size % BLOCK:
+        if there < info.size or len(padding) < -info.size % BLOCK:
             yield Problem("tar-truncated", f"stops inside {info.name}", key)
             return
         if not info.isreg():
@@ -89,13 +108,20 @@ def entries(reader: Reader) -> Iterator[Entry | Problem]:
         else:
             if block != header(info.name, info.size) or any(padding):
                 yield Problem("tar-header", f"{info.name} is not plain USTAR with mode 0644, no owner and time 0", key)
-            yield Entry(key, info.name[21:], offset, data)
+            if too_large:
+                yield Problem(
+                    "member-size",
+                    f"{info.name} has {info.size:,} bytes, and with it its sample {members} "
+                    f"members of {whole:,} bytes: more than is read",
+                    key,
+                )
+            else:
+                yield Entry(key, info.name[21:], offset, data)
 
 
-def _end(reader: Reader, start: int) -> Problem | None:
+def _end(reader: Reader, start: int) -> Iterator[Problem]:
     """After the first empty block: zeros up to a whole record, and nothing after it."""
-    stop = -(-(start + 2 * BLOCK) // RECORD) * RECORD
+    stop = length(start)
     rest = reader.read(stop - reader.offset)
     if any(rest) or reader.offset != stop or reader.size != stop:
-        return Problem("tar-end", f"does not end with zeros at byte {stop}")
-    return None
+        yield Problem("tar-end", f"does not end with zeros at byte {stop}")

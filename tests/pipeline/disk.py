@@ -22,6 +22,9 @@ class Disk(LocalFileSystem):
     def metadata(self, path):
         return FileMetadata(path, super().size(_local(path)))
 
+    def checksum(self, path):
+        return super().checksum(_local(path))
+
     def exists(self, path):
         return super().exists(_local(path))
 

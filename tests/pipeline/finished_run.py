@@ -9,6 +9,7 @@ import random
 import PIL.Image
 import PIL.ImageDraw
 
+from pipeline.corpora.controls import cleaned
 from pipeline.dataset import ledger, shards
 from pipeline.graph import outcomes
 from pipeline.images.faults import ImageFault
@@ -56,8 +57,8 @@ def finish(
     dropped_documents: dict[str, StoredDocument] = {},
 ) -> None:
     """Write everything that a build publishes. `documents` are kept (scored, rated, written); `ended` are the rows of
-    all others; `pictures` are stored JPEG files by sha256."""
-    ordered = sorted(documents, key=lambda d: rank_of(d.id, "salt"))
+    all others; `pictures` are stored JPEG files by sha256. Documents are cleaned as when they are read."""
+    ordered = sorted(map(cleaned, documents), key=lambda d: rank_of(d.id, "salt"))
     rows, results = list(ended), []
     for number, start in enumerate(range(0, len(ordered), size)):
         samples = []

@@ -9,19 +9,34 @@ import pathlib
 
 import numpy as np
 import PIL.Image
+import yaml
 
 from pipeline.dataset import card, shards
-from schemas.codec import config_hash, json_bytes, key_of, rank_of, shard_name, to_json
+from schemas.codec import config_hash, json_bytes, key_of, manifest_bytes, mean_rating, rank_of, shard_name, to_json
+from schemas.index import IndexRow
 from schemas.outcome import Outcome
 from schemas.records import Coherence, Drop, ImageDrop, Instance, Provenance, StoredImage, Text
 
 SALT = "pepper"
 SIZE = 3
 CONFIG = {
+    "preset": "little",
     "domains": ["cooking", "gardening", "repair"],
-    "coherence": {"matched_at_least": 0.1},
-    "shards": {"salt": SALT},
+    "images": {"max_side": 64, "max_bytes": 1000000},
+    "excerpt": {"max_words": 40, "max_images": 4, "min_words": 5},
+    "coherence": {"matched_at_least": 0.1, "mean_at_least": 0.15, "margin_at_least": 0.02, "similarity_at_most": 0.95},
+    "ratings": {"lowest_at_least": 3.0, "mean_at_least": 4.0},
+    "shards": {"salt": SALT, "size": SIZE},
+    "rules": {
+        "document": [
+            {"rule": "text.word_count", "at_least": 20, "at_most": 2000},
+            {"rule": "repetition.word_repetition", "length": 5, "at_most": 0.4},
+        ],
+        "image": [{"rule": "image.aspect_ratio", "at_most": 2}, {"rule": "image.file_type", "allowed": ["jpg"]}],
+        "after_images": [{"rule": "text.image_count", "at_least": 1, "at_most": 12}],
+    },
 }
+"""As the pipeline's, but for what no check looks at."""
 PROVENANCE = Provenance("0.1.0", config_hash(CONFIG), "tiny-clip", "tiny-llm", "rate-1", "write-1")
 ASPECTS = {
     "fluency": "whole sentences",
@@ -29,6 +44,7 @@ ASPECTS = {
     "completeness": "does not break off",
     "usefulness": "teaches something",
 }
+RATINGS = dict(zip(ASPECTS, (4.0, 3.5, 4.25, 5.0), strict=True))
 LIBRARIES = {"pyarrow": "25.0.1", "pillow": "12.3.0"}
 
 
@@ -59,6 +75,7 @@ def instance(number: int) -> tuple[Instance, dict[str, bytes]]:
             )
         )
     own = tuple(round(0.2 + 0.01 * (number + i), 4) for i in range(len(images)))
+    other = tuple(round(cosine - 0.05, 4) for cosine in own)
     several = len(images) > 1
     context = (Text(f"Before we start on job {number}."), images[0]) if several else ()
     output = (
@@ -79,8 +96,15 @@ def instance(number: int) -> tuple[Instance, dict[str, bytes]]:
         f"source-{number % 2}",
         f"https://example.org/{number}",
         "CC-BY-4.0" if number % 2 else "",
-        Coherence(own, own, (-1.0,) * len(own), 0.05 if several else None, 1.0 if several else None, PROVENANCE.clip),
-        dict(zip(ASPECTS, (4.0, 3.5, 4.25, 5.0), strict=True)),
+        Coherence(
+            own,
+            other,
+            (-1.0, 0.5, 0.25)[: len(own)],
+            0.05 if several else None,
+            0.5 if several else None,
+            PROVENANCE.clip,
+        ),
+        RATINGS,
         PROVENANCE,
     ), files
 
@@ -99,9 +123,18 @@ def samples(count: int = 7) -> list[shards.Sample]:
 
 
 def outcomes(rows) -> list[Outcome]:
-    """What became of every input: the instances of these index rows, two dropped documents and a broken one."""
-    drop = Drop("word_count", 7.0, 20.0)
-    return [
+    """What became of every input, in the order of the salted hash: the instances of these index rows, and documents
+    that ended at other stages."""
+    drop, lost = Drop("word_count", 7.0, 20.0), ImageDrop(0, "a.jpg", "filter_headers", Drop("aspect_ratio", 9.5, 2.0))
+    coherence = (("coherence", 0.2), ("margin", 0.01), ("recall_at_1", 0.5))
+    rated = (
+        ("coherence", 0.2),
+        ("margin", 0.05),
+        ("recall_at_1", 0.5),
+        *dict(RATINGS, completeness=2.5).items(),
+        ("mean_rating", 3.75),
+    )
+    ended = [
         *(
             Outcome(
                 r.id,
@@ -112,7 +145,7 @@ def outcomes(rows) -> list[Outcome]:
                 shard=r.shard,
                 key=r.key,
                 images=len(r.images),
-                scores=(("coherence", r.coherence),),
+                scores=scores(r),
                 title=r.title,
             )
             for r in rows
@@ -124,13 +157,68 @@ def outcomes(rows) -> list[Outcome]:
             "docs.jsonl:3",
             "dropped",
             "filter_headers",
-            "no_images",
+            "image_count",
             0.0,
             1.0,
-            dropped_images=(ImageDrop(0, "a.jpg", "filter_headers", Drop("aspect_ratio", 9.5, 2.0)),),
+            dropped_images=(lost,),
         ),
         Outcome("doc-broken", "source-1", "docs.jsonl:4", "failed", "read", error="malformed", detail="no segments"),
+        Outcome(
+            "doc-twice",
+            "source-1",
+            "docs.jsonl:5",
+            "dropped",
+            "deduplicate",
+            "duplicate_text",
+            2.0,
+            1.0,
+            detail="repeats doc-1",
+        ),
+        Outcome(
+            "doc-apart",
+            "source-1",
+            "docs.jsonl:6",
+            "dropped",
+            "filter_coherence",
+            "margin",
+            0.01,
+            0.02,
+            images=2,
+            dropped_images=(lost, ImageDrop(2, "c.jpg", "filter_images", Drop("matched_score", 0.05, 0.1))),
+            scores=coherence,
+        ),
+        Outcome(
+            "doc-poor",
+            "source-1",
+            "docs.jsonl:7",
+            "dropped",
+            "filter_ratings",
+            "completeness",
+            2.5,
+            3.0,
+            images=2,
+            scores=rated,
+        ),
     ]
+    return sorted(ended, key=lambda o: rank_of(o.id, SALT))
+
+
+def scores(row: IndexRow) -> tuple[tuple[str, float], ...]:
+    """The scores of a kept document, as the ledger has them."""
+    scores = (
+        ("coherence", row.coherence),
+        ("margin", row.margin),
+        ("recall_at_1", row.recall_at_1),
+        *row.ratings.items(),
+        ("mean_rating", mean_rating(row.ratings)),
+        ("attempts", 1.0),
+    )
+    return tuple((name, value) for name, value in scores if value is not None)
+
+
+def config_yaml(config: dict) -> bytes:
+    """The published file of a configuration."""
+    return yaml.safe_dump({name: value for name, value in config.items() if name != "rules"}).encode()
 
 
 def write(folder: pathlib.Path, count: int = 7) -> dict:
@@ -144,9 +232,10 @@ def write(folder: pathlib.Path, count: int = 7) -> dict:
     index = shards.write_index(rows, ASPECTS, f"{folder}/index.parquet")
     ended = outcomes(rows)
     ledger = [
-        shards.write_ledger(ended[at : at + 6], f"{folder}/ledger/part-{i:05d}.parquet")
-        for i, at in enumerate(range(0, len(ended), 6))
+        shards.write_ledger(ended[at : at + 7], f"{folder}/ledger/part-{i:05d}.parquet")
+        for i, at in enumerate(range(0, len(ended), 7))
     ]
+    counts = shards.count(shards.read_index(f"{folder}/index.parquet"))
     manifest = shards.manifest(
         name="Little jobs",
         provenance=PROVENANCE,
@@ -157,16 +246,28 @@ def write(folder: pathlib.Path, count: int = 7) -> dict:
         salt=SALT,
         shard_size=SIZE,
         shards=results,
-        counts=shards.count(shards.read_index(f"{folder}/index.parquet")),
+        counts=counts,
         index=index,
         ledger=ledger,
         funnel={
-            "input": count + 3,
+            "input": count + 6,
             "kept": count,
-            "dropped": {"word_count": 1, "no_images": 1},
             "failed": {"malformed": 1},
+            "dropped": dict.fromkeys(("word_count", "image_count", "duplicate_text", "margin", "completeness"), 1),
         },
+        inputs=[{"corpus": "native:jobs", "files": 3, "bytes": 4000, "sha256": "5" * 64}],
     )
-    (folder / "README.md").write_text(card.card(manifest))
+    files = {
+        "README.md": card.card(manifest).encode(),
+        "config.yaml": config_yaml(CONFIG),
+    }
+    of_run = {
+        "metrics.json": b'{"read": {"passed": 3}}',
+        "report.html": b"<!doctype html><title>Little jobs</title>",
+    }
+    manifest = shards.with_files(manifest, files)
+    record = {"run.json": manifest_bytes(shards.run_record(manifest, of_run))}
+    for name, data in (files | of_run | record).items():
+        (folder / name).write_bytes(data)
     shards.write_manifest(manifest, str(folder))
     return manifest

@@ -45,10 +45,10 @@ def test_members_are_numbered_in_reading_order_over_context_then_output():
     assert value["scores"] == {
         "coherence": 0.23,
         "margin": 0.05,
-        "recall_at_1": 1.0,
+        "recall_at_1": 0.5,
         "matched": [0.22, 0.23, 0.24],
-        "mismatched": [0.22, 0.23, 0.24],
-        "max_previous_similarity": [-1.0, -1.0, -1.0],
+        "mismatched": [0.17, 0.18, 0.19],
+        "max_previous_similarity": [-1.0, 0.5, 0.25],
         "ratings": {"fluency": 4.0, "text_coherence": 3.5, "completeness": 4.25, "usefulness": 5.0},
     }
 

@@ -1,39 +1,28 @@
-"""Planted damage that the cheap mode must find: manifest, files, index, ledger, card. (The deep mode: see
-test_validate_deep.py.)"""
+"""What is sound is valid, what is checked in part says so, and what strangers wrote is printed without harm. (Planted
+damage: test_damage_*.py. Any damage at all: test_validate_any.py.)"""
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import os
+import signal
+import subprocess
+import sys
+import xml.etree.ElementTree as xml
 
-import pyarrow.parquet as pq
 import pytest
 
+from pipeline.cli import main
+from schemas.checks import parallel, shard
 from schemas.errors import UserError
-from schemas.validate import validate
+from schemas.folder import LocalFolder
+from schemas.report import FORMATS
+from schemas.validate import Options, Report, examine, validate
 from tests.schemas import example
-from tests.schemas.damage import KEYS, SHARDS, first, index, ledger, manifest
+from tests.schemas.damage import L0, L1, S0, S1, S2, I, M, edit, first, index, places
 
-M, I, L0, L1, CARD = (
-    "manifest.json",
-    "index.parquet",
-    "ledger/part-00000.parquet",
-    "ledger/part-00001.parquet",
-    "README.md",
-)
-S0, S1, S2 = (f"shards/{name}" for name in SHARDS)
-ID = {sample[1]["key"]: sample[1]["id"] for sample in example.samples()}
-
-
-def places(defects) -> set[tuple[str, str, str, str, str]]:
-    return {(d.kind, d.file, d.shard, d.key, d.pointer) for d in defects}
-
-
-def at(kind: str, file: str, key: str = "", pointer: str = "", shard: str = ""):
-    """The place of a defect; the shard of a shard's file, or of a key, is understood."""
-    if key and not shard:
-        shard = SHARDS[KEYS.index(key) // example.SIZE]
-    own = file.removeprefix("shards/")
-    return kind, file, shard or (own if own in SHARDS else ""), key, pointer
+DEEP = Options(deep=True)
 
 
 def test_undamaged_set_has_no_defects(good):
@@ -46,6 +35,19 @@ def test_empty_set_is_valid(tmp_path):
     assert validate(tmp_path, deep=True) == []
 
 
+@pytest.mark.parametrize("name", [".work", ".staging", ".git", ".cache"])
+def test_caches_and_version_control_are_left_alone(folder, name):
+    (folder / name).mkdir()
+    os.mkfifo(folder / name / "pipe")
+    (folder / ".gitattributes").write_text("*.tar filter=lfs\n")
+    assert validate(folder, deep=True) == []
+
+
+def test_a_folder_reached_through_a_link_is_the_same(good, tmp_path):
+    (tmp_path / "link").symlink_to(good)
+    assert validate(tmp_path / "link", deep=True) == []
+
+
 def test_no_folder_is_the_users_mistake(tmp_path):
     with pytest.raises(UserError, match="is not a folder"):
         validate(tmp_path / "nothing")
@@ -53,201 +55,173 @@ def test_no_folder_is_the_users_mistake(tmp_path):
 
 def test_defect_says_where_in_one_line(folder):
     index(folder, first(key="0" * 20))
-    assert str(validate(folder)[0]).startswith(f"index.parquet {SHARDS[0]} {'0' * 20} /key: is not the key of 'doc-")
+    assert (
+        str(validate(folder)[0]) == f"{I} leafinstruct-00000.tar {'0' * 20} /key: is not the key of 'doc-2' [index-key]"
+    )
 
 
-def _rename_column(folder):
-    table = pq.read_table(folder / I)
-    pq.write_table(table.rename_columns(["name", *table.column_names[1:]]), folder / I)
+def test_the_cheap_mode_says_what_it_does_not_read(good):
+    report = examine(LocalFolder(str(good)))
+    assert set(report.checked) == {"README.md", "config.yaml", "report.html", "metrics.json"}
+    assert report.unchecked == ("the bytes of shards, index and ledger (--deep reads them)",)
 
 
-def _fewer_columns(folder):
-    pq.write_table(pq.read_table(folder / L1).drop_columns(["detail"]), folder / L1)
+def test_the_deep_mode_reads_everything(good):
+    report = examine(LocalFolder(str(good)), DEEP)
+    assert set(report.checked) == {I, L0, L1, "README.md", "config.yaml", "report.html", "metrics.json", S0, S1, S2}
+    assert report.unchecked == ()
 
 
-def _garble(path):
-    path.write_bytes(b"PAR1" + bytes(path.stat().st_size - 4))
+@pytest.mark.parametrize(
+    "options, read",
+    [
+        (dict(first=1, last=1), {S1}),
+        (dict(first=1), {S1, S2}),
+        (dict(first=1, last=99), {S1, S2}),
+        (dict(sample=0.01), 1),
+        (dict(sample=0.5), 2),
+        (dict(sample=1.0), 3),
+    ],
+)
+def test_a_part_of_the_shards(good, options, read):
+    report = examine(LocalFolder(str(good)), dataclasses.replace(DEEP, **options))
+    found = {name for name in report.checked if name.startswith("shards/")}
+    assert found == read or len(found) == read
+    left = 3 - len(found)
+    assert report.unchecked == ((f"{left} of 3 shards",) if left else ())
+    assert found == {
+        n
+        for n in examine(LocalFolder(str(good)), dataclasses.replace(DEEP, **options)).checked
+        if n.startswith("shards/")
+    }  # the same ones again
 
 
-def _lose_index_row(folder):
-    index(folder, lambda rows: rows[:1] + rows[2:])
+def test_damage_in_a_shard_is_found_where_that_shard_is_read(folder):
+    data = bytearray((folder / S1).read_bytes())
+    data[600] ^= 1
+    (folder / S1).write_bytes(data)
+    assert not examine(LocalFolder(str(folder)), dataclasses.replace(DEEP, first=0, last=0)).defects
+    assert examine(LocalFolder(str(folder)), dataclasses.replace(DEEP, first=1, last=1)).defects
 
 
-def _edit_text(name, old, new):
-    def change(folder):
-        text = (folder / name).read_text()
-        assert old in text
-        (folder / name).write_text(text.replace(old, new, 1))
-
-    return change
+def test_a_shard_that_is_not_there_cannot_be_asked_for(good):
+    with pytest.raises(UserError, match="there is no shard 7: the folder has 3"):
+        examine(LocalFolder(str(good)), dataclasses.replace(DEEP, first=7))
 
 
-def _set(*path, value):
-    """Set one value of the manifest."""
-
-    def change(folder):
-        def inner(tree):
-            for step in path[:-1]:
-                tree = tree[step]
-            tree[path[-1]] = value
-
-        manifest(folder, inner)
-
-    return change
+def test_workers_find_the_same(folder):
+    edit(folder, 1, lambda value: value["scores"].update(coherence=0.5))
+    edit(folder, 6, lambda value: value["provenance"].update(llm="gpt"))
+    alone = examine(LocalFolder(str(folder)), DEEP)
+    assert len(alone.defects) == 2
+    assert examine(LocalFolder(str(folder)), dataclasses.replace(DEEP, workers=2)) == alone
 
 
-CHEAP = {
-    "no manifest": (lambda f: (f / M).unlink(), [at("manifest-missing", M)]),
-    "manifest cut": (lambda f: (f / M).write_bytes((f / M).read_bytes()[:400]), [at("manifest-unreadable", M)]),
-    "manifest not UTF-8": (lambda f: (f / M).write_bytes(b'{"name": "\xff"}'), [at("manifest-unreadable", M)]),
-    "manifest bottomless": (lambda f: (f / M).write_bytes(b"[" * 100_000), [at("manifest-unreadable", M)]),
-    "manifest half a character": (_edit_text(M, "Little", "\\ud800"), [at("manifest-unreadable", M)]),
-    "manifest is a list": (lambda f: (f / M).write_text("[]"), [at("manifest-schema", M)]),
-    "manifest unknown key": (_set("made_at", value="noon"), [at("manifest-schema", M)]),
-    "manifest path climbs out": (
-        _set("shards", 0, "name", value="../a.tar"),
-        [at("manifest-schema", M, pointer="/shards/0/name")],
-    ),
-    "manifest salt too long": (_set("salt", value="x" * 65), [at("manifest-schema", M, pointer="/salt")]),
-    "config changed": (
-        _set("config", "coherence", value={}),
-        [at("config-hash", M, pointer="/config_hash"), at("config-hash", M, pointer="/provenance/config")],
-    ),
-    "image count": (_set("counts", "images", value=99), [at("counts", M, pointer="/counts/images")]),
-    "domain counts": (_set("counts", "domains", value={"cooking": 7}), [at("counts", M, pointer="/counts/domains")]),
-    "member list": (
-        _set("members", value=["00.jpg", "00.png", "01.jpg", "01.png", "02.jpg", "03.jpg"]),
-        [at("counts", M, pointer="/members"), at("card", CARD, pointer="/dataset_info/features")],
-    ),
-    "domain list": (
-        _set("domains", value=["gardening", "repair"]),
-        [
-            at("domain", M, pointer="/counts/domains/cooking"),
-            *(
-                at("domain", I, key, "/domain")
-                for key in KEYS
-                if example.CONFIG["domains"][int(ID[key][4:]) % 3] == "cooking"
-            ),
-        ],
-    ),
-    "shard renamed": (
-        lambda f: [
-            (f / S2).rename(f / "shards/leafinstruct-00007.tar"),
-            _set("shards", 2, "name", value="leafinstruct-00007.tar")(f),
-        ],
-        [
-            at("shard-name", M, pointer="/shards/2/name", shard="leafinstruct-00007.tar"),
-            at("index-rows", I, shard="leafinstruct-00007.tar"),
-            at("index-rows", I, shard=SHARDS[2]),
-        ],
-    ),
-    "shard size": (
-        _set("shard_size", value=4),
-        [
-            at("shard-size", M, pointer="/shards/0/instances", shard=SHARDS[0]),
-            at("shard-size", M, pointer="/shards/1/instances", shard=SHARDS[1]),
-        ],
-    ),
-    "shard too full": (
-        _set("shard_size", value=2),
-        [
-            at("shard-size", M, pointer="/shards/0/instances", shard=SHARDS[0]),
-            at("shard-size", M, pointer="/shards/1/instances", shard=SHARDS[1]),
-        ],
-    ),
-    "shard lost": (lambda f: (f / S1).unlink(), [at("file-missing", S1)]),
-    "shard is a folder": (lambda f: [(f / S1).unlink(), (f / S1).mkdir()], [at("file-missing", S1)]),
-    "shard cut": (lambda f: (f / S1).write_bytes((f / S1).read_bytes()[:10240]), [at("file-size", S1)]),
-    "unfinished shard": (
-        lambda f: (f / "shards/leafinstruct-00003.tar.ab.tmp").touch(),
-        [at("file-stray", "shards/leafinstruct-00003.tar.ab.tmp")],
-    ),
-    "old ledger part": (
-        lambda f: (f / "ledger/part-00002.parquet").touch(),
-        [at("file-stray", "ledger/part-00002.parquet")],
-    ),
-    "index lost": (lambda f: (f / I).unlink(), [at("file-missing", I)]),
-    "index garbled": (lambda f: _garble(f / I), [at("index-unreadable", I)]),
-    "index renamed column": (_rename_column, [at("file-size", I), at("index-schema", I)]),
-    "index row lost": (
-        _lose_index_row,
-        [
-            at("index-rows", I, shard=SHARDS[0]),
-            at("ledger-index", L0, KEYS[1]),
-            at("counts", M, pointer="/counts/images"),
-            *(at("counts", M, pointer=f"/counts/{name}") for name in ("domains", "sources", "licenses")),
-        ],
-    ),
-    "index row twice": (
-        lambda f: index(f, lambda rows: [rows[0], rows[0], *rows[2:]]),
-        [
-            at("index-duplicate", I, KEYS[0], "/id"),
-            at("ledger-index", L0, KEYS[1]),
-            at("counts", M, pointer="/counts/images"),
-            *(at("counts", M, pointer=f"/counts/{name}") for name in ("domains", "sources", "licenses")),
-        ],
-    ),
-    "index order": (lambda f: index(f, lambda rows: [rows[1], rows[0], *rows[2:]]), [at("index-order", I, KEYS[0])]),
-    "index key": (
-        lambda f: index(f, first(key="0" * 20)),
-        [at("index-key", I, "0" * 20, "/key", SHARDS[0]), at("ledger-index", L0, KEYS[0])],
-    ),
-    "ledger part lost": (lambda f: (f / L1).unlink(), [at("file-missing", L1)]),
-    "ledger garbled": (lambda f: _garble(f / L1), [at("ledger-unreadable", L1)]),
-    "ledger column lost": (_fewer_columns, [at("file-size", L1), at("ledger-schema", L1)]),
-    "ledger row lost": (
-        lambda f: ledger(f, 1, lambda rows: rows[:-1]),
-        [at("ledger-rows", L1), at("funnel", M, pointer="/funnel/input"), at("funnel", M, pointer="/funnel/failed")],
-    ),
-    "ledger row twice": (
-        lambda f: ledger(f, 1, lambda rows: [*rows[:2], rows[1], *rows[3:]]),
-        [at("ledger-duplicate", L1), at("funnel", M, pointer="/funnel/dropped")],
-    ),
-    "kept elsewhere": (
-        lambda f: ledger(f, 0, first(shard=SHARDS[2])),
-        [at("ledger-index", L0, KEYS[0], shard=SHARDS[2])],
-    ),
-    "kept but not in the index": (
-        lambda f: ledger(f, 0, first(id="doc-other")),
-        [at("ledger-index", L0, KEYS[0]), at("ledger-index", I, KEYS[0])],
-    ),
-    "kept without a shard": (lambda f: ledger(f, 0, first(shard="")), [("ledger-row", L0, "", KEYS[0], "")]),
-    "dropped without a threshold": (
-        lambda f: ledger(f, 1, lambda rows: rows[:1] + first(threshold=None)(rows[1:])),
-        [at("ledger-row", L1)],
-    ),
-    "unknown status": (
-        lambda f: ledger(f, 1, lambda rows: rows[:1] + first(status="lost")(rows[1:])),
-        [at("ledger-row", L1), at("funnel", M, pointer="/funnel/dropped")],
-    ),
-    "funnel does not add up": (
-        _set("funnel", "failed", value={"malformed": 2}),
-        [at("funnel", M, pointer="/funnel/input"), at("funnel", M, pointer="/funnel/failed")],
-    ),
-    "funnel names another rule": (
-        _set("funnel", "dropped", value={"word_count": 2}),
-        [at("funnel", M, pointer="/funnel/dropped")],
-    ),
-    "card lost": (lambda f: (f / CARD).unlink(), [at("card-missing", CARD)]),
-    "card without front matter": (lambda f: (f / CARD).write_text("# Words\n"), [at("card-unreadable", CARD)]),
-    "card front matter broken": (lambda f: (f / CARD).write_text("---\na: [\n---\n"), [at("card-unreadable", CARD)]),
-    "card without a column": (
-        _edit_text(CARD, "  - name: 02.jpg\n    dtype: image\n", ""),
-        [at("card", CARD, pointer="/dataset_info/features")],
-    ),
-    "card with another count": (
-        _edit_text(CARD, "num_examples: 7", "num_examples: 8"),
-        [at("card", CARD, pointer="/dataset_info/splits/0/num_examples")],
-    ),
-}
+def _killed(folder, entry, manifest):
+    """In the place of `shard.check`: the second shard takes its process with it."""
+    if entry["name"].endswith("1.tar"):
+        os.kill(os.getpid(), signal.SIGKILL)
+    return shard.Result(entry["name"])
 
 
-@pytest.mark.parametrize("name", CHEAP)
-def test_cheap_mode_finds_exactly(name, folder):
-    damage, expected = CHEAP[name]
-    damage(folder)
-    found = validate(folder)
-    assert places(found) == set(expected)
-    assert len(found) == len(expected)  # each once
-    assert set(expected) <= places(validate(folder, deep=True))
-    json.dumps([vars(d) for d in found]).encode()  # as `--json` prints them
+def _begin_deadly(folder, manifest):
+    parallel._begin(folder, manifest)
+    shard.check = _killed
+
+
+def test_a_worker_that_is_killed_costs_its_shard_alone(good, monkeypatch):
+    def deadly(folder, manifest, workers):
+        return parallel.concurrent.futures.ProcessPoolExecutor(
+            workers, parallel._SPAWN, _begin_deadly, (folder, manifest)
+        )
+
+    monkeypatch.setattr(parallel, "_pool", deadly)
+    found = examine(LocalFolder(str(good)), dataclasses.replace(DEEP, workers=2)).defects
+    assert [(d.kind, d.file) for d in found] == [("file-unreadable", S1)] and "was killed" in found[0].message
+
+
+def test_what_strangers_wrote_is_printed_without_harm(folder):
+    (folder / "a\x1b[2J\nb").touch()
+    edit(folder, 0, lambda value: value.update(domain="\x1b]0;title\x07"))
+    for form, write in FORMATS.items():
+        text = write(examine(LocalFolder(str(folder)), DEEP), "set")
+        assert all(c.isprintable() or c == "\n" for c in text), form
+
+
+@pytest.fixture
+def damaged(folder) -> Report:
+    edit(folder, 0, lambda value: value["scores"].update(coherence=0.5))
+    return examine(LocalFolder(str(folder)), dataclasses.replace(DEEP, last=0))
+
+
+def test_json(damaged):
+    found = json.loads(FORMATS["json"](damaged, "set"))
+    assert (found["ok"], found["unchecked"], found["defects"][0]["kind"]) == (False, ["2 of 3 shards"], "scores")
+
+
+def test_sarif(damaged):
+    (run,) = json.loads(FORMATS["sarif"](damaged, "set"))["runs"]
+    (result,) = run["results"]
+    assert (result["ruleId"], run["tool"]["driver"]["rules"][result["ruleIndex"]]["id"]) == ("scores", "scores")
+    assert result["locations"][0]["physicalLocation"]["artifactLocation"]["uri"] == S0
+    assert result["locations"][0]["logicalLocations"][0]["fullyQualifiedName"].endswith("scores/coherence")
+    assert run["invocations"][0]["toolExecutionNotifications"][0]["message"]["text"] == "not checked: 2 of 3 shards"
+
+
+def test_junit(damaged):
+    suite = xml.fromstring(FORMATS["junit"](damaged, "set"))
+    assert (suite.get("tests"), suite.get("failures"), suite.get("skipped")) == ("9", "1", "1")
+    assert [case.get("name") for case in suite if case.find("failure") is not None] == [S0]
+    assert [case.get("name") for case in suite if case.find("skipped") is not None] == ["2 of 3 shards"]
+
+
+@pytest.mark.parametrize(
+    "argv, words",
+    [
+        ([], "valid; not checked: the bytes of shards"),
+        (["--deep"], "set: valid\n"),
+        (["--shards", "0-1"], "not checked: 1 of 3 shards"),
+        (["--sample", "5%"], "not checked: 2 of 3 shards"),
+        (["--deep", "--format", "sarif"], '"results": []'),
+        (["--deep", "--format", "junit"], 'failures="0"'),
+        (["--json"], '"ok": true'),
+    ],
+)
+def test_the_command(folder, capsys, monkeypatch, argv, words):
+    monkeypatch.chdir(folder.parent)
+    assert main(["validate", "set", "--workers", "1", *argv]) == 0
+    assert words in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "argv, words",
+    [
+        (["--shards", "9-3"], "such as 0-99"),
+        (["--shards", "all"], "such as 0-99"),
+        (["--shards", "7"], "there is no shard 7"),
+        (["--sample", "0"], "such as 5%"),
+        (["--sample", "five"], "such as 5%"),
+        (["--sample", "500%"], "such as 5%"),
+        (["--public-key", "nothing"], "holds no OpenSSH public keys"),
+    ],
+)
+def test_what_the_command_refuses(good, capsys, argv, words):
+    assert main(["validate", str(good), *argv]) == 2
+    assert words in capsys.readouterr().err
+
+
+def test_the_command_reads_shards_in_processes_of_its_own(good):
+    done = subprocess.run(
+        [sys.executable, "-m", "pipeline.cli", "validate", str(good), "--deep", "--workers", "2"],
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stdout) == (0, f"{good}: valid\n"), done.stderr
+
+
+def test_a_manifest_that_cannot_be_used_ends_the_check(folder):
+    (folder / M).write_text("{}")
+    report = examine(LocalFolder(str(folder)), DEEP)
+    assert {d.kind for d in report.defects} == {"manifest-schema"}
+    assert report.unchecked == ("everything but the manifest",)
+    assert len(places(report.defects)) == 1

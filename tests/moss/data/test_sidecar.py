@@ -131,7 +131,7 @@ def without_a_picture(path):
         (without_a_picture, "there is no member 00.jpg"),
         (lambda path: overwritten(path, "00", b"GIF89a"), "00.jpg cannot be decoded"),
         (lambda path: overwritten(path, "json", b"["), "is not strict JSON"),
-        (lambda path: overwritten(path, "json", b'{"contexT"'), "'context' is a required property"),
+        (lambda path: overwritten(path, "json", b'{"contexT"'), '"context" is a required property'),
     ],
 )
 def test_a_broken_shard_names_itself_and_the_instance(folder, pixels, change, says):

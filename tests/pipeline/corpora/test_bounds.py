@@ -55,6 +55,24 @@ def test_every_field_has_a_limit_with_a_name(read_one, name, record):
     assert fault.error == "too_long" and fault.detail.startswith(name)
 
 
+def test_no_field_holds_a_control_character(read_one):
+    """They could steer a terminal, and no instance may hold one; tabs and newlines stay."""
+    dirty, clean = "a\x1b[31mb\x00\x9b\tc\r\nd", "a[31mb\tc\nd"
+    segments = [{"text": dirty}, {"text": "\x07"}, {"image": "a.jpg", "alt": dirty, "caption": dirty}]
+    found = read_one("native", document(source=dirty, url=dirty, license=dirty, segments=segments))
+    text, image = found.segments
+    for value in (found.source, found.url, found.license, text.text, image.alt, image.caption):
+        assert value == clean
+
+
+def test_an_id_or_a_source_of_which_nothing_would_be_left_is_a_fault(read_one, tmp_path):
+    assert read_one("native", document(source="\x07")).error == "bad_record"
+    (tmp_path / "pages").mkdir()
+    (tmp_path / "pages/a\x1b[2J.md").write_text("# A board\n\nCut it.\n")
+    found = faults(f for part in corpora.parts("markdown", str(tmp_path / "pages")) for f in corpora.read(part))
+    assert found == [("bad_record", "a control character in the id")]
+
+
 def test_what_is_as_long_as_it_may_be_is_read(read_one):
     longest = {name: "x" * limits.MOST[name] for name in ("id", "source", "title", "license", "url")}
     image = {"image": "a.jpg", "alt": "x" * limits.MOST["alt"], "caption": "x" * limits.MOST["caption"]}

@@ -69,7 +69,7 @@ def test_another_number_of_samples_is_noticed(written, tmp_path):
 def test_words(written):
     text = card(written[1])
     assert "| cooking | 3 |" in text and "| not stated | 4 |" in text and "| dropped: word_count | 1 |" in text
-    assert "10 documents were read; 7 were kept." in text
+    assert "13 documents were read; 7 were kept." in text
     assert "matched_at_least: 0.1" in text and "| text-image coherence | tiny-clip |" in text
 
 

@@ -84,7 +84,7 @@ def test_same_set_same_bytes(tmp_path):
     for name in "ab":
         example.write(tmp_path / name)
     files = [sorted(p.relative_to(tmp_path / n) for p in (tmp_path / n).rglob("*") if p.is_file()) for n in "ab"]
-    assert files[0] == files[1] and len(files[0]) == 8
+    assert files[0] == files[1] and len(files[0]) == 12
     for path in files[0]:
         assert (tmp_path / "a" / path).read_bytes() == (tmp_path / "b" / path).read_bytes(), path
 
@@ -178,12 +178,12 @@ def test_manifest_says_everything_and_no_time(tmp_path):
     assert manifest["config_hash"] == manifest["provenance"]["config"] == config_hash(example.CONFIG)
     assert manifest["counts"]["domains"] == {"cooking": 3, "gardening": 2, "repair": 2}
     assert manifest["funnel"] == {
-        "input": 10,
+        "input": 13,
         "kept": 7,
-        "dropped": {"word_count": 1, "no_images": 1},
+        "dropped": dict.fromkeys(("word_count", "image_count", "duplicate_text", "margin", "completeness"), 1),
         "failed": {"malformed": 1},
     }
     assert [(p["name"], p["rows"]) for p in manifest["ledger"]] == [
-        ("part-00000.parquet", 6),
-        ("part-00001.parquet", 4),
+        ("part-00000.parquet", 7),
+        ("part-00001.parquet", 6),
     ]

@@ -53,7 +53,12 @@ def test_scores_follow_their_pictures():
         H1, text(60), A, H2, text(60), B, coherence=Coherence((0.2, 0.4), (0.1, 0.15), (-1.0, 0.3), 0.175, 1.0, "m")
     )
     part = best_excerpt(whole, **LIMITS).coherence
-    assert (part.matched, part.mismatched, part.max_previous_similarity, part.margin) == ((0.4,), (0.15,), (0.3,), 0.25)
+    assert (part.matched, part.mismatched, part.max_previous_similarity, part.margin) == (
+        (0.4,),
+        (0.15,),
+        (-1.0,),
+        0.25,
+    )
 
 
 def test_where_no_heading_is_near_a_picture_a_paragraph_may_be_the_start():

@@ -145,7 +145,7 @@ def data(folder: pathlib.Path) -> dict[pathlib.Path, bytes]:
     return {
         p: p.read_bytes()
         for p in (folder / "out").rglob("*")
-        if p.is_file() and p.name not in ("report.html", "metrics.json")
+        if p.is_file() and p.name not in ("report.html", "metrics.json", "run.json")
     }
 
 
@@ -203,6 +203,27 @@ def test_a_run_that_was_cut_off_goes_on_where_it_was(config, first, tmp_path):
         json.dumps(body["messages"]) for body in asked[1:10] if "fluency" in json.dumps(body["response_format"])
     }  # but for the first question, which is no document's
     assert manifest(tmp_path)["counts"] == manifest(first)["counts"]
+
+
+def test_a_corpus_that_changed_replaces_a_finished_folder_only_when_told_to(config, tmp_path):
+    shutil.copytree(ROOT / "examples/corpus", tmp_path / "corpus")
+
+    def run(**how):
+        with server() as llm:
+            corpora = [f"native:{tmp_path}/corpus"]
+            build(config, str(tmp_path / "out"), llm_url=llm.url, corpora=corpora, limit=2, allow_empty=True, **how)
+
+    run()
+    before = data(tmp_path)
+    with open(tmp_path / "corpus/docs.jsonl", "ab") as file:
+        file.write(b"\n")
+    with pytest.raises(UserError, match="corpus has changed since .*--replace. Nothing was overwritten"):
+        run()
+    assert {p: d for p, d in data(tmp_path).items() if p in before} == before
+    assert validate(tmp_path / "out", deep=True) == []
+    run(replace=True)
+    assert manifest(tmp_path)["inputs"] != json.loads(before[tmp_path / "out/manifest.json"])["inputs"]
+    assert validate(tmp_path / "out", deep=True) == []
 
 
 def test_a_work_folder_on_another_disk(config, first, tmp_path):

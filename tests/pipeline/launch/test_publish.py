@@ -6,7 +6,7 @@ import pathlib
 
 import pytest
 
-from pipeline.launch.publish import check_models, check_output, prepare_output, publish
+from pipeline.launch.publish import check_inputs, check_models, check_output, prepare_output, publish
 from schemas.errors import UserError
 from tests.pipeline.runs import a_run
 
@@ -51,3 +51,79 @@ def test_results_of_another_model_are_not_written_over(tmp_path, name, theirs):
     manifest.write_text(json.dumps({"provenance": provenance | {name: theirs}}))
     with pytest.raises(UserError, match=f"the results of another model, {theirs}, and this run uses"):
         check_models(run)
+
+
+def built_from(run, *inputs) -> None:
+    """A finished folder that was built from these files."""
+    prepare_output(run)
+    (pathlib.Path(run.output) / "manifest.json").write_text(json.dumps({"inputs": inputs}))
+
+
+BEFORE = {"corpus": "native:jobs", "files": 3, "bytes": 4000, "sha256": "5" * 64}
+
+
+@pytest.mark.parametrize(
+    "now, says",
+    [
+        ([BEFORE | {"sha256": "6" * 64, "bytes": 4001}], "native:jobs has changed .* of 4,000 bytes, now 3 of 4,001;"),
+        ([BEFORE | {"corpus": "native:more"}], "from other corpora"),
+        ([BEFORE, BEFORE | {"corpus": "native:more"}], "from other corpora"),
+        ([], "from other corpora"),
+    ],
+)
+def test_a_finished_folder_is_not_replaced_by_that_of_another_input(tmp_path, now, says):
+    run = a_run(tmp_path)
+    built_from(run, BEFORE)
+    check_inputs(run.output, [BEFORE])
+    with pytest.raises(UserError, match=f"{says}.*another --output, or give --replace. Nothing was overwritten"):
+        check_inputs(run.output, now)
+
+
+def test_a_folder_of_an_older_version_is_not_replaced_silently(tmp_path):
+    run = a_run(tmp_path)
+    built_from(run)
+    with pytest.raises(UserError, match="does not say which input files"):
+        check_inputs(run.output, [BEFORE])
+
+
+def test_replace_allows_another_configuration_but_no_files_of_another_program(tmp_path):
+    run = a_run(tmp_path)
+    built_from(run, BEFORE)
+    other = dataclasses.replace(run.config, limit=3)
+    with pytest.raises(UserError, match="another configuration; choose another --output, or give --replace"):
+        check_output(run.output, other)
+    check_output(run.output, other, replace=True)
+    (pathlib.Path(run.output) / "manifest.json").unlink()
+    (pathlib.Path(run.output) / "thesis.tex").touch()
+    with pytest.raises(UserError, match=r"files that are not this pipeline's \(thesis.tex\)"):
+        check_output(run.output, other, replace=True)
+
+
+def test_a_finished_folder_keeps_its_configuration_until_it_is_replaced(tmp_path):
+    run = a_run(tmp_path)
+    before = config_file(run).read_bytes()
+    (pathlib.Path(run.output) / "manifest.json").write_text("{}")
+    prepare_output(dataclasses.replace(run, config=dataclasses.replace(run.config, limit=3)))
+    assert (pathlib.Path(run.output) / "config.yaml").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "name, first",
+    [
+        ("config.yaml", True),
+        ("config.yaml", False),
+        ("README.md", False),
+        ("manifest.json", False),
+        ("run.json", False),
+    ],
+)
+def test_a_file_that_a_kill_left_half_written_is_taken_away(tmp_path, name, first):
+    run = a_run(tmp_path)
+    output = pathlib.Path(run.output)
+    if not first:
+        config_file(run)
+    (output / ".work").mkdir(parents=True)
+    (output / f"{name}.{'0a' * 16}.tmp").write_text("# The config")
+    check_output(run.output, run.config)
+    prepare_output(run)
+    assert {p.name for p in output.iterdir()} == {".work", "config.yaml"}

@@ -16,12 +16,14 @@ from pipeline.dataset.card import MOST_ROWS, card
 from pipeline.graph import outcomes
 from pipeline.report import write_report
 from pipeline.report.show import show
+from schemas.controls import without_controls
 from schemas.outcome import Outcome
 from schemas.records import Drop, Fault, GeneratedInstruction, ImageDrop, StoredImage, Text
 from tests.pipeline.finished_run import document, finish
 from tests.schemas.test_printable import STEERING
 
 ALL = "".join(STEERING.values()).replace("\ud83d", "")
+NAMES = {"kept": f"kept {without_controls(ALL)}", "gone": f"gone {ALL}", "lost": f"lost {ALL}"}
 FORGED = "x\n  ✓ Assemble          passed\nKept, with 9 images"
 
 
@@ -51,11 +53,11 @@ def folder(tmp_path_factory):
         "generated": GeneratedInstruction(f"Do it {ALL}?", "repair", 1),
         "dropped_images": (ImageDrop(2, f"c/{ALL}.gif", "store_images", Drop("min_side", 40, 150)),),
     }
-    kept = document(1, pictures, id=f"kept {ALL}", **fields)
-    gone = document(2, pictures, id=f"gone {ALL}", **fields)
+    kept = document(1, pictures, id=NAMES["kept"], **fields)
+    gone = document(2, pictures, id=NAMES["gone"], **fields)
     ended = [
         outcomes.dropped(gone, "filter_coherence", Drop("margin", 0.01, 0.02), f"detail {ALL} {FORGED}"),
-        outcomes.unreadable(Fault(f"lost {ALL}", "s", f"docs.jsonl {ALL}:2", "bad_json", f"detail {ALL} {FORGED}")),
+        outcomes.unreadable(Fault(NAMES["lost"], "s", f"docs.jsonl {ALL}:2", "bad_json", f"detail {ALL} {FORGED}")),
     ]
     finish(path, [kept], ended, pictures, dropped_documents={gone.id: gone})
     write_report(str(path))
@@ -64,24 +66,24 @@ def folder(tmp_path_factory):
 
 @pytest.mark.parametrize("name", ["kept", "gone", "lost"])
 def test_explain_and_show_steer_no_terminal(folder, name, capsys):
-    text = ledger.explain(str(folder), f"{name} {ALL}")
+    text = ledger.explain(str(folder), NAMES[name])
     assert steers(text) == []
     if name == "kept":
-        text = show(str(folder), f"{name} {ALL}")
+        text = show(str(folder), NAMES[name])
         assert steers(text) == [] and "text" in text
-        [page] = (folder / "show").glob("*/index.html")
+        [page] = (folder / ".work/show").glob("*/index.html")
         assert steers(page.read_text()) == []
 
 
 def test_a_forged_line_is_none(folder):
-    lines = ledger.explain(str(folder), f"gone {ALL}").split("\n")
+    lines = ledger.explain(str(folder), NAMES["gone"]).split("\n")
     assert not [line for line in lines if line.startswith(("  ✓ Assemble", "Kept"))]
 
 
 @pytest.mark.parametrize("command", ["explain", "show", "funnel"])
 def test_commands_steer_no_terminal(folder, command, capsys):
-    for name in ("kept", "nobody \x1b[2J \u202e"):
-        main([command, str(folder), *([] if command == "funnel" else [f"{name} {ALL}"])])
+    for name in (NAMES["kept"], f"nobody \x1b[2J \u202e {ALL}"):
+        main([command, str(folder), *([] if command == "funnel" else [name])])
         printed = capsys.readouterr()
         assert steers(printed.out) == steers(printed.err) == []
 

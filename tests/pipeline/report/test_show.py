@@ -65,7 +65,7 @@ def test_show_by_id_and_by_key(folder, tmp_path):
 
 def test_pictures_are_written_as_they_are_stored(folder):
     text = show(str(folder), "doc-005")
-    place = folder / "show" / next(r["key"] for r in index_rows(str(folder)) if r["id"] == "doc-005")
+    place = folder / ".work/show" / next(r["key"] for r in index_rows(str(folder)) if r["id"] == "doc-005")
     row = next(r for r in index_rows(str(folder)) if r["id"] == "doc-005")
     instance, _ = read_instance(str(folder), row)
     for segment in instance["context"] + instance["output"]:

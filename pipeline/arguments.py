@@ -1,0 +1,134 @@
+"""The arguments of each command."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Mapping
+
+from pipeline.launch import logs
+
+
+def parser(description: str, commands: Mapping[str, Callable[..., int]]) -> argparse.ArgumentParser:
+    """The command line's parser; `commands` are the functions to call, whose docstrings are the help."""
+    whole = argparse.ArgumentParser(prog="leafinstruct", description=description, allow_abbrev=False)
+    added = whole.add_subparsers(required=True, metavar="COMMAND")
+
+    def command(name: str, epilog: str | None = None) -> argparse.ArgumentParser:
+        about = commands[name].__doc__
+        made = added.add_parser(name, help=about, description=about, epilog=epilog, allow_abbrev=False)
+        made.set_defaults(command=commands[name])
+        made.add_argument(
+            "--log-level",
+            choices=logs.LEVELS,
+            default="warning",
+            help="which messages the terminal shows (default: %(default)s); the log file in the work "
+            "folder has all of them",
+        )
+        return made
+
+    made = command("build", epilog="Any other flag goes to Beam: --runner, --direct_num_workers, ...")
+    made.add_argument(
+        "--config", required=True, help="a YAML file, or the name of one that comes with the package, such as demo"
+    )
+    made.add_argument("--output", required=True, help="the folder to publish to (local, or any Beam filesystem)")
+    made.add_argument(
+        "--corpus",
+        action="append",
+        metavar="FORMAT:PATH",
+        help="instead of the configuration's corpora: a format that `leafinstruct corpora` lists, or the module "
+        "of a reader of your own, and a folder, file, glob or tar; may be repeated",
+    )
+    made.add_argument("--limit", type=int, help="the maximum number of records to read")
+    made.add_argument(
+        "--llm-url",
+        help="an OpenAI-compatible server, such as http://127.0.0.1:8000/v1; without it the pipeline starts a server",
+    )
+    made.add_argument(
+        "--llm-server", choices=("auto", "vllm", "llama.cpp"), help="which server the pipeline starts (llm.server)"
+    )
+    made.add_argument("--work", help="folder of caches, log and temporary files (default: OUTPUT/.work)")
+    made.add_argument(
+        "--keep-going",
+        action="store_true",
+        help="a bug fails its document instead of stopping the run; the exit code is still 3",
+    )
+    made.add_argument(
+        "--retry-failed",
+        action="store_true",
+        help="ask again for images on the web that earlier runs could not fetch and that may be there now",
+    )
+    made.add_argument("--allow-empty", action="store_true", help="publish even if no document was kept")
+    made.add_argument("--sign", metavar="KEY", help="an OpenSSH private key (Ed25519), to sign the folder with")
+    made.add_argument(
+        "--replace",
+        action="store_true",
+        help="replace a finished folder, also one that was built from other files or with another configuration",
+    )
+
+    made = command("demo")
+    made.add_argument("--output", default="leafinstruct-demo", help="the folder to publish to (default: %(default)s)")
+    made.add_argument("--llm-url", help="an OpenAI-compatible server, instead of one that the pipeline starts")
+
+    made = command("validate")
+    made.add_argument("folder")
+    made.add_argument("--deep", action="store_true", help="read every byte: tars, records, images, hashes")
+    made.add_argument("--shards", metavar="0-99", help="read every byte of these shards only")
+    made.add_argument(
+        "--sample",
+        metavar="PERCENT",
+        help="read every byte of this share of the shards only, such as 5%%; always the same ones",
+    )
+    made.add_argument("--workers", type=int, help="processes that read shards (default: one per core)")
+    made.add_argument(
+        "--public-key", metavar="FILE", help="OpenSSH public keys; one of them must have signed the folder"
+    )
+    made.add_argument("--format", choices=("text", "json", "sarif", "junit"), default="text", help="what to print")
+    made.add_argument("--json", action="store_true", help="the same as --format json")
+
+    made = command("funnel")
+    made.add_argument("folder")
+    made.add_argument("--json", action="store_true", help="print JSON")
+
+    made = command("explain")
+    made.add_argument("folder")
+    made.add_argument("id")
+
+    made = command("show")
+    made.add_argument("folder")
+    made.add_argument("id", help="the id of a document, or the key of an instance")
+    made.add_argument("--to", help="folder for the images (default: FOLDER/.work/show/KEY)")
+
+    made = command("calibrate")
+    made.add_argument("--config", required=True, help="the configuration file to write the thresholds to")
+    made.add_argument("--corpus", action="append", metavar="FORMAT:PATH", help="instead of the configuration's corpora")
+    made.add_argument("--limit", type=int, help="the maximum number of records to read")
+    made.add_argument("--work", required=True, help="folder of caches, such as build/calibrate")
+
+    made = command("selftest")
+    made.add_argument("--config", required=True, help="a YAML file, or the name of one that comes with the package")
+    made.add_argument("--corpus", action="append", metavar="FORMAT:PATH", help="instead of the configuration's corpora")
+    made.add_argument("--documents", type=int, default=120, help="how many to test with (default: %(default)s)")
+    made.add_argument("--limit", type=int, help="take them from the first LIMIT records")
+    made.add_argument("--llm-url", help="an OpenAI-compatible server: the documents are rated too")
+    made.add_argument("--work", required=True, help="folder of caches and of the result, such as build/selftest")
+    made.add_argument("--json", action="store_true", help="print JSON")
+
+    made = command("score")
+    made.add_argument("corpus", metavar="FORMAT:PATH", help="a corpus, as for build")
+    made.add_argument("--config", default="demo", help="whose models to use, and how to fetch (default: %(default)s)")
+    made.add_argument("--output", required=True, help="the folder for scores.parquet and scores.html")
+    made.add_argument("--limit", type=int, help="the maximum number of records to read")
+    made.add_argument("--llm-url", help="an OpenAI-compatible server to ask for ratings; without it there are none")
+    made.add_argument("--work", help="folder of caches (default: OUTPUT/.work)")
+
+    command("corpora")
+
+    made = command("decontaminate")
+    made.add_argument(
+        "benchmark",
+        nargs="+",
+        metavar="FORMAT:PATH",
+        help="such as interleavedbench:FOLDER, or any other corpus that nothing may be trained on",
+    )
+    made.add_argument("--output", required=True, help="the index, such as benchmark.parquet")
+    return whole

@@ -1,0 +1,30 @@
+"""Documents without control characters: what a record spells as an escape sequence never goes further than here."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from schemas.controls import without_controls
+from schemas.records import Document, Image, Segment, Text
+
+
+def cleaned(document: Document) -> Document:
+    """The document without control characters in its words; a text of which nothing is left goes. Its id has none, and
+    the addresses of its images stay as they are."""
+    segments = tuple(s for s in map(_segment, document.segments) if not isinstance(s, Text) or s.text.strip())
+    return dataclasses.replace(
+        document,
+        segments=segments,
+        source=without_controls(document.source),
+        title=without_controls(document.title),
+        url=without_controls(document.url),
+        license=without_controls(document.license),
+    )
+
+
+def _segment(segment: Segment) -> Segment:
+    if isinstance(segment, Image):
+        return dataclasses.replace(
+            segment, alt=without_controls(segment.alt), caption=without_controls(segment.caption)
+        )
+    return Text(without_controls(segment.text))

@@ -1,0 +1,82 @@
+"""Fingerprints of the files that a run reads: the manifest keeps them, so that another input is noticed."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Sequence
+
+from pipeline.corpora import parts
+from pipeline.corpora.files import root_of, spelt
+from pipeline.sources import Corpus
+from pipeline.storage.store import files, is_remote, open_bytes
+from pipeline.storage.uris import is_inside, sizes
+from schemas.codec import Json
+
+THREADS = 8
+BLOCK = 1 << 20
+
+Entry = tuple[str, int, str]
+"""(name within the corpus, bytes, digest)"""
+
+
+def fingerprints(corpora: Sequence[Corpus], ours: Sequence[str] = ()) -> list[Json]:
+    """For each corpus its name, the number and the bytes of its files, and a sha256 over their names, sizes and
+    contents: those that hold records, and all in the folders of images beside them. Files below the folders `ours` are
+    left out, for a run writes there.
+
+    Local files are read to their end. Those of an object store are not: of the files with records its own checksum is
+    taken, of the images name and size.
+    """
+    return [_fingerprint(corpus, tuple(map(os.path.realpath, ours))) for corpus in corpora]
+
+
+def _fingerprint(corpus: Corpus, ours: tuple[str, ...]) -> Json:
+    found: dict[str, int | None] = {}
+    folders: set[str] = set()
+    for part in parts(corpus.format, corpus.path):
+        if part.file not in found and (is_remote(part.file) or os.path.isfile(part.file)):
+            found[part.file] = None
+        if part.local and ".tar!" not in part.images and part.images not in folders:
+            folders.add(part.images)
+            found = dict(_below(part.images, ours)) | found
+    root = root_of(corpus.path)
+    with concurrent.futures.ThreadPoolExecutor(THREADS) as pool:
+        entries = sorted(pool.map(lambda item: _entry(root, *item), found.items()))
+    return {
+        "corpus": f"{corpus.format}:{corpus.path}",
+        "files": len(entries),
+        "bytes": sum(size for _, size, _ in entries),
+        "sha256": hashlib.sha256(json.dumps(entries).encode()).hexdigest(),
+    }
+
+
+def _below(folder: str, ours: tuple[str, ...]) -> Iterator[tuple[str, int | None]]:
+    """The regular files of a tree, but for hidden ones, with their size where the store has said it."""
+    if is_remote(folder):
+        yield from sizes(f"{folder.rstrip('/')}/**").items()
+        return
+    for at, folders, names in os.walk(folder):
+        folders[:] = [
+            name for name in folders if not name.startswith(".") and os.path.realpath(f"{at}/{name}") not in ours
+        ]
+        for name in names:
+            path = os.path.join(at, name)
+            if not name.startswith(".") and os.path.isfile(path) and is_inside(path, (folder,)):
+                yield path, None
+
+
+def _entry(root: str, path: str, size: int | None) -> Entry:
+    name = spelt(os.path.normpath(path).removeprefix(os.path.normpath(root)).lstrip("/")) if root else spelt(path)
+    if size is not None:
+        return name, size, ""
+    if is_remote(path):
+        return name, sizes(path).get(path, 0), str(files().checksum(path))
+    digest, size = hashlib.sha256(), 0
+    with open_bytes(path) as file:
+        while block := file.read(BLOCK):
+            digest.update(block)
+            size += len(block)
+    return name, size, digest.hexdigest()

@@ -1,0 +1,44 @@
+"""A published folder in an object store, for the validator: what `schemas.folder.LocalFolder` is for a local one."""
+
+from __future__ import annotations
+
+import dataclasses
+import posixpath
+from collections.abc import Iterator
+from typing import BinaryIO
+
+from pipeline.storage.store import is_remote, open_bytes
+from pipeline.storage.uris import sizes
+from schemas.errors import UserError
+from schemas.folder import DIRECTORY, FILE, Folder, Found, LocalFolder
+
+
+def opened(path: str) -> Folder:
+    """The folder at a local path or an object-store URL. Raises UserError where there is none."""
+    folder: Folder = RemoteFolder(path.rstrip("/")) if is_remote(path) else LocalFolder(path)
+    if next(folder.entries(), None) is None:
+        raise UserError(f"{path} is not a folder, or an empty one; give the output folder of a build")
+    return folder
+
+
+@dataclasses.dataclass(frozen=True)
+class RemoteFolder:
+    """A folder of an object store (`gs://`, `s3://`), which knows files alone: no links, and no empty folders. Of files
+    below other subfolders than shards/ and ledger/ it lists the first part of the name."""
+
+    root: str
+
+    def entries(self, below: str = "") -> Iterator[Found]:
+        start = f"{self.root}/{below}/" if below else f"{self.root}/"
+        folders: set[str] = set()
+        for path, size in sizes(f"{start}**").items():
+            name, slash, _ = path.removeprefix(start).partition("/")
+            name = posixpath.join(below, name)
+            if not slash:
+                yield Found(name, FILE, size)
+            elif name not in folders:
+                folders.add(name)
+                yield Found(name, DIRECTORY)
+
+    def open(self, name: str) -> BinaryIO:
+        return open_bytes(f"{self.root}/{name}")

@@ -1,0 +1,122 @@
+"""The pages of a Parquet column, before a decoder sees them: how much would they inflate to?
+
+A reader allocates what a page's header says, so a file of 2 KB can ask for gigabytes: by one large page, by a run of a
+million equal values, or by a long string in a dictionary that every row names. The file's own footer may say
+otherwise. Page headers are Thrift structs in the compact protocol; no library reads one by itself.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import pyarrow as pa
+
+PAGE = 32 << 20
+"""Bytes of one page, inflated: a build's have 1 MiB and at most 1,024 rows more."""
+DICTIONARY = 4 << 20
+"""The same of a dictionary: a build's stop at 1 MiB and a row."""
+VALUES = 2_000_000
+"""Values of a list column in one row group of 10,000 rows."""
+GROUP = 1 << 30
+"""Bytes that the values of one column may come to in one row group."""
+
+_DATA, _DICTIONARY = 0, 2  # PageType
+_ENCODINGS = {0, 2, 3, 8}  # PLAIN, PLAIN_DICTIONARY, RLE, RLE_DICTIONARY: as a build's
+
+
+@dataclasses.dataclass(frozen=True)
+class Column:
+    """What the footer says of a column chunk: its rows, and whether they are lists, and whether its values are
+    strings."""
+
+    name: str
+    rows: int
+    repeated: bool
+    strings: bool
+
+
+def check(data: bytes, column: Column) -> None:
+    """Raises ValueError where a column chunk (its bytes as they lie in the file) is more than pages of a bounded size,
+    compressed with zstd, for as many values as there are rows."""
+    at = values = inflated = longest = 0
+    try:
+        while at < len(data):
+            header, body = _struct(data, at)
+            kind, size, packed = header[1], header[2], header[3]
+            about = header[5 if kind == _DATA else 7]
+            if not (
+                0 <= size <= (PAGE if kind == _DATA else DICTIONARY)
+                and 0 <= packed <= len(data) - body
+                and kind in (_DATA, _DICTIONARY)
+                and about[1] >= 0
+                and about[2] in _ENCODINGS
+            ):
+                raise ValueError(f"a page of {size:,} bytes in a way that no build writes")
+            if kind == _DATA:
+                values += about[1]
+                inflated += size
+            elif at:
+                raise ValueError("a dictionary behind the data")
+            elif column.strings:
+                longest = _longest(pa.decompress(data[body : body + packed], size, "zstd", asbytes=True))
+            at = body + packed
+    except (LookupError, TypeError, RecursionError) as error:
+        raise ValueError(f"column {column.name}: no page header at byte {at}") from error
+    if values > VALUES or (not column.repeated and values != column.rows):
+        raise ValueError(f"column {column.name}: {values:,} values for {column.rows:,} rows")
+    if inflated + longest * values > GROUP:
+        raise ValueError(f"column {column.name}: would take more than {GROUP:,} bytes of memory")
+
+
+def _longest(dictionary: bytes) -> int:
+    """The length of the longest of the strings, each of which has its length in 4 bytes before it."""
+    at = longest = 0
+    while at < len(dictionary):
+        length = int.from_bytes(dictionary[at : at + 4], "little")
+        longest = max(longest, length)
+        at += 4 + length
+    return longest
+
+
+def _struct(data: bytes, at: int) -> tuple[dict[int, Any], int]:
+    """The fields of a struct by number, and where it ends."""
+    fields: dict[int, Any] = {}
+    number = 0
+    while byte := data[at]:
+        at += 1
+        if byte >> 4:
+            number += byte >> 4
+        else:
+            number, at = _integer(data, at)
+        fields[number], at = _value(data, at, byte & 15)
+    return fields, at + 1
+
+
+def _value(data: bytes, at: int, kind: int) -> tuple[Any, int]:
+    if kind in (1, 2):  # true and false lie in the kind itself
+        return kind == 1, at
+    if kind in (4, 5, 6):
+        return _integer(data, at)
+    if kind == 8:
+        length, at = _unsigned(data, at)
+        return None, at + length
+    if kind == 12:
+        return _struct(data, at)
+    raise LookupError(f"type {kind}")  # bytes, doubles, lists and maps occur in no page header
+
+
+def _integer(data: bytes, at: int) -> tuple[int, int]:
+    value, at = _unsigned(data, at)
+    return (value >> 1) ^ -(value & 1), at
+
+
+def _unsigned(data: bytes, at: int) -> tuple[int, int]:
+    value = 0
+    for shift in range(0, 70, 7):
+        byte = data[at]
+        at += 1
+        value |= (byte & 127) << shift
+        if byte < 128:
+            return value, at
+    raise LookupError("a number without an end")

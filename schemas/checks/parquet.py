@@ -1,0 +1,90 @@
+"""The index and the parts of the ledger as files: of the form that `pipeline.dataset.shards` writes, and no other."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import BinaryIO
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from schemas.arrow import ROW_GROUP
+from schemas.checks import pages
+from schemas.folder import size_of
+
+PACKED_GROUP = 1 << 28
+"""Bytes of a row group in the file."""
+_WRITER = re.compile(r"parquet-cpp-arrow version [0-9.]{1,20}")
+_ENDS = 4, 8  # PAR1; the footer's length and PAR1
+
+
+class WrongSchema(ValueError):
+    """The file's columns are not the ones that are wanted."""
+
+
+class WrongForm(ValueError):
+    """The file holds something that no build writes, or something beside its rows."""
+
+
+class Reader:
+    """A Parquet file with this schema, whose row groups are looked at before they are decoded.
+
+    Raises WrongSchema, WrongForm, and what `schemas.defects.READ_ERRORS` names.
+    """
+
+    def __init__(self, file: BinaryIO, schema: pa.Schema):
+        self._file, size = file, size_of(file)
+        self._parquet = pq.ParquetFile(file)
+        self.metadata = self._parquet.metadata
+        if not self._parquet.schema_arrow.equals(schema, check_metadata=True):
+            raise WrongSchema
+        if set(self.metadata.metadata or {}) - {b"ARROW:schema"} or not _WRITER.fullmatch(self.metadata.created_by):
+            raise WrongForm("its footer holds metadata of its own")
+        self._places = self._layout(size)
+
+    def groups(self) -> Iterator[pa.Table]:
+        """The row groups, one in memory at a time."""
+        for number in range(self.metadata.num_row_groups):
+            yield self.group(number)
+
+    def group(self, number: int) -> pa.Table:
+        """One row group, decoded."""
+        group = self.metadata.row_group(number)
+        for j, (start, stop) in enumerate(self._places[number]):
+            leaf = self.metadata.schema.column(j)
+            self._file.seek(start)
+            try:
+                pages.check(
+                    self._file.read(stop - start),
+                    pages.Column(
+                        leaf.path, group.num_rows, leaf.max_repetition_level > 0, leaf.physical_type == "BYTE_ARRAY"
+                    ),
+                )
+            except ValueError as error:
+                raise WrongForm(str(error)) from error
+        table = self._parquet.read_row_group(number, use_threads=False)
+        table.validate(full=True)  # else bad UTF-8 is found later, by whoever looks at the value
+        return table
+
+    def _layout(self, size: int) -> list[list[tuple[int, int]]]:
+        """Where each column chunk of each row group begins and ends. They fill the file without a gap."""
+        places, at, last = [], _ENDS[0], self.metadata.num_row_groups - 1
+        for i in range(self.metadata.num_row_groups):
+            group = self.metadata.row_group(i)
+            if not (group.num_rows == ROW_GROUP or (i == last and 0 < group.num_rows < ROW_GROUP)):
+                raise WrongForm(f"its row group {i} has {group.num_rows} rows; each but the last has {ROW_GROUP}")
+            chunks, first = [], at
+            for j in range(group.num_columns):
+                chunk = group.column(j)
+                start = chunk.dictionary_page_offset or chunk.data_page_offset
+                if start != at or chunk.total_compressed_size <= 0 or chunk.compression != "ZSTD":
+                    raise WrongForm(f"its row group {i} does not begin column {j} at byte {at}, compressed with zstd")
+                at += chunk.total_compressed_size
+                chunks.append((start, at))
+            if at - first > PACKED_GROUP:
+                raise WrongForm(f"its row group {i} has more than {PACKED_GROUP:,} bytes")
+            places.append(chunks)
+        if at + self.metadata.serialized_size + _ENDS[1] != size:
+            raise WrongForm("it holds bytes beside its columns and its footer")
+        return places

@@ -1,0 +1,135 @@
+"""What the configuration in a manifest says of the rules: which ones may end a document where, and at which values.
+
+The configuration of another pipeline may lack any part of it; what is not there is not checked.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+
+from schemas.codec import Json
+from schemas.stage_names import (
+    DECONTAMINATE,
+    DEDUPLICATE,
+    FILTER_COHERENCE,
+    FILTER_HEADERS,
+    FILTER_IMAGES,
+    FILTER_RATINGS,
+    FILTER_TEXT,
+    STORE_IMAGES,
+    TAKE_EXCERPT,
+    WRITE_INSTRUCTION,
+)
+
+Bounds = tuple[float | None, float | None]
+"""The least and the most that a rule lets pass; None where it has no limit on that side."""
+
+OURS = ("text.", "repetition.", "image.")
+"""Modules of rules whose drops bear the function's name. A rule of the user's own may call its drops anything."""
+
+
+FROM_ON = {"near_duplicate_text"}
+"""Rules that drop at their threshold too; all others drop beyond it."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Allowed:
+    """The rules that may drop at a stage, each with its bounds: none where they are not known, several where a preset
+    names the rule twice. closed: there are no others."""
+
+    bounds: Mapping[str, list[Bounds]]
+    closed: bool = True
+
+    def fault(self, rule: str, value: float, threshold: float) -> str:
+        """Why this rule cannot have dropped something of this value here; empty where it can."""
+        if rule not in self.bounds and self.closed:
+            return f"no rule {rule!r} drops there"
+        bounds = self.bounds.get(rule)
+        equal = value == threshold and rule not in FROM_ON
+        if equal or (
+            bounds
+            and not any(
+                (low is not None and threshold == low and value < low)
+                or (high is not None and threshold == high and value >= high)
+                for low, high in bounds
+            )
+        ):
+            return (
+                f"{rule} {value} is on the side of {threshold} that passes, or the configuration has another threshold"
+            )
+        return ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Rules:
+    """What may be dropped at which stage: documents, and images of documents that go on."""
+
+    documents: Mapping[str, Allowed]
+    images: Mapping[str, Allowed]
+
+
+def threshold(config: Json, section: str, name: str) -> float | None:
+    """A threshold of the configuration, None where it has none.
+
+    >>> threshold({"ratings": {"mean_at_least": 4.5}}, "ratings", "mean_at_least")
+    4.5
+    """
+    found: float | None = config.get(section, {}).get(name)
+    return found
+
+
+def of(manifest: Json) -> Rules:
+    """The rules of a manifest's configuration, and those that the pipeline has by itself."""
+    config = manifest["config"]
+
+    def least(section: str, name: str) -> list[Bounds]:
+        found = threshold(config, section, name)
+        return [] if found is None else [(found, None)]
+
+    most_alike = threshold(config, "coherence", "similarity_at_most")
+    after_images = _preset(config, "after_images")
+    near = threshold(config, "duplicates", "text_at_least")
+    most: dict[str, list[Bounds]] = {"duplicate_id": [(None, 1.0)], "duplicate_text": [(None, 1.0)]}
+    if near is not None:
+        most["near_duplicate_text"] = [(None, near)]
+    return Rules(
+        documents={
+            DEDUPLICATE: Allowed(most),
+            DECONTAMINATE: Allowed({f"benchmark_{kind}": [(None, 0.0)] for kind in ("id", "text", "image")}),
+            FILTER_TEXT: _preset(config, "document"),
+            FILTER_HEADERS: after_images,
+            STORE_IMAGES: after_images,
+            FILTER_IMAGES: after_images,
+            TAKE_EXCERPT: Allowed({"no_excerpt": [(1.0, None)]}),
+            FILTER_COHERENCE: Allowed(
+                {"mean_score": least("coherence", "mean_at_least"), "margin": least("coherence", "margin_at_least")}
+            ),
+            FILTER_RATINGS: Allowed(
+                {"mean_rating": least("ratings", "mean_at_least")}
+                | {aspect: least("ratings", "lowest_at_least") for aspect in manifest["rating_aspects"]}
+            ),
+            WRITE_INSTRUCTION: Allowed({}, closed=False),
+        },
+        images={
+            FILTER_HEADERS: _preset(config, "image"),
+            STORE_IMAGES: Allowed({}, closed=False),  # not rules, but the faults of images
+            FILTER_IMAGES: Allowed(
+                {
+                    "matched_score": least("coherence", "matched_at_least"),
+                    "near_duplicate": [] if most_alike is None else [(None, most_alike)],
+                }
+            ),
+        },
+    )
+
+
+def _preset(config: Json, section: str) -> Allowed:
+    """The rules of one section of the preset. Closed where they are there and all of the package's own."""
+    rules = config.get("rules", {}).get(section)
+    bounds: dict[str, list[Bounds]] = {}
+    for rule in rules or ():
+        name = rule["rule"].rpartition(".")[2]
+        low = 1.0 if name == "file_type" else rule.get("at_least")
+        bounds.setdefault(name, []).append((low, rule.get("at_most")))
+    return Allowed(bounds, closed=rules is not None and all(rule["rule"].startswith(OURS) for rule in rules))
