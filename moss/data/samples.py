@@ -58,6 +58,11 @@ def prompt_sample(generalist: Generalist, instruction: str, context: Sequence[Te
     return _sample("", given, [], codes, layout, True)
 
 
+def bare_prompt(tokenizer: TextTokenizer) -> list[int]:
+    """The ids of a prompt without instruction and context: what condition dropout trains, and guidance starts from."""
+    return [tokenizer.bos, *tokenizer.encode(MARKER)]
+
+
 def sample_length(instance: Instance, layout: ImageLayout, tokenizer: TextTokenizer) -> int:
     """The number of tokens of an instance, without its codes."""
     codes = np.zeros((image_count(instance), layout.rows, layout.columns), np.uint16)
