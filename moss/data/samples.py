@@ -10,6 +10,7 @@ the output's first letters are. Instruction, context and marker are given; the o
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from collections.abc import Iterator, Sequence
 
@@ -45,6 +46,15 @@ def sample(
     given = _prompt(instance.instruction, instance.context, blocks, tokenizer)
     learnt = [*_parts(instance.output, blocks, tokenizer), (np.array([tokenizer.eos]), 0)]
     return _sample(instance.key, given, learnt, codes, layout, train_boundaries)
+
+
+def bare_sample(
+    instance: Instance, codes: np.ndarray, layout: ImageLayout, tokenizer: TextTokenizer, train_boundaries: bool = True
+) -> Sample:
+    """An instance without its instruction and context: its output behind `bare_prompt`. Arguments as for `sample`."""
+    given = sum(not isinstance(segment, Text) for segment in instance.context)
+    bare = dataclasses.replace(instance, instruction="", context=())
+    return sample(bare, codes[given:], layout, tokenizer, train_boundaries)
 
 
 def prompt_sample(generalist: Generalist, instruction: str, context: Sequence[Text | PIL.Image.Image] = ()) -> Sample:
