@@ -11,7 +11,6 @@ alone: none waits for another in a collective that could time out. Every process
 from __future__ import annotations
 
 import argparse
-import os
 import pathlib
 import sys
 from collections.abc import Sequence
@@ -35,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--share", help="I/N: the I-th of N processes, from 0 on (default: torchrun's RANK/WORLD_SIZE)")
     options = parser.parse_args(arguments)
     try:
-        rank, ranks = share(options.share)
+        rank, ranks = runs.share(options.share)
         config = settings.load(options.config, options.overrides)
         generalist = runs.load_backbone(config.backbone)
         paths = data.prepare(pathlib.Path(config.shards), generalist, rank=rank, ranks=ranks)
@@ -44,16 +43,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     print(f"{len(paths)} of this process's shards are encoded, in {paths[0].parent if paths else config.shards}")
     return 0
-
-
-def share(text: str | None) -> tuple[int, int]:
-    """(rank, ranks) of "I/N", or of torchrun's environment. Raises UserError for anything else."""
-    if text is None:
-        return int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
-    first, slash, second = text.partition("/")
-    if not (slash and first.isdigit() and second.isdigit() and int(first) < int(second)):
-        raise UserError(f"--share wants I/N with I from 0 to N - 1, such as 0/4, not {text!r}")
-    return int(first), int(second)
 
 
 if __name__ == "__main__":

@@ -22,7 +22,8 @@ import numpy as np
 
 from moss import data
 from moss.evaluation import measure, table
-from moss.generation.decoding import Sampling, has_slots
+from moss.generation.decoding import has_slots
+from moss.generation.sampling import Sampling
 from moss.training import runs
 from moss.training.runs import Run
 from schemas.errors import UserError

@@ -2,10 +2,12 @@
 
     python -m moss.generate --checkpoint out/moss-demo --instruction "How do I fold a paper boat?" --output out/boat
     python -m moss.generate --checkpoint out/moss-demo --shards out/demo --limit 8 --output out/answers
+    torchrun --nproc_per_node 8 -m moss.generate --checkpoint out/moss --shards out/howto --batch 16 --output out/answers
 
-The first writes answer.json (segments as in the dataset), 00.png, 01.png ... and page.html; the second answers the
-first instances of a built folder, of the sources that the run held out if it held any out, each in a folder named by
-its key, with one page that shows them beside the reference. Every image is whole; a seed repeats an answer.
+The first writes answer.json, 00.png, 01.png ... (see moss/answers/folder.py) and page.html. The others answer the first
+instances of a built folder, of the sources that the run held out if it held any out, each in a folder named by its
+key, with one page that shows them beside the reference. An answer is written when it is finished, so the same command
+goes on where it was stopped, and processes share the instances. Every image is whole; a seed repeats an answer.
 """
 
 from __future__ import annotations
@@ -14,23 +16,30 @@ import argparse
 import dataclasses
 import itertools
 import json
+import os
 import pathlib
 import sys
+import uuid
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import PIL.Image
+from tqdm import tqdm
 
 from moss import data, settings
 from moss.answers import folder
 from moss.backbones.generalist import Generalist, pixels_of
 from moss.data import instances
+from moss.evaluation import metrics
 from moss.generation import answers, decoding, page
 from moss.generation.answers import GenerationResult, Segments
-from moss.generation.decoding import Sampling
+from moss.generation.sampling import Sampling
 from moss.training import runs
 from schemas.errors import UserError
-from schemas.records import Text
+from schemas.records import Instance, Text
 
+SHOWN = 100
+"""Answers on the page: its pictures are in the file itself."""
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp")
 
 
@@ -57,65 +66,74 @@ def generate(options: argparse.Namespace) -> int:
     _check_pictures(generalist)
     output = pathlib.Path(options.output)
     answers.check_output(output)
-    facts = [
-        ("Model", name),
-        *(
-            (key.replace("_", " ").capitalize(), str(value))
-            for key, value in dataclasses.asdict(sampling).items()
-            if value is not None
-        ),
-    ]
+    facts = {"model": name, "weights": runs.fingerprint(generalist), "sampling": dataclasses.asdict(sampling)}
     if options.shards:
-        written = list(
-            itertools.islice(answer_shards(generalist, pathlib.Path(options.shards), sources, sampling), options.limit)
-        )
-        if not written:
-            raise UserError(f"no instance of {options.shards} leaves room for an answer in the model's context")
-        files = {
-            f"{one.key}/{file}": content
-            for one in written
-            for file, content in answers.files(one, name, sampling).items()
-        }
-        lead = "Instances of the dataset: the reference, and what the model answered."
-    else:
-        written = [answer_one(generalist, "", options.instruction, read_context(options.context), sampling)]
-        files = answers.files(written[0], name, sampling)
-        lead = "Written token by token: text, and pictures where the model began them."
-    title = "1 answer" if len(written) == 1 else f"{len(written)} answers"
-    files["page.html"] = page.render(title, lead, [answers.entry(one) for one in written], facts).encode()
+        chosen = itertools.islice(instances.read(pathlib.Path(options.shards), sources), options.limit)
+        return answer_shards(generalist, chosen, sampling, output, facts, options)
+    context = read_context(options.context)
+    prompt = data.prompt_sample(generalist, options.instruction, context)
+    written = decoding.answer(generalist, prompt.ids.tolist(), prompt.vectors, sampling, progress=True)
+    result = GenerationResult("", options.instruction, context, written, decoding.segments(written, generalist))
+    files = answers.files(result, facts)
+    lead = "Written token by token: text, and pictures where the model began them."
+    files["page.html"] = page.render("1 answer", lead, [answers.entry(result)], answers.shown(facts)).encode()
     folder.publish(output, files.items())
-    for one in written:
-        print(f"{one.key or one.instruction}: {answers.summary(one)}")
-    print(f"{output / 'page.html'}")
+    print(f"{options.instruction}: {answers.summary(result)}\n{output / 'page.html'}")
     return 0
 
 
-def answer_one(
-    generalist: Generalist,
-    key: str,
-    instruction: str,
-    context: Segments,
-    sampling: Sampling,
-    reference: Segments | None = None,
-) -> GenerationResult:
-    prompt = data.prompt_sample(generalist, instruction, context)
-    answer = decoding.answer(generalist, prompt.ids.tolist(), prompt.vectors, sampling, progress=True)
-    return GenerationResult(key, instruction, context, answer, decoding.segments(answer, generalist), reference)
-
-
 def answer_shards(
-    generalist: Generalist, folder: pathlib.Path, sources: Sequence[str], sampling: Sampling
-) -> Iterator[GenerationResult]:
-    """Answers to a built folder's instances, in order; one whose prompt fills the model's context is told and passed
-    over."""
-    for instance, pictures in instances.read(folder, sources):
+    generalist: Generalist,
+    chosen: Iterator[tuple[Instance, instances.Pictures]],
+    sampling: Sampling,
+    output: pathlib.Path,
+    facts: dict[str, Any],
+    options: argparse.Namespace,
+) -> int:
+    """Answer this process's share of instances, `options.batch` at a time, and write the page of all that there are."""
+    rank, ranks = runs.share(options.share)
+    answers.check_same(output, facts)
+    entries, waiting = [], []
+    for number, (instance, pictures) in enumerate(chosen):
         context, reference = (instances.with_pictures(part, pictures) for part in (instance.context, instance.output))
-        images = sum(not isinstance(segment, Text) for segment in reference)
-        roomy = dataclasses.replace(sampling, max_tokens=decoding.budget(generalist.layout, sampling, images))
-        try:
-            yield answer_one(generalist, instance.key, instance.instruction, context, roomy, reference)
-        except decoding.PromptTooLong as error:
-            print(f"{instance.key} left out: {error}", file=sys.stderr)
+        question = GenerationResult(instance.key, instance.instruction, context, None, [], reference)
+        entries.append(question)
+        if number % ranks == rank and not (output / instance.key / folder.FILE).is_file():
+            waiting.append(question)
+    left_out = 0
+    for at in tqdm(range(0, len(waiting), options.batch), desc="answering", unit=" batches"):
+        fitting = []
+        for question in waiting[at : at + options.batch]:
+            sample = data.prompt_sample(generalist, question.instruction, question.context)
+            most = decoding.budget(generalist.layout, sampling, metrics.images_in(question.reference or []))
+            prompt = decoding.Prompt(sample.ids.tolist(), sample.vectors, most)
+            try:
+                decoding.check_room(generalist, prompt)
+            except decoding.PromptTooLong as error:
+                print(f"{question.key} left out: {error}", file=sys.stderr)
+                left_out += 1
+                continue
+            fitting.append((question, prompt))
+        if not fitting:
+            continue
+        found = decoding.answers(generalist, [prompt for _, prompt in fitting], sampling)
+        for (question, _), written in zip(fitting, found, strict=True):
+            result = dataclasses.replace(question, answer=written, segments=decoding.segments(written, generalist))
+            folder.publish(output / result.key, answers.files(result, facts).items())
+            print(f"{result.key}: {answers.summary(result)}")
+    if left_out == len(entries):
+        raise UserError(f"no instance of {options.shards} leaves room for an answer in the model's context")
+    done = [question for question in entries if (output / question.key / folder.FILE).is_file()]
+    present = [answers.entry(answers.from_disk(question, output)) for question in done[:SHOWN]]
+    lead = "Instances of the dataset: the reference, and what the model answered."
+    title = "1 answer" if len(done) == 1 else f"{len(done)} answers"
+    text = page.render(title, lead, present, answers.shown(facts))
+    output.mkdir(parents=True, exist_ok=True)
+    temporary = output / f".page.{uuid.uuid4().hex}"
+    temporary.write_text(text, encoding="utf-8")
+    os.replace(temporary, output / "page.html")
+    print(f"{output / 'page.html'}")
+    return 0
 
 
 def read_context(arguments: Sequence[str]) -> Segments:
@@ -182,7 +200,13 @@ def _parser() -> argparse.ArgumentParser:
         help="with --shards: instances of these sources (default: those that the run held out, or all)",
     )
     parser.add_argument("--limit", type=int, default=8, help="with --shards: how many instances (default 8)")
-    parser.add_argument("--output", required=True, help="a folder to write; answers that it holds are replaced")
+    parser.add_argument("--batch", type=int, default=1, help="with --shards: instances at a time (default 1)")
+    parser.add_argument(
+        "--share", help="with --shards: I/N, the I-th of N processes from 0 on (default: torchrun's RANK/WORLD_SIZE)"
+    )
+    parser.add_argument(
+        "--output", required=True, help="a folder to write; with --shards, answers of the same model are kept"
+    )
     parser.add_argument("--greedy", action="store_true", help="always the likeliest token")
     for name, kind, text in (
         ("seed", int, "repeats an answer on the same machine"),
@@ -190,6 +214,7 @@ def _parser() -> argparse.ArgumentParser:
         ("text-top-p", float, "draw text from the likeliest tokens that make up this share"),
         ("image-temperature", float, ""),
         ("image-top-k", int, "draw images from so many codes (default all)"),
+        ("image-guidance", float, "classifier-free guidance of images; 1 is without, and costs half"),
         ("max-tokens", int, "new tokens, of text and images (default 2,048 and eight images' blocks)"),
         ("max-images", int, "new images (default: no limit)"),
     ):
@@ -211,6 +236,8 @@ def _check(options: argparse.Namespace) -> None:
         ("image_top_k", options.image_top_k is None or options.image_top_k > 0, "at least 1"),
         ("max_tokens", options.max_tokens is None or options.max_tokens > 0, "at least 1"),
         ("limit", options.limit > 0, "at least 1"),
+        ("batch", options.batch > 0, "at least 1"),
+        ("image_guidance", options.image_guidance >= 0, "at least 0"),
         ("seed", options.seed >= 0, "at least 0"),
         ("max_images", options.max_images is None or options.max_images >= 0, "at least 0"),
     ):

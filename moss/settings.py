@@ -76,6 +76,7 @@ class Training:
     keep: int | None = None
     trackers: tuple[str, ...] = ("tensorboard",)
     validate_every: int = 0
+    condition_dropout: float = 0.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -159,6 +160,10 @@ def _check(settings: Settings, path: str) -> None:
             raise UserError(f"{path}: {key} must be more than 0, not {rate}")
     if not 0 <= training.lowest_share <= 1:
         raise UserError(f"{path}: training.lowest_share is a share from 0 to 1, not {training.lowest_share}")
+    if not 0 <= training.condition_dropout < 1:
+        raise UserError(
+            f"{path}: training.condition_dropout is a share from 0 to below 1, not {training.condition_dropout}"
+        )
     if training.validate_every and not data.held_out_sources:
         raise UserError(
             f"{path}: training.validate_every measures data.held_out_sources, and there are none; name "

@@ -247,6 +247,7 @@ def micro_batches(
             workers=settings.data.workers,
             rank=accelerator.process_index,
             ranks=accelerator.num_processes,
+            condition_dropout=settings.training.condition_dropout,
         ):
             start += rows
             yield batch.to(accelerator.device), epoch, start

@@ -43,6 +43,7 @@ class Adapter:
     alpha, alpha_image: a branch's output is multiplied by alpha / rank; None is twice the rank, 0 switches it off.
     dropout: of what goes into the adapters, a share from 0 to below 1.
     target_modules: a regular expression of the linear layers to adapt; None leaves them to the backbone.
+    modules_to_save: names of whole modules to train and save beside the adapters, as PEFT takes them, such as lm_head.
     """
 
     kind: Literal["lora", "moe_lora", "moss"] = "moss"
@@ -54,6 +55,7 @@ class Adapter:
     alpha_image: float | None = None
     dropout: float = 0.0
     target_modules: str | None = None
+    modules_to_save: tuple[str, ...] | None = None
 
 
 @dataclasses.dataclass
@@ -68,13 +70,14 @@ class MossConfig(Adapter, PeftConfig):
 
     target_modules: list[str] | str | None = None  # type: ignore[assignment]  # wider than a settings file's
     exclude_modules: list[str] | str | None = None
-    modules_to_save: list[str] | None = None
+    modules_to_save: list[str] | None = None  # type: ignore[assignment]  # PEFT's type of it
     grid: tuple[int, int] | None = None
     row_end_id: int | None = None
     image_token_ids: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()  # type: ignore[no-untyped-call]  # PEFT does not type it
+        self.modules_to_save = None if self.modules_to_save is None else list(self.modules_to_save)
         self.peft_type = MOSS
         for name, value, known in (
             (field, getattr(self, field), typing.get_args(typing.get_type_hints(Adapter)[field]))

@@ -72,7 +72,7 @@ def opened(picture: PIL.Image.Image | pathlib.Path) -> PIL.Image.Image:
 
 def read(folder: pathlib.Path) -> list[Answered]:
     """The answers of a folder, in the order of their keys. Raises UserError, naming the file, for what is not as above."""
-    places = [folder] if (folder / FILE).is_file() else sorted(path.parent for path in folder.glob(f"*/{FILE}"))
+    places = [folder] if (folder / FILE).is_file() else sorted(path.parent for path in folder.glob(f"[!.]*/{FILE}"))
     if not places:
         raise UserError(f"{folder} holds no answers (no {FILE} in it or in its folders)")
     found = sorted((_answer(place) for place in places), key=lambda answer: answer.key)

@@ -118,7 +118,12 @@ class Continuous(Generalist):
         self.extra: Extra = new_weights(pixels.channels, table.shape[1], embedding_std, head_std)
 
     def hidden(
-        self, ids: Tensor, positions: Tensor | None = None, vectors: Tensor | None = None, cache: Cache | None = None
+        self,
+        ids: Tensor,
+        positions: Tensor | None = None,
+        vectors: Tensor | None = None,
+        cache: Cache | None = None,
+        mask: Tensor | None = None,
     ) -> Tensor:
         """vectors: float32 (slots in `ids`, c), in reading order; with a cache, those of the present `ids` alone.
         Raises ValueError for another number of them."""
@@ -134,7 +139,12 @@ class Continuous(Generalist):
         embedded = embedded.masked_scatter(slots.unsqueeze(-1), up(vectors.to(up.weight.dtype)).to(embedded.dtype))
         known = {"moss_ids": ids} if hasattr(self.core, "moss_router") else {}
         found: Tensor = self.core(
-            inputs_embeds=embedded, position_ids=positions, past_key_values=cache, use_cache=cache is not None, **known
+            inputs_embeds=embedded,
+            attention_mask=mask,
+            position_ids=positions,
+            past_key_values=cache,
+            use_cache=cache is not None,
+            **known,
         ).last_hidden_state
         return found
 

@@ -97,11 +97,21 @@ class Generalist(nn.Module):
         return getattr(self.plain_model, self.plain_model.base_model_prefix)
 
     def hidden(
-        self, ids: Tensor, positions: Tensor | None = None, vectors: Tensor | None = None, cache: Cache | None = None
+        self,
+        ids: Tensor,
+        positions: Tensor | None = None,
+        vectors: Tensor | None = None,
+        cache: Cache | None = None,
+        mask: Tensor | None = None,
     ) -> Tensor:
-        """The last hidden states (B, L, d) of ids (B, L). With a transformers cache, ids continue what it holds."""
+        """The last hidden states (B, L, d) of ids (B, L). With a transformers cache, ids continue what it holds.
+        mask: int64 (B, so far + L), 0 where a row is filled up on the left."""
         found: Tensor = self.core(
-            input_ids=ids, position_ids=positions, past_key_values=cache, use_cache=cache is not None
+            input_ids=ids,
+            attention_mask=mask,
+            position_ids=positions,
+            past_key_values=cache,
+            use_cache=cache is not None,
         ).last_hidden_state
         return found
 

@@ -133,7 +133,12 @@ class Janus(Generalist):
         super().__init__("janus", model, layout, HubText(tokenizer), JanusPixels(vq_model), TARGET_MODULES)
 
     def hidden(
-        self, ids: Tensor, positions: Tensor | None = None, vectors: Tensor | None = None, cache: Cache | None = None
+        self,
+        ids: Tensor,
+        positions: Tensor | None = None,
+        vectors: Tensor | None = None,
+        cache: Cache | None = None,
+        mask: Tensor | None = None,
     ) -> Tensor:
         model, low = self.plain_model, self.layout.low
         text = model.get_input_embeddings()(ids.clamp(max=low - 1))
@@ -141,7 +146,12 @@ class Janus(Generalist):
         embedded = torch.where((ids >= low).unsqueeze(-1), image, text)
         known = {"moss_ids": ids} if hasattr(self.core, "moss_router") else {}
         found: Tensor = self.core(
-            inputs_embeds=embedded, position_ids=positions, past_key_values=cache, use_cache=cache is not None, **known
+            inputs_embeds=embedded,
+            attention_mask=mask,
+            position_ids=positions,
+            past_key_values=cache,
+            use_cache=cache is not None,
+            **known,
         ).last_hidden_state
         return found
 

@@ -3,6 +3,16 @@
 from moss.data.collation import collate
 from moss.data.dataset import Report, Samples, open_samples, prepare
 from moss.data.loader import batches, steps
-from moss.data.samples import prompt_sample
+from moss.data.samples import bare_prompt, prompt_sample
 
-__all__ = ["Report", "Samples", "batches", "collate", "open_samples", "prepare", "prompt_sample", "steps"]
+__all__ = [
+    "Report",
+    "Samples",
+    "bare_prompt",
+    "batches",
+    "collate",
+    "open_samples",
+    "prepare",
+    "prompt_sample",
+    "steps",
+]

@@ -64,6 +64,11 @@ class Samples:
         instance, codes = sidecar.load(*self.places[number])
         return samples.sample(from_json(instance), codes, self.layout, self.tokenizer, self.train_boundaries)
 
+    def bare(self, number: int) -> Sample:
+        """A sample without its instruction and context, for condition dropout."""
+        instance, codes = sidecar.load(*self.places[number])
+        return samples.bare_sample(from_json(instance), codes, self.layout, self.tokenizer, self.train_boundaries)
+
 
 def prepare(
     shards: str | os.PathLike[str],

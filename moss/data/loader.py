@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator
 
+import numpy as np
 import torch.utils.data
 
 from moss.batch import Batch
@@ -26,6 +27,7 @@ def batches(
     workers: int = 0,
     complete: bool = True,
     whole: int | None = None,
+    condition_dropout: float = 0.0,
 ) -> Iterator[Batch]:
     """An epoch's batches of `rows` rows of `length` tokens, from step `start` on; nothing before it is read.
 
@@ -34,7 +36,8 @@ def batches(
     processes read ahead. An epoch is filled up with its first rows to a multiple of `whole` rows (default `rows`), so no
     sample is lost and every rank takes equally many steps, but a few samples come twice in an epoch. Without `complete`
     (for measuring; one rank alone) the last batch is short instead and every sample comes once.
-    Raises ValueError for rows that the ranks cannot share evenly, and as `pack` does.
+    `condition_dropout` is the share of samples, drawn anew every epoch, that lose instruction and context; their rows
+    keep their other samples. Raises ValueError for rows that the ranks cannot share evenly, and as `pack` does.
     """
     if rows % ranks or (whole or rows) % rows or not (complete or ranks == 1):
         raise ValueError(f"{ranks} ranks cannot share batches of {rows} rows evenly")
@@ -44,7 +47,7 @@ def batches(
         for batch in _global(dataset, rows, length, seed, epoch, (whole or rows) if complete else 1)
     ]
     loader = torch.utils.data.DataLoader(
-        _Steps(dataset, parts, length),
+        _Steps(dataset, parts, length, condition_dropout, seed, epoch),
         sampler=range(start, len(parts)),
         batch_size=None,
         num_workers=workers,
@@ -72,10 +75,23 @@ class _Steps(torch.utils.data.Dataset[Batch]):
     samples: Samples
     rows: list[list[list[int]]]
     length: int
+    condition_dropout: float
+    seed: int
+    epoch: int
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def __getitem__(self, step: int) -> Batch:
-        rows = [[self.samples[number] for number in row] for row in self.rows[step]]
+        rows = [
+            [self.samples.bare(number) if self._dropped(number) else self.samples[number] for number in row]
+            for row in self.rows[step]
+        ]
         return collate(rows, self.length, self.samples.layout, self.samples.tokenizer.pad)
+
+    def _dropped(self, number: int) -> bool:
+        """From the sample's number, the seed and the epoch alone: the same in every process, and after a resume."""
+        if not self.condition_dropout:
+            return False
+        drawn = np.random.default_rng([self.seed, self.epoch, number]).random()
+        return bool(drawn < self.condition_dropout)

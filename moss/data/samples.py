@@ -10,6 +10,7 @@ the output's first letters are. Instruction, context and marker are given; the o
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from collections.abc import Iterator, Sequence
 
@@ -47,6 +48,15 @@ def sample(
     return _sample(instance.key, given, learnt, codes, layout, train_boundaries)
 
 
+def bare_sample(
+    instance: Instance, codes: np.ndarray, layout: ImageLayout, tokenizer: TextTokenizer, train_boundaries: bool = True
+) -> Sample:
+    """An instance without its instruction and context: its output behind `bare_prompt`. Arguments as for `sample`."""
+    given = sum(not isinstance(segment, Text) for segment in instance.context)
+    bare = dataclasses.replace(instance, instruction="", context=())
+    return sample(bare, codes[given:], layout, tokenizer, train_boundaries)
+
+
 def prompt_sample(generalist: Generalist, instruction: str, context: Sequence[Text | PIL.Image.Image] = ()) -> Sample:
     """What generation starts from: the same ids (and vectors) as a training sample's up to where the output begins."""
     pictures = [s for s in context if not isinstance(s, Text)]
@@ -56,6 +66,11 @@ def prompt_sample(generalist: Generalist, instruction: str, context: Sequence[Te
     )
     given = _prompt(instruction, context, _blocks(codes, layout), generalist.tokenizer)
     return _sample("", given, [], codes, layout, True)
+
+
+def bare_prompt(tokenizer: TextTokenizer) -> list[int]:
+    """The ids of a prompt without instruction and context: what condition dropout trains, and guidance starts from."""
+    return [tokenizer.bos, *tokenizer.encode(MARKER)]
 
 
 def sample_length(instance: Instance, layout: ImageLayout, tokenizer: TextTokenizer) -> int:

@@ -13,7 +13,7 @@ from moss.backbones.generalist import Generalist
 from moss.evaluation import metrics
 from moss.evaluation.metrics import InstanceSums
 from moss.generation import decoding
-from moss.generation.decoding import Sampling
+from moss.generation.sampling import Sampling
 
 
 @dataclasses.dataclass(frozen=True)

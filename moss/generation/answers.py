@@ -5,13 +5,15 @@ from __future__ import annotations
 import dataclasses
 import pathlib
 import re
+from typing import Any
 
 import PIL.Image
 
 from moss.answers import folder
 from moss.answers.folder import Answered
 from moss.generation import page
-from moss.generation.decoding import Answer, Sampling
+from moss.generation.decoding import Answer
+from schemas.codec import parse_json
 from schemas.errors import UserError
 from schemas.records import Text
 
@@ -20,12 +22,12 @@ Segments = list[Text | PIL.Image.Image]
 
 @dataclasses.dataclass(frozen=True)
 class GenerationResult:
-    """A question, what was answered, and the reference to compare it with, where there is one."""
+    """A question, what was answered (None: not yet), and the reference to compare it with, where there is one."""
 
     key: str
     instruction: str
     context: Segments
-    answer: Answer
+    answer: Answer | None
     segments: Segments
     reference: Segments | None = None
 
@@ -38,21 +40,42 @@ def entry(result: GenerationResult) -> page.Entry:
 
 
 def summary(result: GenerationResult) -> str:
+    assert result.answer is not None
     images = sum(not isinstance(segment, Text) for segment in result.segments)
     end = "" if result.answer.finished else ", stopped by the budget"
     return f"{len(result.answer.ids):,} tokens, {images} image{'s' * (images != 1)}{end}"
 
 
-def files(result: GenerationResult, model: str, sampling: Sampling) -> dict[str, bytes]:
-    """answer.json and the pictures that it names (see moss/answers/folder.py)."""
+def files(result: GenerationResult, facts: dict[str, Any]) -> dict[str, bytes]:
+    """answer.json, with `facts` (model, weights, sampling), and the pictures that it names (moss/answers/folder.py)."""
+    assert result.answer is not None
     answered = Answered(result.key, result.instruction, result.context, result.segments)
-    more = {
-        "finished": result.answer.finished,
-        "tokens": len(result.answer.ids),
-        "model": model,
-        "sampling": dataclasses.asdict(sampling),
-    }
+    more = {"finished": result.answer.finished, "tokens": len(result.answer.ids), **facts}
     return folder.files(answered, more)
+
+
+def from_disk(question: GenerationResult, output: pathlib.Path) -> GenerationResult:
+    """A question with the answer that `output` holds."""
+    [found] = folder.read(output / question.key)
+    record = parse_json((output / question.key / folder.FILE).read_bytes())
+    segments = [s if isinstance(s, Text) else folder.opened(s) for s in found.output]
+    written = Answer((0,) * record["tokens"], record["finished"], record["tokens"])
+    return dataclasses.replace(question, answer=written, segments=segments)
+
+
+def shown(facts: dict[str, Any]) -> list[tuple[str, str]]:
+    """Facts for the page."""
+    named = {**facts, **facts["sampling"]}
+    del named["sampling"]
+    return [(key.replace("_", " ").capitalize(), str(value)) for key, value in named.items() if value is not None]
+
+
+def check_same(output: pathlib.Path, facts: dict[str, Any]) -> None:
+    """Answers that are there already must be of the same weights and sampling. Raises UserError."""
+    for path in sorted(output.glob(f"[!.]*/{folder.FILE}")):
+        record = parse_json(path.read_bytes())
+        if any(record.get(key) != facts[key] for key in ("weights", "sampling")):
+            raise UserError(f"{path} was written by another model or with another sampling; name another --output")
 
 
 def check_output(place: pathlib.Path) -> None:

@@ -7,17 +7,19 @@ image logits or the next vector; tokens that the layout gives are not asked for 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import PIL.Image
 import torch
 from torch import Tensor
 from tqdm import tqdm
-from transformers import DynamicCache, LogitsProcessorList, TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWarper
 
+from moss import data
 from moss.backbones.continuous import Continuous
 from moss.backbones.generalist import Generalist, pixels_of
+from moss.generation.reading import Reader
+from moss.generation.sampling import Draw, Sampling
 from moss.generation.whole_images import FREE, WholeImages, forced, not_text
 from moss.layout import ImageLayout
 from schemas.errors import UserError
@@ -25,8 +27,6 @@ from schemas.records import Text
 
 TEXT_TOKENS, IMAGES = 2048, 8
 """What an answer has room for where no limit is given."""
-NO_IDS = torch.LongTensor()
-"""The warpers look at logits alone."""
 
 
 class PromptTooLong(UserError):
@@ -34,20 +34,12 @@ class PromptTooLong(UserError):
 
 
 @dataclasses.dataclass(frozen=True)
-class Sampling:
-    """How tokens are drawn; the defaults are ours. Text: temperature, and the likeliest tokens that make up `top_p` of
-    the probability. Images: temperature, and the `top_k` likeliest codes (None: all). Vectors are not drawn. `greedy`
-    takes the likeliest everywhere. max_tokens: new tokens; None leaves room for `max_images` images (or IMAGES) and
-    TEXT_TOKENS of text. The same seed gives a prompt the same answer on the same machine."""
+class Prompt:
+    """ids, and the vectors of its images for a continuous backbone. budget: new tokens; None as `Sampling` says."""
 
-    seed: int = 0
-    text_temperature: float = 0.7
-    text_top_p: float = 0.9
-    image_temperature: float = 1.0
-    image_top_k: int | None = None
-    greedy: bool = False
-    max_tokens: int | None = None
-    max_images: int | None = None
+    ids: Sequence[int]
+    vectors: np.ndarray | None = None
+    budget: int | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,7 +53,6 @@ class Answer:
     vectors: np.ndarray | None = None
 
 
-@torch.no_grad()
 def answer(
     generalist: Generalist,
     prompt: Sequence[int],
@@ -69,49 +60,70 @@ def answer(
     sampling: Sampling,
     progress: bool = False,
 ) -> Answer:
-    """Continue a prompt (ids, and the vectors of its images for a continuous backbone; see `moss.data.prompt_sample`).
+    """Continue one prompt (ids, and the vectors of its images for a continuous backbone); see `answers`."""
+    return answers(generalist, [Prompt(prompt, vectors)], sampling, progress)[0]
 
-    The budget is `Sampling.max_tokens` or what is left of the model's context, whichever is less; every image is whole.
-    Raises PromptTooLong where the prompt fills the model's context.
+
+@torch.no_grad()
+def answers(
+    generalist: Generalist, prompts: Sequence[Prompt], sampling: Sampling, progress: bool = False
+) -> list[Answer]:
+    """Continue prompts (see `moss.data.prompt_sample`) together, one token a row and step.
+
+    A row's budget is the prompt's own, `Sampling.max_tokens` or what is left of the model's context, whichever is
+    least; every image is whole. Raises PromptTooLong where a prompt fills the model's context.
     """
-    layout, eos = generalist.layout, generalist.tokenizer.eos
-    reader, draw, most = _begin(generalist, prompt, vectors, sampling)
-    rules = WholeImages(
-        layout,
-        prompt_length=len(prompt),
-        max_tokens=most,
-        max_images=sampling.max_images,
-        forbidden=not_text(layout, generalist.tokenizer),
+    layout, tokenizer, given = generalist.layout, generalist.tokenizer, forced(generalist.layout)
+    rows = [_Row(generalist, prompt, sampling) for prompt in prompts]
+    bare = data.bare_prompt(tokenizer)
+    guided = sampling.image_guidance != 1
+    reader = Reader(
+        generalist,
+        [*(p.ids for p in prompts), *[bare] * len(rows) * guided],
+        [*(row.vectors for row in rows), *([None] * len(rows) * guided)],
     )
-    given, device = forced(layout), draw.device
     tokens: list[Tensor] = []
-    drawn: list[Tensor] = []  # what went into slots
-    place = begun = 0
-    finished = False
-    with tqdm(total=most, desc="generating", unit=" tokens", disable=not progress) as bar:
-        while len(tokens) < most and not finished:
-            vector, begins = None, False
-            if place and given[place] != FREE:
-                token = torch.full((1,), given[place], device=device)
-            elif place and has_slots(layout):
-                vector = vectors_of(generalist, reader.hidden())
-                token = torch.full((1,), layout.low, device=device)
-                drawn.append(vector)
-            elif place:
-                token = draw.image(generalist.image_logits(reader.hidden())) + layout.low
-            else:
-                logits = generalist.text_logits(reader.hidden())
-                state = torch.tensor([[place], [begun]], device=device)
-                token = draw.text(rules.mask(logits, state[0], state[1], len(tokens)))
-                begins, finished = token.item() == layout.begin, token.item() == eos
-            tokens.append(token)
-            reader.append(token, vector)
-            place = (place + 1) % layout.block_length if place or begins else 0
-            begun += begins
+    pad = torch.full((1,), tokenizer.pad, device=reader.device)
+
+    def guide(of: Callable[[Tensor], Tensor], hidden: Tensor, numbers: list[int]) -> Tensor:
+        """`of` the rows of these numbers, away from what they would be without a prompt."""
+        found = of(hidden[numbers])
+        if not guided:
+            return found
+        without = of(hidden[[len(rows) + number for number in numbers]])
+        return without + sampling.image_guidance * (found - without)
+
+    with tqdm(total=max(row.budget for row in rows), desc="generating", unit=" tokens", disable=not progress) as bar:
+        while live := [n for n, row in enumerate(rows) if not row.done]:
+            asking = [n for n in live if not rows[n].place or given[rows[n].place] == FREE]
+            drawing = [n for n in asking if rows[n].place]
+            writing = [n for n in asking if not rows[n].place]
+            following = [pad] * len(rows)
+            vectors: list[Tensor | None] = [None] * len(rows)
+            for n in live:
+                if n not in asking:
+                    following[n] = torch.full((1,), given[rows[n].place], device=reader.device)
+            hidden = reader.hidden() if asking else None
+            if hidden is not None and drawing and has_slots(layout):
+                found = guide(lambda some: vectors_of(generalist, some), hidden, drawing)
+                for n, vector in zip(drawing, found.split(1), strict=True):
+                    vectors[n], following[n] = vector, torch.full((1,), layout.low, device=reader.device)
+                    rows[n].drawn.append(vector)
+            elif hidden is not None and drawing:
+                found = guide(generalist.image_logits, hidden, drawing)
+                for n, logits in zip(drawing, found.split(1), strict=True):
+                    following[n] = rows[n].draw.image(logits) + layout.low
+            if hidden is not None and writing:
+                for n, logits in zip(writing, generalist.text_logits(hidden[writing]).split(1), strict=True):
+                    following[n] = rows[n].write(logits)
+            for n in live:
+                rows[n].advance(layout, following[n] if n in writing else None, tokenizer.eos)
+            step = torch.cat(following)
+            tokens.append(step)
+            reader.append(torch.cat([step] * (1 + guided)), vectors * (1 + guided))
             bar.update()
-            if begins:
-                bar.set_postfix_str(f"image {begun}")
-    return Answer(_ids(tokens), finished, most, torch.cat(drawn).float().cpu().numpy() if drawn else None)
+    written = torch.stack(tokens, 1).tolist() if tokens else [[] for _ in rows]
+    return [row.answer(ids[: row.written]) for row, ids in zip(rows, written, strict=True)]
 
 
 @torch.no_grad()
@@ -123,7 +135,8 @@ def free_answer(generalist: Generalist, prompt: Sequence[int], sampling: Samplin
     `image_tokens_in_vocabulary`.
     """
     layout, eos = generalist.layout, generalist.tokenizer.eos
-    reader, draw, most = _begin(generalist, prompt, None, sampling)
+    row = _Row(generalist, Prompt(prompt), sampling)
+    reader, draw, most = Reader(generalist, [prompt], [None]), row.draw, row.budget
     given = forced(layout)
     tokens: list[Tensor] = []
     place, finished, broken = 0, False, False
@@ -131,7 +144,7 @@ def free_answer(generalist: Generalist, prompt: Sequence[int], sampling: Samplin
         logits = generalist.text_logits(reader.hidden())
         token = draw.image(logits) if place else draw.text(logits)
         tokens.append(token)
-        reader.append(token, None)
+        reader.append(token, [None])
         id = token.item()
         fits = layout.low <= id < layout.high if given[place] == FREE else id == given[place]
         broken = not fits and (place > 0 or layout.low <= id < layout.high or id == layout.row_end)
@@ -184,6 +197,15 @@ def budget(layout: ImageLayout, sampling: Sampling, images: int = 0) -> int:
     return TEXT_TOKENS + most * layout.block_length
 
 
+def check_room(generalist: Generalist, prompt: Prompt) -> int | None:
+    """How many tokens the model's context holds behind a prompt; None where it has no end. Raises PromptTooLong."""
+    config = generalist.plain_model.config.get_text_config()
+    room: int | None = getattr(config, "max_position_embeddings", None)
+    if room is not None and len(prompt.ids) >= room:
+        raise PromptTooLong(f"the prompt has {len(prompt.ids)} tokens and the model can hold {room}: give less context")
+    return None if room is None else room - len(prompt.ids)
+
+
 def has_slots(layout: ImageLayout) -> bool:
     """Whether image tokens are vectors in slots of one id, rather than codes."""
     return layout.high - layout.low == 1
@@ -195,67 +217,48 @@ def image_tokens_in_vocabulary(generalist: Generalist) -> bool:
     return not has_slots(generalist.layout) and generalist.layout.high <= vocabulary
 
 
-def _begin(
-    generalist: Generalist, prompt: Sequence[int], vectors: np.ndarray | None, sampling: Sampling
-) -> tuple[_Reader, _Draw, int]:
-    device = next(generalist.model.parameters()).device
-    config = generalist.plain_model.config.get_text_config()
-    wanted = budget(generalist.layout, sampling)
-    room = getattr(config, "max_position_embeddings", None) or len(prompt) + wanted
-    if len(prompt) >= room:
-        raise PromptTooLong(f"the prompt has {len(prompt)} tokens and the model can hold {room}: give less context")
-    given = None if vectors is None or not len(vectors) else torch.from_numpy(vectors).float().to(device)
-    reader = _Reader(generalist, torch.tensor([list(prompt)], device=device), given)
-    seed = int(np.random.SeedSequence([sampling.seed, *prompt]).generate_state(1)[0])  # its own draws for each prompt
-    return reader, _Draw(sampling, seed, device), min(wanted, room - len(prompt))
+class _Row:
+    """One prompt's answer so far. place: in an image block, 0 outside; begun: images; written: tokens."""
+
+    def __init__(self, generalist: Generalist, prompt: Prompt, sampling: Sampling) -> None:
+        device = next(generalist.model.parameters()).device
+        wanted = budget(generalist.layout, sampling) if prompt.budget is None else prompt.budget
+        self.budget = min(wanted, check_room(generalist, prompt) or wanted)
+        given = prompt.vectors
+        self.vectors = None if given is None or not len(given) else torch.from_numpy(given).float().to(device)
+        seed = np.random.SeedSequence([sampling.seed, *prompt.ids]).generate_state(1)[0]  # its own draws
+        self.draw = Draw(sampling, int(seed), device)
+        self.rules = WholeImages(
+            generalist.layout,
+            prompt_length=len(prompt.ids),
+            max_tokens=self.budget,
+            max_images=sampling.max_images,
+            forbidden=not_text(generalist.layout, generalist.tokenizer),
+        )
+        self.drawn: list[Tensor] = []  # what went into slots
+        self.place = self.begun = self.written = 0
+        self.finished = False
+
+    @property
+    def done(self) -> bool:
+        return self.finished or self.written >= self.budget
+
+    def write(self, logits: Tensor) -> Tensor:
+        """(1, V) -> (1,), outside an image."""
+        state = torch.tensor([[self.place], [self.begun]], device=logits.device)
+        return self.draw.text(self.rules.mask(logits, state[0], state[1], self.written))
+
+    def advance(self, layout: ImageLayout, text: Tensor | None, eos: int) -> None:
+        """Count a token; `text` is one that was written outside an image."""
+        begins = text is not None and text.item() == layout.begin
+        self.finished = text is not None and not begins and text.item() == eos
+        self.place = (self.place + 1) % layout.block_length if self.place or begins else 0
+        self.begun, self.written = self.begun + begins, self.written + 1
+
+    def answer(self, ids: Sequence[int]) -> Answer:
+        drawn = torch.cat(self.drawn).float().cpu().numpy() if self.drawn else None
+        return Answer(tuple(ids), self.finished, self.budget, drawn)
 
 
 def _ids(tokens: list[Tensor]) -> tuple[int, ...]:
     return tuple(torch.cat(tokens).tolist()) if tokens else ()
-
-
-class _Reader:
-    """Feeds what is new to the model when its next hidden state is asked for."""
-
-    def __init__(self, generalist: Generalist, ids: Tensor, vectors: Tensor | None) -> None:
-        self.generalist, self.seen = generalist, 0
-        self.cache = DynamicCache(config=generalist.plain_model.config)
-        self.ids, self.vectors = [ids], [] if vectors is None else [vectors]
-
-    def append(self, token: Tensor, vector: Tensor | None) -> None:
-        self.ids.append(token[None])
-        if vector is not None:
-            self.vectors.append(vector)
-
-    def hidden(self) -> Tensor:
-        """(1, d), after everything so far."""
-        ids = torch.cat(self.ids, 1)
-        positions = torch.arange(self.seen, self.seen + ids.shape[1], device=ids.device)[None]
-        vectors = torch.cat(self.vectors) if self.vectors else None
-        self.seen, self.ids, self.vectors = self.seen + ids.shape[1], [], []
-        return self.generalist.hidden(ids, positions, vectors, self.cache)[:, -1]
-
-
-class _Draw:
-    def __init__(self, sampling: Sampling, seed: int, device: torch.device) -> None:
-        self.greedy, self.device = sampling.greedy, device
-        self.generator = torch.Generator(device).manual_seed(seed)
-        self.warpers = [
-            LogitsProcessorList([TemperatureLogitsWarper(float(t)), *more])
-            for t, more in (
-                (sampling.text_temperature, [TopPLogitsWarper(sampling.text_top_p)]),
-                (sampling.image_temperature, [TopKLogitsWarper(sampling.image_top_k)] if sampling.image_top_k else []),
-            )
-        ]
-
-    def text(self, logits: Tensor) -> Tensor:
-        return self._draw(logits, self.warpers[0])
-
-    def image(self, logits: Tensor) -> Tensor:
-        return self._draw(logits, self.warpers[1])
-
-    def _draw(self, logits: Tensor, warpers: LogitsProcessorList) -> Tensor:
-        """(1, V) -> (1,)"""
-        if self.greedy:
-            return logits.argmax(-1)
-        return torch.multinomial(warpers(NO_IDS, logits.float()).softmax(-1), 1, generator=self.generator)[:, 0]

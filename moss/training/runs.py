@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import math
+import os
 import pathlib
 from typing import Any
 
@@ -60,12 +62,36 @@ def load_run(folder: str | pathlib.Path, *, adapters: bool = True) -> Generalist
 
 
 def load_backbone(backbone: Backbone) -> Generalist:
+    """On this process's GPU, which becomes the one that is meant by "cuda" (image tokenizers go there), or the CPU."""
+    if torch.cuda.is_available():
+        torch.cuda.set_device(_device())
     generalist = backbones.load(backbone.name, backbone.path, getattr(torch, backbone.dtype), **backbone.options)
     return generalist.to(_device()).eval()
 
 
+def fingerprint(generalist: Generalist) -> str:
+    """12 hex digits of all weights: their names, shapes and first values, adapters and new weights included."""
+    digest = hashlib.sha256()
+    for name, weight in generalist.named_parameters():
+        first = weight.detach().flatten()[:8].float().cpu().tolist()
+        digest.update(f"{name} {tuple(weight.shape)} {first}".encode())
+    return digest.hexdigest()[:12]
+
+
+def share(text: str | None) -> tuple[int, int]:
+    """(rank, ranks) of "I/N", or of torchrun's environment. Raises UserError for anything else."""
+    if text is None:
+        return int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
+    first, slash, second = text.partition("/")
+    if not (slash and first.isdigit() and second.isdigit() and int(first) < int(second)):
+        raise UserError(f"--share wants I/N with I from 0 to N - 1, such as 0/4, not {text!r}")
+    return int(first), int(second)
+
+
 def _device() -> torch.device:
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    """torchrun's own GPU of several."""
+    number = os.environ.get("LOCAL_RANK", "0")
+    return torch.device(f"cuda:{number}" if torch.cuda.is_available() else "cpu")
 
 
 def _settings(table: dict[str, Any]) -> Settings:

@@ -72,12 +72,13 @@ def train_step(
 
 
 def trained(generalist: Generalist) -> dict[str, list[torch.nn.Parameter]]:
-    """What is trained, by branch: the text adapters (with kind "lora" the shared ones), the image adapters, and a
-    backbone's own weights beside them."""
+    """What is trained, by branch: the text adapters (with kind "lora" the shared ones), the image adapters, and whole
+    weights beside them, a backbone's own and `adapter.modules_to_save`."""
     branches: dict[str, list[torch.nn.Parameter]] = {"text": [], "image": [], "extra": []}
     for name, parameter in generalist.named_parameters():
         if parameter.requires_grad:
-            branch = "extra" if name.startswith("extra.") else "image" if "moss_image_" in name else "text"
+            whole = name.startswith("extra.") or ".modules_to_save." in name
+            branch = "extra" if whole else "image" if "moss_image_" in name else "text"
             branches[branch].append(parameter)
     return {branch: parameters for branch, parameters in branches.items() if parameters}
 

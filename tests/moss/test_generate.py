@@ -12,7 +12,8 @@ from moss import data, generate
 from moss.backbones import chameleon, continuous, emu3, janus
 from moss.evaluation import metrics
 from moss.generation import answers, decoding
-from moss.generation.decoding import Answer, Sampling, answer, has_slots, segments
+from moss.generation.decoding import Answer, answer, has_slots, segments
+from moss.generation.sampling import Sampling
 from moss.generation.whole_images import FREE, WholeImages, forced, not_text, places
 from schemas.errors import UserError
 from schemas.records import Text
@@ -78,6 +79,51 @@ def test_a_seed_repeats_an_answer_and_another_gives_another(generalist):
     assert first.ids == again.ids and other.ids != first.ids
     if first.vectors is not None and again.vectors is not None:
         np.testing.assert_array_equal(first.vectors, again.vectors)
+
+
+@pytest.mark.parametrize("sampling", [{"greedy": True}, {"seed": 3}, {"greedy": True, "image_guidance": 3.0}])
+def test_a_batch_of_prompts_is_answered_as_each_alone(generalist, sampling):
+    """Other lengths, with and without pictures; answers that end at other times."""
+    if has_slots(generalist.layout):  # random weights make chaos of vectors that they read again: rounding grows
+        with torch.no_grad():
+            generalist.extra.down.weight.mul_(0.005)
+    prompts = [
+        data.prompt_sample(generalist, "Show a cake.", [Text("It rises."), picture(1)]),
+        data.prompt_sample(generalist, "Now."),
+        data.prompt_sample(generalist, "A hat, please.", [picture(2), picture(3)]),
+    ]
+    room = generalist.layout.block_length + 12
+    asked = [decoding.Prompt(p.ids.tolist(), p.vectors, room + 3 * n) for n, p in enumerate(prompts)]
+    drawn = Sampling(**{"text_temperature": 1.0, "text_top_p": 1.0, "max_images": 1, **sampling})
+    together = decoding.answers(generalist, asked, drawn)
+    for prompt, found in zip(asked, together, strict=True):
+        [alone] = decoding.answers(generalist, [prompt], drawn)
+        assert found.ids == alone.ids and (found.finished, found.budget) == (alone.finished, alone.budget)
+        if alone.vectors is not None:
+            np.testing.assert_allclose(found.vectors, alone.vectors, atol=1e-4)
+    assert any(generalist.layout.begin in found.ids for found in together)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("backbone", [chameleon, continuous])
+def test_guidance_moves_image_tokens_away_from_an_answer_without_a_prompt(backbone):
+    made = eager(backbone.tiny().eval(), 30.0)
+    prompt, bare, g = prompt_of(made), data.bare_prompt(made.tokenizer), 2.5
+    [guided] = decoding.answers(
+        made,
+        [decoding.Prompt(prompt.ids.tolist(), prompt.vectors, made.layout.block_length)],
+        Sampling(greedy=True, image_guidance=g),
+    )
+    layout, first = made.layout, guided.ids.index(made.layout.begin) + 1
+    known = None if prompt.vectors is None else torch.from_numpy(prompt.vectors)
+    before = made.hidden(torch.tensor([[*prompt.ids, *guided.ids[:first]]]), vectors=known)[:, -1]
+    without = made.hidden(torch.tensor([[*bare, *guided.ids[:first]]]))[:, -1]
+    if has_slots(layout):
+        one, other = made.image_vectors(before), made.image_vectors(without)
+        np.testing.assert_allclose(guided.vectors[:1], other + g * (one - other), atol=1e-4)
+    else:
+        one, other = made.image_logits(before), made.image_logits(without)
+        assert guided.ids[first] == layout.low + int((other + g * (one - other)).argmax())
 
 
 @torch.no_grad()
@@ -235,9 +281,34 @@ def test_the_command_answers_a_built_folders_instances(config, tmp_path):
     assert page.count("<h3>Reference</h3>") == 2 and all(folder.name in page for folder in folders)
 
 
+def test_shards_are_answered_in_batches_by_processes_that_can_be_stopped(config, tmp_path, capsys, monkeypatch):
+    example.write(tmp_path / "built")
+    run = ["--config", config, "--shards", str(tmp_path / "built"), "--limit", "5", "--max-tokens", "12"]
+
+    def written(name):
+        found = {path.parent.name: path.read_bytes() for path in (tmp_path / name).glob("*/answer.json")}
+        return {key: (json.loads(data)["output"], json.loads(data)["tokens"]) for key, data in found.items()}
+
+    assert generate.main([*run, "--output", str(tmp_path / "one")]) == 0
+    assert generate.main([*run, "--output", str(tmp_path / "two"), "--batch", "2", "--share", "0/2"]) == 0
+    assert len(written("two")) == 3
+    first = next((tmp_path / "two").glob("*/answer.json"))
+    stamp = first.stat().st_mtime_ns
+    monkeypatch.setenv("RANK", "1")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert generate.main([*run, "--output", str(tmp_path / "two"), "--batch", "2"]) == 0
+    assert written("two") == written("one") and len(written("one")) == 5
+    assert first.stat().st_mtime_ns == stamp
+    assert (tmp_path / "two/page.html").read_text() == (tmp_path / "one/page.html").read_text()
+    assert generate.main([*run, "--output", str(tmp_path / "two"), "--seed", "1"]) == 2
+    assert "with another sampling; name another --output" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     "wrong,said",
     [
+        (["--batch", "0"], "at least 1"),
+        (["--image-guidance", "-1"], "at least 0"),
         (["--text-temperature", "0"], "--greedy"),
         (["--text-top-p", "1.5"], "at most 1"),
         (["--max-tokens", "0"], "at least 1"),
@@ -252,7 +323,7 @@ def test_what_cannot_be_is_said_in_a_sentence(config, tmp_path, capsys, wrong, s
 
 def test_written_pictures_are_what_answer_json_names():
     shown = [Text("One."), PIL.Image.new("RGB", (8, 4), "red"), PIL.Image.new("RGB", (8, 4), "blue")]
-    files = answers.files(answers.GenerationResult("", "x", [], Answer((), True, 1), shown), "m", Sampling())
+    files = answers.files(answers.GenerationResult("", "x", [], Answer((), True, 1), shown), {"model": "m"})
     assert list(files) == ["answer.json", "00.png", "01.png"]
     assert json.loads(files["answer.json"])["output"] == [
         {"type": "text", "text": "One."},

@@ -115,7 +115,7 @@ def test_no_is_a_precision(tmp_path):
 def test_flat_names_every_value(tmp_path):
     table = settings.flat(load(tmp_path, LEAST))
     assert table["shards"] == "s" and table["training.steps"] == 4 and table["data.held_out_sources"] == []
-    assert table["adapter.r_image"] is None and len(table) == 45
+    assert table["adapter.r_image"] is None and len(table) == 47
 
 
 def test_options_belong_to_their_backbone():

@@ -291,3 +291,22 @@ def test_the_command_reads_overrides_and_says_what_is_wrong(shards, tmp_path, ca
     assert "moss.train: adapter: kernel_size 9 does not fit into a grid of 2 x 3" in capsys.readouterr().err
     assert train.main(config) == 0
     assert (tmp_path / "out" / "checkpoint-00000001" / "adapter" / "adapter_config.json").exists()
+
+
+def test_whole_modules_are_trained_saved_and_resumed(shards, tmp_path):
+    """lm_head beside the adapters, with its own rate; its weights are in the checkpoint and in the loaded run."""
+    adapter = {"modules_to_save": ("lm_head",)}
+    settings = small.settings(shards, tmp_path / "out", adapter=adapter, save_every=2, learning_rate_extra=0.02)
+    run(settings)
+    shutil.copytree(tmp_path / "out" / "checkpoint-00000002", tmp_path / "again" / "checkpoint-00000002")
+    run(dataclasses.replace(settings, output=str(tmp_path / "again")), resume=True)
+    assert_same(result(tmp_path / "again", 6), result(tmp_path / "out", 6))
+    start = small.bare().plain_model.lm_head.weight
+    saved = load_file(tmp_path / "out" / "checkpoint-00000006" / "adapter" / "adapter_model.safetensors")
+    [name] = [name for name in saved if "lm_head" in name]
+    assert saved[name].shape == start.shape and not torch.allclose(saved[name], start, atol=1e-3)
+    loaded = checkpoints.load_weights(tmp_path / "out" / "checkpoint-00000006", small.bare())
+    hidden = torch.randn(3, 16)
+    low, high = loaded.layout.low, loaded.layout.high
+    torch.testing.assert_close(loaded.text_logits(hidden), hidden @ saved[name].T)
+    torch.testing.assert_close(loaded.image_logits(hidden), hidden @ saved[name][low:high].T)

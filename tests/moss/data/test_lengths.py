@@ -2,8 +2,8 @@
 
 import pytest
 
-from moss import encode
 from moss.data import dataset, lengths, samples, sidecar
+from moss.training import runs
 from schemas.errors import UserError
 from tests.moss.data import stub
 
@@ -46,10 +46,10 @@ def test_two_processes_share_the_shards_and_find_the_same(folder):
 
 
 def test_a_share_is_said_by_number_or_by_torchrun(monkeypatch):
-    assert encode.share(None) == (0, 1) and encode.share("3/16") == (3, 16)
+    assert runs.share(None) == (0, 1) and runs.share("3/16") == (3, 16)
     monkeypatch.setenv("RANK", "1")
     monkeypatch.setenv("WORLD_SIZE", "4")
-    assert encode.share(None) == (1, 4)
+    assert runs.share(None) == (1, 4)
     for wrong in ("4/4", "1", "a/b"):
         with pytest.raises(UserError, match="--share wants I/N"):
-            encode.share(wrong)
+            runs.share(wrong)

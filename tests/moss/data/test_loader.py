@@ -6,7 +6,8 @@ import dataclasses
 import pytest
 import torch
 
-from moss.data import batches, open_samples, steps
+from moss.data import batches, open_samples, samples, steps
+from moss.data.loader import _Steps
 from tests.moss.data import stub
 from tests.schemas import example
 
@@ -107,3 +108,24 @@ def test_the_global_generator_is_left_alone(dataset):
     before = torch.get_rng_state()
     list(batches(dataset, **PLAN))
     assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_condition_dropout_takes_instruction_and_context_from_a_share_and_no_outputs(dataset):
+    def epoch(share, number=0, **more):
+        return list(batches(dataset, rows=2, length=400, seed=1, epoch=number, condition_dropout=share, **more))
+
+    def same(one, other):
+        return all(torch.equal(a.ids, b.ids) for a, b in zip(one, other, strict=True))
+
+    whole, some, bare = epoch(0.0), epoch(0.5), epoch(1.0)
+    assert same(some, epoch(0.5)) and same(some[1:], epoch(0.5, start=1))
+    tokens = [sum(int((b.ids != 0).sum()) for b in found) for found in (whole, some, bare)]
+    assert tokens[0] > tokens[1] > tokens[2]
+    for one, other in zip(whole, bare, strict=True):
+        assert one.keys == other.keys
+        assert torch.equal(one.text_target[one.text_of >= 0], other.text_target[other.text_of >= 0])
+        assert torch.equal(one.image_target[one.image_of >= 0], other.image_target[other.image_of >= 0])
+    prompt = samples.bare_prompt(dataset.tokenizer)
+    assert bare[0].ids[0, : len(prompt)].tolist() == prompt
+    dropped = [{k for n, k in enumerate(dataset.keys) if _Steps(dataset, [], 1, 0.5, 1, e)._dropped(n)} for e in (0, 1)]
+    assert dropped[0] != dropped[1]

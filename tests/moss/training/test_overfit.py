@@ -8,6 +8,7 @@ from accelerate.state import AcceleratorState
 from moss import data, train
 from moss.backbones import chameleon
 from moss.generation import decoding
+from moss.generation.sampling import Sampling
 from moss.settings import Adapter, Backbone, Data, Settings, Training
 from moss.training import runs
 from tests.schemas import example
@@ -56,6 +57,6 @@ def test_eight_instances_are_learnt_by_heart_and_generated_again(folders):
         sample = dataset[number]
         start = int(np.argmax(sample.trained))
         answer = decoding.answer(
-            generalist, sample.ids[:start].tolist(), None, decoding.Sampling(greedy=True, max_tokens=len(sample.ids))
+            generalist, sample.ids[:start].tolist(), None, Sampling(greedy=True, max_tokens=len(sample.ids))
         )
         assert answer.finished and list(answer.ids) == sample.ids[start:].tolist(), sample.key
