@@ -13,7 +13,7 @@ from typing import Any
 import apache_beam as beam
 from apache_beam.pvalue import AsDict
 
-from pipeline.graph import benchmark, reading, stages, writing
+from pipeline.graph import benchmark, ocr, reading, stages, writing
 from pipeline.graph.rank import RankByHash
 from pipeline.graph.repeats import Repeats
 from pipeline.graph.transforms import ENDED, Batches, Each, InFlight, Stage
@@ -47,6 +47,8 @@ def build(pipeline: beam.Pipeline, run: Run) -> None:
     docs = stage(docs, InFlight(run, name.STORE_IMAGES, stages.store_images, images.workers))
     if run.config.decontaminate:
         docs = stage(docs, Each(run, name.DECONTAMINATE, benchmark.decontaminate))
+    if run.config.ocr:
+        docs = stage(docs, Batches(run, name.READ_IMAGES, ocr.read_images, clip.batch_documents))
     docs = stage(docs, Batches(run, name.SCORE_COHERENCE, stages.score_coherence, clip.batch_documents))
     docs = stage(docs, Each(run, name.FILTER_IMAGES, stages.filter_images))
     docs = stage(docs, Each(run, name.TAKE_EXCERPT, stages.take_excerpt))

@@ -42,6 +42,7 @@ from schemas.records import (
     ScoredDocument,
     StoredDocument,
     StoredImage,
+    StoredSegment,
     Text,
 )
 from schemas.stage_names import STORE_IMAGES
@@ -138,7 +139,8 @@ def score_coherence(run: Run) -> Step[list[StoredDocument], list[ScoredDocument]
                 "coherence",
                 SCORING_VERSION,
                 run.provenance.clip,
-                [s.sha256 if isinstance(s, StoredImage) else s.text for s in d.segments],
+                [_scored_by(s) for s in d.segments],
+                *([dataclasses.astuple(run.config.ocr)] if run.config.ocr else []),
             )
             for d in documents
         ]
@@ -151,13 +153,20 @@ def score_coherence(run: Run) -> Step[list[StoredDocument], list[ScoredDocument]
                 from pipeline.coherence.scorer import Scorer
 
                 clip = run.config.clip
-                scorer = Scorer(clip.model, clip.pretrained, clip.dtype)
+                scorer = Scorer(clip.model, clip.pretrained, clip.dtype, ocr=run.config.ocr)
             for key, score in zip(missing, scorer.score(list(missing.values()), images.open), strict=True):
                 known[key] = dataclasses.asdict(score)
                 cache.write(key, json.dumps(known[key]).encode())
         return [ScoredDocument.of(d, coherence=_coherence(known[key])) for d, key in zip(documents, keys, strict=True)]
 
     return Step(step, counts=lambda: counts)
+
+
+def _scored_by(segment: StoredSegment) -> str | list[str]:
+    """What a score depends on: the text, or the image's hash and what was read in it."""
+    if isinstance(segment, Text):
+        return segment.text
+    return segment.sha256 if segment.ocr is None else [segment.sha256, segment.ocr]
 
 
 def _coherence(value: dict[str, Any]) -> Coherence:

@@ -23,7 +23,8 @@ from schemas.errors import UserError
 from schemas.index import IndexRow
 
 LIBRARIES = ("apache-beam", "open_clip_torch", "pillow", "pyarrow", "torch")
-"""Packages that the bytes of a build depend on; the manifest has their versions."""
+OCR_LIBRARIES = ("onnxruntime", "rapidocr")
+"""Packages that the bytes of a build depend on, the latter where images are read; the manifest has their versions."""
 
 MANIFEST = "manifest.json"
 HEADER = "# The configuration of this folder; give this file to --config to build it again.\n"
@@ -132,7 +133,9 @@ def publish(run: Run, found: metrics.Metrics, *, allow_empty: bool = False) -> l
     manifest = shards.manifest(
         name="leafinstruct",
         provenance=run.provenance,
-        libraries={name: importlib.metadata.version(name) for name in LIBRARIES},
+        libraries={
+            name: importlib.metadata.version(name) for name in LIBRARIES + (OCR_LIBRARIES if run.config.ocr else ())
+        },
         config=config,
         domains=run.config.domains,
         rating_aspects={aspect.name: aspect.question for aspect in run.prompts.aspects},
