@@ -11,7 +11,7 @@ import concurrent.futures
 import dataclasses
 import json
 import os
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Container, Coroutine
 from typing import Any, TypeVar
 
 from filters import coherence as coherence_rules
@@ -187,15 +187,13 @@ def filter_images(run: Run) -> Step[ScoredDocument, ScoredDocument | DroppedDocu
     )
 
 
-def take_excerpt(run: Run) -> Step[ScoredDocument, ScoredDocument | Drop]:
-    """The excerpt that becomes the instance, or a drop if no excerpt has both enough words and an image."""
-    limits = run.config.excerpt
-    return Step(
-        lambda document: (
-            best_excerpt(document, max_words=limits.max_words, max_images=limits.max_images, min_words=limits.min_words)
-            or Drop("no_excerpt", 0.0, 1.0)
-        )
-    )
+def take_excerpt(run: Run) -> Step[tuple[ScoredDocument, Container[bytes]], ScoredDocument | Drop]:
+    """The excerpt that becomes the instance, or a drop if no excerpt has both enough words and an image.
+
+    Each document comes with the keys of the headings that recur.
+    """
+    limits = dataclasses.asdict(run.config.excerpt)
+    return Step(lambda given: best_excerpt(given[0], recurring=given[1], **limits) or Drop("no_excerpt", 0.0, 1.0))
 
 
 def filter_coherence(run: Run) -> Step[ScoredDocument, ScoredDocument | Drop]:
