@@ -44,6 +44,21 @@ class Clip:
 
 
 @dataclasses.dataclass(frozen=True)
+class Ocr:
+    """How text in pictures is read, and how much it counts in the matched scores (`pipeline.coherence.witness`).
+
+    similarity, words, neutral: weights in cosines of the CLIP model; `leafinstruct calibrate` derives them. side:
+    pixels of the longer side in which text is searched. boxes: the most pieces of text that are read in one picture.
+    """
+
+    similarity: float
+    words: float
+    neutral: float
+    side: int = 480
+    boxes: int = 8
+
+
+@dataclasses.dataclass(frozen=True)
 class CoherenceRules:
     """Thresholds (cosines) at which images and documents are dropped; `leafinstruct calibrate` derives them.
 
@@ -141,6 +156,7 @@ class Config:
     decontaminate: str | None = None
     images: Images = Images()
     web: Web = Web()
+    ocr: Ocr | None = None
     excerpt: Excerpt = Excerpt()
     split: Split = Split()
     shards: Shards = Shards()
@@ -232,6 +248,8 @@ def _check(config: Config, path: str) -> None:
         ("llm.concurrency", config.llm.concurrency),
         ("images.workers", config.images.workers),
         ("clip.batch_documents", config.clip.batch_documents),
+        ("ocr.side", config.ocr.side if config.ocr else 32),
+        ("ocr.boxes", config.ocr.boxes if config.ocr else 1),
         ("images.max_side", config.images.max_side),
         ("limit", 1 if config.limit is None else config.limit),
     ):

@@ -13,7 +13,8 @@ from typing import Any
 import apache_beam as beam
 from apache_beam.pvalue import AsDict
 
-from pipeline.graph import benchmark, reading, repeated_images, stages, writing
+from pipeline.graph import benchmark, ocr, reading, repeated_images, stages, writing
+from pipeline.graph.headings import HEADINGS, Recurring, TakeExcerpt
 from pipeline.graph.rank import RankByHash
 from pipeline.graph.repeats import Repeats
 from pipeline.graph.transforms import ENDED, Batches, Each, InFlight, Stage
@@ -34,11 +35,9 @@ def build(pipeline: beam.Pipeline, run: Run) -> None:
         return passed
 
     parts = pipeline | "Run" >> beam.Create([run]) | "Plan" >> beam.FlatMap(reading.plan) | "Spread" >> beam.Reshuffle()
-    repeats = (
-        parts
-        | "Identify" >> beam.FlatMap(reading.identify, run)
-        | "Find duplicates" >> Repeats(run.config.duplicates.text_at_least)
-    )
+    identified = parts | "Identify" >> beam.FlatMap(reading.identify, run).with_outputs(HEADINGS, main="identities")
+    repeats = identified["identities"] | "Find duplicates" >> Repeats(run.config.duplicates.text_at_least)
+    recurring = identified[HEADINGS] | "Find recurring headings" >> Recurring()
 
     docs = stage(parts, reading.Read(run))
     docs = stage(docs, reading.Deduplicate(run), AsDict(repeats))
@@ -55,9 +54,11 @@ def build(pipeline: beam.Pipeline, run: Run) -> None:
         docs = stage(docs, repeated_images.CompareImages(run), AsDict(repeated))
     if run.config.decontaminate:
         docs = stage(docs, Each(run, name.DECONTAMINATE, benchmark.decontaminate))
+    if run.config.ocr:
+        docs = stage(docs, Batches(run, name.READ_IMAGES, ocr.read_images, clip.batch_documents))
     docs = stage(docs, Batches(run, name.SCORE_COHERENCE, stages.score_coherence, clip.batch_documents))
     docs = stage(docs, Each(run, name.FILTER_IMAGES, stages.filter_images))
-    docs = stage(docs, Each(run, name.TAKE_EXCERPT, stages.take_excerpt))
+    docs = stage(docs, TakeExcerpt(run, name.TAKE_EXCERPT, stages.take_excerpt), AsDict(recurring))
     docs = stage(docs, Each(run, name.FILTER_COHERENCE, stages.filter_coherence))
     docs = stage(docs, InFlight(run, name.RATE_TEXT, stages.rate_text, llm.concurrency))
     docs = stage(docs, Each(run, name.FILTER_RATINGS, stages.filter_ratings))

@@ -164,7 +164,8 @@ def _no_constant(name: str) -> None:
 def _segment(segment: StoredSegment, names: Iterator[str]) -> dict[str, Any]:
     if isinstance(segment, Text):
         return {"type": "text", "text": segment.text}
-    return {
+    read = {} if segment.ocr is None else {"ocr": segment.ocr}
+    return read | {
         "type": "image",
         "image": next(names),
         "sha256": segment.sha256,
@@ -186,4 +187,5 @@ def _read_segment(value: Mapping[str, Any]) -> StoredSegment:
         height=value["height"],
         sha256=value["sha256"],
         extension=value["image"].rpartition(".")[2],
+        ocr=value.get("ocr"),
     )

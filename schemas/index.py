@@ -20,7 +20,8 @@ class Member:
 class IndexRow:
     """One instance. `shard` is the file name under shards/; offsets and sizes are bytes; scores as in the JSON.
 
-    The file has a column for each field; `ratings` is a struct with a field for each aspect.
+    The file has a column for each field; `ratings` is a struct with a field for each aspect. `ocr` is the text in the
+    images, one line a line of text, each image's after that of the one before; None where they were not read.
     """
 
     key: str
@@ -43,6 +44,7 @@ class IndexRow:
     json_offset: int
     json_size: int
     images: tuple[Member, ...]
+    ocr: str | None
 
 
 def index_row(
@@ -64,7 +66,13 @@ def index_row(
         json_offset=json_offset,
         json_size=json_size,
         images=images,
+        ocr=_read(instance["context"] + instance["output"]),
     )
+
+
+def _read(segments: Sequence[Mapping[str, Any]]) -> str | None:
+    found = [s["ocr"] for s in segments if "ocr" in s]
+    return "\n".join(filter(None, found)) if found else None
 
 
 def _count(segments: Sequence[Mapping[str, Any]], kind: str) -> int:

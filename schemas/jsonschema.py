@@ -68,6 +68,7 @@ IMAGE: Schema = _object(
     alt=_STRING,
     caption=_STRING,
 )
+IMAGE["properties"]["ocr"] = _STRING  # the text in the picture, where pictures were read
 
 SEGMENT: Schema = {
     "type": "object",

@@ -48,11 +48,13 @@ class SizedImage(Image):
 class StoredImage(SizedImage):
     """An image whose normalised file is in the image store.
 
-    `width` and `height` are the stored file's pixels, `sha256` is its hash (hex), `extension` is `jpg` or `png`.
+    `width` and `height` are the stored file's pixels, `sha256` is its hash (hex), `extension` is `jpg` or `png`. `ocr`
+    is the text that was read in the picture, one line a line of text; None if nobody has read it.
     """
 
     sha256: str
     extension: str
+    ocr: str | None = None
 
 
 Segment = Text | Image

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 READ, DEDUPLICATE, FILTER_TEXT, FILTER_HEADERS = "read", "deduplicate", "filter_text", "filter_headers"
 STORE_IMAGES, COMPARE_IMAGES, DECONTAMINATE = "store_images", "compare_images", "decontaminate"
-SCORE_COHERENCE, FILTER_IMAGES = "score_coherence", "filter_images"
+READ_IMAGES, SCORE_COHERENCE, FILTER_IMAGES = "read_images", "score_coherence", "filter_images"
 TAKE_EXCERPT, FILTER_COHERENCE, RATE_TEXT = "take_excerpt", "filter_coherence", "rate_text"
 FILTER_RATINGS, WRITE_INSTRUCTION, ASSEMBLE = "filter_ratings", "write_instruction", "assemble"
 
@@ -16,6 +16,7 @@ STAGES = (
     STORE_IMAGES,
     COMPARE_IMAGES,
     DECONTAMINATE,
+    READ_IMAGES,
     SCORE_COHERENCE,
     FILTER_IMAGES,
     TAKE_EXCERPT,

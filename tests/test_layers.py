@@ -30,7 +30,7 @@ LAYERS = {
         "report",
         "dataset run",
         "decontamination",
-        "llm images corpora",
+        "llm images corpora ocr",
         "coherence instances",
         "config",
         "held_out opt_outs",

@@ -50,12 +50,12 @@ def records() -> list[Document | Fault]:
 @pytest.fixture(scope="module")
 def ended(run, records) -> dict[str, tuple[str, str]]:
     """Stage and rule of each document that ends in a step without a model."""
-    store = stages.store_images(run)
+    store, excerpt = stages.store_images(run), stages.take_excerpt(run)
     steps = (
         ("filter_text", stages.filter_text(run)),
         ("filter_headers", stages.filter_headers(run)),
         ("store_images", lambda document: store(document).result()),
-        ("take_excerpt", stages.take_excerpt(run)),
+        ("take_excerpt", lambda document: excerpt((document, frozenset()))),
     )
 
     def end(document: Document) -> tuple[str, str] | None:

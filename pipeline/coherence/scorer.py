@@ -22,6 +22,9 @@ import torch
 from filters.words import plain, sentences, words
 from pipeline.coherence.fold_batchnorm import fold
 from pipeline.coherence.model import TextTower, clip_format, clip_version, device, load
+from pipeline.coherence.witness import Measures, joined
+from pipeline.coherence.words import shared
+from pipeline.config import Ocr
 from schemas.records import Coherence, Document, Image, StoredDocument, Text
 
 __all__ = ["NEAREST", "Scorer", "clip_version", "coherence", "neighbours"]
@@ -63,12 +66,19 @@ class Scorer:
     model, pretrained: as in open_clip, a name and a tag (or a file), or `local-dir:FOLDER` and None. dtype: the number
     format ("auto": bfloat16 if it is fast here). batch_size: images in a batch, by default 64 on a GPU and 4 on a CPU
     (the fastest: more do not fit into its cache); a batch of sentences has `TOKENS` times as many tokens. It is halved
-    if there is not enough memory. Raises UserError if the model cannot be loaded.
+    if there is not enough memory. ocr: the weights of text in images; None: it does not count. Raises UserError if the model cannot be loaded.
     """
 
     def __init__(
-        self, model: str, pretrained: str | None = None, dtype: str = "auto", *, batch_size: int | None = None
+        self,
+        model: str,
+        pretrained: str | None = None,
+        dtype: str = "auto",
+        *,
+        batch_size: int | None = None,
+        ocr: Ocr | None = None,
     ):
+        self.ocr = ocr
         self.version = clip_version(model, pretrained, dtype)
         self.device, self.dtype = device(), getattr(torch, clip_format(dtype).name)
         self.batch_size = batch_size or (64 if self.device == "cuda" else 4)
@@ -86,17 +96,29 @@ class Scorer:
 
         An image without text next to it has cosines of 0.
         """
+        return [self._coherence(found) for found in self.measure(documents, open_image)]
+
+    def measure(self, documents: Sequence[StoredDocument], open_image: OpenImage) -> list[Measures]:
+        """What is measured of each document's images and their places, before it is joined to scores."""
         hashes = [[image.sha256 for image in document.images] for document in documents]
         slots = [neighbours(document) for document in documents]
+        reads = [[" ".join((image.ocr or "").split()) for image in document.images] for document in documents]
         pending_images = self._begin_images(itertools.chain.from_iterable(hashes), open_image)
-        pending_texts = self._begin_texts(sentence for own in slots for slot in own for sentence in slot)
+        pending_texts = self._begin_texts(
+            itertools.chain(
+                (sentence for own in slots for slot in own for sentence in slot),
+                (text for own in reads for text in own if text),
+            )
+        )
         images, texts = self._end(pending_images), self._end(pending_texts)
         return [
-            self._coherence(
+            measures(
                 [images[sha256] for sha256 in own_images],
                 [[texts[sentence] for sentence in slot] for slot in own_slots],
+                [texts.get(text) if text else None for text in own_reads],
+                np.array([[shared(text, slot) if text else 0.0 for slot in own_slots] for text in own_reads]),
             )
-            for own_images, own_slots in zip(hashes, slots, strict=True)
+            for own_images, own_slots, own_reads in zip(hashes, slots, reads, strict=True)
         ]
 
     def image_vectors(self, hashes: Iterable[str], open_image: OpenImage) -> dict[str, np.ndarray]:
@@ -196,12 +218,29 @@ class Scorer:
             self._vectors.popitem(last=False)
         return made
 
-    def _coherence(self, images: list[np.ndarray], slots: list[list[np.ndarray]]) -> Coherence:
-        if not images:
+    def _coherence(self, found: Measures) -> Coherence:
+        if not len(found.clip):
             return Coherence((), (), (), None, None, self.version)
-        stack = np.stack(images)
-        best = [(stack @ np.stack(slot).T).max(axis=1) if slot else np.zeros(len(images)) for slot in slots]
-        return coherence(np.stack(best, axis=1), stack @ stack.T, self.version)
+        return coherence(joined(found, self.ocr), found.alike, self.version)
+
+
+def measures(
+    images: list[np.ndarray], slots: list[list[np.ndarray]], reads: list[np.ndarray | None], words: np.ndarray
+) -> Measures:
+    """The measures from unit vectors: of images, of the sentences of each image's place, of each image's text."""
+    count = len(images)
+    has_text = np.array([read is not None for read in reads], dtype=bool)
+    if not count:
+        return Measures(*(np.zeros((0, 0)),) * 4, has_text)
+    stack = np.stack(images)
+    read = np.stack([np.zeros_like(images[0]) if vector is None else vector for vector in reads])
+    return Measures(_best(stack, slots), _best(read, slots), words, stack @ stack.T, has_text)
+
+
+def _best(vectors: np.ndarray, slots: list[list[np.ndarray]]) -> np.ndarray:
+    """[vector, slot]: the best cosine with a sentence of the slot, 0 where it has none."""
+    best = [(vectors @ np.stack(slot).T).max(axis=1) if slot else np.zeros(len(vectors)) for slot in slots]
+    return np.stack(best, axis=1)
 
 
 def _batches(items: list[Item], size: int) -> list[list[Item]]:

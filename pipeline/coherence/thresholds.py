@@ -14,6 +14,8 @@ import numpy as np
 import PIL.Image
 
 from pipeline.coherence.scorer import Scorer
+from pipeline.coherence.witness import KEYS as WEIGHTS
+from pipeline.config import Ocr
 from pipeline.storage.store import write_bytes
 from schemas.codec import mean_coherence
 from schemas.errors import UserError
@@ -148,26 +150,36 @@ def cropped(picture: PIL.Image.Image) -> PIL.Image.Image:
 COPIES = {"recompressed": recompressed, "smaller": smaller, "cropped": cropped}
 
 
-def write_thresholds(config_path: str, thresholds: Thresholds) -> None:
-    """Write the four values under `coherence:` of a YAML configuration; no other character of the file changes.
+def write_thresholds(config_path: str, thresholds: Thresholds, ocr: Ocr | None = None) -> None:
+    """Write the four values under `coherence:` of a YAML configuration, and the weights under `ocr:` if they are given.
 
-    Raises UserError if the file has no such block with these keys, one per line.
+    No other character of the file changes. Raises UserError if it has no such blocks with these keys, one per line.
     """
     path = pathlib.Path(config_path)
-    lines = path.read_bytes().decode().splitlines(keepends=True)  # read_text would make \r\n to \n
-    missing, inside = set(KEYS), False
+    text = path.read_bytes().decode()  # read_text would make \r\n to \n
+    text = _written(text, config_path, "coherence", {key: getattr(thresholds, key) for key in KEYS})
+    if ocr:
+        text = _written(text, config_path, "ocr", {key: getattr(ocr, key) for key in WEIGHTS})
+    write_bytes(str(path), text.encode())
+
+
+def _written(text: str, path: str, block: str, values: dict[str, float]) -> str:
+    """The text of a configuration with other values in a block."""
+    lines = text.splitlines(keepends=True)
+    missing, inside = set(values), False
     for at, line in enumerate(lines):
         if line[:1] not in ("", " ", "\r", "\n", "#"):  # a key at the top
-            inside = line.startswith("coherence:")
+            inside = line.startswith(f"{block}:")
         if inside and (match := _LINE.match(line)) and match["key"] in missing:
             missing.remove(match["key"])
-            lines[at] = _line(match, getattr(thresholds, match["key"]))
+            lines[at] = _line(match, values[match["key"]])
     if missing:
         raise UserError(
-            f"{config_path} has no line for {', '.join(sorted(missing))} under `coherence:`; "
-            "write the four keys there, one per line, as in configs/demo.yaml."
+            f"{path} has no line for {', '.join(sorted(missing))} under `{block}:`; "
+            f"write the {'four' if block == 'coherence' else 'three'} keys there, one per line, as in "
+            f"{'configs/demo.yaml' if block == 'coherence' else 'docs/quality.md'}."
         )
-    write_bytes(str(path), "".join(lines).encode())
+    return "".join(lines)
 
 
 def _line(match: re.Match[str], value: float) -> str:

@@ -9,10 +9,12 @@ from typing import Any
 import apache_beam as beam
 
 from filters.duplicates import text_digest
+from filters.headings import heading_keys
 from filters.near_duplicates import signature
 from pipeline import corpora
 from pipeline.corpora.parts import REPEATED, Part
 from pipeline.graph import failures, outcomes, progress
+from pipeline.graph.headings import HEADINGS
 from pipeline.graph.metrics import DROPPED, FAILED, PASSED
 from pipeline.graph.repeats import Identity, Repeat
 from pipeline.graph.transforms import ENDED, Stage, Step
@@ -73,8 +75,8 @@ def _no_step(run: Run) -> Step[Any, Any]:
     return Step(lambda document: document)
 
 
-def identify(part: Part, run: Run) -> Iterator[Identity]:
-    """What is needed of each document to find duplicates.
+def identify(part: Part, run: Run) -> Iterator[Any]:
+    """What is needed of each document to find duplicates; its headings, to find those that recur, are tagged.
 
     This reads the corpus a second time, without its images, which is far cheaper than a shuffle of whole documents.
     """
@@ -83,7 +85,10 @@ def identify(part: Part, run: Run) -> Iterator[Identity]:
         for record in corpora.read(part):
             progress.counter(run.counts).tick(progress.IDENTIFY)
             if isinstance(record, Document):
-                yield Identity(record.id, record.location, text_digest(record), signature(record) if near else b"")
+                digest = text_digest(record)
+                yield Identity(record.id, record.location, digest, signature(record) if near else b"")
+                for key in heading_keys(record):
+                    yield beam.pvalue.TaggedOutput(HEADINGS, (key, digest))
 
 
 class Deduplicate(Stage):

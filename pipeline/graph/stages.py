@@ -11,7 +11,7 @@ import concurrent.futures
 import dataclasses
 import json
 import os
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Container, Coroutine
 from typing import Any, TypeVar
 
 from filters import coherence as coherence_rules
@@ -42,6 +42,7 @@ from schemas.records import (
     ScoredDocument,
     StoredDocument,
     StoredImage,
+    StoredSegment,
     Text,
 )
 from schemas.stage_names import STORE_IMAGES
@@ -138,7 +139,8 @@ def score_coherence(run: Run) -> Step[list[StoredDocument], list[ScoredDocument]
                 "coherence",
                 SCORING_VERSION,
                 run.provenance.clip,
-                [s.sha256 if isinstance(s, StoredImage) else s.text for s in d.segments],
+                [_scored_by(s) for s in d.segments],
+                *([dataclasses.astuple(run.config.ocr)] if run.config.ocr else []),
             )
             for d in documents
         ]
@@ -151,13 +153,20 @@ def score_coherence(run: Run) -> Step[list[StoredDocument], list[ScoredDocument]
                 from pipeline.coherence.scorer import Scorer
 
                 clip = run.config.clip
-                scorer = Scorer(clip.model, clip.pretrained, clip.dtype)
+                scorer = Scorer(clip.model, clip.pretrained, clip.dtype, ocr=run.config.ocr)
             for key, score in zip(missing, scorer.score(list(missing.values()), images.open), strict=True):
                 known[key] = dataclasses.asdict(score)
                 cache.write(key, json.dumps(known[key]).encode())
         return [ScoredDocument.of(d, coherence=_coherence(known[key])) for d, key in zip(documents, keys, strict=True)]
 
     return Step(step, counts=lambda: counts)
+
+
+def _scored_by(segment: StoredSegment) -> str | list[str]:
+    """What a score depends on: the text, or the image's hash and what was read in it."""
+    if isinstance(segment, Text):
+        return segment.text
+    return segment.sha256 if segment.ocr is None else [segment.sha256, segment.ocr]
 
 
 def _coherence(value: dict[str, Any]) -> Coherence:
@@ -178,15 +187,13 @@ def filter_images(run: Run) -> Step[ScoredDocument, ScoredDocument | DroppedDocu
     )
 
 
-def take_excerpt(run: Run) -> Step[ScoredDocument, ScoredDocument | Drop]:
-    """The excerpt that becomes the instance, or a drop if no excerpt has both enough words and an image."""
-    limits = run.config.excerpt
-    return Step(
-        lambda document: (
-            best_excerpt(document, max_words=limits.max_words, max_images=limits.max_images, min_words=limits.min_words)
-            or Drop("no_excerpt", 0.0, 1.0)
-        )
-    )
+def take_excerpt(run: Run) -> Step[tuple[ScoredDocument, Container[bytes]], ScoredDocument | Drop]:
+    """The excerpt that becomes the instance, or a drop if no excerpt has both enough words and an image.
+
+    Each document comes with the keys of the headings that recur.
+    """
+    limits = dataclasses.asdict(run.config.excerpt)
+    return Step(lambda given: best_excerpt(given[0], recurring=given[1], **limits) or Drop("no_excerpt", 0.0, 1.0))
 
 
 def filter_coherence(run: Run) -> Step[ScoredDocument, ScoredDocument | Drop]:

@@ -26,7 +26,8 @@ from schemas.index import IndexRow
 from schemas.signature import sign
 
 LIBRARIES = ("apache-beam", "open_clip_torch", "pillow", "pyarrow", "torch")
-"""Packages that the bytes of a build depend on; the manifest has their versions."""
+OCR_LIBRARIES = ("onnxruntime", "rapidocr")
+"""Packages that the bytes of a build depend on, the latter where images are read; the manifest has their versions."""
 
 MANIFEST, RUN, SIGNATURE = "manifest.json", "run.json", "run.json.sig"
 HEADER = "# The configuration of this folder; give this file to --config to build it again.\n"
@@ -176,7 +177,9 @@ def publish(
     manifest = shards.manifest(
         name="leafinstruct",
         provenance=run.provenance,
-        libraries={name: importlib.metadata.version(name) for name in LIBRARIES},
+        libraries={
+            name: importlib.metadata.version(name) for name in LIBRARIES + (OCR_LIBRARIES if run.config.ocr else ())
+        },
         config=config,
         domains=run.config.domains,
         rating_aspects={aspect.name: aspect.question for aspect in run.prompts.aspects},

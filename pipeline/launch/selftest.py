@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
+from filters.headings import recurring
 from pipeline.coherence.damage import KINDS
 from pipeline.graph import stages
 from pipeline.launch.build import configured
@@ -53,7 +54,7 @@ def selftest_of(run: Run, documents: Sequence[StoredDocument]) -> Json:
             f"the self-test found {len(documents)} documents that pass the rules: give it more with --corpus or --limit."
         )
     with contextlib.ExitStack() as stack:
-        judge = judging(run, stack)
+        judge = judging(run, stack, recurring(documents))
         judged = {TRUE: judge(documents)} | {kind: judge(damage(documents)) for kind, damage in KINDS.items()}
     rules = dataclasses.asdict(run.config.coherence)
     result = summary(judged, run.provenance.clip) | {"documents": len(documents), "rated": bool(run.llm_url)}
@@ -63,8 +64,11 @@ def selftest_of(run: Run, documents: Sequence[StoredDocument]) -> Json:
     return result
 
 
-def judging(run: Run, stack: contextlib.ExitStack) -> Judge:
-    """A function that takes documents through the stages of a build, from scoring to ratings (with a server only)."""
+def judging(run: Run, stack: contextlib.ExitStack, headings: frozenset[bytes]) -> Judge:
+    """A function that takes documents through the stages of a build, from scoring to ratings (with a server only).
+
+    headings: the keys of those that recur; a build counts them in the whole corpus.
+    """
     score, filter_images, take_excerpt, filter_coherence = (
         stages.score_coherence(run),
         stages.filter_images(run),
@@ -77,7 +81,7 @@ def judging(run: Run, stack: contextlib.ExitStack) -> Judge:
         with_images = filter_images(document)
         if isinstance(with_images, DroppedDocument):
             return with_images.drop.rule
-        excerpt = take_excerpt(with_images)
+        excerpt = take_excerpt((with_images, headings))
         kept = excerpt if isinstance(excerpt, Drop) else filter_coherence(excerpt)
         return kept.rule if isinstance(kept, Drop) else kept
 

@@ -11,7 +11,7 @@ from pipeline import corpora
 from pipeline.coherence.damage import order
 from pipeline.coherence.scorer import clip_version
 from pipeline.config import Config, preset
-from pipeline.graph import reading, stages
+from pipeline.graph import ocr, reading, stages
 from pipeline.images.faults import ImageFault
 from pipeline.run import Run
 from schemas.records import Document, Provenance, StoredDocument
@@ -28,7 +28,7 @@ def measured(config: Config, work: str, llm_name: str = "") -> Run:
 def stored_documents(run: Run, most: int | None = None) -> list[StoredDocument]:
     """The documents that pass the text and header rules, with stored images.
 
-    most: no more than so many, those whose ids have the smallest hashes. Documents whose images cannot be stored are
+    Their text is read if the configuration has `ocr`. most: no more than so many, those whose ids have the smallest hashes. Documents whose images cannot be stored are
     left out: they say nothing about a model.
     """
     store_images = stages.store_images(run)
@@ -43,7 +43,15 @@ def stored_documents(run: Run, most: int | None = None) -> list[StoredDocument]:
                     found.append(stored)
     finally:
         store_images.close()
-    return found
+    return read(run, found) if run.config.ocr else found
+
+
+def read(run: Run, documents: list[StoredDocument]) -> list[StoredDocument]:
+    """The documents with the text in their images."""
+    with contextlib.ExitStack() as stack:
+        step = ocr.read_images(run)
+        stack.callback(step.close)
+        return step(documents)
 
 
 def _passing(run: Run) -> Iterator[Document]:

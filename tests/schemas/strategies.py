@@ -22,7 +22,15 @@ ratings = st.floats(1, 5).map(lambda x: round(x, 2))
 texts = st.builds(Text, filled)
 sides = st.integers(1, 4096)
 images = st.builds(
-    StoredImage, words, words, words, width=sides, height=sides, sha256=hexes, extension=st.sampled_from(["jpg", "png"])
+    StoredImage,
+    words,
+    words,
+    words,
+    width=sides,
+    height=sides,
+    sha256=hexes,
+    extension=st.sampled_from(["jpg", "png"]),
+    ocr=st.none() | words,
 )
 
 

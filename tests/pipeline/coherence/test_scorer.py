@@ -10,6 +10,7 @@ import torch
 from pipeline.coherence import model as clip_model
 from pipeline.coherence import scorer as clip
 from pipeline.coherence.scorer import Scorer, clip_version, coherence, neighbours
+from pipeline.config import Ocr
 from schemas.errors import UserError
 from tests.tiny_clip import PREPROCESS, clip_folder, document, dual_encoder_folder, picture
 
@@ -115,6 +116,44 @@ def test_a_picture_that_cannot_be_opened_is_an_error_of_the_call_and_of_no_other
     with pytest.raises(FileNotFoundError):
         scorer.score(documents(), missing)
     assert scorer.score(documents(), picture) == expected
+
+
+def with_texts(page, *texts):
+    """The document with these texts in its images."""
+    left = iter(texts)
+    segments = (dataclasses.replace(s, ocr=next(left)) if hasattr(s, "sha256") else s for s in page.segments)
+    return dataclasses.replace(page, segments=tuple(segments))
+
+
+def test_text_in_images_counts_only_with_weights_and_only_where_it_is(dual_encoder_name):
+    page = document(STEPS[1], 1, STEPS[3], 2, STEPS[0], 3)
+    read = with_texts(page, "sand the\nwood", "", None)
+    (plain,) = Scorer(dual_encoder_name).score([page], picture)
+    assert Scorer(dual_encoder_name).score([read], picture) == [plain]
+    weighed = Scorer(dual_encoder_name, ocr=Ocr(similarity=0.2, words=0.1, neutral=0.1))
+    assert weighed.score([page], picture) == [plain]
+    (found,) = weighed.score([read], picture)
+    assert found.matched[0] != plain.matched[0] and found.matched[1:] == plain.matched[1:]
+
+
+def test_an_image_whose_words_stand_elsewhere_scores_lower_in_its_place(clip_model_name):
+    scorer = Scorer(clip_model_name, ocr=Ocr(similarity=0.0, words=0.1, neutral=0.2))
+    page = document(STEPS[1], 1, STEPS[3], 2)
+    (right,), (wrong,) = (
+        scorer.score([with_texts(page, *texts)], picture) for texts in (("sand smooth", ""), ("", "sand smooth"))
+    )
+    (bare,) = scorer.score([page], picture)
+    assert right.matched[0] > bare.matched[0] and wrong.matched[1] < bare.matched[1]
+    assert right.margin > bare.margin > wrong.margin
+
+
+def test_the_text_of_an_image_is_compared_as_one_sentence(clip_model_name):
+    scorer = Scorer(clip_model_name)
+    (found,) = scorer.measure([with_texts(document(STEPS[0], 1, STEPS[1], 2), "Cut the\nboard.", "")], picture)
+    vectors = scorer.text_vectors(["Cut the board.", *STEPS[:2]])
+    cosine = max(float(vectors["Cut the board."] @ vectors[step]) for step in STEPS[:2])
+    assert found.similarity[0, 0] == pytest.approx(cosine, abs=1e-6)
+    assert (found.similarity[1] == 0).all() and found.has_text.tolist() == [True, False]
 
 
 def test_scores_are_cosines_of_the_plain_model(clip_model_name):

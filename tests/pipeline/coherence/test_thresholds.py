@@ -8,6 +8,7 @@ import pytest
 
 from pipeline.coherence.scorer import coherence, neighbours
 from pipeline.coherence.thresholds import COPIES, Thresholds, calibrate, with_strangers, write_thresholds
+from pipeline.config import Ocr
 from schemas.errors import UserError
 from tests.tiny_clip import document, picture
 
@@ -141,6 +142,23 @@ other:
   matched_at_least: 7    # another block's
 """
     )
+
+
+def test_weights_are_written_to_their_own_block(tmp_path):
+    path = tmp_path / "config.yaml"
+    path.write_text(CONFIG + "ocr:\n  similarity: 0  # a\n  words: 0\n  neutral: 0\n  side: 480\n")
+    write_thresholds(str(path), FOUND, Ocr(0.5, 0.25, 1.0))
+    assert path.read_text().endswith(
+        "ocr:\n  similarity: 0.5000 # a\n  words: 0.2500\n  neutral: 1.0000\n  side: 480\n"
+    )
+
+
+def test_weights_without_a_block_change_nothing(tmp_path):
+    path = tmp_path / "config.yaml"
+    path.write_text(CONFIG)
+    with pytest.raises(UserError, match="neutral, similarity, words under `ocr:`"):
+        write_thresholds(str(path), FOUND, Ocr(0.5, 0.25, 1.0))
+    assert path.read_text() == CONFIG
 
 
 def test_the_ends_of_lines_stay(tmp_path):

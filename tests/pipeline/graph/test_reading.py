@@ -10,6 +10,7 @@ from apache_beam.testing.util import assert_that, equal_to
 from pipeline import corpora
 from pipeline.config import Corpus
 from pipeline.graph import reading
+from pipeline.graph.headings import HEADINGS
 from pipeline.graph.repeats import Identity, Repeats
 from pipeline.graph.transforms import ENDED
 from schemas.errors import UserError
@@ -80,7 +81,8 @@ def test_the_ids_of_the_ledger_are_distinct_whatever_a_corpus_claims(tmp_path):
     run = a_run(tmp_path)
     with beam.Pipeline(runner="FnApiRunner") as p:
         parts = p | beam.Create(list(corpora.parts("native", path)))
-        repeats = parts | beam.FlatMap(reading.identify, run) | Repeats()
+        identified = parts | beam.FlatMap(reading.identify, run).with_outputs(HEADINGS, main="identities")
+        repeats = identified["identities"] | Repeats()
         ids = []
         for do, side in ((reading.Read(run), ()), (reading.Deduplicate(run), (beam.pvalue.AsDict(repeats),))):
             parts = parts | do.label >> beam.ParDo(do, *side).with_outputs(ENDED, main="passed")

@@ -2,6 +2,7 @@
 
 import pytest
 
+from filters.headings import heading_key
 from pipeline.instances.excerpt import best_excerpt, excerpts
 from schemas.records import Coherence, Document, ScoredDocument, StoredDocument, StoredImage, Text
 
@@ -104,3 +105,30 @@ def test_none_where_nothing_fits():
     assert best_excerpt(document(text(5), A), **LIMITS) is None
     assert best_excerpt(document(text(500), A), **LIMITS) is None
     assert best_excerpt(document(H1, text(500), A, text(19)), **LIMITS) is None
+
+
+SUMMARY = Text("## Summary")
+RECURRING = {"recurring": {heading_key("s", SUMMARY.text)}}
+
+
+def test_a_heading_that_recurs_is_no_start_and_no_title():
+    page = document(H1, text(90), SUMMARY, text(60), A, B, H2, text(60), C)
+    assert best_excerpt(page, **LIMITS).title == "Summary"
+    found = best_excerpt(page, **LIMITS, **RECURRING)
+    assert (found.title, found.segments) == ("Two", (H2, text(60), C))
+
+
+def test_below_a_heading_that_recurs_a_paragraph_is_the_start_and_the_title_is_from_above():
+    page = document(H1, text(90), SUMMARY, text(60), A)
+    found = best_excerpt(page, **LIMITS, **RECURRING)
+    assert (found.segments, found.title) == ((text(60), A), "One")
+
+
+def test_a_heading_recurs_in_its_own_source_alone():
+    page = document(H1, text(90), SUMMARY, text(60), A)
+    assert best_excerpt(page, **LIMITS, recurring={heading_key("t", SUMMARY.text)}).title == "Summary"
+
+
+def test_the_beginning_of_a_document_is_a_start_whatever_stands_there():
+    page = document(SUMMARY, text(60), A)
+    assert best_excerpt(page, **LIMITS, **RECURRING) == page

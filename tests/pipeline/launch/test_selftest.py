@@ -31,7 +31,7 @@ class Scorer:
 
     knows = True
 
-    def __init__(self, *_):
+    def __init__(self, *_, **__):
         pass
 
     def score(self, documents, open_image):

@@ -1,0 +1,51 @@
+"""Words that a picture shows and the text beside it has, weighted by how rare they are."""
+
+from __future__ import annotations
+
+import functools
+import json
+import math
+import pathlib
+from collections.abc import Iterable
+
+from filters.words import plain, words
+
+STEM = 6
+"""Words are compared by their first letters, so that "filters" and "filter" are the same: this project's choice."""
+
+RAREST = 0.01
+"""The least share of documents that is distinguished; rarer words, and those of other languages, count as this rare."""
+
+TABLE = pathlib.Path(__file__).with_name("common_words.json")
+"""Stem -> share of documents, made by `python -m models.common_words`; fixed, so that no score depends on others."""
+
+
+def stems(text: str) -> set[str]:
+    """The beginnings of the words of two letters or more, in lower case.
+
+    >>> sorted(stems("Filters and a filter"))
+    ['and', 'filter']
+    """
+    return {word.lower()[:STEM] for word in words(text) if len(word) > 1}
+
+
+def shared(read: str, sentences: Iterable[str]) -> float:
+    """log(1 + the sum of the rarities of the words in the sentences that the picture's text `read` has too).
+
+    OCR may lose the space between words: a stem of four letters or more is also found inside another word.
+    """
+    own, letters = stems(read), "".join(filter(str.isalnum, read.lower()))
+    beside = stems(plain("\n".join(sentences)))
+    # sorted, because the last digit of a sum depends on its order
+    return math.log1p(sum(rarity(s) for s in sorted(beside) if s in own or (len(s) > 3 and s in letters)))
+
+
+def rarity(stem: str) -> float:
+    """The negative logarithm of the share of documents with a word that begins so: 0 to 4.6."""
+    return -math.log(_shares().get(stem, RAREST))
+
+
+@functools.cache
+def _shares() -> dict[str, float]:
+    found: dict[str, float] = json.loads(TABLE.read_text())
+    return found

@@ -1,0 +1,36 @@
+"""Which headings recur across a source's documents. Only keys of eight bytes and digests are grouped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import apache_beam as beam
+
+from filters.headings import RECURS
+from pipeline.graph.transforms import Stage
+from schemas.records import ScoredDocument
+
+HEADINGS = "headings"
+"""The tag of the output of `reading.identify` with (key of a heading, digest of its document's text)."""
+
+
+class Recurring(beam.PTransform[Any, Any]):
+    """(key, digest) -> (key, number of documents) for headings of `RECURS` documents with different texts, or more."""
+
+    def expand(self, headings: beam.PCollection[tuple[bytes, str]]) -> beam.PCollection[tuple[bytes, int]]:
+        counted: beam.PCollection[tuple[bytes, int]] = (
+            headings
+            | "Each text once" >> beam.Distinct()
+            | "Key only" >> beam.Map(lambda pair: (pair[0], 1))
+            | "Count texts" >> beam.CombinePerKey(sum)
+            | "Recur" >> beam.Filter(lambda pair: pair[1] >= RECURS)
+        )
+        return counted
+
+
+class TakeExcerpt(Stage):
+    """The stage *Take excerpt*, which has to know the headings that recur."""
+
+    def process(self, document: ScoredDocument, recurring: dict[bytes, int]) -> Iterator[Any]:
+        yield self.result(document, lambda: self.step((document, recurring)))

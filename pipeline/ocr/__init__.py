@@ -1,0 +1,14 @@
+"""The words in pictures: optical character recognition (OCR)."""
+
+from __future__ import annotations
+
+import importlib.metadata
+
+READING_VERSION = 1
+"""Part of every kept text's key. Raise it when the same image may be read otherwise (`reader.py`)."""
+
+
+def version(side: int, boxes: int) -> str:
+    """What identifies a reader in cache keys: engine, runtime and their versions, and its two limits."""
+    names = (f"{name}@{importlib.metadata.version(name)}" for name in ("rapidocr", "onnxruntime"))
+    return f"{'+'.join(names)}/{READING_VERSION}/{side}/{boxes}"

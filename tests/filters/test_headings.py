@@ -1,0 +1,21 @@
+from filters.headings import RECURS, heading_key, heading_keys, recurring
+from schemas.records import Document, Text
+
+
+def page(number: int, *texts: str, source: str = "s") -> Document:
+    return Document(str(number), source, tuple(map(Text, texts)))
+
+
+def test_a_heading_recurs_from_five_documents_on():
+    pages = [page(k, "# Summary", f"# Own {k}", "Text.") for k in range(RECURS)]
+    assert recurring(pages) == {heading_key("s", "Summary")}
+    assert recurring(pages[1:]) == frozenset()
+
+
+def test_twice_in_one_document_counts_once_and_other_sources_count_apart():
+    pages = [page(k, "# Summary", "## summary", source=f"source-{k % 2}") for k in range(RECURS)]
+    assert recurring(pages) == frozenset()
+
+
+def test_only_headings_have_keys():
+    assert heading_keys(page(1, "Summary", "## **Key** _terms_", "# Two\nlines")) == [heading_key("s", "key terms")]
