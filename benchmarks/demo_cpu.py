@@ -1,6 +1,6 @@
 """The demo on a processor with bfloat16 and on one without: seconds, and the memory of all processes together.
 
-    python -m benchmarks.demo_cpu [--server llama.cpp] [--limit-gib 8] [--json]
+    python -m benchmarks.demo_cpu [--server llama.cpp | --dtype float32] [--limit-gib 8] [--json]
 
 Runs the demo into new folders, first as it is and then as on a processor with AVX2 alone (`--only fast` or `slow` for
 one of them), and prints the ratio of their times. For the slow run oneDNN, MKL and ATen are told to use AVX2 only, and
@@ -28,6 +28,8 @@ from typing import Any
 import psutil
 import yaml
 
+import number_format
+
 ROOT = Path(__file__).parent.parent
 GROUPS = Path("/sys/fs/cgroup")
 AVX2 = {"ONEDNN_MAX_CPU_ISA": "AVX2", "ATEN_CPU_CAPABILITY": "avx2", "MKL_ENABLE_INSTRUCTIONS": "AVX2"}
@@ -53,13 +55,13 @@ sys.meta_path.insert(0, Hide)
 '''
 
 
-def run(slow: bool, server: str, limit: int, documents: int | None) -> dict[str, Any]:
+def run(slow: bool, server: str, dtype: str, limit: int, documents: int | None) -> dict[str, Any]:
     """One demo in a new folder: its seconds, peak in bytes, and what it chose. Raises CalledProcessError."""
     with tempfile.TemporaryDirectory() as name, _group(limit) as group:
         folder = Path(name)
         (folder / "sitecustomize.py").write_text(HIDE)
         config = yaml.safe_load((ROOT / "configs/demo.yaml").read_text())
-        config["llm"]["server"] = server
+        config["llm"] |= {"server": server, "dtype": dtype}
         (folder / "demo.yaml").write_text(yaml.safe_dump(config))
         command = [
             sys.executable,
@@ -159,6 +161,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--only", choices=("fast", "slow"))
     parser.add_argument("--server", choices=("vllm", "llama.cpp"), default="vllm")
+    parser.add_argument("--dtype", choices=number_format.FORMATS, default="auto", help="the language model's (vLLM)")
     parser.add_argument("--limit-gib", type=float, default=0.0, help="run in a memory control group of this size")
     parser.add_argument("--documents", type=int, help="read at most so many")
     parser.add_argument("--json", action="store_true")
@@ -166,7 +169,9 @@ def main() -> None:
     found = {}
     for name in [options.only] if options.only else ["fast", "slow"]:
         try:
-            found[name] = run(name == "slow", options.server, int(options.limit_gib * 2**30), options.documents)
+            found[name] = run(
+                name == "slow", options.server, options.dtype, int(options.limit_gib * 2**30), options.documents
+            )
         except subprocess.CalledProcessError as error:
             sys.exit(f"{name}: the demo ended with {error.returncode}:\n{error.stderr[-2000:]}")
         if not options.json:

@@ -22,10 +22,10 @@ from schemas.errors import UserError
 class Backbone:
     """Which model, from which folder ("tiny": a small one of random weights), in which type its weights are held.
 
-    size: Emu3 alone, pixels. clip, clip_weights: continuous alone, the open_clip model whose features are the images.
+    name: one of `moss.backbones.NAMES`, or the module of a backbone of your own. size: Emu3 alone, pixels. clip, clip_weights: continuous alone, the open_clip model whose features are the images.
     """
 
-    name: Literal["chameleon", "emu3", "continuous", "janus"]
+    name: str
     path: str = "tiny"
     dtype: Literal["float32", "bfloat16"] = "float32"
     size: int | None = None

@@ -195,7 +195,7 @@ def parse_corpus(text: str) -> Corpus:
     """`FORMAT:PATH`, as given on the command line. Raises UserError.
 
     >>> parse_corpus("native:examples/corpus")
-    Corpus(format='native', path='examples/corpus')
+    Corpus(format='native', path='examples/corpus', limit=None, weight=1.0)
     """
     format_, colon, path = text.partition(":")
     if not colon or not path:

@@ -11,6 +11,7 @@ import yaml
 
 import prompts
 from filters import presets
+from moss import backbones, generate, train
 from pipeline import config, corpora
 from pipeline.cli import main
 from pipeline.dataset import ledger
@@ -19,6 +20,7 @@ from schemas.records import Document, Drop, Image, Text
 from schemas.validate import validate
 from tests.answers import MODEL, server
 from tests.pipeline.runs import ROOT
+from tests.schemas import example
 
 PAGE = (ROOT / "docs/extending.md").read_text()
 FILES = dict(re.findall(r"^`([\w./]+)`:\n\n```\w*\n(.*?)^```$", PAGE, re.M | re.S))
@@ -76,6 +78,42 @@ def test_a_reader_that_is_none_is_refused_in_words(here):
     ):
         with pytest.raises(UserError, match=message):
             corpora.check(name, "recipes.jsonl")
+
+
+def test_a_backbone(here, capsys):
+    """One of one's own trains on a dataset, and answers from its checkpoint."""
+    example.write(here / "shards")
+    (here / "train.yaml").write_text(
+        "shards: shards\noutput: trained\nbackbone: {name: my_backbone}\nadapter: {r: 4, r_image: 2}\n"
+        "data: {length: 512}\ntraining: {steps: 2, rows: 1}\n"
+    )
+    assert train.main(["--config", "train.yaml"]) == 0
+    arguments = [
+        "--checkpoint",
+        "trained",
+        "--shards",
+        "shards",
+        "--limit",
+        "1",
+        "--max-tokens",
+        "80",
+        "--output",
+        "said",
+    ]
+    assert generate.main(arguments) == 0
+    assert list((here / "said").iterdir())
+
+
+def test_a_backbone_that_is_none_is_refused_in_words(here):
+    for name, message in (
+        ("no_such_backbone", "choose one of chameleon, continuous, emu3, janus"),
+        ("no.such.backbone", "cannot be imported"),
+        ("my_rules", "defines no load and tiny"),
+    ):
+        with pytest.raises(UserError, match=message):
+            backbones.load(name, "tiny")
+    with pytest.raises(UserError, match="has no option size"):
+        backbones.load("my_backbone", "folder", size=256)
 
 
 def test_a_prompt(here):

@@ -83,7 +83,6 @@ def test_compiling_and_checkpointing_exclude_each_other(tmp_path):
         ("training.warmup=4", "training.warmup (4) must be less than training.steps (4)"),
         ("training.rows=0", "training.rows must be at least 1, not 0"),
         ("training.precision=fp16", "training.precision must be one of no, bf16, not 'fp16'"),
-        ("backbone.name=emu", "backbone.name must be one of chameleon, emu3, continuous, janus, not 'emu'"),
         ("data.held_out_sources=howto", "data.held_out_sources must be a list"),
         ("training.steps", "--set wants KEY=VALUE, such as training.steps=10, not 'training.steps'"),
         ("output.folder=x", "--set output.folder=x: output is a value, not a section"),

@@ -14,7 +14,9 @@ import pytest
 from transformers import AutoTokenizer
 
 import prompts
+from pipeline.cli import main
 from pipeline.config import Llm
+from pipeline.dataset import ledger
 from pipeline.llm import choice
 from pipeline.llm.client import Client
 from pipeline.llm.probe import probe
@@ -22,6 +24,7 @@ from pipeline.llm.questions import rating
 from pipeline.llm.server import Server
 from schemas.errors import UserError
 from schemas.records import Document, Text
+from schemas.validate import validate
 from tests.pipeline.llm.test_server import alive
 from tests.pipeline.runs import ROOT
 
@@ -70,6 +73,19 @@ def test_it_rates_by_the_schema_with_probabilities_and_leaves_nothing(llm, tmp_p
     assert len(running) >= 2 and not any(map(alive, running))
     assert not list(short.glob("leafinstruct-*"))
     shutil.rmtree(short)
+
+
+def test_the_main_job_goes_through_it(llm, tmp_path, capsys):
+    """Ten documents of the demo become a valid dataset, rated and asked about by the real model."""
+    output = tmp_path / "out"
+    command = ["build", "--config", "configs/demo.yaml", "--output", str(output), "--limit", "10"]
+    assert main([*command, "--llm-server", llm.server]) == 0
+    assert f"language model: {'vLLM' if llm.server == 'vllm' else 'llama.cpp'}" in capsys.readouterr().err
+    assert validate(output, deep=True) == []
+    rows = list(ledger.read_outcomes(str(output)))
+    assert len(rows) == 10 and any(row.status == "kept" for row in rows)
+    rated = [scores["fluency"] for row in rows if "fluency" in (scores := dict(row.scores))]
+    assert len(rated) > 3 and all(1 <= rating <= 5 for rating in rated)
 
 
 def same_tokens(root: str) -> None:
