@@ -158,7 +158,7 @@ def test_the_schemas_are_valid_themselves(schema):
 def test_checked_in_files_are_fresh(monkeypatch, tmp_path):
     assert described.stale() == []
     monkeypatch.setattr(described, "FOLDER", tmp_path)
-    assert described.stale() == ["instance.schema.json", "manifest.schema.json"]
+    assert described.stale() == ["instance.schema.json", "manifest.schema.json", "run.schema.json"]
 
 
 def test_check_command():
