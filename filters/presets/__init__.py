@@ -9,6 +9,7 @@ A preset is a YAML file in this folder, or a file of the user's. Its keys (`docs
     image               rules about one image: functions of filters.image, or your own; each gets a `SizedImage`
     after_images        document rules that count images, applied after the bad images are removed
     word_lists          lists that rules of this preset read, name -> what it must contain; the user gives the files
+    personal_data       kinds of personal data that are replaced before the rules see a text (filters.personal_data)
     missing             parts of the recipe that this package does not apply, name -> why and what to do instead
     coherence           the recipe's text-image thresholds and the model they belong to: only information, because these
                         numbers are not valid for another model; the pipeline uses `coherence` of its configuration
@@ -23,6 +24,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from filters.drop_images import AnyDocument, drop_images
+from filters.personal_data import KINDS
 from filters.presets.rules import DocumentRule, ImageRule, Rule, parse
 from filters.stats import TextStats
 from schemas import settings
@@ -31,7 +33,10 @@ from schemas.records import Document, Drop, Image, SizedImage
 from schemas.stage_names import FILTER_HEADERS
 
 FOLDER = pathlib.Path(__file__).parent
-KEYS = {"about", "source", "extends", "document", "image", "after_images", "word_lists", "missing", "coherence"}
+KEYS = {
+    *("about", "source", "extends", "document", "image", "after_images", "word_lists", "personal_data", "missing"),
+    "coherence",
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,6 +51,7 @@ class Preset:
     source: str
     missing: Mapping[str, str]
     coherence: Mapping[str, object]
+    personal_data: tuple[str, ...] = ()
 
 
 def names() -> list[str]:
@@ -98,11 +104,12 @@ def load(name_or_path: str, accept_missing: Iterable[str] = (), word_lists: Mapp
         content.get("source", ""),
         missing,
         content.get("coherence") or {},
+        tuple(content.get("personal_data") or ()),
     )
 
 
-def as_dict(preset: Preset) -> dict[str, list[dict[str, Any]]]:
-    """The preset's rules with their arguments as plain JSON types.
+def as_dict(preset: Preset) -> dict[str, list[Any]]:
+    """The preset's rules with their arguments as plain JSON types, and the kinds of personal data where it has any.
 
     A word list is replaced by the first 16 hex digits of the sha256 of its sorted words.
     """
@@ -115,7 +122,7 @@ def as_dict(preset: Preset) -> dict[str, list[dict[str, Any]]]:
         "document": [entry(rule) for rule in preset.document_rules],
         "image": [entry(rule) for rule in preset.image_rules],
         "after_images": [entry(rule) for rule in preset.after_images],
-    }
+    } | ({"personal_data": list(preset.personal_data)} if preset.personal_data else {})
 
 
 def _digest(words: Iterable[str]) -> str:
@@ -189,6 +196,9 @@ def _read(path: pathlib.Path) -> dict[str, Any]:
         entries = content.setdefault(section, [])
         if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
             raise UserError(f"{path}: {section}: the rules must be a list, and each of them must be a mapping.")
+    kinds = settings.build(tuple[str, ...], content.get("personal_data") or [], str(path), "personal_data")
+    if unknown := set(kinds) - set(KINDS):
+        raise UserError(f"{path}: personal_data: there is no {min(unknown)!r}; the kinds are {', '.join(KINDS)}.")
     for section in ("word_lists", "missing"):
         content[section] = settings.build(dict[str, str], content.get(section) or {}, str(path), section)
     return content

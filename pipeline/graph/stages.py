@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 from filters import coherence as coherence_rules
 from filters import presets, quality
 from filters.drop_images import AnyDocument, drop_images
+from filters.personal_data import replaced
 from pipeline.coherence import SCORING_VERSION
 from pipeline.graph import outcomes
 from pipeline.graph.transforms import Step
@@ -52,8 +53,16 @@ Future = concurrent.futures.Future
 
 
 def filter_text(run: Run) -> Step[Document, Document | Drop]:
-    """The preset's rules about the text."""
-    return Step(lambda document: presets.filter_document(document, run.preset.document_rules) or document)
+    """The preset's rules about the text, from which personal data are taken before, where the preset says so."""
+    counts = {"personal_data_replaced": 0} if run.preset.personal_data else {}
+
+    def step(document: Document) -> Document | Drop:
+        if counts:
+            document, count = replaced(document, run.preset.personal_data)
+            counts["personal_data_replaced"] += count
+        return presets.filter_document(document, run.preset.document_rules) or document
+
+    return Step(step, counts=lambda: counts)
 
 
 def filter_headers(run: Run) -> Step[Document, Document | DroppedDocument]:
