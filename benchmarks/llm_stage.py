@@ -27,7 +27,7 @@ import aiohttp
 from benchmarks.steps import CONFIG, a_run, run_step
 from pipeline import config as configuration
 from pipeline.corpora import parts, read
-from pipeline.graph import stages
+from pipeline.graph import asking
 from pipeline.graph.transforms import InFlight
 from pipeline.instances.excerpt import best_excerpt
 from pipeline.llm import choice, questions
@@ -94,7 +94,7 @@ def stage(url: str, model: str, documents: list[Document], concurrency: int) -> 
     config = dataclasses.replace(config, llm=dataclasses.replace(config.llm, concurrency=concurrency, timeout=600.0))
     with tempfile.TemporaryDirectory() as folder:
         run = a_run(folder, config, url, model)
-        run_step(documents, InFlight(run, RATE_TEXT, stages.rate_text, concurrency))
+        run_step(documents, InFlight(run, RATE_TEXT, asking.rate_text, concurrency))
 
 
 def compare(url: str, model: str, documents: list[Document], concurrency: int, repeats: int) -> Json:

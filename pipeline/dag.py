@@ -13,7 +13,7 @@ from typing import Any
 import apache_beam as beam
 from apache_beam.pvalue import AsDict
 
-from pipeline.graph import benchmark, ocr, reading, repeated_images, stages, writing
+from pipeline.graph import asking, benchmark, ocr, reading, repeated_images, stages, writing
 from pipeline.graph.headings import HEADINGS, Recurring, TakeExcerpt
 from pipeline.graph.rank import RankByHash
 from pipeline.graph.repeats import Repeats
@@ -60,9 +60,9 @@ def build(pipeline: beam.Pipeline, run: Run) -> None:
     docs = stage(docs, Each(run, name.FILTER_IMAGES, stages.filter_images))
     docs = stage(docs, TakeExcerpt(run, name.TAKE_EXCERPT, stages.take_excerpt), AsDict(recurring))
     docs = stage(docs, Each(run, name.FILTER_COHERENCE, stages.filter_coherence))
-    docs = stage(docs, InFlight(run, name.RATE_TEXT, stages.rate_text, llm.concurrency))
+    docs = stage(docs, InFlight(run, name.RATE_TEXT, asking.rate_text, llm.concurrency))
     docs = stage(docs, Each(run, name.FILTER_RATINGS, stages.filter_ratings))
-    docs = stage(docs, InFlight(run, name.WRITE_INSTRUCTION, stages.write_instruction, llm.concurrency))
+    docs = stage(docs, InFlight(run, name.WRITE_INSTRUCTION, asking.write_instruction, llm.concurrency))
     staged = stage(docs, Each(run, name.ASSEMBLE, stages.assemble_instance))
 
     kept = (

@@ -10,8 +10,7 @@ from __future__ import annotations
 import concurrent.futures
 import dataclasses
 import json
-import os
-from collections.abc import Callable, Container, Coroutine
+from collections.abc import Callable, Container
 from typing import Any, TypeVar
 
 from filters import coherence as coherence_rules
@@ -25,13 +24,10 @@ from pipeline.graph.writing import Staged
 from pipeline.images.faults import ImageFault
 from pipeline.instances.assemble import assemble
 from pipeline.instances.excerpt import best_excerpt
-from pipeline.llm import on_demand, questions
-from pipeline.llm.client import Client, LlmFault
-from pipeline.run import LLM_KEY, Run, image_store
+from pipeline.run import Run, image_store
 from pipeline.storage.store import Store, content_key
 from pipeline.storage.uris import is_http
 from schemas import codec
-from schemas.errors import AGAIN, ServiceError
 from schemas.records import (
     Coherence,
     Document,
@@ -217,16 +213,6 @@ def filter_coherence(run: Run) -> Step[ScoredDocument, ScoredDocument | Drop]:
     )
 
 
-def rate_text(run: Run) -> Step[ScoredDocument, Future[RatedDocument]]:
-    """Ask the language model for its ratings."""
-    client = connect(run)
-
-    async def rate(document: ScoredDocument) -> RatedDocument:
-        return RatedDocument.of(document, ratings=await questions.rate(client, run.prompts, document))
-
-    return asking(client, rate)
-
-
 def filter_ratings(run: Run) -> Step[RatedDocument, RatedDocument | Drop]:
     """The rules about the ratings."""
     rules = run.config.ratings
@@ -237,17 +223,6 @@ def filter_ratings(run: Run) -> Step[RatedDocument, RatedDocument | Drop]:
             or document
         )
     )
-
-
-def write_instruction(run: Run) -> Step[RatedDocument, Future[InstructedDocument | Drop]]:
-    """Ask the language model for the instruction and the domain; an answer that fails the checks is asked for again."""
-    client = connect(run)
-
-    async def write(document: RatedDocument) -> InstructedDocument | Drop:
-        written = await questions.write(client, run.prompts, document, run.config.domains)
-        return written if isinstance(written, Drop) else InstructedDocument.of(document, generated=written)
-
-    return asking(client, write)
 
 
 def assemble_instance(run: Run) -> Step[InstructedDocument, tuple[str, Staged]]:
@@ -269,38 +244,3 @@ def assemble_instance(run: Run) -> Step[InstructedDocument, tuple[str, Staged]]:
         return document.id, Staged(waiting, outcomes.kept(document, shard="", key=key))
 
     return Step(step)
-
-
-def asking(client: Client, question: Callable[[Any], Coroutine[Any, Any, Any]]) -> Step[Any, Future[Any]]:
-    """A step that starts the coroutine `question(document)` on the client's event loop.
-
-    A server that stays unreachable or busy for too long stops the run, because every other document would fail too.
-    """
-
-    async def asked(document: Document) -> Any:
-        try:
-            return await question(document)
-        except LlmFault as fault:
-            if fault.kind != "unreachable":
-                raise
-            raise ServiceError(
-                f"the model server at {client.shown} stopped answering ({fault.detail}); check it and {AGAIN}"
-            ) from None
-
-    return Step(lambda document: client.submit(asked(document)), client.close, client.counts)
-
-
-def connect(run: Run) -> Client:
-    """A client of the model server, with a cache of answers; a server of the pipeline starts at the first question."""
-    llm = run.config.llm
-    return Client(
-        run.llm_url,
-        run.llm_name,
-        llm.concurrency,
-        llm.timeout,
-        Store(run.store("answers"), ".json"),
-        os.environ.get(LLM_KEY),
-        patience=llm.deadline,
-        identity=run.provenance.llm,
-        ready=lambda: on_demand.ready(run.llm_wanted),
-    )

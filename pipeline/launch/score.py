@@ -21,7 +21,7 @@ from pipeline import corpora
 from pipeline.coherence.damage import other_texts, permuted, swapped
 from pipeline.coherence.scorer import Scorer
 from pipeline.config import preset
-from pipeline.graph import reading, stages
+from pipeline.graph import asking, reading, stages
 from pipeline.graph.window import Window
 from pipeline.instances.excerpt import best_excerpt
 from pipeline.launch.build import configured
@@ -64,7 +64,7 @@ def score(config: str, corpus: str, output: str, *, limit: int | None, llm_url: 
     """
     run, scorer = _prepared(config, corpus, f"{work or output + '/.work'}", limit, llm_url)
     totals = _Totals()
-    rate = stages.rate_text(run) if llm_url else None
+    rate = asking.rate_text(run) if llm_url else None
     with contextlib.ExitStack() as stack:
         if rate:
             stack.callback(rate.close)

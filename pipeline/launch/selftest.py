@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 
 from filters.headings import recurring
 from pipeline.coherence.damage import KINDS
-from pipeline.graph import stages
+from pipeline.graph import asking, stages
 from pipeline.launch.build import configured
 from pipeline.launch.stored import measured, stored_documents
 from pipeline.llm.client import LlmFault
@@ -107,7 +107,7 @@ def _unrated(outcomes: Outcomes) -> Outcomes:
 
 def _rating(run: Run, stack: contextlib.ExitStack) -> Callable[[Outcomes], Outcomes]:
     """The stages *Rate text* and *Filter ratings* for the documents that are left; the others are rules."""
-    rate, filter_ratings = stages.rate_text(run), stages.filter_ratings(run)
+    rate, filter_ratings = asking.rate_text(run), stages.filter_ratings(run)
     stack.callback(rate.close)
 
     def rated(outcomes: Outcomes) -> Outcomes:

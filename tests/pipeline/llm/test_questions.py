@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from pipeline.graph.stages import asking
+from pipeline.graph.asking import ask_each
 from pipeline.llm import questions
 from pipeline.llm.client import Client, LlmFault
 from pipeline.storage.store import Store
@@ -111,7 +111,7 @@ def test_after_the_third_failure_the_document_is_dropped_and_a_second_run_asks_n
 def test_what_is_wrong_with_the_server_ends_the_run_and_not_each_document(trouble, ends_the_run):
     with FakeOpenAI() as server:
         client = Client(server.url, "fake", timeout=0.3, patience=0.5)
-        step = asking(client, lambda document: questions.rate(client, PROMPTS, document))
+        step = ask_each(client, lambda document: questions.rate(client, PROMPTS, document))
         try:
             error = step(Document("d", "test", (Text(trouble),))).exception(30)
             assert isinstance(error, UserError | ServiceError) is ends_the_run
@@ -123,7 +123,7 @@ def test_what_is_wrong_with_the_server_ends_the_run_and_not_each_document(troubl
 def test_a_proxy_without_a_server_ends_the_run_in_one_line():
     with FakeOpenAI() as server:
         client = Client(server.url, "fake", patience=0.5)
-        step = asking(client, lambda document: questions.rate(client, PROMPTS, document))
+        step = ask_each(client, lambda document: questions.rate(client, PROMPTS, document))
         error = step(Document("d", "test", (Text("!502"),))).exception(30)
         step.close()
     assert str(error) == (
