@@ -1,7 +1,7 @@
 """A folder of files named by their keys: images, scores, answers and finished instances are in such stores.
 
 Plain files need no server and no locking, survive a killed run, and are shared by all workers: every writer of a key
-writes the same value. Local folders and Beam's object stores (`gs://`, `s3://`) work in the same way.
+writes the same value. Local folders and object stores (`gs://`, `s3://`) work in the same way.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ import os
 import stat
 import uuid
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import Any, BinaryIO
 
-if TYPE_CHECKING:
-    from apache_beam.io.filesystems import FileSystems
+from pipeline.storage import remote
+from pipeline.storage.bucket import is_remote
 
 
 def content_key(*parts: Any) -> str:
@@ -42,8 +42,11 @@ class Store:
 
     def read(self, key: str) -> bytes | None:
         """The bytes of the key; None if it was never written."""
+        path = self.path(key)
         try:
-            with open_bytes(self.path(key)) as file:
+            if is_remote(path):
+                return remote.get(path)
+            with open_bytes(path) as file:
                 return file.read()
         except FileNotFoundError:
             return None
@@ -61,35 +64,20 @@ class Store:
         write_bytes(self.path(key), data)
 
 
-def is_remote(path: str) -> bool:
-    """Whether the path is in an object store.
-
-    >>> is_remote("gs://bucket/out"), is_remote("out/demo")
-    (True, False)
-    """
-    return "://" in path
-
-
 def open_bytes(path: str) -> BinaryIO:
     """Open a regular file for reading. Raises FileNotFoundError where there is nothing, also on object stores, and
     another OSError for a folder, a pipe, a socket or a device: opening one of these may wait for ever."""
-    if not is_remote(path):
-        return open(path, "rb", opener=_regular)
-    if not files().exists(path):
-        raise FileNotFoundError(path)
-    remote: BinaryIO = files().open(path, compression_type="uncompressed")
-    return remote
+    return remote.open_read(path) if is_remote(path) else open(path, "rb", opener=_regular)
 
 
 @contextlib.contextmanager
 def replacing(path: str) -> Iterator[BinaryIO]:
     """Write to a file that gets its name only when it is complete: readers never see a part of it."""
-    temporary = f"{path}.{uuid.uuid4().hex}.tmp"
     if is_remote(path):
-        with files().create(temporary, compression_type="uncompressed") as file:
+        with remote.writing(path) as file:
             yield file
-        files().rename([temporary], [path])
         return
+    temporary = f"{path}.{uuid.uuid4().hex}.tmp"
     os.makedirs(os.path.dirname(path), exist_ok=True)
     try:
         with open(temporary, "wb") as file:
@@ -115,10 +103,3 @@ def _regular(path: str, flags: int) -> int:
     os.close(descriptor)
     code = errno.EISDIR if stat.S_ISDIR(mode) else errno.ENODEV
     raise OSError(code, "is a folder" if stat.S_ISDIR(mode) else "is no regular file", path)
-
-
-def files() -> type[FileSystems]:
-    """Beam's file systems, for object stores."""
-    from apache_beam.io.filesystems import FileSystems  # slow to import, and local runs need it only for the DAG
-
-    return FileSystems
