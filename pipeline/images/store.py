@@ -118,17 +118,17 @@ class ImageStore:
 
     def read(self, sha256: str) -> bytes:
         """The bytes of the file. Raises FileNotFoundError for a hash that was never stored."""
-        data = self._picture(sha256)
+        data = self._picture(sha256, sure=True)
         if data is None:
             raise FileNotFoundError(self.pictures.path(sha256))
         return data
 
-    def _picture(self, sha256: str) -> bytes | None:
+    def _picture(self, sha256: str, sure: bool = False) -> bytes | None:
         path = self.pictures.path(sha256)
         if not is_remote(path):
             return self.pictures.read(sha256)
         data = _recent.get(path)
-        if data is None and (data := self.pictures.read(sha256)) is not None:
+        if data is None and (data := self.pictures.find(sha256) if sure else self.pictures.read(sha256)) is not None:
             _recent.put(path, data)
         return data
 

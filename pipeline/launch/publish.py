@@ -16,7 +16,7 @@ from pipeline import report
 from pipeline.dataset import card, ledger, shards
 from pipeline.launch import metrics
 from pipeline.run import Run
-from pipeline.storage import remote, uris
+from pipeline.storage import remote, segments, uris
 from pipeline.storage.bucket import is_remote
 from pipeline.storage.store import open_bytes, write_bytes
 from schemas.codec import config_hash
@@ -190,6 +190,7 @@ def _rename(source: str, target: str) -> None:
 def remove(path: str) -> None:
     """Delete a file, or a folder with its contents; a path that does not exist is ignored."""
     if is_remote(path):
+        segments.forget(path)
         remote.remove(path)
     elif os.path.isdir(path):
         shutil.rmtree(path)

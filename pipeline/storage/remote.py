@@ -69,13 +69,12 @@ def find(pattern: str) -> list[str]:
     wild = _WILD.search(name)
     if wild is None:
         folder = f"{name.rstrip('/')}/" if name.strip("/") else ""
-        try:
-            if name and not name.endswith("/"):
+        found = [one for one in _names(bucket, folder, deep=False) if not one.endswith("/")]
+        if not found and name and not name.endswith("/"):
+            with contextlib.suppress(FileNotFoundError):
                 bucket.size(name)
-                return [pattern]
-        except FileNotFoundError:
-            pass
-        return [root + found for found in sorted(_names(bucket, folder, deep=False)) if not found.endswith("/")]
+                found = [name]
+        return [root + one for one in sorted(found)]
     start = name[: wild.start()]
     deep = "/" in name[wild.start() :] or "**" in name
     matching = re.compile(_regex(name), re.S)

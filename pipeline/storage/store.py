@@ -1,7 +1,7 @@
 """A folder of files named by their keys: images, scores, answers and finished instances are in such stores.
 
 Plain files need no server and no locking, survive a killed run, and are shared by all workers: every writer of a key
-writes the same value. Local folders and object stores (`gs://`, `s3://`) work in the same way.
+writes the same value. In an object store many of them share a file: see `segments.py`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import uuid
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
-from pipeline.storage import remote
+from pipeline.storage import remote, segments
 from pipeline.storage.bucket import is_remote
 
 
@@ -27,7 +27,8 @@ def content_key(*parts: Any) -> str:
 
 
 class Store:
-    """One file per key, `root/ab/abcdef...suffix`; a write is atomic: a temporary name, then a rename.
+    """One file per key, `root/ab/abcdef...suffix`, or segments in an object store; a write is atomic: a temporary name,
+    then a rename.
 
     Files are not flushed to the disk (fsync takes a millisecond or more per file), so a power failure may leave empty
     or truncated files. Readers check the content and treat such a file as missing.
@@ -42,11 +43,10 @@ class Store:
 
     def read(self, key: str) -> bytes | None:
         """The bytes of the key; None if it was never written."""
-        path = self.path(key)
+        if is_remote(self.root):
+            return segments.of(self.root).read(key)
         try:
-            if is_remote(path):
-                return remote.get(path)
-            with open_bytes(path) as file:
+            with open_bytes(self.path(key)) as file:
                 return file.read()
         except FileNotFoundError:
             return None
@@ -60,8 +60,15 @@ class Store:
             return None
 
     def write(self, key: str, data: bytes) -> None:
-        """Write the bytes of the key, whole or not at all."""
-        write_bytes(self.path(key), data)
+        """Write the bytes of the key, whole or not at all; in an object store, when the bundle ends (`segments`)."""
+        if is_remote(self.root):
+            segments.of(self.root).write(key, data)
+        else:
+            write_bytes(self.path(key), data)
+
+    def find(self, key: str) -> bytes | None:
+        """As `read`, for what another process has just written."""
+        return segments.of(self.root).find(key) if is_remote(self.root) else self.read(key)
 
 
 def open_bytes(path: str) -> BinaryIO:
