@@ -22,7 +22,7 @@ COPY models models
 COPY moss moss
 COPY configs configs
 COPY examples examples
-RUN pip install --no-cache-dir -e '.[models]' 'apache-beam[gcp]' -c requirements/constraints.txt
+RUN pip install --no-cache-dir -e '.[buckets,models]' 'apache-beam[gcp]' -c requirements/constraints.txt
 
 COPY --from=beam /opt/apache/beam /opt/apache/beam
 ENTRYPOINT ["/opt/apache/beam/boot"]

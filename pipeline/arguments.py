@@ -30,7 +30,7 @@ def parser(description: str, commands: Mapping[str, Callable[..., int]]) -> argp
     made.add_argument(
         "--config", required=True, help="a YAML file, or the name of one that comes with the package, such as demo"
     )
-    made.add_argument("--output", required=True, help="the folder to publish to (local, or any Beam filesystem)")
+    made.add_argument("--output", required=True, help="the folder to publish to (local, gs:// or s3://)")
     made.add_argument(
         "--corpus",
         action="append",

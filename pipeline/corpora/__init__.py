@@ -80,7 +80,7 @@ def check(format: str, path: str, benchmark: bool = False) -> None:
                 if isinstance(record, Document):
                     return
                 fault = fault or record
-    except (OSError, ValueError) as error:  # ValueError: an object store that Beam was not installed for
+    except (OSError, ValueError) as error:  # ValueError: an address of no store
         raise UserError(f"corpus {format}:{path} cannot be read: {error}") from error
     if fault:
         raise UserError(

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from pipeline.storage import uris
-from pipeline.storage.store import is_remote
+from pipeline.storage.bucket import is_remote
 from schemas.errors import UserError
 
 if TYPE_CHECKING:

@@ -11,8 +11,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from pipeline.corpora.fields import BadRecord, Record
+from pipeline.storage.bucket import is_remote
 from pipeline.storage.child import Child, Lost
-from pipeline.storage.store import is_remote, open_bytes
+from pipeline.storage.store import open_bytes
 
 MOST_ROWS = 1_000
 """Rows of a file beyond one for each of its bytes: more than that would be made of nothing."""

@@ -16,7 +16,8 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 
-from pipeline.storage.store import is_remote, write_bytes
+from pipeline.storage.bucket import is_remote
+from pipeline.storage.store import write_bytes
 from schemas.stage_names import ASSEMBLE, READ, stage_title
 
 EVERY = 0.5

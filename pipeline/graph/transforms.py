@@ -24,6 +24,7 @@ from pipeline.graph.metrics import DROPPED, FAILED, PASSED, StageMetrics
 from pipeline.graph.window import Window
 from pipeline.report.dropped import keep_sample
 from pipeline.run import Run, image_store
+from pipeline.storage import segments
 from schemas.errors import RecordFault
 from schemas.outcome import Outcome
 from schemas.records import Document, Drop, DroppedDocument
@@ -72,6 +73,7 @@ class Stage(beam.DoFn):
             self.step = self.make(self.run)
         self.counter = progress.counter(self.run.counts)
         self.images = image_store(self.run)
+        self.lowest: dict[str, list[str]] = {}
         self.metrics = StageMetrics(self.stage)
         self.share = FailedShare(self.stage, self.run.config.limits.failed_at_most)
 
@@ -81,6 +83,8 @@ class Stage(beam.DoFn):
 
     def finish_bundle(self) -> Iterator[Any] | None:
         self.metrics.add_counts(self.step.counts())
+        with failures.recorded(self.run.failures, self.stage):
+            segments.flush()
         return None
 
     def result(self, document: Document, get: Callable[[], Any]) -> Any:
@@ -99,7 +103,7 @@ class Stage(beam.DoFn):
         last = DroppedDocument(document, found) if isinstance(found, Drop) else found
         if isinstance(last, DroppedDocument):
             outcome = outcomes.dropped(last.document, self.stage, last.drop, last.detail)
-            keep_sample(self.run.store("dropped"), document, outcome, self.images.preview)
+            keep_sample(self.run.store("dropped"), document, outcome, self.images.preview, self.lowest)
             self.metrics.count(DROPPED)
             return beam.pvalue.TaggedOutput(ENDED, outcome)
         self.metrics.count(PASSED)

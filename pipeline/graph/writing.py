@@ -39,7 +39,7 @@ def _write_shard(number: int, ranked: Iterable[tuple[int, Staged]], run: Run) ->
 
     def samples() -> Iterator[shards.Sample]:
         for one in staged:
-            data = instances.read(one.key)
+            data = instances.find(one.key)
             if data is None:
                 raise ServiceError(f"a finished instance is missing from {run.store('instances')}; {AGAIN}")
             instance = json.loads(data)

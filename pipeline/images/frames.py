@@ -13,8 +13,8 @@ import threading
 
 from pipeline.images.faults import ImageFault
 from pipeline.storage import uris
+from pipeline.storage.bucket import is_remote
 from pipeline.storage.child import Child, Lost
-from pipeline.storage.store import is_remote
 
 _FRAME = re.compile(
     r"(?P<video>.+\.(?:mp4|mkv|webm|avi|mov))#t=(?P<time>\d+(?:\.\d+)?)"

@@ -21,6 +21,8 @@ from pipeline.images.faults import PASSING, ImageFault
 from pipeline.images.fetch import Http, fetch, refuse_listed
 from pipeline.images.frames import read_bytes
 from pipeline.images.header import Header, read_header
+from pipeline.storage.bucket import is_remote
+from pipeline.storage.recent import Recent
 from pipeline.storage.store import Store, content_key
 from pipeline.storage.uris import is_http
 from schemas.codec import Json
@@ -31,14 +33,18 @@ _PREFIX = 64 << 10
 _MISSING = {errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP}
 _UNREADABLE = {errno.EACCES, errno.EPERM, errno.EISDIR, errno.ENODEV, errno.ENXIO, errno.EINVAL, errno.EIO}
 _counting = threading.Lock()
+_recent = Recent(256 << 20)
+"""Sources and pictures of object stores: what one stage has read or written, the next has without a request."""
 
 
 def header(uri: str, max_bytes: int = 32 << 20, folders: tuple[str, ...] = ()) -> Header:
-    """Pixels and format of a picture in a file, a tar or an object store, from its first bytes: 64 KiB are enough for
-    nearly all, and no more than `max_bytes` are read. `folders` as of ImageStore. Raises ImageFault.
+    """Pixels and format of a picture in a file, a tar or an object store, from its first bytes: 64 KiB of a file are
+    enough for nearly all, and no more than `max_bytes` are read. `folders` as of ImageStore. Raises ImageFault.
 
     It cannot see that the rest is missing or damaged: storing the picture does.
     """
+    if is_remote(uri):  # one request for the header and the picture: it is what costs
+        return read_header(_read(uri, max_bytes + 1, folders))
     prefix = _read(uri, _PREFIX, folders)
     try:
         return read_header(prefix)
@@ -114,9 +120,18 @@ class ImageStore:
 
     def read(self, sha256: str) -> bytes:
         """The bytes of the file. Raises FileNotFoundError for a hash that was never stored."""
-        data = self.pictures.read(sha256)
+        data = self._picture(sha256, sure=True)
         if data is None:
             raise FileNotFoundError(self.pictures.path(sha256))
+        return data
+
+    def _picture(self, sha256: str, sure: bool = False) -> bytes | None:
+        path = self.pictures.path(sha256)
+        if not is_remote(path):
+            return self.pictures.read(sha256)
+        data = _recent.get(path)
+        if data is None and (data := self.pictures.find(sha256) if sure else self.pictures.read(sha256)) is not None:
+            _recent.put(path, data)
         return data
 
     def counts(self) -> dict[str, int]:
@@ -146,6 +161,8 @@ class ImageStore:
         sha256 = hashlib.sha256(picture.data).hexdigest()
         if not self._has(sha256):
             self.pictures.write(sha256, picture.data)
+            if is_remote(path := self.pictures.path(sha256)):
+                _recent.put(path, picture.data)
         stored = {
             "sha256": sha256,
             "width": picture.width,
@@ -157,7 +174,7 @@ class ImageStore:
 
     def _has(self, sha256: str) -> bool:
         """Is the picture there, and whole?"""
-        data = self.pictures.read(sha256)
+        data = self._picture(sha256)
         return data is not None and hashlib.sha256(data).hexdigest() == sha256
 
     def _fetched(self, url: str) -> Json:
@@ -190,12 +207,17 @@ class ImageStore:
 
 def _read(uri: str, at_most: int, folders: tuple[str, ...]) -> bytes:
     try:
-        return read_bytes(uri, at_most, folders)
+        if not is_remote(uri):
+            return read_bytes(uri, at_most, folders)
+        if (data := _recent.get(uri)) is None:
+            data = read_bytes(uri, at_most, folders)
+            _recent.put(uri, data)
+        return data
     except OSError as error:
         if error.errno in _MISSING or isinstance(error, FileNotFoundError):
             raise ImageFault("missing", str(error)) from error
         if error.errno in _UNREADABLE:
             raise ImageFault("unreadable", str(error)) from error
         raise
-    except ValueError as error:  # a name with a NUL, a scheme that Beam does not know
+    except ValueError as error:  # a name with a NUL, a scheme that no store has
         raise ImageFault("missing", str(error)) from error

@@ -29,7 +29,8 @@ from pipeline.llm import choice, on_demand
 from pipeline.llm.address import shown
 from pipeline.llm.probe import check_server, probe
 from pipeline.run import LLM_KEY, Run
-from pipeline.storage.store import is_remote
+from pipeline.storage import bucket
+from pipeline.storage.bucket import is_remote
 from prompts import load as load_prompts
 from prompts.control import tokens_of
 from schemas.codec import config_hash
@@ -69,6 +70,7 @@ def build(
     if not output.strip("/"):
         raise UserError("--output must name a folder")
     output, work = output.rstrip("/"), (work or f"{output.rstrip('/')}/.work").rstrip("/")
+    bucket.check(output, work)
     log = f"{work}/leafinstruct.log" if not is_remote(work) else "the runner's log"
     with translated(output, work, f"{work}/failures", log), stopped_by_signals(), contextlib.ExitStack() as stack:
         publish.check_output(output, config, replace)  # a folder of something else is not even locked
@@ -126,6 +128,7 @@ def configured(
     if llm_server:
         config = dataclasses.replace(config, llm=dataclasses.replace(config.llm, server=llm_server))
     for corpus in config.corpora:
+        bucket.check(corpus.path)
         corpora.check(corpus.format, corpus.path)
     configuration.preset(config)
     opt_outs.load(config.web.opt_outs)

@@ -11,8 +11,10 @@ from collections.abc import Iterator, Sequence
 from pipeline.corpora import parts
 from pipeline.corpora.files import root_of, spelt
 from pipeline.sources import Corpus
-from pipeline.storage.store import files, is_remote, open_bytes
-from pipeline.storage.uris import is_inside, sizes
+from pipeline.storage.bucket import is_remote
+from pipeline.storage.remote import described
+from pipeline.storage.store import open_bytes
+from pipeline.storage.uris import is_inside
 from schemas.codec import Json
 
 THREADS = 8
@@ -56,7 +58,7 @@ def _fingerprint(corpus: Corpus, ours: tuple[str, ...]) -> Json:
 def _below(folder: str, ours: tuple[str, ...]) -> Iterator[tuple[str, int | None]]:
     """The regular files of a tree, but for hidden ones, with their size where the store has said it."""
     if is_remote(folder):
-        yield from sizes(f"{folder.rstrip('/')}/**").items()
+        yield from ((path, size) for path, size, _ in described(f"{folder.rstrip('/')}/"))
         return
     for at, folders, names in os.walk(folder):
         folders[:] = [
@@ -73,7 +75,9 @@ def _entry(root: str, path: str, size: int | None) -> Entry:
     if size is not None:
         return name, size, ""
     if is_remote(path):
-        return name, sizes(path).get(path, 0), str(files().checksum(path))
+        return next(
+            ((name, bytes_, checksum) for found, bytes_, checksum in described(path) if found == path), (name, 0, "")
+        )
     digest, size = hashlib.sha256(), 0
     with open_bytes(path) as file:
         while block := file.read(BLOCK):

@@ -7,7 +7,7 @@ import fcntl
 import os
 from collections.abc import Iterator
 
-from pipeline.storage.store import is_remote
+from pipeline.storage.bucket import is_remote
 from schemas.errors import UserError
 
 

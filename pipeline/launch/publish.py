@@ -18,8 +18,9 @@ from pipeline import report
 from pipeline.dataset import card, ledger, shards
 from pipeline.launch import metrics
 from pipeline.run import Run
-from pipeline.storage import uris
-from pipeline.storage.store import files, is_remote, open_bytes, write_bytes
+from pipeline.storage import remote, segments, uris
+from pipeline.storage.bucket import is_remote
+from pipeline.storage.store import open_bytes, write_bytes
 from schemas.codec import Json, config_hash, manifest_bytes
 from schemas.errors import UserError
 from schemas.index import IndexRow
@@ -236,7 +237,7 @@ def _move(staging: str, output: str) -> None:
 
 def _rename(source: str, target: str) -> None:
     if is_remote(target):
-        files().rename([source], [target])
+        remote.move(source, target)
         return
     os.makedirs(os.path.dirname(target), exist_ok=True)
     os.replace(source, target)
@@ -245,9 +246,8 @@ def _rename(source: str, target: str) -> None:
 def remove(path: str) -> None:
     """Delete a file, or a folder with its contents; a path that does not exist is ignored."""
     if is_remote(path):
-        matches = files().match([path, f"{path}/**"])
-        if found := [m.path for match in matches for m in match.metadata_list]:
-            files().delete(found)
+        segments.forget(path)
+        remote.remove(path)
     elif os.path.isdir(path):
         shutil.rmtree(path)
     elif os.path.exists(path):

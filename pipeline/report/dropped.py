@@ -28,16 +28,26 @@ OpenImage = Callable[[Image], PIL.Image.Image | None]
 """Returns the decoded image of an image segment, or None if it is not in the store."""
 
 
-def keep_sample(folder: str, document: Document, outcome: Outcome, open_image: OpenImage) -> None:
-    """Write the document's example if its hash is among the lowest of its rule so far.
+def keep_sample(
+    folder: str,
+    document: Document,
+    outcome: Outcome,
+    open_image: OpenImage,
+    lowest: dict[str, list[str]] | None = None,
+) -> None:
+    """Write the document's example if its hash is among the lowest of its rule so far. `lowest` is what the caller keeps
+    between its calls: the paths that were found, so that the folder is listed only for a document that may belong there.
 
     Examples that are no longer among the lowest are not deleted, but not read either; there are few of them (about
     PER_RULE times the logarithm of the number of documents).
     """
     path = f"{folder}/{outcome.rule}/{rank(document.id)}.json"
-    present = _first(f"{folder}/{outcome.rule}")
-    if path in present or (len(present) == PER_RULE and path > present[-1]):
-        return
+    lowest = {} if lowest is None else lowest
+    for look in (False, True):
+        present = _first(f"{folder}/{outcome.rule}") if look else lowest.get(outcome.rule, [])
+        if path in present or (len(present) == PER_RULE and path > present[-1]):
+            return
+    lowest[outcome.rule] = sorted([*present, path])[:PER_RULE]
     sample = dropped_sample(document, outcome, open_image)
     write_bytes(path, json.dumps(sample, ensure_ascii=False).encode())
 

@@ -7,8 +7,9 @@ import posixpath
 from collections.abc import Iterator
 from typing import BinaryIO
 
-from pipeline.storage.store import is_remote, open_bytes
-from pipeline.storage.uris import sizes
+from pipeline.storage.bucket import is_remote
+from pipeline.storage.remote import described
+from pipeline.storage.store import open_bytes
 from schemas.errors import UserError
 from schemas.folder import DIRECTORY, FILE, Folder, Found, LocalFolder
 
@@ -31,7 +32,7 @@ class RemoteFolder:
     def entries(self, below: str = "") -> Iterator[Found]:
         start = f"{self.root}/{below}/" if below else f"{self.root}/"
         folders: set[str] = set()
-        for path, size in sizes(f"{start}**").items():
+        for path, size, _ in described(start):
             name, slash, _ = path.removeprefix(start).partition("/")
             name = posixpath.join(below, name)
             if not slash:

@@ -1,7 +1,7 @@
 """A folder of files named by their keys: images, scores, answers and finished instances are in such stores.
 
 Plain files need no server and no locking, survive a killed run, and are shared by all workers: every writer of a key
-writes the same value. Local folders and Beam's object stores (`gs://`, `s3://`) work in the same way.
+writes the same value. In an object store many of them share a file: see `segments.py`.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ import os
 import stat
 import uuid
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import Any, BinaryIO
 
-if TYPE_CHECKING:
-    from apache_beam.io.filesystems import FileSystems
+from pipeline.storage import remote, segments
+from pipeline.storage.bucket import is_remote
 
 
 def content_key(*parts: Any) -> str:
@@ -27,7 +27,8 @@ def content_key(*parts: Any) -> str:
 
 
 class Store:
-    """One file per key, `root/ab/abcdef...suffix`; a write is atomic: a temporary name, then a rename.
+    """One file per key, `root/ab/abcdef...suffix`, or segments in an object store; a write is atomic: a temporary name,
+    then a rename.
 
     Files are not flushed to the disk (fsync takes a millisecond or more per file), so a power failure may leave empty
     or truncated files. Readers check the content and treat such a file as missing.
@@ -42,6 +43,8 @@ class Store:
 
     def read(self, key: str) -> bytes | None:
         """The bytes of the key; None if it was never written."""
+        if is_remote(self.root):
+            return segments.of(self.root).read(key)
         try:
             with open_bytes(self.path(key)) as file:
                 return file.read()
@@ -57,39 +60,31 @@ class Store:
             return None
 
     def write(self, key: str, data: bytes) -> None:
-        """Write the bytes of the key, whole or not at all."""
-        write_bytes(self.path(key), data)
+        """Write the bytes of the key, whole or not at all; in an object store, when the bundle ends (`segments`)."""
+        if is_remote(self.root):
+            segments.of(self.root).write(key, data)
+        else:
+            write_bytes(self.path(key), data)
 
-
-def is_remote(path: str) -> bool:
-    """Whether the path is in an object store.
-
-    >>> is_remote("gs://bucket/out"), is_remote("out/demo")
-    (True, False)
-    """
-    return "://" in path
+    def find(self, key: str) -> bytes | None:
+        """As `read`, for what another process has just written."""
+        return segments.of(self.root).find(key) if is_remote(self.root) else self.read(key)
 
 
 def open_bytes(path: str) -> BinaryIO:
     """Open a regular file for reading. Raises FileNotFoundError where there is nothing, also on object stores, and
     another OSError for a folder, a pipe, a socket or a device: opening one of these may wait for ever."""
-    if not is_remote(path):
-        return open(path, "rb", opener=_regular)
-    if not files().exists(path):
-        raise FileNotFoundError(path)
-    remote: BinaryIO = files().open(path, compression_type="uncompressed")
-    return remote
+    return remote.open_read(path) if is_remote(path) else open(path, "rb", opener=_regular)
 
 
 @contextlib.contextmanager
 def replacing(path: str) -> Iterator[BinaryIO]:
     """Write to a file that gets its name only when it is complete: readers never see a part of it."""
-    temporary = f"{path}.{uuid.uuid4().hex}.tmp"
     if is_remote(path):
-        with files().create(temporary, compression_type="uncompressed") as file:
+        with remote.writing(path) as file:
             yield file
-        files().rename([temporary], [path])
         return
+    temporary = f"{path}.{uuid.uuid4().hex}.tmp"
     os.makedirs(os.path.dirname(path), exist_ok=True)
     try:
         with open(temporary, "wb") as file:
@@ -115,10 +110,3 @@ def _regular(path: str, flags: int) -> int:
     os.close(descriptor)
     code = errno.EISDIR if stat.S_ISDIR(mode) else errno.ENODEV
     raise OSError(code, "is a folder" if stat.S_ISDIR(mode) else "is no regular file", path)
-
-
-def files() -> type[FileSystems]:
-    """Beam's file systems, for object stores."""
-    from apache_beam.io.filesystems import FileSystems  # slow to import, and local runs need it only for the DAG
-
-    return FileSystems

@@ -1,4 +1,4 @@
-"""Files by their URI: a path, `archive.tar!/member`, or an object-store URL (`gs://`, `s3://`) through Beam.
+"""Files by their URI: a path, `archive.tar!/member`, or an object-store URL (`gs://`, `s3://`).
 
 A tar is read in place: the first access reads all its headers, once per process; after that a member takes one seek.
 """
@@ -10,11 +10,16 @@ import functools
 import glob
 import os
 import re
+import threading
 
-from pipeline.storage.store import files, is_remote, open_bytes
+from pipeline.storage import remote
+from pipeline.storage.bucket import is_remote
+from pipeline.storage.store import open_bytes
 from pipeline.storage.tar_index import TarIndex, walk
 
 _MEMBER = ".tar!/"
+_AHEAD = 64 << 10  # bytes read for a header in a store: the small files behind it are passed over without a request
+_walking = threading.Lock()
 
 
 def tar_index(path: str) -> TarIndex:
@@ -25,14 +30,15 @@ def tar_index(path: str) -> TarIndex:
     be opened.
     """
     if is_remote(path):
-        return _walk(path, (0, 0))
+        with _walking:  # several threads of a process want it at once: one reads it
+            return _walk(path, (0, 0))
     status = os.stat(path)
     return _walk(path, (status.st_size, status.st_mtime_ns))
 
 
 @functools.lru_cache(maxsize=16)
 def _walk(path: str, version: tuple[int, int]) -> TarIndex:
-    with open_bytes(path) as file:
+    with remote.open_read(path, _AHEAD) if is_remote(path) else open_bytes(path) as file:
         return walk(file)
 
 
@@ -43,9 +49,13 @@ def read_bytes(uri: str, at_most: int = -1, folders: tuple[str, ...] = ()) -> by
     if folders and not is_inside(archive or uri, folders) and os.path.lexists(archive or uri):
         raise PermissionError(errno.EPERM, "is a link that leads out of the corpus", archive or uri)
     if not archive:
+        if is_remote(uri):
+            return remote.get(uri, 0, at_most if at_most >= 0 else None)
         with open_bytes(uri) as file:
             return file.read(at_most) if at_most >= 0 else file.read()
     offset, size = _member(archive, name)
+    if is_remote(archive):
+        return remote.get(archive, offset, offset + (min(size, at_most) if at_most >= 0 else size))
     with open_bytes(archive) as file:
         file.seek(offset)
         return file.read(min(size, at_most) if at_most >= 0 else size)
@@ -83,7 +93,7 @@ def exists(uri: str) -> bool:
         members = tar_index(archive).members
         return name in members or any(member.startswith(f"{name}/") for member in members)
     if is_remote(uri):
-        return bool(_match(uri) or _match(f"{uri}/*"))
+        return remote.exists(uri)
     return os.path.exists(uri)
 
 
@@ -93,7 +103,7 @@ def find(path: str, suffixes: tuple[str, ...]) -> list[str]:
     `path` is a file, a folder (the files directly in it) or a glob.
     """
     if is_remote(path):
-        found = [name for pattern in (path, f"{path.rstrip('/')}/*") for name in _match(pattern)]
+        found = remote.find(path)
     elif os.path.isdir(path):
         found = glob.glob(f"{glob.escape(path)}/*")
     elif os.path.exists(path):
@@ -123,16 +133,6 @@ def _member(archive: str, name: str) -> tuple[int, int]:
         return tar_index(archive).members[name]
     except KeyError:
         raise FileNotFoundError(f"{archive} has no {name}") from None
-
-
-def sizes(pattern: str) -> dict[str, int]:
-    """The files of an object store whose URL matches the pattern, and their bytes."""
-    [result] = files().match([pattern])
-    return {metadata.path: metadata.size_in_bytes for metadata in result.metadata_list}
-
-
-def _match(pattern: str) -> list[str]:
-    return list(sizes(pattern))
 
 
 @functools.lru_cache(maxsize=256)

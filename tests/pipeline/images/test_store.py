@@ -17,7 +17,7 @@ from pipeline.images.faults import ImageFault
 from pipeline.images.fetch import Http
 from pipeline.images.header import Header
 from pipeline.images.store import ImageStore, header
-from pipeline.storage import store
+from pipeline.storage import segments, store
 from pipeline.storage.uris import folders_of
 from schemas.records import Image, SizedImage
 from tests.pipeline import disk  # noqa: F401  (Beam knows file systems by their classes)
@@ -169,7 +169,8 @@ def test_sources_and_store_may_lie_in_an_object_store(tmp_path):
         assert pictures.header(uri) == Header(96, 48, "JPEG")
         stored = pictures.store(Image(uri))
         assert pictures.open(stored.sha256).size == (64, 32) and stored.extension == "jpg"
-    assert len(files(tmp_path / "store")) == 2
+    segments.flush()
+    assert len(list(tmp_path.rglob("*.seg"))) == 2  # of pictures and of sources
     assert kind(pictures.store, Image(f"disk:/{tmp_path}/no.jpg")) == "missing"
 
 

@@ -1,0 +1,115 @@
+"""What a run needs of an object store, and the stores that there are: one small file each, over the store's own client.
+
+A client is made once in a process. It repeats what a passing fault broke (a 429, a 5xx, a lost connection), with pauses
+that grow at random. What still fails after PATIENCE seconds is a ServiceError, which stops the run and never becomes a
+ledger row; what a retry cannot mend (no access, no such bucket) is a UserError.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Callable, Iterator
+from typing import BinaryIO, Protocol
+
+from schemas.errors import AGAIN, ServiceError, UserError, one_line
+
+PATIENCE = 300.0
+"""Seconds for which an operation is tried."""
+CONNECTIONS = 64
+"""Kept open by a client; more threads than that wait for each other."""
+
+
+class Bucket(Protocol):
+    """One bucket; names are those of objects in it. Every method but `list` and `described` is one request, for small objects.
+
+    Raises FileNotFoundError, FileExistsError, ServiceError and UserError.
+    """
+
+    def read(self, name: str, start: int = 0, end: int | None = None) -> bytes:
+        """The bytes from `start` to before `end` (None: the last), or fewer where the object ends."""
+
+    def size(self, name: str) -> int:
+        """In bytes."""
+
+    def write(self, name: str, file: BinaryIO, absent: bool = False) -> None:
+        """Write an object from an open file, whole or not at all; `absent`: only where there is none."""
+
+    def list(self, prefix: str, deep: bool) -> Iterator[str]:
+        """The names that begin with `prefix`, sorted; without `deep`, those with no further `/` in them."""
+
+    def described(self, prefix: str) -> Iterator[tuple[str, int, str]]:
+        """The names that begin with `prefix`, each with its bytes and the store's own checksum; the latter may be ""."""
+
+    def copy(self, source: str, target: str) -> None:
+        """Copy an object within the store."""
+
+    def delete(self, name: str) -> None:
+        """Delete an object; one that is not there is no fault."""
+
+
+def _gcs(name: str) -> Bucket:
+    from pipeline.storage.gcs import GcsBucket
+
+    return GcsBucket(name)
+
+
+def _s3(name: str) -> Bucket:
+    from pipeline.storage.s3 import S3Bucket
+
+    return S3Bucket(name)
+
+
+STORES: dict[str, Callable[[str], Bucket]] = {"gs": _gcs, "s3": _s3}
+"""Scheme -> what opens a bucket."""
+
+
+def split(url: str) -> tuple[Bucket, str]:
+    """The bucket and the object's name. Raises ValueError for a scheme that no store has, and UserError where the
+    store's client is not installed or finds no credentials."""
+    scheme, _, rest = url.partition("://")
+    bucket, _, name = rest.partition("/")
+    if scheme not in STORES or not bucket:
+        raise ValueError(f"{one_line(url, 80)} is no address in {' or '.join(f'{s}://' for s in STORES)}")
+    return _opened(scheme, bucket, os.getpid()), name
+
+
+@functools.lru_cache(maxsize=64)
+def _opened(scheme: str, bucket: str, process: int) -> Bucket:
+    """`process` keeps a forked worker from using its parent's connections."""
+    try:
+        return STORES[scheme](bucket)
+    except ImportError as error:
+        raise UserError(
+            f"{scheme}:// needs the package {error.name}, which is not installed: pip install 'leafinstruct[buckets]'"
+        ) from error
+
+
+def is_remote(path: str) -> bool:
+    """Whether the path is in an object store.
+
+    >>> is_remote("gs://bucket/out"), is_remote("out/demo")
+    (True, False)
+    """
+    return "://" in path
+
+
+def check(*paths: str) -> None:
+    """Raise UserError for a path in a store that this program does not know or cannot open."""
+    for path in filter(is_remote, paths):
+        try:
+            split(path)
+        except ValueError as error:
+            raise UserError(str(error)) from None
+
+
+def fault(url: str, error: Exception, status: int | None) -> Exception:
+    """The project's error for what a client raised: `status` is that of the HTTP reply, None where there was none."""
+    said = one_line(f"{type(error).__name__}: {error}", 300)
+    if status == 404:
+        return FileNotFoundError(f"{url}: {said}")
+    if status == 412:
+        return FileExistsError(f"{url}: {said}")
+    if status in (400, 401, 403):
+        return UserError(f"{url} cannot be used ({said}): mend the access to it and {AGAIN}")
+    return ServiceError(f"{url} could not be read or written, in spite of retries ({said}); {AGAIN}")

@@ -1,0 +1,114 @@
+"""s3:// by Amazon's client, with its own settings: AWS_ENDPOINT_URL for an emulator or another maker's store,
+AWS_PROFILE, AWS_ACCESS_KEY_ID and the like."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+from collections.abc import Iterator
+from typing import Any, BinaryIO
+
+import boto3
+import botocore.config
+from boto3.exceptions import Boto3Error
+from boto3.s3.transfer import TransferConfig
+from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
+
+from pipeline.storage import bucket as stores
+from schemas.errors import UserError
+
+_TRIES = 12  # with pauses of up to 20 s: about PATIENCE
+_PARTS = TransferConfig(use_threads=False)  # objects over 8 MB go in parts
+
+
+@functools.lru_cache(maxsize=1)
+def _client(process: int) -> Any:
+    return boto3.client(
+        "s3",
+        config=botocore.config.Config(
+            retries={"mode": "standard", "total_max_attempts": _TRIES}, max_pool_connections=stores.CONNECTIONS
+        ),
+    )
+
+
+class S3Bucket:
+    """A bucket of S3, or of a store that speaks its language."""
+
+    def __init__(self, name: str):
+        self.name = name
+        try:
+            self._client = _client(os.getpid())
+        except BotoCoreError as error:  # half a configuration
+            raise UserError(f"s3:// cannot be used: {error}") from error
+
+    def read(self, name: str, start: int = 0, end: int | None = None) -> bytes:
+        if end is not None and end <= start:
+            return b""
+        span = {} if not start and end is None else {"Range": f"bytes={start}-{'' if end is None else end - 1}"}
+        with self._told(name):
+            try:
+                data: bytes = self._client.get_object(Bucket=self.name, Key=name, **span)["Body"].read()
+                return data
+            except ClientError as error:
+                if _status(error) == 416:  # it starts behind the end
+                    return b""
+                raise
+
+    def size(self, name: str) -> int:
+        with self._told(name):
+            return int(self._client.head_object(Bucket=self.name, Key=name)["ContentLength"])
+
+    def write(self, name: str, file: BinaryIO, absent: bool = False) -> None:
+        file.seek(0)
+        with self._told(name):
+            if absent:
+                self._client.put_object(Bucket=self.name, Key=name, Body=file, IfNoneMatch="*")
+            else:
+                self._client.upload_fileobj(_Unclosed(file), self.name, name, Config=_PARTS)
+
+    def list(self, prefix: str, deep: bool) -> Iterator[str]:
+        with self._told(prefix):
+            pages = self._client.get_paginator("list_objects_v2").paginate(
+                Bucket=self.name, Prefix=prefix, **({} if deep else {"Delimiter": "/"})
+            )
+            for page in pages:
+                yield from (found["Key"] for found in page.get("Contents", ()))
+
+    def described(self, prefix: str) -> Iterator[tuple[str, int, str]]:
+        with self._told(prefix):
+            for page in self._client.get_paginator("list_objects_v2").paginate(Bucket=self.name, Prefix=prefix):
+                yield from ((found["Key"], found["Size"], found["ETag"]) for found in page.get("Contents", ()))
+
+    def copy(self, source: str, target: str) -> None:
+        with self._told(source):
+            self._client.copy({"Bucket": self.name, "Key": source}, self.name, target, Config=_PARTS)
+
+    def delete(self, name: str) -> None:
+        with self._told(name):
+            self._client.delete_object(Bucket=self.name, Key=name)
+
+    @contextlib.contextmanager
+    def _told(self, name: str) -> Iterator[None]:
+        try:
+            yield
+        except ClientError as error:
+            raise stores.fault(f"s3://{self.name}/{name}", error, _status(error)) from error
+        except NoCredentialsError as error:
+            raise UserError(f"s3:// finds no credentials: {error}") from error
+        except (BotoCoreError, Boto3Error) as error:
+            raise stores.fault(f"s3://{self.name}/{name}", error, None) from error
+
+
+class _Unclosed:
+    """A file that the client, which closes what it has sent, leaves open."""
+
+    def __init__(self, file: BinaryIO):
+        self.read, self.seek, self.tell = file.read, file.seek, file.tell
+
+    def close(self) -> None:
+        pass
+
+
+def _status(error: ClientError) -> int:
+    return int(error.response["ResponseMetadata"]["HTTPStatusCode"])

@@ -1,0 +1,141 @@
+"""Results and pictures in an object store: many in one immutable object, a segment, because a bucket bills each object.
+
+A segment is named `<random>-<bytes of its index>-<bytes>.seg`, and holds its index (JSON: key -> offset and size of the
+data) and then the data. What is written waits in memory until there are ROOM bytes of it, EVERY seconds have passed or the bundle ends; every
+reader of the process sees it at once, other processes when it has been flushed. Two writers of a key write the same.
+
+Each process that reads a store lists it once, and reads the index of each segment: some 250 bytes of memory a key.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import re
+import threading
+import time
+import uuid
+
+from pipeline.storage import remote
+from pipeline.storage.recent import Recent
+
+ROOM = 32 << 20
+"""Bytes that wait at most for their segment."""
+EVERY = 30.0
+"""Seconds after which what waits is written with the next key: so much work is lost at most when a process is killed."""
+WHOLE = 1 << 20
+"""Bytes up to which a segment is read whole and kept; of a larger one a key takes one read of its range."""
+_NAME = re.compile(r".*/[0-9a-f]{32}-(\d+)-(\d+)\.seg")
+_recent = Recent(64 << 20)
+
+
+class Segments:
+    """The store below `root`, as this process sees it. Threads may share it."""
+
+    def __init__(self, root: str):
+        self.root = root
+        self._lock = threading.RLock()
+        self._index: dict[str, tuple[str, int, int]] = {}
+        self._known: set[str] | None = None  # the segments that are in the index
+        self._waiting: dict[str, bytes] = {}
+        self._size, self._since = 0, 0.0
+
+    def read(self, key: str) -> bytes | None:
+        """The bytes of the key; None where it was not written before this process first looked, nor by it."""
+        with self._lock:
+            if key in self._waiting:
+                return self._waiting[key]
+            if self._known is None:
+                self._load()
+            place = self._index.get(key)
+        return None if place is None else self._data(*place)
+
+    def find(self, key: str) -> bytes | None:
+        """As `read`, and looks again at what other processes have written since."""
+        data = self.read(key)
+        if data is None:
+            with self._lock:
+                self._load()
+            data = self.read(key)
+        return data
+
+    def write(self, key: str, data: bytes) -> None:
+        """Keep the bytes of a key."""
+        with self._lock:
+            if not self._waiting:
+                self._since = time.monotonic()
+            self._size += len(data) - len(self._waiting.get(key, b""))
+            self._waiting[key] = data
+            if self._size >= ROOM or time.monotonic() >= self._since + EVERY:
+                self.flush()
+
+    def flush(self) -> None:
+        """Write what waits. Raises ServiceError."""
+        with self._lock:
+            if not self._waiting:
+                return
+            places, at = {}, 0
+            for key, data in self._waiting.items():
+                places[key] = (at, len(data))
+                at += len(data)
+            head = json.dumps(places, separators=(",", ":")).encode()
+            segment = f"{self.root}/{uuid.uuid4().hex}-{len(head)}-{len(head) + at}.seg"
+            whole = b"".join([head, *self._waiting.values()])
+            with remote.writing(segment) as file:
+                file.write(whole)
+            self._add(segment, len(head), places)
+            if len(whole) <= WHOLE:
+                _recent.put(segment, whole)
+            self._waiting, self._size = {}, 0
+
+    def _load(self) -> None:
+        """Read the indexes of the segments that are new."""
+        known = self._known or set()
+        for segment in remote.find(f"{self.root}/*.seg"):
+            match = _NAME.fullmatch(segment)
+            if segment in known or match is None:
+                continue
+            head, size = int(match[1]), int(match[2])
+            data = remote.get(segment, 0, head if size > WHOLE else None)
+            if size <= WHOLE:
+                _recent.put(segment, data)
+            self._add(segment, head, json.loads(data[:head]))
+            known.add(segment)
+        self._known = known
+
+    def _add(self, segment: str, head: int, places: dict[str, tuple[int, int]]) -> None:
+        for key, (at, size) in places.items():
+            self._index[key] = (segment, head + at, size)
+        if self._known is not None:
+            self._known.add(segment)
+
+    def _data(self, segment: str, at: int, size: int) -> bytes | None:
+        whole = _recent.get(segment)
+        if whole is None and int(segment.rsplit("-", 1)[1].removesuffix(".seg")) <= WHOLE:
+            whole = remote.get(segment)
+            _recent.put(segment, whole)
+        return remote.get(segment, at, at + size) if whole is None else whole[at : at + size]
+
+
+def of(root: str) -> Segments:
+    """The store below `root`: one in a process."""
+    return _all(os.getpid()).setdefault(root, Segments(root))
+
+
+def flush() -> None:
+    """Write what waits in any store of this process: what other processes are told of must be there."""
+    for store in list(_all(os.getpid()).values()):
+        store.flush()
+
+
+def forget(folder: str) -> None:
+    """Forget what is known of stores below a folder, which is about to be deleted."""
+    stores = _all(os.getpid())
+    for root in [root for root in stores if f"{root}/".startswith(f"{folder.rstrip('/')}/")]:
+        del stores[root]
+
+
+@functools.lru_cache(maxsize=1)
+def _all(process: int) -> dict[str, Segments]:
+    return {}

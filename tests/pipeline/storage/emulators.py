@@ -1,0 +1,81 @@
+"""Object stores on the loopback interface, each in a process of its own: Google's by gcp-storage-emulator, Amazon's by
+moto. The clients find them by their own environment variables."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+
+_GCS = """
+import logging, sys
+from gcp_storage_emulator.server import create_server
+logging.disable()
+server = create_server("127.0.0.1", 0, True, "bucket")
+server.start()
+print(server._api._httpd.server_port, flush=True)
+sys.stdin.read()
+server.stop()
+"""
+_S3 = """
+import logging, sys
+from moto.server import ThreadedMotoServer
+logging.disable()
+server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+server.start()
+print(server.get_host_and_port()[1], flush=True)
+sys.stdin.read()
+server.stop()
+"""
+KINDS = ("gs", "s3")
+
+
+@contextlib.contextmanager
+def emulator(kind: str) -> Iterator[dict[str, str]]:
+    """A store with the bucket `bucket`, and what the environment must hold for its client. It ends with the block, and
+    with this process."""
+    process = subprocess.Popen(
+        [sys.executable, "-W", "ignore", "-c", _GCS if kind == "gs" else _S3],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    try:
+        assert process.stdout
+        words = process.stdout.readline().split()
+        assert words, "the emulator did not start"
+        url = f"http://127.0.0.1:{words[-1]}"
+        if kind == "s3":
+            urllib.request.urlopen(urllib.request.Request(f"{url}/bucket", method="PUT")).close()
+        yield environment(kind, url)
+    finally:
+        assert process.stdin
+        process.stdin.close()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(5)
+        process.kill()
+        process.wait()
+        assert process.stdout
+        process.stdout.close()
+
+
+def environment(kind: str, url: str) -> dict[str, str]:
+    if kind == "gs":
+        return {"STORAGE_EMULATOR_HOST": url}
+    return {
+        "AWS_ENDPOINT_URL": url,
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }
+
+
+def forget_clients() -> None:
+    """Let the next operation make a client of today's environment."""
+    from pipeline.storage import bucket, gcs, s3
+
+    for cached in (bucket._opened, gcs._client, s3._client):
+        cached.cache_clear()

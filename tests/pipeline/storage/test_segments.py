@@ -1,0 +1,74 @@
+"""Many results in one object of a bucket."""
+
+from __future__ import annotations
+
+import pytest
+
+from pipeline.storage import remote, segments
+from pipeline.storage.segments import Segments
+from tests.pipeline import disk
+
+
+@pytest.fixture
+def root(tmp_path):
+    disk.operations.clear()
+    return f"disk:/{tmp_path}/store"
+
+
+def test_what_is_written_is_read_at_once_and_by_others_when_it_is_flushed(root):
+    ours, theirs = Segments(root), Segments(root)
+    assert theirs.read("a") is None
+    ours.write("a", b"one")
+    ours.write("b", b"")
+    assert ours.read("a") == b"one" and theirs.find("a") is None
+    ours.flush()
+    assert theirs.read("a") is None and theirs.find("a") == b"one" and theirs.read("b") == b""
+    assert ours.read("a") == Segments(root).read("a") == b"one"
+
+
+def test_a_thousand_results_are_one_write_one_listing_and_one_read(root):
+    store = Segments(root)
+    for i in range(1000):
+        store.write(str(i), b"x" * i)
+    store.flush()
+    store.flush()  # nothing more to write
+    assert disk.operations["write"] == 1
+    segments._recent._found.clear()
+    disk.operations.clear()
+    again = Segments(root)
+    assert all(again.read(str(i)) == b"x" * i for i in range(1000))
+    assert (disk.operations["list"], disk.operations["read"]) == (1, 1)
+
+
+def test_a_key_of_a_large_segment_costs_its_own_bytes(root, monkeypatch):
+    store = Segments(root)
+    for key in "abc":
+        store.write(key, key.encode() * 600_000)
+    store.flush()
+    asked, read = [], disk.DiskBucket.read
+    monkeypatch.setattr(disk.DiskBucket, "read", lambda *a: asked.append(read(*a)) or asked[-1])
+    assert Segments(root).read("b") == b"b" * 600_000
+    assert len(asked) == 2 and len(asked[0]) < 100 and len(asked[1]) == 600_000
+
+
+def test_what_waits_is_bounded(root, monkeypatch):
+    monkeypatch.setattr(segments, "ROOM", 100)
+    store = Segments(root)
+    for i in range(10):
+        store.write(str(i), b"x" * 30)
+    assert disk.operations["write"] == 2
+    store.write("9", b"y" * 30)  # of a key that waits, the room is that of its last value
+    store.flush()
+    assert Segments(root).read("9") == b"y" * 30 and len(remote.find(f"{root}/*.seg")) == 3
+
+
+def test_what_waits_is_written_after_a_while(root, monkeypatch):
+    monkeypatch.setattr(segments, "EVERY", 0.0)
+    Segments(root).write("a", b"one")
+    assert Segments(root).read("a") == b"one"
+
+
+def test_other_objects_in_the_folder_are_passed_over(root):
+    with remote.writing(f"{root}/strange.seg") as file:
+        file.write(b"{}")
+    assert Segments(root).read("a") is None
