@@ -9,7 +9,7 @@ ENVIRONMENTS = .venv $(if $(filter llama.cpp,$(SERVER)),,.venv-vllm)
 PYTEST = $(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help demo train-demo test test-pythons coverage mutation fuzz lint docs setup setup-vllm models corpus clean distclean
+.PHONY: help demo train-demo test test-pythons cluster-test coverage mutation fuzz lint docs setup setup-vllm models corpus clean distclean
 
 help:           ## what there is to make
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -35,6 +35,9 @@ test:           ## the whole test suite (PYTHON=python3.13 for another Python)
 
 test-pythons: models    ## the test suite on each supported Python that is installed
 	$(BIN)/python -m nox
+
+cluster-test: models    ## the demo on other engines gives the same manifest (Prism needs Go); ENGINES=prism for one
+	PYTHONPATH=. $(BIN)/python scripts/cluster $(ENGINES)
 
 coverage: models        ## the test suite with branch coverage; under 95 % fails
 	$(PYTEST) --cov --cov-report=term
