@@ -7,7 +7,7 @@ calls these rules only if the size is known.
 from __future__ import annotations
 
 import math
-import os
+import posixpath
 
 from filters.limits import within
 from schemas.records import Drop, SizedImage
@@ -40,6 +40,6 @@ def file_type(image: SizedImage, *, allowed: list[str]) -> Drop | None:
 
     A name without an extension passes, like an image without a known format in OBELICS.
     """
-    name = image.uri.split("?")[0].split("#")[0].rsplit("/", 1)[-1]
-    ending = os.path.splitext(name)[1].lstrip(".").lower()
+    path = image.uri.split("?")[0].split("#")[0]
+    ending = posixpath.splitext(path)[1].removeprefix(".").lower()
     return within("file_type", float(not ending or ending in allowed), at_least=1)

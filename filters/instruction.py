@@ -99,13 +99,7 @@ def asks(instruction: str) -> Drop | None:
     """
     text = POLITE.sub("", instruction.strip())
     first = (words(text) or [""])[0].lower()
-    good = (
-        (text.endswith("?") and first in QUESTIONS)
-        or first in REQUESTS
-        or first in ACTIONS
-        or first in QUESTIONS
-        or WANTS.match(text) is not None
-    )
+    good = first in REQUESTS | ACTIONS | QUESTIONS or WANTS.match(text) is not None
     return within("instruction_asks", float(good), at_least=1.0)
 
 
@@ -127,7 +121,7 @@ def copied_step(instruction: str, document: Document, *, at_most: float = 0.8) -
     difflib's ratio over words, 0 to 1. Sentences of fewer than five words and headings are not compared: they are names
     rather than steps.
     """
-    asked = _folded(ASKING.sub("", instruction.strip(), count=1))
+    asked = _folded(ASKING.sub("", instruction.strip()))
     steps = [_folded(s) for text in document.texts if not is_heading(text) for s in sentences(plain(text))]
     alike = max(
         (difflib.SequenceMatcher(None, asked, step, autojunk=False).ratio() for step in steps if len(step) >= 5),

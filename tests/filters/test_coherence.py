@@ -56,3 +56,9 @@ def test_mean_score():
 def test_margin(value, at_least, drop):
     page = dataclasses.replace(PAGE, coherence=dataclasses.replace(SCORES, margin=value))
     assert margin(page, at_least=at_least) == drop
+
+
+def test_scores_of_unequal_number_are_a_bug_and_not_a_drop():
+    page = dataclasses.replace(PAGE, coherence=dataclasses.replace(SCORES, max_previous_similarity=(-1.0, 0.5)))
+    with pytest.raises(ValueError, match="zip"):
+        filter_images(page, matched_at_least=0.2, similarity_at_most=0.95)

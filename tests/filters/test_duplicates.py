@@ -33,3 +33,7 @@ def test_documents_without_words_are_no_repeats_of_each_other():
 
 def test_it_is_32_hex_digits_that_never_change():
     assert text_digest(document("Cut the board.")) == "c5bb5b6fa0a2a2a4cc2eedfa257ead67"
+
+
+def test_an_id_that_is_no_valid_unicode_has_a_digest_too():
+    assert text_digest(document(id="\ud800")) != text_digest(document(id="\ud801"))

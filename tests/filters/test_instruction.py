@@ -2,8 +2,8 @@
 
 import pytest
 
-from filters.instruction import check
-from schemas.records import Document, Image, Text
+from filters.instruction import about, check, copied_step, gives_away, length
+from schemas.records import Document, Drop, Image, Text
 
 BREAD = Document(
     "1",
@@ -95,3 +95,47 @@ def test_words_of_the_prompt_are_free_where_they_are_the_subject():
         "Show me how to choose the images.",
     ):
         assert check(instruction, page) is None
+
+
+def page(*texts: str) -> Document:
+    return Document("5", "s", tuple(map(Text, texts)))
+
+
+@pytest.mark.parametrize(
+    "count, drop",
+    [
+        (2, Drop("instruction_length", 2.0, 3.0)),
+        (3, None),
+        (40, None),
+        (41, Drop("instruction_length", 41.0, 40.0)),
+    ],
+)
+def test_an_instruction_has_3_to_40_words(count, drop):
+    assert length("word " * count) == drop
+
+
+def test_a_sentence_of_five_words_is_a_step_and_one_of_four_is_a_name():
+    five = "Knead the dough ten minutes."
+    assert copied_step(five, page(five)) == Drop("instruction_copied", 1.0, 0.8)
+    four = "Knead the soft dough."
+    assert copied_step(four, page(four)) is None
+
+
+def test_eight_words_of_the_text_may_be_said_and_nine_give_it_away():
+    text = page("First stir the flour and the salt into the warm water.")
+    assert gives_away("How do I stir the flour and the salt into the oven?", text) is None
+    assert gives_away("How do I stir the flour and the salt into the warm oven?", text) == Drop(
+        "instruction_gives_away", 9.0, 8.0
+    )
+
+
+def test_words_that_are_frequent_in_a_long_text_count_like_others():
+    """difflib would take no notice of words that make up more than 1 % of 200 or more."""
+    often = "turn the left screw and then the right nut "
+    assert gives_away(f"Explain why to {often}", page(often * 30)) == Drop("instruction_gives_away", 9.0, 8.0)
+    assert copied_step(often * 30, page(often * 30)) == Drop("instruction_copied", 1.0, 0.8)
+
+
+def test_words_are_the_same_subject_if_their_first_five_letters_are():
+    assert about("Explain planting.", page("The plants grow.")) is None
+    assert about("Explain plans.", page("The plants grow.")) == Drop("instruction_about", 0.0, 0.5)

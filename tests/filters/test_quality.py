@@ -59,6 +59,25 @@ def test_tokens_of_something_else_leave_the_integers():
     assert read(ANSWER, [token("Hello")]) == read(ANSWER)
 
 
+def test_an_answer_may_be_a_single_token():
+    assert read(ANSWER, [token(ANSWER)]) == read(ANSWER)
+
+
+def test_a_rating_has_two_decimals():
+    assert read(ANSWER, tokens(token("5", {"5": 2 / 3, "4": 1 / 3})))["fluency"] == 4.67
+
+
+def test_a_grade_whose_tokens_have_no_probability_stands():
+    none = {"token": "5", "logprob": -9999.0, "top_logprobs": None}  # what vLLM reports for minus infinity
+    assert read(ANSWER, tokens(none))["fluency"] == 5.0
+
+
+def test_a_long_answer_is_quoted_by_its_beginning():
+    with pytest.raises(ValueError) as error:
+        read("[" + "1," * 60 + "1]")
+    assert str(error.value) == "the ratings are not an object: [" + "1," * 39 + "1"
+
+
 @pytest.mark.parametrize(
     "answer, reason",
     [

@@ -44,7 +44,9 @@ from tests.filters.documents import PROSE, stats
         (lambda s: text.special_characters(s, at_most=0.4), "ab 1😀", Drop("special_characters", 0.6, 0.4)),
         (lambda s: text.punctuation(s, at_least=0.3), "nut bolt screw.", Drop("punctuation", 0.25, 0.3)),
         (lambda s: text.upper_case(s, at_most=0.25), "BUY NOW a I", Drop("upper_case", 0.5, 0.25)),
+        (lambda s: text.upper_case(s, at_most=0.25), "GO on", Drop("upper_case", 0.5, 0.25)),
         (lambda s: text.code(s, at_most=0.5), "hi\n```\nx = 1234567\n```", Drop("code", 0.863636, 0.5)),
+        (lambda s: text.table_lines(s, at_most=0.5), "  | a |\nab", Drop("table_lines", 0.7, 0.5)),
         (lambda s: text.table_lines(s, at_most=0.5), "| a | b |\nab", Drop("table_lines", 0.75, 0.5)),
         (
             lambda s: repetition.char_repetition(s, length=3, at_most=0.1),
@@ -72,6 +74,21 @@ def test_a_value_on_the_threshold_is_kept():
     assert text.alphabetic_words(stats("a b c 1 d"), at_least=0.8) is None
 
 
+@pytest.mark.parametrize("rule", [text.word_count, text.sentence_count, text.image_count, text.mean_word_length])
+def test_a_limit_that_is_not_given_is_none(rule):
+    long = stats("Antidisestablishmentarianism ends. " * 99, *[(9, 9)] * 99)
+    assert rule(long, at_least=1) is None
+    assert rule(stats(""), at_most=1) is None
+    assert rule(long, at_most=1).threshold == 1
+    assert rule(stats(""), at_least=0.5) == Drop(rule.__name__, 0, 0.5)
+
+
+def test_an_empty_text_has_shares_of_zero():
+    for rule in (text.upper_case, text.code, text.bullet_lines, text.special_characters):
+        assert rule(stats(""), at_most=0) is None
+    assert text.punctuation(stats(""), at_least=0.1) == Drop("punctuation", 0, 0.1)
+
+
 def test_values_are_rounded_before_they_are_compared():
     three_in_seven = "a b c 1 2 3 4"
     assert text.alphabetic_words(stats(three_in_seven), at_least=3 / 7 + 4e-7) == Drop(
@@ -85,6 +102,9 @@ def test_images_and_words_per_image():
     assert text.image_count(page, at_most=2) == Drop("image_count", 3, 2)
     assert text.words_per_image(page, at_least=50) == Drop("words_per_image", 3.333333, 50)
     assert text.words_per_image(page, at_least=50, from_images=4) is None
+    assert text.words_per_image(page, at_least=50, from_images=3) == Drop("words_per_image", 3.333333, 50)
+    assert text.words_per_image(stats("one", (9, 9)), at_least=50) == Drop("words_per_image", 1, 50)
+    assert text.words_per_image(stats("one"), at_least=50, from_images=0) == Drop("words_per_image", 1, 50)
     assert text.words_per_image(stats("no images"), at_least=50) is None
 
 

@@ -6,7 +6,20 @@ import hashlib
 import pytest
 from hypothesis import given
 
-from schemas.codec import config_hash, from_json, json_bytes, key_of, parse_json, rank_of, shard_name, to_json
+from schemas.codec import (
+    config_hash,
+    from_json,
+    json_bytes,
+    key_of,
+    manifest_bytes,
+    mean_coherence,
+    mean_margin,
+    mean_rating,
+    parse_json,
+    rank_of,
+    shard_name,
+    to_json,
+)
 from schemas.records import Image
 from tests.schemas import example
 from tests.schemas.strategies import instances, steady
@@ -58,14 +71,42 @@ def test_two_digits_can_name_a_hundred_pictures():
     image = next(s for s in instance.output if isinstance(s, Image))
     hundred = dataclasses.replace(instance, context=(image,) * 99)
     assert to_json(hundred)["output"][2]["image"] == "99.jpg"
-    with pytest.raises(ValueError, match="has 101 images"):
+    with pytest.raises(ValueError) as error:
         to_json(dataclasses.replace(instance, context=(image,) * 100))
+    assert str(error.value) == f"{instance.id} has 101 images; an instance can name 100"
 
 
 def test_canonical_bytes():
     assert json_bytes({"b": "é字", "a": [1, 2.5, None]}) == '{"a":[1,2.5,null],"b":"é字"}\n'.encode()
     with pytest.raises(ValueError):
         json_bytes({"a": float("nan")})
+
+
+def test_a_manifest_s_bytes():
+    assert manifest_bytes({"b": "é", "a": [1]}) == '{\n  "a": [\n    1\n  ],\n  "b": "é"\n}\n'.encode()
+    with pytest.raises(ValueError):
+        manifest_bytes({"a": float("inf")})
+
+
+def test_means_have_four_decimals():
+    assert mean_margin([0.5, 0.5, 0.51], [0.2, 0.3, 0.3]) == 0.2367
+    assert mean_margin([0.5], [0.1, 0.4]) == 0.25
+    assert mean_coherence([0.1, 0.1, 0.12]) == 0.1067
+    assert mean_rating({"fluency": 4.0, "usefulness": 4.5, "completeness": 4.5}) == 4.3333
+
+
+@pytest.mark.parametrize(
+    "data, said",
+    [
+        (b'[{"a":NaN}]', "NaN is not JSON"),
+        (b'{"a":1,"b":2,"a":1}', "a name is given twice"),
+        (b"[" * 10**5, "nested too deeply"),
+    ],
+)
+def test_what_is_not_strict_json_is_named(data, said):
+    with pytest.raises(ValueError) as error:
+        parse_json(data)
+    assert str(error.value) == said
 
 
 @pytest.mark.parametrize("data", [b'{"a":NaN}', b'{"a":-Infinity}', b'{"a":1,"a":1}', b'"\xff"', b"[" * 10**5, b""])
@@ -84,4 +125,7 @@ def test_names_follow_from_the_id():
 def test_config_hash_ignores_the_order_of_keys_and_nothing_else():
     assert config_hash({"a": 1, "b": {"c": 2}}) == config_hash({"b": {"c": 2}, "a": 1})
     assert config_hash({"a": 1}) != config_hash({"a": 1.5})
-    assert len(config_hash({})) == 16
+    assert (
+        config_hash({"b": 1, "a": {"d": 1, "c": 2}})
+        == (hashlib.sha256(b'{"a": {"c": 2, "d": 1}, "b": 1}').hexdigest()[:16])
+    )

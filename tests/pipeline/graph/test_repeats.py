@@ -8,7 +8,7 @@ import apache_beam as beam
 import pytest
 from apache_beam.testing.util import assert_that, equal_to
 
-from filters.near_duplicates import signature, similarity
+from filters.near_duplicates import signature
 from pipeline.graph.repeats import Identity, Repeats, place_order
 from pipeline.graph.union import Components
 from schemas.records import Document, Text
@@ -29,11 +29,6 @@ def changed(words, share, seed=1):
 def identity(id_, location, words):
     document = Document(id_, "s", (Text(" ".join(words)),))
     return Identity(id_, location, f"digest of {' '.join(words)}", signature(document))
-
-
-def jaccard(one, other):
-    one, other = ({tuple(w[i : i + 5]) for i in range(len(w) - 4)} for w in (one, other))
-    return len(one & other) / len(one | other)
 
 
 @pytest.mark.parametrize("order", [1, -1])
@@ -86,17 +81,3 @@ def test_what_hangs_together_by_others_has_one_first():
             "f:4": ("f:1", 1.0, "one"),
             "g:9": ("g:8", 0.9, "eight"),
         }
-
-
-def test_similarity_estimates_the_jaccard_of_five_word_runs():
-    for share in (0.01, 0.03, 0.06, 0.1, 0.2):
-        one, other = text(share, 2000), changed(text(share, 2000), share)
-        estimate = similarity(identity("a", "f:1", one).signature, identity("b", "f:2", other).signature)
-        assert estimate == pytest.approx(jaccard(one, other), abs=0.13)  # three standard errors
-
-
-def test_case_marks_and_white_space_make_no_difference():
-    one = Document("a", "s", (Text("## Cut the *four* boards"), Text("to length, then plane.")))
-    other = Document("b", "s", (Text("CUT the four\n boards to length then plane"),))
-    assert signature(one) == signature(other) != b""
-    assert signature(Document("c", "s", (Text("Only four words here."),))) == b""

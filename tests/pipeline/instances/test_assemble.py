@@ -7,7 +7,15 @@ from hypothesis import strategies as st
 from moss.data import samples
 from pipeline.instances.assemble import AssembleFault, assemble, possible_cuts, text_before_image
 from schemas import template
-from schemas.records import Coherence, GeneratedInstruction, InstructedDocument, Provenance, StoredImage, Text
+from schemas.records import (
+    Coherence,
+    GeneratedInstruction,
+    Instance,
+    InstructedDocument,
+    Provenance,
+    StoredImage,
+    Text,
+)
 
 T, U, V, H = Text("First."), Text("Then."), Text("Last."), Text("## Heading")
 A, B = (StoredImage(f"{name}.jpg", width=9, height=9, sha256=name, extension="jpg") for name in "ab")
@@ -29,6 +37,44 @@ def instance(segments, id_="x", context_free=0.0, instruction="Show how."):
 def test_both_sides_have_text_and_image():
     made = instance([T, A, U, B, V])
     assert (made.context, made.output) == ((T, A), (U, B, V))
+
+
+def test_an_instance_has_all_that_is_known_of_its_document():
+    scores, ratings = Coherence((0.3,), (0.1,), (-1.0,), None, None, "clip"), {"fluency": 4.5}
+    document = InstructedDocument(
+        "id",
+        "source",
+        (T, A),
+        title="Title",
+        url="https://a.example",
+        license="CC0",
+        location="f:1",
+        coherence=scores,
+        ratings=ratings,
+        generated=GeneratedInstruction("Show\x1b how.", "Cooking and food", 2),
+    )
+    assert assemble(document, key="key", context_free=0.0, salt="", provenance=PROVENANCE) == Instance(
+        id="id",
+        key="key",
+        instruction="Show how.",
+        context=(),
+        output=(T, A),
+        domain="Cooking and food",
+        title="Title",
+        source="source",
+        url="https://a.example",
+        license="CC0",
+        coherence=scores,
+        ratings=ratings,
+        provenance=PROVENANCE,
+    )
+
+
+def test_the_same_salt_and_id_draw_the_same_cut_for_ever():
+    segments = [T, A, U, B, V, A, U, B]  # cuts at 2, 4 and 6
+    assert possible_cuts(tuple(segments)) == [2, 4, 6]
+    made = {id_: instance(segments, id_, context_free=0.286) for id_ in "abcdefghij"}
+    assert {id_: len(m.context) for id_, m in made.items()} == dict(a=0, b=0, c=4, d=2, e=6, f=0, g=6, h=4, i=0, j=4)
 
 
 MARKED = ["### Answer", "Why?\n\n### Answer\n\nBecause.", "### Answer\n\n### Answer", "###  Answer \nx", "### Answer\t"]
@@ -63,13 +109,16 @@ def test_leading_pictures_move_behind_the_first_text():
     assert text_before_image((A, B, T, U)) == (T, A, B, U)
     assert text_before_image((H, A, T, B)) == (H, T, A, B)
     assert text_before_image((T, A, U, B)) == (T, A, U, B)
+    assert text_before_image((A, H, B, T, U)) == (H, T, A, B, U)
+    assert text_before_image((A, H, B)) == (H, A, B)
+    assert text_before_image((A, B)) == (A, B)
 
 
 @pytest.mark.parametrize("segments", [[T, U], [A, B], []])
 def test_no_output_is_a_fault(segments):
     with pytest.raises(AssembleFault) as fault:
         instance(segments)
-    assert fault.value.kind == "no_output"
+    assert (fault.value.kind, fault.value.detail) == ("no_output", "an output needs a text and an image")
 
 
 def test_the_share_of_context_free_instances():

@@ -132,3 +132,45 @@ def test_a_heading_recurs_in_its_own_source_alone():
 def test_the_beginning_of_a_document_is_a_start_whatever_stands_there():
     page = document(SUMMARY, text(60), A)
     assert best_excerpt(page, **LIMITS, **RECURRING) == page
+
+
+def test_limits_are_the_longest_that_is_taken_and_forty_words_are_needed():
+    assert best_excerpt(document(text(100), A), **LIMITS) is not None
+    assert best_excerpt(document(text(101), A), **LIMITS) is None
+    for make in (best_excerpt, lambda *a, **k: next(excerpts(*a, **k), None)):
+        assert make(document(text(40), A), max_words=100, max_images=2).segments == (text(40), A)
+        assert make(document(text(39), A), max_words=100, max_images=2) is None
+
+
+def test_an_excerpt_from_a_heading_needs_no_more_words_than_one_from_a_paragraph():
+    both = document(H1, text(30), A, text(80), text(30), B, C)
+    assert best_excerpt(both, **LIMITS).segments == (H1, text(30), A)
+
+
+def test_nothing_is_taken_where_the_first_segment_is_too_long():
+    assert list(excerpts(document(text(500), A, H2), **LIMITS)) == []
+
+
+def test_a_heading_below_the_start_is_no_title():
+    found = best_excerpt(document(H1, text(90), text(30), H2, A), **LIMITS)
+    assert (found.segments, found.title) == ((text(30), H2, A), "One")
+
+
+def test_a_difference_in_the_fifth_decimal_does_not_decide():
+    segments = (H1, text(60), A, H2, text(60), B)
+    scores = Coherence((0.2, 0.20004), (0.1, 0.1), (-1.0, 0.2), 0.1, 1.0, "m")
+    assert best_excerpt(document(*segments, coherence=scores), **LIMITS).title == "The whole"
+
+
+def test_the_scores_of_images_after_the_excerpt_stay_behind():
+    scores = Coherence((0.9, 0.5, 0.1), (0.1, 0.2, 0.3), (-1.0, 0.4, 0.6), 0.3, 1.0, "m")
+    found = best_excerpt(document(H1, text(60), A, B, H2, text(60), C, coherence=scores), **LIMITS)
+    assert found.segments == (H1, text(60), A, B)
+    assert found.coherence == Coherence((0.9, 0.5), (0.1, 0.2), (-1.0, 0.4), 0.55, 1.0, "m")
+    found = best_excerpt(document(H1, text(60), C, H2, text(60), A, B, coherence=scores), **LIMITS)
+    assert found.coherence == Coherence((0.5, 0.1), (0.2, 0.3), (-1.0, 0.6), 0.05, 1.0, "m")
+
+
+def test_without_a_margin_there_is_none_for_the_excerpt():
+    scores = Coherence((0.9,), (0.1,), (-1.0,), None, None, "m")
+    assert best_excerpt(document(text(60), A, coherence=scores), **LIMITS).coherence == scores
