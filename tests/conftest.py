@@ -12,7 +12,13 @@ if "PYTEST_XDIST_WORKER_COUNT" in os.environ:
     share = max(1, (os.cpu_count() or 1) // int(os.environ["PYTEST_XDIST_WORKER_COUNT"]))
     os.environ.setdefault("OMP_NUM_THREADS", str(share))
 
-SLOW = ("pipeline/launch/test_build.py", "models/test_language.py")
+SLOW = (
+    "pipeline/llm/test_real_servers.py",
+    "moss/test_train.py",
+    "pipeline/launch/test_build.py",
+    "pipeline/launch/test_signals.py",
+    "models/test_language.py",
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 from schemas.codec import Json
 from schemas.stage_names import (
+    COMPARE_IMAGES,
     DECONTAMINATE,
     DEDUPLICATE,
     FILTER_COHERENCE,
@@ -29,7 +30,7 @@ OURS = ("text.", "repetition.", "image.")
 """Modules of rules whose drops bear the function's name. A rule of the user's own may call its drops anything."""
 
 
-FROM_ON = {"near_duplicate_text"}
+FROM_ON = {"repeated_image", "near_duplicate_text"}
 """Rules that drop at their threshold too; all others drop beyond it."""
 
 
@@ -93,6 +94,7 @@ def of(manifest: Json) -> Rules:
     most: dict[str, list[Bounds]] = {"duplicate_id": [(None, 1.0)], "duplicate_text": [(None, 1.0)]}
     if near is not None:
         most["near_duplicate_text"] = [(None, near)]
+    recurs = threshold(config, "duplicates", "images_in_at_most")
     return Rules(
         documents={
             DEDUPLICATE: Allowed(most),
@@ -100,6 +102,7 @@ def of(manifest: Json) -> Rules:
             FILTER_TEXT: _preset(config, "document"),
             FILTER_HEADERS: after_images,
             STORE_IMAGES: after_images,
+            COMPARE_IMAGES: after_images,
             FILTER_IMAGES: after_images,
             TAKE_EXCERPT: Allowed({"no_excerpt": [(1.0, None)]}),
             FILTER_COHERENCE: Allowed(
@@ -114,6 +117,9 @@ def of(manifest: Json) -> Rules:
         images={
             FILTER_HEADERS: _preset(config, "image"),
             STORE_IMAGES: Allowed({}, closed=False),  # not rules, but the faults of images
+            COMPARE_IMAGES: Allowed(
+                {"repeated_image": [], "recurring_image": [] if recurs is None else [(None, recurs)]}
+            ),
             FILTER_IMAGES: Allowed(
                 {
                     "matched_score": least("coherence", "matched_at_least"),

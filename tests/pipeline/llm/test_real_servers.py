@@ -76,16 +76,16 @@ def test_it_rates_by_the_schema_with_probabilities_and_leaves_nothing(llm, tmp_p
 
 
 def test_the_main_job_goes_through_it(llm, tmp_path, capsys):
-    """Ten documents of the demo become a valid dataset, rated and asked about by the real model."""
+    """Five documents of the demo become a valid dataset, rated and asked about by the real model."""
     output = tmp_path / "out"
-    command = ["build", "--config", "configs/demo.yaml", "--output", str(output), "--limit", "10"]
+    command = ["build", "--config", "configs/demo.yaml", "--output", str(output), "--limit", "5"]
     assert main([*command, "--llm-server", llm.server]) == 0
     assert f"language model: {'vLLM' if llm.server == 'vllm' else 'llama.cpp'}" in capsys.readouterr().err
     assert validate(output, deep=True) == []
     rows = list(ledger.read_outcomes(str(output)))
-    assert len(rows) == 10 and any(row.status == "kept" for row in rows)
+    assert len(rows) == 5 and any(row.status == "kept" for row in rows)
     rated = [scores["fluency"] for row in rows if "fluency" in (scores := dict(row.scores))]
-    assert len(rated) > 3 and all(1 <= rating <= 5 for rating in rated)
+    assert rated and all(1 <= rating <= 5 for rating in rated)
 
 
 def same_tokens(root: str) -> None:
