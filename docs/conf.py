@@ -23,6 +23,7 @@ PAGES = (
     "docs/running",
     "docs/security",
     "docs/report",
+    "docs/quality",
     "docs/models",
     "docs/moss",
     "docs/moss_judge",
