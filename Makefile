@@ -42,8 +42,8 @@ cluster-test: models    ## the demo on other engines gives the same manifest (Pr
 coverage: models        ## the test suite with branch coverage; under 95 % fails
 	$(PYTEST) --cov --cov-report=term
 
-mutation: setup         ## small changes to the code that no test notices
-	$(BIN)/python -m mutmut run
+mutation: setup         ## small changes to the code that no test notices (ONLY='filters.*': in these functions)
+	set -f; $(BIN)/python -m mutmut run $(ONLY)
 	$(BIN)/python -m mutmut results
 
 fuzz: setup     ## every fuzz target for SECONDS=300 each; with atheris where it is installed (pip install atheris)

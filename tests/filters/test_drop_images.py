@@ -29,6 +29,13 @@ def test_indices_stay_those_of_the_document_as_read():
     assert twice.texts == ("a", "b")
 
 
+def test_some_drops_have_more_words():
+    page = document("a", (1, 1), (2, 2), (3, 3))
+    left = drop_images(page, {0: NO, 2: NO}, "compare_images", {2: "repeats b.jpg", 1: "of another"})
+    assert [(drop.index, drop.detail) for drop in left.dropped_images] == [(0, ""), (2, "repeats b.jpg")]
+    assert drop_images(page, {0: NO}, "compare_images").dropped_images[0].detail == ""
+
+
 def test_nothing_to_drop_gives_the_same_document():
     page = document("a", (1, 1))
     assert drop_images(page, {}, "images") is page

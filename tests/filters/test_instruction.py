@@ -133,7 +133,7 @@ def test_words_that_are_frequent_in_a_long_text_count_like_others():
     """difflib would take no notice of words that make up more than 1 % of 200 or more."""
     often = "turn the left screw and then the right nut "
     assert gives_away(f"Explain why to {often}", page(often * 30)) == Drop("instruction_gives_away", 9.0, 8.0)
-    assert copied_step(often * 30, page(often * 30)) == Drop("instruction_copied", 1.0, 0.8)
+    assert copied_step(f"Now {often * 30}", page(often * 30)) == Drop("instruction_copied", 0.998152, 0.8)
 
 
 def test_words_are_the_same_subject_if_their_first_five_letters_are():

@@ -29,7 +29,7 @@ def test_markdown_leaves_its_text(text, read):
         ("One.\n\n\nTwo", ["One.", "Two"]),
         ("\n One. Two.", ["One.", "Two."]),
         ("Ask Dr. Smith", ["Ask Dr. Smith"]),
-        ("Go. Ask Dr.", ["Go.", "Ask Dr."]),
+        ("Go. Ask Dr. Prof.", ["Go.", "Ask Dr. Prof."]),
         ("See Fig. 3, No. 4. Then go! Now", ["See Fig. 3, No. 4.", "Then go!", "Now"]),
     ],
 )
