@@ -56,7 +56,7 @@ lint: setup     ## ruff (check and format) and mypy
 	$(BIN)/python -m mypy
 
 docs: setup     ## the pages as a site, build/site/index.html; a broken link fails
-	$(BIN)/python -m sphinx -q -W --keep-going -c docs . build/site
+	$(BIN)/python -m sphinx -q -E -W --keep-going -c docs . build/site
 	@cp build/site/README.html build/site/index.html
 
 setup:          ## .venv: the environment of the pipeline and of moss/ (TORCH_INDEX=URL: an index with CPU builds of torch)
