@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import shutil
@@ -14,6 +15,7 @@ import pytest
 from transformers import AutoTokenizer
 
 import prompts
+from pipeline import config
 from pipeline.cli import main
 from pipeline.config import Llm
 from pipeline.dataset import ledger
@@ -51,7 +53,8 @@ def llm(request, monkeypatch) -> Llm:
     # llama.cpp's threads wait for each other: where another test has one of two cores, one thread is faster than two
     monkeypatch.setattr("pipeline.llm.llama_cpp._cores", lambda: 1)
     try:
-        return choice.reserve(Llm(str(MODEL), "tiny", server=request.param, concurrency=4))[0]
+        demo = config.load("configs/demo.yaml").llm
+        return choice.reserve(dataclasses.replace(demo, server=request.param, concurrency=4))[0]
     except UserError as error:
         pytest.skip(str(error))
 
@@ -63,11 +66,13 @@ def test_it_rates_by_the_schema_with_probabilities_and_leaves_nothing(llm, tmp_p
     with Server(choice.program(llm, url), url, log_path=tmp_path / "llm.log") as server:
         group = os.getpgid(server._guard.pid)
         running = [p.pid for p in psutil.process_iter() if os.getpgid(p.pid) == group]
-        probe(server.url, "tiny", PROMPTS)
-        with Client(server.url, "tiny") as client:
+        probe(server.url, llm.name, PROMPTS)
+        with Client(server.url, llm.name) as client:
             answer = client.submit(rating(client, PROMPTS, SOUND)).result(120)
         if llm.server == "llama.cpp":
             same_tokens(server.root)
+        else:
+            main_job(tmp_path / "out", "--llm-url", server.url)
     assert json.loads(answer.text)["fluency"] == 5  # sound sections have a mean of 4.98
     assert "".join(token["token"] for token in answer.logprobs).startswith(answer.text)
     digits = [token for token in answer.logprobs if token["token"] in "12345"]
@@ -77,17 +82,21 @@ def test_it_rates_by_the_schema_with_probabilities_and_leaves_nothing(llm, tmp_p
     shutil.rmtree(short)
 
 
-def test_the_main_job_goes_through_it(llm, tmp_path, capsys):
+def main_job(output: Path, *options: str) -> None:
     """Five documents of the demo become a valid dataset, rated and asked about by the real model."""
-    output = tmp_path / "out"
-    command = ["build", "--config", "configs/demo.yaml", "--output", str(output), "--limit", "5"]
-    assert main([*command, "--llm-server", llm.server]) == 0
-    assert f"language model: {'vLLM' if llm.server == 'vllm' else 'llama.cpp'}" in capsys.readouterr().err
+    command = ["build", "--config", "configs/demo.yaml", "--output", str(output), "--limit", "5", *options]
+    assert main(command) == 0
     assert validate(output, deep=True) == []
     rows = list(ledger.read_outcomes(str(output)))
     assert len(rows) == 5 and any(row.status == "kept" for row in rows)
     rated = [scores["fluency"] for row in rows if "fluency" in (scores := dict(row.scores))]
     assert rated and all(1 <= rating <= 5 for rating in rated)
+
+
+@pytest.mark.parametrize("llm", ["llama.cpp"], indirect=True)  # vLLM does it above, where it runs already
+def test_the_main_job_starts_llama_cpp_by_itself(llm, tmp_path, capsys):
+    main_job(tmp_path / "out", "--llm-server", llm.server)
+    assert "language model: llama.cpp" in capsys.readouterr().err
 
 
 def same_tokens(root: str) -> None:
