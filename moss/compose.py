@@ -26,7 +26,7 @@ from moss.answers import folder
 from moss.answers.folder import Answered, opened
 from moss.servers import client
 from moss.servers.client import Question, Server, picture_part, text_part
-from schemas.errors import RecordFault, ServiceError, UserError
+from schemas.errors import RecordFault, ServiceError, UserError, exit_code
 from schemas.records import Text
 
 MOST = 12
@@ -59,12 +59,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         return compose(options)
-    except UserError as error:
+    except (UserError, ServiceError) as error:
         print(f"moss.compose: {error}", file=sys.stderr)
-        return 2
-    except ServiceError as error:
-        print(f"moss.compose: {error}", file=sys.stderr)
-        return 4
+        return exit_code(error)
 
 
 def compose(options: argparse.Namespace) -> int:

@@ -25,7 +25,7 @@ from moss.judging.report import System
 from moss.servers import client
 from moss.servers.client import Server
 from schemas.codec import json_bytes
-from schemas.errors import ServiceError, UserError
+from schemas.errors import ServiceError, UserError, exit_code
 
 FILES = ("report.md", "results.json", "verdicts.jsonl", "page.html")
 SHOWN = 50
@@ -36,12 +36,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         return judge(options)
-    except UserError as error:
+    except (UserError, ServiceError) as error:
         print(f"moss.judge: {error}", file=sys.stderr)
-        return 2
-    except ServiceError as error:
-        print(f"moss.judge: {error}", file=sys.stderr)
-        return 4
+        return exit_code(error)
 
 
 def judge(options: argparse.Namespace) -> int:

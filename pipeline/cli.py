@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import configs
 from pipeline import arguments
 from pipeline.launch import logs
-from schemas.errors import BugError, ServiceError, UserError
+from schemas.errors import BugError, ServiceError, UserError, exit_code
 from schemas.printable import line, printable
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def main(argv: list[str] | None = None) -> int:
         return int(options.command(options, rest))
     except (UserError, BugError, ServiceError) as error:
         print(printable(f"leafinstruct: {error}"), file=sys.stderr)
-        return 2 if isinstance(error, UserError) else 3 if isinstance(error, BugError) else 4
+        return exit_code(error)
     except KeyboardInterrupt:
         print("leafinstruct: stopped; what was finished is kept, run the same command again to resume", file=sys.stderr)
         return 130

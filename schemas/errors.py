@@ -51,6 +51,15 @@ def unquoted(error: object) -> str:
     return _QUOTED.sub("…", str(error))
 
 
+def exit_code(error: UserError | BugError | ServiceError) -> int:
+    """What a command ends with: 2 if the user has to fix something, 3 for a bug, 4 for a server, store or disk.
+
+    >>> exit_code(UserError("no such file")), exit_code(ServiceError("the server is gone"))
+    (2, 4)
+    """
+    return 2 if isinstance(error, UserError) else 3 if isinstance(error, BugError) else 4
+
+
 def one_line(text: object, limit: int = 300) -> str:
     """The text on one line, cut after `limit` characters.
 

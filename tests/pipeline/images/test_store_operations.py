@@ -62,7 +62,7 @@ def forget():
 
 
 def an_image_store(url: str) -> ImageStore:
-    return ImageStore(f"{url}/work/images", max_side=1024, max_bytes=1 << 20, max_pixels=10**7)
+    return ImageStore(f"{url}/kept/images", max_side=1024, max_bytes=1 << 20, max_pixels=10**7)
 
 
 def test_a_picture_costs_one_read_and_a_tenth_of_a_write_and_none_is_read_again(store):

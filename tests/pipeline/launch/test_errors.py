@@ -13,7 +13,7 @@ from schemas.errors import BugError, ServiceError, UserError
 def said(tmp_path, kind: type, error: Exception) -> str:
     with (
         pytest.raises(kind) as told,
-        translated(f"{tmp_path}/out", f"{tmp_path}/work", f"{tmp_path}/work/failures", "L"),
+        translated(f"{tmp_path}/out", f"{tmp_path}/kept", f"{tmp_path}/kept/failures", "L"),
     ):
         raise error
     return str(told.value)
@@ -24,7 +24,7 @@ def os_error(number: int, path) -> OSError:
 
 
 def test_a_path_of_the_output_cannot_be_written_and_any_other_cannot_be_read(tmp_path):
-    for path in (tmp_path / "out/shards", tmp_path / "work"):
+    for path in (tmp_path / "out/shards", tmp_path / "kept"):
         assert said(tmp_path, UserError, os_error(errno.EACCES, path)) == (
             f"cannot write to {path}: Permission denied; choose another --output"
         )
@@ -58,18 +58,18 @@ def test_a_full_disk(tmp_path):
     ],
 )
 def test_what_a_worker_recorded_is_told_whatever_the_runner_hands_on(tmp_path, raised, error, kind, message):
-    failures.record(f"{tmp_path}/work/failures", "read", "d", error)
+    failures.record(f"{tmp_path}/kept/failures", "read", "d", error)
     assert message in said(tmp_path, kind, raised)
 
 
 def test_the_bug_is_told_before_the_service_that_failed_beside_it(tmp_path):
     for error in (ServiceError("gone"), KeyError("id"), OSError(errno.EIO, "x")):
-        failures.record(f"{tmp_path}/work/failures", "read", "", error)
+        failures.record(f"{tmp_path}/kept/failures", "read", "", error)
     assert "KeyError" in said(tmp_path, BugError, RuntimeError("x"))
 
 
 def test_a_sentence_of_our_own_passes(tmp_path):
-    failures.record(f"{tmp_path}/work/failures", "read", "", KeyError("of another run"))
+    failures.record(f"{tmp_path}/kept/failures", "read", "", KeyError("of another run"))
     assert said(tmp_path, UserError, UserError("another run is using it")) == "another run is using it"
 
 
