@@ -1,4 +1,4 @@
-"""Run one target: with atheris, which looks for new ways through the code, or else with seeds changed at random.
+"""Runs one target: with atheris, which searches for new paths through the code, or else with seeds changed at random.
 
     python -m fuzz.run pixels --seconds 300
 
@@ -64,7 +64,7 @@ def changed(seed: bytes, chance: random.Random, others: Sequence[bytes]) -> byte
 
 
 def at_random(name: str, target: Callable[[bytes], None], seeds: Sequence[bytes], seconds: float, start: int) -> int:
-    """The number of executions."""
+    """Run the target on seeds changed at random; returns the number of executions."""
     chance, end, count = random.Random(start), time.monotonic() + seconds, 0
     while time.monotonic() < end:
         data = changed(chance.choice(seeds), chance, seeds)
@@ -80,7 +80,7 @@ def at_random(name: str, target: Callable[[bytes], None], seeds: Sequence[bytes]
 
 
 def with_atheris(target: Callable[[bytes], None], seeds: Sequence[bytes], seconds: float) -> None:
-    """Does not return: libFuzzer ends the process, and prints its executions."""
+    """Run the target with atheris. Does not return: libFuzzer ends the process, and prints the number of executions."""
     import atheris  # type: ignore[import-untyped, unused-ignore]
 
     folder = tempfile.mkdtemp(prefix="fuzz-corpus-")

@@ -30,7 +30,7 @@ NATIVE = {"amx_bf16": "AMX"}
 
 
 class Tokenizer(Protocol):
-    """open_clip's: texts to token ids [text, context_length], int64; None: the tokenizer's own length."""
+    """open_clip's tokenizer: texts to token ids [text, context_length], int64; None: the tokenizer's own length."""
 
     context_length: int
 
@@ -63,8 +63,9 @@ def device() -> str:
 def clip_version(model: str, pretrained: str | None, dtype: str = "auto") -> str:
     """What identifies a coherence model in provenance and cache keys: `name@hash/format`.
 
-    hash: 12 hex digits over its weights, architecture, tokenizer and preprocessing. format: see `clip_format`. Named
-    weights are downloaded for it if they are not there yet. Raises UserError when the model cannot be had.
+    hash: 12 hex digits over its weights, architecture, tokenizer and preprocessing. format: see `clip_format`. Weights
+    that are given by name are downloaded if they are not on this machine yet. Raises UserError if the model cannot be
+    loaded.
     """
     name = pathlib.Path(model.removeprefix(LOCAL)).name if model.startswith(LOCAL) else model
     return f"{name}{'/' + pathlib.Path(pretrained).name if pretrained else ''}@{_hash(model, pretrained)[:12]}/{clip_format(dtype).name}"
@@ -82,7 +83,7 @@ def _hash(model: str, pretrained: str | None) -> str:
 
 
 def _recipe(model: str, pretrained: str | None) -> tuple[Json, list[pathlib.Path]]:
-    """What decides the scores: configuration, and files by content."""
+    """What decides the scores: the model's configuration, and its files."""
     if model.startswith(LOCAL):
         folder = pathlib.Path(model.removeprefix(LOCAL))
         recipe = json.loads((folder / "open_clip_config.json").read_text())
@@ -118,7 +119,7 @@ def _plain_errors(model: str, pretrained: str | None) -> Iterator[None]:
 
 
 class TextTower:
-    """Tokens with as little padding as the model allows, and their vectors.
+    """Makes tokens with as little padding as the model allows, and their vectors.
 
     A Hugging Face tower has a mask, so padding changes nothing. CLIP's own tower looks backwards only and takes its
     vector at the end token, so what follows it may be cut off. Any other tower gets its full length.
@@ -158,7 +159,7 @@ class TextTower:
         return dict(sorted(found.items()))
 
     def _used(self, rows: dict[str, torch.Tensor]) -> list[int]:
-        """Tokens up to the last that is no padding."""
+        """The number of tokens up to the last one that is not padding."""
         if not rows:
             return []
         ids = torch.stack(list(rows.values()))
@@ -169,7 +170,7 @@ class TextTower:
         return dict(zip(texts, self.tokenizer(texts, context_length=context), strict=True)) if texts else {}
 
     def encode(self, tokens: torch.Tensor) -> torch.Tensor:
-        """[batch, length] -> [batch, width]."""
+        """The vectors [batch, width] of token ids [batch, length]."""
         vectors: torch.Tensor = (self._cut(tokens.shape[1]) if self.causal else self.model).encode_text(tokens)
         return vectors
 
