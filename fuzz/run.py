@@ -16,7 +16,6 @@ import pathlib
 import random
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Sequence
 
 WORDS = [
