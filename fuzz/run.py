@@ -1,6 +1,7 @@
 """Runs one target: with atheris, which searches for new paths through the code, or else with seeds changed at random.
 
     python -m fuzz.run pixels --seconds 300
+    python -m fuzz.run pixels --seconds 1800 --executions 1000000       # whichever comes first
 
 A failure is written to `fuzz-TARGET-HASH.bin` in the working folder; `python -m fuzz.run TARGET --once FILE` repeats it.
 """
@@ -15,7 +16,6 @@ import pathlib
 import random
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Sequence
 
 WORDS = [
@@ -63,10 +63,13 @@ def changed(seed: bytes, chance: random.Random, others: Sequence[bytes]) -> byte
     return bytes(data)
 
 
-def at_random(name: str, target: Callable[[bytes], None], seeds: Sequence[bytes], seconds: float, start: int) -> int:
-    """Run the target on seeds changed at random; returns the number of executions."""
-    chance, end, count = random.Random(start), time.monotonic() + seconds, 0
-    while time.monotonic() < end:
+def at_random(
+    name: str, target: Callable[[bytes], None], seeds: Sequence[bytes], seconds: float, executions: int, start: int
+) -> int:
+    """Run the target on seeds changed at random, `executions` times or for `seconds` of processor time; returns the
+    number of executions."""
+    chance, end, count = random.Random(start), processor_seconds() + seconds, 0
+    while count < executions and processor_seconds() < end:
         data = changed(chance.choice(seeds), chance, seeds)
         count += 1
         try:
@@ -79,7 +82,14 @@ def at_random(name: str, target: Callable[[bytes], None], seeds: Sequence[bytes]
     return count
 
 
-def with_atheris(target: Callable[[bytes], None], seeds: Sequence[bytes], seconds: float) -> None:
+def processor_seconds() -> float:
+    """The processor time of this process and of its ended children, which other programs on the machine do not
+    change."""
+    spent = os.times()
+    return spent.user + spent.system + spent.children_user + spent.children_system
+
+
+def with_atheris(target: Callable[[bytes], None], seeds: Sequence[bytes], seconds: float, executions: int) -> None:
     """Run the target with atheris. Does not return: libFuzzer ends the process, and prints the number of executions."""
     import atheris  # type: ignore[import-untyped, unused-ignore]
 
@@ -91,6 +101,7 @@ def with_atheris(target: Callable[[bytes], None], seeds: Sequence[bytes], second
             sys.argv[0],
             folder,
             f"-max_total_time={int(seconds)}",
+            f"-runs={executions}",
             "-print_final_stats=1",
             "-rss_limit_mb=4096",
             "-verbosity=0",
@@ -105,7 +116,8 @@ def with_atheris(target: Callable[[bytes], None], seeds: Sequence[bytes], second
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("target")
-    parser.add_argument("--seconds", type=float, default=300.0)
+    parser.add_argument("--seconds", type=float, default=300.0, help="of processor time (with atheris, of the clock)")
+    parser.add_argument("--executions", type=int, default=10**9, help="at most so many")
     parser.add_argument("--seed", type=int, default=0, help="of the changes at random")
     parser.add_argument("--at-random", action="store_true", help="also where atheris is installed")
     parser.add_argument("--once", help="a file: run the target on it, and nothing else")
@@ -130,9 +142,11 @@ def main() -> None:
     for seed in found:
         target(seed)
     if guided:
-        with_atheris(target, found, options.seconds)
-    count = at_random(options.target, target, found, options.seconds, options.seed)
-    print(f"{options.target}: {count:,} executions in {options.seconds:g} s, none failed")
+        with_atheris(target, found, options.seconds, options.executions)
+    started = processor_seconds()
+    count = at_random(options.target, target, found, options.seconds, options.executions, options.seed)
+    spent = processor_seconds() - started
+    print(f"{options.target}: {count:,} executions in {spent:,.0f} s of processor time, none failed")
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from models import HELD_OUT
 from pipeline import corpora
 from pipeline.coherence import model as clip_model
 from pipeline.coherence.scorer import neighbours
+from pipeline.coherence.version import clip_format
 from pipeline.images.store import ImageStore
 from schemas.records import Document
 
@@ -100,7 +101,7 @@ class Towers:
     """The two towers without their projections, in bfloat16 if that is fast here."""
 
     def __init__(self, model: str):
-        self.dtype = getattr(torch, clip_model.clip_format().name)
+        self.dtype = getattr(torch, clip_format().name)
         self.model, self.preprocess, tokenizer = clip_model.load(model, None)
         self.model.visual.head = self.model.text.proj = torch.nn.Identity()
         self.model.to(dtype=self.dtype, memory_format=torch.channels_last)

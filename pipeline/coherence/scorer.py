@@ -21,13 +21,14 @@ import torch
 
 from filters.words import plain, sentences, words
 from pipeline.coherence.fold_batchnorm import fold
-from pipeline.coherence.model import TextTower, clip_format, clip_version, device, load
+from pipeline.coherence.model import TextTower, load
+from pipeline.coherence.version import clip_format, clip_version, device
 from pipeline.coherence.witness import Measures, joined
 from pipeline.coherence.words import shared
 from pipeline.config import Ocr
 from schemas.records import Coherence, Document, Image, StoredDocument, Text
 
-__all__ = ["NEAREST", "Scorer", "clip_version", "coherence", "neighbours"]
+__all__ = ["NEAREST", "Scorer", "coherence", "neighbours"]
 
 NEAREST = 6
 """The number of sentences on each side of an image that count as its own text: this project's choice, a paragraph."""

@@ -16,7 +16,7 @@ from apache_beam.runners.runner import create_runner
 
 from pipeline import __version__, corpora, dag, opt_outs
 from pipeline import config as configuration
-from pipeline.coherence.model import clip_format, clip_version
+from pipeline.coherence.version import clip_format, clip_version
 from pipeline.dataset import ledger
 from pipeline.graph import progress
 from pipeline.graph.outcomes import BUG

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import prompts
 from pipeline.coherence.damage import order
-from pipeline.coherence.scorer import clip_version
+from pipeline.coherence.version import clip_version
 from pipeline.config import Config, preset
 from pipeline.graph import ocr, reading, stages
 from pipeline.images.faults import ImageFault

@@ -15,7 +15,8 @@ from models import HELD_OUT
 from models.dual_encoder import measures, train
 from models.dual_encoder.build import PROJECTIONS, build
 from models.dual_encoder.data import Features, Item, Towers, features
-from pipeline.coherence.scorer import Scorer, clip_version
+from pipeline.coherence.scorer import Scorer
+from pipeline.coherence.version import clip_version
 from tests.tiny_clip import document, dual_encoder_folder, parts, picture
 
 BUILT = pathlib.Path("build/models/coherence")

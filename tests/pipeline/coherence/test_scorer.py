@@ -9,7 +9,8 @@ import torch
 
 from pipeline.coherence import model as clip_model
 from pipeline.coherence import scorer as clip
-from pipeline.coherence.scorer import Scorer, clip_version, coherence, neighbours
+from pipeline.coherence.scorer import Scorer, coherence, neighbours
+from pipeline.coherence.version import clip_version
 from pipeline.config import Ocr
 from schemas.errors import UserError
 from tests.tiny_clip import PREPROCESS, clip_folder, document, dual_encoder_folder, picture

@@ -144,7 +144,7 @@ def repeated(times):
         (lambda: nulls(20_000_000), {}, "too_long"),
         (lambda: repeated(200_000), {}, "too_long"),
         (
-            lambda: repeated(1000).cast(pa.schema([(name, pa.list_(pa.string())) for name in ("texts", "images")])),
+            lambda: repeated(150).cast(pa.schema([(name, pa.list_(pa.string())) for name in ("texts", "images")])),
             {},
             "too_long",
         ),
