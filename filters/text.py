@@ -43,7 +43,12 @@ _CODE = re.compile(r"^[ \t]*```.*?(?:^[ \t]*```|\Z)", re.S | re.M)
 
 
 def word_count(stats: TextStats, *, at_least: float = 0, at_most: float = math.inf) -> Drop | None:
-    """The number of words: tokens that contain a letter or a digit."""
+    """The number of words: tokens that contain a letter or a digit.
+
+    >>> from schemas.records import Document, Text
+    >>> word_count(TextStats(Document("tea", "manuals", (Text("Boil the water."),))), at_least=80)
+    Drop(rule='word_count', value=3.0, threshold=80.0)
+    """
     return within("word_count", stats.word_count, at_least, at_most)
 
 

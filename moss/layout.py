@@ -14,6 +14,10 @@ class ImageLayout:
     Ids low <= id < high are image tokens; code c has the id low + c. A continuous backbone has one such id, the slot of
     a vector. `row_end`, if there is one, ends every row (Emu3). `header` is between `begin` and the first row (Emu3's
     size), `footer` between the last row and `end`.
+
+    >>> layout = ImageLayout(1, 2, low=10, high=14, begin=1, end=2)
+    >>> layout.block(np.array([[0, 3]])).tolist()
+    [1, 10, 13, 2]
     """
 
     rows: int

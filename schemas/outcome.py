@@ -16,6 +16,10 @@ class Outcome:
     status `kept`: `shard` and `key` say where. `dropped`: `stage`, `rule`, `value`, `threshold` say why. `failed`:
     `stage`, `error` (its kind) and `detail` say why. `scores` has everything that was measured before the document
     ended (name, value); `images` is the number of its images at that time.
+
+    >>> row = Outcome("tea", "manuals", "docs.jsonl:1", DROPPED, "filter_text", "word_count", 9.0, 80.0)
+    >>> row.stage, row.rule, row.value < row.threshold
+    ('filter_text', 'word_count', True)
     """
 
     id: str

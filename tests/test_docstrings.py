@@ -24,7 +24,19 @@ def test_examples(name, monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "name", ["schemas.records", "schemas.codec", "filters.words", "filters.presets", "prompts", "pipeline.config"]
+    "name",
+    [
+        "schemas.records",
+        "schemas.outcome",
+        "schemas.codec",
+        "filters.text",
+        "filters.words",
+        "filters.presets",
+        "prompts",
+        "pipeline.config",
+        "pipeline.corpora.parts",
+        "moss.layout",
+    ],
 )
 def test_main_records_and_entry_points_have_examples(name):
     assert name in MODULES

@@ -1,5 +1,4 @@
-"""Decides which samples share a row, by a pure function of their lengths, so that every process gets the same
-result."""
+"""Decides which samples share a row: a pure function of their lengths, with the same result in every process."""
 
 from __future__ import annotations
 
@@ -19,6 +18,9 @@ def pack(lengths: Sequence[int], length: int, seed: int, epoch: int) -> list[lis
     The samples are shuffled by numpy's generator of (seed, epoch). A row begins with the sample that has waited
     longest, then takes the longest of the next WINDOW that still fits, until none does; so no sample waits for long,
     and the order stays random. Raises ValueError for a sample longer than a row.
+
+    >>> sorted(sorted(row) for row in pack([5, 3, 2], length=5, seed=0, epoch=0))
+    [[0], [1, 2]]
     """
     sizes = np.asarray(lengths).tolist()
     if max(sizes, default=0) > length:

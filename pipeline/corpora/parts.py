@@ -55,6 +55,10 @@ class Place:
 
     `name` names the record within the corpus (`docs.jsonl:12`), wherever the corpus is; `location` names the file as it
     was given. `images` is the folder of local images; `local` says whether there is one.
+
+    >>> place = Place("native", "docs.jsonl:1", "corpus/docs.jsonl:1", "corpus/images", local=True)
+    >>> place.uri("saw.png"), place.uri("https://example.org/saw.png")
+    ('corpus/images/saw.png', 'https://example.org/saw.png')
     """
 
     format: str
