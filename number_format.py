@@ -11,7 +11,7 @@ import os
 from collections.abc import Mapping
 
 FORMATS = ("auto", "bfloat16", "float16", "float32")
-"""What an option may say."""
+"""The values of an option `dtype`."""
 
 NATIVE = {"amx_bf16": "AMX", "avx512_bf16": "AVX512-BF16", "sve_bf16": "SVE-BF16", "bf16": "Arm's BF16"}
 """Instructions that multiply bfloat16, by torch's name for them (`torch.cpu.get_capabilities`)."""

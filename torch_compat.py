@@ -18,8 +18,8 @@ _declared: torch.library.Library | None = None  # the schemas live only as long 
 
 
 def cache_beside_torchs_own() -> None:
-    """torchvision imports torch's compiler, which makes a folder for its cache at once, in the temporary directory unless
-    told where: this sends it to where torch keeps its other caches, if it can be written to."""
+    """Send torch's compiler cache to the folder of torch's other caches, if that is writable. torchvision imports the
+    compiler, which would otherwise create its cache folder in the temporary directory."""
     if "TORCHINDUCTOR_CACHE_DIR" not in os.environ:
         with contextlib.suppress(OSError, RuntimeError):  # no home, or one that cannot be written to
             folder = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache") / "torch/inductor"
@@ -33,7 +33,7 @@ def ready_torchvision() -> bool:
     try:
         import torchvision
     except ImportError:
-        return False  # there is no torchvision, so nothing to mend
+        return False  # there is no torchvision, so nothing to fix
     except RuntimeError as error:
         if "torchvision::nms" not in str(error):
             raise

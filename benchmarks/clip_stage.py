@@ -113,7 +113,7 @@ class Bare:
         self.encode_sentences(self.tokens, self.best["sentences"])
 
     def loop(self) -> None:
-        """As one writes it with open_clip: preprocessing and tokenizer included."""
+        """A simple loop with open_clip, preprocessing and tokenizer included."""
         size = self.best["pictures"]
         for at in range(0, len(self.hashes), size):
             self.encode_pictures(self.preprocessed(self.hashes[at : at + size]), size)

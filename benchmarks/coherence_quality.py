@@ -1,12 +1,12 @@
-"""How well CLIP, text in images, and both together know where an image belongs.
+"""How well CLIP, the text in images, and both together tell where an image belongs.
 
     python -m benchmarks.coherence_quality --corpus native:../shared/corpora/howto-large.tar --config configs/demo.yaml \
         --documents 15 --work build/quality [--json]
 
 Documents pass the rules of the configuration; images are kept up to 1,024 pixels; alternative texts and captions are
-taken away. The weights that join the witnesses come from the sources that the embedded models were trained on
-(`--weights`), the figures from sources held out from them. All figures are AUC: the probability that the right one has
-the higher score, ties as half.
+taken away. The weights that combine the measures come from the sources that the embedded models were trained on
+(`--weights`), the figures from held-out sources. All figures are AUC: the probability that the right one has the higher
+score, ties as half.
 
 other   an image's own place against the places of other documents of its source (mean over images)
 within  against the other places of its document

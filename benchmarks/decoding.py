@@ -1,4 +1,4 @@
-"""What decoding images in child processes costs, and how near honest images come to its limits.
+"""What decoding images in child processes costs, and how near ordinary images come to its limits.
 
     python -m benchmarks.decoding --corpus ../shared/corpora/howto.tar --images 1500
     python -m benchmarks.decoding --largest
@@ -87,7 +87,7 @@ def largest() -> None:
 
 
 def one() -> None:
-    """Decode what stands on standard input, in this process."""
+    """Decode an image from standard input, in this process."""
     data = sys.stdin.buffer.read()
     found = header.read_header(data)
     room = header.memory(data, found, 1024)

@@ -2,7 +2,7 @@
 
     python -m benchmarks.demo_cpu [--server llama.cpp | --dtype float32] [--limit-gib 8] [--json]
 
-Runs the demo into new folders, first as it is and then as on a processor with AVX2 alone (`--only fast` or `slow` for
+Runs the demo in new folders, first as it is and then as on a processor with only AVX2 (`--only fast` or `slow` for
 one of them), and prints the ratio of their times. For the slow run oneDNN, MKL and ATen are told to use AVX2 only, and
 `torch.cpu` to say that there is no more, which vLLM's choice of kernels follows. The peak is that of the sum of all
 processes' proportional shares (PSS), looked at every second. With `--limit-gib` each run is in a memory control group of
@@ -129,7 +129,7 @@ def _share(pid: int) -> int:
 
 @contextlib.contextmanager
 def _group(limit: int) -> Iterator[Path | None]:
-    """A memory control group of so many bytes; None where none is asked for."""
+    """A memory control group of `limit` bytes; None if it is 0."""
     if not limit:
         yield None
         return
@@ -140,7 +140,7 @@ def _group(limit: int) -> Iterator[Path | None]:
         (group / ("memory.limit_in_bytes" if first else "memory.max")).write_text(str(limit))
         yield group
     finally:
-        for _ in range(100):  # until the last of its processes is gone
+        for _ in range(100):  # until the last of its processes has ended
             with contextlib.suppress(OSError):
                 group.rmdir()
                 break

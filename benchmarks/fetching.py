@@ -2,10 +2,10 @@
 
     python -m benchmarks.fetching --img2dataset V/bin/python --json
 
-img2dataset wants an environment of its own: `python -m venv V && V/bin/pip install img2dataset`. Both sides have one
+img2dataset needs a separate environment: `python -m venv V && V/bin/pip install img2dataset`. Both sides have one
 process with as many threads, the same time for one answer, two retries, the same longest side and quality. The server
-answers on as many addresses (127.0.0.1, 127.0.0.2, ...) as there are hosts; ours asks each for its rules, too. Measured is
-the time from the first request to the last written file, of img2dataset by its own clock (so without its start).
+answers on as many addresses (127.0.0.1, 127.0.0.2, ...) as there are hosts; ours asks each for its rules, too. The time
+is measured from the first request to the last written file, for img2dataset by its own clock (without its start).
 """
 
 from __future__ import annotations
@@ -53,9 +53,9 @@ CASES = {  # path -> (share in a thousand, what is right)
     "cut": (10, "unreachable"),
 }
 SLOW = "slow"
-"""Answers that never come: `--slow` of them, each taken for `SECONDS` three times by both sides."""
+"""Answers that never come: `--slow` of them; both sides wait for each of them three times `SECONDS`."""
 DRIP = "drip"
-"""Answers of which a byte comes now and then, for 20 s: as slow, but no single read is. Three in a run of their own."""
+"""Answers that come byte by byte for 20 s: no single read is slow. Three of them, in a separate run."""
 
 
 def main() -> None:
@@ -117,7 +117,7 @@ def _paths(images: int, slow: dict[str, int], seed: int) -> list[str]:
 
 
 def _ours(folder: str, urls: list[str], threads: int) -> _Run:
-    """An address ends with the kind of its fault, or `stored`."""
+    """Fetch with this project; each address ends with the kind of its fault, or `stored`."""
     http = Http(read_timeout=SECONDS, deadline=3 * SECONDS, retries=2, allow_private_hosts=True, delay=0.0)
     store = ImageStore(f"{folder}/ours", max_side=512, max_bytes=MAX_BYTES, max_pixels=50_000_000, http=http)
 
@@ -135,7 +135,7 @@ def _ours(folder: str, urls: list[str], threads: int) -> _Run:
 
 
 def _img2dataset(folder: str, urls: list[str], threads: int, python: str) -> _Run:
-    """An address ends with img2dataset's status."""
+    """Fetch with img2dataset; each address ends with its status."""
     path = pathlib.Path(folder)
     (path / "urls.txt").write_text("\n".join(urls) + "\n")
     settings = {
@@ -161,7 +161,7 @@ def _img2dataset(folder: str, urls: list[str], threads: int, python: str) -> _Ru
         check=True,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-        env=os.environ | {"NO_ALBUMENTATIONS_UPDATE": "1"},  # it asks the network at its import
+        env=os.environ | {"NO_ALBUMENTATIONS_UPDATE": "1"},  # otherwise it makes a request when it is imported
     )
     stats = json.loads((path / "theirs/00000_stats.json").read_text())
     rows = pq.read_table(path / "theirs/00000.parquet", columns=["url", "status"]).to_pylist()
@@ -169,7 +169,7 @@ def _img2dataset(folder: str, urls: list[str], threads: int, python: str) -> _Ru
 
 
 class _Server:
-    """The server in a process of its own; entering gives the hosts' addresses."""
+    """The server, in a separate process; entering the context returns the hosts' addresses."""
 
     def __init__(self, hosts: int):
         self._hosts = hosts
@@ -187,7 +187,7 @@ class _Server:
 
 
 def _serve(ready: Connection, hosts: int) -> None:
-    logging.disable()  # of answers that nobody waited for
+    logging.disable()  # errors of answers that the client did not wait for
     asyncio.run(_serving(ready, hosts))
 
 

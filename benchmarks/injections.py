@@ -3,9 +3,10 @@
     python -m benchmarks.injections [--url http://127.0.0.1:8000/v1] [--prompts embedded] [--kind control] [--json]
 
 Each text that is dropped without help is rated again with each injection added to it, in the demo's way: thresholds,
-prompts and model of configs/demo.yaml (or the model at --url, by --prompts). Prints how many drops become keeps: as it is
-(control tokens broken up), with the tokens left whole, and with the tokens taken out, which is what the words around them
-do alone. So what the tokens themselves do is the difference to the last. Without --url it starts the demo's server.
+prompts and model of configs/demo.yaml (or the model at --url, by --prompts). Prints how many drops become keeps: as it
+is (control tokens broken up), with the tokens left whole, and with the tokens taken out, which shows the effect of the
+words around them. So the effect of the tokens themselves is the difference to the last figure. Without --url it starts
+the demo's server.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""All that docs/moss.md promises of a GPU, measured in one run: MoSS adapters against stock PEFT LoRA.
+"""Measures on a GPU, in one run, every target of docs/moss.md: MoSS adapters against stock PEFT LoRA.
 
     python -m benchmarks.moss_gpu --minutes 12 --json > gpu.json
     python -m benchmarks.moss_gpu --tiny --device cpu           # the same code with tiny shapes, to see that it runs
@@ -12,7 +12,7 @@ elsewhere: `pip install --no-deps --target build/site peft accelerate psutil`. P
     images   512 px images a second through Chameleon's tokenizer (its shape, random weights)
     equal    the adapters' output on this device against the CPU's, float32, and decoding against the full forward
 
-Every part reports what it found, or the error, or that the time was over; nothing is left out in silence. The exit code
+Every part reports its result, its error, or that the time was over; nothing is left out silently. The exit code
 is 1 where anything is missing or unequal. Speeds are compared in turns within the run: medians of the ratios.
 """
 
@@ -35,7 +35,7 @@ try:
 except ModuleNotFoundError:
     sys.path.append(str(SITE))
     try:
-        import peft  # noqa: F401 - only whether it is there
+        import peft  # noqa: F401 - only to see whether it is installed
     except ModuleNotFoundError as error:
         sys.exit(
             f"moss_gpu: {error}. Where there is a network: pip install --no-deps --target {SITE} peft accelerate "
@@ -153,7 +153,7 @@ def decode(shape: Shape, device: str, until: float) -> dict[str, Any]:
 
 
 def decoder_loop(model: torch.nn.Module, ids: torch.Tensor, shape: Shape, *, graph: bool) -> Callable[[], None]:
-    """What decodes `shape.decoded` image tokens after a prompt, over and over in one static cache."""
+    """A function that decodes `shape.decoded` image tokens after a prompt, each time in the same static cache."""
     core, at = model.get_base_model().model, 72
     room = 1152 + 4 * shape.decoded
     cache = StaticCache(config=core.config, max_cache_len=room)
@@ -188,7 +188,7 @@ def decoder_loop(model: torch.nn.Module, ids: torch.Tensor, shape: Shape, *, gra
 
 
 def images(shape: Shape, device: str, until: float) -> dict[str, Any]:
-    """Images a second through a VQ tokenizer of Chameleon's published shape."""
+    """Images per second through a VQ tokenizer of Chameleon's published shape."""
     import numpy as np
     import PIL.Image
     from transformers import ChameleonVQVAEConfig
@@ -245,7 +245,8 @@ def equal(shape: Shape, device: str, until: float) -> dict[str, Any]:
 def turns(
     what: dict[str, Any], run: Callable[[str, Any], None], rounds: int, device: str, until: float
 ) -> dict[str, list[float]]:
-    """Seconds of run(name, value), in turns after a round that warms up. At least one round; then until the time."""
+    """The seconds of run(name, value), in turns, after a warm-up round. At least one round; then until the time
+    `until`."""
     times: dict[str, list[float]] = {name: [] for name in what}
     for turn in range(rounds + 1):
         if turn > 1 and time.monotonic() > until:

@@ -41,7 +41,7 @@ VARIANTS = {
 
 
 def decoder(layers: int, width: int, dtype: torch.dtype, device: str) -> torch.nn.Module:
-    """A frozen Chameleon decoder with random weights; its VQ model is as small as can be, for it is not used."""
+    """A frozen Chameleon decoder with random weights; its VQ model is as small as possible, because it is not used."""
     vq = ChameleonVQVAEConfig(
         embed_dim=32,
         num_embeddings=8,
@@ -104,7 +104,7 @@ def step(model, optimiser, ids) -> None:
 
 
 def saved_mib(model: torch.nn.Module, ids: torch.Tensor) -> float:
-    """What autograd keeps between forward and backward, in MiB: distinct storages, weights not counted."""
+    """The memory that autograd keeps between forward and backward, in MiB: distinct storages, weights not counted."""
     weights = {p.untyped_storage().data_ptr() for p in (*model.parameters(), *model.buffers())}
     kept: dict[int, int] = {}
 

@@ -2,7 +2,7 @@
 
     python -m benchmarks.near_duplicates --corpus native:../shared/corpora/howto.tar --json
 
-It wants an environment of its own: the project's `bench` extra, and then `xxhash<4`, which datatrove's hashes need. Each
+It needs a separate environment: the project's `bench` extra, and then `xxhash<4`, which datatrove's hashes need. Each
 side signs the same texts in one process in its own way: ours and
 datasketch 128 values, datatrove its default 112, all of runs of five words. The true pairs are those of the exact Jaccard
 similarity.

@@ -2,10 +2,10 @@
 
     python -m benchmarks.repeated_images --corpus native:../shared/corpora/howto.tar --images 400
 
-Copies: encoded again (JPEG, quality 50), at half the size, and cropped by 5 % of each side. Every picture is compared with
-every copy, by imagehash's pHash itself; how many of the pairs within the bits share a key of ours is the recall of the
-keys. Different pictures of one corpus may be the same picture indeed, so pairs are also shown without those of which the
-originals are near each other already.
+Copies: encoded again (JPEG, quality 50), at half the size, and cropped by 5 % of each side. Every picture is compared
+with every copy, by imagehash's pHash itself; how many of the pairs within the bits share a key of ours is the recall of
+the keys. Different images of one corpus may really show the same, so pairs are also shown without those whose originals
+are similar already.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
-"""`validate --deep` beside the least that it could do: the sha256 of every shard, and every image of it decoded.
+"""`validate --deep` beside the least work that is necessary: the sha256 of every shard, and every image of it decoded.
 
     python -m benchmarks.validate --folder out/demo --copies 20 --json
 
-The folder's instances are written again under so many other ids, as a valid set of `--size` instances a shard. Then both
-sides read it in turn, `--rounds` times after one that does not count. The ratio is the plain side's time to the
-validator's: of the processors, which other load on the machine leaves alone, and beside it by the clock. With
-`--workers` both start so many processes, whose start then counts.
+The folder's instances are written again `--copies` times under other ids, as a valid dataset with `--size` instances in
+each shard. Then both sides read it in turns, `--rounds` times, after one round that does not count. The ratio is the
+plain side's time divided by the validator's: processor time, which other load on the machine hardly changes, and also
+wall time. With `--workers`, both sides start so many processes, and their start counts.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from schemas.validate import Options, examine
 
 
 def plain(path: str) -> tuple[str, int]:
-    """sha256 of a shard, and how many images were decoded."""
+    """The sha256 of a shard, and how many images were decoded."""
     data, count = pathlib.Path(path).read_bytes(), 0
     with tarfile.open(fileobj=io.BytesIO(data)) as tar:
         for member in tar:
@@ -57,7 +57,8 @@ def plain_all(folder: str, workers: int) -> int:
 
 
 def copy(source: str, target: str, copies: int, size: int) -> int:
-    """Write the instances of a folder under other ids, as a whole set with a ledger of kept rows; their number."""
+    """Write the instances of a folder under other ids, as a complete dataset with a ledger of kept rows; returns their
+    number."""
     before = ledger.read_manifest(source)
     config = before["config"] | {"shards": before["config"]["shards"] | {"size": size}}
     provenance = dataclasses.replace(Provenance(**before["provenance"]), config=config_hash(config))
@@ -155,7 +156,7 @@ def main() -> None:
 
 
 def validate_all(folder: str, workers: int) -> None:
-    """The validator on the whole folder. Raises AssertionError where it finds anything."""
+    """The validator on the whole folder. Raises AssertionError if it finds a defect."""
     report = examine(LocalFolder(folder), Options(deep=True, workers=workers))
     assert not report.defects, report.defects[:3]
 

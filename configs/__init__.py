@@ -1,4 +1,4 @@
-"""The configurations that the project ships. They are installed with it, and go by name where there is no checkout."""
+"""The configurations that come with the project. They are installed with it and can be named without a path."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ FOLDER = Path(__file__).parent
 
 
 def find(name: str) -> str:
-    """The path of a configuration: `name` itself if there is such a file, else the shipped one that it names.
+    """The path of a configuration: `name` itself if there is such a file, else the one of that name that comes with the
+    project.
 
-    `demo`, `demo.yaml` and `configs/demo.yaml` name the same one. What names nothing comes back unchanged, for the
-    reader of the file to complain about.
+    `demo`, `demo.yaml` and `configs/demo.yaml` name the same one. A name that fits none is returned unchanged; reading
+    it then fails with a message.
     """
     shipped = FOLDER / f"{Path(name).name.removesuffix('.yaml')}.yaml"
     if not Path(name).exists() and Path(name).parent in (Path("."), Path("configs")) and shipped.exists():

@@ -1,9 +1,9 @@
-"""The loader of `moss/` alone, in a training loop of one's own: here stock PEFT LoRA instead of MoSS adapters.
+"""Uses only the loader of `moss/`, in a training loop of your own; here with stock PEFT LoRA instead of MoSS adapters.
 
     python examples/moss_loader.py out/demo
 
 `moss.data.batches` gives packed rows of one static length, in an order that follows from (seed, epoch); with `start` it
-goes on anywhere, and with `rank` and `ranks` several processes share every batch.
+continues at any step, and with `rank` and `ranks` several processes share every batch.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def train(shards: str, *, path: str = "tiny", steps: int = 20, length: int = 512
     epoch = 0
     while len(losses) < steps:
         for batch in data.batches(dataset, rows=2, length=length, seed=0, epoch=epoch):
-            scores = generalist(batch)  # one loss a target; what was rounded up has `*_of` = -1
+            scores = generalist(batch)  # one loss for each target; surplus targets have `*_of` = -1
             text, image = scores.text_loss[batch.text_of >= 0].mean(), scores.image_loss[batch.image_of >= 0].mean()
             (text + image).backward()
             optimizer.step()

@@ -22,7 +22,7 @@ from moss.batch import Sample
 
 
 class Collator:
-    """Samples to what a causal language model takes, filled up on the right; -100 is not learnt."""
+    """Makes the inputs of a causal language model from samples, padded on the right; the label -100 is not learnt."""
 
     def __init__(self, pad: int) -> None:
         self.pad = pad

@@ -33,12 +33,13 @@ def filter_images(document: ScoredDocument, *, matched_at_least: float, similari
 
 
 def mean_score(document: ScoredDocument, *, at_least: float) -> Drop | None:
-    """The mean of the images' matched scores."""
+    """Drops a document by the mean of its images' matched scores (cosines)."""
     return within("mean_score", mean_coherence(document.coherence.matched), at_least=at_least)
 
 
 def margin(document: ScoredDocument, *, at_least: float) -> Drop | None:
-    """How much better the images match their own text than the text next to the document's other images.
+    """Drops a document by its margin: how much better its images match their own text than the text next to its other
+    images.
 
     With a single image there is no other text to compare with, and the document passes.
     """

@@ -1,6 +1,6 @@
-"""What of a benchmark a document repeats: an id, a run of twelve words, or an image.
+"""Finds what a document repeats from a benchmark: an id, a run of twelve words, or an image.
 
-Twelve words is the length that datatrove's decontamination has; images are the same within a few bits of their
+Twelve words is the length in datatrove's decontamination; images are the same within a few bits of their
 perceptual hash (imagehash's pHash of 64 bits).
 """
 
@@ -62,7 +62,8 @@ def image_hash(image: PIL.Image.Image) -> bytes:
 
 
 def nearest(image: bytes, known: np.ndarray) -> tuple[int, int]:
-    """(place, distance in bits) of the nearest of the known hashes, an array of uint64; place -1 if there is none."""
+    """The (index, distance in bits) of the nearest of the `known` hashes, an array of uint64; index -1 if there is
+    none."""
     if not len(known):
         return -1, 64
     distances = np.bitwise_count(known ^ np.frombuffer(image, ">u8").astype(np.uint64)[0])

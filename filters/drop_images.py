@@ -17,10 +17,10 @@ def drop_images(
 ) -> AnyDocument:
     """The document without the images at these positions, each recorded in `dropped_images`.
 
-    `drops` maps a position among the document's current images (from 0) to the reason, and `details` some of
-    them to more words. The recorded index counts the
-    images as they were read, before earlier stages removed any; so call this before an excerpt is taken. Coherence
-    scores lose the same positions. Without drops the document itself is returned.
+    `drops` maps a position among the document's current images (from 0) to the reason, `details` a position to a text
+    that says more. The recorded index counts the images as they were read, before earlier stages removed any; so call
+    this before an excerpt is taken. Coherence scores lose the same positions. Without drops the document itself is
+    returned.
     """
     if not drops:
         return document

@@ -1,4 +1,5 @@
-"""Headings that recur across a source's documents ("Summary", "Teacher support"): they say nothing about one of them."""
+"""Headings that recur across a source's documents ("Summary", "Teacher support"): they say nothing about a single
+document."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from filters.stats import TextStats
 from schemas.records import Drop
 
 MOST = 5_000
-"""Characters that are looked at: the beginning of a document is in its language."""
+"""The number of characters that are looked at: the beginning is enough to find the language."""
 
 
 def probability(page: TextStats, *, allowed: list[str], at_least: float) -> Drop | None:
@@ -24,5 +24,5 @@ def probability(page: TextStats, *, allowed: list[str], at_least: float) -> Drop
 
 @functools.lru_cache(maxsize=1)
 def _identifier() -> LanguageIdentifier:
-    """Loading takes a tenth of a second."""
+    """The language identifier; loading it takes a tenth of a second."""
     return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)

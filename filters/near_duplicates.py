@@ -1,4 +1,4 @@
-"""Near repeats of a text: documents that share most of their runs of five words (MinHash).
+"""Near-duplicates by text: documents that share most of their runs of five words (MinHash).
 
 A signature has 128 values (rensa's R-MinHash); the share of equal values in two signatures estimates the Jaccard
 similarity of the two sets of runs, with a standard error of at most 0.044. Documents that agree in all values of one
@@ -21,8 +21,8 @@ _SEED = 1
 
 
 def signature(document: Document) -> bytes:
-    """128 values of 4 bytes, or nothing for a document of fewer than five words. Case, punctuation, white space,
-    title and images make no difference."""
+    """The MinHash signature: 128 values of 4 bytes, or nothing for a document of fewer than five words. Case,
+    punctuation, white space, title and images make no difference."""
     text = unicodedata.normalize("NFKC", "\n".join(document.texts)).casefold()
     found = words(text)
     if len(found) < RUN:
@@ -33,7 +33,7 @@ def signature(document: Document) -> bytes:
 
 
 def bands(signed: bytes) -> Iterator[bytes]:
-    """What two documents must have one of in common to be compared: the band's number and its values."""
+    """The bands of a signature, each with its number. Two documents are compared if they have one band in common."""
     size = 4 * ROWS
     for band in range(BANDS if signed else 0):
         yield bytes([band]) + signed[band * size : (band + 1) * size]

@@ -1,7 +1,7 @@
-"""Personal data in texts, replaced by words that say what stood there: mail addresses, phone, card and network numbers.
+"""Replaces personal data in texts by words that name what was there: mail addresses, phone, card and network numbers.
 
-Presets turn it on: `personal_data: [mail, phone, card, network]`. What plainly is nobody's stays: `user@example.com`,
-`git@host`, `192.168.0.1`.
+Presets turn it on: `personal_data: [mail, phone, card, network]`. What clearly belongs to nobody stays:
+`user@example.com`, `git@host`, `192.168.0.1`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _RESERVED = re.compile(r"(?:.*\.)?(?:example(?:\.(?:com|net|org|edu))?|test|inva
 _CARD = re.compile(r"(?<![\w.-])\d(?:[ -]?\d){12,18}(?![\w-])")
 _V4 = re.compile(r"(?<![\w.-])(?:\d{1,3}\.){3}\d{1,3}(?![\w-]|\.\d)")
 _V6 = re.compile(r"(?<![\w:.])(?:[0-9A-Fa-f]{0,4}:){2,7}[0-9A-Fa-f]{1,4}(?!\w|:\w)")
-_GIVEN_OUT = ipaddress.IPv6Network("2000::/3")  # the rest is local, or code such as `dead::beef`
+_GIVEN_OUT = ipaddress.IPv6Network("2000::/3")  # other addresses are local, or code such as `dead::beef`
 _MAC = re.compile(r"(?<![\w:-])[0-9A-Fa-f]{2}(?:[:-][0-9A-Fa-f]{2}){5}(?![\w:-])")
 _VERSION = re.compile(r"(?:version|release|\bv)\W{0,3}$", re.I)
 _NATIONAL = re.compile(r"\(\d{3}\) ?\d{3}[-.]\d{4}|\d{3}-\d{3}-\d{4}|\d{3}\.\d{3}\.\d{4}")
@@ -39,8 +39,8 @@ def mail(text: str) -> tuple[str, int]:
 
 
 def phone(text: str) -> tuple[str, int]:
-    """The text without phone numbers that are valid where they claim to be, written as people write them: of digits
-    alone, manuals have too many that are none."""
+    """The text without phone numbers, and how many there were. Only numbers that are valid in their country and written
+    as people write them count: manuals have too many other numbers that are digits alone."""
     matches = phonenumbers.PhoneNumberMatcher(text, REGION) if any(map(str.isdigit, text)) else ()
     found = [
         match
@@ -54,7 +54,8 @@ def phone(text: str) -> tuple[str, int]:
 
 
 def card(text: str) -> tuple[str, int]:
-    """The text without card numbers: 13 to 19 digits with a right check digit that begin as those of a network do."""
+    """The text without card numbers, and how many there were: 13 to 19 digits with a correct check digit that begin
+    like the numbers of a card network."""
 
     def replaced(match: re.Match[str]) -> str:
         digits = re.sub(r"\D", "", match[0])
@@ -64,7 +65,7 @@ def card(text: str) -> tuple[str, int]:
 
 
 def network(text: str) -> tuple[str, int]:
-    """The text without public IP addresses and without the addresses of network adapters."""
+    """The text without public IP addresses and addresses of network adapters, and how many there were."""
 
     def address(match: re.Match[str]) -> str:
         if _VERSION.search(text[max(match.start() - 12, 0) : match.start()]):
@@ -90,7 +91,7 @@ KINDS: dict[str, Callable[[str], tuple[str, int]]] = {"mail": mail, "card": card
 
 def replaced(document: Document, kinds: Iterable[str]) -> tuple[Document, int]:
     """The document with personal data of these kinds replaced in title, texts, alternative texts and captions, and how
-    often. Without any, the document itself."""
+    many were replaced. A document without any is returned as it is."""
     wanted, total = [KINDS[kind] for kind in KINDS if kind in set(kinds)], 0
 
     def clean(text: str) -> str:
@@ -114,7 +115,7 @@ def replaced(document: Document, kinds: Iterable[str]) -> tuple[Document, int]:
 
 
 def _each(pattern: re.Pattern[str], text: str, replace: Callable[[re.Match[str]], str]) -> tuple[str, int]:
-    """The text with matches replaced, and how many really were."""
+    """The text with matches replaced, and how many of them changed."""
     count = 0
 
     def counted(match: re.Match[str]) -> str:

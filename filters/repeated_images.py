@@ -1,4 +1,4 @@
-"""The same picture in several documents: perceptual hashes (imagehash's pHash of 64 bits) that are nearly equal."""
+"""Finds the same image in several documents by nearly equal perceptual hashes (imagehash's pHash of 64 bits)."""
 
 from __future__ import annotations
 
@@ -7,18 +7,19 @@ from collections.abc import Iterator
 
 BLOCKS, WHOLE = 8, 3
 MOST_BITS = BLOCKS - WHOLE
-"""Hashes that differ in at most so many bits agree in three of eight bytes at least, wherever the bits are."""
+"""The most bits in which two hashes may differ and still agree in at least three of eight bytes, wherever the bits
+are."""
 
 
 def keys(hashed: bytes) -> Iterator[bytes]:
-    """What two hashes have one of in common if they differ in at most MOST_BITS bits: 56 keys of 4 bytes, each three of
-    the eight bytes and which these are."""
+    """The 56 keys of a hash, of 4 bytes each: three of its eight bytes, and which these are. Two hashes that differ in
+    at most MOST_BITS bits have a key in common."""
     for number, chosen in enumerate(itertools.combinations(range(BLOCKS), WHOLE)):
         yield bytes([number, *(hashed[at] for at in chosen)])
 
 
 def distance(one: bytes, other: bytes) -> int:
-    """The bits in which two hashes differ.
+    """The number of bits in which two hashes differ.
 
     >>> distance(bytes([0, 255]), bytes([1, 254]))
     2

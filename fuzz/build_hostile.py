@@ -2,9 +2,10 @@
 
     python -m fuzz.build_hostile --inputs 20000 [--seed 0]
 
-Makes a corpus of so many JSON lines: a good document changed at random in its values or its bytes, with good and hostile
-images, some of them changed too. Builds it with a language model and coherence scores that are made up, and checks that
-the build ends, that the ledger has a row for each input, and that the folder is valid. Prints what became of them.
+Makes a corpus of JSON lines: a good document changed at random in its values or its bytes, with good and hostile
+images, some of them changed too. Builds it with a stand-in for the language model and invented coherence scores, and
+checks that the build ends, that the ledger has a row for each input, and that the folder is valid. Prints what happened
+to the inputs.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ from tests.answers import server
 from tests.pipeline.images.hostile import HOSTILE
 
 LARGEST = 300_000
-"""Bytes of a hostile image that is used: the larger ones take seconds each, and have a test of their own."""
+"""The largest hostile image that is used, in bytes: larger ones take seconds each, and have a test of their own."""
 ROOT = pathlib.Path(__file__).parent.parent
 VALUES: list[object] = [
     None,
@@ -65,7 +66,7 @@ VALUES: list[object] = [
 
 
 def sentences() -> list[str]:
-    """Those of the example corpus."""
+    """The sentences of the example corpus."""
     found = []
     for line in (ROOT / "examples/corpus/docs.jsonl").read_bytes().splitlines():
         with contextlib.suppress(ValueError, KeyError):
@@ -75,7 +76,7 @@ def sentences() -> list[str]:
 
 
 def record(number: int, names: list[str], words: list[str], chance: random.Random) -> bytes:
-    """One line."""
+    """One line of the corpus."""
     topic = chance.choice(("saw", "glue", "paint", "bread", "tyre", "lamp"))
     texts = [" ".join(chance.sample(words, 3)) for _ in range(3)]
     segments: list[dict[str, object]] = [
@@ -105,7 +106,8 @@ def record(number: int, names: list[str], words: list[str], chance: random.Rando
 
 
 def images(folder: pathlib.Path, count: int, chance: random.Random) -> list[str]:
-    """Good images, hostile ones, and good ones changed; their names. Some names are of nothing, of a link, of a pipe."""
+    """Write good, hostile and changed images; returns their names. Some names are of a missing file, a link or a
+    pipe."""
     folder.mkdir(parents=True)
     good = of("pixels")
     files = [make() for make, _ in HOSTILE.values()]

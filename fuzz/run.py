@@ -1,4 +1,4 @@
-"""Run one target: with atheris, which looks for new ways through the code, or else with seeds changed at random.
+"""Runs one target: with atheris, which searches for new paths through the code, or else with seeds changed at random.
 
     python -m fuzz.run pixels --seconds 300
     python -m fuzz.run pixels --seconds 1800 --executions 1000000       # whichever comes first
@@ -66,7 +66,8 @@ def changed(seed: bytes, chance: random.Random, others: Sequence[bytes]) -> byte
 def at_random(
     name: str, target: Callable[[bytes], None], seeds: Sequence[bytes], seconds: float, executions: int, start: int
 ) -> int:
-    """The number of executions: `executions`, or fewer where `seconds` of processor time end before."""
+    """Run the target on seeds changed at random, `executions` times or for `seconds` of processor time; returns the
+    number of executions."""
     chance, end, count = random.Random(start), processor_seconds() + seconds, 0
     while count < executions and processor_seconds() < end:
         data = changed(chance.choice(seeds), chance, seeds)
@@ -82,13 +83,14 @@ def at_random(
 
 
 def processor_seconds() -> float:
-    """Of this process and of the children that it has ended: another program on the machine changes nothing."""
+    """The processor time of this process and of its ended children, which other programs on the machine do not
+    change."""
     spent = os.times()
     return spent.user + spent.system + spent.children_user + spent.children_system
 
 
 def with_atheris(target: Callable[[bytes], None], seeds: Sequence[bytes], seconds: float, executions: int) -> None:
-    """Does not return: libFuzzer ends the process, and prints its executions."""
+    """Run the target with atheris. Does not return: libFuzzer ends the process, and prints the number of executions."""
     import atheris  # type: ignore[import-untyped, unused-ignore]
 
     folder = tempfile.mkdtemp(prefix="fuzz-corpus-")

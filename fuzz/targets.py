@@ -1,4 +1,4 @@
-"""One function a target: it takes any bytes, and raises what only a bug can raise."""
+"""The fuzz targets: each function takes any bytes, and raises only if there is a bug."""
 
 from __future__ import annotations
 
@@ -91,14 +91,15 @@ def headers(data: bytes) -> None:
 
 
 def pixels(data: bytes) -> None:
-    """A whole image, decoded in this process: the child has to survive it."""
+    """A whole image, decoded in this process: in a build, a child process has to survive it."""
     with contextlib.suppress(ImageFault, MemoryError):
         found = decode.normalise(data, max_side=64, max_pixels=300_000)
         assert images.published_size(found.data) == (found.width, found.height)
 
 
 def replies(data: bytes) -> None:
-    """A model server's body: an answer that is whole and finite, or ValueError; its words are one clean line."""
+    """A model server's response body: a complete answer with finite numbers, or ValueError; its message is one clean
+    line."""
     with contextlib.suppress(ValueError):
         answer = responses.read(responses.parse(data))
         responses.check(answer, ANSWER, None)

@@ -56,7 +56,7 @@ def make(
         print(f"{final} is up to date", flush=True)
         return
     start, work = time.monotonic(), MODELS / f"{name}.making"
-    shutil.rmtree(work, ignore_errors=True)  # of a run that was interrupted
+    shutil.rmtree(work, ignore_errors=True)  # left by an interrupted run
     work.mkdir()
     for package in wanted:
         print(f"{final}: downloading its parts", flush=True)

@@ -1,6 +1,6 @@
 """Counts in how many documents common words occur: `python -m models.common_words --corpus ../shared/corpora/howto.tar`.
 
-The table is part of the score of pictures with text (`pipeline/coherence/words.py`). Held-out sources are left out.
+The table is part of the score of images with text (`pipeline/coherence/words.py`). Held-out sources are left out.
 """
 
 from __future__ import annotations

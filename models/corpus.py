@@ -1,7 +1,7 @@
 """The development corpus, built from git repositories by the readers: `python -m models.corpus`, or `make corpus`.
 
-`corpus.yaml` names repositories, commits and licences. What comes out is a tar in the native format, with an
-ATTRIBUTION.md inside. Checkouts that are there already are used; the others are cloned, at the one commit alone.
+`corpus.yaml` names repositories, commits and licences. The result is a tar in the native format, with an
+ATTRIBUTION.md. Existing checkouts are used; the others are cloned, only the one commit.
 """
 
 from __future__ import annotations
@@ -47,7 +47,8 @@ class Source:
 
 @dataclasses.dataclass(frozen=True)
 class Rules:
-    """Images that a document has (least, most), the least side of one, and the side that it is scaled to, in pixels."""
+    """The numbers of images that a document may have (least, most), the shortest allowed side of an image, and the side
+    that it is scaled to, in pixels."""
 
     images: tuple[int, ...]
     side: int
@@ -56,6 +57,8 @@ class Rules:
 
 @dataclasses.dataclass(frozen=True)
 class Recipe:
+    """What the development corpus is made of: its sources, and the rules for images."""
+
     rules: Rules
     sources: tuple[Source, ...]
 
@@ -83,8 +86,8 @@ def build(recipe: Recipe, checkouts: pathlib.Path, output: pathlib.Path) -> dict
 
 
 def checked_out(source: Source, folder: pathlib.Path) -> pathlib.Path:
-    """The checkout of the source's commit in `folder`, cloned if it is not there. Raises UserError where another
-    commit is, ServiceError where git fails."""
+    """The checkout of the source's commit in `folder`, cloned if it is not there. Raises UserError if another commit is
+    checked out, ServiceError if git fails."""
     if not folder.exists():
         address = (
             source.repository
@@ -139,7 +142,7 @@ def record_id(source: str, path: str) -> str:
 def _segment(
     segment: Text | Image, root: pathlib.Path, rules: Rules, images: dict[str, bytes]
 ) -> dict[str, Any] | None:
-    """The segment as a record has it; None for an image that cannot be had, or is too small."""
+    """The segment as part of a record; None for an image that cannot be read, or is too small."""
     if isinstance(segment, Text):
         return {"text": segment.text}
     if is_http(segment.uri):
@@ -214,7 +217,7 @@ def main(argv: list[str] | None = None) -> int:
         "--checkouts",
         type=pathlib.Path,
         default=pathlib.Path("build/checkouts"),
-        help="a folder with a checkout a source, by its name (default: %(default)s)",
+        help="a folder with one checkout for each source, by its name (default: %(default)s)",
     )
     parser.add_argument("--output", type=pathlib.Path, default=pathlib.Path("build/howto.tar"))
     options = parser.parse_args(argv)

@@ -1,4 +1,4 @@
-"""What a model is trained and measured on: packed token ids, and where in them something is to be predicted."""
+"""The input of training and measuring: packed token ids, and the positions of the targets."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import torch
 
 @dataclasses.dataclass(frozen=True)
 class Sample:
-    """One instance as tokens; n of them.
+    """One instance as n tokens.
 
-    ids: int64 (n,). trained: bool (n,), true for a token that is to be learnt. image_number: int64 (n,), at the image
+    ids: int64 (n,). trained: bool (n,), true for a token that is a target. image_number: int64 (n,), at the image
     tokens of the output's images 1, 2, ...; 0 elsewhere. vectors: float32 (image tokens, c), the image tokens' vectors
     in reading order, for a continuous backbone; else None.
     """

@@ -1,12 +1,13 @@
-"""Answer questions by two models: a text model that writes texts and prompts, an image model that draws the prompts.
+"""Answers questions with two models: a text model that writes texts and prompts, and an image model that draws the
+prompts.
 
     python -m moss.compose --questions out/reference --llm-url http://127.0.0.1:8000/v1 \
         --image-url http://127.0.0.1:8001/v1 --output out/composed
 
-Such systems are the strongest rows of the published tables (Gemini1.5+SDXL, GPT-4o+DALL-E 3). The questions come from
-a folder of answers, whose outputs are not read. The text model sees the context's pictures; the image model sees its
-prompt alone, so nothing but words holds the pictures together. Both are OpenAI-compatible servers. Replies and
-pictures are kept in OUTPUT.cache: a run that was stopped goes on where it was.
+Such systems are the strongest rows of the published tables (Gemini1.5+SDXL, GPT-4o+DALL-E 3). The questions come from a
+folder of answers, whose outputs are not read. The text model sees the context's pictures; the image model sees only its
+prompt, so the images of an answer are connected by words only. Both are OpenAI-compatible servers. Replies and images
+are cached in OUTPUT.cache: a run that was stopped continues where it was.
 """
 
 from __future__ import annotations
@@ -94,7 +95,7 @@ def compose(options: argparse.Namespace) -> int:
 
 
 def question(asked: Answered) -> Question:
-    """What the text model is asked."""
+    """The question to the text model."""
     context = [text_part(s.text) if isinstance(s, Text) else picture_part(opened(s)) for s in asked.context]
     wanted = {
         ("text", "image"): "Answer with text and pictures.",
@@ -106,7 +107,7 @@ def question(asked: Answered) -> Question:
 
 
 def answered(asked: Answered, plan: Sequence[dict[str, str]], drawn: dict[str, Any]) -> Answered:
-    """The plan with its pictures; one that was refused counts as missing."""
+    """The answer of a plan with its images; an image that was refused counts as missing."""
     output: list[Text | PIL.Image.Image] = []
     missing = 0
     for part in plan:
@@ -136,8 +137,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--llm-model", help="its model (default: the first that it lists)")
     parser.add_argument("--image-url", required=True, help="a server with /v1/images/generations")
     parser.add_argument("--image-model", help="its model (default: the first that it lists)")
-    parser.add_argument("--size", default="1024x1024", help="of the pictures (default 1024x1024)")
-    parser.add_argument("--limit", type=int, help="so many questions (default: all)")
+    parser.add_argument("--size", default="1024x1024", help="size of the images (default 1024x1024)")
+    parser.add_argument("--limit", type=int, help="the maximum number of questions (default: all)")
     parser.add_argument("--output", required=True, help="a folder of answers to write")
     parser.add_argument("--concurrency", type=int, default=8, help="questions at once (default 8)")
     return parser

@@ -1,11 +1,11 @@
-"""Encode a built folder's images ahead of training, and measure its instances' lengths.
+"""Encodes the images of a dataset folder before training, and measures the lengths of its instances.
 
     python -m moss.encode --config configs/moss_anole.yaml [--set shards=DIR ...]
     torchrun --nproc_per_node 8 -m moss.encode --config configs/moss_anole.yaml
     python -m moss.encode --config configs/moss_anole.yaml --share 3/16      # one of 16 jobs, from 0 on
 
-`moss.train` does the same at its start where it was not done. The processes share the shards and talk through files
-alone: none waits for another in a collective that could time out. Every process needs to see the same folder.
+`moss.train` does the same at its start if it was not done. The processes share the shards and communicate only through
+files, so none waits for another in a collective that could time out. All processes must have access to the same folder.
 """
 
 from __future__ import annotations
@@ -22,15 +22,7 @@ from schemas.errors import UserError
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m moss.encode", description="Encode images ahead of training.")
-    parser.add_argument("--config", required=True, help="a training config: its shards, backbone and data")
-    parser.add_argument(
-        "--set",
-        dest="overrides",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        help="a value over the file's, such as shards=DIR; may be given several times",
-    )
+    settings.add_arguments(parser)
     parser.add_argument("--share", help="I/N: the I-th of N processes, from 0 on (default: torchrun's RANK/WORLD_SIZE)")
     options = parser.parse_args(arguments)
     try:

@@ -1,12 +1,12 @@
-"""Compare runs on instances that none of them was trained on: one table, a row a method.
+"""Compares runs on instances that none of them was trained on, in one table with a row for each method.
 
     python -m moss.evaluate --shards out/howto --runs base=out/lora lora=out/lora moe_lora=out/moe moss=out/moss \
         --output out/comparison [--sources wikihow] [--generate 50]
 
-The name `base` stands for its run's backbone without what was trained. All runs must have the same backbone, so that
-they read the same tokens. Intervals are 95 % bootstrap intervals over instances (see `moss.bootstrap`); differences
-are to the run named `lora`, paired by instance. Writes table.md, results.json and instances.npz (the sums that the
-table is made of).
+The name `base` stands for its run's backbone without the trained weights. All runs must have the same backbone, so that
+they read the same tokens. Intervals are 95 % bootstrap intervals over instances (see `moss.evaluation.bootstrap`);
+differences are to the run named `lora`, paired by instance. Writes table.md, results.json and instances.npz (the sums
+from which the table is computed).
 """
 
 from __future__ import annotations

@@ -1,13 +1,14 @@
-"""Answer an instruction with interleaved text and images.
+"""Answers instructions with interleaved text and images.
 
-    python -m moss.generate --checkpoint out/moss-demo --instruction "How do I fold a paper boat?" --output out/boat
-    python -m moss.generate --checkpoint out/moss-demo --shards out/demo --limit 8 --output out/answers
+    python -m moss.generate --checkpoint out/moss_demo --instruction "How do I fold a paper boat?" --output out/boat
+    python -m moss.generate --checkpoint out/moss_demo --shards out/demo --limit 8 --output out/answers
     torchrun --nproc_per_node 8 -m moss.generate --checkpoint out/moss --shards out/howto --batch 16 --output out/answers
 
 The first writes answer.json, 00.png, 01.png ... (see moss/answers/folder.py) and page.html. The others answer the first
-instances of a built folder, of the sources that the run held out if it held any out, each in a folder named by its
-key, with one page that shows them beside the reference. An answer is written when it is finished, so the same command
-goes on where it was stopped, and processes share the instances. Every image is whole; a seed repeats an answer.
+instances of a dataset folder, of the sources that the run held out if it held any out, each in a folder named by its key,
+with one page that shows them beside the reference. An answer is written when it is finished, so the same command
+continues where it was stopped, and processes share the instances. Every image is complete; the same seed gives the same
+answer.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ from schemas.errors import UserError
 from schemas.records import Instance, Text
 
 SHOWN = 100
-"""Answers on the page: its pictures are in the file itself."""
+"""The most answers on the page, because their images are in the file itself."""
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp")
 
 
@@ -137,8 +138,8 @@ def answer_shards(
 
 
 def read_context(arguments: Sequence[str]) -> Segments:
-    """Each argument is a text, a picture's path, or a JSON file with a list of segments as in the dataset (an image
-    names a file beside it). Raises UserError for what cannot be read."""
+    """The segments of the arguments; each is a text, an image's path, or a JSON file with a list of segments as in the
+    dataset (an image names a file next to it). Raises UserError for a file that cannot be read."""
     found: Segments = []
     for argument in arguments:
         path = pathlib.Path(argument)
@@ -150,7 +151,7 @@ def read_context(arguments: Sequence[str]) -> Segments:
 
 
 def _check_pictures(generalist: Generalist) -> None:
-    """A checkpoint that cannot draw says so (UserError) before minutes are spent on writing."""
+    """Raise UserError for a checkpoint that cannot draw images, before minutes are spent on generation."""
     pixels = pixels_of(generalist)
     pixels.decode(pixels.encode([PIL.Image.new("RGB", (64, 64))])[0])
 
@@ -186,20 +187,20 @@ def _parser() -> argparse.ArgumentParser:
     model.add_argument("--config", help="a training config: its backbone, without adapters")
     asked = parser.add_mutually_exclusive_group(required=True)
     asked.add_argument("--instruction", help="what to answer")
-    asked.add_argument("--shards", help="a built folder whose instances to answer")
+    asked.add_argument("--shards", help="a dataset folder whose instances are answered")
     parser.add_argument(
         "--context",
         nargs="*",
         default=[],
         metavar="TEXT|PICTURE|FILE.json",
-        help="with --instruction: texts, pictures and files of segments, in their order",
+        help="with --instruction: texts, images and files of segments, in their order",
     )
     parser.add_argument(
         "--sources",
         nargs="*",
         help="with --shards: instances of these sources (default: those that the run held out, or all)",
     )
-    parser.add_argument("--limit", type=int, default=8, help="with --shards: how many instances (default 8)")
+    parser.add_argument("--limit", type=int, default=8, help="with --shards: the number of instances (default 8)")
     parser.add_argument("--batch", type=int, default=1, help="with --shards: instances at a time (default 1)")
     parser.add_argument(
         "--share", help="with --shards: I/N, the I-th of N processes from 0 on (default: torchrun's RANK/WORLD_SIZE)"
@@ -207,16 +208,16 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--output", required=True, help="a folder to write; with --shards, answers of the same model are kept"
     )
-    parser.add_argument("--greedy", action="store_true", help="always the likeliest token")
+    parser.add_argument("--greedy", action="store_true", help="always the most likely token")
     for name, kind, text in (
-        ("seed", int, "repeats an answer on the same machine"),
-        ("text-temperature", float, ""),
-        ("text-top-p", float, "draw text from the likeliest tokens that make up this share"),
-        ("image-temperature", float, ""),
-        ("image-top-k", int, "draw images from so many codes (default all)"),
-        ("image-guidance", float, "classifier-free guidance of images; 1 is without, and costs half"),
-        ("max-tokens", int, "new tokens, of text and images (default 2,048 and eight images' blocks)"),
-        ("max-images", int, "new images (default: no limit)"),
+        ("seed", int, "the same seed gives the same answer on the same machine"),
+        ("text-temperature", float, "of text tokens"),
+        ("text-top-p", float, "draw text from the most likely tokens that make up this share of the probability"),
+        ("image-temperature", float, "of image tokens"),
+        ("image-top-k", int, "draw images from this number of most likely codes (default: all)"),
+        ("image-guidance", float, "classifier-free guidance of images; 1: none, which takes half the time"),
+        ("max-tokens", int, "the most new tokens, of text and images (default: 2,048 and those of eight images)"),
+        ("max-images", int, "the most new images (default: no limit)"),
     ):
         default = getattr(Sampling(), name.replace("-", "_"))
         parser.add_argument(

@@ -1,12 +1,12 @@
-"""Judge systems' answers to the same questions by a vision model: one table, and one page with the pictures.
+"""Judges systems' answers to the same questions with a vision model: one table, and one page with the images.
 
     python -m moss.judge --answers base=out/base lora=out/lora moss=out/moss --llm-url http://127.0.0.1:8000/v1 \
         --output out/judged [--repeats 3] [--clip local-dir:build/models/coherence] [--published]
 
 Every NAME=DIR is a folder of answers (moss/answers/folder.py), all to the same questions; differences and preferences
 are to the first. Writes report.md, results.json, verdicts.jsonl and page.html. Controls come first: damaged answers
-that this judge has to score lower. Without passing controls the report says by how much they failed and no table is
-printed (exit code 2). Answers of the judge are kept in OUTPUT.cache: the same command asks nothing twice.
+that this judge has to score lower. If a control fails, the report says by how much, and has no table (exit code 2).
+Answers of the judge are cached in OUTPUT.cache: the same command asks nothing twice.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from schemas.errors import ServiceError, UserError, exit_code
 
 FILES = ("report.md", "results.json", "verdicts.jsonl", "page.html")
 SHOWN = 50
-"""Questions on the page: its pictures are in the file itself."""
+"""The most questions on the page, because their images are in the file itself."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -115,13 +115,13 @@ def read(arguments: Sequence[str]) -> dict[str, list[Answered]]:
 
 
 def best(systems: Sequence[System]) -> str:
-    """The system with the highest mean score: its answers have the furthest to fall."""
+    """The system with the highest mean score, whose scores can fall most."""
     means = {s.name: s.scores.value[~(s.scores.value != s.scores.value)].mean() for s in systems}
     return max(means, key=lambda name: float(means[name]))
 
 
 def _verdicts(systems: Sequence[System]) -> list[bytes]:
-    """One line an answer and aspect that was judged, of the first repeat."""
+    """One line for each answer and aspect that was judged, from the first repeat."""
     return [
         json_bytes({"system": s.name, "key": answer.key, "aspect": aspect, "score": score, "reason": reason})
         for s in systems
@@ -140,7 +140,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--controls", metavar="NAME", help="whose answers to damage (default: the best)")
     parser.add_argument("--clip", help="an open_clip model for the figures without a judge, or local-dir:FOLDER")
     parser.add_argument("--clip-weights", help="its weights, by open_clip's name for them or a file")
-    parser.add_argument("--published", action="store_true", help="also print published scores, apart")
+    parser.add_argument("--published", action="store_true", help="also print published scores")
     parser.add_argument("--concurrency", type=int, default=8, help="questions at once (default 8)")
     parser.add_argument("--seed", type=int, default=0, help="of the bootstrap")
     return parser

@@ -1,4 +1,4 @@
-"""How a backbone writes an image into its token stream."""
+"""The layout of an image in a backbone's token sequence."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import numpy as np
 class ImageLayout:
     """An image of `rows` x `columns` tokens in raster order: begin, header, the rows, footer, end.
 
-    Ids low <= id < high are image tokens; code c has the id low + c. A continuous backbone has one such id, the slot
-    that a vector takes. `row_end`, where there is one, closes every row (Emu3). `header` stands between `begin` and
-    the first row (Emu3's size), `footer` between the last row and `end`.
+    Ids low <= id < high are image tokens; code c has the id low + c. A continuous backbone has one such id, the slot of
+    a vector. `row_end`, if there is one, ends every row (Emu3). `header` is between `begin` and the first row (Emu3's
+    size), `footer` between the last row and `end`.
     """
 
     rows: int
@@ -28,12 +28,12 @@ class ImageLayout:
 
     @property
     def stride(self) -> int:
-        """Tokens from one row's start to the next one's."""
+        """The number of tokens from the start of a row to the start of the next."""
         return self.columns + (self.row_end is not None)
 
     @property
     def block_length(self) -> int:
-        """Tokens of a whole image, boundary tokens included."""
+        """The number of tokens of a complete image, boundary tokens included."""
         return 2 + len(self.header) + self.rows * self.stride + len(self.footer)
 
     def block(self, codes: np.ndarray) -> np.ndarray:
@@ -51,7 +51,7 @@ class ImageLayout:
         return np.concatenate([[self.begin, *self.header], body.ravel(), [*self.footer, self.end]]).astype(np.int64)
 
     def codes(self, block: np.ndarray) -> np.ndarray:
-        """The codes (rows, columns) of such ids. Raises ValueError for anything but a whole block."""
+        """The codes (rows, columns) of a block's ids. Raises ValueError if they are not a complete block."""
         start = 1 + len(self.header)
         body = np.asarray(block)[start : start + self.rows * self.stride]
         if len(block) == self.block_length and body.size:

@@ -5,6 +5,7 @@ Every key is explained where it stands in `configs/moss_demo.yaml`.
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
 import math
 from collections.abc import Sequence
@@ -20,9 +21,11 @@ from schemas.errors import UserError
 
 @dataclasses.dataclass(frozen=True)
 class Backbone:
-    """Which model, from which folder ("tiny": a small one of random weights), in which type its weights are held.
+    """The backbone: which model, from which folder ("tiny": a small one with random weights), and the type of its
+    weights.
 
-    name: one of `moss.backbones.NAMES`, or the module of a backbone of your own. size: Emu3 alone, pixels. clip, clip_weights: continuous alone, the open_clip model whose features are the images.
+    name: one of `moss.backbones.NAMES`, or the module of a backbone of your own. size: for Emu3 only, the images' side
+    in pixels. clip, clip_weights: for `continuous` only, the open_clip model whose features represent images.
     """
 
     name: str
@@ -34,7 +37,7 @@ class Backbone:
 
     @property
     def options(self) -> dict[str, int | str | None]:
-        """For `moss.backbones.load`."""
+        """The options for `moss.backbones.load`."""
         return {"size": self.size, "clip": self.clip, "clip_weights": self.clip_weights}
 
 
@@ -51,7 +54,7 @@ class Data:
 
 @dataclasses.dataclass(frozen=True)
 class Training:
-    """A step trains on rows * accumulate rows, over all processes; `rows` at a time."""
+    """How a run trains. A step uses rows * accumulate rows, over all processes, `rows` at a time."""
 
     steps: int
     rows: int
@@ -81,7 +84,7 @@ class Training:
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """Everything that decides what a run learns, and where it goes."""
+    """Everything that decides what a run learns, and its output folder."""
 
     shards: str
     output: str
@@ -91,8 +94,24 @@ class Settings:
     adapter: Adapter = dataclasses.field(default_factory=Adapter)
 
 
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of a command that reads settings: `config`, a path, and `overrides`, a list, for `load`."""
+    parser.add_argument(
+        "--config", required=True, help="the settings of a training run; configs/moss_demo.yaml explains every key"
+    )
+    parser.add_argument(
+        "--set",
+        dest="overrides",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="replaces a value of the file, such as training.steps=10; may be given several times",
+    )
+
+
 def load(path: str, overrides: Sequence[str] = ()) -> Settings:
-    """Read a file, with `overrides` such as "training.steps=10" over it. Raises UserError with the file and the key."""
+    """Read a file; `overrides` such as "training.steps=10" replace its values. Raises UserError with the file and the
+    key."""
     tree = settings_file.read(configs.find(path), "configs/moss_demo.yaml")
     for override in overrides:
         _override(tree, override)
@@ -102,7 +121,7 @@ def load(path: str, overrides: Sequence[str] = ()) -> Settings:
 
 
 def flat(settings: Settings) -> dict[str, Any]:
-    """The settings as one table of names with dots and plain values, for a run's record and for comparing two runs."""
+    """The settings as one table, dotted name -> plain value, to store them with a run and to compare two runs."""
     table: dict[str, Any] = {}
     for name, value in dataclasses.asdict(settings).items():
         below = value.items() if isinstance(value, dict) else [("", value)]
@@ -126,7 +145,7 @@ def _override(tree: Any, text: str) -> None:
 
 
 def _check(settings: Settings, path: str) -> None:
-    """What the types cannot say."""
+    """The checks that types cannot express."""
     training, adapter, data = settings.training, settings.adapter, settings.data
     for key, value, least in (
         ("training.steps", training.steps, 1),

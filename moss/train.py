@@ -1,7 +1,7 @@
 """python -m moss.train --config configs/moss_demo.yaml [--set training.steps=10 ...] [--resume]
 
 Trains adapters on a frozen backbone. One process, or several through `accelerate launch` (DDP or FSDP2: the configs'
-headers have the commands). A step is the same whatever its number of processes and micro-batches, up to rounding.
+headers have the commands). A step gives the same result for any number of processes and micro-batches, up to rounding.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from tqdm import tqdm
 from moss import MossConfig, backbones, data
 from moss.backbones.generalist import Generalist
 from moss.batch import Batch
-from moss.settings import Settings, flat, load
+from moss.settings import Settings, add_arguments, flat, load
 from moss.training import checkpoints
 from moss.training.checkpoints import Position
 from moss.training.step import rate_of, train_step, trained
@@ -35,15 +35,7 @@ from schemas.errors import UserError
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m moss.train", description="Fine-tune MoSS adapters on shards.")
-    parser.add_argument("--config", required=True, help="a YAML file; configs/moss_demo.yaml explains every key")
-    parser.add_argument(
-        "--set",
-        dest="overrides",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        help="a value over the file's, such as training.steps=10; may be given several times",
-    )
+    add_arguments(parser)
     parser.add_argument("--resume", action="store_true", help="go on from the latest checkpoint in the output, if any")
     options = parser.parse_args(arguments)
     try:
@@ -55,7 +47,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def train(settings: Settings, *, resume: bool = False) -> Position:
-    """Run to the last step, or to an interruption (Ctrl-C, SIGTERM), which saves. Returns how far it came."""
+    """Train to the last step, or until Ctrl-C or SIGTERM, after which a checkpoint is saved. Returns the position
+    reached."""
     training = settings.training
     accelerator = Accelerator(
         mixed_precision=training.precision, log_with=list(training.trackers), project_dir=settings.output
@@ -164,7 +157,7 @@ def train(settings: Settings, *, resume: bool = False) -> Position:
 def build(settings: Settings, checkpoint: pathlib.Path | None = None) -> Generalist:
     """The frozen backbone with its adapters: new ones from the seed, or a checkpoint's."""
     backbone = settings.backbone
-    torch.manual_seed(settings.training.seed)  # for weights that a backbone adds; the same on every process
+    torch.manual_seed(settings.training.seed)  # for new weights of a backbone, which must be the same on every process
     generalist = backbones.load(backbone.name, backbone.path, getattr(torch, backbone.dtype), **backbone.options)
     torch.manual_seed(settings.training.seed)
     if checkpoint:
@@ -187,7 +180,7 @@ def open_dataset(
     sources: Sequence[str] | None = None,
     exclude_sources: Sequence[str] = (),
 ) -> data.Samples:
-    """The shards' instances that fit; every process encodes its share of what was not encoded."""
+    """The shards' instances that fit; every process encodes its share of those that are not encoded yet."""
     return data.open_samples(
         pathlib.Path(settings.shards),
         generalist,
@@ -203,6 +196,7 @@ def open_dataset(
 
 
 def sizes(generalist: Generalist) -> str:
+    """The numbers of trainable parameters by branch, and their share of all, as text."""
     counted = {branch: sum(p.numel() for p in parameters) for branch, parameters in trained(generalist).items()}
     share = sum(counted.values()) / sum(p.numel() for p in generalist.parameters())
     return ", ".join(f"{branch} {n:,}" for branch, n in counted.items()) + f" ({share:.2%} of all)"
@@ -220,10 +214,10 @@ def prepare(
     if settings.training.compile:
         generalist.core.compile()  # its shapes never change; the output layer's do, with the number of targets
     plugin = getattr(accelerator.state, "fsdp_plugin", None)
-    if plugin and accelerator.mixed_precision == "bf16":  # accelerate's own would round losses and gradients to bf16
+    if plugin and accelerator.mixed_precision == "bf16":  # accelerate's default rounds losses and gradients
         plugin.mixed_precision_policy = MixedPrecisionPolicy(param_dtype=torch.bfloat16, reduce_dtype=torch.float32)
     kinds = {type(module).__name__ for module in generalist.modules()}
-    # what FSDP2 shards as a unit, for accelerate to find
+    # the modules that FSDP2 shards as units, which accelerate looks up here
     vars(generalist)["_no_split_modules"] = sorted(kinds.intersection(generalist.plain_model._no_split_modules or ()))
     prepared: tuple[torch.nn.Module, AcceleratedOptimizer] = accelerator.prepare(generalist, optimizer)
     return prepared
@@ -256,7 +250,7 @@ def micro_batches(
 
 @contextlib.contextmanager
 def interruptions() -> Iterator[list[int]]:
-    """A list that Ctrl-C and SIGTERM add to, the first time; the second time they do what they always do."""
+    """A list to which the first Ctrl-C or SIGTERM adds; the second one has its usual effect."""
     asked: list[int] = []
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 

@@ -115,7 +115,11 @@ def parser(description: str, commands: Mapping[str, Callable[..., int]]) -> argp
 
     made = command("score")
     made.add_argument("corpus", metavar="FORMAT:PATH", help="a corpus, as for build")
-    made.add_argument("--config", default="demo", help="whose models to use, and how to fetch (default: %(default)s)")
+    made.add_argument(
+        "--config",
+        default="demo",
+        help="the configuration with the models, and the settings for fetching (default: %(default)s)",
+    )
     made.add_argument("--output", required=True, help="the folder for scores.parquet and scores.html")
     made.add_argument("--limit", type=int, help="the maximum number of records to read")
     made.add_argument("--llm-url", help="an OpenAI-compatible server to ask for ratings; without it there are none")
@@ -128,7 +132,7 @@ def parser(description: str, commands: Mapping[str, Callable[..., int]]) -> argp
         "benchmark",
         nargs="+",
         metavar="FORMAT:PATH",
-        help="such as interleavedbench:FOLDER, or any other corpus that nothing may be trained on",
+        help="the benchmark, such as interleavedbench:FOLDER; any corpus can be kept out",
     )
-    made.add_argument("--output", required=True, help="the index, such as benchmark.parquet")
+    made.add_argument("--output", required=True, help="the file of the index, such as benchmark.parquet")
     return whole

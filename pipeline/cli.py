@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 
 def main(argv: list[str] | None = None) -> int:
+    """Run a command with these arguments (default: those of the process); returns the exit code."""
     parser = arguments.parser(str(__doc__).split("\n")[0], {command.__name__: command for command in COMMANDS})
     options, rest = parser.parse_known_args(argv)
     logs.to_terminal(options.log_level)
@@ -113,7 +114,8 @@ def funnel(options: argparse.Namespace, _: list[str]) -> int:
     from pipeline.dataset import ledger
     from pipeline.dataset import reader as instances
 
-    counts = ledger.funnel(ledger.read_outcomes(options.folder))
+    stages = ledger.run_stages(ledger.read_manifest(options.folder))
+    counts = ledger.funnel(ledger.read_outcomes(options.folder), stages)
     have, lack = instances.context_counts(options.folder)
     if options.json:
         print(json.dumps(counts.to_json() | {"with_context": have, "without_context": lack}, indent=2))
@@ -181,7 +183,7 @@ def score(options: argparse.Namespace, _: list[str]) -> int:
 
 
 def corpora(options: argparse.Namespace, _: list[str]) -> int:
-    """What can be read, how to get it, and under what terms."""
+    """List the corpus formats: what they are, how to get them, and under what terms."""
     from pipeline.corpora import FORMATS, format_of
 
     for name in FORMATS:

@@ -45,10 +45,10 @@ class Clip:
 
 @dataclasses.dataclass(frozen=True)
 class Ocr:
-    """How text in pictures is read, and how much it counts in the matched scores (`pipeline.coherence.witness`).
+    """How text in images is read, and how much it counts in the matched scores (`pipeline.coherence.witness`).
 
     similarity, words, neutral: weights in cosines of the CLIP model; `leafinstruct calibrate` derives them. side:
-    pixels of the longer side in which text is searched. boxes: the most pieces of text that are read in one picture.
+    pixels of the longer side in which text is searched. boxes: the most pieces of text that are read in one image.
     """
 
     similarity: float
@@ -124,7 +124,7 @@ class Split:
 
 @dataclasses.dataclass(frozen=True)
 class Shards:
-    """The number of instances in each shard but the last, and the salt that fixes order and splits."""
+    """The number of instances in each shard but the last, and the salt that decides their order and the splits."""
 
     size: int = 1000
     salt: str = "leafinstruct"

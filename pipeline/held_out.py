@@ -1,7 +1,7 @@
-"""What a benchmark consists of, as an index, and what of it a document repeats.
+"""The index of a benchmark, and the search for what a document repeats from it.
 
-The index is one small Parquet file with a row a key: the ids, every run of twelve words (64 bits of its hash) and the
-perceptual hash of every image, each with the item that it comes from. `pipeline/decontamination.py` makes it.
+The index is one small Parquet file with a row for each key: the ids, every run of twelve words (64 bits of its hash)
+and the perceptual hash of every image, each with the item that it comes from. `pipeline/decontamination.py` makes it.
 """
 
 from __future__ import annotations
@@ -29,14 +29,15 @@ COUNTS = b"leafinstruct"
 
 
 def summary(path: str) -> dict[str, Any]:
-    """The sha256 of an index, and its counts. Raises UserError where there is none, or an empty one."""
+    """The sha256 of an index, and its counts. Raises UserError if there is none, or an empty one."""
     data, table = _read(path)
     counts: dict[str, Any] = json.loads(table.schema.metadata[COUNTS])
     return {"sha256": hashlib.sha256(data).hexdigest(), **counts}
 
 
 class Index:
-    """What of a benchmark a document repeats. Made from the file that `build` wrote; raises UserError as `summary`."""
+    """An index in memory, read from the file that `pipeline.decontamination.build` wrote. Raises UserError as `summary`
+    does."""
 
     def __init__(self, path: str):
         _, table = _read(path)

@@ -1,4 +1,4 @@
-"""The list of those who asked to be left out: hosts and addresses, one a line (`web.opt_outs`)."""
+"""The opt-out list: hosts and addresses whose owners asked to be left out, one per line (`web.opt_outs`)."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ class OptOuts:
 
 @functools.lru_cache(maxsize=4)
 def load(path: str | None) -> OptOuts:
-    """The list in a file; an empty one without a file. Raises UserError."""
+    """The list in a file; an empty one if `path` is None. Raises UserError."""
     return OptOuts(_read(path).decode(errors="replace"), path) if path else OptOuts("")
 
 
 def summary(path: str) -> str:
-    """The sha256 of the list. Raises UserError where it cannot be read."""
+    """The sha256 of the list. Raises UserError if it cannot be read."""
     load(path)
     return hashlib.sha256(_read(path)).hexdigest()
 
@@ -59,7 +59,7 @@ def _read(path: str) -> bytes:
 
 
 def _split(url: str) -> tuple[str, str]:
-    """(host, path and query); two empty texts where there is no host."""
+    """The (host, path and query) of an address; both are empty if there is no host."""
     try:
         found = urllib.parse.urlsplit(url)
         return (found.hostname or "").rstrip("."), found.path + (f"?{found.query}" if found.query else "")

@@ -10,8 +10,8 @@ from schemas.errors import UserError
 
 @dataclasses.dataclass(frozen=True)
 class Corpus:
-    """A format (`leafinstruct corpora` lists them; or the module of a reader of your own), and a folder, file, glob or
-    tar.
+    """One corpus: a format (`leafinstruct corpora` lists them; or the module of a reader of your own), and a folder,
+    file, glob or tar.
 
     `limit` is the number of records (lines, rows, pages) to take from its beginning, `weight` the share of those to
     read. The sample is a hash of the records' names: the same in every run, and 0.2 includes all of 0.1.
@@ -28,9 +28,9 @@ class Duplicates:
     """What is a duplicate, besides equal ids and equal texts.
 
     text_at_least: the estimated Jaccard similarity of two documents' sets of five-word runs, from which the later
-    document is dropped; null compares equal texts only. image_distance: the bits of 64 in which the perceptual hashes of
-    a picture may differ; the later document loses it. images_in_at_most: a picture that stands in more documents is
-    taken from all of them.
+    document is dropped; null compares equal texts only. image_distance: the bits of 64 in which the perceptual hashes
+    of the same image may differ; the later document loses it. images_in_at_most: an image that is in more documents is
+    removed from all of them.
     """
 
     text_at_least: float | None = None
@@ -47,10 +47,10 @@ class Duplicates:
 class Web:
     """How politely images are fetched from the web.
 
-    contact: an address (mail or page) in our name, by which people reach you. opt_outs: a file of hosts and addresses
-    that are not asked. per_host, delay: requests to one host at once, and seconds between the beginnings of two, in each
-    worker process. rules_unreachable: whether images are fetched from a host whose robots.txt or tdmrep.json cannot be
-    had because it fails or is too slow (RFC 9309: refuse).
+    contact: an address (mail or page) in the User-Agent header, at which people reach you. opt_outs: a file of hosts
+    and addresses from which nothing is fetched. per_host, delay: the most requests to one host at once, and the seconds
+    between the starts of two, in each worker process. rules_unreachable: whether images are fetched from a host whose
+    robots.txt or tdmrep.json cannot be fetched because it fails or is too slow (RFC 9309: refuse).
     """
 
     contact: str = ""

@@ -46,7 +46,7 @@ def _type(hint: Any) -> pa.DataType:
         return pa.struct(_fields(hint))
     items = typing.get_args(hint)
     if items[-1] is Ellipsis:  # tuple[T, ...]
-        return pa.list_(_field("element", items[0]))  # Parquet's own word, so that a file reads back equal
+        return pa.list_(_field("element", items[0]))  # Parquet's own name: a file reads back equal
     return pa.struct([_field("name", items[0]), _field("value", items[1])])  # tuple[str, float]: a named number
 
 
@@ -110,7 +110,7 @@ def outcome_table(outcomes: Iterable[Outcome]) -> pa.Table:
 
 
 def outcomes_from_table(table: pa.Table) -> list[Outcome]:
-    """The outcomes of such a table: `outcomes_from_table(outcome_table(x)) == list(x)`."""
+    """The outcomes of a table with the LEDGER schema: `outcomes_from_table(outcome_table(x)) == list(x)`."""
     return [
         Outcome(
             **row
@@ -129,5 +129,5 @@ def index_table(rows: Iterable[IndexRow], aspects: Iterable[str]) -> pa.Table:
 
 
 def index_rows(table: pa.Table) -> list[IndexRow]:
-    """The index rows of such a table."""
+    """The index rows of a table with the schema `index_schema`."""
     return [IndexRow(**row | {"images": tuple(Member(**m) for m in row["images"])}) for row in table.to_pylist()]

@@ -1,4 +1,4 @@
-"""The front matter of a data card: what `datasets` and the hub have to know, all of which follows from the manifest."""
+"""The front matter of a data card: what `datasets` and the Hugging Face hub need to know, derived from the manifest."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from schemas.codec import Json
 def front_matter(manifest: Json) -> Json:
     """What README.md begins with, as plain data.
 
-    `dataset_info` names a column for every member that occurs: samples differ in their members, and without it
-    `datasets` would take the first five as the rule.
+    `dataset_info` names a column for every member that occurs. Samples differ in their members; without `dataset_info`,
+    `datasets` would derive the columns from the first five samples.
     """
     instances = manifest["counts"]["instances"]
     return {
@@ -38,7 +38,7 @@ def front_matter(manifest: Json) -> Json:
 
 
 def _feature(kind: pa.DataType) -> dict[str, Any]:
-    """An Arrow type in the words that `datasets` uses in a card."""
+    """An Arrow type under the name that `datasets` has for it in a card."""
     if isinstance(kind, pa.StructType):
         return {"struct": [{"name": field.name, **_feature(field.type)} for field in kind]}
     if isinstance(kind, pa.ListType):
@@ -48,6 +48,6 @@ def _feature(kind: pa.DataType) -> dict[str, Any]:
 
 
 def _size_category(instances: int) -> str:
-    """The hub's names for sizes."""
+    """The hub's name for a dataset of this size."""
     steps = [(10**3, "n<1K"), (10**4, "1K<n<10K"), (10**5, "10K<n<100K"), (10**6, "100K<n<1M")]
     return next((name for limit, name in steps if instances < limit), "1M<n<10M")

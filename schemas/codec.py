@@ -81,7 +81,8 @@ def to_json(instance: Instance) -> dict[str, Any]:
 
 
 def from_json(value: Mapping[str, Any]) -> Instance:
-    """The instance in such a dict; an image's `uri` is its member's name, `coherence.model` is provenance.clip."""
+    """The instance in a dict as `to_json` makes it; an image's `uri` is its member's name, `coherence.model` is
+    provenance.clip."""
     scores = value["scores"]
     return Instance(
         **{name: value[name] for name in _SAME},
@@ -138,7 +139,8 @@ def json_bytes(value: Any) -> bytes:
 
 
 def manifest_bytes(manifest: Mapping[str, Any]) -> bytes:
-    """The one form of a manifest's file: sorted keys, an indent of 2, UTF-8. Raises ValueError for NaN and infinity."""
+    """The bytes of a manifest, which has only one form: sorted keys, an indent of 2, UTF-8. Raises ValueError for NaN
+    and infinity."""
     return json.dumps(manifest, sort_keys=True, indent=2, ensure_ascii=False, allow_nan=False).encode() + b"\n"
 
 

@@ -10,7 +10,7 @@ _CONTROL = re.compile(CONTROL)
 
 
 def without_controls(text: str) -> str:
-    r"""The text without control characters other than tabs and newlines; a return is a newline.
+    r"""The text without control characters other than tabs and newlines; a carriage return becomes a newline.
 
     >>> without_controls("a\x1b[1mb\r\nc")
     'a[1mb\nc'

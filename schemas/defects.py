@@ -1,4 +1,4 @@
-"""What the validator reports, and what it may meet when it reads damaged files."""
+"""The defects that the validator reports, and the errors that damaged files cause."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ READ_ERRORS = (OSError, ValueError, pa.ArrowException)
 """What pyarrow and json raise on damaged files (bad UTF-8 and arrow's own errors are among them)."""
 
 MOST_DEFECTS = 10_000
-"""Defects that are listed; a folder with more is damaged enough."""
+"""The most defects that are listed."""
 
 LONGEST = 300
-"""Characters of a text in a defect: messages quote the data, which may be long."""
+"""The most characters of a text in a defect, since messages quote the data."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Defect:
-    """Something wrong in a folder of shards: `kind` is one of the names in docs/format.md, `file` is relative to the
-    folder, `shard` and `key` name the instance where there is one, `pointer` is a JSON pointer into its JSON, into
-    the manifest, or to a column of a row (`/coherence`).
+    """Something wrong in a dataset folder. `kind` is one of the names in docs/format.md, `file` is relative to the
+    folder, `shard` and `key` name the instance if there is one, `pointer` is a JSON pointer into its JSON or into the
+    manifest, or names a column of a row (`/coherence`).
 
-    All of it can be printed: what strangers wrote is cut, and its control characters are spelled out.
+    All fields can be printed safely: text from the data is cut, and its control characters are escaped.
     """
 
     kind: str
@@ -44,7 +44,7 @@ class Defect:
 
 
 def harmless(text: str) -> str:
-    r"""The text on one line, cut, with escapes for what does not print.
+    r"""The text on one line, cut, with escapes for characters that cannot be printed.
 
     >>> harmless("a\x1b[31mb")
     'a\\x1b[31mb'

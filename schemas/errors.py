@@ -43,7 +43,7 @@ AGAIN = "run the same command again: what was finished is kept"
 
 
 def unquoted(error: object) -> str:
-    """What an error says without what it quotes, which may be bytes of a file that nobody was to see.
+    """An error's message without the data that it quotes, which may come from a file that must not be shown.
 
     >>> unquoted(ValueError("level is 'secret', but must be a number"))
     'level is …, but must be a number'

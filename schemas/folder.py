@@ -1,5 +1,5 @@
-"""A published folder, wherever it lies: what the validator may ask of it. The local one follows no link and opens
-regular files only; the one for object stores is `pipeline.storage.folder`."""
+"""What the validator needs of a published folder, local or remote. The local one follows no links and opens only
+regular files; the one for object stores is in `pipeline.storage.folder`."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ FILE, DIRECTORY, LINK, OTHER = "file", "directory", "link", "other"
 
 @dataclasses.dataclass(frozen=True)
 class Found:
-    """Something in a folder: its `name` relative to the whole, its kind (one of the four above), a file's `size` in
-    bytes. `other` is what is read at one's peril: a FIFO, a socket, a device."""
+    """An entry of a folder: its `name` relative to the root, its `kind` (one of the four above), and a file's `size` in
+    bytes. `other` is a FIFO, a socket or a device, which must not be opened."""
 
     name: str
     kind: str
@@ -27,18 +27,18 @@ class Folder(Protocol):
     """A folder that can be listed and read. Small and picklable: worker processes get a copy."""
 
     def entries(self, below: str = "") -> Iterator[Found]:
-        """What lies directly in the folder, or directly in its subfolder `below`; nothing where that is not there."""
+        """The entries directly in the folder, or directly in its subfolder `below`; none if it does not exist."""
         ...
 
     def open(self, name: str) -> BinaryIO:
-        """A seekable file. Raises FileNotFoundError where there is none, another OSError where it is no regular file
-        or cannot be read."""
+        """Open a file for reading; it can be sought. Raises FileNotFoundError if there is none, another OSError if it
+        is not a regular file or cannot be read."""
         ...
 
 
 @dataclasses.dataclass(frozen=True)
 class LocalFolder:
-    """A folder on this machine. Only `root` itself may be a link, for the user named it."""
+    """A folder on this machine. Only `root` itself may be a link, because the user named it."""
 
     root: str
 
@@ -57,7 +57,7 @@ class LocalFolder:
     def open(self, name: str) -> BinaryIO:
         *folders, last = name.split("/")
         at = self._directory(folders)
-        try:  # without O_NONBLOCK the opening of a FIFO waits for a writer
+        try:  # without O_NONBLOCK, opening a FIFO waits for a writer
             file = os.open(last, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=at)
         finally:
             os.close(at)
@@ -78,7 +78,8 @@ class LocalFolder:
 
 
 def read(folder: Folder, name: str, at_most: int) -> bytes:
-    """The whole of a small file. Raises ValueError where it has more than `at_most` bytes, else as `Folder.open`."""
+    """The content of a small file. Raises ValueError if it has more than `at_most` bytes, and the errors of
+    `Folder.open`."""
     with folder.open(name) as file:
         data = file.read(at_most + 1)
     if len(data) > at_most:
@@ -87,7 +88,7 @@ def read(folder: Folder, name: str, at_most: int) -> bytes:
 
 
 def size_of(file: BinaryIO) -> int:
-    """The bytes of a seekable file, which is left at its beginning."""
+    """The size of a seekable file in bytes; its position is set to the beginning."""
     size = file.seek(0, os.SEEK_END)
     file.seek(0)
     return size
@@ -101,6 +102,6 @@ def _found(name: str, entry: os.DirEntry[str]) -> Found:
     if entry.is_file(follow_symlinks=False):
         try:
             return Found(name, FILE, entry.stat(follow_symlinks=False).st_size)
-        except OSError:  # gone since it was listed, or a disk that fails: opening it will say
+        except OSError:  # removed since it was listed, or a failing disk: opening it will report that
             return Found(name, FILE, -1)
     return Found(name, OTHER)

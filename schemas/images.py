@@ -1,7 +1,8 @@
-"""The two kinds of image files that an instance holds, told by their structure, and how to open one without harm.
+"""The two kinds of image files that an instance may have, recognised by their structure, and how to open one safely.
 
-A JPEG is baseline with one scan; a PNG is 8-bit RGB and not interlaced; neither holds anything beside the image. Such a
-file costs no more than its pixels: there is no metadata to inflate, no second frame, and nothing is decoded twice.
+A JPEG is baseline with one scan; a PNG is 8-bit RGB and not interlaced; neither has anything besides the image. The
+cost of opening such a file depends on its pixels only: there is no metadata to decompress, no second frame, and nothing
+is decoded twice.
 """
 
 from __future__ import annotations
@@ -13,12 +14,13 @@ from collections.abc import Iterator
 import PIL.Image
 
 MAX_PIXELS = 50_000_000
-"""Width x height of an image that is opened: the default of the configuration's `images.max_pixels`."""
+"""The most pixels (width x height) of an image that is opened: the default of the configuration's
+`images.max_pixels`."""
 MAX_SIDE = 65_535
-"""Pixels of a side: what a JPEG can hold. Beyond it the tables of a resize alone fill the memory."""
+"""The longest side in pixels: the limit of JPEG. With longer sides, the tables of a resize alone fill the memory."""
 MAX_PARTS = 10_000
-"""Segments of a JPEG, chunks of a PNG: walking them is slow. A PNG of 20 MB in chunks of 8 KiB, as libpng writes them,
-has 2,500."""
+"""The most segments of a JPEG or chunks of a PNG, because it is slow to go through them. A PNG of 20 MB in chunks of 8
+KiB, as libpng writes them, has 2,500."""
 
 PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
 JFIF_MAGIC = b"\xff\xd8\xff\xe0\0\x10JFIF\0"
@@ -28,8 +30,8 @@ _MARKER = re.compile(rb"\xff+[^\0\xff\xd0-\xd7]")  # in coded data: no stuffed z
 
 
 def open_published(data: bytes, max_pixels: int = MAX_PIXELS) -> PIL.Image.Image:
-    """The image of such a file, decoded, RGB. Raises ValueError, with the reason, for everything else: nothing is
-    decoded before the file's structure and size are found to be right."""
+    """The decoded RGB image of a published file. Raises ValueError, with the reason, for every other file: nothing is
+    decoded before the file's structure and size are checked."""
     width, height = published_size(data)
     if width * height > max_pixels:
         raise ValueError(f"an image of {width} x {height}; at most {max_pixels:,} pixels are opened")
@@ -46,7 +48,7 @@ def open_published(data: bytes, max_pixels: int = MAX_PIXELS) -> PIL.Image.Image
 
 
 def published_size(data: bytes) -> tuple[int, int]:
-    """Width and height of such a file, in pixels. Raises ValueError, with the reason, for everything else."""
+    """Width and height of a published file, in pixels. Raises ValueError, with the reason, for every other file."""
     width, height = _png(data) if data.startswith(PNG_MAGIC) else _jpeg(data)
     if not (0 < width <= MAX_SIDE and 0 < height <= MAX_SIDE):
         raise ValueError(f"sides of {width} x {height}")
@@ -54,10 +56,11 @@ def published_size(data: bytes) -> tuple[int, int]:
 
 
 def segments(data: bytes) -> Iterator[tuple[int, int, int]]:
-    """(marker, start, end) of each segment of a JPEG behind its first two bytes; the coded data behind an SOS belong to
-    it (ITU-T T.81, B.1 and B.2). Bytes between segments, which decoders skip, are in none. Ends with EOI or the file.
+    """The (marker, start, end) of each segment of a JPEG after its first two bytes. The coded data after an SOS belong
+    to it (ITU-T T.81, B.1 and B.2). Bytes between segments, which decoders skip, belong to none. Ends with EOI or the
+    file.
 
-    Raises ValueError behind MAX_PARTS of them.
+    Raises ValueError if there are more than MAX_PARTS.
     """
     at = 2
     for _ in range(MAX_PARTS):
@@ -79,8 +82,8 @@ def segments(data: bytes) -> Iterator[tuple[int, int, int]]:
 
 
 def _behind_scan(data: bytes, at: int) -> int:
-    """Where the coded data from `at` on end. Nearly always behind them comes the end of the file, and counting tells
-    that ten times faster than the search."""
+    """Where the coded data that begin at `at` end. Nearly always the end of the file follows, and counting shows that
+    ten times faster than a search."""
     stop = len(data) - 2
     if at <= stop and data.endswith(b"\xff\xd9"):
         stuffed, all_ = data.count(b"\xff\0", at, stop), data.count(b"\xff", at, stop)
@@ -91,9 +94,9 @@ def _behind_scan(data: bytes, at: int) -> int:
 
 
 def chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
-    """(type, start, end) of each chunk of a PNG behind its signature, checksum included; the last may be cut short.
+    """The (type, start, end) of each chunk of a PNG after its signature, checksum included; the last may be truncated.
 
-    Raises ValueError behind MAX_PARTS of them.
+    Raises ValueError if there are more than MAX_PARTS.
     """
     at = len(PNG_MAGIC)
     for _ in range(MAX_PARTS):

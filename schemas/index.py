@@ -21,7 +21,7 @@ class IndexRow:
     """One instance. `shard` is the file name under shards/; offsets and sizes are bytes; scores as in the JSON.
 
     The file has a column for each field; `ratings` is a struct with a field for each aspect. `ocr` is the text in the
-    images, one line a line of text, each image's after that of the one before; None where they were not read.
+    images in reading order, one line for each line of text; None if the images were not read.
     """
 
     key: str

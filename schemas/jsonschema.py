@@ -18,13 +18,14 @@ SHARD = r"^leafinstruct-[0-9]{5}\.tar$"
 ASPECT = "^[a-z][a-z0-9_]{0,39}$"
 """The pattern of a rating aspect's name, which is also a column name of the index."""
 CONTROL = r"[\x00-\x08\x0b-\x1f\x7f-\x9f]"
-"""Control characters but for tabs and newlines: no text holds one, so that none reaches a terminal or a page."""
+"""Control characters other than tabs and newlines: no text may contain one, so that none reaches a terminal or a
+page."""
 FORMAT_VERSION = 3
 SIGNED = {"README.md": 16 << 20, "config.yaml": 1 << 20}
-"""The files beside shards, index and ledger that follow from the input, and the most bytes that each may have (far above
-what a build writes)."""
+"""The files besides shards, index and ledger that depend on the input only, and the most bytes of each (far above what
+a build writes)."""
 OF_RUN = {"metrics.json": 1 << 20, "report.html": 64 << 20}
-"""The same of files that tell how a run went, and differ from run to run."""
+"""The same for the files that describe how a run went, which differ from run to run."""
 
 _STRING: Schema = {"type": "string", "not": {"pattern": CONTROL}}
 _FILLED: Schema = {"type": "string", "pattern": r"\S", "not": {"pattern": CONTROL}}
@@ -131,7 +132,7 @@ _RULES: Schema = {
 }
 
 SETTINGS: Schema = {
-    "type": "object",  # what a set can be held against; a configuration has more
+    "type": "object",  # the parts that a dataset is checked against; a configuration has more
     "properties": {
         "coherence": _table(_THRESHOLD),
         "ratings": _table(_THRESHOLD),

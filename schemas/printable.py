@@ -1,7 +1,8 @@
-"""Text of strangers for people's eyes: no character of it steers a terminal, reorders a line or hides in it.
+"""Makes untrusted text safe to show: no character of it controls a terminal, reorders a line or is invisible.
 
-What goes is all that Unicode calls a control (Cc: ESC, CSI and OSC of C1, NUL), a format (Cf: bidirectional overrides and
-isolates, zero-width spaces and joiners, tags), a surrogate, private or unassigned. Every kind of space becomes a space.
+Removed is everything that Unicode classifies as a control (Cc: ESC, CSI and OSC of C1, NUL), a format (Cf:
+bidirectional overrides and isolates, zero-width spaces and joiners, tags), a surrogate, private or unassigned. Every
+kind of space becomes a plain space.
 """
 
 from __future__ import annotations
@@ -9,11 +10,11 @@ from __future__ import annotations
 import re
 
 _MARKDOWN = re.compile(r"([\\`*<>\[\]|~!#$&])|(?<![^\W_])(_)|(_)(?![^\W_])")
-_LINKS = re.compile(r":(?=//)|@(?=[\w-]+\.)|(?<=www)\.", re.I)  # what GitHub and the hub make links of by themselves
+_LINKS = re.compile(r":(?=//)|@(?=[\w-]+\.)|(?<=www)\.", re.I)  # GitHub and the hub make links of these without markup
 
 
 def printable(text: str) -> str:
-    """The text without such characters; line breaks stay.
+    """The text without unsafe characters; line breaks stay.
 
     >>> printable("a\\x1b[31mred\\u202e\\u00a0word\\n")
     'a[31mred word\\n'
@@ -24,7 +25,7 @@ def printable(text: str) -> str:
 
 
 def line(text: str) -> str:
-    """The same on one line, so that it cannot pass for another line of what is printed.
+    """The printable text on one line, so that it cannot look like another line of the output.
 
     >>> line("title\\n  ✓ Assemble   passed")
     'title ✓ Assemble passed'
@@ -33,7 +34,7 @@ def line(text: str) -> str:
 
 
 def markdown(text: str) -> str:
-    r"""The same as words of Markdown, also in a table's cell: no image, link, HTML or column comes of it.
+    r"""The printable text as plain words in Markdown, also in a table cell: it makes no image, link, HTML or column.
 
     >>> markdown("![x](http://a) | <script>")
     '\\!\\[x\\](http&#58;//a) \\| \\<script\\>'

@@ -49,7 +49,7 @@ class StoredImage(SizedImage):
     """An image whose normalised file is in the image store.
 
     `width` and `height` are the stored file's pixels, `sha256` is its hash (hex), `extension` is `jpg` or `png`. `ocr`
-    is the text that was read in the picture, one line a line of text; None if nobody has read it.
+    is the text that was read in the image, one line for each line of text; None if it was not read.
     """
 
     sha256: str
@@ -74,8 +74,8 @@ class Drop:
 class ImageDrop:
     """An image that was removed from a document which itself continued.
 
-    `index` is its position among the document's images as they were read, from 0. `detail` says more: of which image it
-    is a repeat.
+    `index` is its position among the document's images as they were read, from 0. `detail` says more, for example which
+    image it repeats.
     """
 
     index: int

@@ -1,4 +1,4 @@
-"""What the validator found, for people and for the systems that run it: text, JSON, SARIF 2.1.0, JUnit XML."""
+"""The validator's report as text, JSON, SARIF 2.1.0 or JUnit XML."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from schemas.validate import Report
 
 
 def as_text(report: Report, folder: str) -> str:
-    """A line for each defect, and a last one."""
+    """The report as text: a line for each defect, and one with the result."""
     verdict = f"{len(report.defects)} defects" if report.defects else "valid"
     not_checked = f"; not checked: {'; '.join(report.unchecked)}" if report.unchecked else ""
     return "\n".join([*map(str, report.defects), f"{folder}: {verdict}{not_checked}"])
 
 
 def as_json(report: Report, folder: str) -> str:
-    """One object."""
+    """The report as one JSON object."""
     return json.dumps(
         {
             "ok": not report.defects,
@@ -35,8 +35,8 @@ def as_json(report: Report, folder: str) -> str:
 
 
 def as_sarif(report: Report, folder: str) -> str:
-    """SARIF 2.1.0: a result for each defect, a notification for what was not checked. Files are relative to the
-    folder."""
+    """The report as SARIF 2.1.0: a result for each defect, a notification for what was not checked. Files are relative
+    to the folder."""
     kinds = sorted({defect.kind for defect in report.defects})
     run: dict[str, Any] = {
         "tool": {"driver": {"name": "leafinstruct", "rules": [{"id": kind} for kind in kinds]}},
@@ -54,7 +54,8 @@ def as_sarif(report: Report, folder: str) -> str:
 
 
 def as_junit(report: Report, folder: str) -> str:
-    """JUnit XML: a test case for each file that was read or has a defect, and a skipped one for what was not."""
+    """The report as JUnit XML: a test case for each file that was read or has a defect, and a skipped one for what was
+    not checked."""
     defects: dict[str, list[Defect]] = collections.defaultdict(list)
     for defect in report.defects:
         defects[defect.file].append(defect)

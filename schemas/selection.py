@@ -1,4 +1,4 @@
-"""Which shards are read: a range of them, a share of them, or both, and how a user writes that."""
+"""Selects the shards that are checked: a range of them, a share of them, or both."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from schemas.errors import UserError
 
 
 def numbers(text: str) -> tuple[int, int]:
-    """The first and the last of a range; one number is a range of one. Raises UserError.
+    """The first and last number of a range of shards; one number is a range of one. Raises UserError.
 
     >>> numbers("0-99"), numbers("7")
     ((0, 99), (7, 7))
@@ -24,7 +24,7 @@ def numbers(text: str) -> tuple[int, int]:
 
 
 def share(text: str) -> float:
-    """A share above 0 and up to 1. Raises UserError.
+    """A share, above 0 and up to 1, written as a number or in percent. Raises UserError.
 
     >>> share("5%"), share("0.05")
     (0.05, 0.05)
@@ -37,8 +37,9 @@ def share(text: str) -> float:
 
 
 def selected(shards: Sequence[Json], first: int, last: int | None, sample: float) -> Sequence[Json]:
-    """Of the manifest's entries of shards those from number `first` to `last` (None: to the end), and of these the
-    share `sample`, by a hash of their names: always the same ones. Raises UserError where no shard has such a number."""
+    """The manifest's entries of the shards `first` to `last` (None: to the end), or a sample of them. `sample` is the
+    share; the hashes of the names decide, so it is always the same sample. Raises UserError if there is no shard
+    `first`."""
     found = shards[first : None if last is None else last + 1]
     if shards and not found:
         raise UserError(f"there is no shard {first}: the folder has {len(shards)}, counted from 0")

@@ -27,9 +27,9 @@ from cryptography.hazmat.primitives.serialization import (
 from schemas.errors import UserError
 
 NAMESPACE = b"leafinstruct"
-"""What such a signature is for: one made for a mail or a commit is refused."""
+"""The purpose that is part of the signature: a signature made for a mail or a commit is refused."""
 MOST = 4096
-"""Bytes of a signature file."""
+"""The largest signature file in bytes."""
 
 _BEGIN, _END = "-----BEGIN SSH SIGNATURE-----", "-----END SSH SIGNATURE-----"
 _MAGIC, _HASH, _KIND = b"SSHSIG", b"sha512", b"ssh-ed25519"
@@ -65,7 +65,7 @@ def public_keys(path: str) -> list[Ed25519PublicKey]:
 
 
 def sign(data: bytes, key: Ed25519PrivateKey) -> bytes:
-    """The text of a signature file for `data`."""
+    """The content of a signature file for `data`, signed with `key`."""
     signature = _string(_KIND) + _string(key.sign(_to_sign(data)))
     blob = (
         _MAGIC
@@ -81,7 +81,7 @@ def sign(data: bytes, key: Ed25519PrivateKey) -> bytes:
 
 
 def fault(data: bytes, signature: bytes, keys: Sequence[Ed25519PublicKey]) -> str:
-    """Why the text of a signature file is no signature of `data` by one of the keys; empty where it is one."""
+    """Why a signature file is not a signature of `data` by one of the keys; empty if it is one."""
     lines = signature.decode(errors="replace").strip().splitlines()
     try:
         if not lines or lines[0] != _BEGIN or lines[-1] != _END:

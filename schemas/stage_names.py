@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 READ, DEDUPLICATE, FILTER_TEXT, FILTER_HEADERS = "read", "deduplicate", "filter_text", "filter_headers"
 STORE_IMAGES, COMPARE_IMAGES, DECONTAMINATE = "store_images", "compare_images", "decontaminate"
 READ_IMAGES, SCORE_COHERENCE, FILTER_IMAGES = "read_images", "score_coherence", "filter_images"
@@ -27,6 +30,25 @@ STAGES = (
     ASSEMBLE,
 )
 """The stages at which a document can end, in their order."""
+
+
+def stages_of(config: Mapping[str, Any]) -> tuple[str, ...]:
+    """The stages of a run, in their order: three are there only if its configuration asks for them.
+
+    config: the configuration as plain JSON types, as it is in the manifest. Raises TypeError or ValueError if
+    `duplicates` is not a section.
+
+    >>> sorted(set(STAGES) - set(stages_of({"decontaminate": "benchmark.parquet"})))
+    ['compare_images', 'read_images']
+    """
+    duplicates = dict(config.get("duplicates") or {})
+    compared = any(duplicates.get(key) is not None for key in ("image_distance", "images_in_at_most"))
+    asked_for = {
+        COMPARE_IMAGES: compared,
+        DECONTAMINATE: bool(config.get("decontaminate")),
+        READ_IMAGES: bool(config.get("ocr")),
+    }
+    return tuple(stage for stage in STAGES if asked_for.get(stage, True))
 
 
 def stage_title(stage: str) -> str:

@@ -1,4 +1,4 @@
-"""YAML as this project writes it: what a hostile file could do with the rest of the language is refused."""
+"""Reads the part of YAML that this project writes, and refuses the rest, which a hostile file could misuse."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import yaml
 
 
 def load(text: str) -> Any:
-    """Plain data. Raises ValueError for what is not YAML, for a name given twice, and for anchors and aliases, which
-    let a few bytes stand for gigabytes."""
+    """The data of a YAML text. Raises ValueError if it is not YAML, has a name twice, or has anchors and aliases, with
+    which a few bytes can stand for gigabytes."""
     try:
         return yaml.load(text, Loader=_Loader)
     except yaml.YAMLError as error:
@@ -21,7 +21,7 @@ def load(text: str) -> Any:
 class _Loader(yaml.SafeLoader):
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         event = self.peek_event()  # type: ignore[no-untyped-call]
-        if getattr(event, "anchor", None):  # of a node that has one, or the name that an alias refers to
+        if getattr(event, "anchor", None):  # a node's anchor, or the one that an alias refers to
             raise yaml.YAMLError("has an anchor or an alias")
         return super().compose_node(parent, index)
 

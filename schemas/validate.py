@@ -1,4 +1,4 @@
-"""Is this folder of shards what it says it is? What CI and researchers call; `leafinstruct validate` prints it."""
+"""The validator: finds every defect of a dataset folder. `leafinstruct validate` prints its report."""
 
 from __future__ import annotations
 
@@ -26,10 +26,9 @@ __all__ = ["Defect", "Options", "Report", "examine", "validate"]
 class Options:
     """How much is checked, and how.
 
-    deep: read every byte of the shards, not only of the rest. first, last: of the shards only those of these numbers.
-    sample: of the shards only this share, from 0 to 1, always the same ones. workers: processes that read shards; 1
-    reads them in the process of the caller. public_key: a file of OpenSSH public keys, one of which must have signed
-    run.json.
+    deep: also read every byte of the shards. first, last: read only the shards with these numbers. sample: read only
+    this share of them (0 to 1), always the same ones. workers: the number of processes that read shards; with 1, the
+    calling process reads them. public_key: a file of OpenSSH public keys, one of which must have signed run.json.
     """
 
     deep: bool = False
@@ -42,8 +41,8 @@ class Options:
 
 @dataclasses.dataclass(frozen=True)
 class Report:
-    """What was found. checked: the files that were read to the last byte. unchecked: what was not looked at, in
-    sentences."""
+    """What was found. checked: the files that were read completely. unchecked: sentences that say what was not
+    checked."""
 
     defects: tuple[Defect, ...]
     checked: tuple[str, ...]
@@ -53,10 +52,10 @@ class Report:
 def validate(folder: str | os.PathLike[str], deep: bool = False) -> list[Defect]:
     """Every defect of a local folder; none means valid. Damaged files are defects, never exceptions.
 
-    The cheap mode reads the manifest, the index, the ledger, the card and the configuration, and looks at the names and
-    sizes of the rest. `deep` also reads every byte: sha256 of all files, the form of the tars, each JSON against its
-    schema, each image decoded, each index row against its sample. One pass over each shard, one sample in memory.
-    Raises UserError where `folder` is no folder.
+    Without `deep` it reads the manifest, the index, the ledger, the card and the configuration, and checks the names
+    and sizes of the other files. `deep` also reads every byte: sha256 of all files, the form of the tars, each JSON
+    against its schema, each image decoded, each index row against its sample. It reads each shard once, with one sample
+    in memory. Raises UserError if `folder` is not a folder.
     """
     if not pathlib.Path(folder).is_dir():
         raise UserError(f"{folder} is not a folder; give the output folder of a build")
@@ -64,8 +63,8 @@ def validate(folder: str | os.PathLike[str], deep: bool = False) -> list[Defect]
 
 
 def examine(folder: Folder, options: Options = Options()) -> Report:
-    """The same for a folder wherever it lies, in parts or in parallel; stops at `MOST_DEFECTS`. Raises UserError where
-    the public key is none, or no shard has a number that was asked for."""
+    """The report on a folder, local or remote, checked in part or in parallel; it stops at `MOST_DEFECTS`. Raises
+    UserError if the file of public keys has none, or a requested shard does not exist."""
     checked: list[str] = []
     unchecked: list[str] = []
     defects = list(itertools.islice(_defects(folder, options, checked, unchecked), MOST_DEFECTS))

@@ -1,4 +1,5 @@
-"""What counts as a word: limits on the length of a text are kept and checked with the same count."""
+"""Counts words in one way, so that the pipeline keeps limits on lengths and the validator checks them with the same
+count."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 Point = tuple[float, float]
 Colour = str | tuple[int, ...] | None
-"""As Pillow takes it; None: not drawn."""
+"""A colour as in Pillow; None: not drawn."""
 
 Pictures = Mapping[str, Image.Image | bytes]
 """File name -> picture, or the bytes of a finished file."""

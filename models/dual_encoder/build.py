@@ -35,7 +35,7 @@ def build(
     projections: dict[str, torch.Tensor] | None = None,
     final: pathlib.Path | None = None,
 ) -> None:
-    """Write the folder `out`; `final` is where it will stand, if it is moved afterwards.
+    """Write the folder `out`; `final` is its final path, if it is moved afterwards.
 
     `image_weights` is the packaged .pth, `text_folder` the packaged sentence-transformers folder (the `TEXT_FILES` and
     model.safetensors). `projections` are those to use instead of the committed ones.
@@ -56,7 +56,7 @@ def build(
     }
     path = out / "open_clip_model.safetensors"
     save_file({name: value.contiguous() for name, value in weights.items()}, path)
-    path.chmod(0o644)  # safetensors writes for the owner alone
+    path.chmod(0o644)  # safetensors makes files that only the owner can read
 
 
 def config(folder: pathlib.Path) -> dict[str, Any]:
@@ -74,7 +74,7 @@ def config(folder: pathlib.Path) -> dict[str, Any]:
             "text_cfg": {
                 "hf_model_name": str(folder),
                 "hf_model_pretrained": False,
-                "hf_tokenizer_name": "all-MiniLM-L6-v2",  # of a local folder, open_clip reads that folder
+                "hf_tokenizer_name": "all-MiniLM-L6-v2",  # with a local folder, open_clip reads that folder
                 "hf_pooler_type": "mean_pooler",
                 "hf_proj_type": "linear",
                 "context_length": 128,

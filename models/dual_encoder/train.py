@@ -75,7 +75,7 @@ class Projections(nn.Module):
         return normalize(self.text(dropout(vectors, DROP_TEXT, self.training)), dim=-1)
 
     def weights(self) -> dict[str, torch.Tensor]:
-        """Under open_clip's names."""
+        """The weights under open_clip's names."""
         return {"visual.head.proj.weight": self.picture.weight.detach(), "text.proj.weight": self.text.weight.detach()}
 
 

@@ -65,7 +65,7 @@ def add(model: LlamaForCausalLM) -> list[nn.Parameter]:
 
 
 def save(model: LlamaForCausalLM, path: pathlib.Path) -> None:
-    """Write the adapters in float16 (half the file; their values lie far inside its range)."""
+    """Write the adapters in float16 (half the size; their values are well within its range)."""
     tensors = {}
     for parent, name, key in _places(model):
         adapted = getattr(parent, name)

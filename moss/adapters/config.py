@@ -1,4 +1,4 @@
-"""What an adapter is made of: PEFT's configuration of the method."""
+"""The settings of an adapter, and PEFT's configuration of the method."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from moss.layout import ImageLayout
 
 
 class Backbone(Protocol):
-    """What `MossConfig.for_backbone` asks of a model of `moss.backbones`."""
+    """The attributes of a backbone's model that `MossConfig.for_backbone` reads."""
 
     layout: ImageLayout
     target_modules: str
 
 
 class _PeftTypeName(str):
-    """A name that also answers to `.value`, as the members of PEFT's enumeration do."""
+    """A name with an attribute `value`, as the members of PEFT's enumeration have."""
 
     @property
     def value(self) -> str:
@@ -31,7 +31,8 @@ MOSS = _PeftTypeName("MOSS")
 
 @dataclasses.dataclass
 class Adapter:
-    """What an adapter is made of, without what the backbone decides. The defaults are ours: the paper's are not known.
+    """The settings of an adapter, except those that the backbone decides. The defaults are ours: the paper's are not
+    known.
 
     kind: "moss" is a linear LoRA for text tokens and a convolutional one for image tokens; "moe_lora" a linear LoRA
     for each; "lora" one for both. The last two are the baselines of the paper's ablation.
@@ -41,9 +42,9 @@ class Adapter:
     kernel_size: k; a token sees itself and its neighbours up to k - 1 rows up and k - 1 columns left.
     r, r_image: ranks of the text and of the image branch; r_image None is r // 2 for "moss", r for "moe_lora".
     alpha, alpha_image: a branch's output is multiplied by alpha / rank; None is twice the rank, 0 switches it off.
-    dropout: of what goes into the adapters, a share from 0 to below 1.
+    dropout: the share of the adapters' inputs that is dropped in training, from 0 to below 1.
     target_modules: a regular expression of the linear layers to adapt; None leaves them to the backbone.
-    modules_to_save: names of whole modules to train and save beside the adapters, as PEFT takes them, such as lm_head.
+    modules_to_save: names of whole modules, such as lm_head, to train and save with the adapters, as in PEFT.
     """
 
     kind: Literal["lora", "moe_lora", "moss"] = "moss"
@@ -65,7 +66,7 @@ class MossConfig(Adapter, PeftConfig):
     target_modules: also a list of names. grid: rows and columns of every image. row_end_id: the id that closes each
     row, for backbones that have one. image_token_ids: low <= id < high are image tokens. Everything else, boundary
     tokens too, is text: a token's own kind chooses its branch, so the begin token (text) predicts the first image
-    token, the last one (image) the end. Raises ValueError for settings that mean nothing.
+    token, the last one (image) the end. Raises ValueError for invalid settings.
     """
 
     target_modules: list[str] | str | None = None  # type: ignore[assignment]  # wider than a settings file's
@@ -123,44 +124,44 @@ class MossConfig(Adapter, PeftConfig):
 
     @property
     def scale(self) -> float:
-        """What the text branch's output is multiplied by."""
+        """The factor of the text branch's output."""
         return self.alpha / self.r if self.alpha is not None else 2.0
 
     @property
     def scale_image(self) -> float:
-        """What the image branch's output is multiplied by."""
+        """The factor of the image branch's output."""
         return self.alpha_image / self.image_rank if self.alpha_image is not None else 2.0
 
     @property
     def image_rank(self) -> int:
-        """`r_image` after its default was filled in."""
+        """The rank of the image branch: `r_image`, or its default."""
         return self.r if self.r_image is None else self.r_image
 
     @property
     def image_grid(self) -> tuple[int, int]:
-        """`grid`, of a kind that has one. Raises ValueError for "lora"."""
+        """The grid of a kind that has one. Raises ValueError for "lora"."""
         if self.grid is None:
             raise ValueError(f"kind {self.kind!r} has no image grid")
         return self.grid
 
     @property
     def image_ids(self) -> tuple[int, int]:
-        """`image_token_ids`, of a kind that has them. Raises ValueError for "lora"."""
+        """The image token ids of a kind that has them. Raises ValueError for "lora"."""
         if self.image_token_ids is None:
             raise ValueError(f"kind {self.kind!r} has no image token ids")
         return self.image_token_ids
 
     @property
     def row_stride(self) -> int:
-        """Tokens from the start of a row to the start of the next."""
+        """The number of tokens from the start of a row to the start of the next."""
         return self.image_grid[1] + (self.row_end_id is not None)
 
     @property
     def taps(self) -> tuple[tuple[int, int], ...]:
-        """The kernel's places as (rows up, columns left); the token itself comes first."""
+        """The positions of the kernel as (rows up, columns left); the token itself comes first."""
         return tuple((up, left) for up in range(self.kernel_size) for left in range(self.kernel_size))
 
     @property
     def offsets(self) -> tuple[int, ...]:
-        """How many tokens before the present one each tap lies."""
+        """For each tap, how many tokens it is before the current one."""
         return tuple(up * self.row_stride + left for up, left in self.taps)

@@ -1,9 +1,9 @@
-"""What cached decoding must remember of earlier tokens, and one token's way through a layer.
+"""Cached decoding: what must be remembered of earlier tokens, and the computation for one token in a layer.
 
 The convolution needs an image token's neighbours, at most M = (k - 1) * (stride + 1) tokens back. Every layer keeps the
 tap projections of the last M + 1 tokens in a ring: a token's taps are written to its place in the ring, and its
-neighbours are read by an index that all layers share. The weights are stacked, scaled and brought to the model's type
-once a generation: like the keys and values in the cache, they are those of the time of the first step.
+neighbours are read by an index that all layers share. The weights are stacked, scaled and converted to the model's type
+once for each generation: like the keys and values in the cache, they are those at the time of the first step.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from moss.adapters.config import MossConfig
 from moss.adapters.plan import Plan
 
 REORDERING = ("reorder_cache", "crop", "batch_repeat_interleave", "batch_select_indices")
-"""What beam search and assisted decoding do to a cache; the convolution's memory cannot follow."""
+"""The methods of a cache that beam search and assisted decoding call; the convolution's memory does not support
+them."""
 
 
 class Weights(NamedTuple):
@@ -34,7 +35,8 @@ class Weights(NamedTuple):
 
 @dataclasses.dataclass
 class History:
-    """One adapter's of one layer. seen: tokens that went through it. ring: (B, M + 1, K * r_image)."""
+    """The memory of one adapter in one layer. seen: the number of tokens that it has processed. ring: (B, M + 1, K *
+    r_image)."""
 
     seen: int = 0
     ring: Tensor | None = None
@@ -43,10 +45,11 @@ class History:
 
 @dataclasses.dataclass
 class DecodeState:
-    """Hangs on the transformers cache that it belongs to, so that a new generation starts afresh.
+    """The adapters' state, kept on the transformers cache that it belongs to, so that a new generation starts without
+    it.
 
-    before, seen: tokens before this forward and with it. position: `before` as int64 (1,), on the device and changed in
-    place, so that a CUDA graph can go on from it. inside: of each adapter, see Plan.
+    before, seen: the number of tokens before this forward pass, and after it. position: `before` as int64 (1,), on the
+    device and changed in place, so that a CUDA graph can continue from it. inside: for each adapter, see Plan.
     """
 
     before: int = 0
@@ -56,15 +59,15 @@ class DecodeState:
     histories: dict[tuple[int, str], History] = dataclasses.field(default_factory=dict)
 
     def advance(self, ids: Tensor) -> None:
-        """Begin a forward on ids (B, L)."""
+        """Begin a forward pass on ids (B, L)."""
         if self.position is None:
             self.position = torch.full((1,), self.seen, device=ids.device)
         else:
-            self.position += self.seen - self.before  # the length of the forward before this one
+            self.position += self.seen - self.before  # the length of the previous forward pass
         self.before, self.seen = self.seen, self.seen + ids.shape[1]
 
     def history(self, layer: int, adapter: str) -> History:
-        """A layer's history, counted on to the present forward. Raises ValueError where it missed earlier tokens."""
+        """A layer's history, up to this forward pass. Raises ValueError if it missed earlier tokens."""
         found = self.histories.setdefault((layer, adapter), History())
         if found.seen != self.before:
             raise ValueError(
@@ -77,11 +80,11 @@ class DecodeState:
 
 
 class Step:
-    """What all layers share when one token a row (B, 1) is decoded.
+    """What all layers share when one token for each row (B, 1) is decoded.
 
-    branch: "text" or "image" where that is what all rows hold, which is asked on a CPU alone: on a GPU the answer would
-    have to be waited for. Else "both". slot: int64 (1,), the token's place in the rings. index: int64 (B * K,), its
-    neighbours in a ring of (B * (M + 1) * K, r_image).
+    branch: "text" or "image" if all rows have such a token, else "both". This is only checked on a CPU, because on a
+    GPU the program would have to wait for the answer. slot: int64 (1,), the token's place in the rings. index: int64 (B
+    * K,), its neighbours in a ring of (B * (M + 1) * K, r_image).
     """
 
     def __init__(self, plan: Plan, config: MossConfig, position: Tensor) -> None:
@@ -98,7 +101,7 @@ class Step:
         self._masks: dict[torch.dtype, tuple[Tensor, Tensor]] = {}
 
     def masks(self, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-        """is_text (B, 1, 1) and valid (B, 1, K) as 0 and 1."""
+        """The masks is_text (B, 1, 1) and valid (B, 1, K), as 0 and 1."""
         if dtype not in self._masks:
             self._masks[dtype] = self.plan.is_text.to(dtype), self.plan.valid.to(dtype)
         return self._masks[dtype]
@@ -106,12 +109,12 @@ class Step:
 
 @functools.cache
 def _on_device(offsets: tuple[int, ...], device: torch.device) -> Tensor:
-    """Copied once: a CUDA graph cannot hold a copy from the host."""
+    """The offsets on the device; copied once, because a CUDA graph cannot include a copy from the host."""
     return torch.tensor(offsets, device=device)
 
 
 def one_token(out: Tensor, x: Tensor, weights: Weights, history: History, step: Step, config: MossConfig) -> Tensor:
-    """out (B, 1, o) plus what the adapter makes of x (B, 1, d)."""
+    """out (B, 1, o) plus the adapter's output for x (B, 1, d)."""
     r = config.r
     if step.branch == "text":
         return _added(out, linear(x, weights.down[:r]), weights.up[:r])
@@ -144,7 +147,7 @@ def earlier(history: History, position: Tensor, batch: int, width: int, config: 
 
 
 def remember(history: History, position: Tensor, taps: Tensor, config: MossConfig) -> None:
-    """Write a chunk's taps (B, L, K * r_image), which begin at `position`, to the ring."""
+    """Write the taps (B, L, K * r_image) of a chunk that begins at `position` to the ring."""
     size = config.offsets[-1] + 1
     taps = taps.detach()
     if history.ring is None:
@@ -155,11 +158,11 @@ def remember(history: History, position: Tensor, taps: Tensor, config: MossConfi
 
 
 def state_of(cache: Any) -> DecodeState:
-    """The state on a transformers cache, made where there is none. Raises ValueError for a cache that holds tokens
-    which the adapters did not see."""
+    """The state on a transformers cache; it is created if there is none. Raises ValueError for a cache with tokens that
+    the adapters did not see."""
     state: DecodeState | None = getattr(cache, "moss_state", None)
     length = cache.get_seq_length()
-    if isinstance(length, Tensor):  # a static cache's; on a GPU the answer would have to be waited for
+    if isinstance(length, Tensor):  # a static cache's; on a GPU its value would have to be waited for
         length = None if length.is_cuda or torch.compiler.is_compiling() else int(length)
     if length == 0 and (state is None or state.seen):
         state = None
@@ -190,7 +193,7 @@ class _Refused:
 
 @dataclasses.dataclass(frozen=True)
 class _Reset:
-    """cache.reset, which also forgets what the adapters remember."""
+    """A cache's `reset` that also resets the adapters' memory."""
 
     cache: Any
 

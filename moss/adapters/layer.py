@@ -61,7 +61,7 @@ class MossLinear(nn.Module, BaseTunerLayer):
         self._active_adapter = adapter_name
 
     def update_layer(self, adapter_name: str, config: MossConfig) -> None:
-        """Add an adapter's weights, or replace those of its name."""
+        """Add an adapter's weights, or replace those of an adapter with the same name."""
         self.configs[adapter_name] = config
         self.dropout[adapter_name] = nn.Dropout(config.dropout) if config.dropout else nn.Identity()
         r, k = config.image_rank, len(config.taps)
@@ -146,7 +146,8 @@ class MossLinear(nn.Module, BaseTunerLayer):
         return torch.addmm(out.flatten(0, -2), mixed.flatten(0, -2), weights.up).view(out.shape)
 
     def _with_history(self, hidden: Tensor, call: Call, adapter: str, config: MossConfig) -> Tensor:
-        """hidden (B, L, r + K * r_image) after the M earlier tokens' taps, of a cache that has any; remembers its own."""
+        """hidden (B, L, r + K * r_image) with the taps of the M earlier tokens before it, if there is a cache; stores
+        its own."""
         if call.state is None or call.state.position is None or not config.offsets[-1]:
             return hidden
         history, position, taps = (
@@ -162,7 +163,7 @@ class MossLinear(nn.Module, BaseTunerLayer):
         return torch.cat([padded, hidden], dim=1)
 
     def _stacked(self, adapter: str, dtype: torch.dtype) -> Weights:
-        """Both branches' matrices, one under the other, with the scales in `up`; differentiable."""
+        """The matrices of both branches, stacked, with the scales in `up`; differentiable."""
         config = self.configs[adapter]
         down = self.moss_image_A[adapter]
         if config.conv_space == "feature_depthwise":
@@ -176,12 +177,12 @@ class MossLinear(nn.Module, BaseTunerLayer):
         return Weights(torch.cat([self.moss_text_A[adapter], down.flatten(0, -2)]).to(dtype), kernel, up.to(dtype))
 
     def get_delta_weight(self, adapter: str) -> Tensor:
-        """What the text branch adds to the base weight: (out, in)."""
+        """The matrix (out, in) that the text branch adds to the base weight."""
         delta: Tensor = self.moss_text_B[adapter] @ self.moss_text_A[adapter] * self.configs[adapter].scale
         return delta
 
     def merge(self, safe_merge: bool = False, adapter_names: list[str] | None = None) -> None:
-        """Adds the text branch to the base weight. `MossModel` allows that only where it is meant."""
+        """Add the text branch to the base weight. `MossModel` only allows this on request."""
         for adapter in adapter_names or self.active_adapters:
             if adapter not in self.configs:
                 continue

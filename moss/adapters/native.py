@@ -1,7 +1,7 @@
-"""Token ids for routing where a model is called with pictures and placeholders, transformers' own way.
+"""Token ids for routing if a model is called with images and placeholders, as in transformers.
 
 `pixel_values` replace the embeddings of placeholder tokens inside the model's forward, after the adapters were shown
-`input_ids`. A placeholder lies outside the image tokens' ids, so it would be taken for text.
+`input_ids`. A placeholder's id is not among those of image tokens, so it would be routed as text.
 """
 
 from __future__ import annotations
@@ -16,10 +16,11 @@ from moss.adapters.config import MossConfig
 
 
 def routing_ids(core: PreTrainedModel, ids: Tensor, kwargs: dict[str, Any], configs: Sequence[MossConfig]) -> Tensor:
-    """ids (B, L) with image tokens (and row ends) where the pictures' placeholders stand; `ids` itself without pictures.
+    """The ids (B, L) with image tokens (and row ends) in place of the images' placeholders; `ids` itself without
+    images.
 
-    The pictures are encoded here, once: kwargs gets `mm_encoder_outputs` for its `pixel_values`. Raises ValueError for
-    pictures whose grid is not the adapters', and for an encoder that does not say which tokens its pictures become.
+    The images are encoded here, once: `mm_encoder_outputs` replaces `pixel_values` in kwargs. Raises ValueError for
+    images whose grid is not the adapters', and for an encoder that does not return the tokens of its images.
     """
     outputs = (kwargs.get("mm_encoder_outputs") or {}).get("image")
     if outputs is None and kwargs.get("pixel_values") is None:
@@ -63,7 +64,7 @@ def _placeholder(core: PreTrainedModel) -> int | None:
 
 
 def _grids(outputs: Any, tokens: int) -> list[tuple[int, int]]:
-    """Rows and columns of each picture. Chameleon gives codes (N, tokens) or (N, rows, columns), Emu3 a list."""
+    """The (rows, columns) of each image. Chameleon returns codes (N, tokens) or (N, rows, columns), Emu3 a list."""
     codes = outputs.image_tokens
     if isinstance(codes, Tensor) and codes.ndim < 3:
         height, width = outputs.last_hidden_state.shape[-2:]

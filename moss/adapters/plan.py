@@ -1,4 +1,4 @@
-"""Which tokens are an image's, and which of a token's neighbours on the image grid there are."""
+"""Finds image tokens, and which neighbours on the image grid each of them has."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from moss.adapters.config import MossConfig
 
 
 class Plan(NamedTuple):
-    """Built once a forward and shared by all layers; K is the number of taps.
+    """The masks of one forward pass, shared by all layers; K is the number of taps.
 
-    is_text: bool (B, L, 1). valid: bool (B, L, K): this image token has that neighbour (itself first).
-    inside: int64 (B,): how many tokens of an unfinished image the row ends with; what a next chunk starts from.
+    is_text: bool (B, L, 1). valid: bool (B, L, K): this image token has that neighbour (itself first). inside: int64
+    (B,): the number of tokens of an unfinished image at the end of the row, from which the next chunk continues.
     """
 
     is_text: Tensor
@@ -23,11 +23,11 @@ class Plan(NamedTuple):
 
 
 def make_plan(ids: Tensor, config: MossConfig, inside: Tensor | None = None) -> Plan:
-    """The plan for token ids (B, L); `inside` (B,) goes on from an earlier chunk's.
+    """The plan for token ids (B, L); `inside` (B,) is that of an earlier chunk's plan.
 
     A token's place on the grid is its distance from the last token that belongs to no image, so two images need at
-    least one token between them. Raises RuntimeError (on a GPU: asynchronously) where an image is longer than the grid,
-    and where a row end stands anywhere but at the end of a row: in an image of another width.
+    least one token between them. Raises RuntimeError (on a GPU: asynchronously) if an image is longer than the grid, or
+    if a row end is not at the end of a row (an image of another width).
     """
     low, high = config.image_ids
     rows, columns = config.image_grid

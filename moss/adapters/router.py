@@ -1,4 +1,4 @@
-"""Carries a forward's token kinds to all adapted layers: what is an image's, and what came before in the cache."""
+"""Passes the plan of a forward pass to all adapted layers: which tokens are image tokens, and what is in the cache."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from moss.adapters.plan import Plan, make_plan
 
 @dataclasses.dataclass
 class Call:
-    """One forward of the model. Plans are made when the first layer asks for them, by the adapter's name."""
+    """One forward pass of the model. Plans are made when the first layer asks for them, by the adapter's name."""
 
     ids: Tensor
     state: DecodeState | None
@@ -38,7 +38,7 @@ class Call:
         return self.plans[adapter]
 
     def step(self, adapter: str, config: MossConfig) -> Step:
-        """For ids (B, 1) with a state."""
+        """What all layers share for ids (B, 1) with a state."""
         if adapter not in self.steps:
             assert self.state is not None and self.state.position is not None
             self.steps[adapter] = Step(self.plan(adapter, config), config, self.state.position)
@@ -48,8 +48,8 @@ class Call:
 class MossRouter:
     """Shared by all layers of a model; `before` and `after` are hooks on its core and on the text decoder within.
 
-    A plain object: it has no weights. Between forwards it holds nothing, so that a layer that is called from elsewhere
-    says so instead of taking another call's plan.
+    A plain object without weights. Between forward passes it is empty, so that a layer that is called by itself raises
+    an error instead of using the plan of another call.
     """
 
     def __init__(self, core: PreTrainedModel) -> None:
@@ -78,7 +78,8 @@ class MossRouter:
     def before(
         self, module: PreTrainedModel, args: tuple[Any, ...], kwargs: Mapping[str, Any]
     ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """Forward pre-hook: notes the ids, `moss_ids` (taken away) or `input_ids`, and the state on the cache."""
+        """Forward pre-hook: stores the ids, `moss_ids` (removed from kwargs) or `input_ids`, and the state on the
+        cache."""
         kwargs = dict(kwargs)
         if self.entered is not None:
             return args, kwargs
@@ -106,12 +107,12 @@ class MossRouter:
         return state
 
     def after(self, module: PreTrainedModel, args: Any, output: Any) -> None:
-        """Forward hook, also after an error: nothing of this forward is left to a later one."""
+        """Forward hook, also called after an error: removes everything of this forward pass."""
         if self.entered is module:
             self.call = self.entered = None
 
     def here(self) -> Call:
-        """The present forward. Raises RuntimeError where there is none that knows its ids."""
+        """The current forward pass. Raises RuntimeError if there is none whose ids are known."""
         if self.call is None:
             raise RuntimeError(
                 "the adapters do not know which tokens are an image's. Call the whole model with input_ids, or pass "
@@ -124,7 +125,7 @@ class MossRouter:
         self,
     ) -> tuple[contextlib.AbstractContextManager[None], contextlib.AbstractContextManager[None]]:
         """A `context_fn` of torch.utils.checkpoint: a segment is recomputed with the plan that it was computed with,
-        even when another forward came between."""
+        even if another forward pass came between."""
         return contextlib.nullcontext(), self._restored(self.call)
 
     @contextlib.contextmanager

@@ -1,6 +1,6 @@
-"""Both branches' hidden numbers from one product, with the causal convolution as shifts along the sequence.
+"""Computes the hidden values of both branches by one product, and the causal convolution by shifts along the sequence.
 
-In raster order the neighbour `up` rows above and `left` columns to the left stands up * stride + left tokens earlier.
+In raster order, the neighbour `up` rows above and `left` columns to the left is up * stride + left tokens earlier.
 So sum_t A_t x[p - offset_t] is one product with all A_t stacked, then a sum of shifted slices: no unfolding, no
 gathering, static shapes. The text branch's A is stacked with them, so that x is read once.
 """
@@ -15,7 +15,7 @@ from torch.autograd.function import FunctionCtx
 
 
 class Mix(torch.autograd.Function):
-    """hidden (B, history + L, r + K * r_image) -> (B, L, r + r_image): what both branches' B is multiplied with.
+    """hidden (B, history + L, r + K * r_image) -> (B, L, r + r_image): the input of the matrices B of both branches.
 
     The first r columns are the text branch's and are kept where `is_text` (B, L, 1); then come the K taps:
     image[b, p] = sum over taps t of valid[b, p, t] * taps[b, p + history - offsets[t], t], with `valid` (B, L, K).
@@ -58,13 +58,13 @@ class Mix(torch.autograd.Function):
 
 
 def mix(hidden: Tensor, is_text: Tensor, valid: Tensor, r: int, offsets: tuple[int, ...]) -> Tensor:
-    """See `Mix`, whose bookkeeping is left out where nothing is differentiated."""
+    """Compute `Mix`, without its autograd bookkeeping if no gradient is needed."""
     if torch.is_grad_enabled() and hidden.requires_grad:
         return Mix.apply(hidden, is_text, valid, r, offsets)  # type: ignore[no-any-return, no-untyped-call]  # torch does not type it
     return Mix.forward(hidden, is_text, valid, r, offsets)
 
 
 def _first(offset: int, history: int) -> tuple[int, int]:
-    """The first position whose neighbour is in what was given, and where that neighbour stands."""
+    """The first position whose neighbour is in the input, and the index of that neighbour."""
     first = max(0, offset - history)
     return first, first + history - offset

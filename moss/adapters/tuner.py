@@ -1,4 +1,5 @@
-"""The PEFT tuner: puts adapters on a model's linear layers, and refuses what would be silently wrong."""
+"""The PEFT tuner: puts adapters on a model's linear layers, and refuses calls that would silently give wrong
+results."""
 
 from __future__ import annotations
 
@@ -19,7 +20,7 @@ from moss.adapters.router import MossRouter
 
 
 class MossModel(BaseTuner):
-    """What `get_peft_model(model, MossConfig(...))` puts between PeftModel and the transformers model."""
+    """The tuner that `get_peft_model(model, MossConfig(...))` puts between PeftModel and the transformers model."""
 
     prefix = "moss_"
     tuner_layer_cls = MossLinear
@@ -39,7 +40,7 @@ class MossModel(BaseTuner):
             for module in (model, core):
                 if hasattr(module, "_set_gradient_checkpointing"):
                     vars(module)["_set_gradient_checkpointing"] = functools.partial(_set_checkpointing, module, router)
-            for part in model.modules():  # switched on before the adapters came
+            for part in model.modules():  # switched on before the adapters were added
                 if getattr(part, "gradient_checkpointing", False):
                     vars(part)["_gradient_checkpointing_func"] = _with_plan(
                         vars(part)["_gradient_checkpointing_func"], router
@@ -94,7 +95,7 @@ class MossModel(BaseTuner):
         )
 
     def _enable_peft_forward_hooks(self, *args: Any, **kwargs: Any) -> Any:
-        """Called by PEFT before a forward; without this, `adapter_names` would be dropped in silence."""
+        """Called by PEFT before a forward pass; without this, `adapter_names` would be ignored silently."""
         if kwargs.get("adapter_names") is not None:
             raise NotImplementedError(
                 "adapter_names: a batch with another MoSS adapter for each row is not offered; "
@@ -122,9 +123,9 @@ class MossModel(BaseTuner):
         adapter_names: list[str] | None = None,
         modality: str | None = None,
     ) -> nn.Module:
-        """The plain model with the adapter in its weights. A shared LoRA merges as any LoRA does; of the others only
-        the text branch can, which then acts on image tokens too: `modality="text"` says that this is meant, for a
-        model that will read and write text alone. Raises ValueError otherwise."""
+        """The plain model with the adapter merged into its weights. A shared LoRA can be merged like any LoRA. Of the
+        other kinds only the text branch can, which then acts on image tokens too: `modality="text"` confirms this, for
+        a model that only reads and writes text. Raises ValueError otherwise."""
         self._allow_merge(adapter_names, modality)
         return self._unload_and_optionally_merge(
             progressbar=progressbar, safe_merge=safe_merge, adapter_names=adapter_names
@@ -133,7 +134,7 @@ class MossModel(BaseTuner):
     def merge_adapter(
         self, adapter_names: list[str] | None = None, safe_merge: bool = False, modality: str | None = None
     ) -> None:
-        """Merges in place; the same conditions as for `merge_and_unload`."""
+        """Merge in place, under the same conditions as `merge_and_unload`."""
         self._allow_merge(adapter_names, modality)
         super().merge_adapter(adapter_names, safe_merge)
 
@@ -160,7 +161,7 @@ def _set_checkpointing(
     gradient_checkpointing_func: Callable[..., Any] = checkpoint,
     **kwargs: Any,
 ) -> None:
-    """transformers' method of this name, which every way of switching checkpointing on ends in."""
+    """Replaces transformers' method of this name, which is called however checkpointing is switched on."""
     if enable:
         gradient_checkpointing_func = _with_plan(gradient_checkpointing_func, router)
     type(module)._set_gradient_checkpointing(  # type: ignore[attr-defined]  # only modules that have it come here

@@ -1,10 +1,11 @@
-"""Make folders of answers of what other programs and data sets have.
+"""Makes folders of answers from the outputs of other programs and from datasets.
 
     python -m moss.answers shards out/howto --output out/reference [--sources iot] [--limit 100]
     python -m moss.answers interleavedbench interleaved_bench.json --images images --output out/reference
     python -m moss.answers folders out/minigpt5 --questions out/reference --output out/minigpt5-answers
 
-The first two write reference answers: questions for `moss.compose` and others, and a row to compare systems with.
+The first two write reference answers: questions for `moss.compose` and other systems, and a reference to compare them
+with.
 """
 
 from __future__ import annotations
@@ -37,14 +38,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def of_shards(shards: pathlib.Path, sources: Sequence[str] = ()) -> Iterator[Answered]:
-    """The instances of a built folder, with their own outputs as the answers."""
+    """The instances of a dataset folder, with their own outputs as the answers."""
     for instance, pictures in instances.read(shards, sources):
         context, output = (instances.with_pictures(part, pictures) for part in (instance.context, instance.output))
         yield Answered(instance.key, instance.instruction, context, output)
 
 
 def _files(answers: Iterable[Answered], written: set[str]) -> Iterator[tuple[str, bytes]]:
-    """One answer in memory at a time; its key is added to `written`."""
+    """The files of the answers, one answer in memory at a time; its key is added to `written`."""
     for answer in answers:
         if answer.key in written:
             raise UserError(f"{answer.key} comes twice")
@@ -73,11 +74,11 @@ def _parser() -> argparse.ArgumentParser:
         own = kinds.add_parser(kind, help=text)
         own.add_argument("source", help=text)
         own.add_argument("--output", required=True, help="a folder to write")
-        own.add_argument("--limit", type=int, help="so many answers (default: all)")
+        own.add_argument("--limit", type=int, help="the maximum number of answers (default: all)")
         if kind == "shards":
-            own.add_argument("--sources", nargs="*", default=[], help="instances of these sources alone")
+            own.add_argument("--sources", nargs="*", default=[], help="only instances of these sources")
         elif kind == "interleavedbench":
-            own.add_argument("--images", help="where its images lie (default: images/ beside the file)")
+            own.add_argument("--images", help="the folder of its images (default: images/ beside the file)")
         else:
             own.add_argument("--questions", required=True, help="a folder of answers with the questions")
     return parser

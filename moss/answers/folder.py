@@ -1,4 +1,5 @@
-"""A folder of answers that any system can write: one folder an answer, in it answer.json and its pictures.
+"""Reads and writes folders of answers, which any system can write: one folder for each answer, with answer.json and
+images.
 
     ANSWERS/<key>/answer.json       {"key": "...", "instruction": "...", "context": [SEGMENT, ...],
                                      "output": [SEGMENT, ...], "expects": ["text", "image"]}
@@ -6,7 +7,7 @@
 
 A segment is {"type": "text", "text": ...} or {"type": "image", "image": FILE}; FILE is null for a picture that the
 system began and did not deliver. `expects` are the kinds of segments that the task asks for; without it, both. The key
-is the question's: systems are compared key by key. Other names in answer.json are the system's own business.
+is the question's: systems are compared key by key. Other names in answer.json are ignored.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ from schemas.records import Text
 FILE = "answer.json"
 KINDS = ("text", "image")
 Segments = Sequence[Text | PIL.Image.Image | pathlib.Path]
-"""A path is a picture that is read when it is needed."""
+"""Texts and images; a path is an image that is read when it is needed."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,7 +72,8 @@ def opened(picture: PIL.Image.Image | pathlib.Path) -> PIL.Image.Image:
 
 
 def read(folder: pathlib.Path) -> list[Answered]:
-    """The answers of a folder, in the order of their keys. Raises UserError, naming the file, for what is not as above."""
+    """The answers of a folder, in the order of their keys. Raises UserError, with the name of the file, for an invalid
+    one."""
     places = [folder] if (folder / FILE).is_file() else sorted(path.parent for path in folder.glob(f"[!.]*/{FILE}"))
     if not places:
         raise UserError(f"{folder} holds no answers (no {FILE} in it or in its folders)")
@@ -83,7 +85,7 @@ def read(folder: pathlib.Path) -> list[Answered]:
 
 
 def files(answer: Answered, more: dict[str, Any] | None = None) -> dict[str, bytes]:
-    """An answer's folder: answer.json, with `more` beside what is above, and the pictures that it names."""
+    """The files of an answer's folder: answer.json, with the additional fields `more`, and the images that it names."""
     members: dict[str, bytes] = {}
     record = {
         "key": answer.key,
@@ -100,7 +102,7 @@ def files(answer: Answered, more: dict[str, Any] | None = None) -> dict[str, byt
 
 
 def name_of(key: str) -> str:
-    """The name of a key's folder.
+    """The name of the folder of an answer with this key.
 
     >>> name_of("wikihow/12")
     'wikihow%2F12'
@@ -109,7 +111,7 @@ def name_of(key: str) -> str:
 
 
 def publish(folder: pathlib.Path, files: Iterable[tuple[str, bytes]]) -> None:
-    """The folder with these files (path in it, content), whole or not at all, in the place of an earlier one."""
+    """Write a folder with these files (path in it, content) atomically; it replaces an earlier one."""
     folder = folder.absolute()
     partial = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}")
     try:
@@ -163,7 +165,7 @@ def _read(segments: Any, place: pathlib.Path) -> tuple[list[Text | pathlib.Path]
 
 
 def _written(segments: Segments, members: dict[str, bytes]) -> list[dict[str, Any]]:
-    """As JSON; the pictures are added to `members`."""
+    """The segments as JSON; their images are added to `members`."""
     found: list[dict[str, Any]] = []
     for segment in segments:
         if isinstance(segment, Text):

@@ -1,9 +1,10 @@
-"""InterleavedBench's JSON (arXiv 2406.14643): its questions with their reference answers, or a system's answers in it.
+"""Reads InterleavedBench's JSON (arXiv 2406.14643): its questions with reference answers, or a system's answers in the
+same form.
 
-A list of {"id" or "sample_id", "image": [names], "conversations": [{"from": "human" | "gpt", "value"}, ...]}.
-`<image>` takes the names in their order over all turns; names that are left stand at the end of the last one. The
-first turn is the question, the first `gpt` turn the answer. What stands before a question's first picture is its
-instruction; the rest is its context.
+A list of {"id" or "sample_id", "image": [names], "conversations": [{"from": "human" | "gpt", "value"}, ...]}. Each
+`<image>` stands for the next name, over all turns; the remaining images come at the end of the last turn. The first
+turn is the question, the first `gpt` turn the answer. The part of a question before its first image is its instruction;
+the rest is its context.
 """
 
 from __future__ import annotations
@@ -18,16 +19,16 @@ from schemas.codec import parse_json
 from schemas.errors import UserError
 from schemas.records import Text
 
-MARK = re.compile(r"(?:<BEGIN>\s*)?<image>(?:[^\S\n]*\.(?!\w))?|<BEGIN>")  # a stray stop often follows the image
+MARK = re.compile(r"(?:<BEGIN>\s*)?<image>(?:[^\S\n]*\.(?!\w))?|<BEGIN>")  # a full stop often follows the placeholder
 IMAGE_ONLY = ("editing", "composition", "subject")
-"""Parts of the names of use cases whose answer is a picture alone; the benchmark leaves out their two text aspects
-(its data card). Names of use cases are ours to recognise: a file may spell them otherwise."""
+"""Parts of the names of use cases whose answer is only an image; the benchmark leaves out the two text aspects for them
+(its data card). The names were not checked against the published file, which may spell them differently."""
 
 Segments = list[Text | pathlib.Path]
 
 
 def read(path: pathlib.Path, images: pathlib.Path) -> Iterator[Answered]:
-    """Raises UserError, naming the record, for what is not as above."""
+    """The questions and answers of a file. Raises UserError, with the record's number, for an invalid record."""
     try:
         records = parse_json(path.read_bytes())
     except (OSError, ValueError) as error:

@@ -1,9 +1,9 @@
-"""Plain folders of texts and pictures, as scripts of MiniGPT-5, GILL, Emu2 and others leave them.
+"""Reads plain folders of texts and images, as the scripts of MiniGPT-5, GILL, Emu2 and others write them.
 
-One folder an answer, named by the question's key; in it texts (.txt, .md) and pictures, in the natural order of their
-names: `1.txt`, `1.png`, `2.txt`, `10.png`. In a text, `<image>` or `[IMG...]` (one or a run of them) stands where the
-next picture goes; pictures without a place of their own stand by their names. The questions come from another folder
-of answers, such as the reference answers.
+Each answer is a folder that is named by the question's key. It has texts (.txt, .md) and images, in the natural order
+of their names: `1.txt`, `1.png`, `2.txt`, `10.png`. In a text, `<image>` or `[IMG...]` (one or several in a row) stands
+for the next image; images without a placeholder are placed by their names. The questions come from another folder of
+answers, such as the reference answers.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ MARK = re.compile(r"<image>|(?:\[IMG\d*\]\s*)+")
 
 
 def read(folder: pathlib.Path, questions: Sequence[Answered]) -> Iterator[Answered]:
-    """An answer to every question, an empty one where there is no such folder. Raises UserError where no folder is
-    named by a key, or one by none."""
+    """An answer to every question, an empty one if its folder does not exist. Raises UserError if no folder has the
+    name of a key, or one has a name that is not a key."""
     known = {name: question for question in questions for name in (question.key, name_of(question.key))}
     places = {path.name: path for path in folder.iterdir() if path.is_dir()} if folder.is_dir() else {}
     strangers = sorted(places.keys() - known.keys())
@@ -40,7 +40,7 @@ def read(folder: pathlib.Path, questions: Sequence[Answered]) -> Iterator[Answer
 
 
 def natural(name: str) -> list[tuple[int, str]]:
-    """Sorts names by the numbers in them.
+    """The sort key of names in natural order: by the numbers in them.
 
     >>> sorted(["10.png", "2.png"], key=natural)
     ['2.png', '10.png']

@@ -20,7 +20,7 @@ NAMES = ("chameleon", "continuous", "emu3", "janus")
 
 
 def load(name: str, path: Path | str, dtype: torch.dtype | None = None, **options: str | int | None) -> Generalist:
-    """A backbone from a checkpoint's folder; the path "tiny" stands for small random weights.
+    """Load a backbone from a checkpoint's folder; the path "tiny" stands for small random weights.
 
     name: one of NAMES, or the module of a backbone of your own, such as `my_package.my_backbone` (docs/extending.md).
     dtype: float32 unless given. options: for the backbone's own `load`; None is as if not given. Raises UserError for

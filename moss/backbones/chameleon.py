@@ -36,7 +36,8 @@ PIXEL_DECODER = "pixel_decoder.safetensors"
 
 
 class ChameleonForInterleaved(ChameleonForConditionalGeneration):  # type: ignore[no-untyped-call]  # transformers
-    """The same weights; logits of image tokens are not masked, so that it can emit images, and its loss is finite.
+    """transformers' Chameleon without the mask on the logits of image tokens, so that it can write images and its loss
+    is finite.
 
     transformers' own forward sets them to the lowest number at every call (5.23), and the loss of an image token is
     infinite then. The VQ tokenizer's weights stay in float32.
@@ -70,7 +71,7 @@ class ChameleonForInterleaved(ChameleonForConditionalGeneration):  # type: ignor
 
 
 class ChameleonText:
-    """tokenizer.json without its special tokens, so that a text which spells one is text like any other.
+    """A tokenizer without special tokens, so that a text which contains the name of one stays text.
 
     The ids of special tokens are looked up by name, as Meta's own code does, and not taken from config.json: the
     defaults of transformers' config are Llama's ids.
@@ -87,7 +88,7 @@ class ChameleonText:
         self.bos, self.eos, self.pad = (self.id(name) for name in (BOS, EOS, PAD))
 
     def id(self, name: str) -> int:
-        """Raises UserError where there is no such token."""
+        """The id of a token. Raises UserError if there is no such token."""
         if name not in self.ids:
             raise UserError(f"tokenizer.json has no token {name}; use that of a Chameleon or Anole checkpoint.")
         return self.ids[name]
@@ -97,13 +98,13 @@ class ChameleonText:
         return ids
 
     def decode(self, ids: Sequence[int]) -> str:
-        """Special tokens and image tokens leave no trace."""
+        """The text of these ids; special tokens and image tokens are left out."""
         text: str = self.tokenizer.decode([int(n) for n in ids if int(n) not in self.special])
         return text
 
 
 def load(path: Path | str, *, dtype: torch.dtype = torch.float32) -> Generalist:
-    """The model of a checkpoint's folder, on the CPU. Raises UserError where something is missing or does not fit."""
+    """The model in a checkpoint's folder, on the CPU. Raises UserError if something is missing or does not fit."""
     folder = Path(path)
     for name in ("config.json", "tokenizer.json"):
         if not (folder / name).is_file():
@@ -133,7 +134,7 @@ def save(trained: Generalist, folder: Path) -> None:
 
 
 def generalist(model: ChameleonForInterleaved, text: ChameleonText, decoder: PixelDecoder | None) -> Generalist:
-    """Put the parts together. The model's own copy of the VQ tokenizer is frozen, and takes no part in a forward."""
+    """Combine the parts. The model's own copy of the VQ tokenizer is frozen, and not used in a forward pass."""
     layout = image_layout(model.config, text)
     vq = model.model.vqmodel
     assert isinstance(vq, ChameleonVQVAE)
@@ -144,6 +145,7 @@ def generalist(model: ChameleonForInterleaved, text: ChameleonText, decoder: Pix
 
 
 def image_layout(config: ChameleonConfig, text: ChameleonText) -> ImageLayout:
+    """The layout of an image in the model's token sequence. Raises UserError if config.json and tokenizer.json disagree."""
     ids = vocabulary_mapping(config).image_tokens
     if not ids or ids != list(range(ids[0], ids[0] + vq_config(config).num_embeddings)):
         raise UserError(
@@ -161,7 +163,7 @@ def image_layout(config: ChameleonConfig, text: ChameleonText) -> ImageLayout:
 
 
 def vq_config(config: ChameleonConfig) -> ChameleonVQVAEConfig:
-    """Of the image tokenizer. Raises UserError where config.json has none."""
+    """The configuration of the image tokenizer. Raises UserError if config.json has none."""
     if not isinstance(config.vq_config, ChameleonVQVAEConfig):
         raise UserError("config.json has no vq_config; give the folder of a Chameleon or Anole checkpoint.")
     return config.vq_config
@@ -173,7 +175,7 @@ def vocabulary_mapping(config: ChameleonConfig) -> ChameleonImageVocabularyMappi
 
 
 def codebook_numbers(config: ChameleonConfig) -> np.ndarray:
-    """int64 (codes,): which vector of the codebook each code is, by the number that its token's name spells."""
+    """For each code its number in the codebook, int64 (codes,), which is part of its token's name."""
     named = vocabulary_mapping(config).bpe2img
     numbers = np.array([named[token] for token in sorted(named)], dtype=np.int64)
     if not np.array_equal(np.sort(numbers), np.arange(vq_config(config).num_embeddings)):
@@ -191,7 +193,7 @@ def special_names(codes: int) -> list[str]:
 
 
 def tiny(seed: int = 0) -> Generalist:
-    """Random weights, 0.5M parameters: pictures of 32 pixels as 8 x 8 codes of 64; text as bytes."""
+    """A model with random weights and 0.5M parameters: images of 32 pixels are 8 x 8 codes of 64, text is bytes."""
     names = special_names(64)
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     vocabulary = {name: n for n, name in enumerate(itertools.chain(names, alphabet))}
@@ -234,7 +236,8 @@ def tiny(seed: int = 0) -> Generalist:
 
 @torch.no_grad()
 def spread_codebook(vq: ChameleonVQVAE) -> None:
-    """Of random weights: the codebook becomes what the encoder says of random colours, so that codes differ."""
+    """Set the codebook of random weights to the encoder's outputs for random colours, so that images get different
+    codes."""
     for layer in vq.encoder.modules():
         if isinstance(layer, torch.nn.Conv2d):
             layer.reset_parameters()

@@ -1,4 +1,4 @@
-"""Pictures to Chameleon's image codes and back."""
+"""Converts images to Chameleon's image codes and back."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class ChameleonPixels:
         digest = hashlib.sha256(f"{PREPROCESSING}; {self.resolution}".encode())
         digest.update(self.codebook_number.cpu().numpy().tobytes())
         for name, weight in sorted(self.vq.state_dict().items()):
-            if not name.startswith("post_quant_conv."):  # the way back to pixels
+            if not name.startswith("post_quant_conv."):  # only used for the way back to pixels
                 digest.update(name.encode())
                 digest.update(weight.cpu().numpy().tobytes())
         return digest.hexdigest()[:16]
@@ -80,7 +80,7 @@ class ChameleonPixels:
 
 
 def grid_side(config: ChameleonVQVAEConfig) -> int:
-    """Codes in a row, and rows, of a VQ config: the picture is halved between the levels."""
+    """The number of codes in a row, and of rows, for a VQ configuration: the image is halved between the levels."""
     return int(config.resolution) >> len(config.channel_multiplier) - 1
 
 
@@ -95,5 +95,5 @@ def as_input(squares: Tensor) -> Tensor:
 
 
 def as_bytes(pixels: Tensor) -> Tensor:
-    """The way back; what lies outside -1..1 is cut off."""
+    """The inverse of `as_input`; values outside -1..1 are clipped."""
     return ((pixels.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).permute(0, 2, 3, 1)

@@ -10,9 +10,9 @@ Any folder that AutoModelForCausalLM reads will do, under its own licence; SmolL
     hf download HuggingFaceTB/SmolLM2-360M --local-dir checkpoints/continuous
     python -m moss.train --config configs/moss_continuous.yaml --set backbone.path=checkpoints/continuous
 
-Not run with a large model here. Which vectors an image has is decided by its Pixels: `PatchPixels` are the pixels of
-patches, small but exact both ways; `ClipPixels` are features of a vision tower, which need a decoder such as Emu2-Gen's
-to be seen again (none is shipped).
+Not run with a large model here. Its Pixels decide which vectors an image has: `PatchPixels` are the pixels of patches,
+small but exact in both directions; `ClipPixels` are features of a vision tower, which need a decoder such as Emu2-Gen's
+to become an image again (none is included).
 """
 
 from __future__ import annotations
@@ -48,6 +48,7 @@ from moss.backbones.hub import (
     load_tokenizer,
     opaque,
     square,
+    tiny_decoder,
 )
 from moss.layout import ImageLayout
 from schemas.errors import UserError
@@ -64,9 +65,10 @@ def load(
     clip_weights: str | None = None,
     extra: Path | str | None = None,
 ) -> Continuous:
-    """A causal language model's folder. clip, clip_weights: an open_clip model and where its weights are (a file or
-    open_clip's name for them); without, images are `PatchPixels`. extra: a safetensors file of `Continuous.extra`;
-    without, it is new, the same every time. Raises UserError for a folder or a model that does not fit."""
+    """Load a causal language model from its folder. clip, clip_weights: an open_clip model and its weights (a file or
+    open_clip's name for them); without them, images are `PatchPixels`. extra: a safetensors file of `Continuous.extra`;
+    without it, these weights are new, and the same every time. Raises UserError for a folder or a model that does not
+    fit."""
     folder = check_folder(path)
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype)
     pixels = clip_pixels(clip, clip_weights) if clip else PatchPixels()
@@ -79,31 +81,19 @@ def load(
 
 
 def tiny(seed: int = 0) -> Continuous:
-    """Random weights: a picture of 32 pixels as 8 x 8 vectors of 48 numbers, text as bytes."""
+    """A model with random weights: an image of 32 pixels is 8 x 8 vectors of 48 numbers, text is bytes."""
     tokenizer = byte_tokenizer()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = LlamaForCausalLM(
-            LlamaConfig(
-                vocab_size=len(tokenizer),
-                hidden_size=96,
-                intermediate_size=192,
-                num_hidden_layers=2,
-                num_attention_heads=4,
-                num_key_value_heads=2,
-                max_position_embeddings=2048,
-                pad_token_id=tokenizer.pad_token_id,
-                bos_token_id=tokenizer.bos_token_id,
-                eos_token_id=tokenizer.eos_token_id,
-            )
-        )
+        model = LlamaForCausalLM(LlamaConfig(**tiny_decoder(tokenizer)))
         enlarge(model)
         return Continuous(model, tokenizer, PatchPixels())
 
 
 class Continuous(Generalist):
-    """Three ids follow the model's vocabulary: begin and end of an image (embedded and predicted by `extra`), and the
-    slot of a vector, which is never predicted as text. `extra` is kept in float32."""
+    """A language model whose images are vectors. Three ids follow its vocabulary: begin and end of an image (embedded
+    and predicted by `extra`), and the slot of a vector, which is never predicted as text. `extra` is kept in
+    float32."""
 
     def __init__(
         self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, pixels: PatchPixels | ClipPixels
@@ -125,8 +115,8 @@ class Continuous(Generalist):
         cache: Cache | None = None,
         mask: Tensor | None = None,
     ) -> Tensor:
-        """vectors: float32 (slots in `ids`, c), in reading order; with a cache, those of the present `ids` alone.
-        Raises ValueError for another number of them."""
+        """As `Generalist.hidden`. vectors: float32 (slots in `ids`, c), in reading order; with a cache, only those of
+        the current `ids`. Raises ValueError for another number of vectors."""
         table, slots = self.plain_model.get_input_embeddings(), ids == self.layout.low
         embedded = table(ids.clamp(max=self.layout.begin - 1))
         bounds = self.extra.bounds((ids - self.layout.begin).clamp(0, 1)).to(embedded.dtype)
@@ -137,16 +127,7 @@ class Continuous(Generalist):
         if int(slots.sum()) != len(vectors):
             raise ValueError(f"{len(vectors)} vectors for {int(slots.sum())} image slots")
         embedded = embedded.masked_scatter(slots.unsqueeze(-1), up(vectors.to(up.weight.dtype)).to(embedded.dtype))
-        known = {"moss_ids": ids} if hasattr(self.core, "moss_router") else {}
-        found: Tensor = self.core(
-            inputs_embeds=embedded,
-            attention_mask=mask,
-            position_ids=positions,
-            past_key_values=cache,
-            use_cache=cache is not None,
-            **known,
-        ).last_hidden_state
-        return found
+        return self.hidden_of(embedded, ids, positions, cache, mask)
 
     def text_logits(self, hidden: Tensor) -> Tensor:
         """(N, d) -> (N, vocabulary + 2): the begin and the end token of an image come last."""
@@ -154,7 +135,7 @@ class Continuous(Generalist):
         return torch.cat([own, head(hidden.to(head.weight.dtype)).to(own.dtype)], dim=-1)
 
     def image_vectors(self, hidden: Tensor) -> Tensor:
-        """(N, d) -> float32 (N, c): the vectors that come next."""
+        """(N, d) -> float32 (N, c): the next vectors."""
         down = self.extra.down
         vectors: Tensor = down(hidden.to(down.weight.dtype)).float()
         return vectors
@@ -165,13 +146,14 @@ class Continuous(Generalist):
     def image_scores(self, hidden: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """(I, d) and vectors (I, c) -> squared error (mean over c), cosine, and zeros for log_z, each (I,)."""
         predicted = self.image_vectors(hidden)
-        target = target.float().reshape(len(predicted), -1).expand_as(predicted)  # zeros (I,) where no image is
+        target = target.float().reshape(len(predicted), -1).expand_as(predicted)  # zeros (I,) if there is no image
         loss = mse_loss(predicted, target, reduction="none").mean(-1)
         return loss, cosine_similarity(predicted.detach(), target, dim=-1), torch.zeros_like(loss)
 
 
 class Extra(nn.Module):
-    """The weights beside the language model: ways in (`up`) and out (`down`) for vectors, and an image's two bounds."""
+    """The weights besides the language model: projections of vectors into (`up`) and out of (`down`) it, and an image's
+    begin and end tokens."""
 
     def __init__(self, channels: int, width: int) -> None:
         super().__init__()
@@ -191,7 +173,7 @@ def new_weights(channels: int, width: int, embedding_std: float, head_std: float
 
 
 def linear_layers(model: PreTrainedModel) -> str:
-    """A regular expression of all linear layers before the output layer. Raises UserError where there are none."""
+    """A regular expression of all linear layers before the output layer. Raises UserError if there are none."""
     prefix = model.base_model_prefix
     names = {
         name.rpartition(".")[2]
@@ -207,8 +189,9 @@ def linear_layers(model: PreTrainedModel) -> str:
 
 
 class PatchPixels:
-    """An image of 8 * patch pixels squared; a vector is the patch * patch * 3 pixels of a place, from -1 to 1. Exact
-    both ways (float16 tells all 256 levels apart), so good for tests and demos; blind to what a picture shows."""
+    """Images of 8 * patch pixels per side; a vector has the patch * patch * 3 pixel values of a patch, from -1 to 1. It
+    is exact in both directions (float16 distinguishes all 256 levels), so good for tests and demos, but does not
+    represent what an image shows."""
 
     def __init__(self, patch: int = 4) -> None:
         self.patch, self.channels, self.fingerprint = patch, patch * patch * 3, f"patch-pixels-{patch}"
@@ -245,7 +228,7 @@ class ClipPixels:
 
     @torch.no_grad()
     def encode_raw(self, images: Sequence[PIL.Image.Image]) -> Tensor:
-        """float32 (N, c, rows, columns), before pooling."""
+        """The features float32 (N, c, rows, columns), before pooling."""
         device = next(self.visual.parameters()).device
         pixels = torch.stack([self.preprocess(opaque(image)) for image in images]).to(device)
         features = self.visual.forward_intermediates(  # type: ignore[operator]  # a method of open_clip's towers
@@ -270,7 +253,7 @@ class ClipPixels:
 
 
 def clip_pixels(name: str, weights: str | None) -> ClipPixels:
-    """An open_clip model's vision tower."""
+    """The vision tower of an open_clip model as Pixels."""
     import open_clip
 
     model, preprocess = open_clip.create_model_from_pretrained(name, pretrained=weights)

@@ -2,7 +2,7 @@
 
     python -m moss.backbones.convert_anole --vqgan tokenizer/vqgan.ckpt --checkpoint FOLDER
 
-transformers' Chameleon can read pictures and not draw them: its converter leaves the decoder of Meta's vqgan.ckpt out.
+transformers' Chameleon can read images but not write them: its converter leaves out the decoder of Meta's vqgan.ckpt.
 This command writes the decoder to FOLDER/pixel_decoder.safetensors, after checking that the encoder and the codebook in
 FOLDER are the ones of vqgan.ckpt (in the folder's precision, where it is coarser). Nothing in the file is executed: it
 is read with `torch.load(weights_only=True)`.
@@ -33,7 +33,7 @@ from moss.backbones.pixel_decoder import PixelDecoder
 from schemas.errors import UserError
 
 PREFIX = "model.vqmodel."
-"""Of the VQ tokenizer's weights in the checkpoint; the rest of a name is vqgan.ckpt's."""
+"""The prefix of the VQ tokenizer's weights in the checkpoint; the rest of a name is the same as in vqgan.ckpt."""
 
 
 def convert(vqgan: Path, checkpoint: Path) -> tuple[Path, int]:
@@ -52,6 +52,7 @@ def convert(vqgan: Path, checkpoint: Path) -> tuple[Path, int]:
 
 
 def read_vqgan(path: Path) -> dict[str, Tensor]:
+    """The tensors of a vqgan.ckpt by name, without executing anything in it. Raises UserError."""
     try:
         tensors: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
         return tensors
@@ -78,7 +79,7 @@ def _check_equal(published: dict[str, Tensor], checkpoint: Path) -> int:
         if file.name == PIXEL_DECODER:
             continue
         with safe_open(file, "pt") as tensors:
-            for key in tensors.keys():  # noqa: SIM118 - it is no mapping
+            for key in tensors.keys():  # noqa: SIM118 - it is not a mapping
                 name = key.removeprefix(PREFIX)
                 if key.startswith(PREFIX) and name in published:
                     ours = tensors.get_tensor(key)

@@ -8,8 +8,9 @@ was trained to write images, Chat to read them):
 
 Not run with the real weights here: the tests use the same classes with random weights.
 
-One picture size a run, `size` pixels squared: 256 gives 32 x 32 codes, 1,056 tokens with the row ends; 512 gives 4,160.
-The authors generate at 720 (8,190 tokens), which leaves little room for a second picture in Emu3's 9,216 positions.
+All images of a run have one size, `size` x `size` pixels: 256 gives 32 x 32 codes, 1,056 tokens with the row ends; 512
+gives 4,160. The authors generate at 720 (8,190 tokens), which leaves little room for a second picture in Emu3's 9,216
+positions.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ from moss.backbones.hub import (
     in_batches,
     load_tokenizer,
     square,
+    tiny_decoder,
 )
 from moss.layout import ImageLayout
 from schemas.errors import UserError
@@ -56,9 +58,9 @@ Emu3VQVAE._keep_in_fp32_modules_strict = ["vqmodel"]
 
 
 def load(path: Path | str, *, dtype: torch.dtype = torch.float32, size: int = 256) -> Generalist:
-    """A checkpoint's folder. The image tokenizer stays in float32, so that codes do not depend on `dtype`; attention
-    dropout (0.1 by default in Emu3's configuration) is off. Raises UserError for another kind of folder or a size that
-    is no multiple of the tokenizer's patch (8)."""
+    """Load a checkpoint from its folder. The image tokenizer stays in float32, so that codes do not depend on `dtype`;
+    attention dropout (0.1 by default in Emu3's configuration) is off. Raises UserError for another kind of folder, or
+    if `size` is not a multiple of the tokenizer's patch (8)."""
     folder = check_folder(path)
     config = Emu3Config.from_pretrained(folder)
     config.get_text_config().attention_dropout = 0.0
@@ -68,7 +70,7 @@ def load(path: Path | str, *, dtype: torch.dtype = torch.float32, size: int = 25
 
 
 def tiny(seed: int = 0) -> Generalist:
-    """Random weights: 8 x 8 codes of 64 for a picture of 32 pixels, text as bytes."""
+    """A model with random weights: an image of 32 pixels is 8 x 8 codes of 64, text is bytes."""
     visual = [f"<|visual token {code:06d}|>" for code in range(64)]
     tokenizer = byte_tokenizer(
         ["<|extra_200|>", *visual],
@@ -78,19 +80,7 @@ def tiny(seed: int = 0) -> Generalist:
         image_wrapper_token="<|image token|>",
         eof_token="<|extra_201|>",
     )
-    text = dict(
-        vocab_size=len(tokenizer),
-        hidden_size=96,
-        intermediate_size=192,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        max_position_embeddings=2048,
-        attention_dropout=0.0,
-        pad_token_id=tokenizer.pad_token_id,
-        bos_token_id=tokenizer.bos_token_id,
-        eos_token_id=tokenizer.eos_token_id,
-    )
+    text = tiny_decoder(tokenizer) | {"attention_dropout": 0.0}
     vq = dict(
         codebook_size=64,
         embed_dim=4,
@@ -122,8 +112,8 @@ def _generalist(
 
 
 def image_layout(config: Emu3Config, tokenizer: PreTrainedTokenizerFast, size: int) -> ImageLayout:
-    """An image as transformers' Emu3Processor writes it: start, "rows*columns" in text, the image marker, the rows each
-    with its end, end of file, end of image."""
+    """The layout of an image as transformers' Emu3Processor writes it: start, "rows*columns" as text, the image marker,
+    the rows, each with its end, end of file, end of image."""
     vq = config.vq_config
     if not isinstance(vq, Emu3VQVAEConfig):
         raise UserError("config.json has no vq_config: give a checkpoint such as BAAI/Emu3-Gen-hf")
@@ -170,7 +160,7 @@ class Emu3Pixels:
 
     @torch.no_grad()
     def _encode(self, images: Sequence[PIL.Image.Image]) -> np.ndarray:
-        vq = self.model.vqmodel.eval().float()  # nothing that the rest of the model went through may change codes
+        vq = self.model.vqmodel.eval().float()  # codes must not depend on the state of the rest of the model
         squared = [square(image, self.size) for image in images]
         given = self.processor(squared, do_resize=False, return_tensors="pt")
         ids = self.model.get_image_tokens(given["pixel_values"].to(vq.device), given["image_sizes"])

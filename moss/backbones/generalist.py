@@ -18,26 +18,28 @@ from schemas.errors import UserError
 
 
 class TextTokenizer(Protocol):
+    """Converts text to token ids and back; `bos`, `eos` and `pad` are ids."""
+
     bos: int
     eos: int
     pad: int
 
     @property
     def fingerprint(self) -> str:
-        """Changes when the same text would give other ids."""
+        """A text that changes if the same text would give other ids."""
 
     def encode(self, text: str) -> list[int]:
-        """Ids of plain text, without special tokens, whatever the text spells."""
+        """The ids of plain text, without special tokens, even if the text contains the name of one."""
 
     def decode(self, ids: Sequence[int]) -> str: ...
 
 
 class Pixels(Protocol):
-    """Images to what the model reads and back."""
+    """Converts images to what the model reads, and back."""
 
     @property
     def fingerprint(self) -> str:
-        """Changes when the same image would give other codes."""
+        """A text that changes if the same image would give other codes."""
 
     def encode(self, images: Sequence[PIL.Image.Image]) -> np.ndarray:
         """Codes, uint16 (N, rows, columns), or vectors, float16 (N, rows, columns, c)."""
@@ -47,7 +49,7 @@ class Pixels(Protocol):
 
 
 class TokenScores(NamedTuple):
-    """One number a target of a batch, float32: T for text, I for images; surplus targets included (see Batch).
+    """One number for each target of a batch, float32: T for text, I for images; surplus targets included (see Batch).
 
     loss: cross-entropy in nats (squared error, mean over c, for vectors). hit: 1.0 where the most likely token is
     right (cosine for vectors). log_z: log of the softmax's denominator, which a z-loss keeps near 0.
@@ -83,12 +85,12 @@ class Generalist(nn.Module):
         super().__init__()
         self.name, self.model, self.layout, self.tokenizer = name, model, layout, tokenizer
         self.target_modules = target_modules  # regular expression of the language model's linear layers
-        object.__setattr__(self, "pixels", pixels)  # no submodule: neither trained, saved nor sharded with the rest
+        object.__setattr__(self, "pixels", pixels)  # not a submodule: neither trained, saved nor sharded with the rest
 
     @property
     def plain_model(self) -> Any:
-        """The transformers model itself, beneath PEFT's wrapper if there is one. Any: what a backbone asks of its own
-        class (heads, embeddings, image tokenizer) has no common type."""
+        """The transformers model itself, without PEFT's wrapper if there is one. Its type is Any, because what a
+        backbone uses of its own class (heads, embeddings, image tokenizer) has no common type."""
         return self.model.get_base_model() if isinstance(self.model, PeftModel) else self.model
 
     @property
@@ -104,24 +106,37 @@ class Generalist(nn.Module):
         cache: Cache | None = None,
         mask: Tensor | None = None,
     ) -> Tensor:
-        """The last hidden states (B, L, d) of ids (B, L). With a transformers cache, ids continue what it holds.
-        mask: int64 (B, so far + L), 0 where a row is filled up on the left."""
+        """The last hidden states (B, L, d) of ids (B, L). With a transformers cache, the ids continue the sequence in
+        it. mask: int64 (B, so far + L), 0 where a row is padded on the left."""
+        return self.run_core(positions, cache, mask, input_ids=ids)
+
+    def hidden_of(
+        self, embedded: Tensor, ids: Tensor, positions: Tensor | None, cache: Cache | None, mask: Tensor | None
+    ) -> Tensor:
+        """As `hidden`, for a backbone that has embedded the ids itself: `embedded` (B, L, d). Adapters get the ids too,
+        because they route by them."""
+        routed = {"moss_ids": ids} if hasattr(self.core, "moss_router") else {}
+        return self.run_core(positions, cache, mask, inputs_embeds=embedded, **routed)
+
+    def run_core(self, positions: Tensor | None, cache: Cache | None, mask: Tensor | None, **inputs: Tensor) -> Tensor:
+        """The last hidden states (B, L, d) of the core, called as transformers calls it."""
         found: Tensor = self.core(
-            input_ids=ids,
             attention_mask=mask,
             position_ids=positions,
             past_key_values=cache,
             use_cache=cache is not None,
+            **inputs,
         ).last_hidden_state
         return found
 
     def text_logits(self, hidden: Tensor) -> Tensor:
-        """(N, d) -> (N, vocabulary); image tokens' ids, where they are in the vocabulary, are among them."""
+        """(N, d) -> (N, vocabulary), with image tokens if they are in the vocabulary."""
         logits: Tensor = self.plain_model.lm_head(hidden)
         return logits
 
     def image_logits(self, hidden: Tensor) -> Tensor:
-        """(N, d) -> (N, codes): only the image tokens' part of the vocabulary, 6 to 8 times less than all of it."""
+        """(N, d) -> (N, codes): only the image tokens' part of the vocabulary, which is 6 to 8 times smaller than all
+        of it."""
         head = self.plain_model.lm_head
         bias = None if head.bias is None else head.bias[self.layout.low : self.layout.high]
         return linear(hidden, head.weight[self.layout.low : self.layout.high], bias)
@@ -138,7 +153,7 @@ class Generalist(nn.Module):
 
 
 def pixels_of(generalist: Generalist) -> Pixels:
-    """Its image tokenizer. Raises UserError where the checkpoint came without one."""
+    """The image tokenizer of a generalist. Raises UserError if the checkpoint was loaded without one."""
     if generalist.pixels is None:
         raise UserError(
             f"the backbone {generalist.name} was loaded without an image tokenizer; give its checkpoint with one"

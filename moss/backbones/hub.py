@@ -1,4 +1,4 @@
-"""What the backbones that come as a folder from the Hugging Face Hub share: text, squared pictures, checks."""
+"""Shared by backbones that are folders from the Hugging Face Hub: tokenizers, square images, checks."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import itertools
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import PIL.Image
@@ -22,8 +23,8 @@ from schemas.errors import UserError
 class HubText:
     """A checkpoint's tokenizer as `TextTokenizer`.
 
-    Text is encoded by a copy without added tokens, so that a text which spells one ("<|image start|>") stays text. A
-    tokenizer without a begin or padding token lends its end token.
+    Text is encoded by a copy without added tokens, so that a text which contains the name of one ("<|image start|>")
+    stays text. If a tokenizer has no begin or padding token, its end token is used.
     """
 
     def __init__(self, tokenizer: PreTrainedTokenizerFast) -> None:
@@ -60,6 +61,22 @@ def byte_tokenizer(added: Sequence[str] = (), **named: str) -> PreTrainedTokeniz
     )
 
 
+def tiny_decoder(tokenizer: PreTrainedTokenizerFast) -> dict[str, Any]:
+    """The sizes and special ids of a tiny model's text decoder, as the fields of its transformers configuration."""
+    return {
+        "vocab_size": len(tokenizer),
+        "hidden_size": 96,
+        "intermediate_size": 192,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "max_position_embeddings": 2048,
+        "pad_token_id": tokenizer.pad_token_id,
+        "bos_token_id": tokenizer.bos_token_id,
+        "eos_token_id": tokenizer.eos_token_id,
+    }
+
+
 def load_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
     """A checkpoint's tokenizer. Raises UserError for one that is not of the `tokenizers` library."""
     found = AutoTokenizer.from_pretrained(folder)
@@ -69,7 +86,7 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
 
 
 def token_id(tokenizer: PreTrainedTokenizerFast, token: str) -> int:
-    """The id of a token of the vocabulary; UserError where there is none."""
+    """The id of a token of the vocabulary. Raises UserError if there is none."""
     found = tokenizer.get_vocab().get(token)
     if found is None:
         raise UserError(
@@ -80,7 +97,7 @@ def token_id(tokenizer: PreTrainedTokenizerFast, token: str) -> int:
 
 
 def check_folder(path: Path | str) -> Path:
-    """`path`, if it holds a checkpoint; else UserError."""
+    """The path of a checkpoint's folder. Raises UserError if it has none."""
     if not (Path(path) / "config.json").is_file():
         raise UserError(
             f"{path} holds no checkpoint (no config.json): download one and give its folder, or give "
@@ -105,13 +122,13 @@ def square(image: PIL.Image.Image, size: int) -> PIL.Image.Image:
 def in_batches(
     encode: Callable[[Sequence[PIL.Image.Image]], np.ndarray], images: Sequence[PIL.Image.Image], size: int
 ) -> np.ndarray:
-    """encode(images), at most `size` of them at a time; (N, ...). There must be at least one."""
+    """encode(images), with at most `size` images at a time; (N, ...). There must be at least one."""
     return np.concatenate([encode(images[start : start + size]) for start in range(0, len(images), size)])
 
 
 def enlarge(*modules: nn.Module, std: float = 0.2) -> None:
     """Redraw the matrices of a tiny random model. At transformers' usual 0.02 a narrow, frozen output layer cannot
-    express any certainty, and adapters could learn next to nothing."""
+    express any certainty, and adapters could learn almost nothing."""
     for parameter in itertools.chain(*(module.parameters() for module in modules)):
         if parameter.ndim == 2:
             nn.init.normal_(parameter, std=std)

@@ -9,10 +9,11 @@ code under the MIT licence and the weights under the DeepSeek Model License, who
 Not run with the real weights here: the tests use the same classes with random weights.
 
 Janus's authors do not offer interleaved generation (transformers issue 36053): their model writes either text or one
-picture, told which beforehand, and it reads pictures through another encoder (SigLIP) than the codes that it writes.
-Here every picture, read or written, is its 576 codes; fine-tuning must teach both to begin a picture and to read codes.
+image, as it is told beforehand, and reads images through an encoder (SigLIP) that is not that of the codes which it
+writes. Here every image, read or written, is its 576 codes; fine-tuning must teach both to begin an image and to read
+codes.
 
-In our stream the ids of the codes follow the text vocabulary. They exist nowhere in the checkpoint.
+In our stream the ids of the codes follow the text vocabulary. The checkpoint does not have these ids.
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ from moss.backbones.hub import (
     in_batches,
     load_tokenizer,
     square,
+    tiny_decoder,
     token_id,
 )
 from moss.layout import ImageLayout
@@ -52,30 +54,19 @@ JanusVQVAE._keep_in_fp32_modules_strict = ["vqmodel"]  # transformers' own switc
 
 
 def load(path: Path | str, *, dtype: torch.dtype = torch.float32) -> Janus:
-    """A checkpoint's folder. The image tokenizer stays in float32. Raises UserError for another kind of folder."""
+    """Load a checkpoint from its folder. The image tokenizer stays in float32. Raises UserError for another kind of
+    folder."""
     folder = check_folder(path)
     model = JanusForConditionalGeneration.from_pretrained(folder, dtype=dtype)
     return Janus(model, load_tokenizer(folder))
 
 
 def tiny(seed: int = 0) -> Janus:
-    """Random weights: 8 x 8 codes of 64 for a picture of 32 pixels, text as bytes."""
+    """A model with random weights: an image of 32 pixels is 8 x 8 codes of 64, text is bytes."""
     tokenizer = byte_tokenizer(
         image_token="<image_placeholder>", boi_token="<begin_of_image>", eoi_token="<end_of_image>"
     )
-    text = dict(
-        model_type="llama",
-        vocab_size=len(tokenizer),
-        hidden_size=96,
-        intermediate_size=192,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=4,
-        max_position_embeddings=2048,
-        pad_token_id=tokenizer.pad_token_id,
-        bos_token_id=tokenizer.bos_token_id,
-        eos_token_id=tokenizer.eos_token_id,
-    )
+    text = tiny_decoder(tokenizer) | {"model_type": "llama", "num_key_value_heads": 4}
     vision = dict(
         hidden_size=32,
         num_hidden_layers=1,
@@ -144,16 +135,7 @@ class Janus(Generalist):
         text = model.get_input_embeddings()(ids.clamp(max=low - 1))
         image = model.prepare_embeddings_for_image_generation((ids - low).clamp(min=0))
         embedded = torch.where((ids >= low).unsqueeze(-1), image, text)
-        known = {"moss_ids": ids} if hasattr(self.core, "moss_router") else {}
-        found: Tensor = self.core(
-            inputs_embeds=embedded,
-            attention_mask=mask,
-            position_ids=positions,
-            past_key_values=cache,
-            use_cache=cache is not None,
-            **known,
-        ).last_hidden_state
-        return found
+        return self.hidden_of(embedded, ids, positions, cache, mask)
 
     def image_logits(self, hidden: Tensor) -> Tensor:
         logits: Tensor = self.plain_model.model.generation_head(hidden)
@@ -177,11 +159,11 @@ class JanusPixels:
 
     @torch.no_grad()
     def _encode(self, images: Sequence[PIL.Image.Image]) -> np.ndarray:
-        """The nearest code by angle, as the tokenizer was trained (codebook_l2_norm in the authors' vq_model.py).
+        """The nearest codes by angle, as the tokenizer was trained (codebook_l2_norm in the authors' vq_model.py).
         transformers' own encode compares lengths too, which gives other codes."""
         squares = np.stack([np.asarray(square(image, self.size), dtype=np.float32) for image in images])
         pixels = torch.from_numpy(squares / 127.5 - 1).permute(0, 3, 1, 2).to(self.vq.device)
-        self.vq.train(False).float()  # whatever the rest of the model is in
+        self.vq.train(False).float()  # independent of the type of the rest of the model
         latent = normalize(self.vq.quant_conv(self.vq.encoder(pixels)), dim=1)
         codebook = normalize(self.vq.quantize.embedding.weight, dim=-1)
         codes: np.ndarray = torch.einsum("ncij,kc->nijk", latent, codebook).argmax(-1).cpu().numpy().astype(np.uint16)

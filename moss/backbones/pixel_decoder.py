@@ -1,4 +1,4 @@
-"""The half of Chameleon's VQGAN that transformers leaves out: from codebook vectors back to pixels.
+"""The decoder of Chameleon's VQGAN, which transformers leaves out: from codebook vectors back to pixels.
 
 The network is the decoder of Esser et al., Taming Transformers for High-Resolution Image Synthesis (CVPR 2021,
 https://arxiv.org/abs/2012.09841), which Chameleon and Anole took over, and mirrors transformers' ChameleonVQVAEEncoder
@@ -35,6 +35,8 @@ class PixelDecoder(nn.Module):
 
 
 class Decoder(nn.Module):
+    """The decoder proper: (N, latent_channels, rows, columns) -> (N, 3, resolution, resolution)."""
+
     def __init__(self, config: ChameleonVQVAEConfig) -> None:
         super().__init__()
         widths = [config.base_channels * multiplier for multiplier in config.channel_multiplier]
@@ -104,7 +106,7 @@ class Block(nn.Module):
 
 
 class Attention(nn.Module):
-    """One head over all places of the grid."""
+    """One attention head over all positions of the grid."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -121,4 +123,5 @@ class Attention(nn.Module):
 
 
 def norm(width: int) -> nn.GroupNorm:
+    """Group normalisation with the settings of the published VQGAN."""
     return nn.GroupNorm(32, width, eps=1e-6)

@@ -1,4 +1,4 @@
-"""Rows of samples to a `Batch` of one static shape."""
+"""Makes a `Batch` of one static shape from rows of samples."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ ROUND = 128
 
 
 def collate(rows: Sequence[Sequence[Sample]], length: int, layout: ImageLayout, pad_id: int) -> Batch:
-    """Each row's samples one after the other, then padding up to `length`.
+    """A batch with each row's samples one after the other, then padding up to `length`.
 
-    What is to be predicted at a token is the next token of the same sample, if that is trained. Raises ValueError
-    where a row is too long, or nothing at all is trained.
+    The target at a token is the next token of the same sample, if that is trained. Raises ValueError if a row is too
+    long, or if there is no target at all.
     """
     ids = np.full((len(rows), length), pad_id, np.int64)
     positions = np.zeros_like(ids)
@@ -73,6 +73,6 @@ def collate(rows: Sequence[Sequence[Sample]], length: int, layout: ImageLayout, 
 
 
 def _rounded(values: np.ndarray, fill: int = 0) -> np.ndarray:
-    """Filled up to the next multiple of ROUND, and never empty."""
+    """The values, padded to the next multiple of ROUND, and never empty."""
     size = max(1, -(-len(values) // ROUND)) * ROUND
     return np.concatenate([values, np.full((size - len(values), *values.shape[1:]), fill, values.dtype)])

@@ -1,4 +1,4 @@
-"""A built folder as samples that can be read in any order."""
+"""Reads a dataset folder as samples, in any order."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ from schemas.errors import UserError
 
 @dataclasses.dataclass(frozen=True)
 class Report:
-    """What became of the instances of a folder. Lengths are tokens; `longest` is of all but other_source's."""
+    """How many instances of a folder are used, and why others are not. Lengths are in tokens; `longest` is over all
+    instances except those of other sources."""
 
     kept: int
     too_long: int
@@ -42,10 +43,10 @@ class Report:
 
 @dataclasses.dataclass(frozen=True)
 class Samples:
-    """Samples by number, in the order of the shards; `lengths` int64 (len,) are their tokens. `fingerprint` is of the
-    shards that they were made from and of the numbers that stand for their images.
+    """Samples by number, in the order of the shards; `lengths` int64 (len,) are their tokens. `fingerprint` identifies
+    the shards that they were made from, and the codes of their images.
 
-    Holds where they lie, but neither their tokens nor open files, so it can be sent to other processes.
+    It has their positions, but neither their tokens nor open files, so it can be sent to other processes.
     """
 
     lengths: np.ndarray
@@ -79,9 +80,9 @@ def prepare(
     rank: int = 0,
     ranks: int = 1,
 ) -> list[pathlib.Path]:
-    """Encode this process's share of a built folder, and measure its instances' lengths; returns the sidecars.
+    """Encode this process's share of a dataset folder, and measure its instances' lengths; returns the sidecars.
 
-    What was done before is kept. Raises UserError as `sidecar.encode_shards` does.
+    Earlier results are used again. Raises UserError as `sidecar.encode_shards` does.
     """
     paths = sidecar.encode_shards(shards, pixels_of(generalist), cache, progress, rank, ranks)
     for path in tqdm(paths, desc="measuring lengths", unit=" shards", disable=not progress):
@@ -90,7 +91,7 @@ def prepare(
 
 
 def _lengths(path: pathlib.Path, layout: ImageLayout, tokenizer: TextTokenizer, own: bool) -> list[int]:
-    """Those that `prepare` measured; another process's may still have to come."""
+    """The lengths that `prepare` measured; those of another process may not exist yet."""
     while (found := lengths.read(path, layout, tokenizer)) is None:
         if own:
             found = lengths.measure(path, layout, tokenizer)
@@ -113,13 +114,14 @@ def open_samples(
     rank: int = 0,
     ranks: int = 1,
 ) -> Samples:
-    """The instances of a built folder that fit whole into `max_length` tokens and have at most `max_images` images.
+    """The instances of a dataset folder that fit completely into `max_length` tokens and have at most `max_images`
+    images.
 
-    Encodes the images first and measures the lengths, where that is not done (see `prepare`; `cache` is where to); of
-    several processes each does its share, and waits for the others' files. Others are counted in `report` and
-    left out; nothing is ever cut. `sources` keeps instances of these sources alone, `exclude_sources` all but these:
-    the two halves of a held-out evaluation. Raises UserError for a broken folder, for a source that does not occur
-    and where nothing is left.
+    First it encodes the images and measures the lengths, if that is not done yet (see `prepare`; `cache` is the folder
+    for the results). Each of several processes does its share, and waits for the files of the others. Other instances
+    are counted in `report` and left out; no instance is ever truncated. `sources` keeps only instances of these
+    sources, `exclude_sources` all others: the two halves of a held-out evaluation. Raises UserError for a damaged
+    folder, for a source that does not occur, and if no instance is left.
     """
     layout, tokenizer = generalist.layout, generalist.tokenizer
     keys: list[str] = []

@@ -1,4 +1,4 @@
-"""Instances of a built folder with their pictures, through the index: nothing but what is asked for is read."""
+"""Reads instances of a dataset folder with their images, through the index, so that nothing else is read."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ Pictures = dict[str, PIL.Image.Image]
 
 
 def read(folder: pathlib.Path, sources: Sequence[str] = ()) -> Iterator[tuple[Instance, Pictures]]:
-    """In the order of the shards, which is shuffled; of these sources alone, where any are given. Raises UserError for
-    a folder without an index, or with no such instance."""
+    """The instances in the order of the shards, which is random; only of these sources, if any are given. Raises
+    UserError for a folder without an index, or without such an instance."""
     if not (folder / index.FILE).is_file():
         raise UserError(f"{folder} has no {index.FILE}; give the output folder of `leafinstruct build`")
     where = pc.field("source").isin(list(sources)) if sources else None
@@ -43,6 +43,7 @@ def read(folder: pathlib.Path, sources: Sequence[str] = ()) -> Iterator[tuple[In
 
 
 def with_pictures(segments: Sequence[Segment], pictures: Pictures) -> list[Text | PIL.Image.Image]:
+    """The segments with decoded images in place of image segments, in the same order."""
     return [segment if isinstance(segment, Text) else pictures[segment.uri] for segment in segments]
 
 

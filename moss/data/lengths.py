@@ -1,4 +1,5 @@
-"""How many tokens each instance of a sidecar has, kept beside it: tokenising 185,000 instances takes minutes."""
+"""Stores the number of tokens of each instance next to its sidecar, because tokenising 185,000 instances takes
+minutes."""
 
 from __future__ import annotations
 
@@ -16,7 +17,7 @@ from schemas.codec import from_json
 
 
 def read(path: pathlib.Path, layout: ImageLayout, tokenizer: TextTokenizer) -> np.ndarray | None:
-    """int64 (instances,), in the sidecar's order; None where they are not known of this very sidecar."""
+    """The lengths, int64 (instances,), in the sidecar's order; None if they are not known for this sidecar."""
     file = _file(path, layout, tokenizer)
     try:
         found: np.ndarray = np.load(file)
@@ -26,7 +27,7 @@ def read(path: pathlib.Path, layout: ImageLayout, tokenizer: TextTokenizer) -> n
 
 
 def measure(path: pathlib.Path, layout: ImageLayout, tokenizer: TextTokenizer) -> np.ndarray:
-    """The same, measured where they are not known, and kept for the next time."""
+    """The lengths as `read` returns them; they are measured and stored if they are not known."""
     known = read(path, layout, tokenizer)
     if known is not None:
         return known
@@ -41,6 +42,7 @@ def measure(path: pathlib.Path, layout: ImageLayout, tokenizer: TextTokenizer) -
 
 
 def _file(path: pathlib.Path, layout: ImageLayout, tokenizer: TextTokenizer) -> pathlib.Path:
-    """Named by what a length depends on besides the sidecar: the text tokenizer, the block, the template."""
+    """The file of the lengths; its name depends on what else decides a length: the text tokenizer, the image layout,
+    the template."""
     known = f"{tokenizer.fingerprint} {layout} {samples.MARKER!r} {samples.BETWEEN_TEXTS!r}"
     return path.with_name(f"{path.name}.{hashlib.sha256(known.encode()).hexdigest()[:12]}.lengths.npy")

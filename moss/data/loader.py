@@ -1,4 +1,4 @@
-"""The batches of an epoch, from any step on, the same ones however many processes share the work."""
+"""The batches of an epoch, from any step on; they are the same for any number of processes."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ def batches(
 ) -> Iterator[Batch]:
     """An epoch's batches of `rows` rows of `length` tokens, from step `start` on; nothing before it is read.
 
-    `rows` counts those of all ranks together: rank r of n gets the r-th n-th of every batch, so the ranks' parts put
-    together are the batch that one process would get. The order follows from (seed, epoch) alone. `workers`
-    processes read ahead. An epoch is filled up with its first rows to a multiple of `whole` rows (default `rows`), so no
-    sample is lost and every rank takes equally many steps, but a few samples come twice in an epoch. Without `complete`
-    (for measuring; one rank alone) the last batch is short instead and every sample comes once.
+    `rows` is the number of rows of all ranks together: rank r of n gets the r-th of n parts of every batch, so that the
+    parts together are the batch that one process would get. The order depends only on (seed, epoch). `workers`
+    processes read ahead. An epoch is extended with its first rows to a multiple of `whole` rows (default `rows`), so no
+    sample is lost and every rank takes the same number of steps, but a few samples occur twice in an epoch. Without
+    `complete` (for measuring, with one rank only), the last batch is short instead, and every sample occurs once.
     `condition_dropout` is the share of samples, drawn anew every epoch, that lose instruction and context; their rows
-    keep their other samples. Raises ValueError for rows that the ranks cannot share evenly, and as `pack` does.
+    keep their other samples. Raises ValueError for rows that the ranks cannot share evenly, and the errors of `pack`.
     """
     if rows % ranks or (whole or rows) % rows or not (complete or ranks == 1):
         raise ValueError(f"{ranks} ranks cannot share batches of {rows} rows evenly")
@@ -52,12 +52,13 @@ def batches(
         batch_size=None,
         num_workers=workers,
         generator=torch.Generator(),
-    )  # its own: a new loader must not move the global one, which dropout draws on
+    )  # a separate one: a new loader must not change the state of the global one, which dropout uses
     return iter(loader)
 
 
 def steps(dataset: Samples, *, rows: int, length: int, seed: int, epoch: int) -> int:
-    """How many batches `batches` gives in this epoch: nearly the same for all epochs, but packing may save a row."""
+    """The number of batches that `batches` yields in this epoch; it may differ slightly between epochs, because of
+    packing."""
     return -(-len(pack(dataset.lengths.tolist(), length, seed, epoch)) // rows)
 
 
@@ -70,7 +71,7 @@ def _global(dataset: Samples, rows: int, length: int, seed: int, epoch: int, who
 
 @dataclasses.dataclass(frozen=True)
 class _Steps(torch.utils.data.Dataset[Batch]):
-    """Batch by step; what worker processes get."""
+    """A dataset of batches by step, for worker processes."""
 
     samples: Samples
     rows: list[list[list[int]]]
@@ -90,7 +91,8 @@ class _Steps(torch.utils.data.Dataset[Batch]):
         return collate(rows, self.length, self.samples.layout, self.samples.tokenizer.pad)
 
     def _dropped(self, number: int) -> bool:
-        """From the sample's number, the seed and the epoch alone: the same in every process, and after a resume."""
+        """Whether a sample loses its condition; depends only on its number, the seed and the epoch, so it is the same
+        in every process and after a resume."""
         if not self.condition_dropout:
             return False
         drawn = np.random.default_rng([self.seed, self.epoch, number]).random()

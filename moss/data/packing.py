@@ -1,4 +1,5 @@
-"""Which samples share a row: a pure function of their lengths, so that every process finds the same answer alone."""
+"""Decides which samples share a row, by a pure function of their lengths, so that every process gets the same
+result."""
 
 from __future__ import annotations
 
@@ -9,15 +10,15 @@ from collections.abc import Sequence
 import numpy as np
 
 WINDOW = 64
-"""Samples, in the shuffled order, that a row may choose from."""
+"""The number of samples, in the shuffled order, from which a row is filled."""
 
 
 def pack(lengths: Sequence[int], length: int, seed: int, epoch: int) -> list[list[int]]:
     """The rows of an epoch: sample numbers, at most `length` tokens a row, every sample in exactly one row.
 
     The samples are shuffled by numpy's generator of (seed, epoch). A row begins with the sample that has waited
-    longest, then takes the longest of the next WINDOW that still fits, until none does; so no sample is put off for
-    long and the order stays random. Raises ValueError for a sample longer than a row.
+    longest, then takes the longest of the next WINDOW that still fits, until none does; so no sample waits for long,
+    and the order stays random. Raises ValueError for a sample longer than a row.
     """
     sizes = np.asarray(lengths).tolist()
     if max(sizes, default=0) > length:

@@ -1,11 +1,11 @@
-r"""The text template: how an instance is written as one stream of tokens.
+r"""The template: how an instance becomes one sequence of tokens.
 
     bos  instruction  context ...  "\n\n### Answer\n\n"  output ...  eos
 
 Texts that follow each other are joined by a blank line and tokenised in one piece, the instruction and the context's
-first texts too. An image is `layout.block(codes)` with nothing put around it; its alternative text and caption are
-not used. The marker is tokenised on its own, so that a prompt's ids are exactly how training's ids begin, whatever
-the output's first letters are. Instruction, context and marker are given; the output and eos are learnt.
+first texts too. An image is `layout.block(codes)`, with nothing before or after it; its alternative text and caption
+are not used. The marker is tokenised on its own, so that a prompt's ids are exactly how training's ids begin, whatever
+the output's first letters are. Instruction, context and marker are given; the output and eos are the targets.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ MARKER = template.MARKER
 BETWEEN_TEXTS = "\n\n"
 
 Parts = list[tuple[np.ndarray, int]]
-"""Ids (n,) of a run of text, with 0, or of an image, with its number from 1 on."""
+"""The ids (n,) of a text, with 0, or of an image, with its number from 1 on."""
 
 
 def sample(
@@ -37,8 +37,8 @@ def sample(
     """An instance as tokens. `codes` (images, rows, columns), or vectors (images, rows, columns, c), are those of its
     images in reading order over context, then output.
 
-    Without `train_boundaries` an output image's begin, header, row ends, footer and end are not learnt, only what
-    stands between. Raises ValueError where the images are not as many as the instance's or not of the layout's shape.
+    Without `train_boundaries`, an output image's begin, header, row ends, footer and end are not targets, only its
+    image tokens. Raises ValueError if the number of images is not the instance's, or their shape not the layout's.
     """
     if len(codes) != image_count(instance):
         raise ValueError(f"{instance.key} has {image_count(instance)} images, but there are codes of {len(codes)}")
@@ -51,14 +51,14 @@ def sample(
 def bare_sample(
     instance: Instance, codes: np.ndarray, layout: ImageLayout, tokenizer: TextTokenizer, train_boundaries: bool = True
 ) -> Sample:
-    """An instance without its instruction and context: its output behind `bare_prompt`. Arguments as for `sample`."""
+    """An instance without its instruction and context: its output after `bare_prompt`. Arguments as for `sample`."""
     given = sum(not isinstance(segment, Text) for segment in instance.context)
     bare = dataclasses.replace(instance, instruction="", context=())
     return sample(bare, codes[given:], layout, tokenizer, train_boundaries)
 
 
 def prompt_sample(generalist: Generalist, instruction: str, context: Sequence[Text | PIL.Image.Image] = ()) -> Sample:
-    """What generation starts from: the same ids (and vectors) as a training sample's up to where the output begins."""
+    """The prompt of generation: the same ids (and vectors) as those of a training sample before its output."""
     pictures = [s for s in context if not isinstance(s, Text)]
     layout = generalist.layout
     codes = (
@@ -80,7 +80,7 @@ def sample_length(instance: Instance, layout: ImageLayout, tokenizer: TextTokeni
 
 
 def image_count(instance: Instance) -> int:
-    """The images of context and output together."""
+    """The number of images in context and output together."""
     return sum(not isinstance(segment, Text) for segment in instance.context + instance.output)
 
 
@@ -105,7 +105,7 @@ def _prompt(
 
 
 def _parts(segments: Sequence[object], blocks: Iterator[np.ndarray], tokenizer: TextTokenizer) -> Parts:
-    """`blocks` yields the ids of each image when its turn comes."""
+    """The parts of some segments; `blocks` yields the ids of each image in turn."""
     parts: Parts = []
     number = itertools.count(1)
     for is_text, run in itertools.groupby(segments, key=lambda segment: isinstance(segment, Text)):
@@ -118,5 +118,5 @@ def _parts(segments: Sequence[object], blocks: Iterator[np.ndarray], tokenizer: 
 
 
 def _blocks(codes: np.ndarray, layout: ImageLayout) -> Iterator[np.ndarray]:
-    """A vector's id is `layout.low`, the slot."""
+    """The ids of each image's block; the id of a vector is `layout.low`, the slot."""
     return map(layout.block, np.zeros(codes.shape[:3], np.int64) if codes.ndim == 4 else codes)

@@ -1,10 +1,11 @@
-"""What an image tokenizer makes of a built folder: beside every shard a tar of its instances with codes for pictures.
+"""Encodes the images of a dataset folder: for every shard a tar (a sidecar) with its instances, and codes instead of
+images.
 
 Encoding is by far the slowest part of reading a shard and gives the same codes every time, so it is done once. The
-sidecars lie in the build's own folder for caches, `FOLDER/.work/codes/<fingerprint of the image tokenizer>/`, which
-belongs to no data set and which `leafinstruct validate` leaves alone; or in a folder that the caller names.
+sidecars are in the build's folder for caches, `FOLDER/.work/codes/<fingerprint of the image tokenizer>/`, which is not
+part of the dataset and is not checked by `leafinstruct validate`; or in a folder that the caller names.
 
-A sidecar holds `sidecar.json` (what it was made from), then for each instance `<key>.json`, as in the shard, and
+A sidecar has `sidecar.json` (what it was made from), then for each instance `<key>.json`, as in the shard, and
 `<key>.npy`: uint16 codes (images, rows, columns) or float16 vectors (images, rows, columns, c), in reading order.
 """
 
@@ -39,12 +40,13 @@ from schemas.folder import LocalFolder
 
 HEADER = "sidecar.json"
 BATCH = 32
-"""Pictures (at least, but for a shard's last) that go through the image tokenizer together; instances stay whole."""
+"""The least number of images that are encoded together (except at a shard's end); all images of an instance are in one
+batch."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Place:
-    """Where an instance's two files lie in a sidecar; bytes."""
+    """The positions of an instance's two files in a sidecar, in bytes."""
 
     json_offset: int
     json_size: int
@@ -60,14 +62,14 @@ def encode_shards(
     rank: int = 0,
     ranks: int = 1,
 ) -> list[pathlib.Path]:
-    """The sidecars of a built folder's shards, in their order; encodes what is not there yet.
+    """Encode the shards of a dataset folder that are not encoded yet; returns their sidecars, in order.
 
-    Of `ranks` processes each takes every ranks-th shard, from its `rank` on, and gets those alone.
+    Each of `ranks` processes encodes every ranks-th shard, from its `rank` on, and gets only their sidecars.
 
-    A sidecar is used again as long as the manifest gives its shard the same sha256. Each appears whole or not at all,
-    so a stopped run goes on where it was, and processes that do the same work at once do no harm. The sidecars' bytes depend on the shard and on
-    `pixels` alone. Raises UserError for a folder without a manifest, and for the first defect of a shard that
-    `leafinstruct validate --deep` would name, with the shard and the key.
+    A sidecar is used again as long as the manifest gives its shard the same sha256. Each is written atomically, so a
+    stopped run continues where it was, and processes may do the same work at the same time. The sidecars' bytes depend
+    only on the shard and on `pixels`. Raises UserError for a folder without a manifest, and for the first defect of a
+    shard that `leafinstruct validate --deep` would report, with the shard and the key.
     """
     folder = pathlib.Path(folder)
     manifest, defects = manifests.read(LocalFolder(os.fspath(folder)))
@@ -90,9 +92,9 @@ def encode_shards(
 def wait_for(
     folder: str | os.PathLike[str], pixels: Pixels, cache: str | os.PathLike[str] | None = None, seconds: float = 1.0
 ) -> list[pathlib.Path]:
-    """All sidecars of a built folder, once the processes that encode them have written them.
+    """All sidecars of a dataset folder; waits until the processes that encode them have written them.
 
-    It looks at the files alone, as long as it takes: a barrier of torch.distributed gives up after ten minutes.
+    It checks the files, without a time limit: a barrier of torch.distributed would give up after ten minutes.
     """
     folder = pathlib.Path(folder)
     manifest, _ = manifests.read(LocalFolder(os.fspath(folder)))
@@ -106,7 +108,7 @@ def wait_for(
 
 
 def places(path: pathlib.Path) -> Iterator[tuple[Any, Place]]:
-    """The instances of a sidecar as JSON dicts, and where they lie. Raises UserError for a damaged file."""
+    """The instances of a sidecar as JSON dicts, and their positions. Raises UserError for a damaged file."""
     found = 0
     try:
         with tarfile.open(path, "r:") as file:
@@ -125,7 +127,7 @@ def places(path: pathlib.Path) -> Iterator[tuple[Any, Place]]:
 
 
 def fingerprint(paths: Iterable[pathlib.Path]) -> str:
-    """12 hex digits that tell sidecars of these shards and numbers from others."""
+    """12 hex digits that identify sidecars of these shards and codes."""
     return hashlib.sha256(json.dumps([_made_from(path) for path in paths]).encode()).hexdigest()[:12]
 
 
@@ -139,7 +141,7 @@ def load(path: pathlib.Path, place: Place) -> tuple[Any, np.ndarray]:
 
 
 def _content(file: tarfile.TarFile, member: tarfile.TarInfo | None) -> bytes:
-    """Raises ValueError where there is no such file."""
+    """The content of a member. Raises ValueError if there is no such file."""
     opened = None if member is None else file.extractfile(member)
     if opened is None:
         raise ValueError("is not a sidecar")
@@ -151,7 +153,7 @@ def _header(shard: dict[str, Any], pixels: Pixels) -> dict[str, Any]:
 
 
 def _made_from(path: pathlib.Path) -> dict[str, Any] | None:
-    """The header of a sidecar; None where there is none that can be read."""
+    """The header of a sidecar; None if there is none that can be read."""
     try:
         with tarfile.open(path, "r:") as file:
             header: dict[str, Any] = parse_json(_content(file, file.getmember(HEADER)))
@@ -163,7 +165,8 @@ def _made_from(path: pathlib.Path) -> dict[str, Any] | None:
 def _encoded(
     folder: pathlib.Path, shard: dict[str, Any], manifest: dict[str, Any], pixels: Pixels
 ) -> Iterator[tuple[str, bytes, bytes]]:
-    """(key, JSON file, .npy file) of each instance. Always the same batches: a batch's size may change last bits."""
+    """The (key, JSON file, .npy file) of each instance. The batches are always the same, because a batch's size may
+    change the last bits."""
     waiting: list[tuple[str, bytes, list[PIL.Image.Image]]] = []
     for instance in itertools.chain(_instances(folder, shard, manifest), [None]):
         if instance is not None:
@@ -181,7 +184,7 @@ def _encoded(
 def _instances(
     folder: pathlib.Path, shard: dict[str, Any], manifest: dict[str, Any]
 ) -> Iterator[tuple[str, bytes, list[PIL.Image.Image]]]:
-    """Key, JSON file and pictures of each instance of a shard, in one pass, one of them in memory."""
+    """The (key, JSON file, images) of each instance of a shard, in one pass, with one instance in memory."""
     name, count = shard["name"], 0
     try:
         with open(folder / "shards" / name, "rb") as file:

@@ -1,9 +1,9 @@
-"""Paired bootstrap over instances: how far a value, or a difference of two methods, would move with other instances.
+"""Paired bootstrap over instances: how much a value, or a difference of two methods, would change with other instances.
 
 A value is a ratio of sums, such as loss over tokens. Every draw takes N of the N instances with replacement (Efron,
-"Bootstrap methods: another look at the jackknife", 1979) and the interval is the middle 95 % of the draws' values.
-Two methods are drawn together, so that what makes an instance hard for both cancels in their difference. The
-intervals say nothing of what another training seed would change.
+"Bootstrap methods: another look at the jackknife", 1979) and the interval is the middle 95 % of the draws' values. The
+same draws are used for two methods, so that what makes an instance hard for both cancels in their difference. The
+intervals do not include the effect of another training seed.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ LEVEL = 0.95
 
 
 class Estimate(NamedTuple):
-    """A value and the ends of its interval: None where nothing was counted, and no ends where only one instance was."""
+    """A value and the ends of its interval: None if nothing was counted; without ends if only one instance was."""
 
     value: float | None
     low: float | None
@@ -26,14 +26,14 @@ class Estimate(NamedTuple):
 
 
 def draws(instances: int, seed: int = 0) -> np.ndarray:
-    """int64 (DRAWS, instances): how often each draw takes each instance."""
+    """How often each draw takes each instance, int64 (DRAWS, instances)."""
     return np.random.default_rng(seed).multinomial(instances, np.full(instances, 1 / instances), DRAWS)
 
 
 def estimate(
     total: np.ndarray, count: np.ndarray, drawn: np.ndarray, transform: Callable[[np.ndarray], np.ndarray] = lambda x: x
 ) -> Estimate:
-    """transform(sum of `total` / sum of `count`), each (N,); `drawn` as by `draws`."""
+    """The estimate of transform(sum of `total` / sum of `count`), each (N,); `drawn` is from `draws`."""
     return _middle(
         transform(_ratio(total, count, np.ones((1, len(total))))),
         transform(_ratio(total, count, drawn)),
@@ -49,7 +49,7 @@ def difference(
     drawn: np.ndarray,
     transform: Callable[[np.ndarray], np.ndarray] = lambda x: x,
 ) -> Estimate:
-    """The first method's value less the other's; all (N,), of the same instances in the same order."""
+    """The estimate of the first method's value minus the other's; all (N,), of the same instances in the same order."""
 
     def less(drawn: np.ndarray) -> np.ndarray:
         found: np.ndarray = transform(_ratio(total, count, drawn)) - transform(_ratio(other_total, other_count, drawn))
@@ -59,7 +59,7 @@ def difference(
 
 
 def _ratio(total: np.ndarray, count: np.ndarray, drawn: np.ndarray) -> np.ndarray:
-    """(draws,); nan where a draw counts nothing."""
+    """The ratio for each draw, (draws,); nan if a draw counts nothing."""
     with np.errstate(invalid="ignore", divide="ignore"):
         counted = drawn @ count
         return np.where(counted > 0, drawn @ total / counted, np.nan)

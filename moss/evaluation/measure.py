@@ -1,4 +1,4 @@
-"""Measure one model on held-out instances: what it predicts of their outputs, and what it writes itself."""
+"""Measures one model on held-out instances: how well it predicts their outputs, and what it writes itself."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from moss.generation.sampling import Sampling
 class Writing:
     """What a model wrote for some instances; float64 (instances,) each.
 
-    images, expected: images written, and in the reference. empty: 1.0 for an output without text and images.
-    repeated, grams: word 4-grams that occurred before, and all. whole, begun: of freely drawn answers, whole images
-    and images begun; None for a backbone that cannot draw image tokens from its vocabulary.
+    images, expected: images written, and in the reference. empty: 1.0 for an output without text and images. repeated,
+    grams: the numbers of word 4-grams that occurred before, and of all. whole, begun: the numbers of complete images
+    and of images begun in freely drawn answers; None for a backbone that cannot draw image tokens from its vocabulary.
     """
 
     keys: tuple[str, ...]
@@ -37,7 +37,7 @@ class Writing:
 
 @torch.no_grad()
 def predictions(generalist: Generalist, dataset: data.Samples, *, rows: int, length: int) -> InstanceSums:
-    """One pass over all samples, each once."""
+    """The sums for every sample, in one pass."""
     device = next(generalist.model.parameters()).device
     packed = data.batches(dataset, rows=rows, length=length, seed=0, epoch=0, complete=False)
     parts = []
@@ -50,7 +50,7 @@ def predictions(generalist: Generalist, dataset: data.Samples, *, rows: int, len
 
 
 def writing(generalist: Generalist, dataset: data.Samples, count: int, sampling: Sampling) -> Writing:
-    """Answers to the first `count` samples, once with whole images ensured and once freely."""
+    """Answer the first `count` samples, once with complete images enforced and once freely."""
     layout, free = generalist.layout, decoding.image_tokens_in_vocabulary(generalist)
     numbers = range(min(count, len(dataset)))
     rows = []

@@ -1,4 +1,4 @@
-"""What is measured of a model: sums for every instance of what it was asked to predict, and the form of its answers."""
+"""The measures of a model: sums over each instance's targets, and the form of its answers."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ LOSS, HIT, COUNT = range(3)
 
 @dataclasses.dataclass(frozen=True)
 class InstanceSums:
-    """Of N instances, float64; the last axis is LOSS (nats, or squared error), HIT (right ones, or the sum of cosines)
-    and COUNT (targets).
+    """The sums of N instances, float64; the last axis is LOSS (nats, or squared error), HIT (number of right
+    predictions, or sum of cosines) and COUNT (number of targets).
 
     text (N, 3): words and eos. boundary (N, 3): begin, header, row ends, footer and end of images, which a model
     learns soon and which would flatter its perplexity. image (N, M, 3): the image tokens of the output's image 1..M.
@@ -35,7 +35,7 @@ class InstanceSums:
 
 
 def instance_sums(scores: TokenScores, batch: Batch, layout: ImageLayout) -> InstanceSums:
-    """Of one batch. Surplus targets (`*_of` = -1) are left out."""
+    """The sums of one batch. Surplus targets (`*_of` = -1) are left out."""
     inside = places(batch.ids, layout).flatten()[batch.text_at] > 0  # the token before the target is in a block
     boundary = inside | (batch.text_target == layout.begin)
     text = _grouped(len(batch.keys), 2, batch.text_of, boundary.long(), scores.text_loss, scores.text_hit)
@@ -45,7 +45,7 @@ def instance_sums(scores: TokenScores, batch: Batch, layout: ImageLayout) -> Ins
 
 
 def joined(parts: Iterable[InstanceSums]) -> InstanceSums:
-    """Of several batches; instances are in the order of their keys, so that two runs' arrays can be paired."""
+    """The sums of several batches; instances are in the order of their keys, so that two runs' arrays can be paired."""
     parts = list(parts)
     keys = [key for part in parts for key in part.keys]
     if len(set(keys)) < len(keys):
@@ -63,8 +63,8 @@ def joined(parts: Iterable[InstanceSums]) -> InstanceSums:
 
 
 def blocks(ids: Sequence[int], layout: ImageLayout) -> tuple[int, int]:
-    """Of a freely drawn answer: images begun, and how many of them are whole. One that the end of the ids cut before
-    anything was wrong with it counts as neither."""
+    """The numbers of images begun in a freely drawn answer, and of complete ones. An image that is valid up to the end
+    of the ids, but not complete, counts as neither."""
     given, begun, whole = forced(layout), 0, 0
     for start in (i for i, id in enumerate(ids) if id == layout.begin):
         block = ids[start : start + layout.block_length]
@@ -79,19 +79,19 @@ def blocks(ids: Sequence[int], layout: ImageLayout) -> tuple[int, int]:
 
 
 def images_in(segments: Sequence[object]) -> int:
-    """Those that are no text."""
+    """The number of segments that are images."""
     return sum(not isinstance(segment, Text) for segment in segments)
 
 
 def repetition(segments: Sequence[object]) -> tuple[int, int]:
-    """Word 4-grams of an answer's text that occurred in it before, and all of them."""
+    """The numbers of an answer's word 4-grams that occurred in it before, and of all."""
     words = " ".join(segment.text for segment in segments if isinstance(segment, Text)).lower().split()
     counts = collections.Counter(zip(*(words[i:] for i in range(4)), strict=False))
     return counts.total() - len(counts), counts.total()
 
 
 def _grouped(instances: int, groups: int, of: Tensor, group: Tensor, loss: Tensor, hit: Tensor) -> np.ndarray:
-    """(instances, groups, 3): the targets' losses, hits and ones, added up; those of instance -1 are surplus."""
+    """The sums (instances, groups, 3) of the targets' losses, hits and ones; targets of instance -1 are surplus."""
     real = of >= 0
     values = torch.stack([loss.double(), hit.double(), torch.ones_like(loss, dtype=torch.float64)], 1)[real]
     sums = torch.zeros(instances * groups, 3, dtype=torch.float64, device=of.device)

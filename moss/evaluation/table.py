@@ -33,7 +33,7 @@ class Method:
 
 @dataclasses.dataclass(frozen=True)
 class Column:
-    """A figure: a ratio of sums (N,), or a function of it. `part` is the table that it stands in."""
+    """A figure: a ratio of sums (N,), or a function of it. `part` is the table that it belongs to."""
 
     part: str
     title: str
@@ -43,10 +43,10 @@ class Column:
 
 
 def results(methods: Sequence[Method], *, slots: bool, seed: int) -> list[dict[str, Any]]:
-    """A dict a method: name, parameters, and figures: by the column's title its part, value, low, high, count (of the
-    denominator) and, but for the base, `difference` (value, low, high) to the method named "lora". `slots`: images are
-    vectors, so their loss is a squared error and their hit a cosine. Raises ValueError where the methods did not
-    measure the same."""
+    """One dict for each method: name, parameters, and figures. A figure (by the column's title) has its part, value,
+    low, high, count (of the denominator) and, except for the base, `difference` (value, low, high) to the method named
+    "lora". `slots`: images are vectors, so their loss is a squared error and their hit a cosine. Raises ValueError if
+    the methods were not measured on the same instances and tokens."""
     by_name = {method.name: columns(method, slots) for method in methods}
     reference = by_name.get(REFERENCE)
     rows = []

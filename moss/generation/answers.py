@@ -1,4 +1,4 @@
-"""An answer of ours as a folder of answers holds it, and as a page shows it."""
+"""Writes our answers as a folder of answers and for the page, and reads them again."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Segments = list[Text | PIL.Image.Image]
 
 @dataclasses.dataclass(frozen=True)
 class GenerationResult:
-    """A question, what was answered (None: not yet), and the reference to compare it with, where there is one."""
+    """A question, the answer (None: not answered yet), and the reference to compare it with, if there is one."""
 
     key: str
     instruction: str
@@ -33,6 +33,7 @@ class GenerationResult:
 
 
 def entry(result: GenerationResult) -> page.Entry:
+    """A question with its answer and reference, for the page."""
     columns = [page.Column("Answer", result.segments, summary(result))]
     if result.reference is not None:
         columns.insert(0, page.Column("Reference", result.reference))
@@ -40,6 +41,7 @@ def entry(result: GenerationResult) -> page.Entry:
 
 
 def summary(result: GenerationResult) -> str:
+    """One line about an answer, for the terminal."""
     assert result.answer is not None
     images = sum(not isinstance(segment, Text) for segment in result.segments)
     end = "" if result.answer.finished else ", stopped by the budget"
@@ -55,7 +57,7 @@ def files(result: GenerationResult, facts: dict[str, Any]) -> dict[str, bytes]:
 
 
 def from_disk(question: GenerationResult, output: pathlib.Path) -> GenerationResult:
-    """A question with the answer that `output` holds."""
+    """A question with the answer that is in the folder `output`."""
     [found] = folder.read(output / question.key)
     record = parse_json((output / question.key / folder.FILE).read_bytes())
     segments = [s if isinstance(s, Text) else folder.opened(s) for s in found.output]
@@ -64,14 +66,14 @@ def from_disk(question: GenerationResult, output: pathlib.Path) -> GenerationRes
 
 
 def shown(facts: dict[str, Any]) -> list[tuple[str, str]]:
-    """Facts for the page."""
+    """The facts as (name, value) for the page."""
     named = {**facts, **facts["sampling"]}
     del named["sampling"]
     return [(key.replace("_", " ").capitalize(), str(value)) for key, value in named.items() if value is not None]
 
 
 def check_same(output: pathlib.Path, facts: dict[str, Any]) -> None:
-    """Answers that are there already must be of the same weights and sampling. Raises UserError."""
+    """Raise UserError unless existing answers are of the same weights and sampling."""
     for path in sorted(output.glob(f"[!.]*/{folder.FILE}")):
         record = parse_json(path.read_bytes())
         if any(record.get(key) != facts[key] for key in ("weights", "sampling")):
@@ -79,7 +81,7 @@ def check_same(output: pathlib.Path, facts: dict[str, Any]) -> None:
 
 
 def check_output(place: pathlib.Path) -> None:
-    """Earlier answers may be replaced, and nothing else. Raises UserError."""
+    """Raise UserError unless the folder is new, or has earlier answers, which may be replaced."""
     if place.exists() and not (place.is_dir() and all(map(_ours, place.iterdir()))):
         raise UserError(f"{place} holds something else than answers; name another --output")
 

@@ -1,7 +1,8 @@
-"""Writing interleaved text and images, token by token: one loop for every backbone.
+"""Generates interleaved text and images, token by token, with one loop for every backbone.
 
 The loop drives `Generalist.hidden` with a transformers cache. Outside an image it asks for text logits, inside one for
-image logits or the next vector; tokens that the layout gives are not asked for but read along with the next step.
+image logits or the next vector; tokens that the layout determines are not predicted, but read together with the next
+step.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from schemas.errors import UserError
 from schemas.records import Text
 
 TEXT_TOKENS, IMAGES = 2048, 8
-"""What an answer has room for where no limit is given."""
+"""The numbers of text tokens and images for which an answer has room if no limit is given."""
 
 
 class PromptTooLong(UserError):
@@ -35,7 +36,8 @@ class PromptTooLong(UserError):
 
 @dataclasses.dataclass(frozen=True)
 class Prompt:
-    """ids, and the vectors of its images for a continuous backbone. budget: new tokens; None as `Sampling` says."""
+    """The ids of a prompt, and the vectors of its images for a continuous backbone. budget: the most new tokens; None:
+    as `Sampling` says."""
 
     ids: Sequence[int]
     vectors: np.ndarray | None = None
@@ -44,8 +46,9 @@ class Prompt:
 
 @dataclasses.dataclass(frozen=True)
 class Answer:
-    """ids: the new tokens, eos included. finished: eos was reached, not the budget, which is how many tokens there
-    could be. vectors: float32 (image tokens, c), what a continuous backbone put into its slots; else None."""
+    """A generated answer. ids: the new tokens, eos included. finished: whether eos was reached. budget: the most tokens
+    that were allowed. vectors: float32 (image tokens, c), the vectors in the slots of a continuous backbone; else
+    None."""
 
     ids: tuple[int, ...]
     finished: bool
@@ -68,10 +71,10 @@ def answer(
 def answers(
     generalist: Generalist, prompts: Sequence[Prompt], sampling: Sampling, progress: bool = False
 ) -> list[Answer]:
-    """Continue prompts (see `moss.data.prompt_sample`) together, one token a row and step.
+    """Continue prompts (see `moss.data.prompt_sample`) together, one token for each row in each step.
 
-    A row's budget is the prompt's own, `Sampling.max_tokens` or what is left of the model's context, whichever is
-    least; every image is whole. Raises PromptTooLong where a prompt fills the model's context.
+    A row's budget is the smallest of the prompt's own, `Sampling.max_tokens` and the rest of the model's context. Every
+    image is complete. Raises PromptTooLong if a prompt fills the model's context.
     """
     layout, tokenizer, given = generalist.layout, generalist.tokenizer, forced(generalist.layout)
     rows = [_Row(generalist, prompt, sampling) for prompt in prompts]
@@ -86,7 +89,7 @@ def answers(
     pad = torch.full((1,), tokenizer.pad, device=reader.device)
 
     def guide(of: Callable[[Tensor], Tensor], hidden: Tensor, numbers: list[int]) -> Tensor:
-        """`of` the rows of these numbers, away from what they would be without a prompt."""
+        """The predictions `of` the rows with these numbers, guided away from the predictions without a prompt."""
         found = of(hidden[numbers])
         if not guided:
             return found
@@ -128,10 +131,10 @@ def answers(
 
 @torch.no_grad()
 def free_answer(generalist: Generalist, prompt: Sequence[int], sampling: Sampling) -> Answer:
-    """Continue a prompt with nothing forbidden, up to the first image that comes out wrong.
+    """Continue a prompt without constraints, up to the first invalid image.
 
     Every token is drawn from the whole vocabulary, so that an image may come out in any form (see `metrics.blocks`).
-    What would follow a broken image says nothing of how a model writes, and adapters refuse it. For backbones with
+    What follows an invalid image says nothing about a model, and adapters refuse it. For backbones with
     `image_tokens_in_vocabulary`.
     """
     layout, eos = generalist.layout, generalist.tokenizer.eos
@@ -154,8 +157,8 @@ def free_answer(generalist: Generalist, prompt: Sequence[int], sampling: Samplin
 
 
 def parts(written: Answer, generalist: Generalist) -> list[Text | np.ndarray]:
-    """What `answer` wrote, in order: texts, split where a blank line stands (training joined them so), and images as
-    codes (rows, columns) or vectors (rows, columns, c)."""
+    """The parts of an answer in order: texts, split at blank lines (by which training joins them), and images as codes
+    (rows, columns) or vectors (rows, columns, c)."""
     layout, tokenizer = generalist.layout, generalist.tokenizer
     found: list[Text | np.ndarray] = []
     vectors = iter(
@@ -176,7 +179,7 @@ def parts(written: Answer, generalist: Generalist) -> list[Text | np.ndarray]:
 
 
 def segments(written: Answer, generalist: Generalist) -> list[Text | PIL.Image.Image]:
-    """`parts`, with pictures."""
+    """The parts of an answer, with decoded images."""
     return [
         part if isinstance(part, Text) else pixels_of(generalist).decode(part) for part in parts(written, generalist)
     ]
@@ -189,8 +192,8 @@ def vectors_of(generalist: Generalist, hidden: Tensor) -> Tensor:
 
 
 def budget(layout: ImageLayout, sampling: Sampling, images: int = 0) -> int:
-    """How many tokens an answer may have, the model's context aside; with `max_tokens` None there is room for the
-    `images` that its reference has, too."""
+    """How many tokens an answer may have, without regard to the model's context; if `max_tokens` is None, there is also
+    room for the `images` that its reference has."""
     if sampling.max_tokens is not None:
         return sampling.max_tokens
     most = max(IMAGES, images) if sampling.max_images is None else sampling.max_images
@@ -198,7 +201,8 @@ def budget(layout: ImageLayout, sampling: Sampling, images: int = 0) -> int:
 
 
 def check_room(generalist: Generalist, prompt: Prompt) -> int | None:
-    """How many tokens the model's context holds behind a prompt; None where it has no end. Raises PromptTooLong."""
+    """How many tokens of the model's context are left after a prompt; None if the context is unlimited. Raises
+    PromptTooLong."""
     config = generalist.plain_model.config.get_text_config()
     room: int | None = getattr(config, "max_position_embeddings", None)
     if room is not None and len(prompt.ids) >= room:
@@ -212,13 +216,14 @@ def has_slots(layout: ImageLayout) -> bool:
 
 
 def image_tokens_in_vocabulary(generalist: Generalist) -> bool:
-    """Whether the text logits also rate image tokens, so that an answer can be drawn freely."""
+    """Whether the text logits include image tokens, so that an answer can be drawn freely."""
     vocabulary = generalist.plain_model.config.get_text_config().vocab_size
     return not has_slots(generalist.layout) and generalist.layout.high <= vocabulary
 
 
 class _Row:
-    """One prompt's answer so far. place: in an image block, 0 outside; begun: images; written: tokens."""
+    """One prompt's answer so far. place: the position in an image block, 0 outside; begun: the number of images;
+    written: the number of tokens."""
 
     def __init__(self, generalist: Generalist, prompt: Prompt, sampling: Sampling) -> None:
         device = next(generalist.model.parameters()).device
@@ -226,7 +231,7 @@ class _Row:
         self.budget = min(wanted, check_room(generalist, prompt) or wanted)
         given = prompt.vectors
         self.vectors = None if given is None or not len(given) else torch.from_numpy(given).float().to(device)
-        seed = np.random.SeedSequence([sampling.seed, *prompt.ids]).generate_state(1)[0]  # its own draws
+        seed = np.random.SeedSequence([sampling.seed, *prompt.ids]).generate_state(1)[0]  # a generator of its own
         self.draw = Draw(sampling, int(seed), device)
         self.rules = WholeImages(
             generalist.layout,
@@ -235,7 +240,7 @@ class _Row:
             max_images=sampling.max_images,
             forbidden=not_text(generalist.layout, generalist.tokenizer),
         )
-        self.drawn: list[Tensor] = []  # what went into slots
+        self.drawn: list[Tensor] = []  # the vectors in slots
         self.place = self.begun = self.written = 0
         self.finished = False
 
@@ -244,12 +249,12 @@ class _Row:
         return self.finished or self.written >= self.budget
 
     def write(self, logits: Tensor) -> Tensor:
-        """(1, V) -> (1,), outside an image."""
+        """The next token (1,) outside an image, from logits (1, V)."""
         state = torch.tensor([[self.place], [self.begun]], device=logits.device)
         return self.draw.text(self.rules.mask(logits, state[0], state[1], self.written))
 
     def advance(self, layout: ImageLayout, text: Tensor | None, eos: int) -> None:
-        """Count a token; `text` is one that was written outside an image."""
+        """Count a token; `text` is a token that was written outside an image."""
         begins = text is not None and text.item() == layout.begin
         self.finished = text is not None and not begins and text.item() == eos
         self.place = (self.place + 1) % layout.block_length if self.place or begins else 0

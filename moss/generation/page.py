@@ -1,4 +1,4 @@
-"""The page of answers: for every instruction its context and any number of outputs side by side, in one HTML file."""
+"""The page of answers: for every instruction its context and any number of outputs side by side, as one HTML file."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ class Entry:
 
 
 def render(title: str, lead: str, entries: Sequence[Entry], facts: Sequence[tuple[str, str]] = ()) -> str:
-    """The page. Every text is escaped, pictures are in the page itself, and it asks nothing of any network.
-    facts: names and values for a table at its end, such as the checkpoint and how tokens were drawn."""
+    """The page as HTML. Every text is escaped, images are embedded, and it makes no requests. facts: names and values
+    for a table at its end, such as the checkpoint and the sampling."""
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )

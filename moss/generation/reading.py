@@ -1,4 +1,4 @@
-"""Feeds what is new in a batch of rows to the model when the rows' next hidden states are asked for."""
+"""Feeds the new tokens of a batch of rows to the model when the rows' next hidden states are needed."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from moss.backbones.generalist import Generalist
 
 
 class Reader:
-    """prompts: the ids of each of R rows, which are filled up on the left. vectors: each row's, float32 (slots, c), for
-    a continuous backbone; None where a row has none."""
+    """The state of R rows. prompts: the ids of each row; rows are padded on the left. vectors: those of each row,
+    float32 (slots, c), for a continuous backbone; None if a row has none."""
 
     def __init__(
         self, generalist: Generalist, prompts: Sequence[Sequence[int]], vectors: Sequence[Tensor | None]
@@ -29,13 +29,13 @@ class Reader:
         self.vectors: list[list[Tensor]] = [[] if some is None else [some] for some in vectors]
 
     def append(self, tokens: Tensor, vectors: Sequence[Tensor | None]) -> None:
-        """tokens (R,), and the vector (1, c) of each row whose token is a slot."""
+        """Add tokens (R,), and the vector (1, c) of each row whose token is a slot."""
         self.ids.append(tokens[:, None])
         for row, vector in zip(self.vectors, vectors, strict=True):
             row += [] if vector is None else [vector]
 
     def hidden(self) -> Tensor:
-        """(R, d), after everything so far."""
+        """The hidden states (R, d) after all tokens so far."""
         ids = torch.cat(self.ids, 1)
         index = torch.arange(self.seen + ids.shape[1], device=self.device)[None]
         mask = (index >= self.padding).long() if any(self.missing) else None

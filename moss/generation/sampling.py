@@ -1,4 +1,4 @@
-"""How tokens are drawn."""
+"""Draws tokens: temperature, top-p, top-k, guidance."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from torch import Tensor
 from transformers import LogitsProcessorList, TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWarper
 
 NO_IDS = torch.LongTensor()
-"""The warpers look at logits alone."""
+"""The warpers only use the logits."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Sampling:
-    """How tokens are drawn; the defaults are ours. Text: temperature, and the likeliest tokens that make up `top_p` of
-    the probability. Images: temperature, and the `top_k` likeliest codes (None: all). Vectors are not drawn. `greedy`
-    takes the likeliest everywhere. max_tokens: new tokens; None leaves room for `max_images` images and for text (see
-    `decoding.budget`). image_guidance: classifier-free guidance of image tokens and vectors, g: the prediction without
-    instruction and context, plus g times what these change (Ho and Salimans, arXiv 2207.12598); 1 is without. The same
-    seed gives a prompt the same answer on the same machine, whatever else is in its batch, up to rounding."""
+    """How tokens are drawn; the defaults are ours. Text: temperature, and the most likely tokens that make up `top_p`
+    of the probability. Images: temperature, and the `top_k` most likely codes (None: all). Vectors are not drawn.
+    `greedy` always takes the most likely. max_tokens: new tokens; None leaves room for `max_images` images and for text
+    (see `decoding.budget`). image_guidance: classifier-free guidance of image tokens and vectors, g: the prediction
+    without instruction and context, plus g times what these change (Ho and Salimans, arXiv 2207.12598); 1 is without.
+    The same seed gives a prompt the same answer on the same machine, whatever else is in its batch, up to rounding."""
 
     seed: int = 0
     text_temperature: float = 0.7
@@ -33,7 +33,7 @@ class Sampling:
 
 
 class Draw:
-    """The draws of one prompt, from its own generator."""
+    """The random draws of one prompt, from its own generator."""
 
     def __init__(self, sampling: Sampling, seed: int, device: torch.device) -> None:
         self.greedy, self.device = sampling.greedy, device
@@ -47,11 +47,11 @@ class Draw:
         ]
 
     def text(self, logits: Tensor) -> Tensor:
-        """(1, V) -> (1,)"""
+        """A text token (1,), from logits (1, V)."""
         return self._draw(logits, self.warpers[0])
 
     def image(self, logits: Tensor) -> Tensor:
-        """(1, codes) -> (1,)"""
+        """A code (1,), from logits (1, codes)."""
         return self._draw(logits, self.warpers[1])
 
     def _draw(self, logits: Tensor, warpers: LogitsProcessorList) -> Tensor:

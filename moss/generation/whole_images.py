@@ -1,7 +1,8 @@
-"""What may come next, so that every image is whole: a finite-state machine over an image block's places.
+"""Decides which tokens may come next, so that every image is complete: a finite-state machine over the positions of an
+image block.
 
-Outside an image a model writes text or begins an image; inside, everything but the image tokens themselves is given by
-the layout. An image is begun only where all of it still fits, so nothing is ever cut.
+Outside an image a model writes text or begins an image; inside, everything except the image tokens themselves is
+determined by the layout. An image is begun only if all of it still fits, so no image is ever truncated.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ FREE = -1
 
 
 def places(ids: Tensor, layout: ImageLayout) -> Tensor:
-    """ids (B, L) -> int64 (B, L): how many tokens of its image block stand up to and including each token; 0 outside,
-    and 0 at a block's last token, since what follows is outside."""
+    """ids (B, L) -> int64 (B, L): for each token, the number of tokens of its image block up to and including it; 0
+    outside, and 0 at a block's last token, because the next token is outside."""
     index = torch.arange(ids.shape[1], device=ids.device)
     begun = torch.where(ids == layout.begin, index, -layout.block_length).cummax(1).values
     place = index - begun + 1
@@ -29,25 +30,26 @@ def places(ids: Tensor, layout: ImageLayout) -> Tensor:
 
 
 def forced(layout: ImageLayout) -> list[int]:
-    """The id that must stand at each place of a block (block_length entries, the first is `begin`); FREE for an image
-    token. So `forced(layout)[place]` is what follows a token of that place (see `places`)."""
+    """The required id at each position of a block (block_length entries, the first is `begin`); FREE for an image
+    token. So `forced(layout)[place]` is the id after a token of that place (see `places`)."""
     row = [FREE] * layout.columns + ([] if layout.row_end is None else [layout.row_end])
     return [layout.begin, *layout.header, *row * layout.rows, *layout.footer, layout.end]
 
 
 def not_text(layout: ImageLayout, tokenizer: TextTokenizer) -> frozenset[int]:
-    """The ids besides image tokens that have no place in text: those of a block, `bos` and `pad`. A header may be
-    written in plain text (Emu3's size is): such ids stay allowed."""
+    """The ids besides image tokens that are not allowed in text: those of a block, `bos` and `pad`. The ids of a header
+    in plain text (Emu3's size) stay allowed."""
     textual = {id for id in (*layout.header, *layout.footer) if id in tokenizer.encode(tokenizer.decode([id]))}
     return _block_ids(layout) - textual | {tokenizer.bos, tokenizer.pad} - {tokenizer.eos}
 
 
 class WholeImages(LogitsProcessor):
-    """For transformers' `generate`, or a loop of one's own. Needs the ids alone; batches must be padded on the left.
+    """A logits processor for transformers' `generate`, or for your own loop. It only needs the ids; batches must be
+    padded on the left.
 
-    prompt_length: tokens a row before the first new one. max_tokens: how many new ones there may be: give generate's
-    `max_new_tokens` the same value. max_images counts new ones. forbidden: what must not stand in text, see
-    `not_text`; by default every id that a block is made of except `begin`.
+    prompt_length: the number of tokens of a row before the first new one. max_tokens: the most new tokens; give
+    `max_new_tokens` of `generate` the same value. max_images: the most new images. forbidden: the ids that are not
+    allowed in text, see `not_text`; by default every id of a block except `begin`.
     """
 
     def __init__(
@@ -70,8 +72,9 @@ class WholeImages(LogitsProcessor):
         return self.mask(scores, places(input_ids, self.layout)[:, -1], begun, input_ids.shape[1] - self.prompt_length)
 
     def mask(self, scores: Tensor, place: Tensor, begun: Tensor, written: int) -> Tensor:
-        """scores (B, V) with -inf where an id may not come next. place (B,): of the last token; begun (B,): images so
-        far; written: new tokens so far. What `__call__` does, for a loop that keeps count itself."""
+        """The scores (B, V), with -inf for ids that may not come next. place (B,): of the last token; begun (B,): the
+        number of images so far; written: the number of new tokens so far. For a loop that counts itself; `__call__`
+        counts from the ids."""
         if self.allowed is None or self.allowed.device != scores.device:
             self.allowed, self.forced = self._allowed(scores.shape[1], scores.device), self.forced.to(scores.device)
         fits = written + self.layout.block_length <= self.max_tokens

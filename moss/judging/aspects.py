@@ -1,4 +1,4 @@
-"""The five aspects, and the questions to the judge: scores of one answer, and which of two answers is better.
+"""The five aspects, and the questions to the judge: to score one answer, and to compare two answers.
 
 The aspects are InterleavedEval's (arXiv 2406.14643); the words are ours, since its prompts are not known here.
 """
@@ -14,12 +14,13 @@ from moss.servers.client import Question, picture_part, text_part
 from schemas.records import Text
 
 VERSION = 1
-"""Of the words below; it is a part of every report."""
+"""The version of the texts below; it is part of every report."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Aspect:
-    """name: in tables and JSON. asks: what the judge rates. needs: the kinds of segments without which it is 0."""
+    """One aspect. name: in tables and JSON. asks: what the judge rates. needs: the kinds of segments without which it
+    is 0."""
 
     name: str
     title: str
@@ -80,7 +81,7 @@ _BETTER = (
 def scored_as_zero(answer: Answered) -> tuple[str, ...]:
     """The aspects that are 0 without asking, because a kind of segment that they need is missing.
 
-    An answer with nothing in it is 0 in all that its task is judged by.
+    An empty answer is 0 in all aspects of its task.
     """
     empty = not answer.output
     kinds = {"text"} if answer.texts else set()
@@ -89,12 +90,12 @@ def scored_as_zero(answer: Answered) -> tuple[str, ...]:
 
 
 def judged(answer: Answered) -> tuple[Aspect, ...]:
-    """The aspects that mean something for the task: those of text do not, where it asks for pictures alone."""
+    """The aspects that apply to the task: those of text do not if it only asks for images."""
     return tuple(aspect for aspect in ASPECTS if set(aspect.needs) <= set(answer.expects))
 
 
 def score_question(answer: Answered, repeat: int, temperature: float) -> Question:
-    """What the judge rates of an answer, but for what is 0 anyway."""
+    """The question that asks for the scores of an answer, without the aspects that are 0 anyway."""
     zero = scored_as_zero(answer)
     asked = [aspect for aspect in judged(answer) if aspect.name not in zero]
     listed = "\n".join(f"- {aspect.name}: {aspect.asks}" for aspect in asked)
@@ -109,7 +110,7 @@ def score_question(answer: Answered, repeat: int, temperature: float) -> Questio
 
 
 def pair_question(first: Answered, second: Answered) -> Question:
-    """Which of two answers to one question is better."""
+    """The question that asks which of two answers is better."""
     content = [
         *_request(first),
         text_part("=== FIRST ANSWER ==="),

@@ -1,8 +1,8 @@
-"""Coherence of answers by an open_clip model: of pictures with the text beside them, and of pictures with each other.
+"""Coherence of answers by an open_clip model: of images with the text next to them, and of images with each other.
 
 The pipeline scores documents in the same way (docs/format.md): an image's *matched* score is its best cosine with a
 sentence next to it, the *mismatched* one the mean of its best cosines with the text next to the answer's other images.
-`moss/` may not import the pipeline, so this is a small reading of its own, without its batches and caches.
+`moss/` must not import the pipeline, so this is a small separate implementation, without batches and caches.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ from schemas.errors import UserError
 from schemas.records import Text
 
 COPY = 0.95
-"""Cosine from which a picture is taken for a copy of another."""
+"""The cosine from which an image counts as a copy of another."""
 BATCH = 16
 _SENTENCE = re.compile(r"(?<=[.!?。！？])\s+|\n+")
 
 
 @dataclasses.dataclass(frozen=True)
 class Coherence:
-    """Of one answer with P pictures. matched: float64 (P,), nan for a picture without any text beside it. margin:
-    matched less mismatched, None for fewer than two pictures with text. between: the mean cosine of its pictures with
-    each other, None for fewer than two. copies: how many are copies of a picture of the context, repeated: of an
-    earlier one of its own."""
+    """The coherence of one answer with P images. matched: float64 (P,), nan for an image without any text next to it.
+    margin: matched minus mismatched, None for fewer than two images with text. between: the mean cosine of its images
+    with each other, None for fewer than two. copies: how many images are copies of one in the context. repeated: how
+    many are copies of an earlier one in the answer."""
 
     matched: np.ndarray
     margin: float | None
@@ -45,8 +45,8 @@ class Coherence:
 
 
 class Clip:
-    """An open_clip model, on the GPU if there is one. name: `local-dir:FOLDER` or a name of open_clip's, whose weights
-    are `weights`. Raises UserError where it cannot be loaded."""
+    """An open_clip model, on the GPU if there is one. name: `local-dir:FOLDER`, or open_clip's name of a model with the
+    weights `weights`. Raises UserError if it cannot be loaded."""
 
     def __init__(self, name: str, weights: str | None = None) -> None:
         try:
@@ -60,7 +60,7 @@ class Clip:
 
     @torch.no_grad()
     def pictures(self, pictures: Sequence[PIL.Image.Image]) -> np.ndarray:
-        """(N, d) of unit length; at least one picture."""
+        """The unit vectors (N, d) of images; at least one."""
         found = []
         for at in range(0, len(pictures), BATCH):
             batch = torch.stack([self.preprocess(picture) for picture in pictures[at : at + BATCH]])
@@ -69,7 +69,7 @@ class Clip:
 
     @torch.no_grad()
     def texts(self, texts: Sequence[str]) -> np.ndarray:
-        """(N, d) of unit length; at least one text."""
+        """The unit vectors (N, d) of texts; at least one."""
         found = []
         for at in range(0, len(texts), BATCH):
             tokens = self.tokenizer(list(texts[at : at + BATCH]))
@@ -77,7 +77,7 @@ class Clip:
         return np.asarray(torch.cat(found), dtype=np.float64)
 
     def coherence(self, answer: Answered) -> Coherence:
-        """Of an answer's pictures; what they cannot be compared with is left out."""
+        """The coherence of an answer's images."""
         own = answer.pictures
         if not own:
             return Coherence(np.zeros(0), None, None, 0, 0)
@@ -108,7 +108,7 @@ class Clip:
 
 
 def neighbours(segments: Segments) -> list[list[str]]:
-    """For every picture the sentences of the text right before and right after it.
+    """For every image, the sentences of the text right before and right after it.
 
     >>> neighbours([Text("One. Two."), PIL.Image.new("RGB", (1, 1)), Text("Three.")])
     [['One.', 'Two.', 'Three.']]

@@ -1,7 +1,7 @@
 """Controls: answers that were damaged on purpose must score lower, or the judge's scores mean nothing.
 
-A judge that rates fluent words may give nonsense full marks. So good answers are judged once more with one thing
-wrong, and the aspect that it spoils has to fall: the 95 % bootstrap interval of the paired difference must lie below 0.
+A judge may give full scores to fluent nonsense. So good answers are judged once more with one kind of damage, and the
+affected aspect has to fall: the 95 % bootstrap interval of the paired difference must lie below 0.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from schemas.errors import UserError
 from schemas.records import Text
 
 MOST, LEAST = 40, 5
-"""How many answers are damaged; fewer than LEAST say nothing."""
+"""The most answers that are damaged, and the fewest with which the result means anything."""
 KEPT = 0.4
-"""Of every text's characters, when it is cut."""
+"""The share of a text's characters that is kept when it is cut."""
 GREY = (127, 127, 127)
 
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """What a damage did: the change of each aspect (damaged less whole), in the order of ASPECTS, and whether the one
-    that it was to lower has fallen for sure. answers: how many were damaged."""
+    """The effect of one kind of damage: the change of each aspect (damaged minus undamaged), in the order of ASPECTS,
+    and whether the aspect that it should lower has certainly fallen. answers: how many were damaged."""
 
     name: str
     target: str
@@ -41,7 +41,7 @@ class Outcome:
 
 
 def shuffled_pictures(answers: Sequence[Answered], n: int) -> Answered:
-    """Its own text, with the next answer's pictures (over again, if these are fewer)."""
+    """An answer's own text, with the next answer's images (repeated if there are fewer)."""
     others = answers[(n + 1) % len(answers)].pictures
     taken = iter([others[i % len(others)] for i in range(len(answers[n].pictures))])
     output = [s if isinstance(s, Text) else next(taken) for s in answers[n].output]
@@ -49,28 +49,28 @@ def shuffled_pictures(answers: Sequence[Answered], n: int) -> Answered:
 
 
 def swapped_answers(answers: Sequence[Answered], n: int) -> Answered:
-    """The next answer, which is to another request."""
+    """The next answer, which is an answer to another request."""
     return dataclasses.replace(answers[n], output=answers[(n + 1) % len(answers)].output)
 
 
 def cut_text(answers: Sequence[Answered], n: int) -> Answered:
-    """Every text breaks off, in a word as likely as not."""
+    """The answer with every text cut off, possibly inside a word."""
     output = [Text(s.text[: max(1, int(KEPT * len(s.text)))]) if isinstance(s, Text) else s for s in answers[n].output]
     return dataclasses.replace(answers[n], output=output)
 
 
 def blank_pictures(answers: Sequence[Answered], n: int) -> Answered:
-    """Every picture is one grey."""
+    """The answer with every image replaced by plain grey."""
     output = [s if isinstance(s, Text) else PIL.Image.new("RGB", opened(s).size, GREY) for s in answers[n].output]
     return dataclasses.replace(answers[n], output=output)
 
 
 Damage = Callable[[Sequence[Answered], int], Answered]
 CONTROLS: tuple[tuple[str, str, Damage], ...] = (
-    ("shuffled pictures", "text_image_coherence", shuffled_pictures),
+    ("shuffled images", "text_image_coherence", shuffled_pictures),
     ("swapped answers", "helpfulness", swapped_answers),
     ("cut text", "text_quality", cut_text),
-    ("blank pictures", "perceptual_quality", blank_pictures),
+    ("blank images", "perceptual_quality", blank_pictures),
 )
 
 
@@ -89,7 +89,7 @@ def suitable(answers: Sequence[Answered]) -> list[int]:
 def check(
     server: Server, answers: Sequence[Answered], whole: np.ndarray, repeats: int, seed: int, progress: bool = False
 ) -> list[Outcome]:
-    """Judge damaged copies of some answers; `whole` (N, 5) are the scores of all of them as they are."""
+    """Judge damaged copies of some answers; `whole` (N, 5): the scores of all undamaged answers."""
     numbers = suitable(answers)
     chosen = [answers[n] for n in numbers]
     drawn = bootstrap.draws(len(chosen), seed)

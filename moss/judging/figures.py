@@ -1,4 +1,4 @@
-"""What can be measured of answers without a judge, as columns of sums that the bootstrap takes."""
+"""Measures of answers without a judge, as columns of sums for the bootstrap."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from moss.judging.clip import Coherence
 from schemas.records import Text
 
 PLACES = 4
-"""Images 1 to so many have columns of their own; later ones are seldom and worse."""
+"""The number of first images that have their own columns; later ones are rare."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Column:
 
 
 def columns(answers: Sequence[Answered], coherence: Sequence[Coherence] | None) -> list[Column]:
-    """Form and repetition; with `coherence` (one an answer) also CLIP's figures."""
+    """The columns of form and repetition; with `coherence` (one for each answer), also CLIP's figures."""
     ones = np.ones(len(answers))
     pictures = np.array([len(a.pictures) for a in answers], dtype=np.float64)
     begun = pictures + [a.missing for a in answers]
@@ -59,6 +59,6 @@ def columns(answers: Sequence[Answered], coherence: Sequence[Coherence] | None) 
 
 
 def _sums(values: Sequence[float | None]) -> tuple[np.ndarray, np.ndarray]:
-    """None counts nothing."""
+    """The values and counts; None counts nothing."""
     known = np.array([value is not None for value in values], dtype=np.float64)
     return np.array([value or 0.0 for value in values], dtype=np.float64), known

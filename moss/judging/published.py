@@ -1,4 +1,5 @@
-"""Published scores, to stand apart from ours: other judge runs, other questions, other versions of the systems.
+"""Published scores, which cannot be compared with ours: other judge runs, other questions, other versions of the
+systems.
 
 MoSS: the main table of the authors' public presentation of "Modality-Specialized Synergizers for Interleaved
 Vision-Language Generalists" (ICLR 2025, arXiv 2407.03604). InterleavedBench: its project page (VT-NLP/InterleavedEval,
@@ -27,4 +28,4 @@ PUBLISHED: dict[str, tuple[tuple[str, tuple[float, ...]], ...]] = {
         ("Emu2-Gen + gold text", (1.56, 3.35, 2.89, 1.43, 2.10)),
     ),
 }
-"""By source: system, and its scores in the order of `aspects.ASPECTS`."""
+"""Source -> system -> its scores in the order of `aspects.ASPECTS`."""

@@ -22,8 +22,8 @@ from schemas.records import Text
 
 @dataclasses.dataclass(frozen=True)
 class System:
-    """A row: the answers, the judge's scores, its preference against the first system (None for that one), and what
-    was measured without a judge."""
+    """One system: its answers, the judge's scores and preference against the first system (None for that one), and the
+    measures without a judge."""
 
     name: str
     answers: Sequence[Answered]
@@ -75,7 +75,7 @@ def results(systems: Sequence[System], outcomes: Sequence[Outcome], seed: int) -
 
 
 def markdown(found: dict[str, Any], *, published: bool) -> str:
-    """The report. Without passing controls it says so, by how much each failed, and holds no table of systems."""
+    """The report as Markdown. If a control failed, it says by how much, and has no table of systems."""
     parts = ["## Controls\n", controls_table(found["controls"])]
     failed = [control["name"] for control in found["controls"] if not control["passed"]]
     if failed:
@@ -112,7 +112,7 @@ def markdown(found: dict[str, Any], *, published: bool) -> str:
 
 
 def controls_table(controls: Sequence[dict[str, Any]]) -> str:
-    """One line a control: the change of each aspect; the one that has to fall is in bold."""
+    """The table of controls, one line each: the change of each aspect; the one that has to fall is bold."""
     lines = []
     for control in controls:
         cells = [
@@ -124,7 +124,7 @@ def controls_table(controls: Sequence[dict[str, Any]]) -> str:
 
 
 def render(systems: Sequence[System], facts: Sequence[tuple[str, str]], shown: int, passed: bool) -> str:
-    """The page: the first `shown` questions, every system's answer beside the others', with its scores."""
+    """The page as HTML: the first `shown` questions, with the answers of all systems side by side, and their scores."""
     entries = []
     for n, question in enumerate(systems[0].answers[:shown]):
         columns = [
@@ -139,14 +139,14 @@ def render(systems: Sequence[System], facts: Sequence[tuple[str, str]], shown: i
 
 
 class Pictures(list[Any]):
-    """Segments for the page, with their pictures opened."""
+    """Opens the images of segments for the page."""
 
     def __init__(self, segments: Segments) -> None:
         super().__init__(s if isinstance(s, Text) else opened(s) for s in segments)
 
 
 def _aspects(value: np.ndarray, drawn: np.ndarray) -> dict[str, Any]:
-    """Estimates by aspect's name, and "mean" over all of value (N, 5)."""
+    """The estimates of `value` (N, 5): one for each aspect's name, and "mean" over all."""
     known = ~np.isnan(value)
     plain = np.where(known, value, 0)
     found = {a.name: bootstrap.estimate(plain[:, i], known[:, i].astype(float), drawn) for i, a in enumerate(ASPECTS)}
@@ -175,7 +175,7 @@ def _table(head: list[str], rows: list[list[str]]) -> str:
 
 
 def _plain(cell: str) -> str:
-    """A system's name may hold anything."""
+    """The text as one table cell, because a system's name may contain anything."""
     return cell.replace("|", "\\|").replace("\n", " ")
 
 

@@ -1,4 +1,4 @@
-"""What the judge says of systems' answers: scores by aspect, and which of two systems is preferred."""
+"""The judge's verdicts on systems' answers: scores by aspect, and preferences between two systems."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from moss.servers.client import Server
 from schemas.errors import RecordFault, UserError
 
 TEMPERATURE = 0.7
-"""Of repeated questions: at 0 they would all be answered alike."""
+"""The temperature of repeated questions: at 0 all repeats would get the same answer."""
 MOST_FAILED = 0.05
-"""The share of questions without a valid answer beyond which a judge is of no use."""
+"""The largest share of questions without a valid answer; with more, the command stops."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Scores:
-    """Of N answers. value: float64 (N, 5), 0 to 5, the mean over repeats; nan where an aspect does not count for the
-    task or the judge gave no valid answer. spread: the mean over answers and aspects of the standard deviation over
-    repeats (None for one). failed: questions without a valid answer. reasons: (aspect, score, reason) of the first
-    repeat, for each answer."""
+    """The scores of N answers. value: float64 (N, 5), 0 to 5, the mean over repeats; nan if an aspect does not apply to
+    the task or the judge gave no valid answer. spread: the mean over answers and aspects of the standard deviation over
+    repeats (None for one). failed: the number of questions without a valid answer. reasons: (aspect, score, reason) of
+    the first repeat, for each answer."""
 
     value: np.ndarray
     spread: float | None
@@ -35,9 +35,9 @@ class Scores:
 
 @dataclasses.dataclass(frozen=True)
 class Preference:
-    """One system against another over N questions. won: float64 (N,), 1 where it was preferred in both orders, -1
-    where the other was, 0 for a tie and where the orders disagree; nan without a valid answer. agreed: the share of
-    questions asked that were answered alike in both orders."""
+    """One system against another over N questions. won: float64 (N,), 1 if it was preferred in both orders, -1 if the
+    other was, 0 for a tie or if the orders disagree; nan without a valid answer. agreed: the share of questions with
+    the same preference in both orders."""
 
     won: np.ndarray
     agreed: float | None
@@ -45,7 +45,8 @@ class Preference:
 
 
 def score(server: Server, answers: Sequence[Answered], repeats: int, progress: str = "") -> Scores:
-    """Every answer's scores. What is missing is 0 without asking. Raises UserError for a judge that fails too often."""
+    """The scores of every answer. Aspects whose segments are missing are 0, without a question. Raises UserError for a
+    judge that fails too often."""
     zeros = [set(aspects.scored_as_zero(answer)) for answer in answers]
     asked = [n for n, answer in enumerate(answers) if len(zeros[n]) < len(aspects.judged(answer))]
     jobs = [(n, repeat) for n in asked for repeat in range(repeats)]
@@ -81,8 +82,8 @@ def score(server: Server, answers: Sequence[Answered], repeats: int, progress: s
 
 
 def prefer(server: Server, answers: Sequence[Answered], others: Sequence[Answered], progress: str = "") -> Preference:
-    """One system's answers against another's to the same questions, each pair in both orders. An answer with nothing
-    in it loses without asking."""
+    """One system's answers against another's to the same questions, each pair in both orders. An empty answer loses
+    without a question."""
     won = np.zeros(len(answers))
     asked = []
     for n, (one, other) in enumerate(zip(answers, others, strict=True)):

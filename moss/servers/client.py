@@ -1,8 +1,8 @@
 """A small client of OpenAI-compatible servers, for chat completions with pictures and for image generation.
 
-Answers are kept under a hash of their question (the model's name is part of it, the address is not), so the same
-command asks nothing twice. Failures follow `schemas.errors`: what a user has to mend is a UserError, a server that
-stays away is a ServiceError, and one question without a valid answer is a RecordFault, which is returned.
+Answers are cached under a hash of their question (the model's name is part of it, the address is not), so the same
+command asks nothing twice. Errors are those of `schemas.errors`: what a user has to fix is a UserError, a server that
+stays unreachable is a ServiceError, and one question without a valid answer is a RecordFault, which is returned.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ from schemas.errors import AGAIN, RecordFault, ServiceError, UserError, one_line
 KEY = "LEAFINSTRUCT_LLM_KEY"
 """The environment variable with the API key of a server that needs one; the pipeline reads the same."""
 TRIES = 3
-"""How often a question is asked until its answer fits its schema; each time with another seed."""
+"""How often a question is asked, each time with another seed, until its answer fits the schema."""
 SHOWN = 768
-"""Pixels of a picture's longer side as it is sent: more costs tokens and tells a judge little."""
+"""The longer side in pixels of an image that is sent: more costs tokens and helps a judge little."""
 
 T = TypeVar("T")
 Message = dict[str, Any]
@@ -41,8 +41,9 @@ Message = dict[str, Any]
 
 @dataclasses.dataclass(frozen=True)
 class Server:
-    """url: the base address, with /v1. cache: a folder, or None. concurrency: questions at once. timeout: seconds for
-    one answer; patience: seconds for a server that is away or busy."""
+    """An OpenAI-compatible server, and how to ask it. url: the base address, with /v1. cache: a folder, or None.
+    concurrency: the most questions at once. timeout: seconds for one answer. patience: seconds for a server that is
+    unreachable or busy."""
 
     url: str
     model: str
@@ -64,7 +65,7 @@ class Question:
 
 
 def base_url(url: str) -> str:
-    """The address as requests need it. Raises UserError for anything that is no http(s) address.
+    """The base address for requests. Raises UserError if it is not an http(s) address.
 
     >>> base_url("http://127.0.0.1:8000")
     'http://127.0.0.1:8000/v1'
@@ -76,11 +77,12 @@ def base_url(url: str) -> str:
 
 
 def text_part(text: str) -> dict[str, Any]:
+    """A text as part of a question."""
     return {"type": "text", "text": text}
 
 
 def picture_part(picture: PIL.Image.Image) -> dict[str, Any]:
-    """A picture in the question itself, at most SHOWN pixels long; the same bytes for the same picture."""
+    """An image as part of a question, of at most SHOWN pixels; the same bytes for the same image."""
     copy, file = picture.convert("RGB"), io.BytesIO()
     copy.thumbnail((SHOWN, SHOWN))
     copy.save(file, "PNG")
@@ -104,9 +106,9 @@ def model_of(url: str) -> str:
 
 
 def ask_all(server: Server, items: Sequence[T], question: Callable[[T], Question], *, progress: str = "") -> list[Any]:
-    """The answer to every item's question, as JSON values in the items' order; a RecordFault where there is none.
+    """The answer to every item's question, as JSON values in the items' order; a RecordFault if there is none.
 
-    A question is made when its turn comes: pictures of thousands of questions need not lie in memory. Raises
+    A question is made only when it is sent, so that the images of thousands of questions are not in memory. Raises
     UserError and ServiceError (see above).
     """
 
@@ -117,7 +119,7 @@ def ask_all(server: Server, items: Sequence[T], question: Callable[[T], Question
 
 
 def draw_all(server: Server, prompts: Sequence[str], size: str, *, progress: str = "") -> list[Any]:
-    """A PNG's bytes for every prompt, by /images/generations; a RecordFault where the server refuses one."""
+    """The bytes of a PNG for every prompt, by /images/generations; a RecordFault if the server refuses one."""
 
     async def one(session: aiohttp.ClientSession, prompt: str) -> Any:
         return await _draw(session, server, prompt, size)
@@ -168,7 +170,7 @@ async def _ask(session: aiohttp.ClientSession, server: Server, question: Questio
     try:
         return _checked(json.loads(kept)["text"], question.schema)
     except (ValueError, LookupError, TypeError):
-        pass  # never asked, or a damaged file
+        pass  # not in the cache, or a damaged file
     body = {
         "model": server.model,
         "messages": list(question.messages),
@@ -220,8 +222,9 @@ async def _draw(session: aiohttp.ClientSession, server: Server, prompt: str, siz
 
 
 async def _post(session: aiohttp.ClientSession, server: Server, path: str, body: Message | None) -> tuple[int, bytes]:
-    """Status and body of a reply that says something of the question; a GET without a body. Waits for a server that is
-    away or busy. Raises UserError for a refused key and an unknown path or model, ServiceError after `patience`."""
+    """The status and body of a reply about the question; a GET if `body` is None. Waits for a server that is
+    unreachable or busy. Raises UserError for a refused key and an unknown path or model, ServiceError after `patience`
+    seconds."""
     started, pause = time.monotonic(), 0.25
     while True:
         try:
@@ -246,7 +249,7 @@ async def _post(session: aiohttp.ClientSession, server: Server, path: str, body:
 
 
 def _checked(text: str, schema: dict[str, Any]) -> Any:
-    """Raises ValueError unless the text is strict JSON that fits."""
+    """The JSON value of a text. Raises ValueError unless it is strict JSON that fits the schema."""
     value = parse_json(text.encode())
     wrong = jsonschema.exceptions.best_match(jsonschema.Draft202012Validator(schema).iter_errors(value))
     if wrong:
@@ -267,7 +270,7 @@ def _name(*parts: Any) -> str:
 
 
 def _kept(server: Server, name: str) -> bytes:
-    """What the cache holds; nothing where it holds nothing."""
+    """The cached bytes; empty if there are none."""
     path = None if server.cache is None else server.cache / name[:2] / name
     return path.read_bytes() if path and path.is_file() else b""
 

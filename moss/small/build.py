@@ -1,4 +1,5 @@
-"""The small generalist before its training: Chameleon's architecture around the VQ tokenizer and vocabulary of here."""
+"""The small generalist before its training: Chameleon's architecture with the VQ tokenizer and vocabulary of this
+folder."""
 
 from __future__ import annotations
 
@@ -18,9 +19,9 @@ POSITIONS = 2048
 def new_generalist(
     hidden: int = 256, layers: int = 4, seed: int = 0, vq: Path = HERE / "vq", tokenizer: Path = HERE / "tokenizer.json"
 ) -> Generalist:
-    """Random weights but for the VQ tokenizer: 4.2M parameters, and 0.4M of the VQ tokenizer, which stay frozen.
+    """Random weights except the VQ tokenizer's: 4.2M parameters, and the 0.4M of the VQ tokenizer, which are frozen.
 
-    Heads are 64 wide, so `hidden` is a multiple of that; the MLP is 8/3 as wide as `hidden`, as Chameleon's. Other than
+    Heads are 64 wide, so `hidden` is a multiple of that; the MLP is 8/3 as wide as `hidden`, as Chameleon's. Unlike
     Chameleon's, the input and output embeddings are one matrix: at this size they would be a third of the model each.
     `moss.backbones.chameleon.save` writes a folder that its `load` reads.
     """

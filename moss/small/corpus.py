@@ -1,4 +1,4 @@
-"""Texts and pictures of howto.tar, split into training and held-out sources."""
+"""Reads the texts and images of howto.tar, split into training and held-out sources."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from schemas.errors import UserError
 
 
 class Squares(NamedTuple):
-    """uint8 (N, side, side, 3) each."""
+    """Square images, uint8 (N, side, side, 3) for each split."""
 
     train: np.ndarray
     held_out: np.ndarray

@@ -2,9 +2,9 @@
 
 All weights but the VQ tokenizer's learn to continue the documents of `SOURCES`: textbooks, handbooks and a manual. The
 other sources are kept for fine-tuning and for measuring (docs/moss.md), so that an adapter has something to learn. A
-document is cut into pieces of whole segments; a picture is never cut. Pictures are few beside the text, so an epoch
-has a third of the documents whole (the next third in the next epoch), and all as their pictures with the text just
-above each.
+document is cut into pieces of whole segments; a picture is never cut. There are few images compared with the text. So
+an epoch has a third of the documents completely (the next third in the next epoch), and of all documents the images
+with the text just above each.
 
 Writes a folder in Chameleon's format (float16) that `moss.backbones.chameleon.load` reads, and figures.json.
 """
@@ -47,14 +47,14 @@ SOURCES = (
     "godot",
 )
 LENGTH, ROWS = 1024, 4
-"""Tokens in a row, rows in a step."""
+"""The numbers of tokens in a row and of rows in a step."""
 NEARBY = 48
-"""Tokens of text that a picture keeps above it in the second form of a document."""
+"""The number of text tokens above an image in the second form of a document."""
 RATE, WARMUP = 2e-3, 40
 
 
 def codes_of(corpus: Path, names: set[str], generalist: Generalist) -> dict[str, np.ndarray]:
-    """Codes (rows, columns) by file name."""
+    """File name -> codes (rows, columns) of the image."""
     found: dict[str, np.ndarray] = {}
     pixels = generalist.pixels
     assert isinstance(pixels, ChameleonPixels)
@@ -118,7 +118,7 @@ def _samples(
 
 
 def train(generalist: Generalist, data: list[list[Sample]], *, seed: int) -> dict[str, float]:
-    """`data`: an epoch's samples, for each. Returns the mean losses in nats of the last 50 steps."""
+    """Train on the samples of each epoch. Returns the mean losses in nats of the last 50 steps."""
     torch.manual_seed(seed)
     core = generalist.plain_model
     core.train().requires_grad_(True)

@@ -42,7 +42,7 @@ def train(texts: Iterator[str], size: int = SIZE, codes: int = CODES) -> Tokeniz
 
 
 def texts(corpus: Path) -> Iterator[str]:
-    """Texts, descriptions and captions; a held-out source's are left out."""
+    """All texts, alternative texts and captions, except those of held-out sources."""
     examples = []
     with EXAMPLES.open(encoding="utf-8") as lines:
         for line in lines:

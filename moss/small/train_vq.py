@@ -1,11 +1,11 @@
 """Trains the small VQ tokenizer: `python -m moss.small.train_vq --corpus ../shared/corpora/howto.tar`.
 
-64 x 64 pixels become 8 x 8 codes of 512. Encoder, codebook and decoder are Chameleon's in small (1.1M parameters),
-trained from scratch on the pictures of the training sources; no discriminator and no perceptual network. A plain
-codebook collapses onto a few codes, so the first part of the training runs without one; it is then set to the k-means
-centres of what the encoder says and follows as a moving average (van den Oord et al., arXiv 1711.00937, appendix A.1),
-and codes that fell out of use move to where vectors are. What comes of it is blurred and nearly grey: so short a
-training spends itself on light and shade.
+64 x 64 pixels become 8 x 8 codes of 512. Encoder, codebook and decoder are a small version of Chameleon's (1.1M
+parameters), trained from scratch on the images of the training sources, without a discriminator and a perceptual
+network. A plain codebook collapses onto a few codes, so the first part of the training runs without one. It is then set
+to the k-means centres of the encoder's vectors and follows them as a moving average (van den Oord et al., arXiv
+1711.00937, appendix A.1); unused codes are moved to vectors. Reconstructions are blurred and nearly grey: a training
+this short mostly learns light and shade.
 
 Writes config.json, vq.safetensors, pixel_decoder.safetensors (float16) and figures.json, measured on held-out sources
 with the weights as written. With --sheet it also writes a picture of held-out originals above their reconstructions.
@@ -34,10 +34,10 @@ from moss.small.corpus import squares
 
 HERE = Path(__file__).parent / "vq"
 SIDE, JITTER = 64, 8
-"""Pixels of a picture; training cuts it at random from one that many pixels larger."""
+"""The image's side in pixels; in training it is cropped at random from an image with sides JITTER pixels longer."""
 BATCH, RATE = 16, 2e-3
 FREE, RENEWED = 0.2, 0.8
-"""Shares of the steps: without a codebook until the first, codes out of use move until the second."""
+"""Shares of the steps: until the first there is no codebook, until the second unused codes are moved."""
 COMMITMENT, DECAY, COLOUR = 0.25, 0.98, 4.0
 
 
@@ -47,11 +47,11 @@ class Tokenizer(nn.Module):
     def __init__(self, config: ChameleonVQVAEConfig) -> None:
         super().__init__()
         self.vq, self.decoder = ChameleonVQVAE(config), PixelDecoder(config)
-        for layer in self.vq.encoder.modules():  # transformers' start is so small that pictures look alike to it
+        for layer in self.vq.encoder.modules():  # transformers' first weights give all images alike codes
             if isinstance(layer, nn.Conv2d):
                 layer.reset_parameters()
         self.codebook = self.vq.quantize.embedding.weight.requires_grad_(False)
-        self.uses = torch.zeros(len(self.codebook))  # moving averages: vectors a code takes in a step,
+        self.uses = torch.zeros(len(self.codebook))  # moving averages of the number of a code's vectors in a step,
         self.sums = torch.zeros_like(self.codebook)  # and their sum
 
     def vectors(self, pixels: Tensor) -> Tensor:
@@ -60,7 +60,7 @@ class Tokenizer(nn.Module):
         return found
 
     def start_codebook(self, pixels: Tensor, rounds: int = 10) -> None:
-        """k-means of the encoder's vectors."""
+        """Set the codebook to the k-means centres of the encoder's vectors."""
         points = _points(self.vectors(pixels))
         self.codebook.copy_(points[torch.randperm(len(points))[: len(self.codebook)]])
         for _ in range(rounds):
@@ -79,7 +79,7 @@ class Tokenizer(nn.Module):
         self.codebook[live] = self.sums[live] / self.uses[live, None]
 
     def renew(self, points: Tensor, below: float) -> None:
-        """Codes used less than that move to random points."""
+        """Move codes that are used less than `below` to random points."""
         dead = self.uses < below
         fresh = points[torch.randint(len(points), (int(dead.sum()),))]
         self.codebook[dead] = self.sums[dead] = fresh
@@ -113,7 +113,7 @@ def reconstruction_loss(made: Tensor, pixels: Tensor) -> Tensor:
 
 
 def train(pictures: np.ndarray, config: ChameleonVQVAEConfig, steps: int, seed: int = 0) -> Tokenizer:
-    """pictures: uint8 (N, side, side, 3), side at least the config's resolution."""
+    """Train on images, uint8 (N, side, side, 3), with a side of at least the configuration's resolution."""
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
     tokenizer = Tokenizer(config).train()
@@ -153,7 +153,7 @@ def train(pictures: np.ndarray, config: ChameleonVQVAEConfig, steps: int, seed: 
 
 
 def _draw(pictures: np.ndarray, side: int, count: int, rng: np.random.Generator) -> Tensor:
-    """Random pictures, cut at random, half of them mirrored."""
+    """Random images, cropped at random, half of them mirrored."""
     spare = pictures.shape[1] - side
     cut = []
     for n in rng.integers(len(pictures), size=count):
@@ -164,7 +164,7 @@ def _draw(pictures: np.ndarray, side: int, count: int, rng: np.random.Generator)
 
 
 def save(tokenizer: Tokenizer, folder: Path) -> None:
-    """In float16. `vq.safetensors` has the names of transformers' ChameleonVQVAE."""
+    """Write the weights in float16. `vq.safetensors` has the names of transformers' ChameleonVQVAE."""
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer.vq.post_quant_conv.load_state_dict(tokenizer.decoder.post_quant_conv.state_dict())
     tokenizer.vq.config.to_json_file(folder / "config.json")
@@ -176,7 +176,7 @@ def save(tokenizer: Tokenizer, folder: Path) -> None:
 
 
 def load(folder: Path = HERE) -> tuple[ChameleonVQVAE, PixelDecoder]:
-    """Both halves in float32."""
+    """The encoder with the codebook, and the decoder, in float32."""
     config = ChameleonVQVAEConfig.from_json_file(folder / "config.json")
     vq, decoder = ChameleonVQVAE(config), PixelDecoder(config)
     vq.load_state_dict({key: weight.float() for key, weight in load_file(folder / "vq.safetensors").items()})
@@ -206,7 +206,7 @@ def measure(vq: ChameleonVQVAE, decoder: PixelDecoder, pictures: np.ndarray) -> 
 
 
 def run(corpus: Path, out: Path, steps: int, sheet: Path | None = None) -> dict[str, dict[str, float]]:
-    """Train, write, measure what was written."""
+    """Train, write the weights, and measure them as written; returns the figures."""
     config = ChameleonVQVAEConfig(
         resolution=SIDE,
         num_embeddings=512,

@@ -1,12 +1,12 @@
-"""What a run leaves on disk: the trained weights, and what it needs to go on exactly where it was.
+"""Writes and reads checkpoints: the trained weights, and what a run needs to continue exactly where it was.
 
     OUTPUT/checkpoint-00000100/
         adapter/            PEFT's adapter_model.safetensors and adapter_config.json
-        extra.safetensors   a backbone's own trained weights beside the adapters, where it has some
+        extra.safetensors   a backbone's own trained weights besides the adapters, if it has any
         optimizer.pt        AdamW's moments, by the parameters' names
-        state.json          the step, the place in the data, the settings
+        state.json          the step, the position in the data, the settings
 
-There is no state of a random generator: `moss.train` seeds every step from its number.
+There is no state of a random number generator: `moss.train` seeds every step from its number.
 """
 
 from __future__ import annotations
@@ -45,16 +45,17 @@ MAY_DIFFER = {
     "training.accumulate",
     "backbone.path",
 }
-"""How and where a run is carried out, as against what it learns; shards that have moved are known by their
-fingerprint, and so is a backbone. `rows` and `accumulate` may change as long as a step learns from as many rows."""
+"""Settings that decide how and where a run is carried out, but not what it learns: they may change when it resumes.
+Shards and backbone may move, because their fingerprints identify them. `rows` and `accumulate` may change if their
+product stays the same."""
 
 WHOLE = StateDictOptions(full_state_dict=True, cpu_offload=True)
 
 
 @dataclasses.dataclass(frozen=True)
 class Position:
-    """How far a run is: `step` optimiser steps, and `start` rows into `epoch` over the samples of that fingerprint, on
-    the backbone of that fingerprint."""
+    """How far a run is: `step` optimiser steps, and `start` rows into the epoch `epoch`. `samples` and `backbone` are
+    the fingerprints of its data and of its backbone."""
 
     step: int = 0
     epoch: int = 0
@@ -72,8 +73,8 @@ def save(
     *,
     writes: bool,
 ) -> pathlib.Path:
-    """Write a checkpoint. Every process calls it, for sharded weights are gathered; the one with `writes` writes. A
-    folder that bears a checkpoint's name is whole, however the run ended."""
+    """Write a checkpoint. Every process calls it, because sharded weights are gathered; the one with `writes` writes. A
+    folder with a checkpoint's name is always complete, however the run ended."""
     trained = {name: _whole(p) for name, p in generalist.named_parameters() if p.requires_grad}
     moments = get_optimizer_state_dict(generalist, optimizer, options=WHOLE)
     folder = pathlib.Path(output) / f"{PREFIX}{position.step:08d}"
@@ -100,7 +101,7 @@ def latest(output: str) -> pathlib.Path | None:
 
 
 def resume_position(folder: pathlib.Path, settings: Settings) -> Position:
-    """Where a checkpoint's run was. Raises UserError where these settings would make it another run."""
+    """The position of a checkpoint's run. Raises UserError if these settings would make it another run."""
     state = json.loads((folder / "state.json").read_text())
     then, now = state.pop("settings"), flat(settings)
     changed = [
@@ -122,7 +123,7 @@ def resume_position(folder: pathlib.Path, settings: Settings) -> Position:
 
 
 def prune(output: str, keep: int | None) -> None:
-    """Delete a run's checkpoints but for the `keep` of the highest steps; None keeps all."""
+    """Delete a run's checkpoints except the `keep` with the highest steps; None keeps all."""
     found = sorted(pathlib.Path(output).glob(f"{PREFIX}[0-9]*"), key=lambda path: int(path.name.removeprefix(PREFIX)))
     for folder in found[:-keep] if keep else ():
         shutil.rmtree(folder)
@@ -149,7 +150,7 @@ def load_weights(folder: pathlib.Path | str, generalist: Generalist, *, trainabl
 
 
 def load_optimizer(folder: pathlib.Path, generalist: Generalist, optimizer: torch.optim.Optimizer) -> None:
-    """Give a prepared model's optimiser its moments back, sharded or not."""
+    """Load the moments of a prepared model's optimiser, sharded or not."""
     moments = torch.load(folder / "optimizer.pt", map_location="cpu", weights_only=True)
     set_optimizer_state_dict(generalist, optimizer, moments, options=WHOLE)
 

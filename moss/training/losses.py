@@ -1,6 +1,6 @@
-"""From a number for every target to the one that is differentiated: sums, divided by counts of the whole step.
+"""Computes the loss of a step: sums over targets, divided by the counts of the whole step.
 
-A step's targets lie in several micro-batches on several processes, with different numbers of text and image targets in
+A step's targets are in several micro-batches on several processes, with different numbers of text and image targets in
 each. So their counts are added up first; every micro-batch then divides its sums by the totals, and the gradients of
 the parts add up to that of one large batch.
 """
@@ -27,14 +27,14 @@ class LossSums(NamedTuple):
 
 
 def counts(batches: Sequence[Batch]) -> Tensor:
-    """How many targets the batches hold, text and images: int64 (2,), on the batches' device."""
+    """The numbers of text and image targets in the batches: int64 (2,), on the batches' device."""
     text = torch.stack([(batch.text_of >= 0).sum() for batch in batches]).sum()
     image = torch.stack([(batch.image_of >= 0).sum() for batch in batches]).sum()
     return torch.stack([text, image])
 
 
 def sums(scores: TokenScores, batch: Batch) -> LossSums:
-    """Add up a micro-batch's numbers, without the targets that are only there to round their number up."""
+    """The sums of a micro-batch, without the surplus targets."""
     text, image = batch.text_of >= 0, batch.image_of >= 0
     return LossSums(
         _sum(scores.text_loss, text),
@@ -60,7 +60,7 @@ def total(parts: LossSums, counted: Tensor, training: Training) -> Tensor:
 
 
 def not_finite(scores: TokenScores, batch: Batch) -> list[str]:
-    """The keys of the samples that got a loss that is not a finite number."""
+    """The keys of the samples with a loss that is not finite."""
     found = set()
     for loss, of in ((scores.text_loss, batch.text_of), (scores.image_loss, batch.image_of)):
         found |= set(of[~loss.isfinite() & (of >= 0)].tolist())

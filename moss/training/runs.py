@@ -1,4 +1,4 @@
-"""A training run's folder as the model that came out of it."""
+"""Loads the model of a finished training run from its folder."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from schemas.errors import UserError
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """A checkpoint (its folder, whole) and the settings that it was trained with."""
+    """A checkpoint (its folder) and the settings that it was trained with."""
 
     checkpoint: pathlib.Path
     settings: Settings
 
     @property
     def trained_parameters(self) -> int:
-        """Numbers that training changed: adapters, and a backbone's own weights beside them."""
+        """The number of trainable parameters: adapters, and a backbone's own new weights."""
         return sum(
             _numbers(path)
             for path in (
@@ -51,7 +51,7 @@ def find_run(folder: str | pathlib.Path) -> Run:
 
 
 def load_run(folder: str | pathlib.Path, *, adapters: bool = True) -> Generalist:
-    """A run's backbone with what was trained (without `adapters`: as it was before), for measuring and generating; on
+    """A run's backbone with the trained weights (without them if `adapters` is false), for measuring and generating; on
     the GPU if there is one."""
     run = find_run(folder)
     torch.manual_seed(run.settings.training.seed)  # a continuous backbone may come with new weights
@@ -62,7 +62,8 @@ def load_run(folder: str | pathlib.Path, *, adapters: bool = True) -> Generalist
 
 
 def load_backbone(backbone: Backbone) -> Generalist:
-    """On this process's GPU, which becomes the one that is meant by "cuda" (image tokenizers go there), or the CPU."""
+    """Load a backbone on this process's GPU, which becomes the default "cuda" device (for image tokenizers), or on the
+    CPU."""
     if torch.cuda.is_available():
         torch.cuda.set_device(_device())
     generalist = backbones.load(backbone.name, backbone.path, getattr(torch, backbone.dtype), **backbone.options)
@@ -89,13 +90,13 @@ def share(text: str | None) -> tuple[int, int]:
 
 
 def _device() -> torch.device:
-    """torchrun's own GPU of several."""
+    """The device of this process: with torchrun, its own one of several GPUs."""
     number = os.environ.get("LOCAL_RANK", "0")
     return torch.device(f"cuda:{number}" if torch.cuda.is_available() else "cpu")
 
 
 def _settings(table: dict[str, Any]) -> Settings:
-    """The other way round of `moss.settings.flat`."""
+    """The inverse of `moss.settings.flat`."""
     parts = {"backbone": Backbone, "data": Data, "training": Training, "adapter": Adapter}
     built = {
         name: kind(**{field.name: _plain(table[f"{name}.{field.name}"]) for field in dataclasses.fields(kind)})

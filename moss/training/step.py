@@ -32,8 +32,8 @@ def train_step(
 ) -> dict[str, float]:
     """One optimiser step on these micro-batches and those of the other processes.
 
-    Returns what the step was like, the same on every process. Raises UserError, before any weight has changed, for a
-    loss or a gradient that is not finite.
+    Returns the figures of the step (losses, gradient norm, ...), the same on every process. Raises UserError, before
+    any weight is changed, for a loss or a gradient that is not finite.
     """
     training, ranks = settings.training, accelerator.num_processes
     torch.manual_seed(step_seed(training.seed, step, accelerator.process_index))
@@ -72,8 +72,8 @@ def train_step(
 
 
 def trained(generalist: Generalist) -> dict[str, list[torch.nn.Parameter]]:
-    """What is trained, by branch: the text adapters (with kind "lora" the shared ones), the image adapters, and whole
-    weights beside them, a backbone's own and `adapter.modules_to_save`."""
+    """The trainable parameters by branch: the text adapters (with kind "lora" the shared ones), the image adapters, and
+    whole weights: a backbone's own new ones and `adapter.modules_to_save`."""
     branches: dict[str, list[torch.nn.Parameter]] = {"text": [], "image": [], "extra": []}
     for name, parameter in generalist.named_parameters():
         if parameter.requires_grad:
@@ -84,17 +84,19 @@ def trained(generalist: Generalist) -> dict[str, list[torch.nn.Parameter]]:
 
 
 def rate_of(branch: str, training: Training) -> float:
-    """The full learning rate of a branch of `trained`."""
+    """The learning rate (without schedule) of a branch of `trained`."""
     own = {"image": training.learning_rate_image, "extra": training.learning_rate_extra}.get(branch)
     return training.learning_rate if own is None else own
 
 
 def step_seed(seed: int, step: int, rank: int) -> int:
-    """The seed of a step's dropout: from its number alone, so that a resumed run needs no generator's state."""
+    """The seed of a step's dropout: it depends only on the step's number, the seed and the rank, so that a resumed run
+    needs no generator state."""
     return int(np.random.SeedSequence([seed, step, rank]).generate_state(1)[0])
 
 
 def gradient_norm(parameters: Sequence[torch.nn.Parameter]) -> torch.Tensor:
+    """The norm of all gradients together, over all shards of sharded parameters."""
     norm = torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
     return norm.full_tensor() if isinstance(norm, DTensor) else norm
 
@@ -102,6 +104,7 @@ def gradient_norm(parameters: Sequence[torch.nn.Parameter]) -> torch.Tensor:
 def check(
     values: dict[str, float], targets: int, step: int, batches: Sequence[Batch], scores: Sequence[TokenScores]
 ) -> None:
+    """Raise UserError for a step without targets, and for a loss or gradient that is not finite."""
     if not targets:
         raise UserError(f"step {step + 1} has no target to learn: {_names(batches)}")
     wrong = {name: value for name, value in values.items() if not np.isfinite(value)}

@@ -1,4 +1,4 @@
-"""The losses on held-out instances while training goes on."""
+"""Measures the losses on held-out instances during training."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from moss.training import losses
 
 @torch.no_grad()
 def validate(accelerator: Accelerator, model: torch.nn.Module, batches: Iterable[Batch]) -> dict[str, float]:
-    """Mean losses over all processes' batches, in nats a token (squared error for vectors): validation/text and
-    validation/image, each only where there are targets of its kind."""
+    """The mean losses over all processes' batches, in nats per token (squared error for vectors): validation/text and
+    validation/image, each only if there are such targets."""
     model.train(False)
     text = image = 0.0
     counted = torch.zeros(2, dtype=torch.int64, device=accelerator.device)

@@ -1,8 +1,8 @@
 """Copies of documents with planted damage: images and texts that do not belong together.
 
 What is exchanged, and for what, follows from hashes of the ids and of the images, so the same documents always give the
-same copies. A document of which a copy cannot be made (one image cannot change places; a source of one document has no
-other) has none.
+same copies. Some documents have no copy of a kind: one image cannot be put into another order, and a source may have no
+other document.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Damage = Callable[[Sequence[StoredDocument]], list[StoredDocument]]
 
 
 def order(*names: str) -> bytes:
-    """What documents, and the images of one document, are sorted by: a hash of their names."""
+    """The sort key of documents, and of the images of one document: a hash of their names."""
     return hashlib.sha256("\0".join(names).encode()).digest()
 
 

@@ -18,7 +18,7 @@ from pipeline.coherence.version import plain_errors
 
 
 class Tokenizer(Protocol):
-    """open_clip's: texts to token ids [text, context_length], int64; None: the tokenizer's own length."""
+    """open_clip's tokenizer: texts to token ids [text, context_length], int64; None: the tokenizer's own length."""
 
     context_length: int
 
@@ -36,7 +36,7 @@ def load(model: str, pretrained: str | None) -> tuple[Any, Any, Tokenizer]:
 
 
 class TextTower:
-    """Tokens with as little padding as the model allows, and their vectors.
+    """Makes tokens with as little padding as the model allows, and their vectors.
 
     A Hugging Face tower has a mask, so padding changes nothing. CLIP's own tower looks backwards only and takes its
     vector at the end token, so what follows it may be cut off. Any other tower gets its full length.
@@ -76,7 +76,7 @@ class TextTower:
         return dict(sorted(found.items()))
 
     def _used(self, rows: dict[str, torch.Tensor]) -> list[int]:
-        """Tokens up to the last that is no padding."""
+        """The number of tokens up to the last one that is not padding."""
         if not rows:
             return []
         ids = torch.stack(list(rows.values()))
@@ -87,7 +87,7 @@ class TextTower:
         return dict(zip(texts, self.tokenizer(texts, context_length=context), strict=True)) if texts else {}
 
     def encode(self, tokens: torch.Tensor) -> torch.Tensor:
-        """[batch, length] -> [batch, width]."""
+        """The vectors [batch, width] of token ids [batch, length]."""
         vectors: torch.Tensor = (self._cut(tokens.shape[1]) if self.causal else self.model).encode_text(tokens)
         return vectors
 

@@ -100,7 +100,7 @@ class Scorer:
         return [self._coherence(found) for found in self.measure(documents, open_image)]
 
     def measure(self, documents: Sequence[StoredDocument], open_image: OpenImage) -> list[Measures]:
-        """What is measured of each document's images and their places, before it is joined to scores."""
+        """The measures of each document's images and their positions, before they are combined into scores."""
         hashes = [[image.sha256 for image in document.images] for document in documents]
         slots = [neighbours(document) for document in documents]
         reads = [[" ".join((image.ocr or "").split()) for image in document.images] for document in documents]
@@ -135,7 +135,7 @@ class Scorer:
         self._vectors.clear()
 
     def _pixels(self, picture: PIL.Image.Image) -> torch.Tensor:
-        """open_clip's preprocessing up to bytes; the rest is done for a whole batch, and on the device."""
+        """open_clip's preprocessing as far as 8-bit pixels; the rest is done for a whole batch, on the device."""
         for transform in self._shape:
             picture = transform(picture)
         return torch.from_numpy(np.array(picture)).permute(2, 0, 1)
@@ -228,7 +228,7 @@ class Scorer:
 def measures(
     images: list[np.ndarray], slots: list[list[np.ndarray]], reads: list[np.ndarray | None], words: np.ndarray
 ) -> Measures:
-    """The measures from unit vectors: of images, of the sentences of each image's place, of each image's text."""
+    """The measures, from the unit vectors of images, of the sentences next to each image, and of each image's text."""
     count = len(images)
     has_text = np.array([read is not None for read in reads], dtype=bool)
     if not count:

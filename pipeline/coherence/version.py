@@ -40,8 +40,9 @@ def device() -> str:
 def clip_version(model: str, pretrained: str | None, dtype: str = "auto") -> str:
     """What identifies a coherence model in provenance and cache keys: `name@hash/format`.
 
-    hash: 12 hex digits over its weights, architecture, tokenizer and preprocessing. format: see `clip_format`. Named
-    weights are downloaded for it if they are not there yet. Raises UserError when the model cannot be had.
+    hash: 12 hex digits over its weights, architecture, tokenizer and preprocessing. format: see `clip_format`. Weights
+    that are given by name are downloaded if they are not on this machine yet. Raises UserError if the model cannot be
+    loaded.
     """
     name = pathlib.Path(model.removeprefix(LOCAL)).name if model.startswith(LOCAL) else model
     return f"{name}{'/' + pathlib.Path(pretrained).name if pretrained else ''}@{_hash(model, pretrained)[:12]}/{clip_format(dtype).name}"
@@ -59,7 +60,7 @@ def _hash(model: str, pretrained: str | None) -> str:
 
 
 def _recipe(model: str, pretrained: str | None) -> tuple[Json, list[pathlib.Path]]:
-    """What decides the scores: configuration, and files by content."""
+    """What decides the scores: the model's configuration, and its files."""
     if model.startswith(LOCAL):
         folder = pathlib.Path(model.removeprefix(LOCAL))
         recipe = json.loads((folder / "open_clip_config.json").read_text())

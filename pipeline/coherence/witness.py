@@ -1,10 +1,12 @@
-"""Text in pictures as a second witness of coherence: how it joins CLIP's cosines, and the weights for a model.
+"""Text in images as a second source of evidence for coherence: how it is combined with CLIP's cosines, and the weights
+for a model.
 
-An image with text has two more measures of each place: the best cosine of its text with a sentence there (CLIP's own
-text tower), and the words that they share (`words.py`). The three are summed after each was divided by its spread among
-mismatched pairs, and less what they are halfway between right and wrong places: that text is in a picture says nothing
-by itself. The sum is in units of CLIP's cosines, and an image without text has its cosine alone. The same formula serves
-every CLIP model; the weights are measured without labels, from a corpus.
+For an image with text, two more measures compare it with each place (the sentences next to an image): the best cosine
+of the image's text with a sentence there (by CLIP's own text tower), and the words that they share (`words.py`). Each
+of the three is divided by its spread among mismatched pairs. They are summed, and the value halfway between right and
+wrong places is subtracted, because the presence of text alone says nothing. The sum is in units of CLIP's cosines; the
+score of an image without text is its cosine. The same formula serves every CLIP model; the weights are derived from a
+corpus, without labels.
 """
 
 from __future__ import annotations
@@ -20,12 +22,12 @@ from schemas.errors import UserError
 KEYS = ("similarity", "words", "neutral")
 
 FEWEST = 50
-"""The number of images with text that weights are derived from, at the least."""
+"""The lowest number of images with text from which weights are derived."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Measures:
-    """What is measured of one document's images (rows) and places (columns); n x n each, float64.
+    """The measures of one document's images (rows) and places (columns); n x n each, float64.
 
     clip: the best cosine of the image with a sentence. similarity: that of the image's text. words: `words.shared`.
     alike: the cosines between images. has_text: for each image, whether text was read in it; the others have zeros.
@@ -39,7 +41,7 @@ class Measures:
 
 
 def joined(found: Measures, ocr: Ocr | None) -> np.ndarray:
-    """The scores [image, place], from -1 to 1."""
+    """The measures combined into scores [image, place], from -1 to 1."""
     if ocr is None:
         return found.clip
     read = ocr.similarity * found.similarity + ocr.words * found.words - ocr.neutral

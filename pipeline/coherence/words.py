@@ -1,4 +1,4 @@
-"""Words that a picture shows and the text beside it has, weighted by how rare they are."""
+"""Counts the words that an image shows and the text next to it has too, weighted by how rare they are."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ STEM = 6
 """Words are compared by their first letters, so that "filters" and "filter" are the same: this project's choice."""
 
 RAREST = 0.01
-"""The least share of documents that is distinguished; rarer words, and those of other languages, count as this rare."""
+"""The lowest share of documents that is distinguished; rarer words, and those of other languages, count as if they had
+it."""
 
 TABLE = pathlib.Path(__file__).with_name("common_words.json")
 """Stem -> share of documents, made by `python -m models.common_words`; fixed, so that no score depends on others."""
@@ -30,7 +31,7 @@ def stems(text: str) -> set[str]:
 
 
 def shared(read: str, sentences: Iterable[str]) -> float:
-    """log(1 + the sum of the rarities of the words in the sentences that the picture's text `read` has too).
+    """log(1 + the sum of the rarities of the words in the sentences that the image's text `read` has too).
 
     OCR may lose the space between words: a stem of four letters or more is also found inside another word.
     """
@@ -41,7 +42,7 @@ def shared(read: str, sentences: Iterable[str]) -> float:
 
 
 def rarity(stem: str) -> float:
-    """The negative logarithm of the share of documents with a word that begins so: 0 to 4.6."""
+    """The negative logarithm of the share of documents with a word that begins with the stem: 0 to 4.6."""
     return -math.log(_shares().get(stem, RAREST))
 
 

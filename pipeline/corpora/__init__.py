@@ -1,7 +1,7 @@
-"""Corpora: from files of any known format to documents.
+"""Reads corpora: from files of any known format to documents.
 
 `check` before anything runs, `parts` to spread the work, `read` in the workers. A new format is one file that ends in
-`FORMAT = Format(...)`: named in FORMATS, or a module of your own that the config names (docs/extending.md).
+`FORMAT = Format(...)`: listed in FORMATS, or a module of your own that the configuration names (docs/extending.md).
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ FORMATS = {
     "instructpix2pix": "instructpix2pix.FORMAT",
     "interleavedbench": "conversations.INTERLEAVEDBENCH",
 }
-"""The modules beside this file that hold the formats. They are imported when they are asked for: some of their
-libraries take a second."""
+"""The format's name -> its module in this package and its attribute. A module is imported when its format is used,
+because some libraries take a second to import."""
 
 
 @functools.cache
@@ -80,7 +80,7 @@ def check(format: str, path: str, benchmark: bool = False) -> None:
                 if isinstance(record, Document):
                     return
                 fault = fault or record
-    except (OSError, ValueError) as error:  # ValueError: an address of no store
+    except (OSError, ValueError) as error:  # ValueError: the scheme of no known store
         raise UserError(f"corpus {format}:{path} cannot be read: {error}") from error
     if fault:
         raise UserError(
@@ -104,5 +104,5 @@ def limited(part: Part, most: int) -> tuple[Part, int]:
 
 
 def read(part: Part) -> Iterator[Document | Fault]:
-    """The documents of a part, one by one, with a fault in the place of each record that could not be read."""
+    """The documents of a part, one by one, with a fault in place of each record that could not be read."""
     return _read(part, format_of(part.format))

@@ -1,4 +1,4 @@
-"""Git checkouts: which repository and commit a folder is, read from `.git` without running git."""
+"""Finds the repository and commit of a git checkout from its `.git` folder, without running git."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def web_address(root: str, path: str) -> str:
 
 @functools.lru_cache(maxsize=64)
 def origin(root: str) -> tuple[str, str]:
-    """(OWNER/NAME on GitHub, commit) of a checkout; each empty where it cannot be found out."""
+    """The (OWNER/NAME on GitHub, commit) of a checkout; each is empty if it cannot be found."""
     head = _text(root, "HEAD").strip()
     if head.startswith("ref: "):
         branch = head.removeprefix("ref: ")
@@ -34,7 +34,8 @@ def origin(root: str) -> tuple[str, str]:
 
 
 def _text(root: str, name: str) -> str:
-    """A file of git's own. A branch's name comes from another such file, and must not lead out of the folder."""
+    """The text of a file in `.git`. The name of a branch comes from such a file, and must not lead out of the
+    folder."""
     folders = () if root.endswith("!") else (f"{root}/.git",)
     try:
         return read_bytes(f"{root}/.git/{name}", 1 << 20, folders).decode(errors="replace")

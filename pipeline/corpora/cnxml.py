@@ -1,4 +1,4 @@
-"""CNXML trees: OpenStax textbooks, a module a file (`modules/m00001/index.cnxml`), images in `media/`."""
+"""CNXML trees: OpenStax textbooks with one file for each module (`modules/m00001/index.cnxml`), images in `media/`."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ _BLOCKS = {
 
 
 def documents(record: dict[str, Any], place: Place) -> Iterator[Document]:
-    """One module."""
+    """The document of one module."""
     parser = lxml.etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False)
     try:
         module = lxml.etree.fromstring(record["data"], parser)
@@ -94,7 +94,7 @@ def _segments(block: _Element, record: dict[str, Any], place: Place, rank: int =
 
 
 def _pieces(block: _Element) -> Iterator[str | _Element | None]:
-    """The text of a block, with the blocks in it in their places, and None at the end."""
+    """The text of a block and the blocks in it, in their order, and None at the end."""
     yield from _inline(block)
     yield None
 
@@ -129,7 +129,8 @@ def _figure(figure: _Element, record: dict[str, Any], place: Place, rank: int) -
 
 
 def _media(media: _Element, record: dict[str, Any], place: Place, caption: str = "") -> Iterator[Image]:
-    """The images of a media element. Those for print alone (`for="pdf"`) repeat the others."""
+    """The images of a media element. Images for print only (`for="pdf"`) are left out, because they repeat the
+    others."""
     for child in media:
         if _name(child) == "image" and child.get("src") and child.get("for") in (None, "online", "default"):
             yield Image(

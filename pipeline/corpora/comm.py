@@ -1,8 +1,8 @@
 """CoMM (HKUST-LongGroup/CoMM): how-to articles and visual stories in steps, of texts and images.
 
-The files are `torch.save` lists, that is pickles. They are read with PyTorch's restricted loader, which knows tensors
-and plain containers and runs no code; JSON Lines of the same records are read too, and are faster. Images lie in
-`images/` under their `image_path`, else they are fetched from `url`.
+The files are lists written by `torch.save`, that is, pickles. They are read with PyTorch's restricted loader, which
+knows tensors and plain containers and runs no code. Images are in `images/` under their `image_path`, or else are
+fetched from `url`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Documents without control characters: what a record spells as an escape sequence never goes further than here."""
+"""Removes control characters from documents, so that no escape sequence of a record gets into the pipeline."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from schemas.records import Document, Image, Segment, Text
 
 
 def cleaned(document: Document) -> Document:
-    """The document without control characters in its words; a text of which nothing is left goes. Its id has none, and
-    the addresses of its images stay as they are."""
+    """The document without control characters in its texts; a text that becomes empty is removed. Its id has none, and
+    the addresses of its images are not changed."""
     segments = tuple(s for s in map(_segment, document.segments) if not isinstance(s, Text) or s.text.strip())
     return dataclasses.replace(
         document,

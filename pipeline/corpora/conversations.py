@@ -1,8 +1,8 @@
-"""Conversations with `<image>` where an image stands: M4-Instruct, to be mixed in, and InterleavedBench, to test with.
+"""Conversations with the placeholder `<image>` for images: M4-Instruct, for training, and InterleavedBench, for tests.
 
-{"id" or "sample_id", "image": [names], "conversations": [{"from": "human" | "gpt", "value"}]}. The placeholders take
-the names in their order, over all turns; names that are left stand at the end. Images lie in `images/`, under their
-names.
+{"id" or "sample_id", "image": [names], "conversations": [{"from": "human" | "gpt", "value"}]}. The placeholders stand
+for the named images in their order, over all turns; images without a placeholder come last. Images are in `images/`,
+under their names.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pipeline.corpora.fields import identifier, objects, string, title
 from pipeline.corpora.parts import Format, Place
 from schemas.records import Document, Image, Segment, Text
 
-_MARK = re.compile(r"(?:<BEGIN>\s*)?<image>(?:[^\S\n]*\.(?!\w))?|<BEGIN>")  # a stray stop often follows the image
+_MARK = re.compile(r"(?:<BEGIN>\s*)?<image>(?:[^\S\n]*\.(?!\w))?|<BEGIN>")  # a full stop often follows the placeholder
 
 
 def documents(record: dict[str, Any], place: Place) -> Iterator[Document]:

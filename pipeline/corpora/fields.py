@@ -9,33 +9,33 @@ import unicodedata
 from schemas.errors import RecordFault, unquoted
 
 Record = dict[str, object]
-"""A decoded record: nothing is known of its values until one of the functions here has looked at them."""
+"""A decoded record; its values may be anything until one of the functions here has checked them."""
 
 MOST_PIXELS = 2**31 - 1  # a side of a PNG can have no more; JPEG, GIF and WebP stop far below
 
 
 class BadRecord(RecordFault):
-    """A record that could not be decoded. `kind` is the ledger's word for it:
+    """A record that could not be decoded. `kind` is what the ledger calls the error:
 
     unreadable     the file is damaged here; what follows in it is lost
     too_long       a line of more than 32 MiB or a million values, a field beyond `limits.MOST`, or a compressed file
-                   that inflates beyond reason
+                   that decompresses to far more than its size
     bad_utf8       bytes that are no UTF-8, or a string with half a surrogate pair
     bad_json       not JSON
     not_an_object  JSON, but not an object
     bad_record     an object in which a field is missing or of the wrong type
 
-    `detail` is in words of ours, and holds no part of the file, which may be one that nobody was to see.
+    `detail` quotes nothing from the file, which may contain secrets.
     """
 
 
 def said(error: Exception) -> str:
-    """What an exception says, without what it quotes."""
+    """The message of an exception, without what it quotes."""
     return f"{type(error).__name__}: {unquoted(error)}".removesuffix(": ")
 
 
 def string(record: Record, name: str, default: str | None = None) -> str:
-    """A string field; null and absence give the default, or are refused when there is none."""
+    """A string field; if it is null or absent, the default, or ValueError if there is none."""
     value = record.get(name)
     if value is None and default is not None:
         return default
@@ -45,13 +45,13 @@ def string(record: Record, name: str, default: str | None = None) -> str:
 
 
 def strings(record: Record, name: str, default: str | None = None) -> list[str]:
-    """A list of strings; null in it gives the default, or is refused when there is none."""
+    """A list of strings; the default replaces null in it, or ValueError if there is none."""
     items = _items(record, name)
     return [string(items, item, default) for item in items]
 
 
 def mapping(record: Record, name: str, default: Record | None = None) -> Record:
-    """An object; null and absence give the default, or are refused when there is none."""
+    """An object; if it is null or absent, the default, or ValueError if there is none."""
     value = record.get(name)
     if value is None and default is not None:
         return default
@@ -61,13 +61,13 @@ def mapping(record: Record, name: str, default: Record | None = None) -> Record:
 
 
 def objects(record: Record, name: str, default: Record | None = None) -> list[Record]:
-    """A list of objects; null in it gives the default, or is refused when there is none."""
+    """A list of objects; the default replaces null in it, or ValueError if there is none."""
     items = _items(record, name)
     return [mapping(items, item, default) for item in items]
 
 
 def array(record: Record, name: str) -> list[object]:
-    """A list of anything."""
+    """A list with any items; absence is refused."""
     value = record.get(name)
     if not isinstance(value, list):
         raise ValueError(f"{name} must be a list, not {_kind(value)}")
@@ -75,7 +75,7 @@ def array(record: Record, name: str) -> list[object]:
 
 
 def pixels(record: Record, name: str) -> int | None:
-    """A width or height: a whole number from 1 to MOST_PIXELS, or None where the record does not tell."""
+    """A width or height: a whole number from 1 to MOST_PIXELS, or None if the record does not state it."""
     value = record.get(name)
     if value is None:
         return None
@@ -96,7 +96,7 @@ def identifier(record: Record, name: str) -> str:
 
 
 def title(record: Record, name: str) -> str:
-    """One line of text; HTML entities are turned back (`&lt;add&gt;` is `<add>`)."""
+    """One line of text; HTML entities are decoded (`&lt;add&gt;` becomes `<add>`)."""
     return " ".join(html.unescape(string(record, name, "")).split())
 
 

@@ -1,4 +1,4 @@
-"""Files of a kind of their own: how a format finds, cuts and reads them, where they are neither lines nor rows."""
+"""Files that are neither lines nor rows: how a format finds, cuts and reads them."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 class Files:
     """What a format adds for its kind of files.
 
-    cut: the parts of all the files that a corpus means, given a part whose `file` is the corpus's path. read: the
-    records of a part, each with its number in the file; what is wrong with a record stands in its place.
+    cut: the parts of all files of a corpus, given a part whose `file` is the corpus's path. read: the records of a
+    part, each with its number in the file; a BadRecord takes the place of one that cannot be read.
     """
 
     cut: Callable[[Part, Format], Iterator[Part]]
@@ -37,7 +37,7 @@ def root_of(path: str) -> str:
 
 def find_below(path: str, suffixes: tuple[str, ...]) -> list[tuple[str, str]]:
     """The files of a tree that end with one of `suffixes`: (root, name below it), sorted by name. Hidden files and
-    folders (`.git`) are passed over.
+    folders (`.git`) are skipped.
 
     `path` is a folder, taken at any depth, a file, a glob, or an uncompressed tar; `root` ends in `.tar!` for a tar.
     """
@@ -60,8 +60,8 @@ def find_below(path: str, suffixes: tuple[str, ...]) -> list[tuple[str, str]]:
 
 
 def beside(part: Part, shape: Format) -> Iterator[Part]:
-    """A part for each file that `part.file` means, with the folder of images beside it, and with a fault where the file
-    is not to be opened."""
+    """A part for each file that `part.file` means, with the folder of images next to it, and with a fault if the file
+    must not be opened."""
     root, folders = root_of(part.file), uris.folders_of(part.file)
     for file in uris.find(part.file, shape.suffixes):
         images = f"{os.path.dirname(file) or '.'}/{shape.images}"
@@ -76,8 +76,8 @@ def beside(part: Part, shape: Format) -> Iterator[Part]:
 
 
 def sampled(name: str, share: float) -> bool:
-    """Is the record of this name one of the `share` that is read? Always the same answer; a larger share holds every
-    record of a smaller one.
+    """Whether the record of this name is in the `share` that is read. The answer is always the same, and a larger share
+    includes every record of a smaller one.
 
     >>> sum(sampled(f"docs.jsonl:{i}", 0.1) for i in range(1000))
     96
@@ -86,13 +86,13 @@ def sampled(name: str, share: float) -> bool:
 
 
 def check_name(name: str) -> None:
-    """Raise UserError for a name that is no UTF-8, which neither the ledger nor a sample could spell."""
+    """Raise UserError for a name that is not UTF-8, because neither the ledger nor an instance can hold it."""
     if spelt(name) != name:
         raise UserError(f"the name of {spelt(name)} is not UTF-8; rename it and run the same command again")
 
 
 def spelt(name: str) -> str:
-    r"""The name with escapes for what is no UTF-8 in it: nobody can rename the members of a stranger's archive.
+    r"""The name with escapes for bytes that are not UTF-8, for members of archives, which cannot be renamed.
 
     >>> spelt("caf\udce9.jsonl")
     'caf\\xe9.jsonl'
@@ -101,7 +101,7 @@ def spelt(name: str) -> str:
 
 
 NO_UTF8 = "its name is not UTF-8"
-"""The fault of such a member."""
+"""The fault of a member whose name is not UTF-8."""
 
 
 def _wanted(name: str, suffixes: tuple[str, ...]) -> bool:

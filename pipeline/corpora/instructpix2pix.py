@@ -1,7 +1,7 @@
-"""InstructPix2Pix: pairs of images before and after an edit, to be mixed in.
+"""InstructPix2Pix: pairs of images before and after an edit, to be mixed with other corpora.
 
-A folder a prompt: `prompt.json` ({"input" or "caption", "edit", "output"}) and images `<seed>_0.jpg`, `<seed>_1.jpg`.
-Each seed is a document, `<folder>_<seed>`: caption, image, edit, edited image.
+One folder for each prompt: `prompt.json` ({"input" or "caption", "edit", "output"}) and images `<seed>_0.jpg`,
+`<seed>_1.jpg`. Each seed is a document, `<folder>_<seed>`: caption, image, edit, edited image.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A JSON array of objects as a file of records: cut between its elements, and read element by element."""
+"""Reads a JSON array of objects as a file of records: it is cut between its elements, and read element by element."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ _decode = json.JSONDecoder().raw_decode
 
 
 def cut(part: Part, shape: Format) -> Iterator[Part]:
-    """Runs of elements. A file that ends within an element, or is no array, has one more part with the fault."""
+    """Parts of consecutive elements. A file that ends within an element, or is not an array, has one more part with the
+    fault."""
     for file in beside(part, shape):
         if file.fault:
             yield file
@@ -60,10 +61,11 @@ def read(part: Part) -> Iterator[tuple[int, dict[str, Any] | BadRecord | None]]:
 
 
 def _elements(file: BinaryIO) -> Iterator[tuple[int, int]]:
-    """(first byte, byte behind the last) of each element. Raises ValueError where the file is no array, or is damaged.
+    """The (first byte, byte after the last) of each element. Raises ValueError if the file is not an array, or is
+    damaged.
 
-    Bytes are taken as Latin-1 while looking for the ends: then a character is a byte, and what JSON itself is made of
-    looks the same in UTF-8.
+    To find the ends, bytes are read as Latin-1: then each character is one byte, and JSON's own characters are the same
+    in UTF-8.
     """
     text = file.read(_BLOCK).decode("latin-1")
     match = _START.match(text)

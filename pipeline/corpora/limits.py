@@ -1,4 +1,4 @@
-"""What a document's fields may hold, and how long they may be. What is longer would fill prompts, manifests and pages, or the memory.
+"""Limits on the length and content of a document's fields, so that none fills prompts, manifests, pages or the memory.
 
 Of 1,768 documents of the howto corpora the longest have 245 characters of address, 123 of title, 4,576 of alternative
 text, 15,673 in one text and 83,241 in all, and 731 segments.
@@ -21,17 +21,18 @@ MOST = {
     "caption": 10_000,
     "text": 1_000_000,
 }
-"""Characters of a field; `uri` is an image's address."""
+"""The most characters of a field; `uri` is an image's address."""
 MOST_TEXT, MOST_SEGMENTS, MOST_IMAGES = 4_000_000, 20_000, 2_000
-"""Characters of all texts together, segments and images."""
+"""The most characters of all texts together, segments, and images of a document."""
 
 
 def check(document: Document) -> None:
-    """Raises BadRecord: `too_long` where a field is longer or there are more segments, `bad_utf8` for half a surrogate
-    pair, which JSON can spell and nobody can write again, `bad_record` for an id or a source that no instance can have."""
+    """Raise BadRecord if the document exceeds a limit: `too_long` for a longer field or more segments, `bad_utf8` for
+    half a surrogate pair (JSON can express it, UTF-8 cannot), `bad_record` for an id or a source that no instance can
+    have."""
     for name in ("id", "source", "title", "license", "url"):
         _check(name, getattr(document, name))
-    if without_controls(document.id) != document.id:  # one that is made of a file's name
+    if without_controls(document.id) != document.id:  # possible for an id made from a file's name
         raise BadRecord("bad_record", "a control character in the id")
     if not document.source.strip():
         raise BadRecord("bad_record", "a source of control characters alone")

@@ -1,4 +1,5 @@
-"""JSON Lines: cut a file at line starts, and decode lines one by one. What a compressed file inflates to is bounded."""
+"""Reads JSON Lines: cuts a file at line starts, and decodes lines one by one. What a compressed file decompresses to is
+bounded."""
 
 from __future__ import annotations
 
@@ -22,13 +23,13 @@ from pipeline.storage.store import open_bytes
 PART_LINES = 200
 MAX_LINE = 32 << 20  # bytes; a longer line is a fault, so that one of them cannot fill the memory
 MAX_VALUES = 1_000_000
-"""Of a record: numbers, texts, lists and objects. Each takes a hundred bytes of memory where it takes two in a file."""
+"""The most values of a record (numbers, strings, lists and objects): two bytes in a file take a hundred in memory."""
 MAX_RATIO, LEAST, LEAST_LINES = 200, 8 << 20, 50_000
-"""How many times its size a compressed file may inflate to, from the first 8 MiB on (JSON of web pages: 3 to 10). From the
-first 50,000 lines on it has no more lines than bytes."""
+"""A compressed file may decompress to 200 times its size (JSON of web pages: 3 to 10 times); checked after the first 8
+MiB. After the first 50,000 lines, it may have no more lines than bytes."""
 MAX_DIRECTORY = 4 << 20
-"""Bytes of a zip's directory: 40,000 files with names of usual length."""
-LEAST_PART = 4 << 10  # bytes; of shorter ones there could be as many as lines
+"""The most bytes of a zip's directory: enough for 40,000 files with names of usual length."""
+LEAST_PART = 4 << 10  # the shortest part in bytes; otherwise there could be as many parts as lines
 _BLOCK = 1 << 20
 DAMAGE = (
     EOFError,
@@ -57,16 +58,16 @@ class Lines:
 
 
 def members(path: str) -> list[str]:
-    """The files in a zip in name order, but for hidden ones (`__MACOSX/._docs.jsonl`). Raises one of DAMAGE."""
+    """The files in a zip by name, except hidden ones (`__MACOSX/._docs.jsonl`). Raises one of DAMAGE."""
     with open_bytes(path) as file, _archive(file) as archive:
         return _members(archive)
 
 
 def cut(file: BinaryIO, offset: int = 0, size: int = sys.maxsize) -> Iterator[Lines]:
-    """Runs of PART_LINES lines, or a multiple where they are short, in the next `size` bytes of an open file."""
+    """Runs of PART_LINES lines (or a multiple, if the lines are short) in the next `size` bytes of an open file."""
     file.seek(offset)
     end, at = offset + size, offset
-    start, first, count = offset, 1, 0  # the run that is open
+    start, first, count = offset, 1, 0  # the current run
     last = b""
     while block := file.read(min(_BLOCK, end - at)):
         position, breaks, last = 0, block.count(b"\n"), block[-1:]
@@ -84,9 +85,9 @@ def cut(file: BinaryIO, offset: int = 0, size: int = sys.maxsize) -> Iterator[Li
 
 
 def read(path: str, offset: int, size: int | None, member: str = "") -> Iterator[Record | BadRecord | None]:
-    """Every line decoded: an object, what is wrong with the line, or None for a blank one. Damage of a compressed file
-    ends it with one BadRecord of kind `unreadable`, and so does one that inflates beyond reason (`too_long`). `member`
-    is the file in a zip; none: the only one."""
+    """Every line decoded: an object, a BadRecord that says what is wrong, or None for a blank line. A damaged
+    compressed file ends with one BadRecord `unreadable`, and one that decompresses to too much with `too_long`.
+    `member` is the file in a zip; empty: the only one."""
     try:
         with _opened(path, member) as file:
             if offset:
@@ -117,7 +118,7 @@ def _opened(path: str, member: str) -> Iterator[IO[bytes] | _Inflating]:
 
 
 class _Inflating:
-    """The lines of a compressed file, as long as they and their bytes are in proportion to what they are read from."""
+    """The lines of a compressed file, as long as their number and size are in proportion to the file's size."""
 
     def __init__(self, file: IO[bytes] | gzip.GzipFile, source: BinaryIO):
         self._file, self._source, self._start = file, source, source.tell()
@@ -139,8 +140,8 @@ class _Inflating:
 
 @contextlib.contextmanager
 def _archive(file: BinaryIO) -> Iterator[zipfile.ZipFile]:
-    """An open zip. Raises BadZipFile where its directory is too long, or where its files overlap: so few bytes give many
-    files, each of them large."""
+    """An open zip. Raises BadZipFile if its directory is too long, or if its files overlap, with which a few bytes can
+    become many large files."""
     with zipfile.ZipFile(_Frugal(file)) as archive:
         if sum(found.compress_size for found in archive.infolist()) > file.seek(0, os.SEEK_END):
             raise zipfile.BadZipFile("files that overlap")
@@ -148,8 +149,8 @@ def _archive(file: BinaryIO) -> Iterator[zipfile.ZipFile]:
 
 
 class _Frugal:
-    """A file of which no long stretch is read at once (of a zip that would be the directory), and no place before its
-    beginning is looked for."""
+    """A file that refuses to read much at once (in a zip, that would be the directory) and to seek before its
+    beginning."""
 
     def __init__(self, file: BinaryIO):
         self.tell, self.seekable, self._read, self._seek = file.tell, file.seekable, file.read, file.seek
@@ -176,7 +177,8 @@ def _members(archive: zipfile.ZipFile) -> list[str]:
 
 
 def _lines(file: IO[bytes] | _Inflating, left: int) -> Iterator[bytes | None]:
-    """The lines of the next `left` bytes; None for one that is too long, which is skipped without being held."""
+    """The lines of the next `left` bytes; None for one that is too long, which is skipped without being kept in
+    memory."""
     while line := file.readline(min(left, MAX_LINE + 1)):
         left -= len(line)
         if len(line) <= MAX_LINE or line.endswith(b"\n"):
@@ -189,7 +191,8 @@ def _lines(file: IO[bytes] | _Inflating, left: int) -> Iterator[bytes | None]:
 
 
 def decoded(line: bytes | None) -> Record | BadRecord | None:
-    """The object that a line holds, what is wrong with it (None: too long), or None for a blank one."""
+    """The object in a line, a BadRecord that says what is wrong, or None for a blank line. `line` is None if it was too
+    long."""
     if line is None:
         return BadRecord("too_long", f"the line has more than {MAX_LINE} bytes")
     if not line.strip():

@@ -1,7 +1,7 @@
 """Markdown trees: documentation and course repositories, folders or git checkouts, with their images.
 
-markdown-it finds the blocks; a block without an image stays as its source has it. Where a page's converter puts images
-in by tags of its own (`:::image`, Hugo's `figure`, Jekyll's `image`), they are turned into HTML first.
+markdown-it finds the blocks; a block without an image stays as its source has it. Tags that site generators have for
+images (`:::image`, Hugo's `figure`, Jekyll's `image`) are turned into HTML first.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _TAGS = re.compile(
     r"|\{%-?\s*image\s+\"(?P<src>[^\"\n]+)\"(?P<rest>[^\n]*?)-?%\})"
 )
 _ATTRIBUTE = re.compile(r"([\w-]+)\s*=\s*\"([^\"]*)\"")
-_SITE = re.compile(r"\{\{-?\s*site\.(?:base)?url\s*-?\}\}")  # Jekyll: what follows it is meant from the site's root
+_SITE = re.compile(r"\{\{-?\s*site\.(?:base)?url\s*-?\}\}")  # Jekyll: the path after it starts at the site's root
 _TAG = re.compile(r"<[^>]*>")
 _IMG = re.compile(r"<img\b[^>]*>", re.I)
 _COMMENT = re.compile(r"<!--.*?-->", re.S)
@@ -35,7 +35,7 @@ _markdown = MarkdownIt("commonmark").enable(["table", "strikethrough"])
 
 
 def documents(record: dict[str, Any], place: Place) -> Iterator[Document]:
-    """One page."""
+    """The document of one page."""
     text = trees.text_of(record)
     front, body = _front_matter(text)
     segments = without_residue(_segments(_COMMENT.sub("", _TAGS.sub(_as_html, _SITE.sub("", body))), record, place))
@@ -69,7 +69,7 @@ def _heading(segments: Sequence[Segment]) -> str:
 
 
 def _as_html(tag: re.Match[str]) -> str:
-    """The image of a converter's tag as HTML, which may stand anywhere in Markdown; empty where it names none."""
+    """A generator's image tag as HTML, which is allowed anywhere in Markdown; empty if it names no image."""
     about = dict(_ATTRIBUTE.findall(tag["docs"] or tag["hugo"] or ""))
     source = tag["src"] or about.get("source") or about.get("src")
     quoted = re.findall(r"\"([^\"]*)\"", tag["rest"] or "")  # a class may stand before the description
@@ -153,7 +153,7 @@ def _html(source: str, record: dict[str, Any], place: Place) -> Iterator[str | I
 
 
 def _source(child: Token) -> str:
-    """Inline Markdown as it was written."""
+    """The source of inline Markdown, as it was written."""
     if child.type == "code_inline":
         return f"{child.markup}{child.content}{child.markup}"
     if child.type == "link_open":

@@ -1,4 +1,5 @@
-"""MINT-1T's PDF and arXiv shards: tars with a `.json` a document and its images beside it under the same key.
+"""MINT-1T's PDF and arXiv shards: tars with one `.json` for each document, and its images next to it under the same
+key.
 
 {"pdf_name", "url", "texts", "images"}: the two lists are equally long, and one of them is null in each slot. An image
 is the name of a member, or else the next page of the document's TIFF (`x.tar!/key.tiff#page=2`).
@@ -22,7 +23,7 @@ _ONE = ("tiff", "tif", "jpg", "jpeg", "png", "webp")
 
 
 def documents(record: dict[str, Any], place: Place) -> Iterator[Document]:
-    """One document."""
+    """The document of one record."""
     texts, images = array(record, "texts"), array(record, "images")
     if len(texts) != len(images):
         raise ValueError(f"{len(texts)} texts beside {len(images)} images")
@@ -38,13 +39,7 @@ def documents(record: dict[str, Any], place: Place) -> Iterator[Document]:
             if uri.lower().endswith((".tiff", ".tif")):
                 uri, page = f"{uri}#page={page}", page + 1
             segments.append(Image(uri))
-    yield Document(
-        id=place.id(record),
-        source=place.format,
-        segments=tuple(segments),
-        url=string(record, "url", ""),
-        location=place.location,
-    )
+    yield place.document(record, segments)
 
 
 def _member(image: str, own: str, place: Place) -> str:
@@ -61,7 +56,7 @@ def _member(image: str, own: str, place: Place) -> str:
 
 
 def cut(part: Part, shape: Format) -> Iterator[Part]:
-    """Runs of documents of each tar."""
+    """Parts of consecutive documents of each tar."""
     for file in beside(part, shape):
         index = tar_index(file.file)
         file = dataclasses.replace(file, images=f"{file.file}!", local=True)

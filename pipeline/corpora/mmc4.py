@@ -1,7 +1,7 @@
 """MMC4 (allenai/mmc4): sentences, and images that CLIP assigned to them.
 
-`image_info` is not in reading order, and several images may share a sentence: each image goes behind the sentence
-`matched_text_index`, ties in the order of the record. Local images lie in `images/` under their `image_name`.
+`image_info` is not in reading order, and several images may share a sentence: each image is put after the sentence
+`matched_text_index`, several in the order of the record. Local images are in `images/` under their `image_name`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from schemas.records import Document, Image, Segment, Text
 
 
 def documents(record: Record, place: Place) -> Iterator[Document]:
-    """One document: the sentences, and behind each its images."""
+    """The document of one record: the sentences, and after each its images."""
     sentences = strings(record, "text_list")
     behind: list[list[Image]] = [[] for _ in sentences]
     for info in objects(record, "image_info"):
@@ -27,18 +27,12 @@ def documents(record: Record, place: Place) -> Iterator[Document]:
         if sentence.strip():
             segments.append(Text(sentence.strip()))
         segments += images
-    yield Document(
-        id=place.id(record),
-        source=place.format,
-        segments=tuple(segments),
-        url=string(record, "url", ""),
-        location=place.location,
-    )
+    yield place.document(record, segments)
 
 
 def _uri(info: Record, place: Place) -> str:
-    """The local image, or else its address; a missing image keeps its local name, and the store says `missing`. So it
-    does of an image that has neither: its name is empty, as no file's is."""
+    """The local image, or else its address. A missing image keeps its local name, so that the image store reports
+    `missing`; the name is empty if the record has neither."""
     name, address = string(info, "image_name", ""), string(info, "raw_url", "")
     if address and not (name and place.has(name)):
         return place.address(address)

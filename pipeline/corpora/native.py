@@ -1,8 +1,8 @@
-"""The native format: one document a line, images by file name in `images/` beside the file.
+"""The native format: one document per line, images by file name in `images/` next to the file.
 
 {"id", "source", "url", "license", "title", "segments": [{"text"} | {"image", "alt", "caption", "width", "height"}]};
 only `id` and `segments` are required. Instead of `url` a record may name `repo`, `commit` and `path` on GitHub. What
-converters leave of links around pictures is taken out of the texts (`residue.py`).
+converters leave of links around images is removed from the texts (`residue.py`).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from schemas.records import Document, Image, Segment, Text
 
 
 def documents(record: Record, place: Place) -> Iterator[Document]:
-    """One document."""
+    """The document of one record."""
     segments = [_segment(item, place) for item in objects(record, "segments")]
     yield Document(
         id=identifier(record, "id"),
@@ -31,7 +31,7 @@ def documents(record: Record, place: Place) -> Iterator[Document]:
 
 
 def _segment(item: Record, place: Place) -> Segment | None:
-    """A segment, None for a blank text."""
+    """The segment of an item; None for a blank text."""
     if "image" in item:
         return Image(
             place.uri(string(item, "image")),

@@ -1,7 +1,7 @@
-"""OBELICS and OmniCorpus: Parquet rows whose `texts` and `images` stand side by side, one of the two in each slot.
+"""OBELICS and OmniCorpus: Parquet rows whose `texts` and `images` are parallel lists, with one of the two in each slot.
 
 An empty slot is null or "". `metadata` and `general_metadata` are JSON strings in OBELICS and objects in OmniCorpus;
-both are read. Where a slot holds both (OmniCorpus), the text comes first.
+both are read. If a slot has both (OmniCorpus), the text comes first.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ COLUMNS = ("texts", "images", "metadata", "general_metadata")
 
 
 def documents(record: Record, place: Place) -> Iterator[Document]:
-    """One document: text and image of each slot."""
+    """The document of one row: text and image of each slot."""
     texts, addresses = strings(record, "texts", ""), strings(record, "images", "")
     if len(texts) != len(addresses):
         raise ValueError(f"{len(texts)} texts beside {len(addresses)} images")
@@ -50,7 +50,7 @@ def _image(uri: str, about: Record) -> Image:
 
 
 def _decoded(record: Record, name: str, empty: object) -> Record:
-    """The field alone, decoded where it is JSON; `empty` for null and absence."""
+    """A record with this field only, decoded if it is JSON; `empty` if it is null or absent."""
     value = record.get(name)
     found = json.loads(value) if isinstance(value, str) else value
     return {name: empty if found is None else found}

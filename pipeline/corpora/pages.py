@@ -1,7 +1,7 @@
 """HTML pages: the main content in reading order, with images, captions and alternative texts, without boilerplate.
 
-Which part of a page is its content is trafilatura's decision. Its answer keeps images in their places; a caption is
-carried through it as the image's title.
+trafilatura decides which part of a page is its content. Its result keeps images in their places; a caption is passed
+through it as the image's title.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ _OPENS = {"item": "\n- ", "row": "\n", "cell": " | ", "lb": "\n", "p": "\n"}  # 
 
 
 def documents(record: dict[str, Any], place: Place) -> Iterator[Document]:
-    """One page of a folder. An image that is no file there is taken from the web, if the page says where it is from."""
+    """The document of one page of a folder. An image that is not a file there is fetched from the web, if the page
+    states its own address."""
     page = parsed(record["data"])
     base = str(page.xpath("string(//base/@href)")) or url_of(page)
 
@@ -46,7 +47,7 @@ def documents(record: dict[str, Any], place: Place) -> Iterator[Document]:
 
 
 def parsed(data: bytes | str) -> _Element:
-    """The page as a tree. Raises BadRecord where there is none in it."""
+    """The page as a tree. Raises BadRecord if the data contain no HTML page."""
     page = trafilatura.load_html(data)
     if page is None:
         raise BadRecord("bad_record", "there is no HTML page in it")
@@ -54,21 +55,21 @@ def parsed(data: bytes | str) -> _Element:
 
 
 def title_of(page: _Element) -> str:
-    """The first heading of rank one, else the page's title, as one line."""
+    """The first heading of level one, or else the page's title, on one line."""
     found = page.xpath("//h1") or page.xpath("//title")
     return " ".join(found[0].text_content().split()) if found else ""
 
 
 def url_of(page: _Element) -> str:
-    """The page's address as it states it itself, empty where it does not."""
+    """The page's address as the page itself states it; empty if it does not."""
     url = str(page.xpath(_CANONICAL)).strip()
     return url if is_http(url) else ""
 
 
 def content(page: _Element, where: Callable[[str], str]) -> tuple[Segment, ...]:
-    """The segments of the main content in reading order; none where trafilatura finds no content.
+    """The segments of the main content in reading order; none if trafilatura finds no content.
 
-    `where(source)` says where an image is that the page names. Changes `page`.
+    `where(source)` returns the URI of an image that the page names. Changes `page`.
     """
     for figure in page.xpath(_FIGURE):
         captions = figure.xpath(_CAPTION)

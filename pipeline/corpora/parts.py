@@ -1,4 +1,4 @@
-"""What all corpus readers share: the parts of a corpus, and a fault for whatever cannot be read.
+"""Divides corpora into parts and reads them; every record that cannot be read becomes a fault.
 
 A reader itself is a function of one decoded record and its place; it knows nothing of files. See docs/corpora.md.
 """
@@ -10,30 +10,33 @@ import hashlib
 import itertools
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from urllib.parse import quote
 
 from pipeline.corpora import limits, lines, rows
 from pipeline.corpora.controls import cleaned
-from pipeline.corpora.fields import BadRecord, Record, relative, said
+from pipeline.corpora.fields import BadRecord, Record, relative, said, string
 from pipeline.corpora.files import NO_UTF8, Files, check_name, root_of, sampled, spelt
 from pipeline.storage import uris
 from pipeline.storage.store import open_bytes
 from pipeline.storage.uris import is_http
-from schemas.records import Document, Fault
+from schemas.records import Document, Fault, Segment
 
 JSONL = (".jsonl", ".jsonl.gz", ".jsonl.zip", ".tar")
 PARQUET = (".parquet",)
 
 UNREAD, REPEATED = "unread:", "duplicate_id:"
-"""What the ledger's ids begin with where a row has no id of its own: a location follows. No document's id may."""
+"""The prefixes of the ledger's ids for rows without an id of their own: a location follows. No document's id may begin
+with one."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Format:
-    """A corpus format: the reader of one record, the endings of its files, the folder of images beside them, and the
-    columns of a Parquet file that it reads (none: all). `files`: how other files than these are read. `about`, `get`
-    and `terms` are for `leafinstruct corpora`; `build` refuses a benchmark."""
+    """A corpus format. `documents` is the reader: it yields the documents of one decoded record, and raises ValueError
+    if the record is malformed. `suffixes`: the endings of its files. `images`: the name of the folder of images next to
+    them. `columns`: the columns of a Parquet file that are read (none: all). `files`: how files are read that are
+    neither JSON Lines nor Parquet. `about`, `get`, `terms`: texts for `leafinstruct corpora`. `benchmark`: `build`
+    refuses it."""
 
     documents: Callable[[Record, Place], Iterator[Document]]
     suffixes: tuple[str, ...]
@@ -48,10 +51,10 @@ class Format:
 
 @dataclasses.dataclass(frozen=True)
 class Place:
-    """Where a record lies.
+    """Where a record is.
 
-    `name` names the record within the corpus (`docs.jsonl:12`), the same wherever the corpus lies; `location` names the
-    file as it was given. `images` is the folder of local images; `local` says whether there is one.
+    `name` names the record within the corpus (`docs.jsonl:12`), wherever the corpus is; `location` names the file as it
+    was given. `images` is the folder of local images; `local` says whether there is one.
     """
 
     format: str
@@ -61,25 +64,35 @@ class Place:
     local: bool
 
     def id(self, record: Record) -> str:
-        """For documents whose format has no ids: the record's name, and 12 hex digits of the sha256 of its content,
-        since two corpora may hold files of the same name (`docs.jsonl:12-9d4a0c71e2b8`)."""
+        """An id for a document whose format has none: the record's name, and 12 hex digits of the sha256 of its
+        content, because two corpora may have files of the same name (`docs.jsonl:12-9d4a0c71e2b8`)."""
         content = json.dumps(record, sort_keys=True, default=str)  # str: Parquet has dates and bytes
         return f"{self.name}-{hashlib.sha256(content.encode()).hexdigest()[:12]}"
 
+    def document(self, record: Record, segments: Iterable[Segment]) -> Document:
+        """The document of a record without an id and a title; its field `url` is the address."""
+        return Document(
+            id=self.id(record),
+            source=self.format,
+            segments=tuple(segments),
+            url=string(record, "url", ""),
+            location=self.location,
+        )
+
     def uri(self, name: str) -> str:
-        """Where an image is: an http(s) address as it stands, a relative name under the image folder.
+        """The URI of an image: an http(s) address as it is, or a relative name below the image folder.
 
         Raises ValueError for any other name: a corpus must not reach files outside its folder.
         """
         return name if is_http(name) else f"{self.images}/{relative(name)}"
 
     def address(self, url: str) -> str:
-        """An address as a web corpus gives it. One that is not http(s) becomes the name of a file that nobody has, so
-        that the image is counted as missing and the document stays."""
+        """The URI of an image of a web corpus. An address that is not http(s) becomes the name of a file that does not
+        exist, so that the image is counted as missing and the document stays."""
         return url if is_http(url) else f"{self.images}/{quote(url, safe='')[:200]}"
 
     def has(self, name: str) -> bool:
-        """Is there a local image of this relative name?"""
+        """Whether there is a local image of this relative name."""
         return self.local and uris.exists(f"{self.images}/{relative(name)}")
 
 
@@ -116,8 +129,8 @@ class Part:
 
 
 def cut(format: str, shape: Format, path: str) -> Iterator[Part]:
-    """The parts of every file that `path` means, in order of file and line. Raises UserError for a name that is no
-    UTF-8, which neither the ledger nor a sample could spell."""
+    """The parts of every file that `path` means, in order of file and line. Raises UserError for a name that is not
+    UTF-8, because neither the ledger nor an instance can hold it."""
     if shape.files:
         for part in shape.files.cut(Part(format, path, ""), shape):
             check_name(part.file)
@@ -153,7 +166,7 @@ def cut(format: str, shape: Format, path: str) -> Iterator[Part]:
 
 
 def records(part: Part, shape: Format) -> Iterator[tuple[int, Record | BadRecord | None]]:
-    """What a part holds, decoded: each record with its number in the file, None for a blank line."""
+    """The decoded records of a part, each with its number in the file; None for a blank line."""
     if shape.files:
         found = shape.files.read(part)
     elif part.file.endswith(".parquet"):
@@ -164,7 +177,8 @@ def records(part: Part, shape: Format) -> Iterator[tuple[int, Record | BadRecord
 
 
 def read(part: Part, shape: Format) -> Iterator[Document | Fault]:
-    """The documents of a part, and one fault for each record that gives none. Raises OSError where a file is gone."""
+    """The documents of a part, and one fault for each record that gives none. Raises OSError if a file no longer
+    exists."""
     if part.fault:
         yield _fault(part.place(part.first), BadRecord("unreadable", part.fault))
         return
@@ -192,7 +206,7 @@ def read(part: Part, shape: Format) -> Iterator[Document | Fault]:
 def limited(part: Part, most: int, shape: Format) -> tuple[Part, int]:
     """The part with no more than `most` records, and how many it has then.
 
-    How many a compressed file holds is found out by reading it, as far as that.
+    The records of a compressed file are counted by reading it, up to `most`.
     """
     count = part.count
     if part.fault:
@@ -222,7 +236,7 @@ def _cut_tar(part: Part, images: str) -> Iterator[Part]:
 
 
 def _cut_zip(part: Part) -> Iterator[Part]:
-    """One part a file in the zip. Where it is the only one, places are named by the zip alone."""
+    """One part for each file in the zip. If there is only one, places have the name of the zip."""
     try:
         names = lines.members(part.file)
     except lines.DAMAGE as error:
@@ -233,7 +247,7 @@ def _cut_zip(part: Part) -> Iterator[Part]:
 
 
 def _cut_parquet(part: Part) -> Iterator[Part]:
-    """One part a row group: Parquet is decoded by row groups, and a part that starts inside one would pay for all."""
+    """One part for each row group: a part that starts inside a row group would have to decode all of it."""
     try:
         counts = rows.counts(part.file)
     except BadRecord as damage:
@@ -246,5 +260,6 @@ def _cut_parquet(part: Part) -> Iterator[Part]:
 
 
 def _fault(place: Place, error: BadRecord) -> Fault:
-    """Its id is made of its location: two corpora may hold files of the same name, but no file is read twice."""
+    """The fault of a record. Its id is made from its location: two corpora may have files of the same name, but no file
+    is read twice."""
     return Fault(UNREAD + place.location, place.format, place.location, error.kind, error.detail[:500])

@@ -1,8 +1,8 @@
-r"""What converters leave in the text when they take a picture out of a link or a template's tag.
+r"""Removes what converters leave in the text when they take an image out of a link or a template's tag.
 
-`[![a saw](saw.png)](large.png)` has become three segments: a text that ends with `[`, the picture, and a text that
-starts with `](large.png)`. Neither half means anything without the other. Of `{% image "saw.png" "a saw" %}` the
-picture is left, and a text that starts with `"a saw" %}`.
+`[![a saw](saw.png)](large.png)` has become three segments: a text that ends with `[`, the image, and a text that starts
+with `](large.png)`. Neither half means anything without the other. `{% image "saw.png" "a saw" %}` has become the
+image, and a text that starts with `"a saw" %}`.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ _OPEN = re.compile(r"(?<!\\)\[\s*$")  # not `\[`, which opens a formula
 _CLOSE = re.compile(
     r"^\s*\](?:\((?:[^()\n]|\([^()\n]*\))*\)|\[[^\[\]\n]*\])"  # `](target)` or `][name of a target]`,
     r"(?:[^\S\n]*[.,;:](?!\S))?"
-)  # and the stop behind it
+)  # and the full stop after it
 _TAG_END = re.compile(r'^\s*"[^\n]*?" ?%\}')
 _EMPTY_LINK = re.compile(r"(```.*?```|`[^`\n]*`)|(?<!!)\[\s*\]\(https?://[^\s()]*\)", re.S)  # code is left alone
 
 
 def without_residue(segments: Iterable[Segment]) -> tuple[Segment, ...]:
-    """The segments without the halves of links and tags around pictures, and without links that show nothing,
+    """The segments without the halves of links and tags around images, and without links that show nothing,
     `[](https://...)`.
 
-    A half goes only where a picture, or the other half, is the segment beside it. A text of which no word is left
-    goes too.
+    A half is removed only if the segment next to it is an image or the other half. A text without any word left is
+    removed too.
     """
     segments = tuple(segments)
 

@@ -1,4 +1,5 @@
-"""Parquet: count the rows of the row groups, and read one group row by row. A child process does it: see `storage/parquet.py`."""
+"""Reads Parquet: counts the rows of the row groups, and reads one group row by row, in a child process
+(`storage/parquet.py`)."""
 
 from __future__ import annotations
 
@@ -16,7 +17,7 @@ from pipeline.storage.child import Child, Lost
 from pipeline.storage.store import open_bytes
 
 MOST_ROWS = 1_000
-"""Rows of a file beyond one for each of its bytes: more than that would be made of nothing."""
+"""A file may have this many rows more than it has bytes; more rows than that can only be hostile."""
 _QUIET = {
     "OMP_NUM_THREADS": "1",
     "ARROW_IO_THREADS": "1",
@@ -26,8 +27,8 @@ _QUIET = {
 
 
 def counts(path: str) -> list[int]:
-    """The number of rows of each row group. Raises BadRecord for a file that is no Parquet, or one of few bytes and very
-    many rows."""
+    """The number of rows of each row group. Raises BadRecord for a file that is not Parquet, or that has few bytes and
+    very many rows."""
     [(reply, _)] = _ask(path, None, ())
     found: list[int] = reply["counts"]
     if min(found, default=0) < 0 or sum(found) > MOST_ROWS + reply["size"]:
@@ -36,8 +37,9 @@ def counts(path: str) -> list[int]:
 
 
 def read(path: str, group: int, columns: tuple[str, ...] = ()) -> Iterator[Record | BadRecord]:
-    """Every row of a row group as a dict of these columns (none: all), or what is wrong with it. Damage ends the group
-    with one `unreadable`, or `too_long` where it would take too much memory. Values are those of JSON, and bytes."""
+    """Every row of a row group as a dict of these columns (none: all), or a BadRecord that says what is wrong with it.
+    Damage ends the group with one `unreadable`, or with `too_long` if it would take too much memory. Values have JSON's
+    types, or are bytes."""
     try:
         for head, data in _ask(path, group, columns):
             at = 0
@@ -50,8 +52,8 @@ def read(path: str, group: int, columns: tuple[str, ...] = ()) -> Iterator[Recor
 
 
 def _ask(path: str, group: int | None, columns: tuple[str, ...]) -> Iterator[tuple[Any, bytes]]:
-    """The frames of an answer. Raises BadRecord where the file is to blame for the lack of one, and OSError where it is
-    not there."""
+    """The frames of an answer. Raises BadRecord if the file is the reason that there is no answer, and OSError if it
+    does not exist."""
     open_bytes(path).close()
     idle = _idle(os.getpid())
     try:
@@ -67,7 +69,7 @@ def _ask(path: str, group: int | None, columns: tuple[str, ...]) -> Iterator[tup
     except Lost as lost:
         child.end()
         raise BadRecord("unreadable", lost.detail) from None
-    except BaseException:  # also where nobody wants the rest
+    except BaseException:  # also if the caller stops early
         child.end()
         raise
     idle.put(child)
@@ -77,13 +79,14 @@ def _ask(path: str, group: int | None, columns: tuple[str, ...]) -> Iterator[tup
 
 
 def _credentials() -> dict[str, str]:
-    """The environment, which object stores are opened with, but for what is ours."""
+    """The environment, from which clients of object stores take their settings, without this project's own
+    variables."""
     return {name: value for name, value in os.environ.items() if not name.startswith("LEAFINSTRUCT_")}
 
 
 @functools.lru_cache(maxsize=1)
 def _idle(process: int) -> queue.LifoQueue[Child]:
-    """The children that rest. `process` keeps a forked worker from talking to its parent's."""
+    """The idle children. `process`, a process id, makes a forked worker start its own instead of using its parent's."""
     children: queue.LifoQueue[Child] = queue.LifoQueue()
 
     def end() -> None:

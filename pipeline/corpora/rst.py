@@ -1,7 +1,7 @@
 """reStructuredText trees: documentation repositories, folders or git checkouts, with their images.
 
-docutils reads the pages, without running what pages can ask for (files to include, raw HTML). Sphinx's roles and
-directives that it does not know lose their markup and keep their words.
+docutils reads the pages; it may not include files or raw HTML. Sphinx's roles and directives, which it does not know,
+lose their markup and keep their words.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _LEAVES = (nodes.paragraph, nodes.term, nodes.field_name, nodes.rubric)
 
 
 def documents(record: dict[str, Any], place: Place) -> Iterator[Document]:
-    """One page."""
+    """The document of one page."""
     tree = publish_doctree(trees.text_of(record), settings_overrides=_SETTINGS)
     yield Document(
         id=trees.page_id(record, place),
@@ -54,7 +54,7 @@ def _segments(
     rank: int = 1,
     mark: str = "",
 ) -> Iterator[Segment]:
-    """The segments below a node. `rank` is that of the headings in it, `mark` what stands before its first text."""
+    """The segments below a node. `rank` is the level of its headings, `mark` a prefix of its first text."""
     for child in node.children:
         if isinstance(child, nodes.image):
             yield _image(child, record, place)
@@ -106,7 +106,7 @@ def _unknown(message: nodes.system_message, record: dict[str, Any], place: Place
 
 
 def _words(node: nodes.Element) -> str:
-    """A node's text in one line; of a role that docutils does not know, the words."""
+    """A node's text on one line; a role that docutils does not know is reduced to its words."""
     text = "".join(part.astext() for part in node.findall(nodes.Text))  # an image's own text is its alt
     text = _ROLE.sub(lambda role: _TARGET.sub("", role[1]) or role[1], text)
     return " ".join(text.split())

@@ -1,7 +1,7 @@
-"""Trees: folders of pages, git checkouts and tars of them; every file is a record, and images lie where it says.
+"""Trees: folders of pages, git checkouts and tars of them. Every file is a record, and its images are where it says.
 
-A record is {"path": name below the root, "data": bytes, "root": where the tree lies}. A place's image folder is the
-root, so that a page can name images anywhere in the tree and none outside it.
+A record is {"path": name below the root, "data": bytes, "root": the tree's folder}. A place's image folder is the root,
+so a page can name images anywhere in the tree, but none outside of it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from pipeline.storage.uris import is_http, read_bytes, refusal, tar_index
 
 
 def cut(part: Part, shape: Format) -> Iterator[Part]:
-    """One part a file."""
+    """One part for each file."""
     for root, name in find_below(part.file, shape.suffixes):
         file, member = (root[:-1], name) if root.endswith(".tar!") else (f"{root}/{name}", "")
         yield dataclasses.replace(
@@ -52,7 +52,7 @@ FILES = Files(cut, read)
 
 
 def text_of(record: dict[str, Any]) -> str:
-    """The file's text. Raises BadRecord where it is not UTF-8."""
+    """The file's text. Raises BadRecord if it is not UTF-8."""
     try:
         return str(record["data"].decode("utf-8-sig"))
     except UnicodeDecodeError as error:
@@ -60,7 +60,7 @@ def text_of(record: dict[str, Any]) -> str:
 
 
 def json_of(record: dict[str, Any]) -> dict[str, Any]:
-    """The JSON object that the file holds. Raises BadRecord."""
+    """The JSON object in the file. Raises BadRecord if there is none."""
     found = decoded(record["data"])
     if found is None:
         raise BadRecord("bad_json", "the file is empty")
@@ -75,14 +75,14 @@ def page_id(record: dict[str, Any], place: Place) -> str:
 
 
 def page_url(record: dict[str, Any]) -> str:
-    """The page's address on GitHub where the tree is a checkout of a repository there, else empty."""
+    """The page's address on GitHub if the tree is a checkout of a repository there, else empty."""
     return web_address(record["root"], record["path"])
 
 
 def link(target: str, record: dict[str, Any], place: Place) -> str:
-    """Where the image is that a page names: an address, or a file of the tree. A path that starts with `/` is meant
-    from the root of the site, which is the tree or the outermost folder above the page that has such a file. One that
-    leads out of the tree becomes a file that nobody has."""
+    """The URI of an image that a page names: an address, or a file of the tree. A path that starts with `/` starts at
+    the root of the site, which is the tree or the outermost folder above the page that has such a file. A path that
+    leads out of the tree becomes the name of a file that does not exist."""
     target = target.strip()
     if is_http(target):
         return target

@@ -2,7 +2,7 @@
 
 The file's tables are joined to stories first: photos in the order `worker_arranged_photo_order`, whatever the order in
 the file. Several workers tell the same album, so an id is `<album>_<story>`: hold out whole albums, never single
-stories. Photos lie in `images/<photo id>.jpg` (or .png), else they are fetched.
+stories. Photos are in `images/<photo id>.jpg` (or .png), or else are fetched.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ _LICENSES = {
     "8": "US-PD",
     "9": "CC0-1.0",
     "10": "PDM-1.0",
-}  # Flickr's numbers
+}  # by Flickr's numbers of licences
 
 
 def documents(record: dict[str, Any], place: Place) -> Iterator[Document]:
-    """One story."""
+    """The document of one story."""
     segments: list[Segment] = []
     licenses = set()
     photos = mapping(record, "photos")

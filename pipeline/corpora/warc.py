@@ -1,8 +1,8 @@
 """WARC files of web crawls: every HTML page that was fetched with status 200, by fastwarc and `pages.py`.
 
-A record's number is the byte at which it begins, which is also how the crawl's own index names it. A file, compressed
-record by record as the standard asks or not at all, is cut every 64 MiB; a worker finds the first record of its stretch
-by itself, so that nobody has to read the file beforehand.
+A record's number is the byte at which it begins, which is also how the crawl's own index names it. A file
+(uncompressed, or compressed record by record as the standard asks) is cut every 64 MiB. A worker finds the first record
+of its stretch by itself, so the file need not be read beforehand.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _SPAN = 16  # bytes that either pattern looks at, at most
 
 
 def documents(record: dict[str, Any], place: Place) -> Iterator[Document]:
-    """One page. Its images are taken from the web."""
+    """The document of one page. Its images are fetched from the web."""
     page, url = pages.parsed(record["html"]), string(record, "url")
     base = urljoin(url, str(page.xpath("string(//base/@href)")))
 
@@ -55,7 +55,7 @@ def documents(record: dict[str, Any], place: Place) -> Iterator[Document]:
 
 
 def cut(part: Part, shape: Format) -> Iterator[Part]:
-    """Stretches of the files."""
+    """Parts of 64 MiB of the files."""
     for file in beside(part, shape):
         if file.fault:
             yield file
@@ -132,7 +132,7 @@ def _first_record(file: BinaryIO, start: int, end: int, gzipped: bool) -> int | 
 
 
 def _opens_record(file: BinaryIO, at: int) -> bool:
-    """Do the three bytes that may open a gzip member open a record, and are not chance?"""
+    """Whether three bytes that look like the start of a gzip member really start a record."""
     file.seek(at)
     try:
         return zlib.decompressobj(wbits=31).decompress(file.read(4096), 16).startswith(b"WARC/")

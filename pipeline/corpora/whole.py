@@ -1,4 +1,4 @@
-"""Files that have to be taken whole before a record can be had: joined tables, pickles.
+"""Files that must be loaded completely before any record can be read: joined tables, pickles.
 
 A process that reads parts of one file, one after the other, loads it once.
 """
@@ -20,7 +20,7 @@ Records = list[dict[str, Any] | BadRecord]
 
 
 def whole(load: Callable[[str], Records]) -> Files:
-    """Files of which `load(path)` makes the list of all records; it raises ValueError for a file that gives none."""
+    """How to read files whose records `load(path)` returns all at once; it raises ValueError for a file without any."""
 
     @functools.lru_cache(maxsize=1)
     def loaded(path: str, changed: float) -> Records:

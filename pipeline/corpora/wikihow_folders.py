@@ -1,4 +1,5 @@
-"""wikiHow as MultiInstruct has it: a folder an article, `<id>_<slug>/wikihow.json`, and its images in `image/` there.
+"""wikiHow as in MultiInstruct: one folder for each article, `<id>_<slug>/wikihow.json`, with its images in `image/`
+there.
 
 As with the newer release, every method of an article is a document, `<id>_<method>`: hold out whole articles.
 """
@@ -10,8 +11,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from pipeline.corpora import trees
-from pipeline.corpora.fields import objects, string, title
+from pipeline.corpora.fields import Record, string
 from pipeline.corpora.parts import Format, Place
+from pipeline.corpora.wikihow import methods
 from schemas.records import Document, Image, Segment, Text
 
 
@@ -20,24 +22,14 @@ def documents(record: dict[str, Any], place: Place) -> Iterator[Document]:
     article = trees.json_of(record)
     folder = posixpath.basename(posixpath.dirname(record["path"]))
     number, underscore, slug = folder.partition("_")
-    methods = objects(article, "methods")
-    if not methods:
-        raise ValueError("the article has no methods")
-    for index, method in enumerate(methods):
-        name = title(method, "name")
-        segments: list[Segment] = [Text(f"## {name}")] if name else []
-        for step in objects(method, "steps"):
-            headline, image = string(step, "headline", "").strip(), string(step, "img", "")
-            segments += [Text(headline)] if headline else []
-            segments += [Image(trees.link(f"image/{image}", record, place))] if image else []
-        yield Document(
-            id=f"{number}_{index}",
-            source=place.format,
-            segments=tuple(segments),
-            title=slug.replace("-", " ") if underscore else "",
-            license="CC-BY-NC-SA-3.0",
-            location=f"{place.location}#{index}",
-        )
+
+    def segments(step: Record) -> Iterator[Segment]:
+        if headline := string(step, "headline", "").strip():
+            yield Text(headline)
+        if image := string(step, "img", ""):
+            yield Image(trees.link(f"image/{image}", record, place))
+
+    return methods(article, place, id_=number, title_=slug.replace("-", " ") if underscore else "", step=segments)
 
 
 FORMAT = Format(

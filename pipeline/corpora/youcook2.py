@@ -1,9 +1,10 @@
 """YouCook2: cooking videos cut into steps, each with a sentence.
 
-Neither frames nor videos are part of the data set. Beside the annotations lie either `frames/<video>/<step>.jpg` (or
-.png), the step counted from 0 in the order of the video, or `videos/<video>.mp4` (.mkv, .webm): then the frame at the
-middle of the step's segment is taken, and the image's URI says so (`videos/x.mp4#t=17.000`). Only the subset `training`
-is read: `validation` is the field's test set. A `label_foodtype.csv` beside the annotations gives the titles.
+Neither frames nor videos are part of the dataset. Next to the annotations are either `frames/<video>/<step>.jpg` (or
+.png), with steps counted from 0 in the order of the video, or `videos/<video>.mp4` (.mkv, .webm). From a video, the
+frame at the middle of the step's segment is taken, and the image's URI says so (`videos/x.mp4#t=17.000`). Only the
+subset `training` is read: `validation` is the field's test set. A `label_foodtype.csv` next to the annotations gives
+the titles.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ _VIDEOS, _FRAMES = ("mp4", "mkv", "webm"), ("jpg", "png")
 
 
 def documents(record: dict[str, Any], place: Place) -> Iterator[Document]:
-    """One video."""
+    """The document of one video."""
     video = identifier(record, "id")
     segments: list[Segment] = []
     for number, step in enumerate(sorted(objects(record, "annotations"), key=_segment)):
@@ -43,7 +44,7 @@ def documents(record: dict[str, Any], place: Place) -> Iterator[Document]:
 
 
 def _segment(step: dict[str, Any]) -> tuple[float, float]:
-    """Start and end in seconds."""
+    """Start and end of a step in seconds."""
     ends = [float(end) for end in array(step, "segment") if isinstance(end, (int, float))]
     if len(ends) != 2 or not 0 <= ends[0] <= ends[1]:
         raise ValueError(f"segment {step['segment']!r} is no stretch of time"[:200])

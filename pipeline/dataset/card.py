@@ -1,4 +1,4 @@
-"""README.md of an output folder: what `datasets` has to know to load the shards, and what a reader wants to know."""
+"""The data card (README.md) of a dataset: what `datasets` needs to load the shards, and what a reader wants to know."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from schemas.codec import Json
 from schemas.printable import markdown
 
 MOST_ROWS = 100
-"""Lines of a table of the card."""
+"""The most lines of a table of the card."""
 
 _TEXT = """
 # {name}
@@ -96,7 +96,7 @@ def card(manifest: Json) -> str:
 
 
 def _benchmark(checked: Mapping[str, Any] | None, dropped: Mapping[str, int]) -> str:
-    """What was held out, in a sentence."""
+    """A sentence about the benchmark that was kept out."""
     if not checked:
         return "They were not compared with any benchmark."
     hits = sum(number for rule, number in dropped.items() if rule.startswith("benchmark_"))
@@ -108,7 +108,7 @@ def _benchmark(checked: Mapping[str, Any] | None, dropped: Mapping[str, int]) ->
 
 
 def _table(title: str, counts: Mapping[str, int]) -> str:
-    """The most frequent in a table, and how many others there are: a corpus can have as many sources as documents."""
+    """A table of the highest counts, and the sum of the others: a corpus can have as many sources as documents."""
     rows = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     if rest := rows[MOST_ROWS:]:
         rows = [*rows[:MOST_ROWS], (f"{len(rest):,} others", sum(n for _, n in rest))]

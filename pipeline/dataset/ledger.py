@@ -14,7 +14,7 @@ import operator
 import shutil
 import textwrap
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -28,7 +28,14 @@ from schemas.errors import UserError
 from schemas.outcome import DROPPED, FAILED, KEPT, Outcome
 from schemas.printable import line
 from schemas.records import ImageDrop
-from schemas.stage_names import FILTER_COHERENCE, FILTER_RATINGS, STAGES, WRITE_INSTRUCTION, stage_title
+from schemas.stage_names import (
+    FILTER_COHERENCE,
+    FILTER_RATINGS,
+    STAGES,
+    WRITE_INSTRUCTION,
+    stage_title,
+    stages_of,
+)
 
 SCORE_STAGES = {
     **dict.fromkeys(("coherence", "margin", "recall_at_1"), FILTER_COHERENCE),
@@ -49,7 +56,7 @@ class Stage:
 
     @property
     def left(self) -> int:
-        """How many documents went on."""
+        """How many documents passed the stage."""
         return self.entered - sum(self.dropped.values()) - sum(self.failed.values())
 
 
@@ -57,7 +64,8 @@ class Stage:
 class Funnel:
     """The outcomes of all input documents: input = kept + all of dropped + all of failed; highest counts first.
 
-    `images` counts the images that were removed from documents which continued without them, by rule or error.
+    `stages` are those that the run had. `images` counts the images that were removed from documents which continued
+    without them, by rule or error.
     """
 
     input: int
@@ -91,8 +99,12 @@ def read_outcomes(folder: str, where: pc.Expression | None = None) -> Iterator[O
         yield from outcomes_from_table(batch if where is None else batch.filter(where))
 
 
-def funnel(outcomes: Iterable[Outcome]) -> Funnel:
-    """Count the outcomes, in one pass."""
+def funnel(outcomes: Iterable[Outcome], stages: Sequence[str] = STAGES) -> Funnel:
+    """Count the outcomes, in one pass.
+
+    stages: those that the run had (`run_stages`). A stage that was off has let nothing pass, so the funnel leaves it
+    out; one at which documents ended is always there.
+    """
     total = kept = 0
     dropped: Counter[str] = Counter()
     failed: Counter[str] = Counter()
@@ -109,12 +121,13 @@ def funnel(outcomes: Iterable[Outcome]) -> Funnel:
         else:
             failed[outcome.error] += 1
             ends[outcome.stage][FAILED][outcome.error] += 1
-    stages, entered = [], total
+    found, entered = [], total
     for name in STAGES:
-        stages.append(Stage(name, entered, _most_first(ends[name][DROPPED]), _most_first(ends[name][FAILED])))
-        entered = stages[-1].left
+        if name in stages or name in ends:
+            found.append(Stage(name, entered, _most_first(ends[name][DROPPED]), _most_first(ends[name][FAILED])))
+            entered = found[-1].left
     assert entered == kept, f"the ledger does not add up: {entered} documents left all stages, {kept} are kept"
-    return Funnel(total, kept, _most_first(dropped), _most_first(failed), tuple(stages), _most_first(images))
+    return Funnel(total, kept, _most_first(dropped), _most_first(failed), tuple(found), _most_first(images))
 
 
 def funnel_text(counts: Funnel, width: int | None = None) -> str:
@@ -151,6 +164,12 @@ def read_manifest(folder: str) -> Json:
         ) from error
 
 
+def run_stages(manifest: Json) -> tuple[str, ...]:
+    """The stages that the run had, from the configuration in its manifest. Raises UserError if it is missing."""
+    with corruption_as_user_error("manifest.json"):
+        return stages_of({**manifest["config"]})  # TypeError if it is not a mapping
+
+
 def limits(manifest: Json) -> dict[str, float]:
     """The run's thresholds by score, from the configuration in its manifest. Raises UserError if they are missing."""
     with corruption_as_user_error("manifest.json"):
@@ -177,11 +196,15 @@ def find(folder: str, name: str) -> Outcome:
 
 def explain(folder: str, name: str) -> str:
     """What happened to one document, and why, in sentences. `name` is its id, key or location."""
-    return explain_outcome(find(folder, name), limits(read_manifest(folder)))
+    outcome, manifest = find(folder, name), read_manifest(folder)
+    return explain_outcome(outcome, limits(manifest), run_stages(manifest))
 
 
-def explain_outcome(outcome: Outcome, least: dict[str, float]) -> str:
-    """The row as text: how the document ended, and the stages with its scores and the `least` values allowed."""
+def explain_outcome(outcome: Outcome, least: dict[str, float], stages: Sequence[str] = STAGES) -> str:
+    """The row as text: how the document ended, and what it passed.
+
+    least: the thresholds by score (`limits`). stages: those that the run had (`run_stages`).
+    """
     lines = [
         f"{line(outcome.title) or 'Untitled'}  ({line(outcome.id)})",
         line(f"from {outcome.source}, {outcome.location}"),
@@ -194,6 +217,8 @@ def explain_outcome(outcome: Outcome, least: dict[str, float]) -> str:
     for score, value in outcome.scores:
         measures[SCORE_STAGES.get(score, FILTER_RATINGS)].append(line(_against(score, value, least)))
     for stage in STAGES[: last + 1]:
+        if stage not in stages and stage != outcome.stage:
+            continue
         stopped = stage == outcome.stage and outcome.status != KEPT
         mark, verdict = ("✗", line(outcome.rule or outcome.error)) if stopped else ("✓", "passed")
         lost = [line(_lost(image)) for image in outcome.dropped_images if image.stage == stage]

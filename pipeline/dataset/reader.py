@@ -1,6 +1,6 @@
 """Random access to finished instances: the index gives the byte ranges in the shards, and only these are read.
 
-A folder may come from strangers: its files cannot make the reader open files outside it, and damage gives a UserError.
+A folder may be untrusted: its files cannot make the reader open files outside of it, and damage is a UserError.
 """
 
 from __future__ import annotations

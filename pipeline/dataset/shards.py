@@ -93,7 +93,7 @@ class Hashed(io.RawIOBase):
 
 @contextlib.contextmanager
 def hashed(path: str) -> Iterator[Hashed]:
-    """`store.replacing`, with the size and the sha256 of what was written."""
+    """Write to a file atomically (`store.replacing`), and compute its size and sha256."""
     with replacing(path) as file:
         yield Hashed(file)
 
@@ -138,7 +138,7 @@ def read_index(path: str) -> Iterator[IndexRow]:
 
 
 def count(rows: Iterable[IndexRow]) -> Counts:
-    """Count in one pass."""
+    """The counts over the rows of an index, in one pass."""
     instances = images = 0
     domains: collections.Counter[str] = collections.Counter()
     sources: collections.Counter[str] = collections.Counter()
@@ -210,7 +210,7 @@ def manifest(
 
 
 def with_files(manifest: Json, files: Mapping[str, bytes]) -> Json:
-    """The manifest with size and sha256 of the files beside the data that follow from the input: name -> content."""
+    """The manifest with size and sha256 of the other files that depend on the input only. `files`: name -> content."""
     return manifest | {
         "files": {
             name: {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()} for name, data in files.items()
@@ -219,7 +219,7 @@ def with_files(manifest: Json, files: Mapping[str, bytes]) -> Json:
 
 
 def run_record(manifest: Json, files: Mapping[str, bytes]) -> Json:
-    """What run.json holds: sha256 of the manifest, size and sha256 of the files that differ from run to run."""
+    """The content of run.json: sha256 of the manifest, size and sha256 of the files that differ from run to run."""
     digest = hashlib.sha256(manifest_bytes(manifest)).hexdigest()
     return with_files({"format": "leafinstruct-run", "manifest": digest}, files)
 
@@ -246,7 +246,8 @@ def _batches(rows: Iterable[Row]) -> Iterator[list[Row]]:
 
 
 def _write_parquet(tables: Iterable[pa.Table], schema: pa.Schema, path: str) -> Table:
-    """Every setting that the bytes depend on is fixed here; the rest is pyarrow's version, which is pinned."""
+    """Write a Parquet file with every setting that its bytes depend on; they also depend on pyarrow's version, which is
+    pinned."""
     count = 0
     with hashed(path) as file:
         with pq.ParquetWriter(

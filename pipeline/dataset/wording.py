@@ -5,7 +5,7 @@ from __future__ import annotations
 from pipeline.images.faults import KINDS
 
 YES_NO = KINDS | {"no_excerpt": "no excerpt of the document has both enough words and an image"}
-"""Texts for rules that measure nothing; they are shown instead of value and threshold."""
+"""Texts for rules without a measured value; they are shown instead of value and threshold."""
 
 
 def reason(rule: str, value: float | None, threshold: float | None) -> str:

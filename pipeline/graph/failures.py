@@ -1,4 +1,4 @@
-"""Why a run stopped: workers record the error in the work folder, and the launcher makes a message of it.
+"""Records why a run stopped: workers write the error to the work folder, and the launcher makes a message of it.
 
 A runner passes on the text of what a worker raised, or nothing if the worker died. So an error that stops the run is
 written to a file first, with its traceback.

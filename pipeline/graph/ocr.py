@@ -1,4 +1,4 @@
-"""The stage that reads the text in pictures: the second witness of coherence, where the configuration asks for it."""
+"""The stage that reads the text in images, if the configuration asks for it."""
 
 from __future__ import annotations
 

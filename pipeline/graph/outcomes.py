@@ -16,19 +16,19 @@ BUG = "bug:"
 
 
 def kept(document: Document, shard: str, key: str) -> Outcome:
-    """The document became an instance."""
+    """The outcome of a document that became an instance."""
     return _outcome(document, status=KEPT, stage=ASSEMBLE, shard=shard, key=key)
 
 
 def dropped(document: Document, stage: str, drop: Drop, detail: str = "") -> Outcome:
-    """A rule dropped the document."""
+    """The outcome of a document that a rule dropped."""
     return _outcome(
         document, status=DROPPED, stage=stage, rule=drop.rule, value=drop.value, threshold=drop.threshold, detail=detail
     )
 
 
 def failed(document: Document, stage: str, error: Exception) -> Outcome:
-    """The document failed: something is wrong with it (RecordFault), or there is a bug and the run keeps going.
+    """The outcome of a document that failed: it is bad (RecordFault), or there is a bug and the run keeps going.
 
     For a bug, the row's `error` is `bug:` and the class of the exception, and its `detail` is the traceback.
     """
@@ -39,7 +39,7 @@ def failed(document: Document, stage: str, error: Exception) -> Outcome:
 
 
 def unreadable(fault: Fault) -> Outcome:
-    """A record could not be read."""
+    """The outcome of a record that could not be read."""
     return Outcome(
         id=fault.id,
         source=fault.source,
@@ -52,7 +52,7 @@ def unreadable(fault: Fault) -> Outcome:
 
 
 def scores(document: Document) -> tuple[tuple[str, float], ...]:
-    """Everything that has been measured of the document so far, by name."""
+    """All scores of the document that have been measured so far, by name."""
     found: list[tuple[str, float]] = []
     if isinstance(document, ScoredDocument):
         coherence = document.coherence

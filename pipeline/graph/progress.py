@@ -27,7 +27,7 @@ ON_A_TERMINAL, IN_A_LOG = 5.0, 30.0
 """Seconds between two lines."""
 
 MINUTE = 60.0
-"""Seconds over which speed is measured."""
+"""The period in seconds over which speed is measured."""
 
 IDENTIFY = "Identify"
 
@@ -123,7 +123,7 @@ def shown(folder: str, stages: Sequence[str], seconds: float | None = None) -> I
 
     def loop() -> None:
         while not stop.wait(seconds):
-            with contextlib.suppress(OSError, ValueError):  # a count that is just being replaced
+            with contextlib.suppress(OSError, ValueError):  # a file that is being replaced at this moment
                 say()
 
     thread = threading.Thread(target=loop, name="progress", daemon=True)

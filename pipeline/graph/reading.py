@@ -1,4 +1,4 @@
-"""The first transforms of the DAG: parts of corpora, documents, and duplicates."""
+"""The first transforms of the DAG: divide corpora into parts, read documents, find and drop duplicates."""
 
 from __future__ import annotations
 
@@ -31,6 +31,12 @@ def plan(run: Run) -> Iterator[Part]:
         yield from _plan(run)
 
 
+def records(run: Run) -> Iterator[Document | Fault]:
+    """All documents and faults of the corpora, in their order, for a command that works outside of the graph."""
+    for part in plan(run):
+        yield from corpora.read(part)
+
+
 def _plan(run: Run) -> Iterator[Part]:
     left = run.config.limit
     owners: dict[str, object] = {}
@@ -50,7 +56,7 @@ def _plan(run: Run) -> Iterator[Part]:
 
 
 class Read(Stage):
-    """Work item -> documents; a record that cannot be read becomes a ledger row."""
+    """Part -> documents; a record that cannot be read becomes a ledger row."""
 
     def __init__(self, run: Run):
         super().__init__(run, READ, _no_step)
@@ -76,7 +82,8 @@ def _no_step(run: Run) -> Step[Any, Any]:
 
 
 def identify(part: Part, run: Run) -> Iterator[Any]:
-    """What is needed of each document to find duplicates; its headings, to find those that recur, are tagged.
+    """What is needed of each document to find duplicates, and (in the output HEADINGS) its headings, to find those that
+    recur.
 
     This reads the corpus a second time, without its images, which is far cheaper than a shuffle of whole documents.
     """

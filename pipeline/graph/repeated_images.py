@@ -1,4 +1,4 @@
-"""Which images stand in several documents: found by their hashes alone, after a pass that stores what the next one reads.
+"""Finds the images that several documents have, by their hashes, in a separate pass over the corpora.
 
 The pass reads the corpora once more, up to the stage *Store images*; images that it stored are neither fetched nor decoded
 again. Only hashes, places and addresses are grouped.
@@ -45,7 +45,7 @@ class Seen:
 
     @property
     def order(self) -> tuple[Any, ...]:
-        """As documents are ordered, and then by the image's address."""
+        """The sort key: the order of the documents, then the image's address."""
         return *place_order(self.location), self.uri, self.sha256
 
 
@@ -69,7 +69,7 @@ def look(part: Part, run: Run, repeats: dict[str, Repeat]) -> Iterator[Seen]:
 
 
 def _passed(document: Document | None, step: Step[Document, Any]) -> Document | None:
-    """What a rule leaves of the document; None where it ends."""
+    """The document after a step; None if it ends there."""
     try:
         found = step(document) if document else None
     except RecordFault:
@@ -89,9 +89,9 @@ def _seen(found: Any, images: Any) -> Iterator[Seen]:
 class RepeatedImages(beam.PTransform[Any, Any]):
     """Seen -> (location, {sha256: (Drop, detail)}) for every document that has images to lose.
 
-    Images are the same whose hashes differ in at most `distance` bits (None: in none), directly or by others between
-    them. Those in more than `in_at_most` documents (None: no limit) go from all of them; of the others, where `distance`
-    is given, the first document keeps its image, and the rows of the others name it.
+    Two images are the same if their hashes differ in at most `distance` bits (None: in no bit), directly or through
+    images between them. An image in more than `in_at_most` documents (None: no limit) is removed from all of them. Of
+    the other images, if `distance` is given, the first document keeps its copy, and the rows of the others name it.
     """
 
     def __init__(self, distance: int | None, in_at_most: int | None):
@@ -163,7 +163,7 @@ def _judged(
 
 
 class CompareImages(Stage):
-    """Takes out images that other documents have, too."""
+    """The stage *Compare images*: removes images that other documents have too."""
 
     def __init__(self, run: Run):
         super().__init__(run, COMPARE_IMAGES, lambda run: Step(lambda document: document))

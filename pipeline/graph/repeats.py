@@ -1,4 +1,4 @@
-"""Which documents come twice: by id, by text, or nearly by text. Only ids, locations and digests are grouped."""
+"""Finds duplicates by id, by text, and near-duplicates by text. Only ids, locations and digests are grouped."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from pipeline.graph.union import Components
 
 @dataclasses.dataclass(frozen=True)
 class Identity:
-    """A document as far as repeats are concerned. `signature` is empty where near repeats are not looked for."""
+    """What is needed of a document to find its duplicates. `signature` is empty if near-duplicates are not looked
+    for."""
 
     id: str
     location: str
@@ -25,10 +26,11 @@ class Identity:
 
 @dataclasses.dataclass(frozen=True)
 class Repeat:
-    """A document that repeats another, `first`, and goes because of `rule`.
+    """A document that repeats another one, `first`, and is dropped by `rule`.
 
-    duplicate_id, duplicate_text: `value` counts all copies, the first one too; of a text, those among documents that do
-    not repeat an id. near_duplicate_text: `value` is the similarity to the document that it was found by.
+    duplicate_id, duplicate_text: `value` is the number of all copies, the first one included; copies of a text are
+    counted among the documents that do not repeat an id. near_duplicate_text: `value` is the similarity to the document
+    by which it was found.
     """
 
     rule: str
@@ -38,12 +40,12 @@ class Repeat:
 
 
 class Repeats(beam.PTransform[Any, Any]):
-    """Identity -> (location, Repeat) for every document that is not the first with its id; of those that are, for every
-    one that is not the first with its text; and of those, for every one that is not the first of its near repeats: the
-    first by file name and line, whichever worker reads it. One after the other, or a text would be lost whose first
-    document goes because of its id.
+    """Identity -> (location, Repeat) for every document that repeats an earlier one, by file name and line, whichever
+    worker reads it. First by id; then by text among the documents that are left; then by near-duplicate text among
+    those that are left. In this order, because otherwise a text would be lost if its first document is dropped because
+    of its id.
 
-    `text_at_least` is the similarity from which texts are near repeats, None to look for none.
+    `text_at_least` is the similarity from which texts are near-duplicates; None: near-duplicates are not looked for.
     """
 
     def __init__(self, text_at_least: float | None = None):
@@ -71,11 +73,11 @@ class Repeats(beam.PTransform[Any, Any]):
 
 
 class NearRepeats(beam.PTransform[Any, Any]):
-    """Identity -> (location, Repeat) for every document but the first of those that are near repeats of one another,
-    directly or by others between them.
+    """Identity -> (location, Repeat) for every document but the first in each set of near-duplicates, which are linked
+    directly or through documents between them.
 
-    In each group of documents that agree in a band, all are compared with the first, so that a group costs no more than
-    its size. What goes through shuffles: 25 keys of 21 bytes a document, and its signature of 512 bytes twice.
+    In each group of documents that agree in a band, all are compared with the first one, so the cost of a group grows
+    with its size only. For each document, 25 keys of 21 bytes are shuffled, and its signature of 512 bytes twice.
     """
 
     def __init__(self, at_least: float):
@@ -111,7 +113,7 @@ class NearRepeats(beam.PTransform[Any, Any]):
 
 
 def place_order(location: str) -> tuple[str, int, str]:
-    """`file:12#3` as something to sort by: line 9 comes before line 12."""
+    """The sort key of a location, `file:12#3`: line 9 comes before line 12."""
     found = re.fullmatch(r"(.*):(\d+)(.*?)", location, re.S)
     if found is None:
         raise ValueError(f"{location!r} is no location: a reader's has the form file:line")
@@ -142,13 +144,13 @@ def _same_text(group: tuple[str, Iterable[Identity]]) -> Iterator[Any]:
 
 
 def _pairs(group: tuple[bytes, Iterable[str]]) -> Iterator[tuple[str, str]]:
-    """(first location, other location) for all others that share a band."""
+    """The pairs (first location, other location) of all documents that share a band."""
     first, *others = sorted(group[1], key=place_order)
     yield from ((first, other) for other in others)
 
 
 def _with_first(group: tuple[str, tuple[Iterable[Identity], Iterable[str]]]) -> Iterator[tuple[str, Identity]]:
-    """(other location, the first document)."""
+    """The pairs (other location, the first document)."""
     [first], others = group[1]
     yield from ((other, first) for other in others)
 

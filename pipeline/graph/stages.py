@@ -49,7 +49,7 @@ Future = concurrent.futures.Future
 
 
 def filter_text(run: Run) -> Step[Document, Document | Drop]:
-    """The preset's rules about the text, from which personal data are taken before, where the preset says so."""
+    """The preset's rules about the text; before them, personal data are replaced if the preset asks for it."""
     counts = {"personal_data_replaced": 0} if run.preset.personal_data else {}
 
     def step(document: Document) -> Document | Drop:
@@ -168,7 +168,7 @@ def score_coherence(run: Run) -> Step[list[StoredDocument], list[ScoredDocument]
 
 
 def _scored_by(segment: StoredSegment) -> str | list[str]:
-    """What a score depends on: the text, or the image's hash and what was read in it."""
+    """What a score depends on: the text, or the image's hash and the text that was read in it."""
     if isinstance(segment, Text):
         return segment.text
     return segment.sha256 if segment.ocr is None else [segment.sha256, segment.ocr]

@@ -1,4 +1,4 @@
-"""Connected components of pairs, as a combiner: which is the first of all that hang together."""
+"""Finds connected components from pairs, as a Beam combiner, and the first node of each."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import Any
 import apache_beam as beam
 
 Link = tuple[Any, Any, float, Any]
-"""A node, one that comes before it, how similar they are, and the name of the latter."""
+"""(node, an earlier node, their similarity, the earlier node's name)."""
 
 
 class Components(beam.CombineFn):
     """Links -> {node: (the first node of its component, its highest similarity to a linked node, the first's name)},
-    for all nodes but the firsts. `order` gives what nodes are sorted by. The result does not depend on the order of
-    the links; the memory is that of the links, which only nodes with near repeats have."""
+    for all nodes but the firsts. `order` gives what nodes are sorted by. The result does not depend on the order of the
+    links. Memory grows with the number of links, which only near-duplicates have."""
 
     def __init__(self, order: Callable[[Any], Any]):
         super().__init__()  # type: ignore[no-untyped-call]
@@ -37,7 +37,7 @@ class Components(beam.CombineFn):
 
         def root(node: Any) -> Any:
             while (parent := parents.get(node, node)) != node:
-                parents[node] = node = parents.get(parent, parent)  # halve the way for those who come after
+                parents[node] = node = parents.get(parent, parent)  # path halving: later searches are shorter
             return node
 
         for node, before, similarity, name in links:

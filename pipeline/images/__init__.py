@@ -1,1 +1,1 @@
-"""Pictures: fetched, decoded to one normal form, and stored by hash."""
+"""Images: fetched, decoded to one normal form, and stored by hash."""

@@ -1,13 +1,14 @@
-"""Which IP addresses a stranger's URL may lead to: those of the public internet, and none that a cloud answers itself."""
+"""Decides which IP addresses an untrusted URL may lead to: public ones, except those of a cloud's own services."""
 
 from __future__ import annotations
 
 import ipaddress
 
 _UNICAST = ipaddress.IPv6Network("2000::/3")
-"""All that IANA has given out as global unicast. What lies outside is local, a way to write IPv4, or reserved: site-local
-fec0::/10, unique local fc00::/7 (metadata at fd00:ec2::254 on AWS and fd20:ce::254 on Google's cloud), IPv4-compatible
-::/96 and -translated ::ffff:0:0:0/96, the local NAT64 prefix 64:ff9b:1::/48, segment routing 5f00::/16."""
+"""Everything that IANA has assigned as global unicast. Other addresses are local, forms of IPv4, or reserved:
+site-local fec0::/10, unique local fc00::/7 (metadata at fd00:ec2::254 on AWS and fd20:ce::254 on Google's cloud),
+IPv4-compatible ::/96 and -translated ::ffff:0:0:0/96, the local NAT64 prefix 64:ff9b:1::/48, segment routing
+5f00::/16."""
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 _REFUSED_6 = tuple(
     map(
@@ -35,7 +36,7 @@ _ISATAP = {0x5EFE, 0x02005EFE}  # the upper half of an interface's id: an addres
 
 
 def is_public(address: str) -> bool:
-    """Whether it may be dialled. IPv4 inside IPv6 (mapped, 6to4, NAT64, ISATAP) is judged as IPv4.
+    """Whether the pipeline may connect to an address. IPv4 inside IPv6 (mapped, 6to4, NAT64, ISATAP) is judged as IPv4.
 
     >>> is_public("93.184.216.34"), is_public("::ffff:10.0.0.1"), is_public("fec0::1")
     (True, False, False)

@@ -1,4 +1,4 @@
-"""Images decoded in child processes, within limits of memory and processor time that hold whatever the bytes are.
+"""Decodes images in child processes, within limits of memory and processor time that hold for any bytes.
 
 A decoder may loop for hours over a file that looks small, or crash; the pipeline goes on. All images that a process
 decodes at once share a budget of memory, by what their headers claim, and a child may take no more than its image's part.
@@ -20,26 +20,26 @@ from pipeline.images.faults import ImageFault
 from pipeline.storage.child import Child, Lost
 
 BUDGET = 1_400_000_000
-"""Bytes that the children of one process may take for images at once: the largest image alone has room (a WebP or AVIF
-of 50 million pixels)."""
+"""The most bytes that the children of one process may use for images at once: enough for one of the largest images (a
+WebP or AVIF of 50 million pixels)."""
 MOST = 16
-"""Children of a process, at most; never more than it has processors. One at rest takes 17 MB."""
+"""The most children of a process; never more than it has processors. An idle one takes 17 MB."""
 SECONDS, PIXELS_A_SECOND = 2, 4_000_000
-"""Processor time for an image: 2 s, and one more for every 4 million pixels. The slowest honest ones (WebP, AVIF) take a
-quarter of that (`python -m benchmarks.decoding`)."""
+"""Processor time for an image: 2 s, and one more for every 4 million pixels. The slowest ordinary images (WebP, AVIF)
+take a quarter of that (`python -m benchmarks.decoding`)."""
 
 _MALLOC = {"MALLOC_MMAP_THRESHOLD_": str(8 << 20), "MALLOC_TRIM_THRESHOLD_": str(16 << 20)}
-"""glibc gives the memory of large images back at once, and does not give and take it anew for each small one."""
+"""Makes glibc return the memory of large images at once, but not after every small one."""
 
 
 def normalise(data: bytes, *, max_side: int, max_pixels: int) -> Normal:
-    """As `decode.normalise`, in a child. Raises ImageFault, also `too_slow` and `too_much_memory`, and MemoryError where
-    the machine ran out of memory."""
+    """Run `decode.normalise` in a child process. Raises ImageFault, also `too_slow` and `too_much_memory`, and
+    MemoryError if the machine ran out of memory."""
     return _pool(os.getpid()).normalise(data, max_side, max_pixels)
 
 
 class Budget:
-    """So many bytes, lent in the order of asking. Who asks for more than there are gets them all."""
+    """A number of bytes that are lent in the order of requests. A request for more than there are gets all of them."""
 
     def __init__(self, size: int):
         self.size, self._free = size, size
@@ -47,7 +47,7 @@ class Budget:
 
     @contextlib.contextmanager
     def lent(self, wanted: int) -> Iterator[None]:
-        """Wait until the bytes are free, and hold them in the block."""
+        """Wait until the bytes are free, and reserve them while the block runs."""
         wanted = min(wanted, self.size)
         with self._turn, self._changed:
             self._changed.wait_for(lambda: self._free >= wanted)
@@ -61,7 +61,7 @@ class Budget:
 
 
 class Children:
-    """At most `most` processes of `module`, started when they are wanted, that share `budget` bytes for images."""
+    """At most `most` processes of `module`, started when they are needed, that share `budget` bytes for images."""
 
     def __init__(self, most: int, budget: int, module: str = "pipeline.images.decoder"):
         self._budget, self._module = Budget(budget), module
@@ -70,7 +70,7 @@ class Children:
             self._slots.put(None)
 
     def normalise(self, data: bytes, max_side: int, max_pixels: int) -> Normal:
-        """See the function of this name."""
+        """As the function `normalise`, with a child of this pool."""
         found = header.check(data, max_pixels)
         memory = header.memory(data, found, max_side)
         request = {
@@ -90,7 +90,7 @@ class Children:
         return Normal(result, reply["width"], reply["height"])
 
     def close(self) -> None:
-        """End the children that rest."""
+        """End the idle children."""
         with contextlib.suppress(queue.Empty):
             while True:
                 if child := self._slots.get_nowait():
@@ -98,7 +98,7 @@ class Children:
 
     @contextlib.contextmanager
     def _child(self) -> Iterator[Child]:
-        """A child for the block; one that the block is left with an exception for is not used again."""
+        """A child for the block; it is not used again if the block ends with an exception."""
         child = self._slots.get()
         try:
             child = child or Child(self._module, _MALLOC)
@@ -114,7 +114,7 @@ class Children:
 
 @functools.lru_cache(maxsize=1)
 def _pool(process: int) -> Children:
-    """One a process: `process` keeps a forked worker from talking to its parent's children."""
+    """The children of this process; `process`, its id, keeps a forked worker from using its parent's children."""
     pool = Children(min(len(os.sched_getaffinity(process)), MOST), BUDGET)
     atexit.register(pool.close)
     return pool

@@ -1,8 +1,8 @@
-"""Connections to strangers: to addresses that were checked, within limits of time, kept open and reused.
+"""Connections to untrusted servers: only to checked addresses, with time limits, kept open and reused.
 
-Each host is resolved here, and the connection goes to the very address that was checked, so neither a redirect nor a name
-that resolves anew reaches a machine inside. Name resolution has the time limit of the system's resolver, everything else
-that of the clock.
+Each host is resolved here, and the connection goes to the very address that was checked, so neither a redirect nor a
+name that resolves differently the second time reaches an internal machine. Name resolution has the time limit of the
+system's resolver, everything else that of `Clock`.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ class Clock(threading.local):
     end = float("inf")
 
     def start(self, seconds: float) -> None:
-        """From now on this thread has so much time."""
+        """Limit this thread's fetch to `seconds` from now."""
         self.end = time.monotonic() + seconds
 
     def left(self, timeout: float | None) -> float:
-        """The seconds that are left, `timeout` at most. Raises httpcore.ReadTimeout where none are."""
+        """The seconds that are left, at most `timeout`. Raises httpcore.ReadTimeout if none are left."""
         left = self.end - time.monotonic()
         if left <= 0:
             raise httpcore.ReadTimeout("deadline")
@@ -45,7 +45,7 @@ class Clock(threading.local):
 
     @contextlib.contextmanager
     def apart(self) -> Iterator[None]:
-        """What happens in the block has a limit of its own, or none, and takes none of this one's time."""
+        """Stop the clock while the block runs."""
         end, started = self.end, time.monotonic()
         try:
             yield
@@ -87,7 +87,7 @@ class Backend(httpcore.SyncBackend):
 
 
 class Stream(httpcore.NetworkStream):
-    """A stream that keeps the clock."""
+    """A stream whose operations check the clock."""
 
     def __init__(self, stream: httpcore.NetworkStream):
         self.stream = stream
@@ -112,7 +112,7 @@ class Stream(httpcore.NetworkStream):
 
 @functools.lru_cache(maxsize=4)
 def pool(allow_private_hosts: bool, process: int) -> httpcore.ConnectionPool:
-    """One a process: `process` keeps a forked worker from writing into its parent's connections."""
+    """The connections of this process; `process`, its id, keeps a forked worker from using its parent's connections."""
     made = httpcore.ConnectionPool(
         ssl_context=httpx.create_ssl_context(),
         max_connections=64,

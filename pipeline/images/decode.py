@@ -1,7 +1,7 @@
-"""From the bytes of an image, whatever they are, to one normal form: upright RGB on white, bounded, no metadata.
+"""Turns the bytes of any image into one normal form: upright RGB on white, bounded, without metadata.
 
-What is refused, and under which name, is the table in `faults.py`. Everything here trusts the limits of the process that
-it runs in (`children.py`): a decoder may loop or allocate beyond what a header claims.
+The table in `faults.py` says what is refused, and under which name. This code relies on the limits of the child process
+that it runs in (`children.py`), because a decoder may loop or allocate more than a header claims.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from schemas.images import published_size
 RECIPE = 4  # raise it when the same bytes may normalise to other bytes: it is part of every cache key
 FEW_COLOURS = 1024
 JPEG_QUALITY = 90
-_STRIP = 1 << 20  # pixels that are converted at a time where that takes several copies
+_STRIP = 1 << 20  # pixels that are converted at once, because that takes several copies
 _FORMATS = ["JPEG", "PNG", "GIF", "WEBP", "BMP", "AVIF"]
 _LOSSLESS = ("PNG", "GIF", "BMP")
 _UPRIGHT = {
@@ -39,7 +39,7 @@ warnings.filterwarnings("ignore", module=r"PIL\.")  # of big images and damaged 
 
 @dataclasses.dataclass(frozen=True)
 class Normal:
-    """A picture in normal form: the bytes of a JPEG or PNG file and its pixels."""
+    """An image in normal form: the bytes of a JPEG or PNG file, and its size in pixels."""
 
     data: bytes
     width: int
@@ -71,7 +71,7 @@ def normalise(data: bytes, *, max_side: int, max_pixels: int) -> Normal:
 
 
 def extension(data: bytes) -> str:
-    """`jpg` or `png`: the ending for the bytes of a stored picture."""
+    """The file extension of a stored image: `jpg` or `png`."""
     return "png" if data.startswith(b"\x89PNG") else "jpg"
 
 
@@ -92,8 +92,8 @@ def _decoded(data: bytes, max_side: int, max_pixels: int) -> tuple[Image.Image, 
 
 
 def _raise_machine_error(error: Exception) -> None:
-    """Memory, file handles or a disk gave out: no fault of the picture, which may be read well another time. Pillow's
-    own OSErrors about bytes have no errno; one of them is how some decoders say that they got no memory."""
+    """Raise the error again if memory, file handles or a disk ran out, which is not a fault of the image. Pillow's own
+    OSErrors about bad bytes have no errno; some decoders raise one of them when they get no memory."""
     if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno is not None):
         raise error
     if isinstance(error, OSError) and str(error).startswith("out of memory"):
@@ -104,7 +104,7 @@ def _damage(data: bytes, error: Exception) -> ImageFault:
     webp = data[:4] == b"RIFF"
     cut = "truncated" in str(error).lower() or (webp and int.from_bytes(data[4:8], "little") + 8 > len(data))
     said = "no decoder knows its header"
-    if not isinstance(error, UnidentifiedImageError):  # whose text names an address in memory, another one every time
+    if not isinstance(error, UnidentifiedImageError):  # whose message has an address in memory that differs every time
         said = unquoted(error)[:200]
     return ImageFault("truncated" if cut else "unreadable", said or type(error).__name__)
 
@@ -129,7 +129,7 @@ def _rgb(picture: Image.Image) -> Image.Image:
 
 
 def _from_16_bits(picture: Image.Image) -> Image.Image:
-    """Pillow clips some 16-bit modes to 255 where it should scale them."""
+    """The image with 8 bits: Pillow clips some 16-bit modes to 255 instead of scaling them."""
     return picture.convert("I").point(lambda value: value / 256).convert("L").convert("RGB")
 
 
@@ -141,7 +141,7 @@ def _on_white(picture: Image.Image) -> Image.Image:
 def _orientation(picture: Image.Image) -> int:
     try:
         return int(picture.getexif().get(0x0112, 1))
-    except Exception as error:  # noqa: BLE001 - a damaged EXIF block says nothing about the picture
+    except Exception as error:  # noqa: BLE001 - a damaged EXIF block does not mean a damaged image
         _raise_machine_error(error)
         return 1
 

@@ -26,7 +26,5 @@ def answer(request: Any, data: bytes, reply: Callable[..., None]) -> None:
 
 
 if __name__ == "__main__":
-    AvifImagePlugin.DEFAULT_MAX_THREADS = (
-        1  # each has a stack, and the processor's other cores have images of their own
-    )
+    AvifImagePlugin.DEFAULT_MAX_THREADS = 1  # each needs a stack, and the other cores decode other images
     child.serve(answer)

@@ -1,4 +1,4 @@
-"""What can be wrong with an image, by the ledger's words; docs/corpora.md shows both sides."""
+"""The kinds of faults that an image may have, as the ledger names them; docs/corpora.md explains them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from schemas.errors import RecordFault
 from schemas.images import MAX_PARTS, MAX_SIDE
 
 MAX_SCANS = 32
-"""Of a JPEG. Each scan is decoded over the whole image; encoders write 10 or so (libjpeg's script for colour has 10)."""
+"""The most scans of a JPEG. Each scan is decoded over the whole image; encoders write about 10 (libjpeg's default for
+colour)."""
 KINDS = {
     "missing": "there is no such file, or no such member of the tar",
     "unreadable": "the file may not be read, is no regular file, or is damaged in another way than being cut short",
@@ -34,17 +35,17 @@ KINDS = {
     "opt_out_list": "the address is in the list `web.opt_outs`",
 }
 PASSING = {"timeout", "unreachable", "too_many_requests", "server_error", "rules_unreachable"}
-"""Kinds that another run may not meet: `--retry-failed` asks for these images again, and for no others."""
+"""The temporary kinds: `--retry-failed` asks for these images again, and for no others."""
 
 
 class ImageFault(RecordFault):
-    """An image that cannot be had. `kind` is a key of KINDS, `detail` says more, in words of ours: never in bytes of
-    the file, which may be one that nobody was to see."""
+    """An image that cannot be fetched or decoded. `kind` is a key of KINDS; `detail` says more, but quotes nothing from
+    the file, which may contain secrets."""
 
 
 class FetchFault(ImageFault):
-    """An image that cannot be fetched. again: whether another try at once may help, `wait` seconds from now at the
-    earliest."""
+    """An image that cannot be fetched. again: whether another attempt may help. wait: the seconds until the earliest
+    attempt."""
 
     def __init__(self, kind: str, detail: str, again: bool = False, wait: float = 0.0):
         super().__init__(kind, detail)

@@ -1,7 +1,7 @@
-"""Fetch one picture over http(s), politely and within bounds.
+"""Fetches one image over http(s), politely and within limits.
 
-Who is asked: public addresses (`connections.py`) of hosts that do not refuse (`reservations.py`, `opt_outs.py`), each at
-most so often (`hosts.py`). Every hop of a redirect is held against all of it.
+Only public addresses are asked (`connections.py`), of hosts that do not refuse (`reservations.py`, `opt_outs.py`), with
+a limited rate for each host (`hosts.py`). All of this is checked again for every redirect.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _BACKOFF = 0.5  # seconds before the first retry; doubled for each one after it
 
 
 def agent(contact: str = "") -> str:
-    """What we call ourselves. `contact` is an address (mail or page) by which people reach who runs this.
+    """The User-Agent header. `contact` is an address (mail or page) at which people reach whoever runs the pipeline.
 
     >>> agent("https://example.org/crawl")
     'LeafInstruct (dataset pipeline; honours robots.txt and X-Robots-Tag; contact: https://example.org/crawl)'
@@ -47,11 +47,11 @@ def agent(contact: str = "") -> str:
 class Http:
     """How to fetch.
 
-    Times are in seconds; `deadline` bounds everything that servers make one image take, redirects and retries included;
-    waiting for a host's turn does not count. `allow_private_hosts` permits addresses that are not public, for a mirror
-    inside one's own network and for tests. `opt_outs` is the file of those who want to be left out. `per_host` requests
-    go to one host at once, and `delay` seconds pass between the beginnings of two. `without_rules`: whether a host is
-    asked whose robots.txt or tdmrep.json cannot be had because it fails, for RFC 9309 says no.
+    Times are in seconds. `deadline` bounds all of one image, redirects and retries included, but not waiting for a
+    host's turn. `allow_private_hosts` permits addresses that are not public, for a mirror in your own network and for
+    tests. `opt_outs` is the opt-out list's file. `per_host` requests go to one host at once, and `delay` seconds pass
+    between the beginnings of two. `without_rules`: whether images are fetched from a host that fails to send its
+    robots.txt or tdmrep.json (RFC 9309: no).
     """
 
     connect_timeout: float = 5.0
@@ -68,12 +68,12 @@ class Http:
 
     @property
     def decisive(self) -> tuple[int, bool, str]:
-        """What decides the answers that last. Times, retries and what a host allows by the hour do not."""
+        """The settings that decide lasting results, for cache keys. Times, retries and rates do not."""
         return self.max_redirects, self.allow_private_hosts, self.user_agent
 
 
 def fetch(url: str, max_bytes: int, http: Http = Http()) -> bytes:
-    """The body behind the URL. Raises FetchFault; where another try may help, only after `http.retries` more."""
+    """The body at the URL. Raises FetchFault, for temporary faults only after `http.retries` more attempts."""
 
     def ask(url: httpx.URL) -> bytes | str:
         rules = _permitted(url, http)
@@ -84,7 +84,7 @@ def fetch(url: str, max_bytes: int, http: Http = Http()) -> bytes:
 
 
 def refuse_listed(url: str, http: Http) -> None:
-    """Raise FetchFault where the address is in the opt-out list."""
+    """Raise FetchFault if the address is in the opt-out list."""
     if url in opt_outs.load(http.opt_outs):
         raise FetchFault("opt_out_list", f"{url[:200]} is in {http.opt_outs}")
 
@@ -104,7 +104,7 @@ def _tries(http: Http, ask: Callable[[], T]) -> T:
 
 
 def _follow(url: httpx.URL, redirects: int, ask: Callable[[httpx.URL], bytes | str]) -> bytes:
-    """The body at the end of the redirects; `ask` gives a body, or the text of another address."""
+    """The body at the end of the redirects; `ask` returns a body, or the address of a redirect as text."""
     for _ in range(redirects + 1):
         try:
             found = ask(url)
@@ -119,7 +119,7 @@ def _follow(url: httpx.URL, redirects: int, ask: Callable[[httpx.URL], bytes | s
 
 
 def _in_turn(url: httpx.URL, http: Http, delay: float, ask: Callable[[], T]) -> T:
-    """What `ask` gives when it is the host's turn."""
+    """The result of `ask`, called when it is the host's turn."""
     hosts, came = _hosts(http, os.getpid()), time.monotonic()
     with hosts.turn(_origin(url), delay, http.deadline):
         clock.end += time.monotonic() - came
@@ -132,7 +132,7 @@ def _in_turn(url: httpx.URL, http: Http, delay: float, ask: Callable[[], T]) -> 
 
 
 def _permitted(url: httpx.URL, http: Http) -> Rules:
-    """What the host says about us. Raises FetchFault where it, or somebody for it, does not want to be asked."""
+    """The host's rules for us. Raises FetchFault if they, or the opt-out list, forbid the address."""
     refuse_listed(str(url), http)
     try:
         with clock.apart():
@@ -151,7 +151,7 @@ def _permitted(url: httpx.URL, http: Http) -> Rules:
 
 
 def _load_rules(origin: str, http: Http) -> Rules:
-    """The host's robots.txt and TDMRep's file. Raises FetchFault where nobody can know what is in them."""
+    """The host's robots.txt and TDMRep's file. Raises FetchFault if they cannot be fetched."""
     found = []
     for path, size in (("/robots.txt", reservations.MAX_ROBOTS), ("/.well-known/tdmrep.json", reservations.MAX_TDM)):
 
@@ -164,7 +164,7 @@ def _load_rules(origin: str, http: Http) -> Rules:
         try:
             found.append(_tries(http, follow))
         except FetchFault as fault:
-            if fault.kind in ("refused_host", "unreachable"):  # the image would be that, too
+            if fault.kind in ("refused_host", "unreachable"):  # the image would have the same fault
                 raise
             if fault.kind in ("timeout", "too_many_requests", "server_error"):
                 raise FetchFault("rules_unreachable", f"{path}: {fault.kind}, {fault.detail}") from fault
@@ -173,7 +173,8 @@ def _load_rules(origin: str, http: Http) -> Rules:
 
 
 def _ask(url: httpx.URL, max_bytes: int, http: Http, rules: bool = False) -> bytes | str:
-    """The body, or where it went. Of `rules` no more than `max_bytes` are read, and no header counts."""
+    """The body, or the address of a redirect. rules: whether this is a file of rules; then at most `max_bytes` are
+    read, and opt-out headers do not count."""
     limits = {
         "connect": http.connect_timeout,
         "read": http.read_timeout,
@@ -227,7 +228,7 @@ def _refusal(status: int, headers: httpx.Headers) -> FetchFault:
 
 
 def _seconds(retry_after: str) -> float:
-    """What Retry-After asks for, in seconds or as a date; 0 where it asks for nothing that can be read.
+    """The seconds that Retry-After asks for, given as seconds or as a date; 0 if it cannot be read.
 
     >>> _seconds("120"), _seconds("soon")
     (120.0, 0.0)
@@ -249,7 +250,7 @@ def _parsed(url: str, base: httpx.URL | None = None) -> httpx.URL:
         raise FetchFault("refused_host", f"no valid address: {one_line(unquoted(error), 150)}") from None
     if found.scheme not in ("http", "https") or not found.raw_host:
         raise FetchFault("refused_host", f"not http(s): {found.scheme}://{_host(found)}"[:200])
-    if found.userinfo:  # the password of somebody, which would go on to logs, ledger and other hosts
+    if found.userinfo:  # a password would get into logs, the ledger and to other hosts
         raise FetchFault("refused_host", "the address holds a user's name or password")
     if not 0 <= (found.port or 0) < 1 << 16:
         raise FetchFault("refused_host", f"no valid port: {found.port}"[:200])
@@ -257,7 +258,7 @@ def _parsed(url: str, base: httpx.URL | None = None) -> httpx.URL:
 
 
 def _host(url: httpx.URL) -> str:
-    """As it is asked for. `url.host` translates xn-- names back, and raises for those that it cannot."""
+    """The host's name as it is requested. `url.host` decodes xn-- names, and raises for some."""
     return url.raw_host.decode("ascii")
 
 
@@ -267,5 +268,6 @@ def _origin(url: httpx.URL) -> str:
 
 @functools.lru_cache(maxsize=4)
 def _hosts(http: Http, process: int) -> Hosts:
-    """One for a process and these settings: `process` keeps a forked worker from waiting for its parent's threads."""
+    """The hosts of this process for these settings; `process`, its id, keeps a forked worker from waiting for its
+    parent's threads."""
     return Hosts(http.per_host, functools.partial(_load_rules, http=http))

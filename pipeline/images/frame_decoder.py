@@ -1,7 +1,7 @@
 """The process that takes a frame out of a video or a TIFF: `python -m pipeline.images.frame_decoder`, for `frames.py`.
 
-FFmpeg is told which formats there are, or a playlist under the name of a video would have it open other files and
-addresses.
+FFmpeg is restricted to a list of formats; otherwise a playlist with the name of a video could make it open other files
+and addresses.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from pipeline.storage.store import open_bytes
 from schemas.errors import unquoted
 
 MEMORY, SECONDS = 2_000_000_000, 120
-"""Bytes and processor time for one frame: decoding starts at the key frame before it, minutes earlier in some videos."""
+"""The most bytes and seconds of processor time for one frame: decoding starts at the key frame before it, minutes
+earlier in some videos."""
 MOST_PIXELS = 50_000_000
 _VIDEO = {"format_whitelist": "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi", "protocol_whitelist": "file"}
 
@@ -44,7 +45,7 @@ def answer(request: Any, data: bytes, reply: Callable[..., None]) -> None:
 
 
 def _video(file: BinaryIO | io.BytesIO, seconds: float) -> PIL.Image.Image:
-    """The first frame that is shown at this time or later; the last one where the video ends before."""
+    """The first frame that is shown at this time or later; the last one if the video ends before."""
     import av  # FFmpeg: slow to import, and only videos need it
 
     frame = None
@@ -53,7 +54,7 @@ def _video(file: BinaryIO | io.BytesIO, seconds: float) -> PIL.Image.Image:
         _check(stream.width, stream.height)
         container.seek(int(seconds * av.time_base))  # to the key frame before it
         for frame in container.decode(stream):
-            _check(frame.width, frame.height)  # a stream may change it
+            _check(frame.width, frame.height)  # the size may change within a stream
             if frame.time is not None and frame.time >= seconds:
                 break
         if frame is None:

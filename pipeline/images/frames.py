@@ -1,7 +1,7 @@
 """Images inside other files: a frame of a video (`x.mp4#t=17.000`, seconds), a page of a TIFF (`x.tiff#page=2`, from 0).
 
-The first is the form that the W3C's Media Fragments have. Such an image is read as a PNG of the frame, so that all
-that follows is as for any other image. A child process takes it out of the file: see `frame_decoder.py`.
+The first form is that of the W3C's Media Fragments. Such an image is read as a PNG of the frame, so everything after
+that is the same as for other images. A child process takes it out of the file: see `frame_decoder.py`.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ _FRAME = re.compile(
 )
 _MOST_BYTES = 1 << 30  # of a video or TIFF that is read whole, since it is not a file of its own
 _one = threading.Lock()
-"""One frame at a time in a process: a video may take a gigabyte."""
+"""Only one frame at a time in a process: a video may take a gigabyte of memory."""
 
 
 def read_bytes(uri: str, at_most: int = -1, folders: tuple[str, ...] = ()) -> bytes:
-    """As `storage.uris.read_bytes`, for frames and pages too. Raises ImageFault where the video or the TIFF has no such
-    frame, is damaged, or takes too long or too much memory."""
+    """Read bytes as `storage.uris.read_bytes` does, also of frames and pages. Raises ImageFault if the video or the
+    TIFF has no such frame, is damaged, or takes too long or too much memory."""
     if not _FRAME.fullmatch(uri):
         return uris.read_bytes(uri, at_most, folders)
     data = _frame(uri, folders)
@@ -41,7 +41,7 @@ def _frame(uri: str, folders: tuple[str, ...]) -> bytes:
     assert match
     source = match["video"] or match["tiff"]
     request: dict[str, object] = {"time": float(match["time"])} if match["video"] else {"page": int(match["page"])}
-    first = uris.read_bytes(source, 1, folders)  # is it there, and may it be read?
+    first = uris.read_bytes(source, 1, folders)  # raises if it is missing or must not be read
     alone = not is_remote(source) and not uris.split_member(source)[0]
     if not alone:
         first = uris.read_bytes(source, _MOST_BYTES, folders)

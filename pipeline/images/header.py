@@ -1,7 +1,7 @@
-"""What the first bytes of an image file say, read without any decoder: nothing here takes longer than the file is long.
+"""Reads the header of an image file without a decoder, in time that is proportional to the file's size.
 
-Decoders allocate and loop by what a header claims, and some of them while they only open a file. So format, size and
-scans are found out here first, and held against the limits; what a header hides is for `children.py` to bound.
+Decoders allocate and loop by what a header claims, some of them even when they only open a file. So format, size and
+scans are read here first and compared with the limits. What a header hides is bounded by `children.py`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ _EXIF = b"Exif\0\0"
 
 @dataclasses.dataclass(frozen=True)
 class Header:
-    """Pixels as the image is seen (an EXIF quarter turn swaps them), and Pillow's name of the format."""
+    """Width and height in pixels as the image is shown (an EXIF quarter turn swaps them), and Pillow's name of the
+    format."""
 
     width: int
     height: int
@@ -29,8 +30,8 @@ class Header:
 
 
 def read_header(data: bytes) -> Header:
-    """What the beginning of a file says: 64 KiB are enough for nearly all. Raises ImageFault `truncated` where more
-    would be needed, `unreadable` for a header that makes no sense, `unsupported_format`."""
+    """The header in the beginning of a file: 64 KiB are enough for nearly all. Raises ImageFault: `truncated` if more
+    bytes are needed, `unreadable` for an invalid header, `unsupported_format`."""
     format = format_of(data)
     try:
         width, height, orientation = _READERS[format](data)
@@ -46,7 +47,7 @@ def read_header(data: bytes) -> Header:
 
 
 def check(data: bytes, max_pixels: int) -> Header:
-    """The header of a whole file that may be decoded. Raises ImageFault where it claims too much."""
+    """The header of a complete file. Raises ImageFault if it exceeds a limit, so that the file must not be decoded."""
     found = read_header(data)
     check_size(found.width, found.height, max_pixels)
     try:
@@ -60,7 +61,7 @@ def check(data: bytes, max_pixels: int) -> Header:
 
 
 def check_size(width: int, height: int, max_pixels: int) -> None:
-    """Raises ImageFault for an image that is too large."""
+    """Raise ImageFault for an image that is too large."""
     if width * height > max_pixels:
         raise ImageFault("too_many_pixels", f"{width} x {height}")
     if max(width, height) > MAX_SIDE:
@@ -68,11 +69,11 @@ def check_size(width: int, height: int, max_pixels: int) -> None:
 
 
 def memory(data: bytes, header: Header, max_side: int) -> int:
-    """Bytes that decoding such an image to a side of `max_side` takes at most, beside the process itself.
+    """The most bytes that decoding an image to a side of `max_side` takes, besides the process itself.
 
-    Measured with Pillow 12.3 at 50 million pixels in every mode (`python -m benchmarks.decoding --memory`), and a
-    fifth on top. A JPEG is decoded at 1/2, 1/4 or 1/8 where that is large enough; a progressive one holds two bytes a
-    coefficient of the whole image besides.
+    Measured with Pillow 12.3 at 50 million pixels in every mode (`python -m benchmarks.decoding --memory`), and a fifth
+    on top. A JPEG is decoded at 1/2, 1/4 or 1/8 where that is large enough; a progressive one also keeps two bytes for
+    each coefficient of the whole image.
     """
     pixels = header.width * header.height
     if header.format == "JPEG":
@@ -85,7 +86,7 @@ def memory(data: bytes, header: Header, max_side: int) -> int:
 
 
 def format_of(data: bytes) -> str:
-    """Pillow's name of the format that the first bytes are of. Raises ImageFault."""
+    """Pillow's name of the file's format, from its first bytes. Raises ImageFault."""
     for format, is_one in _SIGNS.items():
         if is_one(data):
             return format
@@ -97,7 +98,7 @@ def format_of(data: bytes) -> str:
 
 
 def _coefficients(data: bytes) -> int:
-    """Bytes a pixel that a JPEG of several scans keeps: two for each component."""
+    """The bytes per pixel that a JPEG of several scans keeps: two for each component."""
     for marker, start, _ in segments(data):
         if marker in _FRAMES:
             several = marker in _PROGRESSIVE or data.count(b"\xff\xda") > 1
@@ -109,7 +110,7 @@ def _jpeg(data: bytes) -> tuple[int, int, int]:
     orientation, end = 1, 2
     for marker, start, end in segments(data):
         if marker in _FRAMES:
-            data[start + 8]  # IndexError where the file ends before
+            data[start + 8]  # IndexError if the file ends before
             height, width = _big(data[start + 5 : start + 7]), _big(data[start + 7 : start + 9])
             return width, height, orientation
         if marker == 0xE1 and data.startswith(_EXIF, start + 4):
@@ -140,7 +141,7 @@ def _gif(data: bytes) -> tuple[int, int, int]:
 def _webp(data: bytes) -> tuple[int, int, int]:
     data[29]
     kind = data[12:16]
-    if kind == b"VP8X":  # the canvas; a decoder holds two of them as soon as it opens the file
+    if kind == b"VP8X":  # the canvas; a decoder allocates two of them when it opens the file
         return _little(data[24:27]) + 1, _little(data[27:30]) + 1, _riff_orientation(data)
     if kind == b"VP8L":
         bits = _little(data[21:25])
@@ -167,7 +168,7 @@ def _bmp(data: bytes) -> tuple[int, int, int]:
 
 
 def _avif(data: bytes) -> tuple[int, int, int]:
-    """The largest of the images inside (`ispe`: an alpha plane, tiles and thumbnails have their own)."""
+    """The size of the largest image inside (`ispe`: an alpha plane, tiles and thumbnails have their own)."""
     sizes, at = [], data.find(b"ispe", 0, 65536)
     while at >= 0 and at + 16 <= len(data):
         sizes.append((_big(data[at + 8 : at + 12]), _big(data[at + 12 : at + 16])))
@@ -180,7 +181,7 @@ def _avif(data: bytes) -> tuple[int, int, int]:
 
 
 def _orientation(tiff: bytes) -> int:
-    """The tag 274 of the first directory of an EXIF block; 1 where there is none, or none that makes sense."""
+    """The orientation (tag 274) in the first directory of an EXIF block; 1 if there is none, or an invalid one."""
     orders: dict[bytes, Literal["little", "big"]] = {b"II": "little", b"MM": "big"}
     order = orders.get(tiff[:2])
     if order is None:

@@ -1,6 +1,6 @@
-"""One host after the other: how many requests it gets at once and how often, and what it allows.
+"""Limits requests to each host: how many at once and how often, and what the host's rules allow.
 
-All this belongs to one process; several workers on one corpus share nothing.
+The limits hold for one process; several workers share nothing.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from pipeline.images.faults import FetchFault
 from pipeline.images.reservations import Rules
 
 FRESH, FAILED = 24 * 3600.0, 600.0
-"""Seconds for which rules hold (RFC 9309: a day at most), and for which the lack of an answer does."""
+"""The seconds for which rules are remembered (RFC 9309: at most a day), and for which the lack of an answer is."""
 _MOST, _BYTES = 10_000, 4 << 20  # hosts, and bytes of rules, that are remembered; parsed, rules take 50 times that
 
 
 @dataclasses.dataclass
 class Host:
-    """What is known of one host; times by time.monotonic()."""
+    """What is known about one host; times are those of time.monotonic()."""
 
     slots: threading.Semaphore
     loading: threading.Lock = dataclasses.field(default_factory=threading.Lock)
@@ -34,7 +34,8 @@ class Host:
 
 
 class Hosts:
-    """`per_host` requests at once to each; `load` gets the rules of an origin, or raises FetchFault."""
+    """The hosts of a process, with at most `per_host` requests at once to each; `load` gets the rules of an origin, or
+    raises FetchFault."""
 
     def __init__(self, per_host: int, load: Callable[[str], Rules]):
         self._per_host, self._load = per_host, load
@@ -43,7 +44,8 @@ class Hosts:
         self._bytes = 0
 
     def rules(self, origin: str) -> Rules:
-        """What `https://host:port` allows, asked for once. Raises FetchFault, the same one for some minutes."""
+        """The rules of `https://host:port`, asked for once. Raises FetchFault; a failure is remembered for some
+        minutes."""
         with self._host(origin) as host, host.loading:
             if host.rules is None or time.monotonic() >= host.expires:
                 before = _size(host)
@@ -60,8 +62,9 @@ class Hosts:
 
     @contextlib.contextmanager
     def turn(self, origin: str, delay: float, patience: float) -> Iterator[None]:
-        """Wait until the host may be asked, and hold its slot in the block. `delay`: seconds between two beginnings.
-        Raises FetchFault where the host asked for a pause that lasts longer than `patience` from now."""
+        """Wait until the host may be asked, and occupy one of its slots while the block runs. `delay`: the seconds
+        between the starts of two requests. Raises FetchFault if the host asked for a pause that ends later than
+        `patience` seconds from now."""
         with self._host(origin) as host, host.slots:
             with self._lock:
                 now = time.monotonic()
@@ -73,7 +76,7 @@ class Hosts:
             yield
 
     def pause(self, origin: str, seconds: float) -> None:
-        """The host asked to be left alone for so long; a day is enough."""
+        """Make no request to the host for `seconds` (at most a day), as it asked."""
         with self._host(origin) as host, self._lock:
             host.paused_until = max(host.paused_until, time.monotonic() + min(seconds, FRESH))
 
@@ -91,7 +94,7 @@ class Hosts:
                 self._forget()
 
     def _forget(self) -> None:
-        """Whoever was not asked for longest, and is not in use."""
+        """Forget the host that has been unused for longest."""
         for origin in list(self._known) if len(self._known) > _MOST or self._bytes > _BYTES else ():
             if len(self._known) <= _MOST and self._bytes <= _BYTES:
                 return

@@ -1,4 +1,5 @@
-"""What a server says about who may use its images: robots.txt, TDMRep's file, and headers. Only words are read here."""
+"""Reads what a server says about the use of its images: robots.txt, TDMRep's file, and headers. Nothing is fetched
+here."""
 
 from __future__ import annotations
 
@@ -10,19 +11,19 @@ from collections.abc import Iterable
 from protego import Protego
 
 AGENT = "LeafInstruct"
-"""The name that rules address us by."""
+"""The name under which rules address this pipeline."""
 OPT_OUT = {"noai", "noimageai", "noml", "noindex", "noimageindex", "none"}
 _DIRECTIVES = {"unavailable_after", "max-snippet", "max-image-preview", "max-video-preview"}  # take a value
 MAX_ROBOTS = 500 << 10
-"""Bytes of a robots.txt that are read: RFC 9309 asks for 500 KiB at least."""
+"""The bytes of a robots.txt that are read: RFC 9309 asks for at least 500 KiB."""
 MAX_TDM = 64 << 10
 _USER_AGENT = re.compile(r"\s*user[\s-]*agent(?:\s*:|\s)\s*([^#]*)", re.I)
 
 
 @dataclasses.dataclass(frozen=True)
 class Rules:
-    """What a host allows. robots: its robots.txt, None for all. reserved: TDMRep's file as (location, reserved), the
-    first match counts. delay: seconds between two requests. size: bytes that were read."""
+    """What a host allows. robots: its robots.txt, None if everything is allowed. reserved: TDMRep's file as (location,
+    reserved); the first match counts. delay: seconds between two requests. size: bytes that were read."""
 
     robots: Protego | None = None
     reserved: tuple[tuple[str, bool], ...] = ()
@@ -30,7 +31,7 @@ class Rules:
     size: int = 0
 
     def disallow(self, url: str) -> bool:
-        """Whether robots.txt keeps us from the address."""
+        """Whether robots.txt disallows the address."""
         return self.robots is not None and not self.robots.can_fetch(url, AGENT)
 
     def reserve(self, path: str) -> bool:
@@ -39,7 +40,7 @@ class Rules:
 
 
 def rules(robots: bytes, tdm: bytes) -> Rules:
-    """The two files of a host, each empty where there is none. What cannot be understood says nothing."""
+    """The rules in the two files of a host, each empty if there is none. What cannot be parsed is ignored."""
     parsed = robots_rules(robots) if robots else None
     delay = (parsed.crawl_delay(AGENT) if parsed else None) or 0.0
     rate = parsed.request_rate(AGENT) if parsed else None
@@ -49,10 +50,10 @@ def rules(robots: bytes, tdm: bytes) -> Rules:
 
 
 def robots_rules(data: bytes) -> Protego:
-    """A robots.txt as far as it is about us or everybody.
+    """The part of a robots.txt that is about us or about everybody.
 
-    All other agents become one: each line of a group is stored for each agent of the group, and of half a megabyte a
-    stranger could make gigabytes.
+    All other agents are replaced by one: the parser stores each line of a group once for each agent of the group, so a
+    hostile file of half a megabyte could take gigabytes.
     """
     lines = []
     for line in data[:MAX_ROBOTS].decode(errors="replace").removeprefix("\ufeff").splitlines():
@@ -78,7 +79,8 @@ def tdm_rules(data: bytes) -> tuple[tuple[str, bool], ...]:
 
 
 def opted_out(robots_tags: Iterable[str], tdm_reservation: str) -> bool:
-    """Do headers say no? `robots_tags`: each X-Robots-Tag, of which what names another robot does not count."""
+    """Whether the headers forbid the use. `robots_tags`: the X-Robots-Tag headers; those that name another robot do not
+    count."""
     if tdm_reservation.strip() == "1":
         return True
     for line in robots_tags:
@@ -94,7 +96,7 @@ def opted_out(robots_tags: Iterable[str], tdm_reservation: str) -> bool:
 
 
 def _matches(location: str, path: str) -> bool:
-    """As robots.txt matches: from the beginning of the path, `*` for anything, `$` for the end."""
+    """Whether a location matches a path as in robots.txt: from its beginning, `*` for anything, `$` for the end."""
     anchored = location.endswith("$")
     first, *parts = location.removesuffix("$").split("*")
     if not path.startswith(first):

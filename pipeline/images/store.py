@@ -1,7 +1,8 @@
-"""The image store: every picture fetched once, decoded once, kept in normal form under the hash of its bytes.
+"""The image store: every image is fetched once, decoded once, and kept in normal form under the hash of its bytes.
 
-Three folders under the root: `pictures/` the files themselves, `sources/` source hash -> picture (so that a second
-run decodes nothing), `addresses/` http(s) address -> picture or fault (so that it fetches nothing).
+Three folders under the root: `pictures/` has the files themselves, `sources/` maps a source's hash to a stored image
+(so that a second run decodes nothing), `addresses/` maps an http(s) address to a stored image or a fault (so that it
+fetches nothing).
 """
 
 from __future__ import annotations
@@ -34,16 +35,17 @@ _MISSING = {errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP}
 _UNREADABLE = {errno.EACCES, errno.EPERM, errno.EISDIR, errno.ENODEV, errno.ENXIO, errno.EINVAL, errno.EIO}
 _counting = threading.Lock()
 _recent = Recent(256 << 20)
-"""Sources and pictures of object stores: what one stage has read or written, the next has without a request."""
+"""Recent sources and images of object stores: what one stage has read or written, the next one gets without a
+request."""
 
 
 def header(uri: str, max_bytes: int = 32 << 20, folders: tuple[str, ...] = ()) -> Header:
-    """Pixels and format of a picture in a file, a tar or an object store, from its first bytes: 64 KiB of a file are
-    enough for nearly all, and no more than `max_bytes` are read. `folders` as of ImageStore. Raises ImageFault.
+    """Size and format of an image in a file, a tar or an object store, from its first bytes: 64 KiB of a file are
+    enough for nearly all, and no more than `max_bytes` are read. `folders`: as in ImageStore. Raises ImageFault.
 
-    It cannot see that the rest is missing or damaged: storing the picture does.
+    It does not see whether the rest is missing or damaged; `ImageStore.store` does.
     """
-    if is_remote(uri):  # one request for the header and the picture: it is what costs
+    if is_remote(uri):  # one request for header and image, because requests are what costs
         return read_header(_read(uri, max_bytes + 1, folders))
     prefix = _read(uri, _PREFIX, folders)
     try:
@@ -55,12 +57,12 @@ def header(uri: str, max_bytes: int = 32 << 20, folders: tuple[str, ...] = ()) -
 
 
 class ImageStore:
-    """Pictures by hash below `root` (a folder or an object-store URL). Cheap to make, safe to pickle and to share.
+    """Images by hash below `root` (a folder or an object-store URL). Cheap to make, safe to pickle and to share.
 
-    max_side: pixels of the longer side of a stored picture. max_bytes: of a source file. max_pixels: width x height
-    that a source's header may claim. folders: where local sources must lie, their links resolved (none: anywhere).
-    retry: a name of this run, where it is to ask again for images that earlier runs failed to fetch and this one may not.
-    See `decode.normalise` for the normal form.
+    max_side: the most pixels of the longer side of a stored image. max_bytes: the most bytes of a source file.
+    max_pixels: the largest width x height that a source's header may claim. folders: where local sources must be, after
+    links are resolved (none: anywhere). retry: a name of this run if it asks again for images with temporary faults,
+    else empty. See `decode.normalise` for the normal form.
     """
 
     def __init__(
@@ -82,31 +84,32 @@ class ImageStore:
         self._counts: collections.Counter[str] = collections.Counter()
 
     def header(self, uri: str) -> Header:
-        """As the function `header`; a picture on the web is fetched and stored for it, once. Raises ImageFault."""
+        """As the function `header`; an image on the web is fetched and stored for it, once. Raises ImageFault."""
         if not is_http(uri):
             return header(uri, self.max_bytes, self.folders)
         return Header(**self._fetched(uri)["header"])
 
     def sized(self, image: Image) -> SizedImage:
-        """The image with the pixels of its source, as `header` gives them. Raises ImageFault."""
+        """The image with the size of its source in pixels, as `header` returns it. Raises ImageFault."""
         found = self.header(image.uri)
         return SizedImage(image.uri, image.alt, image.caption, width=found.width, height=found.height)
 
     def store(self, image: Image) -> StoredImage:
-        """The image with the hash and the pixels of its stored picture.
+        """The image with the hash and the size of its stored file. The source is fetched, decoded and stored if it is
+        new.
 
-        Raises ImageFault with a kind of `decode.KINDS` where the source gives no picture, and OSError where the
-        store cannot be written (a full disk).
+        Raises ImageFault with a kind of `faults.KINDS` if the source gives no image, and OSError if the store cannot be
+        written (a full disk).
         """
         stored = self._fetched(image.uri)["stored"] if is_http(image.uri) else self._stored(self._source(image.uri))
         return StoredImage(image.uri, image.alt, image.caption, **stored)
 
     def open(self, sha256: str) -> PIL.Image.Image:
-        """The picture, decoded, RGB. Raises FileNotFoundError for a hash that was never stored."""
+        """The decoded RGB image. Raises FileNotFoundError for a hash that was never stored."""
         return open_published(self.read(sha256), self.max_side**2)
 
     def preview(self, image: Image) -> PIL.Image.Image | None:
-        """The picture for people to look at: stored or not, but never fetched for it. None where it cannot be had."""
+        """The image for people to look at, stored or not; None if it cannot be read without fetching it."""
         try:
             if isinstance(image, StoredImage):
                 return self.open(image.sha256)
@@ -119,7 +122,7 @@ class ImageStore:
             return None
 
     def read(self, sha256: str) -> bytes:
-        """The bytes of the file. Raises FileNotFoundError for a hash that was never stored."""
+        """The bytes of a stored image. Raises FileNotFoundError for a hash that was never stored."""
         data = self._picture(sha256, sure=True)
         if data is None:
             raise FileNotFoundError(self.pictures.path(sha256))
@@ -150,7 +153,7 @@ class ImageStore:
         return data
 
     def _stored(self, source: bytes) -> Json:
-        """Normalise and write, unless that was done before: the fields that a StoredImage adds."""
+        """Normalise and write the image, unless that was done before; returns the fields that a StoredImage adds."""
         key = content_key(hashlib.sha256(source).hexdigest(), RECIPE, self.max_side, self.max_pixels)
         known = self.sources.read_json(key)
         if known is not None and self._has(known["sha256"]):
@@ -169,17 +172,17 @@ class ImageStore:
             "height": picture.height,
             "extension": extension(picture.data),
         }
-        self.sources.write(key, json.dumps(stored).encode())  # last: it promises the picture
+        self.sources.write(key, json.dumps(stored).encode())  # last, because it says that the image is stored
         return stored
 
     def _has(self, sha256: str) -> bool:
-        """Is the picture there, and whole?"""
+        """Whether the image is stored, and complete."""
         data = self._picture(sha256)
         return data is not None and hashlib.sha256(data).hexdigest() == sha256
 
     def _fetched(self, url: str) -> Json:
-        """Fetch and store, once for all runs: {"header", "stored"}. Faults are kept too; who is in the opt-out list
-        is not even looked for."""
+        """Fetch and store, once for all runs: {"header", "stored"}. Faults are remembered too. The opt-out list is
+        checked before the cache."""
         refuse_listed(url, self.http)
         key = content_key(url, RECIPE, self.max_side, self.max_bytes, self.max_pixels, self.http.decisive)
         found: Json | None = self.addresses.read_json(key)
@@ -200,7 +203,7 @@ class ImageStore:
             return {"fault": [fault.kind, fault.detail], "run": self.retry}
 
     def _again(self, found: Json) -> bool:
-        """Whether this run asks again for what it, or another one, has found."""
+        """Whether this run asks again for an image with this remembered result."""
         fault = found.get("fault", [""])[0]
         return bool(self.retry) and fault in PASSING and found.get("run") != self.retry
 
@@ -219,5 +222,5 @@ def _read(uri: str, at_most: int, folders: tuple[str, ...]) -> bytes:
         if error.errno in _UNREADABLE:
             raise ImageFault("unreadable", str(error)) from error
         raise
-    except ValueError as error:  # a name with a NUL, a scheme that no store has
+    except ValueError as error:  # a name with a NUL, or an unknown scheme
         raise ImageFault("missing", str(error)) from error

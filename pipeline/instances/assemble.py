@@ -1,4 +1,4 @@
-"""Makes an instance of a document with its scores, ratings and instruction."""
+"""Makes an instance from a document with its scores, ratings and instruction."""
 
 from __future__ import annotations
 

@@ -2,9 +2,9 @@
 
 Manuals and textbook chapters have thousands of words and dozens of images; the context of a model that trains on
 interleaved sequences has space for a few images (Chameleon: 3 in 4,096 tokens). An excerpt is a sequence of whole
-segments within the given numbers of words and images. It starts at the document's beginning or at a heading of its own: one
-that recurs across the source's documents is no start and no title. If no such excerpt has an image, because the first
-image is too far below its heading, it starts at any paragraph.
+segments within the given numbers of words and images. It starts at the document's beginning or at a heading; headings
+that recur across the source's documents do not count. If no such excerpt has an image, because the first image is too
+far below its heading, it starts at any paragraph.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def best_excerpt(
     """The excerpt with the most images, then the best mean coherence, then the earliest; None if there is none.
 
     Only if no excerpt starts at a heading, one may start at any paragraph; only if there is none of these, inside a
-    list or a sentence. Its title is the nearest heading above. recurring: as of `excerpts`.
+    list or a sentence. Its title is the nearest heading above. recurring: as in `excerpts`.
     """
 
     def worth(excerpt: Document) -> tuple[int, float]:

@@ -58,7 +58,7 @@ def build(
 ) -> Built:
     """Run the whole pipeline and publish to `output`, signed with the OpenSSH key in the file `sign`, if any.
 
-    `replace` takes the place of a finished folder that was built from other files, or with another configuration.
+    `replace` allows it to replace a finished folder that was built from other files, or with another configuration.
     `keep_going` makes ledger rows of bugs instead of stopping; `allow_empty` publishes a dataset without instances;
     `retry_failed` asks again for images that could not be fetched and may be now.
     Raises UserError, before anything is overwritten, if the user has to fix something; ServiceError if a server or a
@@ -184,7 +184,7 @@ def _served_model(url: str, name: str) -> str:
 
 def _beam_options(flags: list[str]) -> PipelineOptions:
     """Beam's own flags; FnApiRunner is the default, because DirectRunner would look for a runner on the network."""
-    for before, word in zip(["", *flags], flags, strict=False):  # Beam ignores what it does not know
+    for before, word in zip(["", *flags], flags, strict=False):  # Beam ignores arguments that it does not know
         if not word.startswith("--") and (not before.startswith("--") or "=" in before):
             raise UserError(
                 f"unknown argument {word!r}: corpora are given as --corpus FORMAT:PATH, and Beam flags "

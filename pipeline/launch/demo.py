@@ -12,7 +12,11 @@ import configs
 from pipeline.launch.build import Built, build
 from schemas.errors import UserError
 
-NEEDED = ("accelerate", "gguf", "pip")  # by models.build, which runs as a program of its own: models is above us
+NEEDED = (
+    "accelerate",
+    "gguf",
+    "pip",
+)  # packages of models.build, which runs as a separate program, because pipeline must not import models
 
 
 def demo(output: str, llm_url: str | None = None) -> Built:

@@ -1,4 +1,4 @@
-"""Fingerprints of the files that a run reads: the manifest keeps them, so that another input is noticed."""
+"""Fingerprints of the files that a run reads, for the manifest, so that a change of the input is noticed."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ Entry = tuple[str, int, str]
 
 def fingerprints(corpora: Sequence[Corpus], ours: Sequence[str] = ()) -> list[Json]:
     """For each corpus its name, the number and the bytes of its files, and a sha256 over their names, sizes and
-    contents: those that hold records, and all in the folders of images beside them. Files below the folders `ours` are
-    left out, for a run writes there.
+    contents. The files are those with records, and all in the folders of images next to them. Files below the folders
+    `ours`, to which the run writes, are left out.
 
-    Local files are read to their end. Those of an object store are not: of the files with records its own checksum is
-    taken, of the images name and size.
+    Local files are read completely. In an object store, the store's own checksums of the files with records are used,
+    and names and sizes of the images.
     """
     return [_fingerprint(corpus, tuple(map(os.path.realpath, ours))) for corpus in corpora]
 
@@ -56,7 +56,7 @@ def _fingerprint(corpus: Corpus, ours: tuple[str, ...]) -> Json:
 
 
 def _below(folder: str, ours: tuple[str, ...]) -> Iterator[tuple[str, int | None]]:
-    """The regular files of a tree, but for hidden ones, with their size where the store has said it."""
+    """The regular files of a tree, except hidden ones, with their size if the store has stated it."""
     if is_remote(folder):
         yield from ((path, size) for path, size, _ in described(f"{folder.rstrip('/')}/"))
         return

@@ -28,7 +28,7 @@ def to_terminal(level: str) -> None:
 
 
 class _Printable(logging.Formatter):
-    """Messages name documents and files of strangers."""
+    """Makes messages safe for a terminal, because they name untrusted documents and files."""
 
     def format(self, record: logging.LogRecord) -> str:
         return printable(super().format(record))

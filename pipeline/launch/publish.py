@@ -1,4 +1,4 @@
-"""From a finished run to a published folder: completed in the staging folder, checked, moved, the manifest last."""
+"""Publishes a finished run: completes and checks the staging folder, then moves it, the manifest last."""
 
 from __future__ import annotations
 
@@ -25,10 +25,11 @@ from schemas.codec import Json, config_hash, manifest_bytes
 from schemas.errors import UserError
 from schemas.index import IndexRow
 from schemas.signature import sign
+from schemas.stage_names import stages_of
 
 LIBRARIES = ("apache-beam", "open_clip_torch", "pillow", "pyarrow", "torch")
 OCR_LIBRARIES = ("onnxruntime", "rapidocr")
-"""Packages that the bytes of a build depend on, the latter where images are read; the manifest has their versions."""
+"""Packages that the bytes of a build depend on (OCR_LIBRARIES: if images are read); the manifest has their versions."""
 
 MANIFEST, RUN, SIGNATURE = "manifest.json", "run.json", "run.json.sig"
 HEADER = "# The configuration of this folder; give this file to --config to build it again.\n"
@@ -47,13 +48,14 @@ UNPUBLISHED = {
     RUN,
     SIGNATURE,
 }
-"""What an interrupted run may have left, also under the names that files have until they are whole."""
+"""What an interrupted run may have left; also under the temporary names of files that are not complete
+(`_UNFINISHED`)."""
 _UNFINISHED = re.compile(r"(.+)\.[0-9a-f]{32}\.tmp")
 
 
 def check_output(output: str, config: configuration.Config, replace: bool = False) -> None:
-    """Raise UserError unless the output folder is new, empty, or built with the same configuration. `replace` allows
-    another one, but no files of another program."""
+    """Raise UserError unless the output folder is new, empty, or built with the same configuration. `replace` allows a
+    folder with another configuration, but not files of another program."""
     manifest = _manifest(output)
     ours = _config_text(config)
     theirs = _text(f"{output}/config.yaml")
@@ -163,7 +165,7 @@ def publish(
         raise UserError("the preset or a word list was changed during the run; run the same command again")
     written = [shards.ShardResult(**value) for value in _results(run, "leafinstruct-")]
     parts = [shards.Table(**value) for value in _results(run, "part-")]
-    counts = ledger.funnel(ledger.read_outcomes(run.staging))
+    counts = ledger.funnel(ledger.read_outcomes(run.staging), stages_of(config))
     total = sum(shard.instances for shard in written)
     assert counts.kept == total, f"the ledger has {counts.kept} kept documents, the shards {total} instances"
 

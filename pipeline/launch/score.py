@@ -1,4 +1,4 @@
-"""`leafinstruct score`: measure a corpus that can be read, as a table and a page, without filtering or building anything."""
+"""`leafinstruct score`: measures any corpus, as a table and a page, without filtering or building anything."""
 
 from __future__ import annotations
 
@@ -17,21 +17,20 @@ import pyarrow.parquet as pq
 import prompts
 from filters.drop_images import drop_images
 from filters.words import words
-from pipeline import corpora
 from pipeline.coherence.damage import other_texts, permuted, swapped
 from pipeline.coherence.scorer import Scorer
-from pipeline.config import preset
 from pipeline.graph import asking, reading, stages
 from pipeline.graph.window import Window
 from pipeline.instances.excerpt import best_excerpt
 from pipeline.launch.build import configured
+from pipeline.launch.stored import measured
 from pipeline.llm.probe import check_server, probe
 from pipeline.report.scored import EXPLANATIONS, Control, page
 from pipeline.run import LLM_KEY, Run, image_store
 from pipeline.storage.store import replacing, write_bytes
 from schemas.codec import mean_coherence, mean_rating
 from schemas.errors import RecordFault, UserError
-from schemas.records import Document, Drop, Fault, Provenance, ScoredDocument, StoredDocument, StoredImage, Text
+from schemas.records import Document, Drop, Fault, ScoredDocument, StoredDocument, StoredImage, Text
 from schemas.stage_names import STORE_IMAGES
 
 _FIELDS: list[tuple[str, Any]] = [
@@ -52,15 +51,15 @@ _FIELDS: list[tuple[str, Any]] = [
 ]
 SCHEMA = pa.schema(_FIELDS)
 SAMPLE = 200
-"""Documents that are damaged and scored again: a share of them is known to within 7 points."""
+"""The number of documents that are damaged and scored again; a share of 200 is known to within 7 percentage points."""
 EXTREMES = 10
 Row = dict[str, Any]
 
 
 def score(config: str, corpus: str, output: str, *, limit: int | None, llm_url: str | None, work: str | None) -> str:
-    """Write `output/scores.parquet`, a row for every record, and `output/scores.html`; a text about them.
+    """Write `output/scores.parquet`, with a row for every record, and `output/scores.html`; returns a text about them.
 
-    Images are fetched and stored in `work`. Ratings are asked for where `llm_url` names a server. Raises UserError.
+    Images are fetched and stored in `work`. Documents are rated if `llm_url` names a server. Raises UserError.
     """
     run, scorer = _prepared(config, corpus, f"{work or output + '/.work'}", limit, llm_url)
     totals = _Totals()
@@ -79,12 +78,11 @@ def score(config: str, corpus: str, output: str, *, limit: int | None, llm_url: 
     text = page(corpus, models, dict(totals.counts), totals.values, dict(totals.faults), controls, totals.extremes())
     write_bytes(f"{output}/scores.html", text.encode())
     found = ", ".join(f"{count:,} {name}" for name, count in totals.counts.items())
-    return f"{output}/scores.parquet: {found}\n{output}/scores.html says how they score, and how far to believe it"
+    return f"{output}/scores.parquet: {found}\n{output}/scores.html shows the scores, and how far they can be trusted"
 
 
 def _prepared(config: str, corpus: str, work: str, limit: int | None, llm_url: str | None) -> tuple[Run, Scorer]:
     settings = configured(config, [corpus], limit, llm_url)
-    given = prompts.load(settings.prompts)
     name = ""
     if llm_url:
         key = os.environ.get(LLM_KEY)
@@ -92,14 +90,13 @@ def _prepared(config: str, corpus: str, work: str, limit: int | None, llm_url: s
             name = check_server(llm_url, settings.llm.name, key)
         except UserError:
             name = check_server(llm_url, None, key)
-        probe(llm_url, name, given, key)
+        probe(llm_url, name, prompts.load(settings.prompts), key)
     scorer = Scorer(settings.clip.model, settings.clip.pretrained, settings.clip.dtype)
-    provenance = Provenance("", "", scorer.version, name, given.rate_version(), "")
-    return Run(settings, preset(settings), given, "", work.rstrip("/"), llm_url or "", name, "", provenance), scorer
+    return measured(settings, work, name), scorer
 
 
 class _Totals:
-    """What the page needs of all rows: some numbers a document."""
+    """What the page needs of all rows: a few numbers for each document."""
 
     def __init__(self) -> None:
         self.counts = collections.Counter[str](records=0, documents=0, images=0)
@@ -161,7 +158,7 @@ def _scored(run: Run, scorer: Scorer, rate: Any, totals: _Totals) -> Iterator[li
 
 
 def _stored(run: Run) -> Iterator[StoredDocument | Row]:
-    """The documents with the images that can be had, and rows of what has none or cannot be read."""
+    """The documents with the images that can be stored, and rows for records without any or that cannot be read."""
     images = image_store(run)
     pool = concurrent.futures.ThreadPoolExecutor(run.config.images.workers, "images")
     window: Window[Document, Any] = Window(run.config.images.workers)
@@ -182,19 +179,18 @@ def _stored(run: Run) -> Iterator[StoredDocument | Row]:
                 yield found if found.images else _row(found, error="no_images")
 
     try:
-        for part in reading.plan(run):
-            for record in corpora.read(part):
-                if isinstance(record, Fault):
-                    yield _row(Document(record.id, record.source, (), location=record.location), error=record.error)
-                else:
-                    yield from finished(window.add(record, pool.submit(stored, record)))
+        for record in reading.records(run):
+            if isinstance(record, Fault):
+                yield _row(Document(record.id, record.source, (), location=record.location), error=record.error)
+            else:
+                yield from finished(window.add(record, pool.submit(stored, record)))
         yield from finished(window.drain())
     finally:
         pool.shutdown(cancel_futures=True)
 
 
 def _rated(run: Run, rate: Any, documents: list[ScoredDocument]) -> list[Row]:
-    """The rows of these documents; where there is a server, with the ratings of the excerpt that it would be asked about."""
+    """The rows of these documents; if there is a server, with the ratings of the excerpt that a build would take."""
     rows = [_row(document) for document in documents]
     if not rate:
         return rows
@@ -240,7 +236,7 @@ def _row(document: Document, error: str = "") -> Row:
 def _controls(
     sample: list[tuple[StoredDocument, Row]], scorer: Scorer, open_image: Callable[[str], Any]
 ) -> list[Control]:
-    """What the measures make of documents that were damaged on purpose."""
+    """The measures of documents that were damaged on purpose, beside those of the originals."""
     if len(sample) < 2:
         return []
     plain, before = [document for document, _ in sample], {document.id: row for document, row in sample}

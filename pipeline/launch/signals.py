@@ -1,4 +1,4 @@
-"""Ctrl-C and a polite kill end a run in one way, wherever it is: what was started is ended, and nothing is published."""
+"""Makes Ctrl-C and SIGTERM end a run in the same way at any time: its processes are ended, and nothing is published."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from collections.abc import Iterator
 def stopped_by_signals() -> Iterator[None]:
     """SIGINT leaves the block as KeyboardInterrupt and SIGTERM as SystemExit.
 
-    Both unwind the stack, so that the model server is ended and the counts are written. Where Beam runs a step in this
-    thread it makes a RuntimeError of what a handler raised, so the signal is remembered, and decides.
+    Both unwind the stack, so that the model server is ended and the counts are written. If Beam runs a step in this
+    thread, it turns an exception of a handler into a RuntimeError; so the signal is remembered, and decides.
     """
     got: list[int] = []
 
@@ -23,7 +23,7 @@ def stopped_by_signals() -> Iterator[None]:
 
     try:
         before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-    except ValueError:  # not the main thread: the embedding program minds its signals
+    except ValueError:  # not the main thread: the program around us handles signals
         yield
         return
     try:

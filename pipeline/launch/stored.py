@@ -1,4 +1,4 @@
-"""The documents of a corpus that a command measures, outside of the graph: after the rules, with stored images."""
+"""Gets the documents of a corpus for a command that works outside of the graph: after the rules, with stored images."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import heapq
 from collections.abc import Iterator
 
 import prompts
-from pipeline import corpora
 from pipeline.coherence.damage import order
 from pipeline.coherence.version import clip_version
 from pipeline.config import Config, preset
@@ -18,7 +17,8 @@ from schemas.records import Document, Provenance, StoredDocument
 
 
 def measured(config: Config, work: str, llm_name: str = "") -> Run:
-    """A run that builds nothing: its caches are in `work`, and its model server is the configuration's URL, if any."""
+    """A run that builds nothing, for commands that only measure: its caches are in `work`, and its model server is the
+    configuration's URL, if any."""
     clip = clip_version(config.clip.model, config.clip.pretrained, config.clip.dtype)
     provenance = Provenance("", "", clip, llm_name, "", "")
     loaded = prompts.load(config.prompts)
@@ -26,10 +26,11 @@ def measured(config: Config, work: str, llm_name: str = "") -> Run:
 
 
 def stored_documents(run: Run, most: int | None = None) -> list[StoredDocument]:
-    """The documents that pass the text and header rules, with stored images.
+    """The documents that pass the text and header rules, with stored images, and with the text in them if the
+    configuration has `ocr`.
 
-    Their text is read if the configuration has `ocr`. most: no more than so many, those whose ids have the smallest hashes. Documents whose images cannot be stored are
-    left out: they say nothing about a model.
+    most: the largest number of documents; those whose ids have the smallest hashes are taken. Documents whose images
+    cannot be stored are left out: they say nothing about a model.
     """
     store_images = stages.store_images(run)
     passing = _passing(run)
@@ -56,9 +57,8 @@ def read(run: Run, documents: list[StoredDocument]) -> list[StoredDocument]:
 
 def _passing(run: Run) -> Iterator[Document]:
     filter_text, filter_headers = stages.filter_text(run), stages.filter_headers(run)
-    for part in reading.plan(run):
-        for record in corpora.read(part):
-            if not isinstance(record, Document) or not isinstance(passed := filter_text(record), Document):
-                continue
-            if isinstance(sized := filter_headers(passed), Document):
-                yield sized
+    for record in reading.records(run):
+        if not isinstance(record, Document) or not isinstance(passed := filter_text(record), Document):
+            continue
+        if isinstance(sized := filter_headers(passed), Document):
+            yield sized

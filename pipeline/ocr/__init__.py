@@ -1,11 +1,11 @@
-"""The words in pictures: optical character recognition (OCR)."""
+"""Reads the text in images: optical character recognition (OCR)."""
 
 from __future__ import annotations
 
 import importlib.metadata
 
 READING_VERSION = 1
-"""Part of every kept text's key. Raise it when the same image may be read otherwise (`reader.py`)."""
+"""Part of the key of every cached text. Raise it when another text may be read in the same image (`reader.py`)."""
 
 
 def version(side: int, boxes: int) -> str:

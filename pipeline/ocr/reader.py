@@ -1,8 +1,9 @@
-"""Reads the text in pictures with RapidOCR, whose models are in its package, in bounded time.
+"""Reads the text in images with RapidOCR, whose models are in its package, in bounded time.
 
-Time goes into two networks: one finds boxes of text, and its time grows with the picture's area; one reads each box,
-and its time grows with the number and the width of boxes. So pictures are scaled down for the first, and only the first
-boxes are given to the second, cut to a greatest width. A picture without text costs the first network alone.
+Two networks take the time. One finds boxes of text; its time grows with the area of the image. The other reads each
+box; its time grows with the number and the width of the boxes. So images are scaled down for the first network, and
+only the first boxes, cut to a maximum width, are given to the second. An image without text needs only the first
+network.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from rapidocr import RapidOCR
 from pipeline.ocr import version
 
 WIDEST = 25
-"""The greatest width of a box in heights: about 50 letters. What is beyond is not read."""
+"""The greatest width of a box in heights: about 50 letters. The rest of a wider box is not read."""
 
 SURE = 0.5
 """The least mean confidence of a line; RapidOCR's own default."""
@@ -28,10 +29,10 @@ OpenImage = Callable[[str], PIL.Image.Image]
 
 
 class Reader:
-    """Reads pictures, each on one core, as many at a time as there are cores.
+    """Reads images, each on one core, as many at a time as there are cores.
 
-    side: the longer side, in pixels, of the picture in which boxes are searched. boxes: the number of boxes that are
-    read, from the top.
+    side: the longer side, in pixels, of the scaled image in which boxes are searched. boxes: the number of boxes that
+    are read, from the top.
     """
 
     def __init__(self, side: int = 480, boxes: int = 8):
@@ -51,7 +52,7 @@ class Reader:
         self._pool = concurrent.futures.ThreadPoolExecutor(len(os.sched_getaffinity(0)), "ocr")
 
     def read(self, picture: PIL.Image.Image) -> str:
-        """The lines of text from the top, one a line; empty if there is none."""
+        """The lines of text from top to bottom, joined by newlines; empty if there is no text."""
         pixels = np.ascontiguousarray(np.asarray(picture.convert("RGB"))[:, :, ::-1])  # OpenCV's order of colours
         found = getattr(self._engine(pixels), "boxes", None)
         if found is None or not len(found):

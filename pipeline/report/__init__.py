@@ -17,10 +17,10 @@ from pipeline.report.render import render
 from pipeline.report.tally import Tally, tally
 from pipeline.storage.store import write_bytes
 from schemas.codec import Json
-from schemas.stage_names import stage_title
+from schemas.stage_names import STAGES, stage_title
 
 KEPT_ROOM, DROPPED_ROOM = 3_600_000, 1_400_000
-"""Bytes of the page for images of kept and of dropped documents; with them the page stays below 6 MB."""
+"""The most bytes of the page for images of kept and of dropped documents; with them the page stays below 6 MB."""
 
 ROWS = 15
 """The number of domains, sources and licences with their own line; the others share one."""
@@ -41,7 +41,7 @@ SPANS = {"recall_at_1": (0, 1), "attempts": (1, 3), "mean_rating": (1, 5)}
 
 
 def write_report(folder: str, dropped: str | None = None, metrics: Sequence[tuple[str, str]] = ()) -> str:
-    """Write `folder/report.html` from the ledger, index, shards and manifest in `folder`; its path.
+    """Write `folder/report.html` from the ledger, index, shards and manifest in `folder`; returns its path.
 
     `metrics` are the metrics of the run by stage, as text. `dropped` is the folder of examples that `keep_sample` wrote
     (default: `folder/.work/dropped`). The same folder and metrics give the same page, byte for byte. Raises UserError
@@ -55,7 +55,7 @@ def write_report(folder: str, dropped: str | None = None, metrics: Sequence[tupl
 def page(folder: str, dropped: str, metrics: Sequence[tuple[str, str]] = ()) -> str:
     """The page as HTML."""
     manifest = ledger.read_manifest(folder)
-    funnel = ledger.funnel(ledger.read_outcomes(folder))
+    funnel = ledger.funnel(ledger.read_outcomes(folder), ledger.run_stages(manifest))
     samples = read_samples(dropped, funnel.dropped)
     counted = tally(ledger.read_outcomes(folder), samples)
     typical, weakest = gallery(folder, Album(KEPT_ROOM))
@@ -64,6 +64,7 @@ def page(folder: str, dropped: str, metrics: Sequence[tuple[str, str]] = ()) -> 
         "page.html.jinja",
         funnel=funnel,
         title=stage_title,
+        off=[stage_title(name) for name in STAGES if name not in {stage.name for stage in funnel.stages}],
         per_rule=PER_RULE,
         dropped_total=sum(funnel.dropped.values()),
         failed_total=sum(funnel.failed.values()),

@@ -19,7 +19,7 @@ TYPICAL, WEAKEST = 15, 3
 """The number of instances selected by hash, and of the lowest ones in each of three scores."""
 
 MEASURES = ("coherence", "margin", "recall_at_1")
-"""The coherence scores of an instance that are one number."""
+"""The coherence scores that are one number for each instance."""
 
 THUMBNAIL = 360
 SIDE_CHARACTERS, SHOWN_CHARACTERS = 6000, 800
@@ -28,7 +28,7 @@ SIDE_CHARACTERS, SHOWN_CHARACTERS = 6000, 800
 
 @dataclasses.dataclass(frozen=True)
 class Block:
-    """A paragraph (kind text), or a picture (kind image) whose `src` is None where it is not at hand."""
+    """A paragraph (kind text), or an image (kind image) whose `src` is None if it cannot be shown."""
 
     kind: str
     text: str = ""
@@ -41,7 +41,7 @@ class Block:
 
 @dataclasses.dataclass(frozen=True)
 class Side:
-    """A context or an output: what one sees at once, and what unfolds under the words `more`."""
+    """A context or an output: the blocks that are shown at once, and those that unfold under the label `more`."""
 
     shown: tuple[Block, ...]
     folded: tuple[Block, ...] = ()
@@ -59,7 +59,7 @@ class Score:
 
 @dataclasses.dataclass(frozen=True)
 class Card:
-    """One instance, for the macro `card`."""
+    """One instance, as the template's macro `card` shows it."""
 
     key: str
     id: str
@@ -78,7 +78,7 @@ class Card:
 
 @dataclasses.dataclass(frozen=True)
 class Mini:
-    """One dropped document, small."""
+    """One dropped document, as the report shows it."""
 
     id: str
     title: str
@@ -137,7 +137,8 @@ def card(instance: Json, shard: str, src: Callable[[str], str | None], weak_in: 
 
 
 def mini(outcome: Outcome, sample: Json | None, album: Album) -> Mini:
-    """A dropped document; its reason comes from the ledger, its text and images from the example, if there is one."""
+    """A dropped document as the report shows it; its reason comes from the ledger, its text and images from the
+    example, if there is one."""
     segments = sample["segments"] if sample else []
     texts = [s["text"] for s in segments if s["type"] == "text" and plain(s["text"]) != outcome.title]
     pictures = [

@@ -36,7 +36,7 @@ class Album:
     def add_picture(self, data: bytes, side: int) -> str | None:
         """The data URI of an image file of an instance, scaled down to `side` pixels.
 
-        None if there is no space left, and for a file that no build publishes: the folder may be a stranger's.
+        None if there is no space left, and for a file that no build publishes, because the folder may be untrusted.
         """
         try:
             picture = open_published(data)

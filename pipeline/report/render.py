@@ -47,7 +47,7 @@ def markdown(text: str) -> Markup:
 
 
 def _shown(value: object) -> object:
-    """What a template shows of a value: no control or format character of a text, whoever wrote it."""
+    """The value as a template shows it: a text without control and format characters."""
     return printable(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 

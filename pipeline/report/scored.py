@@ -1,4 +1,4 @@
-"""The page of `leafinstruct score`: how a corpus scores, and how far to believe it."""
+"""The page of `leafinstruct score`: the scores of a corpus, and how far they can be trusted."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ EXPLANATIONS = {
 
 @dataclasses.dataclass(frozen=True)
 class Control:
-    """One kind of damage on a sample: (as it was, damaged) of every document, by measure."""
+    """One kind of damage on a sample: by measure, the values (undamaged, damaged) of every document."""
 
     name: str
     pairs: dict[str, list[tuple[float, float]]]
@@ -35,7 +35,7 @@ def page(
     controls: Sequence[Control],
     extremes: Sequence[tuple[str, Sequence[tuple[float, str, str]]]],
 ) -> str:
-    """The page as HTML. values: of each measure, those of all documents that have it. extremes: (heading, rows of
+    """The page as HTML. values: measure -> its value for every document that has one. extremes: (heading, rows of
     coherence, id and title)."""
     rows = [
         {
@@ -66,10 +66,12 @@ def page(
 
 
 def _told(pairs: list[tuple[float, float]]) -> dict[str, str]:
-    """How often the document as it was has the higher value (a tie is half), with its interval, and what follows."""
+    """How often the undamaged document has the higher value (a tie counts half), with its interval, and the
+    conclusion."""
     wins = [1.0 if own > damaged else 0.5 if own == damaged else 0.0 for own, damaged in pairs]
     share, error = float(np.mean(wins)), 1.96 * float(np.std(wins)) / len(wins) ** 0.5
-    verdict = "tells it" if share - error > 0.75 else "tells it a little" if share - error > 0.5 else "does not tell it"
+    low = share - error
+    verdict = "detects it" if low > 0.75 else "detects it weakly" if low > 0.5 else "does not detect it"
     own, damaged = (float(np.median(side)) for side in zip(*pairs, strict=True))
     return {
         "documents": str(len(pairs)),

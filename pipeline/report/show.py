@@ -36,7 +36,7 @@ def show(folder: str, name: str, to: str | None = None) -> str:
 
 
 def find_row(folder: str, name: str) -> Json:
-    """The whole index row of an instance, by id or key."""
+    """The index row of an instance, by id or key. Raises UserError if there is none."""
     for row in index_rows(folder, where=(field("id") == name) | (field("key") == name)):
         return row
     ids = (row["id"] for row in index_rows(folder, ["id"]))

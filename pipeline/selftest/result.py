@@ -27,7 +27,7 @@ TRUE_AT_LEAST, AT_MOST = 0.65, {"swapped": 0.10, "permuted": 0.25}
 
 @dataclasses.dataclass(frozen=True)
 class Judged:
-    """What became of one document: the rule that dropped it ("" if it was kept), and the scores of all its images."""
+    """The outcome of one document: the rule that dropped it ("" if it was kept), and the scores of all its images."""
 
     id: str
     rule: str

@@ -1,8 +1,9 @@
-"""What a run needs of an object store, and the stores that there are: one small file each, over the store's own client.
+"""What a run needs of an object store, and the supported stores: one small file each, which uses the store's own
+client.
 
-A client is made once in a process. It repeats what a passing fault broke (a 429, a 5xx, a lost connection), with pauses
-that grow at random. What still fails after PATIENCE seconds is a ServiceError, which stops the run and never becomes a
-ledger row; what a retry cannot mend (no access, no such bucket) is a UserError.
+A client is made once in a process. It retries after temporary errors (a 429, a 5xx, a lost connection), with growing
+random pauses. What still fails after PATIENCE seconds is a ServiceError, which stops the run and never becomes a ledger
+row; what a retry cannot fix (no access, no such bucket) is a UserError.
 """
 
 from __future__ import annotations
@@ -15,9 +16,9 @@ from typing import BinaryIO, Protocol
 from schemas.errors import AGAIN, ServiceError, UserError, one_line
 
 PATIENCE = 300.0
-"""Seconds for which an operation is tried."""
+"""The seconds for which an operation is retried."""
 CONNECTIONS = 64
-"""Kept open by a client; more threads than that wait for each other."""
+"""The most connections of a client; more threads than that wait for each other."""
 
 
 class Bucket(Protocol):
@@ -27,13 +28,13 @@ class Bucket(Protocol):
     """
 
     def read(self, name: str, start: int = 0, end: int | None = None) -> bytes:
-        """The bytes from `start` to before `end` (None: the last), or fewer where the object ends."""
+        """The bytes from `start` to before `end` (None: to the end), or fewer if the object ends before."""
 
     def size(self, name: str) -> int:
-        """In bytes."""
+        """The size of an object in bytes."""
 
     def write(self, name: str, file: BinaryIO, absent: bool = False) -> None:
-        """Write an object from an open file, whole or not at all; `absent`: only where there is none."""
+        """Write an object from an open file, completely or not at all; `absent`: only if it does not exist."""
 
     def list(self, prefix: str, deep: bool) -> Iterator[str]:
         """The names that begin with `prefix`, sorted; without `deep`, those with no further `/` in them."""
@@ -45,7 +46,7 @@ class Bucket(Protocol):
         """Copy an object within the store."""
 
     def delete(self, name: str) -> None:
-        """Delete an object; one that is not there is no fault."""
+        """Delete an object; if it does not exist, nothing happens."""
 
 
 def _gcs(name: str) -> Bucket:
@@ -61,12 +62,12 @@ def _s3(name: str) -> Bucket:
 
 
 STORES: dict[str, Callable[[str], Bucket]] = {"gs": _gcs, "s3": _s3}
-"""Scheme -> what opens a bucket."""
+"""Scheme -> the function that opens a bucket."""
 
 
 def split(url: str) -> tuple[Bucket, str]:
-    """The bucket and the object's name. Raises ValueError for a scheme that no store has, and UserError where the
-    store's client is not installed or finds no credentials."""
+    """The bucket and the object's name. Raises ValueError for an unknown scheme, and UserError if the store's client is
+    not installed or finds no credentials."""
     scheme, _, rest = url.partition("://")
     bucket, _, name = rest.partition("/")
     if scheme not in STORES or not bucket:
@@ -76,7 +77,7 @@ def split(url: str) -> tuple[Bucket, str]:
 
 @functools.lru_cache(maxsize=64)
 def _opened(scheme: str, bucket: str, process: int) -> Bucket:
-    """`process` keeps a forked worker from using its parent's connections."""
+    """The opened bucket; `process`, a process id, keeps a forked worker from using its parent's connections."""
     try:
         return STORES[scheme](bucket)
     except ImportError as error:
@@ -104,7 +105,7 @@ def check(*paths: str) -> None:
 
 
 def fault(url: str, error: Exception, status: int | None) -> Exception:
-    """The project's error for what a client raised: `status` is that of the HTTP reply, None where there was none."""
+    """The project's error for an error of a client; `status` is that of the HTTP reply, None if there was none."""
     said = one_line(f"{type(error).__name__}: {error}", 300)
     if status == 404:
         return FileNotFoundError(f"{url}: {said}")

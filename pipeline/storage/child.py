@@ -1,8 +1,8 @@
-"""Child processes for work on a stranger's bytes with code that may loop, allocate or crash: decoders, Parquet.
+"""Child processes that run code on untrusted bytes which may loop, allocate or crash: decoders, Parquet.
 
-A child is `python -m MODULE`, answers one request after the other on its standard streams, and ends when its input ends,
-which it does however its parent ends. Each request is done under limits that the kernel holds: of memory, at which an
-allocation fails, and of processor time, at which the process is killed.
+A child is `python -m MODULE`. It answers one request after the other on its standard streams, and ends when its input
+ends, which happens however its parent ends. The kernel enforces limits on each request: at the memory limit an
+allocation fails, at the limit of processor time the process is killed.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _KEPT = ("LD_LIBRARY_PATH", "PYTHONHOME", "PYTHONDONTWRITEBYTECODE")
 
 
 class Lost(Exception):
-    """A child ended over a request for which the request is to blame. `kind` is `too_slow` or `crashed`."""
+    """A child ended because of a request. `kind` is `too_slow` or `crashed`."""
 
     def __init__(self, kind: str, detail: str):
         super().__init__(kind, detail)
@@ -33,8 +33,8 @@ class Lost(Exception):
 
 
 class Child:
-    """The parent's end of a child that runs `module`. `environment` is added to the little that a child gets to see: no
-    key of ours is in reach of a decoder."""
+    """The parent's side of a child that runs `module`. `environment` is added to the few variables that a child gets;
+    no API key is among them."""
 
     def __init__(self, module: str, environment: Mapping[str, str] | None = None):
         paths = os.pathsep.join(os.path.abspath(path) for path in sys.path)
@@ -51,7 +51,7 @@ class Child:
         )
 
     def send(self, head: Mapping[str, Any], data: bytes = b"") -> None:
-        """Send a request. Raises Lost, MemoryError or RuntimeError where the child has ended."""
+        """Send a request. Raises Lost, MemoryError or RuntimeError if the child has ended."""
         assert self._process.stdin
         try:
             send(self._process.stdin, head, data)
@@ -59,7 +59,7 @@ class Child:
             raise self._why() from None
 
     def receive(self) -> tuple[Any, bytes]:
-        """Wait for a reply. Raises as `send` does, and RuntimeError for what `answer` raised in the child."""
+        """Wait for a reply. Raises the errors of `send`, and RuntimeError for an exception in the child."""
         assert self._process.stdout
         try:
             head, data = receive(self._process.stdout)
@@ -70,7 +70,7 @@ class Child:
         return head, data
 
     def end(self) -> None:
-        """Kill it, whatever it is doing."""
+        """Kill the child, whatever it is doing."""
         self._process.kill()
         self._process.wait()
         for pipe in (self._process.stdin, self._process.stdout):
@@ -90,10 +90,11 @@ class Child:
 
 
 def serve(answer: Callable[[Any, bytes, Callable[..., None]], None]) -> None:
-    """What a child does: call `answer(request, data, reply)` for each request; `reply(head, data)` sends one frame."""
+    """The main loop of a child: call `answer(request, data, reply)` for each request; `reply(head, data)` sends one
+    frame."""
     requests, replies = sys.stdin.buffer, sys.stdout.buffer
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends this
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())  # what a library prints of a stranger's file
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())  # libraries print parts of untrusted files
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     with contextlib.suppress(EOFError, BrokenPipeError):
         while True:
@@ -109,7 +110,7 @@ def serve(answer: Callable[[Any, bytes, Callable[..., None]], None]) -> None:
 
 @contextlib.contextmanager
 def limits(memory: int, seconds: int) -> Iterator[None]:
-    """Let this process take so many bytes and, in whole seconds, so much processor time more in the block."""
+    """Limit this process to `memory` more bytes and `seconds` more processor time while the block runs."""
     with open("/proc/self/statm", "rb") as file:
         mapped = int(file.read().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (mapped + memory, resource.RLIM_INFINITY))
@@ -130,7 +131,7 @@ def send(file: IO[bytes], head: Mapping[str, Any], data: bytes = b"") -> None:
 
 
 def receive(file: IO[bytes]) -> tuple[Any, bytes]:
-    """Read one frame. Raises EOFError where the other side has ended."""
+    """Read one frame. Raises EOFError if the other side has ended."""
     frame = file.read(_FRAME.size)
     if len(frame) < _FRAME.size:
         raise EOFError

@@ -1,4 +1,4 @@
-"""A published folder in an object store, for the validator: what `schemas.folder.LocalFolder` is for a local one."""
+"""A published folder in an object store, for the validator; `schemas.folder.LocalFolder` is the local counterpart."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from schemas.folder import DIRECTORY, FILE, Folder, Found, LocalFolder
 
 
 def opened(path: str) -> Folder:
-    """The folder at a local path or an object-store URL. Raises UserError where there is none."""
+    """The folder at a local path or an object-store URL. Raises UserError if there is none."""
     folder: Folder = RemoteFolder(path.rstrip("/")) if is_remote(path) else LocalFolder(path)
     if next(folder.entries(), None) is None:
         raise UserError(f"{path} is not a folder, or an empty one; give the output folder of a build")
@@ -24,8 +24,8 @@ def opened(path: str) -> Folder:
 
 @dataclasses.dataclass(frozen=True)
 class RemoteFolder:
-    """A folder of an object store (`gs://`, `s3://`), which knows files alone: no links, and no empty folders. Of files
-    below other subfolders than shards/ and ledger/ it lists the first part of the name."""
+    """A folder of an object store (`gs://`, `s3://`), which has only files: no links, and no empty folders. For files
+    in subfolders other than shards/ and ledger/, it lists the first part of the name."""
 
     root: str
 

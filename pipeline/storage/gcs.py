@@ -1,4 +1,5 @@
-"""gs:// by Google's client. STORAGE_EMULATOR_HOST names an emulator, GOOGLE_APPLICATION_CREDENTIALS a key file."""
+"""Reads and writes gs:// with Google's client; STORAGE_EMULATOR_HOST names an emulator, GOOGLE_APPLICATION_CREDENTIALS
+a key file."""
 
 from __future__ import annotations
 
@@ -54,7 +55,7 @@ class GcsBucket:
                 )
                 return data
             except GoogleAPICallError as error:
-                if error.code == 416:  # it starts behind the end
+                if error.code == 416:  # the range starts after the end
                     return b""
                 raise
 

@@ -1,7 +1,7 @@
 """The process in which Parquet is decoded: `python -m pipeline.storage.parquet`, started and fed by `corpora/rows.py`.
 
-A few bytes of Parquet can stand for billions of values, and Arrow takes what a page's header claims for granted. Here the
-kernel bounds what it may take, and a row that would be too much for the other side is a fault.
+A few bytes of Parquet can stand for billions of values, and Arrow trusts the header of a page. Here the kernel limits
+memory and time, and a row that would be too large for the other side is a fault.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from pipeline.storage.store import open_bytes
 from schemas.errors import one_line, unquoted
 
 MEMORY = 2_000_000_000
-"""Bytes for reading one row group; Arrow holds a page of each column, decompressed."""
+"""The memory limit in bytes for reading one row group; Arrow keeps a decompressed page of each column."""
 SECONDS, BYTES_A_SECOND = 30, 1_000_000
-"""Processor time for reading one row group: 30 s, and one more for each megabyte of the file."""
+"""The limit of processor time for reading one row group: 30 s, and 1 s for each megabyte of the file."""
 MAX_BYTES, MAX_VALUES = 32 << 20, 1_000_000
-"""Of a row: as of a line of JSON (`corpora/lines.py`)."""
+"""The limits of a row: the same as for a line of JSON (`corpora/lines.py`)."""
 DAMAGE = (pyarrow.ArrowException, OSError)  # pyarrow raises either for broken bytes
 _BAD_VALUE = (pyarrow.ArrowException, ValueError, ArithmeticError, LookupError)  # dates out of range, unknown zones
 _BATCH = 64  # rows decoded at once
 _FRAME = 4 << 20  # bytes of rows that are sent at once
-_DEPTH = 50  # of values within values
+_DEPTH = 50  # the deepest nesting of values
 
 
 class _Bad(Exception):
@@ -35,9 +35,8 @@ class _Bad(Exception):
 
 
 def answer(request: Any, _: bytes, reply: Callable[..., None]) -> None:
-    """Send the rows of a row group in frames of a few, or the number of rows of each group where none is named. The last
-    frame says so, with the kind and detail of what ended it early, if anything did: the other side may want no more rows
-    than there are, and would not ask for another frame."""
+    """Send the rows of a row group, several in each frame; or the number of rows of each group, if no group is named.
+    The last frame is marked as such, and has the kind and detail of the error that ended it early, if any."""
     path, waiting = request["path"], list[bytes]()
     try:
         with open_bytes(path) as file:
@@ -109,7 +108,8 @@ def _marshalled(row: Any) -> bytes:
 
 
 def _plain(value: Any, depth: int = 0) -> Any:
-    """The value as JSON has it, but for bytes; what it has no word for as text. Raises _Bad where it is too deep."""
+    """The value with JSON's types, except for bytes; other types become text. Raises _Bad if it is nested too
+    deeply."""
     if depth > _DEPTH:
         raise _Bad("bad_record", f"values within values, more than {_DEPTH} deep")
     if isinstance(value, list):
@@ -120,7 +120,7 @@ def _plain(value: Any, depth: int = 0) -> Any:
 
 
 def _values(array: pyarrow.Array[Any]) -> int:
-    """How many there are, those in lists and objects too."""
+    """The number of values in an array, including those in lists and objects."""
     inner: list[pyarrow.Array[Any]] = []
     if isinstance(array, pyarrow.StructArray):
         inner = array.flatten()

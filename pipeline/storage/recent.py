@@ -1,4 +1,4 @@
-"""What was read or written last, in memory, as far as there is room for it."""
+"""Keeps in memory what was read or written last, up to a limit."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import threading
 
 
 class Recent:
-    """Bytes by name. When there are more than `room`, those that were used longest ago go. Threads may share it."""
+    """Bytes by name. When there are more than `room`, those that were used longest ago are removed. Threads may share
+    it."""
 
     def __init__(self, room: int):
         self.room = room
@@ -16,7 +17,7 @@ class Recent:
         self._lock = threading.Lock()
 
     def get(self, name: str) -> bytes | None:
-        """The bytes of the name, if they are still here."""
+        """The bytes of the name, or None if they are not kept (any more)."""
         with self._lock:
             data = self._found.get(name)
             if data is not None:

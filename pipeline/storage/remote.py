@@ -1,4 +1,4 @@
-"""Objects as files: open, find by pattern, move and delete, by their URL."""
+"""Uses objects like files: open, find by pattern, move and delete, by their URL."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
 BLOCK = 1 << 20
-"""Bytes that are read ahead of a file that is read in order."""
+"""The bytes that are read at once from an object that is read in order."""
 _IN_MEMORY = 16 << 20  # bytes that wait for their upload; more wait on the disk
 _WILD = re.compile(r"[*?\[]")
 
@@ -29,14 +29,14 @@ def get(url: str, start: int = 0, end: int | None = None) -> bytes:
 
 
 def open_read(url: str, block: int = BLOCK) -> BinaryIO:
-    """Open an object for reading, `block` bytes a request. Raises FileNotFoundError."""
+    """Open an object for reading, with `block` bytes per request. Raises FileNotFoundError."""
     bucket, name = split(url)
     return io.BufferedReader(_Ranges(bucket, name, bucket.size(name)), block)
 
 
 @contextlib.contextmanager
 def writing(url: str) -> Iterator[BinaryIO]:
-    """A file that becomes the object when the block ends without an exception."""
+    """A file that is uploaded as the object when the block ends without an exception."""
     split(url)  # before the work is done
     with tempfile.SpooledTemporaryFile(_IN_MEMORY) as file:
         yield file  # type: ignore[misc]  # it lacks three methods that nobody calls
@@ -44,12 +44,12 @@ def writing(url: str) -> Iterator[BinaryIO]:
 
 
 def put_if_absent(url: str, data: bytes) -> None:
-    """Write an object where there is none. Raises FileExistsError: of several writers one succeeds."""
+    """Write an object if it does not exist. Raises FileExistsError if it does: of several writers one succeeds."""
     _write(url, io.BytesIO(data), absent=True)
 
 
 def exists(url: str) -> bool:
-    """Is there such an object, or one whose name begins with it and a `/`?"""
+    """Whether there is such an object, or one whose name begins with it and a `/`."""
     bucket, name = split(url)
     try:
         if name and not name.endswith("/"):
@@ -85,7 +85,7 @@ def described(url: str) -> Iterator[tuple[str, int, str]]:
     """The objects whose URL begins with `url`, each with its bytes and the store's own checksum (or "")."""
     bucket, prefix = split(url)
     root = url.removesuffix(prefix)
-    with contextlib.suppress(FileNotFoundError):  # a bucket that is not there
+    with contextlib.suppress(FileNotFoundError):  # a bucket that does not exist
         yield from ((root + name, size, checksum) for name, size, checksum in bucket.described(prefix))
 
 
@@ -113,7 +113,7 @@ def _write(url: str, file: BinaryIO, absent: bool = False) -> None:
 
 
 def _names(bucket: Bucket, prefix: str, deep: bool) -> Iterator[str]:
-    """The names that begin with `prefix`; none in a bucket that is not there."""
+    """The names that begin with `prefix`; none if the bucket does not exist."""
     with contextlib.suppress(FileNotFoundError):
         yield from bucket.list(prefix, deep)
 
@@ -157,7 +157,8 @@ class _Ranges(io.RawIOBase):
 
 
 def _regex(pattern: str) -> str:
-    """As the shell: `*` and `?` stand for anything but a `/`, `[ab]` for one of them, `**` also for folders.
+    """A glob as a regular expression: `*` and `?` stand for anything but a `/`, `[ab]` for one of them, `**` also for
+    folders.
 
     >>> bool(re.fullmatch(_regex("a/*.jsonl"), "a/b.jsonl")), bool(re.fullmatch(_regex("a/*.jsonl"), "a/b/c.jsonl"))
     (True, False)

@@ -1,5 +1,5 @@
-"""s3:// by Amazon's client, with its own settings: AWS_ENDPOINT_URL for an emulator or another maker's store,
-AWS_PROFILE, AWS_ACCESS_KEY_ID and the like."""
+"""Reads and writes s3:// with Amazon's client, with its own settings: AWS_ENDPOINT_URL for an emulator or another
+vendor's store, AWS_PROFILE, AWS_ACCESS_KEY_ID and others."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ def _client(process: int) -> Any:
 
 
 class S3Bucket:
-    """A bucket of S3, or of a store that speaks its language."""
+    """A bucket of S3, or of a store with a compatible API."""
 
     def __init__(self, name: str):
         self.name = name
         try:
             self._client = _client(os.getpid())
-        except BotoCoreError as error:  # half a configuration
+        except BotoCoreError as error:  # an incomplete configuration
             raise UserError(f"s3:// cannot be used: {error}") from error
 
     def read(self, name: str, start: int = 0, end: int | None = None) -> bytes:
@@ -51,7 +51,7 @@ class S3Bucket:
                 data: bytes = self._client.get_object(Bucket=self.name, Key=name, **span)["Body"].read()
                 return data
             except ClientError as error:
-                if _status(error) == 416:  # it starts behind the end
+                if _status(error) == 416:  # the range starts after the end
                     return b""
                 raise
 
@@ -101,7 +101,7 @@ class S3Bucket:
 
 
 class _Unclosed:
-    """A file that the client, which closes what it has sent, leaves open."""
+    """A file that the client leaves open; it closes other files after sending them."""
 
     def __init__(self, file: BinaryIO):
         self.read, self.seek, self.tell = file.read, file.seek, file.tell

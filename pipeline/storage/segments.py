@@ -1,10 +1,12 @@
-"""Results and pictures in an object store: many in one immutable object, a segment, because a bucket bills each object.
+"""Stores many results and images in one immutable object of a bucket, a segment, because a bucket bills each object.
 
-A segment is named `<random>-<bytes of its index>-<bytes>.seg`, and holds its index (JSON: key -> offset and size of the
-data) and then the data. What is written waits in memory until there are ROOM bytes of it, EVERY seconds have passed or the bundle ends; every
-reader of the process sees it at once, other processes when it has been flushed. Two writers of a key write the same.
+A segment is named `<random>-<bytes of its index>-<bytes>.seg`, and has its index (JSON: key -> offset and size of the
+data) and then the data. What is written stays in memory until there are ROOM bytes of it, EVERY seconds have passed or
+the bundle ends. Readers of the same process see it at once, other processes after it has been flushed. All writers of a
+key write the same value.
 
-Each process that reads a store lists it once, and reads the index of each segment: some 250 bytes of memory a key.
+Each process that reads a store lists it once, and reads the index of each segment: about 250 bytes of memory for each
+key.
 """
 
 from __future__ import annotations
@@ -21,11 +23,12 @@ from pipeline.storage import remote
 from pipeline.storage.recent import Recent
 
 ROOM = 32 << 20
-"""Bytes that wait at most for their segment."""
+"""The most bytes that wait in memory for their segment."""
 EVERY = 30.0
-"""Seconds after which what waits is written with the next key: so much work is lost at most when a process is killed."""
+"""The seconds after which waiting data are written with the next key: the most work that is lost when a process is
+killed."""
 WHOLE = 1 << 20
-"""Bytes up to which a segment is read whole and kept; of a larger one a key takes one read of its range."""
+"""Segments of up to so many bytes are read completely and kept; in a larger one, each key is read by its range."""
 _NAME = re.compile(r".*/[0-9a-f]{32}-(\d+)-(\d+)\.seg")
 _recent = Recent(64 << 20)
 
@@ -42,7 +45,7 @@ class Segments:
         self._size, self._since = 0, 0.0
 
     def read(self, key: str) -> bytes | None:
-        """The bytes of the key; None where it was not written before this process first looked, nor by it."""
+        """The bytes of the key; None if it was written neither by this process nor before this process first looked."""
         with self._lock:
             if key in self._waiting:
                 return self._waiting[key]
@@ -52,7 +55,7 @@ class Segments:
         return None if place is None else self._data(*place)
 
     def find(self, key: str) -> bytes | None:
-        """As `read`, and looks again at what other processes have written since."""
+        """As `read`, but also looks for what other processes have written since."""
         data = self.read(key)
         if data is None:
             with self._lock:
@@ -71,7 +74,7 @@ class Segments:
                 self.flush()
 
     def flush(self) -> None:
-        """Write what waits. Raises ServiceError."""
+        """Write the waiting data. Raises ServiceError."""
         with self._lock:
             if not self._waiting:
                 return
@@ -119,18 +122,18 @@ class Segments:
 
 
 def of(root: str) -> Segments:
-    """The store below `root`: one in a process."""
+    """The store below `root`; each process has one."""
     return _all(os.getpid()).setdefault(root, Segments(root))
 
 
 def flush() -> None:
-    """Write what waits in any store of this process: what other processes are told of must be there."""
+    """Write the waiting data of all stores of this process, before other processes are told about them."""
     for store in list(_all(os.getpid()).values()):
         store.flush()
 
 
 def forget(folder: str) -> None:
-    """Forget what is known of stores below a folder, which is about to be deleted."""
+    """Forget what is known about stores below a folder that is about to be deleted."""
     stores = _all(os.getpid())
     for root in [root for root in stores if f"{root}/".startswith(f"{folder.rstrip('/')}/")]:
         del stores[root]

@@ -1,7 +1,7 @@
 """A folder of files named by their keys: images, scores, answers and finished instances are in such stores.
 
 Plain files need no server and no locking, survive a killed run, and are shared by all workers: every writer of a key
-writes the same value. In an object store many of them share a file: see `segments.py`.
+writes the same value. In an object store, many results share a file: see `segments.py`.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Store:
         self.root, self.suffix = str(root), suffix
 
     def path(self, key: str) -> str:
-        """Where the file of the key is, or would be."""
+        """The path of the key's file, whether it exists or not."""
         return f"{self.root}/{key[:2]}/{key}{self.suffix}"
 
     def read(self, key: str) -> bytes | None:
@@ -60,20 +60,21 @@ class Store:
             return None
 
     def write(self, key: str, data: bytes) -> None:
-        """Write the bytes of the key, whole or not at all; in an object store, when the bundle ends (`segments`)."""
+        """Write the bytes of the key, completely or not at all; in an object store, when the bundle ends
+        (`segments`)."""
         if is_remote(self.root):
             segments.of(self.root).write(key, data)
         else:
             write_bytes(self.path(key), data)
 
     def find(self, key: str) -> bytes | None:
-        """As `read`, for what another process has just written."""
+        """As `read`, but also finds what another process has just written."""
         return segments.of(self.root).find(key) if is_remote(self.root) else self.read(key)
 
 
 def open_bytes(path: str) -> BinaryIO:
-    """Open a regular file for reading. Raises FileNotFoundError where there is nothing, also on object stores, and
-    another OSError for a folder, a pipe, a socket or a device: opening one of these may wait for ever."""
+    """Open a regular file for reading. Raises FileNotFoundError if there is none, also on object stores, and another
+    OSError for a folder, a pipe, a socket or a device, because opening one of these may block for ever."""
     return remote.open_read(path) if is_remote(path) else open(path, "rb", opener=_regular)
 
 

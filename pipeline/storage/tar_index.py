@@ -1,7 +1,7 @@
-"""Where the files of a tar lie, by its headers alone (POSIX.1-2001 pax, ustar and GNU long names).
+"""Finds the files of a tar by reading its headers only (POSIX.1-2001 pax, ustar and GNU long names).
 
-Not by `tarfile`: it reads an extended header whole however long it is, its pattern for them takes quadratic time on
-digits (CVE-2024-6232), and it calls itself for each header that extends another. A corpus is a stranger's file.
+`tarfile` is not used, because a corpus is untrusted: it reads an extended header of any length, its pattern for them
+takes quadratic time on digits (CVE-2024-6232), and it recurses for each header that extends another.
 """
 
 from __future__ import annotations
@@ -12,11 +12,12 @@ from typing import BinaryIO
 
 BLOCK = 512
 MAX_MEMBERS = 2_000_000
-"""Of one tar; each takes some 250 bytes of memory. The largest that a known corpus has is 770,000 (wikihow-VGSI)."""
+"""The most files of one tar; each takes about 250 bytes of memory. The largest tar of a known corpus has 770,000
+(wikihow-VGSI)."""
 MAX_EXTENDED = 64 << 10
-"""Bytes of a header that extends another: a long name, or attributes."""
+"""The most bytes of a header that extends another: a long name, or attributes."""
 _IN_A_ROW = 8  # extending headers before a file's own; writers use two
-_REGULAR, _EMPTY = b"0\0" + b"7", b"123456"  # what has contents, and what has none whatever its size field says
+_REGULAR, _EMPTY = b"0\0" + b"7", b"123456"  # types with contents, and types without, whatever the size field says
 
 
 class _Damage(Exception):
@@ -25,16 +26,16 @@ class _Damage(Exception):
 
 @dataclasses.dataclass(frozen=True)
 class TarIndex:
-    """The regular files of a tar: name -> (byte offset of the data, size in bytes). `error` says why the walk ended
-    before the end of the archive; empty when it did not."""
+    """The regular files of a tar: name -> (byte offset of the data, size in bytes). `error` says why reading ended
+    before the end of the archive; it is empty if it did not."""
 
     members: dict[str, tuple[int, int]]
     error: str = ""
 
 
 def walk(file: BinaryIO) -> TarIndex:
-    """Walk the headers. Links, folders and devices are no members; of two files of one name the later counts, as where
-    a tar is unpacked. Damage ends the walk and is told; what came before it stays readable."""
+    """Read all headers. Links, folders and devices are left out; of two files with the same name the later one counts,
+    as when a tar is unpacked. Damage ends the walk and is reported in `error`; the files before it stay readable."""
     members: dict[str, tuple[int, int]] = {}
     end = file.seek(0, os.SEEK_END)
     at, extended, in_a_row = 0, _Extended(), 0
@@ -72,7 +73,7 @@ def walk(file: BinaryIO) -> TarIndex:
 
 @dataclasses.dataclass(frozen=True)
 class _Extended:
-    """What extending headers say of the file that follows."""
+    """What extending headers state about the file that follows."""
 
     name: bytes = b""
     size: int | None = None
@@ -115,7 +116,7 @@ def _header(file: BinaryIO, at: int, end: int) -> bytes | None:
 
 
 def _number(field: bytes, at: int) -> int:
-    """Octal digits, or (GNU) big-endian bytes behind one that is 0x80."""
+    """The number in a header field: octal digits, or (GNU) big-endian bytes after a byte 0x80."""
     if field[0] == 0x80:
         return int.from_bytes(field[1:], "big")
     digits = field.strip(b" \0")

@@ -18,7 +18,7 @@ from pipeline.storage.store import open_bytes
 from pipeline.storage.tar_index import TarIndex, walk
 
 _MEMBER = ".tar!/"
-_AHEAD = 64 << 10  # bytes read for a header in a store: the small files behind it are passed over without a request
+_AHEAD = 64 << 10  # bytes read with each header in a store: small files after it are skipped without a request
 _walking = threading.Lock()
 
 
@@ -30,7 +30,7 @@ def tar_index(path: str) -> TarIndex:
     be opened.
     """
     if is_remote(path):
-        with _walking:  # several threads of a process want it at once: one reads it
+        with _walking:  # only one of several threads of a process reads it
             return _walk(path, (0, 0))
     status = os.stat(path)
     return _walk(path, (status.st_size, status.st_mtime_ns))
@@ -43,8 +43,9 @@ def _walk(path: str, version: tuple[int, int]) -> TarIndex:
 
 
 def read_bytes(uri: str, at_most: int = -1, folders: tuple[str, ...] = ()) -> bytes:
-    """The first `at_most` bytes (-1: all). Raises FileNotFoundError, also for a member that a tar does not hold, and
-    PermissionError for a local file that does not really lie in one of `folders`, where any are given."""
+    """The first `at_most` bytes of a file (-1: all). Raises FileNotFoundError, also for a member that a tar does not
+    have, and PermissionError for a local file that is not in one of `folders` (if any are given) after links are
+    resolved."""
     archive, name = split_member(uri)
     if folders and not is_inside(archive or uri, folders) and os.path.lexists(archive or uri):
         raise PermissionError(errno.EPERM, "is a link that leads out of the corpus", archive or uri)
@@ -62,7 +63,8 @@ def read_bytes(uri: str, at_most: int = -1, folders: tuple[str, ...] = ()) -> by
 
 
 def is_inside(path: str, folders: tuple[str, ...]) -> bool:
-    """Does a file, its links resolved, lie in one of the folders? Object stores know no links: all theirs do."""
+    """Whether a file is in one of the folders after links are resolved. Object stores have no links, so their files
+    always are."""
     if is_remote(path):
         return True
     real = os.path.realpath(path)
@@ -70,15 +72,15 @@ def is_inside(path: str, folders: tuple[str, ...]) -> bool:
 
 
 def refusal(path: str, folders: tuple[str, ...]) -> str:
-    """Why a file is not read that was found in a folder of a stranger's; "" where it is."""
+    """Why a file that was found in an untrusted folder must not be read; empty if it may be."""
     if not is_inside(path, folders):
         return "it is a link that leads out of the corpus; if you trust it, name the file that it leads to"
     return "" if is_remote(path) or os.path.isfile(path) else "it is no regular file"
 
 
 def folders_of(path: str) -> tuple[str, ...]:
-    """Where the files of a corpus lie: the folder `path`, or the one where the glob starts; for a file, its folder, and
-    that of the file that it is a link to, for whoever names a file means it."""
+    """The folders in which the files of a corpus must be: the folder `path`, or the one where the glob starts. For a
+    file they are its folder and, if it is a link, the folder of the target, because the user named the file."""
     if os.path.isdir(path):
         return (path,)
     if os.path.exists(path):

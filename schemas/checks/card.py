@@ -1,4 +1,4 @@
-"""Do the files beside the data say what the manifest says: README.md (for `datasets`), config.yaml, metrics.json?"""
+"""Checks README.md (for `datasets`), config.yaml and metrics.json against the manifest."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MOST_FRONT = 1 << 18
 
 
 def check(folder: Folder, manifest: Json, there: set[str]) -> Iterator[Defect]:
-    """Those of the three that are there; their checksums are checked elsewhere."""
+    """Check those of the three files that exist. Their checksums are checked elsewhere."""
     if FILE in there:
         yield from _front_matter(folder, manifest)
     if CONFIG in there:
@@ -33,7 +33,7 @@ def check(folder: Folder, manifest: Json, there: set[str]) -> Iterator[Defect]:
 
 
 def _front_matter(folder: Folder, manifest: Json) -> Iterator[Defect]:
-    """The number of examples, a column for every member, where the shards are: all that `datasets` goes by."""
+    """Check what `datasets` reads: the number of examples, a column for every member, and where the shards are."""
     try:
         before, front, _ = read(folder, FILE, SIGNED[FILE]).decode().split("---\n", 2)
         if before or len(front) > MOST_FRONT:
@@ -47,8 +47,8 @@ def _front_matter(folder: Folder, manifest: Json) -> Iterator[Defect]:
 
 
 def _config(folder: Folder, manifest: Json) -> Iterator[Defect]:
-    """config.yaml is the manifest's configuration but for what that adds: the rules of the preset and the summary of
-    the benchmark that it names."""
+    """Check that config.yaml is the manifest's configuration, except for what the manifest adds to it: the rules of the
+    preset and the summary of the benchmark."""
     try:
         found = strict_yaml.load(read(folder, CONFIG, SIGNED[CONFIG]).decode())
     except (OSError, ValueError) as error:
@@ -60,7 +60,7 @@ def _config(folder: Folder, manifest: Json) -> Iterator[Defect]:
 
 
 def differences(expected: Any, found: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str, str]]:
-    """(JSON pointer, message) of each place where plain data differ from what is expected there."""
+    """Each place where plain data differ from the expected ones, as (JSON pointer, message)."""
     if isinstance(expected, dict) and isinstance(found, dict):
         for name in sorted(expected.keys() | found.keys(), key=str):
             if name not in found:

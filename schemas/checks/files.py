@@ -1,4 +1,4 @@
-"""Are the files there, whole, of the right kind, and alone?"""
+"""Checks that all listed files exist, are complete and of the right kind, and that there are no others."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from schemas.folder import DIRECTORY, FILE, LINK, Folder, Found
 from schemas.jsonschema import OF_RUN
 
 LEFT_ALONE = {".work", ".staging", ".git", ".gitattributes", ".cache"}
-"""What the next run begins, caches and version control (`.gitattributes` and `.cache` come with a download from a hub): no
-part of the set."""
+"""Names that are not checked: an unfinished run, caches and version control (`.gitattributes` and `.cache` come with a
+download from a hub)."""
 
 MOST_ENTRIES = 250_000
 BLOCK = 1 << 20
 
 
 def listed(manifest: Json, run: Json | None = None) -> dict[str, Json]:
-    """Every file that the manifest or run.json vouches for: path in the folder -> its entry."""
+    """Every file with a checksum in the manifest or in run.json: its path in the folder -> its entry."""
     found: dict[str, Json] = {f"shards/{s['name']}": s for s in manifest["shards"]}
     found |= {"index.parquet": manifest["index"]} | {f"ledger/{p['name']}": p for p in manifest["ledger"]}
     found |= manifest["files"]
@@ -32,12 +32,12 @@ def listed(manifest: Json, run: Json | None = None) -> dict[str, Json]:
 
 
 def entries(folder: Folder) -> list[Found]:
-    """All in the folder, and all in shards/ and ledger/, by name; what lies in other folders is theirs."""
+    """Everything in the folder itself and in shards/ and ledger/, sorted by name; other subfolders are not opened."""
     return sorted(itertools.islice(_walk(folder), MOST_ENTRIES), key=lambda found: found.name)
 
 
 def check(found: list[Found], expected: dict[str, Json]) -> Iterator[Defect]:
-    """Presence, kind and size of all that are listed, and nothing else beside them."""
+    """Check presence, kind and size of all listed files, and that there is nothing else."""
     yield from _kinds(found, expected)
     sizes = {entry.name: entry.size if entry.kind == FILE else -1 for entry in found}
     for name, entry in expected.items():
@@ -52,7 +52,7 @@ def check(found: list[Found], expected: dict[str, Json]) -> Iterator[Defect]:
 
 
 def check_sha256(folder: Folder, expected: dict[str, Json], names: Iterable[str]) -> Iterator[Defect]:
-    """The sha256 of these files; one that has another size than is listed is left out, for that was said."""
+    """Check the sha256 of these files, except those of a wrong size, which `check` reports."""
     for name in names:
         entry, digest, size = expected[name], hashlib.sha256(), 0
         try:
@@ -73,7 +73,7 @@ def sha256_defect(name: str, digest: str, expected: str) -> Defect:
 
 
 def unreadable(name: str, error: Exception) -> Defect:
-    """A file that was there, and cannot be read."""
+    """The defect of a file that exists but cannot be read."""
     reason = getattr(error, "strerror", None) or str(error)
     return Defect("file-unreadable", name, f"cannot be read: {reason}", shard=_shard(name))
 
@@ -86,7 +86,7 @@ def _walk(folder: Folder) -> Iterator[Found]:
 
 
 def _kinds(entries: list[Found], expected: dict[str, Json]) -> Iterator[Defect]:
-    """What does not belong into the folder, by name or by kind."""
+    """The entries that do not belong into the folder, by their name or their kind."""
     files = expected.keys() | {manifests.FILE, runs.FILE, runs.SIGNATURE, *OF_RUN, ".gitattributes"}
     folders = {"shards", "ledger"} | (LEFT_ALONE - {".gitattributes"})
     for found in entries:

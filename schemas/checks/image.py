@@ -1,4 +1,5 @@
-"""One image of a sample: is it the file that its JSON describes, in the form that is stored?"""
+"""Checks one image of a sample: whether it is the file that its JSON describes, in the form that the pipeline
+stores."""
 
 from __future__ import annotations
 
@@ -15,7 +16,7 @@ from schemas.images import MAX_PIXELS, PNG_MAGIC, chunks, published_size
 
 FORMATS = {"jpg": "JPEG", "png": "PNG"}
 MAX_SIDE = 8192
-"""Pixels of a side where the configuration does not say."""
+"""The longest allowed side in pixels if the configuration states none."""
 
 warnings.filterwarnings("ignore", category=PIL.Image.DecompressionBombWarning)  # pixels are bounded below
 
@@ -24,8 +25,9 @@ Fault = tuple[str, str, str]
 
 
 def check(data: bytes, segment: Json, pointer: str, max_side: int | None = None) -> Iterator[Fault]:
-    """The defects of these bytes against an image segment. Nothing is decoded of an image that has other pixels than
-    the segment says, a side of more than `max_side`, or another form than those of `schemas.images`."""
+    """The defects of an image file, compared with its segment in the JSON. Nothing is decoded if the header states
+    another size than the segment, a side longer than `max_side` pixels, or a form that `schemas.images` does not
+    allow."""
     name, at = segment["image"], f"{pointer}/image"
     digest = hashlib.sha256(data).hexdigest()
     if digest != segment["sha256"]:
@@ -68,8 +70,9 @@ def _pixels(data: bytes, image: PIL.Image.Image, name: str, at: str) -> Iterator
 
 
 def _check_png(data: bytes, width: int, height: int) -> None:
-    """Checks every byte of an 8-bit RGB PNG, so that it need not be decoded as well: the checksums, and that the data
-    is exactly its lines, each of which begins with its filter, 0 to 4. Raises ValueError and zlib.error."""
+    """Check every byte of an 8-bit RGB PNG, so that it need not be decoded as well. Its checksums must be right, and
+    its data must be exactly its lines, each of which begins with its filter, 0 to 4. Raises ValueError and
+    zlib.error."""
     coded = []
     for kind, start, end in chunks(data):
         if zlib.crc32(data[start + 4 : end - 4]) != int.from_bytes(data[end - 4 : end], "big"):
@@ -84,7 +87,7 @@ def _check_png(data: bytes, width: int, height: int) -> None:
 
 
 def _said(error: Exception) -> str:
-    """What a decoder says, but for addresses in memory, which are others every time."""
+    """A decoder's message without addresses in memory, which differ from run to run."""
     return (
         "no decoder knows it" if isinstance(error, PIL.UnidentifiedImageError) else str(error) or type(error).__name__
     )

@@ -1,4 +1,4 @@
-"""Is the index whole, in order, and in agreement with itself, the manifest and the sizes of the shards?"""
+"""Checks that the index is complete, ordered and consistent with itself, the manifest and the sizes of the shards."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Counts = collections.Counter[str]
 
 
 def read(folder: Folder, manifest: Json) -> Iterator[Defect | tuple[bytes, IndexRow]]:
-    """One pass over the index: its rows, each behind its salted hash, and what is wrong with them."""
+    """The rows of the index in one pass, each with its salted hash, and their defects."""
     try:
         with folder.open(FILE) as file:
             yield from _rows(parquet.Reader(file, index_schema(manifest["rating_aspects"])), manifest)
@@ -38,7 +38,7 @@ def read(folder: Folder, manifest: Json) -> Iterator[Defect | tuple[bytes, Index
 
 
 def rows_of(folder: Folder, manifest: Json, shard: str) -> dict[str, IndexRow] | None:
-    """The rows of one shard by key; None where the index cannot be read (`read` says so)."""
+    """The rows of one shard by key; None if the index cannot be read, which `read` reports."""
     found: dict[str, IndexRow] = {}
     try:
         with folder.open(FILE) as file:
@@ -107,8 +107,8 @@ def _rows(reader: parquet.Reader, manifest: Json) -> Iterator[Defect | tuple[byt
 
 
 class _Place:
-    """Follows the places of the rows through the shards: a tar's files lie one behind the other, so that sizes alone
-    say where each begins and how large the whole is."""
+    """Checks the offsets of the rows. The files of a tar follow each other, so their sizes decide where each begins and
+    how large the tar is."""
 
     def __init__(self, manifest: Json):
         self._bytes = {s["name"]: s["bytes"] for s in manifest["shards"]}
@@ -137,7 +137,7 @@ class _Place:
         self._starts = {*list(self._starts)[:2], follow[-1]}
 
     def end(self) -> Iterator[Defect]:
-        """The size of the shard that has been followed to its end."""
+        """Check the size of the shard whose last row has been read."""
         if self._shard in self._bytes and self._bytes[self._shard] not in map(tar.length, self._starts):
             yield Defect(
                 "index-place",
@@ -148,7 +148,7 @@ class _Place:
 
 
 def _values(row: IndexRow, config: Json) -> Iterator[Defect]:
-    """Counts, names of images, scores, and the thresholds of the configuration."""
+    """Check counts, names of images and scores, also against the thresholds of the configuration."""
     count = row.n_context_images + row.n_output_images
     if row.n_output_texts < 1 or row.n_output_images < 1 or min(row.n_context_texts, row.n_context_images) < 0:
         yield _defect(row, "index-value", "counts an output without a text or without an image", "/n_output_texts")

@@ -1,4 +1,4 @@
-"""Does the ledger hold every input once, say why, and agree with the funnel and the index?"""
+"""Checks that the ledger has one valid row for every input document, and agrees with the funnel and the index."""
 
 from __future__ import annotations
 
@@ -28,7 +28,8 @@ Counts = collections.Counter[str]
 
 @dataclasses.dataclass(frozen=True)
 class Kept:
-    """A row of the ledger that is to have one in the index: the part it is in; `sound` where it makes sense itself."""
+    """The row of a kept document, which must have a row in the index too. It also has the part of the ledger that it is
+    in; `sound`: it has no defect of its own."""
 
     part: str
     row: Json
@@ -39,9 +40,9 @@ Row = TypeVar("Row", IndexRow, Kept)
 
 
 def check(folder: Folder, manifest: Json, there: set[str]) -> Iterator[Defect]:
-    """One pass over the index and all parts of the ledger side by side: both are in the order of the salted hash of
-    the ids, so that no more than a row of each is in memory, and what one has and the other lacks is seen at once.
-    `there`: the files that can be opened; of the others something has been said."""
+    """Read the index and all parts of the ledger side by side, in one pass. Both are in the order of the salted hash of
+    the ids, so one row of each is enough to see what one has and the other lacks. `there`: the files that can be
+    opened; the others are reported elsewhere."""
     parts = [f"ledger/{part['name']}" for part in manifest["ledger"]]
     left = _Side(index.read(folder, manifest) if index.FILE in there else iter(()), index.FILE in there)
     right = _Side(_read(folder, manifest, there), set(parts) <= there)
@@ -71,8 +72,8 @@ def check(folder: Folder, manifest: Json, there: set[str]) -> Iterator[Defect]:
 
 
 class _Side(Generic[Row]):
-    """A stream of ranked rows with what is wrong with them in between. `row` is None at the end; `comparable` turns
-    false where a row is out of order, or the rest cannot be read."""
+    """A stream of ranked rows, with their defects in between. `row` is None at the end; `comparable` becomes false if a
+    row is out of order or the rest cannot be read."""
 
     def __init__(self, stream: Iterator[Defect | tuple[bytes, Row]], comparable: bool):
         self._stream: Iterator[Defect | tuple[bytes, Row]] = stream
@@ -81,7 +82,7 @@ class _Side(Generic[Row]):
         self.row: Row | None = None
 
     def advance(self) -> Iterator[Defect]:
-        """To the next row; the defects on the way."""
+        """Go to the next row; yields the defects before it."""
         for found in self._stream:
             if not isinstance(found, Defect):
                 self.rank, self.row = found
@@ -92,7 +93,7 @@ class _Side(Generic[Row]):
 
 
 def _read(folder: Folder, manifest: Json, there: set[str]) -> Iterator[Defect | tuple[bytes, Kept]]:
-    """All parts, one row group in memory: what is wrong with the rows, and those that were kept."""
+    """All parts, one row group in memory at a time: the defects of the rows, and the rows of kept documents."""
     allowed, salt, last, complete = rules.of(manifest), manifest["salt"], b"", True
     counts: dict[str, Counts] = {status: collections.Counter() for status in (KEPT, DROPPED, FAILED)}
     total = 0
@@ -150,7 +151,7 @@ def _rows(folder: Folder, name: str) -> Iterator[Json]:
 
 
 def _compared(indexed: IndexRow, kept: Kept) -> Iterator[Defect]:
-    """What both say of an instance is the same."""
+    """Check that index and ledger say the same about an instance."""
     row = kept.row
     known = {
         "coherence": indexed.coherence,

@@ -1,4 +1,4 @@
-"""Is the manifest there, well formed, and in agreement with itself?"""
+"""Checks that the manifest exists, is well formed and is consistent with itself."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from schemas.jsonschema import FORMAT_VERSION
 
 FILE = "manifest.json"
 MOST = 32 << 20
-"""Bytes: a shard takes 200 of them, so this is enough for 150,000 shards."""
+"""The largest manifest in bytes: a shard takes 200, so this is enough for 150,000 shards."""
 MOST_CONFIG = 1 << 20
 
 
 def read(folder: Folder) -> tuple[Json | None, list[Defect]]:
-    """The manifest, or None and why it cannot be used."""
+    """The manifest, or None and the defects because of which it cannot be used."""
     data, defects = load(folder)
     return (None, defects) if data is None else parse(data)
 
 
 def load(folder: Folder) -> tuple[bytes | None, list[Defect]]:
-    """The bytes of the manifest, or None and why they cannot be had."""
+    """The bytes of the manifest, or None and the defects because of which they cannot be read."""
     try:
         return read_file(folder, FILE, MOST), []
     except FileNotFoundError:
@@ -37,7 +37,7 @@ def load(folder: Folder) -> tuple[bytes | None, list[Defect]]:
 
 
 def parse(data: bytes) -> tuple[Json | None, list[Defect]]:
-    """What the bytes say, or None and why they say nothing."""
+    """The manifest in these bytes, or None and their defects."""
     try:
         value = parse_json(data)
         faults = _other_version(value) or manifest_faults(value, len(data)) or _large_config(value)
@@ -52,12 +52,13 @@ def parse(data: bytes) -> tuple[Json | None, list[Defect]]:
 
 
 def essentials(manifest: Json) -> Json:
-    """What the check of one shard needs of the manifest: it travels to every worker, and may not grow with the set."""
+    """The part of the manifest that the check of one shard needs. It is sent to every worker, so its size must not grow
+    with the dataset."""
     return {name: manifest[name] for name in ("salt", "domains", "provenance", "rating_aspects", "config")}
 
 
 def check(manifest: Json) -> Iterator[Defect]:
-    """The sums, the names, and the hash of the configuration."""
+    """Check the sums, the names, and the hash of the configuration."""
     found = config_hash(manifest["config"])
     for pointer, value in (
         ("/config_hash", manifest["config_hash"]),
@@ -119,7 +120,7 @@ def _large_config(manifest: Json) -> list[tuple[str, str]]:
 
 
 def _against_config(manifest: Json) -> Iterator[Defect]:
-    """What the manifest repeats of its configuration."""
+    """Check what the manifest repeats from its configuration."""
     config = manifest["config"]
     shards = config.get("shards", {})
     for pointer, value, setting in (

@@ -1,4 +1,4 @@
-"""One row of the ledger: does it make sense by itself, and by the configuration?"""
+"""Checks that one row of the ledger is consistent with itself and with the configuration."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ from schemas.stage_names import (
 
 PLACE = {stage: place for place, stage in enumerate(STAGES)}
 FIELDS = {KEPT: ("stage", "shard", "key"), DROPPED: ("stage", "rule", "value", "threshold"), FAILED: ("stage", "error")}
-"""What a row of each status has, beside what all rows have. `detail` says more of a drop or a failure."""
+"""The fields that a row has by its status, besides those that all rows have. `detail` says more about a drop or a
+failure."""
 ENDS = ("stage", "rule", "value", "threshold", "error", "shard", "key")
 RANGES = {
     "coherence": (-1.0, 1.0),
@@ -31,14 +32,15 @@ RANGES = {
     "attempts": (1.0, 3.0),
 }
 MOST_DETAIL = 4000
-"""Characters: the end of a traceback."""
+"""The longest detail in characters: the end of a traceback."""
 
 Fault = tuple[str, str]
 """(message, JSON pointer to the column)"""
 
 
 def check(row: Json, manifest: Json, rules: Rules) -> Iterator[Fault]:
-    """What is wrong with the row, as `schemas.arrow.LEDGER` has it; nothing here looks at other rows."""
+    """The defects of a row (a dict with the columns of `schemas.arrow.LEDGER`) in itself; other rows are not looked
+    at."""
     status = row["status"]
     if status not in FIELDS:
         yield f"has the status {status!r}", "/status"
@@ -71,7 +73,7 @@ def check(row: Json, manifest: Json, rules: Rules) -> Iterator[Fault]:
 
 
 def _scores(row: Json, scores: Json, aspects: Json) -> Iterator[Fault]:
-    """What had been measured by then, all of it, each once, in its range, and what follows from it."""
+    """Check that the row has each score that was measured before the document ended, once and in its range."""
     place = PLACE[row["stage"]]
     scored, rated = place > PLACE[SCORE_COHERENCE], place > PLACE[RATE_TEXT]
     wanted = {"coherence"} if scored and row["images"] else set()
@@ -94,7 +96,7 @@ def _scores(row: Json, scores: Json, aspects: Json) -> Iterator[Fault]:
 
 
 def _passed(row: Json, scores: Json, config: Json) -> Iterator[Fault]:
-    """The thresholds that the document must have passed to end where it did."""
+    """Check the thresholds that the document must have passed before the stage at which it ended."""
     place, rule = PLACE[row["stage"]], row["rule"]
 
     def passed(stage: str, *earlier: str) -> bool:
@@ -135,9 +137,9 @@ def _drop(row: Json, scores: Json, rules: Rules) -> Iterator[Fault]:
 
 
 def _images(row: Json, rules: Rules) -> Iterator[Fault]:
-    """Images that the document lost: each once, in order, before its own end, by a rule that could."""
+    """Check the removed images: each once, in order, before the document's own end, by a rule of that stage."""
     last, most = -1, math.inf
-    if PLACE[row["stage"]] <= PLACE[TAKE_EXCERPT]:  # an excerpt leaves out images without a word
+    if PLACE[row["stage"]] <= PLACE[TAKE_EXCERPT]:  # images outside of an excerpt are not recorded
         most = row["images"] + len(row["dropped_images"])
     for at, lost in enumerate(row["dropped_images"]):
         pointer, drop = f"/dropped_images/{at}", lost["drop"]

@@ -1,8 +1,8 @@
-"""The pages of a Parquet column, before a decoder sees them: how much would they inflate to?
+"""Checks the pages of a Parquet column before they are decoded: how much memory would they take?
 
 A reader allocates what a page's header says, so a file of 2 KB can ask for gigabytes: by one large page, by a run of a
 million equal values, or by a long string in a dictionary that every row names. The file's own footer may say
-otherwise. Page headers are Thrift structs in the compact protocol; no library reads one by itself.
+otherwise. Page headers are Thrift structs in the compact protocol; no library reads them separately.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from typing import Any
 import pyarrow as pa
 
 PAGE = 32 << 20
-"""Bytes of one page, inflated: a build's have 1 MiB and at most 1,024 rows more."""
+"""The largest page in bytes after decompression; those of a build have 1 MiB, and at most 1,024 rows more."""
 DICTIONARY = 4 << 20
-"""The same of a dictionary: a build's stop at 1 MiB and a row."""
+"""The same for a dictionary; those of a build have 1 MiB and at most one row more."""
 VALUES = 2_000_000
-"""Values of a list column in one row group of 10,000 rows."""
+"""The most values of a list column in one row group of 10,000 rows."""
 GROUP = 1 << 30
-"""Bytes that the values of one column may come to in one row group."""
+"""The most bytes of the values of one column in one row group."""
 
 _DATA, _DICTIONARY = 0, 2  # PageType
 _ENCODINGS = {0, 2, 3, 8}  # PLAIN, PLAIN_DICTIONARY, RLE, RLE_DICTIONARY: as a build's
@@ -27,8 +27,8 @@ _ENCODINGS = {0, 2, 3, 8}  # PLAIN, PLAIN_DICTIONARY, RLE, RLE_DICTIONARY: as a 
 
 @dataclasses.dataclass(frozen=True)
 class Column:
-    """What the footer says of a column chunk: its rows, and whether they are lists, and whether its values are
-    strings."""
+    """What the footer states about a column chunk: the number of its rows, whether they are lists, and whether its
+    values are strings."""
 
     name: str
     rows: int
@@ -37,8 +37,8 @@ class Column:
 
 
 def check(data: bytes, column: Column) -> None:
-    """Raises ValueError where a column chunk (its bytes as they lie in the file) is more than pages of a bounded size,
-    compressed with zstd, for as many values as there are rows."""
+    """Raise ValueError unless a column chunk (its bytes in the file) consists of pages of a bounded size, compressed
+    with zstd, with as many values as there are rows."""
     at = values = inflated = longest = 0
     try:
         while at < len(data):
@@ -70,7 +70,7 @@ def check(data: bytes, column: Column) -> None:
 
 
 def _longest(dictionary: bytes) -> int:
-    """The length of the longest of the strings, each of which has its length in 4 bytes before it."""
+    """The length in bytes of the longest string; each has its length in the 4 bytes before it."""
     at = longest = 0
     while at < len(dictionary):
         length = int.from_bytes(dictionary[at : at + 4], "little")
@@ -94,7 +94,7 @@ def _struct(data: bytes, at: int) -> tuple[dict[int, Any], int]:
 
 
 def _value(data: bytes, at: int, kind: int) -> tuple[Any, int]:
-    if kind in (1, 2):  # true and false lie in the kind itself
+    if kind in (1, 2):  # true and false are part of the kind itself
         return kind == 1, at
     if kind in (4, 5, 6):
         return _integer(data, at)

@@ -1,4 +1,4 @@
-"""Shards in worker processes, results in the order of the shards."""
+"""Checks shards in worker processes; results come in the order of the shards."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ _manifest: Json
 
 
 def check(folder: Folder, manifest: Json, shards: Sequence[Json], workers: int) -> Iterator[shard.Result]:
-    """`shards`: the entries of the manifest that are to be read; `manifest`: its essentials. Runs in this process where
-    there is one worker. A worker that is killed, as by a system that is out of memory, is a defect of the shard it
-    read."""
+    """The results of these shards, in their order. `shards`: the entries of the manifest that are to be read;
+    `manifest`: its essentials. One worker runs in this process. If a worker is killed (for example because the system
+    is out of memory), the shard that it was reading gets a defect."""
     workers = min(workers, len(shards))
     if workers <= 1:
         for entry in shards:
@@ -37,7 +37,7 @@ def check(folder: Folder, manifest: Json, shards: Sequence[Json], workers: int) 
                         done += 1
                 finally:
                     pool.shutdown(cancel_futures=True)
-        except BrokenProcessPool:  # one of the next: each is given a process of its own
+        except BrokenProcessPool:  # which shard it was is not known: each of the next ones gets a process of its own
             for entry in shards[done : done + workers]:
                 yield _alone(folder, manifest, entry)
             done += workers

@@ -1,4 +1,5 @@
-"""The index and the parts of the ledger as files: of the form that `pipeline.dataset.shards` writes, and no other."""
+"""Reads the Parquet files of the index and the ledger, and refuses all but the form that `pipeline.dataset.shards`
+writes."""
 
 from __future__ import annotations
 
@@ -14,23 +15,23 @@ from schemas.checks import pages
 from schemas.folder import size_of
 
 PACKED_GROUP = 1 << 28
-"""Bytes of a row group in the file."""
+"""The most bytes of a row group in the file."""
 _WRITER = re.compile(r"parquet-cpp-arrow version [0-9.]{1,20}")
 _ENDS = 4, 8  # PAR1; the footer's length and PAR1
 
 
 class WrongSchema(ValueError):
-    """The file's columns are not the ones that are wanted."""
+    """The file's columns are not the expected ones."""
 
 
 class WrongForm(ValueError):
-    """The file holds something that no build writes, or something beside its rows."""
+    """The file has something that no build writes, or something besides its rows."""
 
 
 class Reader:
-    """A Parquet file with this schema, whose row groups are looked at before they are decoded.
+    """A Parquet file with this schema, whose row groups are checked before they are decoded.
 
-    Raises WrongSchema, WrongForm, and what `schemas.defects.READ_ERRORS` names.
+    Raises WrongSchema, WrongForm, and the errors of `schemas.defects.READ_ERRORS`.
     """
 
     def __init__(self, file: BinaryIO, schema: pa.Schema):
@@ -64,11 +65,11 @@ class Reader:
             except ValueError as error:
                 raise WrongForm(str(error)) from error
         table = self._parquet.read_row_group(number, use_threads=False)
-        table.validate(full=True)  # else bad UTF-8 is found later, by whoever looks at the value
+        table.validate(full=True)  # otherwise invalid UTF-8 is found only when a value is used
         return table
 
     def _layout(self, size: int) -> list[list[tuple[int, int]]]:
-        """Where each column chunk of each row group begins and ends. They fill the file without a gap."""
+        """The start and end of each column chunk of each row group. They fill the file without a gap."""
         places, at, last = [], _ENDS[0], self.metadata.num_row_groups - 1
         for i in range(self.metadata.num_row_groups):
             group = self.metadata.row_group(i)

@@ -1,6 +1,7 @@
-"""What the configuration in a manifest says of the rules: which ones may end a document where, and at which values.
+"""The rules that a manifest's configuration implies: which ones may drop a document at which stage, and at which
+values.
 
-The configuration of another pipeline may lack any part of it; what is not there is not checked.
+The configuration of another pipeline may lack any part; what is missing is not checked.
 """
 
 from __future__ import annotations
@@ -24,26 +25,26 @@ from schemas.stage_names import (
 )
 
 Bounds = tuple[float | None, float | None]
-"""The least and the most that a rule lets pass; None where it has no limit on that side."""
+"""The lowest and the highest value that pass a rule; None if it has no limit on that side."""
 
 OURS = ("text.", "repetition.", "image.")
-"""Modules of rules whose drops bear the function's name. A rule of the user's own may call its drops anything."""
+"""Modules whose rules give their drops the function's name. A user's own rule may give them any name."""
 
 
 FROM_ON = {"repeated_image", "near_duplicate_text"}
-"""Rules that drop at their threshold too; all others drop beyond it."""
+"""Rules that also drop a value equal to the threshold; all others drop only beyond it."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Allowed:
-    """The rules that may drop at a stage, each with its bounds: none where they are not known, several where a preset
-    names the rule twice. closed: there are no others."""
+    """The rules that may drop at a stage, each with its bounds: none if they are not known, several if a preset names
+    the rule twice. closed: there are no other rules."""
 
     bounds: Mapping[str, list[Bounds]]
     closed: bool = True
 
     def fault(self, rule: str, value: float, threshold: float) -> str:
-        """Why this rule cannot have dropped something of this value here; empty where it can."""
+        """Why this rule cannot have dropped something with this value here; empty if it can."""
         if rule not in self.bounds and self.closed:
             return f"no rule {rule!r} drops there"
         bounds = self.bounds.get(rule)
@@ -64,14 +65,14 @@ class Allowed:
 
 @dataclasses.dataclass(frozen=True)
 class Rules:
-    """What may be dropped at which stage: documents, and images of documents that go on."""
+    """What may be dropped at which stage: documents, and images of documents that continue."""
 
     documents: Mapping[str, Allowed]
     images: Mapping[str, Allowed]
 
 
 def threshold(config: Json, section: str, name: str) -> float | None:
-    """A threshold of the configuration, None where it has none.
+    """A threshold of the configuration, None if it has none.
 
     >>> threshold({"ratings": {"mean_at_least": 4.5}}, "ratings", "mean_at_least")
     4.5
@@ -81,7 +82,7 @@ def threshold(config: Json, section: str, name: str) -> float | None:
 
 
 def of(manifest: Json) -> Rules:
-    """The rules of a manifest's configuration, and those that the pipeline has by itself."""
+    """The rules of a manifest's configuration, and those that every run has."""
     config = manifest["config"]
 
     def least(section: str, name: str) -> list[Bounds]:
@@ -131,7 +132,7 @@ def of(manifest: Json) -> Rules:
 
 
 def _preset(config: Json, section: str) -> Allowed:
-    """The rules of one section of the preset. Closed where they are there and all of the package's own."""
+    """The rules of one section of the preset; closed if the section exists and has only rules of this package."""
     rules = config.get("rules", {}).get(section)
     bounds: dict[str, list[Bounds]] = {}
     for rule in rules or ():

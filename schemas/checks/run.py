@@ -1,5 +1,6 @@
-"""run.json: checksums of the pages and numbers that tell how a run went, and of the manifest. They differ from run to
-run, so that the manifest, which does not, cannot hold them. A signature signs this file, and so every other one."""
+"""Checks run.json, which has the checksums of the manifest and of the files that describe how a run went. Those files
+differ from run to run, so the manifest, which does not, cannot have their checksums. The signature is that of run.json,
+and so covers every file."""
 
 from __future__ import annotations
 
@@ -13,11 +14,11 @@ from schemas.folder import read as read_file
 
 FILE, SIGNATURE = "run.json", "run.json.sig"
 MOST = 1 << 16
-"""Bytes: a build writes 400."""
+"""The largest run.json in bytes; a build writes 400."""
 
 
 def load(folder: Folder) -> tuple[bytes | None, list[Defect]]:
-    """The bytes of run.json, or None and why they cannot be had."""
+    """The bytes of run.json, or None and the defects because of which they cannot be read."""
     try:
         return read_file(folder, FILE, MOST), []
     except FileNotFoundError:
@@ -28,7 +29,8 @@ def load(folder: Folder) -> tuple[bytes | None, list[Defect]]:
 
 
 def parse(data: bytes, manifest: bytes) -> tuple[Json | None, list[Defect]]:
-    """What the bytes say, or None where they say nothing, and what is wrong; `manifest`: the bytes of manifest.json."""
+    """The content of these bytes (None if they are not JSON) and their defects; `manifest`: the bytes of
+    manifest.json."""
     try:
         value = parse_json(data)
         faults = run_faults(value, len(data))

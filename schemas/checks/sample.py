@@ -1,4 +1,4 @@
-"""One sample of a shard: its JSON, its members, its images, and its row in the index."""
+"""Checks one sample of a shard: its JSON, its members, its images, and its row in the index."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ Fault = tuple[str, str, str]
 def check(
     entries: Sequence[Entry], shard: str, manifest: Json, rows: dict[str, IndexRow] | None
 ) -> tuple[str | None, list[Defect]]:
-    """The id of the sample (None where its JSON cannot be used) and its defects. `rows`: the shard's, by key; None
-    where there is no index to compare with. Of the manifest its `essentials` are enough."""
+    """The id of the sample (None if its JSON cannot be used) and its defects. `rows`: the index rows of the shard by
+    key, None if there is no index to compare with. `manifest`: at least its `essentials`."""
     key, file = entries[0].key, f"shards/{shard}"
 
     def defect(kind: str, message: str, pointer: str = "") -> Defect:
@@ -74,7 +74,7 @@ def check(
 
 
 def _parse(data: bytes) -> tuple[Any, list[Fault]]:
-    """What the JSON says, and what is wrong with its form. Raises ValueError where it is no JSON."""
+    """The JSON's value, and the defects of its form. Raises ValueError if it is not JSON."""
     value = parse_json(data)
     if json_bytes(value) != data:
         return value, [("json-form", "is not in canonical form (schemas.codec.json_bytes)", "")]
@@ -98,7 +98,7 @@ def _identity(instance: Json, key: str, manifest: Json) -> Iterator[Fault]:
 
 
 def _text(instance: Json, config: Json) -> Iterator[Fault]:
-    """The excerpt's length, and that the context is no part of the output."""
+    """Check the excerpt's length, and that the output does not repeat the context."""
     segments = instance["context"] + instance["output"]
     count = sum(len(words(segment["text"])) for segment in segments if segment["type"] == "text")
     least, most = threshold(config, "excerpt", "min_words"), threshold(config, "excerpt", "max_words")
@@ -112,7 +112,7 @@ def _text(instance: Json, config: Json) -> Iterator[Fault]:
 
 
 def _members(names: list[str], images: list[tuple[str, Json]]) -> Iterator[Fault]:
-    """json first, then the images, numbered in reading order, each used once."""
+    """Check the members: json first, then the images, numbered in reading order, each used once."""
     expected = {"json": ""} | {segment["image"]: f"{pointer}/image" for pointer, segment in images}
     for i, (pointer, segment) in enumerate(images):
         if not segment["image"].startswith(f"{i:02d}."):

@@ -1,4 +1,4 @@
-"""A JSON value against its JSON Schema, at a cost that a hostile value cannot drive up."""
+"""Checks a JSON value against its JSON Schema, in a time that a hostile value cannot increase."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from schemas.defects import pointer_of
 from schemas.jsonschema import INSTANCE, MANIFEST, RUN
 
 ALL_BELOW = 64 << 10
-"""Bytes of JSON up to which every error is listed: listing costs about 0.1 ms an error, and `[[],[],...]` has one for
-each of its items."""
+"""The size of JSON in bytes up to which every error is listed. Listing takes about 0.1 ms for each error, and
+`[[],[],...]` has one for each of its items."""
 
 _INSTANCE = jsonschema_rs.validator_for(INSTANCE)
 _MANIFEST = jsonschema_rs.validator_for(MANIFEST)
@@ -19,18 +19,18 @@ _RUN = jsonschema_rs.validator_for(RUN)
 
 
 def instance_faults(value: Any, size: int) -> list[tuple[str, str]]:
-    """(message, JSON pointer) of what is wrong with an instance whose JSON has `size` bytes: of a large one the first
-    fault alone. Empty where it is as `instance.schema.json` says."""
+    """The errors in an instance whose JSON has `size` bytes, as (message, JSON pointer); only the first one if it is
+    large. Empty if the value fits `instance.schema.json`."""
     return _faults(_INSTANCE, value, size)
 
 
 def manifest_faults(value: Any, size: int) -> list[tuple[str, str]]:
-    """The same for a manifest."""
+    """The errors in a manifest, as `instance_faults` returns them."""
     return _faults(_MANIFEST, value, size)
 
 
 def run_faults(value: Any, size: int) -> list[tuple[str, str]]:
-    """The same for run.json."""
+    """The errors in run.json, as `instance_faults` returns them."""
     return _faults(_RUN, value, size)
 
 

@@ -1,4 +1,4 @@
-"""The scores of one instance: do they follow from each other, and do they pass the configuration's thresholds?"""
+"""Checks the scores of one instance against each other and against the configuration's thresholds."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from schemas.checks.rules import threshold
 from schemas.codec import Json, mean_coherence, mean_margin
 
 SAME = 0.99
-"""The least cosine of an image with itself: it is 1, but for what bfloat16 rounds off."""
+"""The lowest cosine of an image with itself: 1, apart from bfloat16's rounding."""
 
 Fault = tuple[str, str, str]
 """(kind, message, JSON pointer)"""
 
 
 def check(scores: Json, images: list[Json], manifest: Json) -> Iterator[Fault]:
-    """`images`: the image segments in reading order. What the index repeats (coherence, margin, ratings) is held
-    against the thresholds there; here it is the images' own scores."""
+    """The defects of an instance's scores. `images`: its image segments in reading order. Coherence, margin and ratings
+    are compared with the thresholds in the check of the index; this function compares the scores of single images."""
     lists = ("matched", "mismatched", "max_previous_similarity")
     if set(scores["ratings"]) != set(manifest["rating_aspects"]):
         found, wanted = (", ".join(sorted(names)) for names in (scores["ratings"], manifest["rating_aspects"]))
@@ -41,7 +41,8 @@ def check(scores: Json, images: list[Json], manifest: Json) -> Iterator[Fault]:
 
 
 def _several(scores: Json, images: int, config: Json) -> Iterator[Fault]:
-    """What compares images with each other: null where the document had one, which its excerpt may hide."""
+    """Check the scores that compare images with each other: they are null if the document had only one image, which
+    cannot always be seen in the excerpt."""
     margin, recall = scores["margin"], scores["recall_at_1"]
     if (margin is None) != (recall is None) or (margin is None and images > 1):
         yield "scores", "margin and recall_at_1 are null together, and for a single image only", "/scores/margin"
@@ -57,7 +58,7 @@ def _several(scores: Json, images: int, config: Json) -> Iterator[Fault]:
 
 
 def _most_images(config: Json) -> int | None:
-    """Images that a document may have had when it was scored; None where the preset sets no limit."""
+    """The most images that a document may have had when it was scored; None if the preset sets no limit."""
     limits = [
         rule["at_most"]
         for rule in config.get("rules", {}).get("after_images", [])

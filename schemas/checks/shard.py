@@ -1,4 +1,4 @@
-"""What a shard holds: whole samples, each once, in the order of the salted hash. One pass, one sample in memory."""
+"""Checks a shard: complete samples, each once, in the order of the salted hash. One pass, one sample in memory."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from schemas.folder import Folder
 
 @dataclasses.dataclass(frozen=True)
 class Result:
-    """What one shard gave: its defects; the keys of its samples, 10 bytes each; the salted hashes of its first and its
-    last id, empty where no JSON could be read."""
+    """What was found in one shard: its defects, the keys of its samples (10 bytes each), and the salted hashes of its
+    first and last id, empty if no JSON could be read."""
 
     shard: str
     defects: tuple[Defect, ...] = ()
@@ -29,7 +29,7 @@ class Result:
 
 
 def check(folder: Folder, shard: Json, manifest: Json) -> Result:
-    """Read one shard (an entry of the manifest's `shards`); of the manifest its `essentials` are enough."""
+    """Check one shard (an entry of the manifest's `shards`). `manifest`: at least its `essentials`."""
     keys: dict[str, None] = {}
     first = last = b""
     defects: list[Defect] = []
@@ -60,8 +60,8 @@ def check(folder: Folder, shard: Json, manifest: Json) -> Result:
 
 
 def across(results: Iterable[Result]) -> Iterator[Defect]:
-    """The defects of shards in their order, and that order and uniqueness hold over all of them. Keeps 10 bytes an
-    instance."""
+    """The defects of shards in their order, and those of order and uniqueness over all of them. Needs 10 bytes of
+    memory for each instance."""
     keys, ends, names, last = bytearray(), [0], [], b""
     for result in results:
         yield from result.defects
@@ -106,7 +106,7 @@ def _read(folder: Folder, shard: Json, manifest: Json) -> Iterator[Defect | tupl
                     id_, defects = sample.check(members, name, manifest, rows)
                     yield from defects
                     yield key, id_
-            whole = reader.size == shard["bytes"]  # of another size something has been said
+            whole = reader.size == shard["bytes"]  # a wrong size is reported elsewhere
             digest = reader.finish() if whole else ""
     except OSError as error:
         yield files.unreadable(file_name, error)

@@ -1,4 +1,4 @@
-"""The files of a shard, read front to back, and whatever is not as `schemas.tar` writes it."""
+"""Reads the files of a shard from front to back, and reports what is not as `schemas.tar` writes it."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from schemas.folder import size_of
 from schemas.tar import BLOCK, header, length
 
 MOST = {"json": 4 << 20}
-"""Bytes of a member by its ending, far above what a build writes; of an image:"""
+"""The most bytes of a member by its ending, far above what a build writes; the next constant is for images."""
 MOST_IMAGE = 64 << 20
 MOST_SAMPLE = 256 << 20
-"""Bytes of all members of a sample, which lie in memory together."""
+"""The most bytes of all members of a sample, which are in memory together."""
 MOST_MEMBERS = 101
 """A JSON file and 100 images."""
 STEP = 1 << 20
@@ -44,21 +44,21 @@ class Problem:
 
 
 class Reader:
-    """A file that is read once: keeps the offset and the sha256 of what has passed."""
+    """A file that is read once; keeps the offset and the sha256 of what was read."""
 
     def __init__(self, file: BinaryIO):
         self._file, self._hash, self.offset = file, hashlib.sha256(), 0
         self.size = size_of(file)
 
     def read(self, size: int) -> bytes:
-        """At most what is left: a damaged size field must not ask for gigabytes."""
+        """Read `size` bytes, or what is left: a damaged size field must not ask for gigabytes."""
         data = self._file.read(min(size, self.size - self.offset))
         self._hash.update(data)
         self.offset += len(data)
         return data
 
     def skip(self, size: int) -> int:
-        """Pass over so many bytes, and say how many there were."""
+        """Skip `size` bytes, or what is left; returns how many were skipped."""
         start = self.offset
         while self.offset - start < size and self.read(min(STEP, size - (self.offset - start))):
             pass
@@ -71,8 +71,8 @@ class Reader:
 
 
 def entries(reader: Reader) -> Iterator[Entry | Problem]:
-    """The files in order. A problem of kind `tar-truncated`, `tar-broken` or `tar-end` is the last that comes."""
-    key, members, whole = "", 0, 0  # of the sample that we are in
+    """The files in order. Nothing follows a problem of the kind `tar-truncated`, `tar-broken` or `tar-end`."""
+    key, members, whole = "", 0, 0  # of the current sample
     while True:
         start = reader.offset
         block = reader.read(BLOCK)
@@ -120,7 +120,7 @@ def entries(reader: Reader) -> Iterator[Entry | Problem]:
 
 
 def _end(reader: Reader, start: int) -> Iterator[Problem]:
-    """After the first empty block: zeros up to a whole record, and nothing after it."""
+    """Check what follows the first empty block: zeros up to a whole record, and nothing after them."""
     stop = length(start)
     rest = reader.read(stop - reader.offset)
     if any(rest) or reader.offset != stop or reader.size != stop:

@@ -66,7 +66,7 @@ def test_a_judge_that_does_not_notice_damage_gets_no_table(answered, tmp_path, c
         assert run(server, tmp_path, answered) == 2
     said = capsys.readouterr()
     assert "did not pass the controls" in said.err and "| good |" not in said.out
-    assert "does not notice: shuffled pictures, swapped answers, cut text, blank pictures" in said.out
+    assert "does not notice: shuffled images, swapped answers, cut text, blank images" in said.out
     found = json.loads((tmp_path / "out/results.json").read_text())
     assert found["systems"] == [] and [c["change"]["text_quality"]["value"] for c in found["controls"]] == [0] * 4
     assert (tmp_path / "out/verdicts.jsonl").read_bytes() == b""

@@ -202,6 +202,14 @@ def test_explain_with_a_damaged_manifest(capsys, tmp_path, text):
     assert "manifest.json is damaged" in said and "leafinstruct validate" in said
 
 
+@pytest.mark.parametrize("text", ["{", "[]", "{}", '{"config": []}', '{"config": {"duplicates": "none"}}'])
+def test_a_funnel_with_a_damaged_manifest(capsys, tmp_path, text):
+    small_run(tmp_path)
+    (tmp_path / "manifest.json").write_text(text)
+    said = refused(capsys, "funnel", str(tmp_path))
+    assert "manifest.json is damaged" in said and "leafinstruct validate" in said
+
+
 def test_show_from_a_damaged_shard(capsys, tmp_path):
     small_run(tmp_path)
     for shard in (tmp_path / "shards").iterdir():

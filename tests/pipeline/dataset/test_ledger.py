@@ -51,6 +51,24 @@ def test_a_stage_that_is_not_in_the_flow_does_not_vanish():
         ledger.funnel([Outcome("a", "s", "f:1", "dropped", "elsewhere", "rule", 0, 1)])
 
 
+def test_a_stage_that_was_off_is_left_out_unless_documents_ended_there():
+    rows = [Outcome("a", "s", "f:1", "dropped", "filter_text", "rule", 0, 1)]
+    shown = ledger.funnel(rows, ("read", "assemble"))
+    assert [(stage.name, stage.entered, stage.left) for stage in shown.stages] == [
+        ("read", 1, 1),
+        ("filter_text", 1, 0),
+        ("assemble", 0, 0),
+    ]
+    text = ledger.funnel_text(shown, 80)
+    assert "Filter text" in text and "Read images" not in text
+
+
+def test_a_documents_story_leaves_out_stages_that_were_off(folder):
+    text = ledger.explain(folder, "doc-003")
+    assert "✓ Score coherence" in text
+    assert not any(name in text for name in ("Compare images", "Decontaminate", "Read images"))
+
+
 def test_nothing_read_is_a_funnel_of_zeros():
     counts = ledger.funnel([])
     assert counts.input == counts.kept == 0

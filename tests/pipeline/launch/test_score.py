@@ -1,4 +1,4 @@
-"""Scores of a corpus that somebody else made: the table, the page, and how far to believe it."""
+"""Scores of a corpus that somebody else made: the table, the page, and how far the scores can be trusted."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ def cells(text):
     return [html.unescape(cell) for cell in re.findall(r"<td>(.*?)</td>", text, re.S)]
 
 
-def test_the_page_says_what_a_measure_does_not_tell():
+def test_the_page_says_which_damage_a_measure_does_not_detect():
     better, same, worse = [(0.3, 0.1)] * 40, [(0.2, 0.2)] * 40, [(0.1, 0.3)] * 40
     pairs = {"coherence": better, "margin": same, "recall_at_1": worse}
     found = page("mmc4:x", ["clip"], {"records": 40}, {"coherence": [0.1]}, {}, [Control("swapped", pairs)], [])
     assert cells(found)[-18:] == [
-        *("swapped", "coherence", "40", "0.300 and 0.100", "100% ± 0%", "tells it"),
-        *("swapped", "margin", "40", "0.200 and 0.200", "50% ± 0%", "does not tell it"),
-        *("swapped", "recall_at_1", "40", "0.100 and 0.300", "0% ± 0%", "does not tell it"),
+        *("swapped", "coherence", "40", "0.300 and 0.100", "100% ± 0%", "detects it"),
+        *("swapped", "margin", "40", "0.200 and 0.200", "50% ± 0%", "does not detect it"),
+        *("swapped", "recall_at_1", "40", "0.100 and 0.300", "0% ± 0%", "does not detect it"),
     ]
 
 
@@ -78,11 +78,11 @@ def test_without_a_server_there_are_no_ratings_and_the_same_scores(scored):
     assert [row["coherence"] for row in found.values()] == [before[id_]["coherence"] for id_ in found]
 
 
-def test_the_measures_tell_damage_of_the_example_corpus(scored):
+def test_the_measures_detect_damage_of_the_example_corpus(scored):
     """Real pictures and the embedded model: swapped pictures must cost coherence."""
     told = cells((scored / "out/scores.html").read_text())
     at = told.index("images of other documents")
-    assert told[at + 1] == "coherence" and told[at + 5] in ("tells it", "tells it a little")
+    assert told[at + 1] == "coherence" and told[at + 5] in ("detects it", "detects it weakly")
 
 
 def test_nothing_but_the_two_files_and_the_caches_is_written(scored):

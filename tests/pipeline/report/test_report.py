@@ -23,7 +23,7 @@ from pipeline.report.gallery import card, gallery
 from pipeline.report.pictures import Album
 from pipeline.report.render import markdown
 from schemas.records import Drop, Image, Text
-from tests.pipeline.finished_run import HOSTILE, document, finish, jpeg, small_run
+from tests.pipeline.finished_run import CONFIG, HOSTILE, document, finish, jpeg, small_run
 
 
 @pytest.fixture(scope="module")
@@ -89,6 +89,25 @@ def test_numbers_on_the_page_are_those_of_the_ledger(folder):
     assert "corpus/docs.jsonl:77" in text and "no answer in 20 s" in text
     assert "at least 0.2" in text and "local/dual-encoder" in text and "mean_at_least: 0.2" in text
     assert "Among the 3 lowest in coherence: 0.2" in text
+
+
+def test_stages_that_were_off_are_named_and_have_no_bar(folder):
+    source = (folder / "report.html").read_text()
+    bars = [title.strip() for title in re.findall(r'<span class="name">(.*?)</span>', source.split("</ol>")[0])]
+    assert bars[0] == "Read" and bars[-1] == "Kept" and len(bars) == 14
+    assert not {"Compare images", "Decontaminate", "Read images"} & set(bars)
+    text = Tags(source).text
+    assert "Off in this run's configuration: Compare images, Decontaminate, Read images." in text
+
+
+def test_a_run_with_every_stage_has_a_bar_for_each_and_nothing_off(tmp_path):
+    pictures = {}
+    ended = [outcomes.dropped(document(1, pictures), "filter_text", Drop("word_count", 3, 80))]
+    asked = {"duplicates": {"image_distance": 4}, "decontaminate": "index.parquet", "ocr": {"similarity": 0.6}}
+    finish(tmp_path, [], ended, {}, config=CONFIG | asked)
+    source = pathlib.Path(write_report(str(tmp_path))).read_text()
+    assert source.split("</ol>")[0].count('<span class="name">') == 17
+    assert "Off in this run" not in source
 
 
 def test_headings_are_in_order(folder):
