@@ -9,7 +9,7 @@ ENVIRONMENTS = .venv $(if $(filter llama.cpp,$(SERVER)),,.venv-vllm)
 PYTEST = $(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help demo train-demo test test-pythons cluster-test coverage mutation fuzz lint docs setup setup-vllm models corpus clean distclean
+.PHONY: help demo train-demo test test-pythons cluster-test coverage mutation fuzz faults lint docs setup setup-vllm models corpus clean distclean
 
 help:           ## list the commands
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -49,6 +49,9 @@ mutation: setup         ## find small changes to the code that no test detects (
 fuzz: setup     ## every fuzz target for SECONDS=300 each; with atheris where it is installed (pip install atheris)
 	@for target in $$($(BIN)/python -c 'from fuzz.targets import TARGETS; print(*TARGETS)'); do \
 		$(BIN)/python -m fuzz.run $$target --seconds $(or $(SECONDS),300) || exit 1; done
+
+faults: models          ## every store operation of a small run fails in turn, and fifty model servers in trouble
+	LEAFINSTRUCT_FAULTS=all $(PYTEST) tests/pipeline/launch/test_store_faults.py tests/pipeline/launch/test_llm_faults.py
 
 lint: setup     ## ruff (check and format) and mypy
 	$(BIN)/python -m ruff check .

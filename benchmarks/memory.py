@@ -28,7 +28,7 @@ CONFIG = Path(__file__).parent.parent / "configs" / "demo.yaml"
 class HashScorer:
     """Replaces `pipeline.coherence.scorer.Scorer`: every cosine is from 0.5 to 0.6, made of the image's hash."""
 
-    def __init__(self, *_: object):
+    def __init__(self, *_: object, **__: object):
         pass
 
     def score(self, documents: Iterable[StoredDocument], open_image: object) -> list[Coherence]:

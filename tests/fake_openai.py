@@ -3,7 +3,8 @@
 What it does is written in the user's message. `!429*2` is answered with status 429 twice and properly from then on;
 without `*N` it is always so. The words: any HTTP status; `garbage` (an answer that is no JSON), `wrong` (JSON that
 misses the schema), `cut` (stopped at max_tokens), `drop` (the connection ends), `hang` (no answer), `slow=0.2`
-(seconds). Without a word the answer is the smallest JSON that fits the schema asked for.
+(seconds). Without a word the answer is the smallest JSON that fits the schema asked for. `trouble(n)` gives a word to
+question number n (from 1), whatever it says.
 
 As a program (`python fake_openai.py --port 8000 ...`) it stands in for vLLM: the same flags, /health, and a child
 process of its own, as vLLM has. It ends by itself after five minutes.
@@ -56,7 +57,10 @@ class FakeOpenAI:
         slow: float = 0.0,
         raw=None,
         elsewhere: str = "/",
+        trouble=None,
+        retry_after: str = "",
     ):
+        self.trouble, self.retry_after = trouble, retry_after
         self.model, self.host, self.port, self.slow = model, host, port, slow
         self.raw, self.elsewhere, self.heads = raw, elsewhere, []
         self.reply = reply or (lambda body: json.dumps(smallest(body["response_format"]["json_schema"]["schema"])))
@@ -101,6 +105,8 @@ class FakeOpenAI:
                 status, answer = await self._answer(head.split(b" ", 2)[1].decode(), body)
                 data = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
                 place = b"location: %s\r\n" % self.elsewhere.encode() if 300 <= status < 400 else b""
+                if status >= 400 and self.retry_after:
+                    place = b"retry-after: %s\r\n" % self.retry_after.encode()
                 writer.write(
                     b"HTTP/1.1 %d X\r\ncontent-type: application/json\r\n%scontent-length: %d\r\n\r\n%s"
                     % (status, place, len(data), data)
@@ -136,6 +142,8 @@ class FakeOpenAI:
         if match := re.search(r"!(\w+)(?:=([\d.]+))?(?:\*(\d+))?", content):
             if not match[3] or self._seen[content] <= int(match[3]):
                 word = match[1]
+        if self.trouble:
+            word = self.trouble(len(self.requests))
         if word == "hang":
             await asyncio.sleep(LIFETIME)
         if word == "drop":

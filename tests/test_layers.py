@@ -34,7 +34,7 @@ LAYERS = {
         "coherence instances",
         "config",
         "held_out opt_outs",
-        "sources storage",
+        "retry_after sources storage",
         "__init__",
     ),
     "moss": (

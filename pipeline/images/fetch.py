@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import datetime
-import email.utils
 import functools
 import os
 import time
@@ -19,7 +17,7 @@ from typing import TypeVar
 import httpcore
 import httpx
 
-from pipeline import opt_outs
+from pipeline import opt_outs, retry_after
 from pipeline.images import reservations
 from pipeline.images.connections import clock, pool
 from pipeline.images.faults import FetchFault
@@ -219,28 +217,12 @@ def _drain(response: httpcore.Response, size: int) -> None:
 
 
 def _refusal(status: int, headers: httpx.Headers) -> FetchFault:
-    wait = _seconds(headers.get("retry-after", ""))
+    wait = retry_after.seconds(headers.get("retry-after", ""))
     if status == 429:
         return FetchFault("too_many_requests", "429", again=True, wait=wait)
     if status >= 500:
         return FetchFault("server_error", str(status), again=True, wait=wait)
     return FetchFault("not_found" if status in (404, 410) else "http_status", str(status))
-
-
-def _seconds(retry_after: str) -> float:
-    """The seconds that Retry-After asks for, given as seconds or as a date; 0 if it cannot be read.
-
-    >>> _seconds("120"), _seconds("soon")
-    (120.0, 0.0)
-    """
-    try:
-        if retry_after.strip().isdecimal():
-            return float(retry_after)
-        date = email.utils.parsedate_to_datetime(retry_after)
-        now = datetime.datetime.now(date.tzinfo)
-        return max((date - now).total_seconds(), 0.0)
-    except (ValueError, TypeError, OverflowError):
-        return 0.0
 
 
 def _parsed(url: str, base: httpx.URL | None = None) -> httpx.URL:

@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 
 import aiohttp
 
+from pipeline import retry_after
 from pipeline.llm.address import base_url, headers, shown
 from pipeline.llm.responses import MOST_BYTES, Answer, check, clean, message, parse, read
 from pipeline.storage.store import Store, content_key
@@ -216,6 +217,7 @@ class Client:
         """The server's response; the request is retried while the server is unreachable or busy."""
         started = time.monotonic()
         for attempt in itertools.count():
+            wanted = 0.0  # seconds that the server asks for
             try:
                 # no redirects: the key is for this address alone
                 async with (
@@ -223,6 +225,7 @@ class Client:
                     self._http.post(f"{self.url}/chat/completions", json=body, allow_redirects=False) as reply,
                 ):
                     data = await _body(reply)
+                    wanted = retry_after.seconds(reply.headers.get("retry-after", ""))
                 if reply.status not in AWAY:
                     self._away_since = None
                 if reply.status == 200 and data.lstrip().startswith(b"{"):
@@ -235,6 +238,7 @@ class Client:
             except (aiohttp.ClientError, OSError) as error:
                 fault, since = self._away(f"{type(error).__name__}: {clean(error)}")
             pause = min(FIRST_PAUSE * 2**attempt, LONGEST_PAUSE, self.patience / 4) * random.uniform(0.5, 1)
+            pause = max(pause, min(wanted, self.patience / 4))
             now = time.monotonic() + pause
             if now > since + self.patience or (fault.kind == "server_error" and attempt + 1 >= ERROR_TRIES):
                 raise fault

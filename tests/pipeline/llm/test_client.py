@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import json
 import pickle
@@ -96,6 +97,19 @@ def test_tokens_that_the_schema_forbids_are_left_out():
 def test_a_passing_trouble_is_waited_out(server, client, trouble):
     assert json.loads(ask(client, trouble).text) == {"grade": 1}
     assert len(server.requests) == int(trouble[-1]) + 1
+
+
+def test_a_server_that_says_when_to_come_back_is_left_alone_until_then(monkeypatch):
+    pauses, sleep = [], asyncio.sleep
+
+    async def noted(seconds):
+        pauses.append(seconds)
+        await sleep(0)
+
+    with FakeOpenAI(retry_after="7") as server, Client(server.url, "fake", patience=60.0) as client:
+        monkeypatch.setattr("pipeline.llm.client.asyncio.sleep", noted)
+        assert json.loads(ask(client, "!429*2").text) == {"grade": 1}
+    assert [pause for pause in pauses if pause >= 1] == [7.0, 7.0]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,167 @@
+"""Every operation on the folders of a run is made to fail in turn, once or from then on: what is published is whole or
+absent, and a second run completes it to the same bytes.
+
+`make test` breaks some of the operations; `make faults` breaks each of them.
+"""
+
+from __future__ import annotations
+
+import builtins
+import contextlib
+import errno
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from benchmarks.memory import HashScorer
+from pipeline.coherence import scorer
+from pipeline.images import store as images
+from pipeline.launch.build import build
+from pipeline.storage import bucket, remote, segments
+from schemas.errors import BugError, ServiceError, UserError
+from schemas.validate import validate
+from tests.answers import MODEL, server
+from tests.pipeline.runs import ROOT
+from tests.pipeline.storage import emulators
+
+COHERENCE = ROOT / "build/models/coherence"
+pytestmark = pytest.mark.skipif(not COHERENCE.is_dir(), reason="build/models is not there: run `make models`")
+SOME = 2
+"""Operations of a store that `make test` breaks, in each of the two ways."""
+ON_DISK = (
+    (builtins, "open"),
+    *((os, name) for name in ("replace", "rename", "makedirs", "listdir", "scandir", "unlink")),
+)
+ON_BUCKETS = ("read", "size", "write", "list", "described", "copy", "delete")
+
+
+class Breaker:
+    """Counts operations, and breaks number `at`, or all from there on."""
+
+    def __init__(self) -> None:
+        self.count, self.at, self.for_good = 0, -1, False
+        self.broken: list[str] = []
+
+    def breaks(self, what: str) -> bool:
+        self.count += 1
+        hit = self.at >= 0 and (self.count - 1 >= self.at if self.for_good else self.count - 1 == self.at)
+        if hit:
+            self.broken.append(what)
+        return hit
+
+    @contextlib.contextmanager
+    def set(self, at: int, for_good: bool) -> Iterator[None]:
+        self.count, self.at, self.for_good, self.broken = 0, at, for_good, []
+        try:
+            yield
+        finally:
+            self.at = -1
+
+
+@pytest.fixture(scope="module", params=["disk", *emulators.KINDS])
+def place(request, tmp_path_factory) -> Iterator[tuple[str, Breaker]]:
+    """Where runs write, and what breaks their operations there."""
+    breaker = Breaker()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(scorer, "Scorer", HashScorer)
+        if request.param == "disk":
+            root = str(tmp_path_factory.mktemp("disk"))
+            for module, name in ON_DISK:
+                patch.setattr(module, name, _on_disk(getattr(module, name), name, root, breaker))
+            yield root, breaker
+            return
+        with emulators.emulator(request.param) as environment:
+            for name, value in environment.items():
+                patch.setenv(name, value)
+            emulators.forget_clients()
+            kind = type(bucket.split(f"{request.param}://bucket/a")[0])
+            for name in ON_BUCKETS:
+                patch.setattr(kind, name, _on_bucket(getattr(kind, name), name, breaker))
+            yield f"{request.param}://bucket", breaker
+            emulators.forget_clients()
+
+
+def _on_disk(function, name: str, root: str, breaker: Breaker):
+    def counted(path=".", *arguments, **options):
+        if isinstance(path, str | os.PathLike) and str(path).startswith(root) and breaker.breaks(f"{name} {path}"):
+            raise OSError(errno.EIO, "Input/output error", str(path))
+        return function(path, *arguments, **options)
+
+    return counted
+
+
+def _on_bucket(method, name: str, breaker: Breaker):
+    def counted(self, key, *arguments, **options):
+        if breaker.breaks(f"{name} {key}"):
+            raise bucket.fault(f"bucket/{key}", OSError("503 Service Unavailable"), 503)
+        return method(self, key, *arguments, **options)
+
+    return counted
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory) -> str:
+    tree = yaml.safe_load((ROOT / "configs/demo.yaml").read_text())
+    tree["llm"]["name"] = MODEL
+    tree["clip"]["model"] = f"local-dir:{COHERENCE}"
+    tree["corpora"] = [{"format": "native", "path": str(ROOT / "examples/corpus")}]
+    tree["limit"] = 5
+    path = tmp_path_factory.mktemp("config") / "test.yaml"
+    path.write_text(yaml.safe_dump(tree))
+    return str(path)
+
+
+def run(config: str, folder: str) -> None:
+    """As a process of its own would: it knows nothing of the runs before."""
+    images._recent._found.clear()
+    segments._recent._found.clear()
+    segments._all.cache_clear()
+    with server() as llm:
+        build(config, f"{folder}/out", llm_url=llm.url, work=f"{folder}/work")
+
+
+def manifest(folder: str) -> bytes | None:
+    path = f"{folder}/out/manifest.json"
+    if not bucket.is_remote(path):
+        return Path(path).read_bytes() if Path(path).exists() else None
+    return remote.get(path) if remote.exists(path) else None
+
+
+@pytest.fixture(scope="module")
+def whole(place, config) -> tuple[bytes, int]:
+    """The manifest of an undisturbed run, and the number of its operations."""
+    root, breaker = place
+    with breaker.set(-1, False):
+        run(config, f"{root}/whole")
+        count = breaker.count
+    found = manifest(f"{root}/whole")
+    assert found and b'"instances"' in found and validate(f"{root}/whole/out") == []
+    return found, count
+
+
+@pytest.mark.parametrize("for_good", [False, True], ids=["once", "for good"])
+def test_a_run_whose_store_fails_publishes_nothing_or_everything(place, whole, config, for_good):
+    root, breaker = place
+    expected, count = whole
+    every = os.environ.get("LEAFINSTRUCT_FAULTS") == "all"
+    wrong = []
+    for at in range(count) if every else [count * (2 * i + 1) // (2 * SOME) for i in range(SOME)]:
+        folder = f"{root}/{'good' if for_good else 'once'}-{at}"
+        stopped = ""
+        with breaker.set(at, for_good):
+            try:
+                run(config, folder)
+            except (ServiceError, UserError, BugError) as error:
+                stopped = f"{type(error).__name__}: {error}"
+            broken = breaker.broken[:1]
+        found = manifest(folder)
+        published_whole = found == expected and validate(f"{folder}/out") == []
+        if stopped.startswith("BugError") or not (published_whole or (stopped and found is None)):
+            wrong.append((at, broken, stopped, found == expected))
+        run(config, folder)
+        if manifest(folder) != expected or validate(f"{folder}/out"):
+            wrong.append((at, broken, stopped, "after the second run"))
+    assert not wrong
