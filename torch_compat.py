@@ -18,8 +18,10 @@ _declared: torch.library.Library | None = None  # the schemas live only as long 
 
 
 def cache_beside_torchs_own() -> None:
-    """Send torch's compiler cache to the folder of torch's other caches, if that is writable. torchvision imports the
-    compiler, which would otherwise create its cache folder in the temporary directory."""
+    """Send torch's compiler cache to the folder of torch's other caches, if that is writable.
+
+    torchvision imports the compiler, which would otherwise create its cache folder in the temporary directory.
+    """
     if "TORCHINDUCTOR_CACHE_DIR" not in os.environ:
         with contextlib.suppress(OSError, RuntimeError):  # no home, or one that cannot be written to
             folder = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache") / "torch/inductor"

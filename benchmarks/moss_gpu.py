@@ -245,8 +245,10 @@ def equal(shape: Shape, device: str, until: float) -> dict[str, Any]:
 def turns(
     what: dict[str, Any], run: Callable[[str, Any], None], rounds: int, device: str, until: float
 ) -> dict[str, list[float]]:
-    """The seconds of run(name, value), in turns, after a warm-up round. At least one round; then until the time
-    `until`."""
+    """The seconds of run(name, value), in turns, after a warm-up round.
+
+    At least one round; then until the time `until`.
+    """
     times: dict[str, list[float]] = {name: [] for name in what}
     for turn in range(rounds + 1):
         if turn > 1 and time.monotonic() > until:

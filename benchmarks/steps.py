@@ -33,8 +33,10 @@ def a_run(work: str, config: configuration.Config, llm_url: str = "http://127.0.
 
 
 def run_step(documents: Iterable[object], do: beam.DoFn) -> None:
-    """Run the stage on the documents, or on other inputs of the stage. Raises RuntimeError if one of them does not
-    pass."""
+    """Run the stage on the documents, or on other inputs of the stage.
+
+    Raises RuntimeError if one of them does not pass.
+    """
     with beam.Pipeline(runner="FnApiRunner") as pipeline:
         ended = (
             pipeline | beam.Create(documents, reshuffle=False) | beam.ParDo(do).with_outputs(ENDED, main="passed")

@@ -21,8 +21,10 @@ _SEED = 1
 
 
 def signature(document: Document) -> bytes:
-    """The MinHash signature: 128 values of 4 bytes, or nothing for a document of fewer than five words. Case,
-    punctuation, white space, title and images make no difference."""
+    """The MinHash signature: 128 values of 4 bytes, or nothing for a document of fewer than five words.
+
+    Case, punctuation, white space, title and images make no difference.
+    """
     text = unicodedata.normalize("NFKC", "\n".join(document.texts)).casefold()
     found = words(text)
     if len(found) < RUN:

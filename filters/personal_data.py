@@ -39,8 +39,11 @@ def mail(text: str) -> tuple[str, int]:
 
 
 def phone(text: str) -> tuple[str, int]:
-    """The text without phone numbers, and how many there were. Only numbers that are valid in their country and written
-    as people write them count: manuals have too many other numbers that are digits alone."""
+    """The text without phone numbers, and how many there were.
+
+    Only numbers that are valid in their country and written as people write them count: manuals have too many other
+    numbers that are digits alone.
+    """
     matches = phonenumbers.PhoneNumberMatcher(text, REGION) if any(map(str.isdigit, text)) else ()
     found = [
         match

@@ -12,8 +12,10 @@ are."""
 
 
 def keys(hashed: bytes) -> Iterator[bytes]:
-    """The 56 keys of a hash, of 4 bytes each: three of its eight bytes, and which these are. Two hashes that differ in
-    at most MOST_BITS bits have a key in common."""
+    """The 56 keys of a hash, of 4 bytes each: three of its eight bytes, and which these are.
+
+    Two hashes that differ in at most MOST_BITS bits have a key in common.
+    """
     for number, chosen in enumerate(itertools.combinations(range(BLOCKS), WHOLE)):
         yield bytes([number, *(hashed[at] for at in chosen)])
 

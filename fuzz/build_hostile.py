@@ -106,8 +106,10 @@ def record(number: int, names: list[str], words: list[str], chance: random.Rando
 
 
 def images(folder: pathlib.Path, count: int, chance: random.Random) -> list[str]:
-    """Write good, hostile and changed images; returns their names. Some names are of a missing file, a link or a
-    pipe."""
+    """Write good, hostile and changed images; returns their names.
+
+    Some names are of a missing file, a link or a pipe.
+    """
     folder.mkdir(parents=True)
     good = of("pixels")
     files = [make() for make, _ in HOSTILE.values()]

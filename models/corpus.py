@@ -86,8 +86,10 @@ def build(recipe: Recipe, checkouts: pathlib.Path, output: pathlib.Path) -> dict
 
 
 def checked_out(source: Source, folder: pathlib.Path) -> pathlib.Path:
-    """The checkout of the source's commit in `folder`, cloned if it is not there. Raises UserError if another commit is
-    checked out, ServiceError if git fails."""
+    """The checkout of the source's commit in `folder`, cloned if it is not there.
+
+    Raises UserError if another commit is checked out, ServiceError if git fails.
+    """
     if not folder.exists():
         address = (
             source.repository

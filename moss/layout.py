@@ -41,8 +41,10 @@ class ImageLayout:
         return 2 + len(self.header) + self.rows * self.stride + len(self.footer)
 
     def block(self, codes: np.ndarray) -> np.ndarray:
-        """The ids (block_length,) of an image of codes (rows, columns). Raises ValueError for another shape or a code
-        out of range."""
+        """The ids (block_length,) of an image of codes (rows, columns).
+
+        Raises ValueError for another shape or a code out of range.
+        """
         if codes.shape != (self.rows, self.columns):
             raise ValueError(
                 f"an image of {codes.shape[0]} x {codes.shape[1]} codes; the grid is {self.rows} x {self.columns}"

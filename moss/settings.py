@@ -110,8 +110,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def load(path: str, overrides: Sequence[str] = ()) -> Settings:
-    """Read a file; `overrides` such as "training.steps=10" replace its values. Raises UserError with the file and the
-    key."""
+    """Read a file; `overrides` such as "training.steps=10" replace its values.
+
+    Raises UserError with the file and the key.
+    """
     tree = settings_file.read(configs.find(path), "configs/moss_demo.yaml")
     for override in overrides:
         _override(tree, override)

@@ -47,8 +47,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def train(settings: Settings, *, resume: bool = False) -> Position:
-    """Train to the last step, or until Ctrl-C or SIGTERM, after which a checkpoint is saved. Returns the position
-    reached."""
+    """Train to the last step, or until Ctrl-C or SIGTERM, after which a checkpoint is saved.
+
+    Returns the position reached.
+    """
     training = settings.training
     accelerator = Accelerator(
         mixed_precision=training.precision, log_with=list(training.trackers), project_dir=settings.output

@@ -25,9 +25,11 @@ _MAX_SIDE, _MAX_PIXELS = 512, 50_000_000
 
 
 def build(sources: list[tuple[str, str]], path: str) -> dict[str, int]:
-    """Write the index of these corpora (format, path) to `path`. Returns the numbers of items, ids, runs of words and
-    images in it, and of images that could not be read. Raises UserError for a source without documents, or if the index
-    would be empty."""
+    """Write the index of these corpora (format, path) to `path`.
+
+    Returns the numbers of items, ids, runs of words and images in it, and of images that could not be read. Raises
+    UserError for a source without documents, or if the index would be empty.
+    """
     rows: dict[tuple[str, str], str] = {}
     counts = {"items": 0, "id": 0, "text": 0, "image": 0, "unreadable_images": 0}
     for format, source in sources:

@@ -36,8 +36,10 @@ def summary(path: str) -> dict[str, Any]:
 
 
 class Index:
-    """An index in memory, read from the file that `pipeline.decontamination.build` wrote. Raises UserError as `summary`
-    does."""
+    """An index in memory, read from the file that `pipeline.decontamination.build` wrote.
+
+    Raises UserError as `summary` does.
+    """
 
     def __init__(self, path: str):
         _, table = _read(path)

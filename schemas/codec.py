@@ -139,8 +139,10 @@ def json_bytes(value: Any) -> bytes:
 
 
 def manifest_bytes(manifest: Mapping[str, Any]) -> bytes:
-    """The bytes of a manifest, which has only one form: sorted keys, an indent of 2, UTF-8. Raises ValueError for NaN
-    and infinity."""
+    """The bytes of a manifest, which has only one form: sorted keys, an indent of 2, UTF-8.
+
+    Raises ValueError for NaN and infinity.
+    """
     return json.dumps(manifest, sort_keys=True, indent=2, ensure_ascii=False, allow_nan=False).encode() + b"\n"
 
 

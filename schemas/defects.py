@@ -19,9 +19,11 @@ LONGEST = 300
 
 @dataclasses.dataclass(frozen=True)
 class Defect:
-    """Something wrong in a dataset folder. `kind` is one of the names in docs/format.md, `file` is relative to the
-    folder, `shard` and `key` name the instance if there is one, `pointer` is a JSON pointer into its JSON or into the
-    manifest, or names a column of a row (`/coherence`).
+    """Something wrong in a dataset folder.
+
+    `kind` is one of the names in docs/format.md, `file` is relative to the folder, `shard` and `key` name the instance
+    if there is one, `pointer` is a JSON pointer into its JSON or into the manifest, or names a column of a row
+    (`/coherence`).
 
     All fields can be printed safely: text from the data is cut, and its control characters are escaped.
     """

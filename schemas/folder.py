@@ -1,5 +1,7 @@
-"""What the validator needs of a published folder, local or remote. The local one follows no links and opens only
-regular files; the one for object stores is in `pipeline.storage.folder`."""
+"""What the validator needs of a published folder, local or remote.
+
+The local one follows no links and opens only regular files; the one for object stores is in `pipeline.storage.folder`.
+"""
 
 from __future__ import annotations
 
@@ -31,8 +33,10 @@ class Folder(Protocol):
         ...
 
     def open(self, name: str) -> BinaryIO:
-        """Open a file for reading; it can be sought. Raises FileNotFoundError if there is none, another OSError if it
-        is not a regular file or cannot be read."""
+        """Open a file for reading; it can be sought.
+
+        Raises FileNotFoundError if there is none, another OSError if it is not a regular file or cannot be read.
+        """
         ...
 
 
@@ -78,8 +82,10 @@ class LocalFolder:
 
 
 def read(folder: Folder, name: str, at_most: int) -> bytes:
-    """The content of a small file. Raises ValueError if it has more than `at_most` bytes, and the errors of
-    `Folder.open`."""
+    """The content of a small file.
+
+    Raises ValueError if it has more than `at_most` bytes, and the errors of `Folder.open`.
+    """
     with folder.open(name) as file:
         data = file.read(at_most + 1)
     if len(data) > at_most:

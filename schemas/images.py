@@ -30,8 +30,11 @@ _MARKER = re.compile(rb"\xff+[^\0\xff\xd0-\xd7]")  # in coded data: no stuffed z
 
 
 def open_published(data: bytes, max_pixels: int = MAX_PIXELS) -> PIL.Image.Image:
-    """The decoded RGB image of a published file. Raises ValueError, with the reason, for every other file: nothing is
-    decoded before the file's structure and size are checked."""
+    """The decoded RGB image of a published file.
+
+    Raises ValueError, with the reason, for every other file: nothing is decoded before the file's structure and size
+    are checked.
+    """
     width, height = published_size(data)
     if width * height > max_pixels:
         raise ValueError(f"an image of {width} x {height}; at most {max_pixels:,} pixels are opened")
@@ -56,9 +59,10 @@ def published_size(data: bytes) -> tuple[int, int]:
 
 
 def segments(data: bytes) -> Iterator[tuple[int, int, int]]:
-    """The (marker, start, end) of each segment of a JPEG after its first two bytes. The coded data after an SOS belong
-    to it (ITU-T T.81, B.1 and B.2). Bytes between segments, which decoders skip, belong to none. Ends with EOI or the
-    file.
+    """The (marker, start, end) of each segment of a JPEG after its first two bytes.
+
+    The coded data after an SOS belong to it (ITU-T T.81, B.1 and B.2). Bytes between segments, which decoders skip,
+    belong to none. Ends with EOI or the file.
 
     Raises ValueError if there are more than MAX_PARTS.
     """
@@ -82,8 +86,10 @@ def segments(data: bytes) -> Iterator[tuple[int, int, int]]:
 
 
 def _behind_scan(data: bytes, at: int) -> int:
-    """Where the coded data that begin at `at` end. Nearly always the end of the file follows, and counting shows that
-    ten times faster than a search."""
+    """Where the coded data that begin at `at` end.
+
+    Nearly always the end of the file follows, and counting shows that ten times faster than a search.
+    """
     stop = len(data) - 2
     if at <= stop and data.endswith(b"\xff\xd9"):
         stuffed, all_ = data.count(b"\xff\0", at, stop), data.count(b"\xff", at, stop)

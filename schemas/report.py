@@ -35,8 +35,10 @@ def as_json(report: Report, folder: str) -> str:
 
 
 def as_sarif(report: Report, folder: str) -> str:
-    """The report as SARIF 2.1.0: a result for each defect, a notification for what was not checked. Files are relative
-    to the folder."""
+    """The report as SARIF 2.1.0: a result for each defect, a notification for what was not checked.
+
+    Files are relative to the folder.
+    """
     kinds = sorted({defect.kind for defect in report.defects})
     run: dict[str, Any] = {
         "tool": {"driver": {"name": "leafinstruct", "rules": [{"id": kind} for kind in kinds]}},

@@ -37,9 +37,11 @@ def share(text: str) -> float:
 
 
 def selected(shards: Sequence[Json], first: int, last: int | None, sample: float) -> Sequence[Json]:
-    """The manifest's entries of the shards `first` to `last` (None: to the end), or a sample of them. `sample` is the
-    share; the hashes of the names decide, so it is always the same sample. Raises UserError if there is no shard
-    `first`."""
+    """The manifest's entries of the shards `first` to `last` (None: to the end), or a sample of them.
+
+    `sample` is the share; the hashes of the names decide, so it is always the same sample. Raises UserError if there is
+    no shard `first`.
+    """
     found = shards[first : None if last is None else last + 1]
     if shards and not found:
         raise UserError(f"there is no shard {first}: the folder has {len(shards)}, counted from 0")

@@ -8,8 +8,11 @@ import yaml
 
 
 def load(text: str) -> Any:
-    """The data of a YAML text. Raises ValueError if it is not YAML, has a name twice, or has anchors and aliases, with
-    which a few bytes can stand for gigabytes."""
+    """The data of a YAML text.
+
+    Raises ValueError if it is not YAML, has a name twice, or has anchors and aliases, with which a few bytes can stand
+    for gigabytes.
+    """
     try:
         return yaml.load(text, Loader=_Loader)
     except yaml.YAMLError as error:

@@ -41,8 +41,10 @@ class Options:
 
 @dataclasses.dataclass(frozen=True)
 class Report:
-    """What was found. checked: the files that were read completely. unchecked: sentences that say what was not
-    checked."""
+    """What was found.
+
+    checked: the files that were read completely. unchecked: sentences that say what was not checked.
+    """
 
     defects: tuple[Defect, ...]
     checked: tuple[str, ...]
@@ -63,8 +65,10 @@ def validate(folder: str | os.PathLike[str], deep: bool = False) -> list[Defect]
 
 
 def examine(folder: Folder, options: Options = Options()) -> Report:
-    """The report on a folder, local or remote, checked in part or in parallel; it stops at `MOST_DEFECTS`. Raises
-    UserError if the file of public keys has none, or a requested shard does not exist."""
+    """The report on a folder, local or remote, checked in part or in parallel; it stops at `MOST_DEFECTS`.
+
+    Raises UserError if the file of public keys has none, or a requested shard does not exist.
+    """
     checked: list[str] = []
     unchecked: list[str] = []
     defects = list(itertools.islice(_defects(folder, options, checked, unchecked), MOST_DEFECTS))

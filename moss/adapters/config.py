@@ -31,8 +31,9 @@ MOSS = _PeftTypeName("MOSS")
 
 @dataclasses.dataclass
 class Adapter:
-    """The settings of an adapter, except those that the backbone decides. The defaults are ours: the paper's are not
-    known.
+    """The settings of an adapter, except those that the backbone decides.
+
+    The defaults are ours: the paper's are not known.
 
     kind: "moss" is a linear LoRA for text tokens and a convolutional one for image tokens; "moe_lora" a linear LoRA
     for each; "lora" one for both. The last two are the baselines of the paper's ablation.

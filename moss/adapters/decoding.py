@@ -35,8 +35,10 @@ class Weights(NamedTuple):
 
 @dataclasses.dataclass
 class History:
-    """The memory of one adapter in one layer. seen: the number of tokens that it has processed. ring: (B, M + 1, K *
-    r_image)."""
+    """The memory of one adapter in one layer.
+
+    seen: the number of tokens that it has processed. ring: (B, M + 1, K * r_image).
+    """
 
     seen: int = 0
     ring: Tensor | None = None
@@ -158,8 +160,10 @@ def remember(history: History, position: Tensor, taps: Tensor, config: MossConfi
 
 
 def state_of(cache: Any) -> DecodeState:
-    """The state on a transformers cache; it is created if there is none. Raises ValueError for a cache with tokens that
-    the adapters did not see."""
+    """The state on a transformers cache; it is created if there is none.
+
+    Raises ValueError for a cache with tokens that the adapters did not see.
+    """
     state: DecodeState | None = getattr(cache, "moss_state", None)
     length = cache.get_seq_length()
     if isinstance(length, Tensor):  # a static cache's; on a GPU its value would have to be waited for

@@ -123,9 +123,12 @@ class MossModel(BaseTuner):
         adapter_names: list[str] | None = None,
         modality: str | None = None,
     ) -> nn.Module:
-        """The plain model with the adapter merged into its weights. A shared LoRA can be merged like any LoRA. Of the
-        other kinds only the text branch can, which then acts on image tokens too: `modality="text"` confirms this, for
-        a model that only reads and writes text. Raises ValueError otherwise."""
+        """The plain model with the adapter merged into its weights.
+
+        A shared LoRA can be merged like any LoRA. Of the other kinds only the text branch can, which then acts on image
+        tokens too: `modality="text"` confirms this, for a model that only reads and writes text. Raises ValueError
+        otherwise.
+        """
         self._allow_merge(adapter_names, modality)
         return self._unload_and_optionally_merge(
             progressbar=progressbar, safe_merge=safe_merge, adapter_names=adapter_names
@@ -170,8 +173,10 @@ def _set_checkpointing(
 
 
 def _with_plan(function: Callable[..., Any], router: MossRouter) -> Callable[..., Any]:
-    """A checkpoint function that recomputes a segment with the plan of its own forward. Raises ValueError for a
-    reentrant one."""
+    """A checkpoint function that recomputes a segment with the plan of its own forward.
+
+    Raises ValueError for a reentrant one.
+    """
     given = getattr(function, "keywords", {})
     if given.get("use_reentrant"):
         raise ValueError(

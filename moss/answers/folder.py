@@ -39,8 +39,10 @@ Segments = Sequence[Text | PIL.Image.Image | pathlib.Path]
 
 @dataclasses.dataclass(frozen=True)
 class Answered:
-    """A question and one system's answer. expects: what the task asks for, of KINDS. missing: pictures that the system
-    began and did not deliver."""
+    """A question and one system's answer.
+
+    expects: what the task asks for, of KINDS. missing: pictures that the system began and did not deliver.
+    """
 
     key: str
     instruction: str
@@ -72,8 +74,10 @@ def opened(picture: PIL.Image.Image | pathlib.Path) -> PIL.Image.Image:
 
 
 def read(folder: pathlib.Path) -> list[Answered]:
-    """The answers of a folder, in the order of their keys. Raises UserError, with the name of the file, for an invalid
-    one."""
+    """The answers of a folder, in the order of their keys.
+
+    Raises UserError, with the name of the file, for an invalid one.
+    """
     places = [folder] if (folder / FILE).is_file() else sorted(path.parent for path in folder.glob(f"[!.]*/{FILE}"))
     if not places:
         raise UserError(f"{folder} holds no answers (no {FILE} in it or in its folders)")

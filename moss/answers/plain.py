@@ -23,8 +23,10 @@ MARK = re.compile(r"<image>|(?:\[IMG\d*\]\s*)+")
 
 
 def read(folder: pathlib.Path, questions: Sequence[Answered]) -> Iterator[Answered]:
-    """An answer to every question, an empty one if its folder does not exist. Raises UserError if no folder has the
-    name of a key, or one has a name that is not a key."""
+    """An answer to every question, an empty one if its folder does not exist.
+
+    Raises UserError if no folder has the name of a key, or one has a name that is not a key.
+    """
     known = {name: question for question in questions for name in (question.key, name_of(question.key))}
     places = {path.name: path for path in folder.iterdir() if path.is_dir()} if folder.is_dir() else {}
     strangers = sorted(places.keys() - known.keys())

@@ -65,10 +65,12 @@ def load(
     clip_weights: str | None = None,
     extra: Path | str | None = None,
 ) -> Continuous:
-    """Load a causal language model from its folder. clip, clip_weights: an open_clip model and its weights (a file or
-    open_clip's name for them); without them, images are `PatchPixels`. extra: a safetensors file of `Continuous.extra`;
-    without it, these weights are new, and the same every time. Raises UserError for a folder or a model that does not
-    fit."""
+    """Load a causal language model from its folder.
+
+    clip, clip_weights: an open_clip model and its weights (a file or open_clip's name for them); without them, images
+    are `PatchPixels`. extra: a safetensors file of `Continuous.extra`; without it, these weights are new, and the same
+    every time. Raises UserError for a folder or a model that does not fit.
+    """
     folder = check_folder(path)
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype)
     pixels = clip_pixels(clip, clip_weights) if clip else PatchPixels()
@@ -91,9 +93,11 @@ def tiny(seed: int = 0) -> Continuous:
 
 
 class Continuous(Generalist):
-    """A language model whose images are vectors. Three ids follow its vocabulary: begin and end of an image (embedded
-    and predicted by `extra`), and the slot of a vector, which is never predicted as text. `extra` is kept in
-    float32."""
+    """A language model whose images are vectors.
+
+    Three ids follow its vocabulary: begin and end of an image (embedded and predicted by `extra`), and the slot of a
+    vector, which is never predicted as text. `extra` is kept in float32.
+    """
 
     def __init__(
         self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, pixels: PatchPixels | ClipPixels
@@ -115,8 +119,11 @@ class Continuous(Generalist):
         cache: Cache | None = None,
         mask: Tensor | None = None,
     ) -> Tensor:
-        """As `Generalist.hidden`. vectors: float32 (slots in `ids`, c), in reading order; with a cache, only those of
-        the current `ids`. Raises ValueError for another number of vectors."""
+        """As `Generalist.hidden`.
+
+        vectors: float32 (slots in `ids`, c), in reading order; with a cache, only those of the current `ids`. Raises
+        ValueError for another number of vectors.
+        """
         table, slots = self.plain_model.get_input_embeddings(), ids == self.layout.low
         embedded = table(ids.clamp(max=self.layout.begin - 1))
         bounds = self.extra.bounds((ids - self.layout.begin).clamp(0, 1)).to(embedded.dtype)
@@ -189,9 +196,11 @@ def linear_layers(model: PreTrainedModel) -> str:
 
 
 class PatchPixels:
-    """Images of 8 * patch pixels per side; a vector has the patch * patch * 3 pixel values of a patch, from -1 to 1. It
-    is exact in both directions (float16 distinguishes all 256 levels), so good for tests and demos, but does not
-    represent what an image shows."""
+    """Images of 8 * patch pixels per side; a vector has the patch * patch * 3 pixel values of a patch, from -1 to 1.
+
+    It is exact in both directions (float16 distinguishes all 256 levels), so good for tests and demos, but does not
+    represent what an image shows.
+    """
 
     def __init__(self, patch: int = 4) -> None:
         self.patch, self.channels, self.fingerprint = patch, patch * patch * 3, f"patch-pixels-{patch}"

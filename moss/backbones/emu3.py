@@ -58,9 +58,12 @@ Emu3VQVAE._keep_in_fp32_modules_strict = ["vqmodel"]
 
 
 def load(path: Path | str, *, dtype: torch.dtype = torch.float32, size: int = 256) -> Generalist:
-    """Load a checkpoint from its folder. The image tokenizer stays in float32, so that codes do not depend on `dtype`;
-    attention dropout (0.1 by default in Emu3's configuration) is off. Raises UserError for another kind of folder, or
-    if `size` is not a multiple of the tokenizer's patch (8)."""
+    """Load a checkpoint from its folder.
+
+    The image tokenizer stays in float32, so that codes do not depend on `dtype`; attention dropout (0.1 by default in
+    Emu3's configuration) is off. Raises UserError for another kind of folder, or if `size` is not a multiple of the
+    tokenizer's patch (8).
+    """
     folder = check_folder(path)
     config = Emu3Config.from_pretrained(folder)
     config.get_text_config().attention_dropout = 0.0

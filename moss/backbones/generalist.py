@@ -89,8 +89,11 @@ class Generalist(nn.Module):
 
     @property
     def plain_model(self) -> Any:
-        """The transformers model itself, without PEFT's wrapper if there is one. Its type is Any, because what a
-        backbone uses of its own class (heads, embeddings, image tokenizer) has no common type."""
+        """The transformers model itself, without PEFT's wrapper if there is one.
+
+        Its type is Any, because what a backbone uses of its own class (heads, embeddings, image tokenizer) has no
+        common type.
+        """
         return self.model.get_base_model() if isinstance(self.model, PeftModel) else self.model
 
     @property
@@ -106,15 +109,20 @@ class Generalist(nn.Module):
         cache: Cache | None = None,
         mask: Tensor | None = None,
     ) -> Tensor:
-        """The last hidden states (B, L, d) of ids (B, L). With a transformers cache, the ids continue the sequence in
-        it. mask: int64 (B, so far + L), 0 where a row is padded on the left."""
+        """The last hidden states (B, L, d) of ids (B, L).
+
+        With a transformers cache, the ids continue the sequence in it. mask: int64 (B, so far + L), 0 where a row is
+        padded on the left.
+        """
         return self.run_core(positions, cache, mask, input_ids=ids)
 
     def hidden_of(
         self, embedded: Tensor, ids: Tensor, positions: Tensor | None, cache: Cache | None, mask: Tensor | None
     ) -> Tensor:
-        """As `hidden`, for a backbone that has embedded the ids itself: `embedded` (B, L, d). Adapters get the ids too,
-        because they route by them."""
+        """As `hidden`, for a backbone that has embedded the ids itself: `embedded` (B, L, d).
+
+        Adapters get the ids too, because they route by them.
+        """
         routed = {"moss_ids": ids} if hasattr(self.core, "moss_router") else {}
         return self.run_core(positions, cache, mask, inputs_embeds=embedded, **routed)
 

@@ -127,8 +127,11 @@ def in_batches(
 
 
 def enlarge(*modules: nn.Module, std: float = 0.2) -> None:
-    """Redraw the matrices of a tiny random model. At transformers' usual 0.02 a narrow, frozen output layer cannot
-    express any certainty, and adapters could learn almost nothing."""
+    """Redraw the matrices of a tiny random model.
+
+    At transformers' usual 0.02 a narrow, frozen output layer cannot express any certainty, and adapters could learn
+    almost nothing.
+    """
     for parameter in itertools.chain(*(module.parameters() for module in modules)):
         if parameter.ndim == 2:
             nn.init.normal_(parameter, std=std)

@@ -54,8 +54,10 @@ JanusVQVAE._keep_in_fp32_modules_strict = ["vqmodel"]  # transformers' own switc
 
 
 def load(path: Path | str, *, dtype: torch.dtype = torch.float32) -> Janus:
-    """Load a checkpoint from its folder. The image tokenizer stays in float32. Raises UserError for another kind of
-    folder."""
+    """Load a checkpoint from its folder.
+
+    The image tokenizer stays in float32. Raises UserError for another kind of folder.
+    """
     folder = check_folder(path)
     model = JanusForConditionalGeneration.from_pretrained(folder, dtype=dtype)
     return Janus(model, load_tokenizer(folder))

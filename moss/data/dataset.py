@@ -21,8 +21,10 @@ from schemas.errors import UserError
 
 @dataclasses.dataclass(frozen=True)
 class Report:
-    """How many instances of a folder are used, and why others are not. Lengths are in tokens; `longest` is over all
-    instances except those of other sources."""
+    """How many instances of a folder are used, and why others are not.
+
+    Lengths are in tokens; `longest` is over all instances except those of other sources.
+    """
 
     kept: int
     too_long: int
@@ -43,8 +45,9 @@ class Report:
 
 @dataclasses.dataclass(frozen=True)
 class Samples:
-    """Samples by number, in the order of the shards; `lengths` int64 (len,) are their tokens. `fingerprint` identifies
-    the shards that they were made from, and the codes of their images.
+    """Samples by number, in the order of the shards; `lengths` int64 (len,) are their tokens.
+
+    `fingerprint` identifies the shards that they were made from, and the codes of their images.
 
     It has their positions, but neither their tokens nor open files, so it can be sent to other processes.
     """

@@ -20,8 +20,10 @@ Pictures = dict[str, PIL.Image.Image]
 
 
 def read(folder: pathlib.Path, sources: Sequence[str] = ()) -> Iterator[tuple[Instance, Pictures]]:
-    """The instances in the order of the shards, which is random; only of these sources, if any are given. Raises
-    UserError for a folder without an index, or without such an instance."""
+    """The instances in the order of the shards, which is random; only of these sources, if any are given.
+
+    Raises UserError for a folder without an index, or without such an instance.
+    """
     if not (folder / index.FILE).is_file():
         raise UserError(f"{folder} has no {index.FILE}; give the output folder of `leafinstruct build`")
     where = pc.field("source").isin(list(sources)) if sources else None

@@ -34,8 +34,10 @@ Parts = list[tuple[np.ndarray, int]]
 def sample(
     instance: Instance, codes: np.ndarray, layout: ImageLayout, tokenizer: TextTokenizer, train_boundaries: bool = True
 ) -> Sample:
-    """An instance as tokens. `codes` (images, rows, columns), or vectors (images, rows, columns, c), are those of its
-    images in reading order over context, then output.
+    """An instance as tokens.
+
+    `codes` (images, rows, columns), or vectors (images, rows, columns, c), are those of its images in reading order
+    over context, then output.
 
     Without `train_boundaries`, an output image's begin, header, row ends, footer and end are not targets, only its
     image tokens. Raises ValueError if the number of images is not the instance's, or their shape not the layout's.

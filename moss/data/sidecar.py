@@ -165,8 +165,10 @@ def _made_from(path: pathlib.Path) -> dict[str, Any] | None:
 def _encoded(
     folder: pathlib.Path, shard: dict[str, Any], manifest: dict[str, Any], pixels: Pixels
 ) -> Iterator[tuple[str, bytes, bytes]]:
-    """The (key, JSON file, .npy file) of each instance. The batches are always the same, because a batch's size may
-    change the last bits."""
+    """The (key, JSON file, .npy file) of each instance.
+
+    The batches are always the same, because a batch's size may change the last bits.
+    """
     waiting: list[tuple[str, bytes, list[PIL.Image.Image]]] = []
     for instance in itertools.chain(_instances(folder, shard, manifest), [None]):
         if instance is not None:

@@ -63,8 +63,10 @@ def joined(parts: Iterable[InstanceSums]) -> InstanceSums:
 
 
 def blocks(ids: Sequence[int], layout: ImageLayout) -> tuple[int, int]:
-    """The numbers of images begun in a freely drawn answer, and of complete ones. An image that is valid up to the end
-    of the ids, but not complete, counts as neither."""
+    """The numbers of images begun in a freely drawn answer, and of complete ones.
+
+    An image that is valid up to the end of the ids, but not complete, counts as neither.
+    """
     given, begun, whole = forced(layout), 0, 0
     for start in (i for i, id in enumerate(ids) if id == layout.begin):
         block = ids[start : start + layout.block_length]

@@ -43,10 +43,13 @@ class Column:
 
 
 def results(methods: Sequence[Method], *, slots: bool, seed: int) -> list[dict[str, Any]]:
-    """One dict for each method: name, parameters, and figures. A figure (by the column's title) has its part, value,
-    low, high, count (of the denominator) and, except for the base, `difference` (value, low, high) to the method named
-    "lora". `slots`: images are vectors, so their loss is a squared error and their hit a cosine. Raises ValueError if
-    the methods were not measured on the same instances and tokens."""
+    """One dict for each method: name, parameters, and figures.
+
+    A figure (by the column's title) has its part, value, low, high, count (of the denominator) and, except for the
+    base, `difference` (value, low, high) to the method named "lora". `slots`: images are vectors, so their loss is a
+    squared error and their hit a cosine. Raises ValueError if the methods were not measured on the same instances and
+    tokens.
+    """
     by_name = {method.name: columns(method, slots) for method in methods}
     reference = by_name.get(REFERENCE)
     rows = []

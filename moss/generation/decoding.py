@@ -46,9 +46,11 @@ class Prompt:
 
 @dataclasses.dataclass(frozen=True)
 class Answer:
-    """A generated answer. ids: the new tokens, eos included. finished: whether eos was reached. budget: the most tokens
-    that were allowed. vectors: float32 (image tokens, c), the vectors in the slots of a continuous backbone; else
-    None."""
+    """A generated answer.
+
+    ids: the new tokens, eos included. finished: whether eos was reached. budget: the most tokens that were allowed.
+    vectors: float32 (image tokens, c), the vectors in the slots of a continuous backbone; else None.
+    """
 
     ids: tuple[int, ...]
     finished: bool
@@ -201,8 +203,10 @@ def budget(layout: ImageLayout, sampling: Sampling, images: int = 0) -> int:
 
 
 def check_room(generalist: Generalist, prompt: Prompt) -> int | None:
-    """How many tokens of the model's context are left after a prompt; None if the context is unlimited. Raises
-    PromptTooLong."""
+    """How many tokens of the model's context are left after a prompt; None if the context is unlimited.
+
+    Raises PromptTooLong.
+    """
     config = generalist.plain_model.config.get_text_config()
     room: int | None = getattr(config, "max_position_embeddings", None)
     if room is not None and len(prompt.ids) >= room:
@@ -222,8 +226,10 @@ def image_tokens_in_vocabulary(generalist: Generalist) -> bool:
 
 
 class _Row:
-    """One prompt's answer so far. place: the position in an image block, 0 outside; begun: the number of images;
-    written: the number of tokens."""
+    """One prompt's answer so far.
+
+    place: the position in an image block, 0 outside; begun: the number of images; written: the number of tokens.
+    """
 
     def __init__(self, generalist: Generalist, prompt: Prompt, sampling: Sampling) -> None:
         device = next(generalist.model.parameters()).device

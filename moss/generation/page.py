@@ -41,8 +41,11 @@ class Entry:
 
 
 def render(title: str, lead: str, entries: Sequence[Entry], facts: Sequence[tuple[str, str]] = ()) -> str:
-    """The page as HTML. Every text is escaped, images are embedded, and it makes no requests. facts: names and values
-    for a table at its end, such as the checkpoint and the sampling."""
+    """The page as HTML.
+
+    Every text is escaped, images are embedded, and it makes no requests. facts: names and values for a table at its
+    end, such as the checkpoint and the sampling.
+    """
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )

@@ -12,8 +12,11 @@ from moss.backbones.generalist import Generalist
 
 
 class Reader:
-    """The state of R rows. prompts: the ids of each row; rows are padded on the left. vectors: those of each row,
-    float32 (slots, c), for a continuous backbone; None if a row has none."""
+    """The state of R rows.
+
+    prompts: the ids of each row; rows are padded on the left. vectors: those of each row, float32 (slots, c), for a
+    continuous backbone; None if a row has none.
+    """
 
     def __init__(
         self, generalist: Generalist, prompts: Sequence[Sequence[int]], vectors: Sequence[Tensor | None]

@@ -14,12 +14,15 @@ NO_IDS = torch.LongTensor()
 
 @dataclasses.dataclass(frozen=True)
 class Sampling:
-    """How tokens are drawn; the defaults are ours. Text: temperature, and the most likely tokens that make up `top_p`
-    of the probability. Images: temperature, and the `top_k` most likely codes (None: all). Vectors are not drawn.
-    `greedy` always takes the most likely. max_tokens: new tokens; None leaves room for `max_images` images and for text
-    (see `decoding.budget`). image_guidance: classifier-free guidance of image tokens and vectors, g: the prediction
-    without instruction and context, plus g times what these change (Ho and Salimans, arXiv 2207.12598); 1 is without.
-    The same seed gives a prompt the same answer on the same machine, whatever else is in its batch, up to rounding."""
+    """How tokens are drawn; the defaults are ours.
+
+    Text: temperature, and the most likely tokens that make up `top_p` of the probability. Images: temperature, and the
+    `top_k` most likely codes (None: all). Vectors are not drawn. `greedy` always takes the most likely. max_tokens: new
+    tokens; None leaves room for `max_images` images and for text (see `decoding.budget`). image_guidance:
+    classifier-free guidance of image tokens and vectors, g: the prediction without instruction and context, plus g
+    times what these change (Ho and Salimans, arXiv 2207.12598); 1 is without. The same seed gives a prompt the same
+    answer on the same machine, whatever else is in its batch, up to rounding.
+    """
 
     seed: int = 0
     text_temperature: float = 0.7

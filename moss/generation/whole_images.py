@@ -37,15 +37,18 @@ def forced(layout: ImageLayout) -> list[int]:
 
 
 def not_text(layout: ImageLayout, tokenizer: TextTokenizer) -> frozenset[int]:
-    """The ids besides image tokens that are not allowed in text: those of a block, `bos` and `pad`. The ids of a header
-    in plain text (Emu3's size) stay allowed."""
+    """The ids besides image tokens that are not allowed in text: those of a block, `bos` and `pad`.
+
+    The ids of a header in plain text (Emu3's size) stay allowed.
+    """
     textual = {id for id in (*layout.header, *layout.footer) if id in tokenizer.encode(tokenizer.decode([id]))}
     return _block_ids(layout) - textual | {tokenizer.bos, tokenizer.pad} - {tokenizer.eos}
 
 
 class WholeImages(LogitsProcessor):
-    """A logits processor for transformers' `generate`, or for your own loop. It only needs the ids; batches must be
-    padded on the left.
+    """A logits processor for transformers' `generate`, or for your own loop.
+
+    It only needs the ids; batches must be padded on the left.
 
     prompt_length: the number of tokens of a row before the first new one. max_tokens: the most new tokens; give
     `max_new_tokens` of `generate` the same value. max_images: the most new images. forbidden: the ids that are not
@@ -72,9 +75,11 @@ class WholeImages(LogitsProcessor):
         return self.mask(scores, places(input_ids, self.layout)[:, -1], begun, input_ids.shape[1] - self.prompt_length)
 
     def mask(self, scores: Tensor, place: Tensor, begun: Tensor, written: int) -> Tensor:
-        """The scores (B, V), with -inf for ids that may not come next. place (B,): of the last token; begun (B,): the
-        number of images so far; written: the number of new tokens so far. For a loop that counts itself; `__call__`
-        counts from the ids."""
+        """The scores (B, V), with -inf for ids that may not come next.
+
+        place (B,): of the last token; begun (B,): the number of images so far; written: the number of new tokens so
+        far. For a loop that counts itself; `__call__` counts from the ids.
+        """
         if self.allowed is None or self.allowed.device != scores.device:
             self.allowed, self.forced = self._allowed(scores.shape[1], scores.device), self.forced.to(scores.device)
         fits = written + self.layout.block_length <= self.max_tokens

@@ -19,8 +19,10 @@ VERSION = 1
 
 @dataclasses.dataclass(frozen=True)
 class Aspect:
-    """One aspect. name: in tables and JSON. asks: what the judge rates. needs: the kinds of segments without which it
-    is 0."""
+    """One aspect.
+
+    name: in tables and JSON. asks: what the judge rates. needs: the kinds of segments without which it is 0.
+    """
 
     name: str
     title: str

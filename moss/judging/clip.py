@@ -45,8 +45,11 @@ class Coherence:
 
 
 class Clip:
-    """An open_clip model, on the GPU if there is one. name: `local-dir:FOLDER`, or open_clip's name of a model with the
-    weights `weights`. Raises UserError if it cannot be loaded."""
+    """An open_clip model, on the GPU if there is one.
+
+    name: `local-dir:FOLDER`, or open_clip's name of a model with the weights `weights`. Raises UserError if it cannot
+    be loaded.
+    """
 
     def __init__(self, name: str, weights: str | None = None) -> None:
         try:

@@ -75,8 +75,10 @@ CONTROLS: tuple[tuple[str, str, Damage], ...] = (
 
 
 def suitable(answers: Sequence[Answered]) -> list[int]:
-    """The numbers of up to MOST answers, spread evenly, that have text and pictures and were asked for both. Raises
-    UserError for fewer than LEAST."""
+    """The numbers of up to MOST answers, spread evenly, that have text and pictures and were asked for both.
+
+    Raises UserError for fewer than LEAST.
+    """
     found = [n for n, a in enumerate(answers) if a.texts and a.pictures and set(a.expects) == {"text", "image"}]
     if len(found) < LEAST:
         raise UserError(

@@ -22,10 +22,13 @@ MOST_FAILED = 0.05
 
 @dataclasses.dataclass(frozen=True)
 class Scores:
-    """The scores of N answers. value: float64 (N, 5), 0 to 5, the mean over repeats; nan if an aspect does not apply to
-    the task or the judge gave no valid answer. spread: the mean over answers and aspects of the standard deviation over
-    repeats (None for one). failed: the number of questions without a valid answer. reasons: (aspect, score, reason) of
-    the first repeat, for each answer."""
+    """The scores of N answers.
+
+    value: float64 (N, 5), 0 to 5, the mean over repeats; nan if an aspect does not apply to the task or the judge gave
+    no valid answer. spread: the mean over answers and aspects of the standard deviation over repeats (None for one).
+    failed: the number of questions without a valid answer. reasons: (aspect, score, reason) of the first repeat, for
+    each answer.
+    """
 
     value: np.ndarray
     spread: float | None
@@ -35,9 +38,11 @@ class Scores:
 
 @dataclasses.dataclass(frozen=True)
 class Preference:
-    """One system against another over N questions. won: float64 (N,), 1 if it was preferred in both orders, -1 if the
-    other was, 0 for a tie or if the orders disagree; nan without a valid answer. agreed: the share of questions with
-    the same preference in both orders."""
+    """One system against another over N questions.
+
+    won: float64 (N,), 1 if it was preferred in both orders, -1 if the other was, 0 for a tie or if the orders disagree;
+    nan without a valid answer. agreed: the share of questions with the same preference in both orders.
+    """
 
     won: np.ndarray
     agreed: float | None
@@ -45,8 +50,10 @@ class Preference:
 
 
 def score(server: Server, answers: Sequence[Answered], repeats: int, progress: str = "") -> Scores:
-    """The scores of every answer. Aspects whose segments are missing are 0, without a question. Raises UserError for a
-    judge that fails too often."""
+    """The scores of every answer.
+
+    Aspects whose segments are missing are 0, without a question. Raises UserError for a judge that fails too often.
+    """
     zeros = [set(aspects.scored_as_zero(answer)) for answer in answers]
     asked = [n for n, answer in enumerate(answers) if len(zeros[n]) < len(aspects.judged(answer))]
     jobs = [(n, repeat) for n in asked for repeat in range(repeats)]
@@ -82,8 +89,10 @@ def score(server: Server, answers: Sequence[Answered], repeats: int, progress: s
 
 
 def prefer(server: Server, answers: Sequence[Answered], others: Sequence[Answered], progress: str = "") -> Preference:
-    """One system's answers against another's to the same questions, each pair in both orders. An empty answer loses
-    without a question."""
+    """One system's answers against another's to the same questions, each pair in both orders.
+
+    An empty answer loses without a question.
+    """
     won = np.zeros(len(answers))
     asked = []
     for n, (one, other) in enumerate(zip(answers, others, strict=True)):

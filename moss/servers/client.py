@@ -222,9 +222,11 @@ async def _draw(session: aiohttp.ClientSession, server: Server, prompt: str, siz
 
 
 async def _post(session: aiohttp.ClientSession, server: Server, path: str, body: Message | None) -> tuple[int, bytes]:
-    """The status and body of a reply about the question; a GET if `body` is None. Waits for a server that is
-    unreachable or busy. Raises UserError for a refused key and an unknown path or model, ServiceError after `patience`
-    seconds."""
+    """The status and body of a reply about the question; a GET if `body` is None.
+
+    Waits for a server that is unreachable or busy. Raises UserError for a refused key and an unknown path or model,
+    ServiceError after `patience` seconds.
+    """
     started, pause = time.monotonic(), 0.25
     while True:
         try:

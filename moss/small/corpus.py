@@ -54,8 +54,10 @@ def _content(file: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
 
 
 def squares(corpus: Path, side: int) -> Squares:
-    """Each picture's middle square, decoded once and kept as an array in the system's temporary folder. A picture that
-    a held-out source shows is held out; one that no document shows is left out."""
+    """Each picture's middle square, decoded once and kept as an array in the system's temporary folder.
+
+    A picture that a held-out source shows is held out; one that no document shows is left out.
+    """
     size = corpus.stat().st_size if corpus.exists() else 0
     cache = Path(tempfile.gettempdir()) / f"moss_small_{corpus.stem}_{size}_{side}.npz"
     if not cache.exists():

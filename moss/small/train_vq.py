@@ -95,9 +95,11 @@ def _nearest(points: Tensor, codebook: Tensor) -> Tensor:
 
 
 def reconstruction_loss(made: Tensor, pixels: Tensor) -> Tensor:
-    """L1 + L2 at full size and at a quarter of it, and L1 of the differences between neighbours. Colour, the distance
-    from grey, counts again: most pictures of the corpus have little of it. (At this length of training, it hardly
-    helps.)"""
+    """L1 + L2 at full size and at a quarter of it, and L1 of the differences between neighbours.
+
+    Colour, the distance from grey, counts again: most pictures of the corpus have little of it. (At this length of
+    training, it hardly helps.)
+    """
     off = made.float() - pixels
     coarse = avg_pool2d(off, 4)
     edges = off.diff(dim=2).abs().mean() + off.diff(dim=3).abs().mean()

@@ -54,8 +54,10 @@ WHOLE = StateDictOptions(full_state_dict=True, cpu_offload=True)
 
 @dataclasses.dataclass(frozen=True)
 class Position:
-    """How far a run is: `step` optimiser steps, and `start` rows into the epoch `epoch`. `samples` and `backbone` are
-    the fingerprints of its data and of its backbone."""
+    """How far a run is: `step` optimiser steps, and `start` rows into the epoch `epoch`.
+
+    `samples` and `backbone` are the fingerprints of its data and of its backbone.
+    """
 
     step: int = 0
     epoch: int = 0
@@ -73,8 +75,11 @@ def save(
     *,
     writes: bool,
 ) -> pathlib.Path:
-    """Write a checkpoint. Every process calls it, because sharded weights are gathered; the one with `writes` writes. A
-    folder with a checkpoint's name is always complete, however the run ended."""
+    """Write a checkpoint.
+
+    Every process calls it, because sharded weights are gathered; the one with `writes` writes. A folder with a
+    checkpoint's name is always complete, however the run ended.
+    """
     trained = {name: _whole(p) for name, p in generalist.named_parameters() if p.requires_grad}
     moments = get_optimizer_state_dict(generalist, optimizer, options=WHOLE)
     folder = pathlib.Path(output) / f"{PREFIX}{position.step:08d}"

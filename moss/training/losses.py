@@ -44,8 +44,10 @@ def sums(scores: TokenScores, batch: Batch) -> LossSums:
 
 
 def total(parts: LossSums, counted: Tensor, training: Training) -> Tensor:
-    """A micro-batch's share of the step's loss. `counted` (2,): the text and image targets of all the step's
-    micro-batches on all processes; a modality without any adds 0.
+    """A micro-batch's share of the step's loss.
+
+    `counted` (2,): the text and image targets of all the step's micro-batches on all processes; a modality without any
+    adds 0.
 
     The step's loss is text_weight * (mean over text targets) + image_weight * (mean over image targets)
     + z_loss * (mean of log z squared over both).

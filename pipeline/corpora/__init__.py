@@ -43,8 +43,10 @@ because some libraries take a second to import."""
 
 @functools.cache
 def format_of(name: str) -> Format:
-    """The format of this name: one of FORMATS, or the `FORMAT` of the module `my_package.my_reader`. Raises
-    UserError."""
+    """The format of this name: one of FORMATS, or the `FORMAT` of the module `my_package.my_reader`.
+
+    Raises UserError.
+    """
     module, attribute = f"{__name__}.{FORMATS[name]}".rsplit(".", 1) if name in FORMATS else (name, "FORMAT")
     try:
         found = getattr(importlib.import_module(module), attribute, None)
@@ -93,8 +95,10 @@ def check(format: str, path: str, benchmark: bool = False) -> None:
 
 
 def parts(format: str, path: str, share: float = 1.0) -> Iterator[Part]:
-    """Cut a corpus (a folder, a file, a glob or a tar; local, or an object-store URL) into parts. `share` of its
-    records are read, always the same ones."""
+    """Cut a corpus (a folder, a file, a glob or a tar; local, or an object-store URL) into parts.
+
+    `share` of its records are read, always the same ones.
+    """
     return (dataclasses.replace(part, share=share) for part in cut(format, format_of(format), path))
 
 

@@ -34,8 +34,10 @@ def origin(root: str) -> tuple[str, str]:
 
 
 def _text(root: str, name: str) -> str:
-    """The text of a file in `.git`. The name of a branch comes from such a file, and must not lead out of the
-    folder."""
+    """The text of a file in `.git`.
+
+    The name of a branch comes from such a file, and must not lead out of the folder.
+    """
     folders = () if root.endswith("!") else (f"{root}/.git",)
     try:
         return read_bytes(f"{root}/.git/{name}", 1 << 20, folders).decode(errors="replace")

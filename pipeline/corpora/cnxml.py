@@ -129,8 +129,10 @@ def _figure(figure: _Element, record: dict[str, Any], place: Place, rank: int) -
 
 
 def _media(media: _Element, record: dict[str, Any], place: Place, caption: str = "") -> Iterator[Image]:
-    """The images of a media element. Images for print only (`for="pdf"`) are left out, because they repeat the
-    others."""
+    """The images of a media element.
+
+    Images for print only (`for="pdf"`) are left out, because they repeat the others.
+    """
     for child in media:
         if _name(child) == "image" and child.get("src") and child.get("for") in (None, "online", "default"):
             yield Image(

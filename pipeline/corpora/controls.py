@@ -9,8 +9,10 @@ from schemas.records import Document, Image, Segment, Text
 
 
 def cleaned(document: Document) -> Document:
-    """The document without control characters in its texts; a text that becomes empty is removed. Its id has none, and
-    the addresses of its images are not changed."""
+    """The document without control characters in its texts; a text that becomes empty is removed.
+
+    Its id has none, and the addresses of its images are not changed.
+    """
     segments = tuple(s for s in map(_segment, document.segments) if not isinstance(s, Text) or s.text.strip())
     return dataclasses.replace(
         document,

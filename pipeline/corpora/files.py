@@ -36,8 +36,9 @@ def root_of(path: str) -> str:
 
 
 def find_below(path: str, suffixes: tuple[str, ...]) -> list[tuple[str, str]]:
-    """The files of a tree that end with one of `suffixes`: (root, name below it), sorted by name. Hidden files and
-    folders (`.git`) are skipped.
+    """The files of a tree that end with one of `suffixes`: (root, name below it), sorted by name.
+
+    Hidden files and folders (`.git`) are skipped.
 
     `path` is a folder, taken at any depth, a file, a glob, or an uncompressed tar; `root` ends in `.tar!` for a tar.
     """
@@ -76,8 +77,9 @@ def beside(part: Part, shape: Format) -> Iterator[Part]:
 
 
 def sampled(name: str, share: float) -> bool:
-    """Whether the record of this name is in the `share` that is read. The answer is always the same, and a larger share
-    includes every record of a smaller one.
+    """Whether the record of this name is in the `share` that is read.
+
+    The answer is always the same, and a larger share includes every record of a smaller one.
 
     >>> sum(sampled(f"docs.jsonl:{i}", 0.1) for i in range(1000))
     96

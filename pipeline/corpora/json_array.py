@@ -21,8 +21,10 @@ _decode = json.JSONDecoder().raw_decode
 
 
 def cut(part: Part, shape: Format) -> Iterator[Part]:
-    """Parts of consecutive elements. A file that ends within an element, or is not an array, has one more part with the
-    fault."""
+    """Parts of consecutive elements.
+
+    A file that ends within an element, or is not an array, has one more part with the fault.
+    """
     for file in beside(part, shape):
         if file.fault:
             yield file
@@ -61,8 +63,9 @@ def read(part: Part) -> Iterator[tuple[int, dict[str, Any] | BadRecord | None]]:
 
 
 def _elements(file: BinaryIO) -> Iterator[tuple[int, int]]:
-    """The (first byte, byte after the last) of each element. Raises ValueError if the file is not an array, or is
-    damaged.
+    """The (first byte, byte after the last) of each element.
+
+    Raises ValueError if the file is not an array, or is damaged.
 
     To find the ends, bytes are read as Latin-1: then each character is one byte, and JSON's own characters are the same
     in UTF-8.

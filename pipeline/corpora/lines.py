@@ -1,5 +1,7 @@
-"""Reads JSON Lines: cuts a file at line starts, and decodes lines one by one. What a compressed file decompresses to is
-bounded."""
+"""Reads JSON Lines: cuts a file at line starts, and decodes lines one by one.
+
+What a compressed file decompresses to is bounded.
+"""
 
 from __future__ import annotations
 
@@ -85,9 +87,11 @@ def cut(file: BinaryIO, offset: int = 0, size: int = sys.maxsize) -> Iterator[Li
 
 
 def read(path: str, offset: int, size: int | None, member: str = "") -> Iterator[Record | BadRecord | None]:
-    """Every line decoded: an object, a BadRecord that says what is wrong, or None for a blank line. A damaged
-    compressed file ends with one BadRecord `unreadable`, and one that decompresses to too much with `too_long`.
-    `member` is the file in a zip; empty: the only one."""
+    """Every line decoded: an object, a BadRecord that says what is wrong, or None for a blank line.
+
+    A damaged compressed file ends with one BadRecord `unreadable`, and one that decompresses to too much with
+    `too_long`. `member` is the file in a zip; empty: the only one.
+    """
     try:
         with _opened(path, member) as file:
             if offset:
@@ -140,8 +144,11 @@ class _Inflating:
 
 @contextlib.contextmanager
 def _archive(file: BinaryIO) -> Iterator[zipfile.ZipFile]:
-    """An open zip. Raises BadZipFile if its directory is too long, or if its files overlap, with which a few bytes can
-    become many large files."""
+    """An open zip.
+
+    Raises BadZipFile if its directory is too long, or if its files overlap, with which a few bytes can become many
+    large files.
+    """
     with zipfile.ZipFile(_Frugal(file)) as archive:
         if sum(found.compress_size for found in archive.infolist()) > file.seek(0, os.SEEK_END):
             raise zipfile.BadZipFile("files that overlap")
@@ -191,8 +198,10 @@ def _lines(file: IO[bytes] | _Inflating, left: int) -> Iterator[bytes | None]:
 
 
 def decoded(line: bytes | None) -> Record | BadRecord | None:
-    """The object in a line, a BadRecord that says what is wrong, or None for a blank line. `line` is None if it was too
-    long."""
+    """The object in a line, a BadRecord that says what is wrong, or None for a blank line.
+
+    `line` is None if it was too long.
+    """
     if line is None:
         return BadRecord("too_long", f"the line has more than {MAX_LINE} bytes")
     if not line.strip():

@@ -31,8 +31,11 @@ def documents(record: Record, place: Place) -> Iterator[Document]:
 
 
 def _uri(info: Record, place: Place) -> str:
-    """The local image, or else its address. A missing image keeps its local name, so that the image store reports
-    `missing`; the name is empty if the record has neither."""
+    """The local image, or else its address.
+
+    A missing image keeps its local name, so that the image store reports `missing`; the name is empty if the record has
+    neither.
+    """
     name, address = string(info, "image_name", ""), string(info, "raw_url", "")
     if address and not (name and place.has(name)):
         return place.address(address)

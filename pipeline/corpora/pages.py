@@ -27,8 +27,10 @@ _OPENS = {"item": "\n- ", "row": "\n", "cell": " | ", "lb": "\n", "p": "\n"}  # 
 
 
 def documents(record: dict[str, Any], place: Place) -> Iterator[Document]:
-    """The document of one page of a folder. An image that is not a file there is fetched from the web, if the page
-    states its own address."""
+    """The document of one page of a folder.
+
+    An image that is not a file there is fetched from the web, if the page states its own address.
+    """
     page = parsed(record["data"])
     base = str(page.xpath("string(//base/@href)")) or url_of(page)
 

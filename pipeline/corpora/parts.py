@@ -32,11 +32,13 @@ with one."""
 
 @dataclasses.dataclass(frozen=True)
 class Format:
-    """A corpus format. `documents` is the reader: it yields the documents of one decoded record, and raises ValueError
-    if the record is malformed. `suffixes`: the endings of its files. `images`: the name of the folder of images next to
-    them. `columns`: the columns of a Parquet file that are read (none: all). `files`: how files are read that are
-    neither JSON Lines nor Parquet. `about`, `get`, `terms`: texts for `leafinstruct corpora`. `benchmark`: `build`
-    refuses it."""
+    """A corpus format.
+
+    `documents` is the reader: it yields the documents of one decoded record, and raises ValueError if the record is
+    malformed. `suffixes`: the endings of its files. `images`: the name of the folder of images next to them. `columns`:
+    the columns of a Parquet file that are read (none: all). `files`: how files are read that are neither JSON Lines nor
+    Parquet. `about`, `get`, `terms`: texts for `leafinstruct corpora`. `benchmark`: `build` refuses it.
+    """
 
     documents: Callable[[Record, Place], Iterator[Document]]
     suffixes: tuple[str, ...]
@@ -91,8 +93,11 @@ class Place:
         return name if is_http(name) else f"{self.images}/{relative(name)}"
 
     def address(self, url: str) -> str:
-        """The URI of an image of a web corpus. An address that is not http(s) becomes the name of a file that does not
-        exist, so that the image is counted as missing and the document stays."""
+        """The URI of an image of a web corpus.
+
+        An address that is not http(s) becomes the name of a file that does not exist, so that the image is counted as
+        missing and the document stays.
+        """
         return url if is_http(url) else f"{self.images}/{quote(url, safe='')[:200]}"
 
     def has(self, name: str) -> bool:
@@ -133,8 +138,10 @@ class Part:
 
 
 def cut(format: str, shape: Format, path: str) -> Iterator[Part]:
-    """The parts of every file that `path` means, in order of file and line. Raises UserError for a name that is not
-    UTF-8, because neither the ledger nor an instance can hold it."""
+    """The parts of every file that `path` means, in order of file and line.
+
+    Raises UserError for a name that is not UTF-8, because neither the ledger nor an instance can hold it.
+    """
     if shape.files:
         for part in shape.files.cut(Part(format, path, ""), shape):
             check_name(part.file)
@@ -181,8 +188,10 @@ def records(part: Part, shape: Format) -> Iterator[tuple[int, Record | BadRecord
 
 
 def read(part: Part, shape: Format) -> Iterator[Document | Fault]:
-    """The documents of a part, and one fault for each record that gives none. Raises OSError if a file no longer
-    exists."""
+    """The documents of a part, and one fault for each record that gives none.
+
+    Raises OSError if a file no longer exists.
+    """
     if part.fault:
         yield _fault(part.place(part.first), BadRecord("unreadable", part.fault))
         return
@@ -264,6 +273,8 @@ def _cut_parquet(part: Part) -> Iterator[Part]:
 
 
 def _fault(place: Place, error: BadRecord) -> Fault:
-    """The fault of a record. Its id is made from its location: two corpora may have files of the same name, but no file
-    is read twice."""
+    """The fault of a record.
+
+    Its id is made from its location: two corpora may have files of the same name, but no file is read twice.
+    """
     return Fault(UNREAD + place.location, place.format, place.location, error.kind, error.detail[:500])

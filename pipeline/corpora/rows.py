@@ -27,8 +27,10 @@ _QUIET = {
 
 
 def counts(path: str) -> list[int]:
-    """The number of rows of each row group. Raises BadRecord for a file that is not Parquet, or that has few bytes and
-    very many rows."""
+    """The number of rows of each row group.
+
+    Raises BadRecord for a file that is not Parquet, or that has few bytes and very many rows.
+    """
     [(reply, _)] = _ask(path, None, ())
     found: list[int] = reply["counts"]
     if min(found, default=0) < 0 or sum(found) > MOST_ROWS + reply["size"]:
@@ -52,8 +54,10 @@ def read(path: str, group: int, columns: tuple[str, ...] = ()) -> Iterator[Recor
 
 
 def _ask(path: str, group: int | None, columns: tuple[str, ...]) -> Iterator[tuple[Any, bytes]]:
-    """The frames of an answer. Raises BadRecord if the file is the reason that there is no answer, and OSError if it
-    does not exist."""
+    """The frames of an answer.
+
+    Raises BadRecord if the file is the reason that there is no answer, and OSError if it does not exist.
+    """
     open_bytes(path).close()
     idle = _idle(os.getpid())
     try:

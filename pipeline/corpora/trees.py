@@ -80,9 +80,11 @@ def page_url(record: dict[str, Any]) -> str:
 
 
 def link(target: str, record: dict[str, Any], place: Place) -> str:
-    """The URI of an image that a page names: an address, or a file of the tree. A path that starts with `/` starts at
-    the root of the site, which is the tree or the outermost folder above the page that has such a file. A path that
-    leads out of the tree becomes the name of a file that does not exist."""
+    """The URI of an image that a page names: an address, or a file of the tree.
+
+    A path that starts with `/` starts at the root of the site, which is the tree or the outermost folder above the page
+    that has such a file. A path that leads out of the tree becomes the name of a file that does not exist.
+    """
     target = target.strip()
     if is_http(target):
         return target

@@ -25,8 +25,10 @@ from schemas.stage_names import DEDUPLICATE, READ
 
 
 def plan(run: Run) -> Iterator[Part]:
-    """Divide the corpora into parts. Each has its own `limit` of records (lines, rows, pages), and the
-    configuration has one for all of them together."""
+    """Divide the corpora into parts.
+
+    Each has its own `limit` of records (lines, rows, pages), and the configuration has one for all of them together.
+    """
     with failures.recorded(run.failures, "plan"):
         yield from _plan(run)
 

@@ -15,8 +15,10 @@ from pipeline.graph.union import Components
 
 @dataclasses.dataclass(frozen=True)
 class Identity:
-    """What is needed of a document to find its duplicates. `signature` is empty if near-duplicates are not looked
-    for."""
+    """What is needed of a document to find its duplicates.
+
+    `signature` is empty if near-duplicates are not looked for.
+    """
 
     id: str
     location: str

@@ -33,8 +33,10 @@ _MALLOC = {"MALLOC_MMAP_THRESHOLD_": str(8 << 20), "MALLOC_TRIM_THRESHOLD_": str
 
 
 def normalise(data: bytes, *, max_side: int, max_pixels: int) -> Normal:
-    """Run `decode.normalise` in a child process. Raises ImageFault, also `too_slow` and `too_much_memory`, and
-    MemoryError if the machine ran out of memory."""
+    """Run `decode.normalise` in a child process.
+
+    Raises ImageFault, also `too_slow` and `too_much_memory`, and MemoryError if the machine ran out of memory.
+    """
     return _pool(os.getpid()).normalise(data, max_side, max_pixels)
 
 

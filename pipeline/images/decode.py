@@ -76,8 +76,10 @@ def extension(data: bytes) -> str:
 
 
 def _decoded(data: bytes, max_side: int, max_pixels: int) -> tuple[Image.Image, str]:
-    """The image as upright RGB, a JPEG perhaps at 1/2, 1/4 or 1/8 of its size, and the format. No copy is kept that is
-    not needed: at 50 million pixels each takes 200 MB."""
+    """The image as upright RGB, a JPEG perhaps at 1/2, 1/4 or 1/8 of its size, and the format.
+
+    No copy is kept that is not needed: at 50 million pixels each takes 200 MB.
+    """
     with Image.open(io.BytesIO(data), formats=_FORMATS) as picture:
         format = str(picture.format)
         header.check_size(*picture.size, max_pixels)
@@ -92,8 +94,10 @@ def _decoded(data: bytes, max_side: int, max_pixels: int) -> tuple[Image.Image, 
 
 
 def _raise_machine_error(error: Exception) -> None:
-    """Raise the error again if memory, file handles or a disk ran out, which is not a fault of the image. Pillow's own
-    OSErrors about bad bytes have no errno; some decoders raise one of them when they get no memory."""
+    """Raise the error again if memory, file handles or a disk ran out, which is not a fault of the image.
+
+    Pillow's own OSErrors about bad bytes have no errno; some decoders raise one of them when they get no memory.
+    """
     if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno is not None):
         raise error
     if isinstance(error, OSError) and str(error).startswith("out of memory"):

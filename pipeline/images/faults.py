@@ -39,13 +39,17 @@ PASSING = {"timeout", "unreachable", "too_many_requests", "server_error", "rules
 
 
 class ImageFault(RecordFault):
-    """An image that cannot be fetched or decoded. `kind` is a key of KINDS; `detail` says more, but quotes nothing from
-    the file, which may contain secrets."""
+    """An image that cannot be fetched or decoded.
+
+    `kind` is a key of KINDS; `detail` says more, but quotes nothing from the file, which may contain secrets.
+    """
 
 
 class FetchFault(ImageFault):
-    """An image that cannot be fetched. again: whether another attempt may help. wait: the seconds until the earliest
-    attempt."""
+    """An image that cannot be fetched.
+
+    again: whether another attempt may help. wait: the seconds until the earliest attempt.
+    """
 
     def __init__(self, kind: str, detail: str, again: bool = False, wait: float = 0.0):
         super().__init__(kind, detail)

@@ -171,8 +171,10 @@ def _load_rules(origin: str, http: Http) -> Rules:
 
 
 def _ask(url: httpx.URL, max_bytes: int, http: Http, rules: bool = False) -> bytes | str:
-    """The body, or the address of a redirect. rules: whether this is a file of rules; then at most `max_bytes` are
-    read, and opt-out headers do not count."""
+    """The body, or the address of a redirect.
+
+    rules: whether this is a file of rules; then at most `max_bytes` are read, and opt-out headers do not count.
+    """
     limits = {
         "connect": http.connect_timeout,
         "read": http.read_timeout,

@@ -27,8 +27,10 @@ _one = threading.Lock()
 
 
 def read_bytes(uri: str, at_most: int = -1, folders: tuple[str, ...] = ()) -> bytes:
-    """Read bytes as `storage.uris.read_bytes` does, also of frames and pages. Raises ImageFault if the video or the
-    TIFF has no such frame, is damaged, or takes too long or too much memory."""
+    """Read bytes as `storage.uris.read_bytes` does, also of frames and pages.
+
+    Raises ImageFault if the video or the TIFF has no such frame, is damaged, or takes too long or too much memory.
+    """
     if not _FRAME.fullmatch(uri):
         return uris.read_bytes(uri, at_most, folders)
     data = _frame(uri, folders)

@@ -30,8 +30,10 @@ class Header:
 
 
 def read_header(data: bytes) -> Header:
-    """The header in the beginning of a file: 64 KiB are enough for nearly all. Raises ImageFault: `truncated` if more
-    bytes are needed, `unreadable` for an invalid header, `unsupported_format`."""
+    """The header in the beginning of a file: 64 KiB are enough for nearly all.
+
+    Raises ImageFault: `truncated` if more bytes are needed, `unreadable` for an invalid header, `unsupported_format`.
+    """
     format = format_of(data)
     try:
         width, height, orientation = _READERS[format](data)

@@ -44,8 +44,10 @@ class Hosts:
         self._bytes = 0
 
     def rules(self, origin: str) -> Rules:
-        """The rules of `https://host:port`, asked for once. Raises FetchFault; a failure is remembered for some
-        minutes."""
+        """The rules of `https://host:port`, asked for once.
+
+        Raises FetchFault; a failure is remembered for some minutes.
+        """
         with self._host(origin) as host, host.loading:
             if host.rules is None or time.monotonic() >= host.expires:
                 before = _size(host)
@@ -62,9 +64,11 @@ class Hosts:
 
     @contextlib.contextmanager
     def turn(self, origin: str, delay: float, patience: float) -> Iterator[None]:
-        """Wait until the host may be asked, and occupy one of its slots while the block runs. `delay`: the seconds
-        between the starts of two requests. Raises FetchFault if the host asked for a pause that ends later than
-        `patience` seconds from now."""
+        """Wait until the host may be asked, and occupy one of its slots while the block runs.
+
+        `delay`: the seconds between the starts of two requests. Raises FetchFault if the host asked for a pause that
+        ends later than `patience` seconds from now.
+        """
         with self._host(origin) as host, host.slots:
             with self._lock:
                 now = time.monotonic()

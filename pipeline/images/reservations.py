@@ -1,5 +1,7 @@
-"""Reads what a server says about the use of its images: robots.txt, TDMRep's file, and headers. Nothing is fetched
-here."""
+"""Reads what a server says about the use of its images: robots.txt, TDMRep's file, and headers.
+
+Nothing is fetched here.
+"""
 
 from __future__ import annotations
 
@@ -22,8 +24,11 @@ _USER_AGENT = re.compile(r"\s*user[\s-]*agent(?:\s*:|\s)\s*([^#]*)", re.I)
 
 @dataclasses.dataclass(frozen=True)
 class Rules:
-    """What a host allows. robots: its robots.txt, None if everything is allowed. reserved: TDMRep's file as (location,
-    reserved); the first match counts. delay: seconds between two requests. size: bytes that were read."""
+    """What a host allows.
+
+    robots: its robots.txt, None if everything is allowed. reserved: TDMRep's file as (location, reserved); the first
+    match counts. delay: seconds between two requests. size: bytes that were read.
+    """
 
     robots: Protego | None = None
     reserved: tuple[tuple[str, bool], ...] = ()
@@ -79,8 +84,10 @@ def tdm_rules(data: bytes) -> tuple[tuple[str, bool], ...]:
 
 
 def opted_out(robots_tags: Iterable[str], tdm_reservation: str) -> bool:
-    """Whether the headers forbid the use. `robots_tags`: the X-Robots-Tag headers; those that name another robot do not
-    count."""
+    """Whether the headers forbid the use.
+
+    `robots_tags`: the X-Robots-Tag headers; those that name another robot do not count.
+    """
     if tdm_reservation.strip() == "1":
         return True
     for line in robots_tags:

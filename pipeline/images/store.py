@@ -95,8 +95,9 @@ class ImageStore:
         return SizedImage(image.uri, image.alt, image.caption, width=found.width, height=found.height)
 
     def store(self, image: Image) -> StoredImage:
-        """The image with the hash and the size of its stored file. The source is fetched, decoded and stored if it is
-        new.
+        """The image with the hash and the size of its stored file.
+
+        The source is fetched, decoded and stored if it is new.
 
         Raises ImageFault with a kind of `faults.KINDS` if the source gives no image, and OSError if the store cannot be
         written (a full disk).
@@ -181,8 +182,10 @@ class ImageStore:
         return data is not None and hashlib.sha256(data).hexdigest() == sha256
 
     def _fetched(self, url: str) -> Json:
-        """Fetch and store, once for all runs: {"header", "stored"}. Faults are remembered too. The opt-out list is
-        checked before the cache."""
+        """Fetch and store, once for all runs: {"header", "stored"}.
+
+        Faults are remembered too. The opt-out list is checked before the cache.
+        """
         refuse_listed(url, self.http)
         key = content_key(url, RECIPE, self.max_side, self.max_bytes, self.max_pixels, self.http.decisive)
         found: Json | None = self.addresses.read_json(key)

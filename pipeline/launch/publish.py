@@ -54,8 +54,10 @@ _UNFINISHED = re.compile(r"(.+)\.[0-9a-f]{32}\.tmp")
 
 
 def check_output(output: str, config: configuration.Config, replace: bool = False) -> None:
-    """Raise UserError unless the output folder is new, empty, or built with the same configuration. `replace` allows a
-    folder with another configuration, but not files of another program."""
+    """Raise UserError unless the output folder is new, empty, or built with the same configuration.
+
+    `replace` allows a folder with another configuration, but not files of another program.
+    """
     manifest = _manifest(output)
     ours = _config_text(config)
     theirs = _text(f"{output}/config.yaml")

@@ -35,8 +35,10 @@ def keep_sample(
     open_image: OpenImage,
     lowest: dict[str, list[str]] | None = None,
 ) -> None:
-    """Write the document's example if its hash is among the lowest of its rule so far. `lowest` is what the caller keeps
-    between its calls: the paths that were found, so that the folder is listed only for a document that may belong there.
+    """Write the document's example if its hash is among the lowest of its rule so far.
+
+    `lowest` is what the caller keeps between its calls: the paths that were found, so that the folder is listed only
+    for a document that may belong there.
 
     Examples that are no longer among the lowest are not deleted, but not read either; there are few of them (about
     PER_RULE times the logarithm of the number of documents).

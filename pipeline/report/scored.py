@@ -35,8 +35,10 @@ def page(
     controls: Sequence[Control],
     extremes: Sequence[tuple[str, Sequence[tuple[float, str, str]]]],
 ) -> str:
-    """The page as HTML. values: measure -> its value for every document that has one. extremes: (heading, rows of
-    coherence, id and title)."""
+    """The page as HTML.
+
+    values: measure -> its value for every document that has one. extremes: (heading, rows of coherence, id and title).
+    """
     rows = [
         {
             "name": name,

@@ -66,8 +66,11 @@ STORES: dict[str, Callable[[str], Bucket]] = {"gs": _gcs, "s3": _s3}
 
 
 def split(url: str) -> tuple[Bucket, str]:
-    """The bucket and the object's name. Raises ValueError for an unknown scheme, and UserError if the store's client is
-    not installed or finds no credentials."""
+    """The bucket and the object's name.
+
+    Raises ValueError for an unknown scheme, and UserError if the store's client is not installed or finds no
+    credentials.
+    """
     scheme, _, rest = url.partition("://")
     bucket, _, name = rest.partition("/")
     if scheme not in STORES or not bucket:

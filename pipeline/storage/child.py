@@ -33,8 +33,10 @@ class Lost(Exception):
 
 
 class Child:
-    """The parent's side of a child that runs `module`. `environment` is added to the few variables that a child gets;
-    no API key is among them."""
+    """The parent's side of a child that runs `module`.
+
+    `environment` is added to the few variables that a child gets; no API key is among them.
+    """
 
     def __init__(self, module: str, environment: Mapping[str, str] | None = None):
         paths = os.pathsep.join(os.path.abspath(path) for path in sys.path)

@@ -24,8 +24,10 @@ def opened(path: str) -> Folder:
 
 @dataclasses.dataclass(frozen=True)
 class RemoteFolder:
-    """A folder of an object store (`gs://`, `s3://`), which has only files: no links, and no empty folders. For files
-    in subfolders other than shards/ and ledger/, it lists the first part of the name."""
+    """A folder of an object store (`gs://`, `s3://`), which has only files: no links, and no empty folders.
+
+    For files in subfolders other than shards/ and ledger/, it lists the first part of the name.
+    """
 
     root: str
 

@@ -108,8 +108,10 @@ def _marshalled(row: Any) -> bytes:
 
 
 def _plain(value: Any, depth: int = 0) -> Any:
-    """The value with JSON's types, except for bytes; other types become text. Raises _Bad if it is nested too
-    deeply."""
+    """The value with JSON's types, except for bytes; other types become text.
+
+    Raises _Bad if it is nested too deeply.
+    """
     if depth > _DEPTH:
         raise _Bad("bad_record", f"values within values, more than {_DEPTH} deep")
     if isinstance(value, list):

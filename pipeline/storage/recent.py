@@ -7,8 +7,10 @@ import threading
 
 
 class Recent:
-    """Bytes by name. When there are more than `room`, those that were used longest ago are removed. Threads may share
-    it."""
+    """Bytes by name.
+
+    When there are more than `room`, those that were used longest ago are removed. Threads may share it.
+    """
 
     def __init__(self, room: int):
         self.room = room

@@ -73,8 +73,11 @@ class Store:
 
 
 def open_bytes(path: str) -> BinaryIO:
-    """Open a regular file for reading. Raises FileNotFoundError if there is none, also on object stores, and another
-    OSError for a folder, a pipe, a socket or a device, because opening one of these may block for ever."""
+    """Open a regular file for reading.
+
+    Raises FileNotFoundError if there is none, also on object stores, and another OSError for a folder, a pipe, a socket
+    or a device, because opening one of these may block for ever.
+    """
     return remote.open_read(path) if is_remote(path) else open(path, "rb", opener=_regular)
 
 

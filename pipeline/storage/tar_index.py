@@ -26,16 +26,21 @@ class _Damage(Exception):
 
 @dataclasses.dataclass(frozen=True)
 class TarIndex:
-    """The regular files of a tar: name -> (byte offset of the data, size in bytes). `error` says why reading ended
-    before the end of the archive; it is empty if it did not."""
+    """The regular files of a tar: name -> (byte offset of the data, size in bytes).
+
+    `error` says why reading ended before the end of the archive; it is empty if it did not.
+    """
 
     members: dict[str, tuple[int, int]]
     error: str = ""
 
 
 def walk(file: BinaryIO) -> TarIndex:
-    """Read all headers. Links, folders and devices are left out; of two files with the same name the later one counts,
-    as when a tar is unpacked. Damage ends the walk and is reported in `error`; the files before it stay readable."""
+    """Read all headers.
+
+    Links, folders and devices are left out; of two files with the same name the later one counts, as when a tar is
+    unpacked. Damage ends the walk and is reported in `error`; the files before it stay readable.
+    """
     members: dict[str, tuple[int, int]] = {}
     end = file.seek(0, os.SEEK_END)
     at, extended, in_a_row = 0, _Extended(), 0

@@ -43,9 +43,11 @@ def _walk(path: str, version: tuple[int, int]) -> TarIndex:
 
 
 def read_bytes(uri: str, at_most: int = -1, folders: tuple[str, ...] = ()) -> bytes:
-    """The first `at_most` bytes of a file (-1: all). Raises FileNotFoundError, also for a member that a tar does not
-    have, and PermissionError for a local file that is not in one of `folders` (if any are given) after links are
-    resolved."""
+    """The first `at_most` bytes of a file (-1: all).
+
+    Raises FileNotFoundError, also for a member that a tar does not have, and PermissionError for a local file that is
+    not in one of `folders` (if any are given) after links are resolved.
+    """
     archive, name = split_member(uri)
     if folders and not is_inside(archive or uri, folders) and os.path.lexists(archive or uri):
         raise PermissionError(errno.EPERM, "is a link that leads out of the corpus", archive or uri)
@@ -63,8 +65,10 @@ def read_bytes(uri: str, at_most: int = -1, folders: tuple[str, ...] = ()) -> by
 
 
 def is_inside(path: str, folders: tuple[str, ...]) -> bool:
-    """Whether a file is in one of the folders after links are resolved. Object stores have no links, so their files
-    always are."""
+    """Whether a file is in one of the folders after links are resolved.
+
+    Object stores have no links, so their files always are.
+    """
     if is_remote(path):
         return True
     real = os.path.realpath(path)
@@ -79,8 +83,10 @@ def refusal(path: str, folders: tuple[str, ...]) -> str:
 
 
 def folders_of(path: str) -> tuple[str, ...]:
-    """The folders in which the files of a corpus must be: the folder `path`, or the one where the glob starts. For a
-    file they are its folder and, if it is a link, the folder of the target, because the user named the file."""
+    """The folders in which the files of a corpus must be: the folder `path`, or the one where the glob starts.
+
+    For a file they are its folder and, if it is a link, the folder of the target, because the user named the file.
+    """
     if os.path.isdir(path):
         return (path,)
     if os.path.exists(path):

@@ -25,9 +25,11 @@ Fault = tuple[str, str, str]
 
 
 def check(data: bytes, segment: Json, pointer: str, max_side: int | None = None) -> Iterator[Fault]:
-    """The defects of an image file, compared with its segment in the JSON. Nothing is decoded if the header states
-    another size than the segment, a side longer than `max_side` pixels, or a form that `schemas.images` does not
-    allow."""
+    """The defects of an image file, compared with its segment in the JSON.
+
+    Nothing is decoded if the header states another size than the segment, a side longer than `max_side` pixels, or a
+    form that `schemas.images` does not allow.
+    """
     name, at = segment["image"], f"{pointer}/image"
     digest = hashlib.sha256(data).hexdigest()
     if digest != segment["sha256"]:
@@ -70,9 +72,11 @@ def _pixels(data: bytes, image: PIL.Image.Image, name: str, at: str) -> Iterator
 
 
 def _check_png(data: bytes, width: int, height: int) -> None:
-    """Check every byte of an 8-bit RGB PNG, so that it need not be decoded as well. Its checksums must be right, and
-    its data must be exactly its lines, each of which begins with its filter, 0 to 4. Raises ValueError and
-    zlib.error."""
+    """Check every byte of an 8-bit RGB PNG, so that it need not be decoded as well.
+
+    Its checksums must be right, and its data must be exactly its lines, each of which begins with its filter, 0 to 4.
+    Raises ValueError and zlib.error.
+    """
     coded = []
     for kind, start, end in chunks(data):
         if zlib.crc32(data[start + 4 : end - 4]) != int.from_bytes(data[end - 4 : end], "big"):

@@ -107,8 +107,10 @@ def _rows(reader: parquet.Reader, manifest: Json) -> Iterator[Defect | tuple[byt
 
 
 class _Place:
-    """Checks the offsets of the rows. The files of a tar follow each other, so their sizes decide where each begins and
-    how large the tar is."""
+    """Checks the offsets of the rows.
+
+    The files of a tar follow each other, so their sizes decide where each begins and how large the tar is.
+    """
 
     def __init__(self, manifest: Json):
         self._bytes = {s["name"]: s["bytes"] for s in manifest["shards"]}

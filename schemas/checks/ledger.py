@@ -28,8 +28,10 @@ Counts = collections.Counter[str]
 
 @dataclasses.dataclass(frozen=True)
 class Kept:
-    """The row of a kept document, which must have a row in the index too. It also has the part of the ledger that it is
-    in; `sound`: it has no defect of its own."""
+    """The row of a kept document, which must have a row in the index too.
+
+    It also has the part of the ledger that it is in; `sound`: it has no defect of its own.
+    """
 
     part: str
     row: Json
@@ -40,9 +42,11 @@ Row = TypeVar("Row", IndexRow, Kept)
 
 
 def check(folder: Folder, manifest: Json, there: set[str]) -> Iterator[Defect]:
-    """Read the index and all parts of the ledger side by side, in one pass. Both are in the order of the salted hash of
-    the ids, so one row of each is enough to see what one has and the other lacks. `there`: the files that can be
-    opened; the others are reported elsewhere."""
+    """Read the index and all parts of the ledger side by side, in one pass.
+
+    Both are in the order of the salted hash of the ids, so one row of each is enough to see what one has and the other
+    lacks. `there`: the files that can be opened; the others are reported elsewhere.
+    """
     parts = [f"ledger/{part['name']}" for part in manifest["ledger"]]
     left = _Side(index.read(folder, manifest) if index.FILE in there else iter(()), index.FILE in there)
     right = _Side(_read(folder, manifest, there), set(parts) <= there)
@@ -72,8 +76,10 @@ def check(folder: Folder, manifest: Json, there: set[str]) -> Iterator[Defect]:
 
 
 class _Side(Generic[Row]):
-    """A stream of ranked rows, with their defects in between. `row` is None at the end; `comparable` becomes false if a
-    row is out of order or the rest cannot be read."""
+    """A stream of ranked rows, with their defects in between.
+
+    `row` is None at the end; `comparable` becomes false if a row is out of order or the rest cannot be read.
+    """
 
     def __init__(self, stream: Iterator[Defect | tuple[bytes, Row]], comparable: bool):
         self._stream: Iterator[Defect | tuple[bytes, Row]] = stream

@@ -52,8 +52,10 @@ def parse(data: bytes) -> tuple[Json | None, list[Defect]]:
 
 
 def essentials(manifest: Json) -> Json:
-    """The part of the manifest that the check of one shard needs. It is sent to every worker, so its size must not grow
-    with the dataset."""
+    """The part of the manifest that the check of one shard needs.
+
+    It is sent to every worker, so its size must not grow with the dataset.
+    """
     return {name: manifest[name] for name in ("salt", "domains", "provenance", "rating_aspects", "config")}
 
 

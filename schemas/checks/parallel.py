@@ -19,9 +19,12 @@ _manifest: Json
 
 
 def check(folder: Folder, manifest: Json, shards: Sequence[Json], workers: int) -> Iterator[shard.Result]:
-    """The results of these shards, in their order. `shards`: the entries of the manifest that are to be read;
-    `manifest`: its essentials. One worker runs in this process. If a worker is killed (for example because the system
-    is out of memory), the shard that it was reading gets a defect."""
+    """The results of these shards, in their order.
+
+    `shards`: the entries of the manifest that are to be read; `manifest`: its essentials. One worker runs in this
+    process. If a worker is killed (for example because the system is out of memory), the shard that it was reading gets
+    a defect.
+    """
     workers = min(workers, len(shards))
     if workers <= 1:
         for entry in shards:

@@ -1,6 +1,8 @@
-"""Checks run.json, which has the checksums of the manifest and of the files that describe how a run went. Those files
-differ from run to run, so the manifest, which does not, cannot have their checksums. The signature is that of run.json,
-and so covers every file."""
+"""Checks run.json, which has the checksums of the manifest and of the files that describe how a run went.
+
+Those files differ from run to run, so the manifest, which does not, cannot have their checksums. The signature is that
+of run.json, and so covers every file.
+"""
 
 from __future__ import annotations
 

@@ -23,8 +23,11 @@ Fault = tuple[str, str, str]
 def check(
     entries: Sequence[Entry], shard: str, manifest: Json, rows: dict[str, IndexRow] | None
 ) -> tuple[str | None, list[Defect]]:
-    """The id of the sample (None if its JSON cannot be used) and its defects. `rows`: the index rows of the shard by
-    key, None if there is no index to compare with. `manifest`: at least its `essentials`."""
+    """The id of the sample (None if its JSON cannot be used) and its defects.
+
+    `rows`: the index rows of the shard by key, None if there is no index to compare with. `manifest`: at least its
+    `essentials`.
+    """
     key, file = entries[0].key, f"shards/{shard}"
 
     def defect(kind: str, message: str, pointer: str = "") -> Defect:

@@ -15,8 +15,11 @@ Fault = tuple[str, str, str]
 
 
 def check(scores: Json, images: list[Json], manifest: Json) -> Iterator[Fault]:
-    """The defects of an instance's scores. `images`: its image segments in reading order. Coherence, margin and ratings
-    are compared with the thresholds in the check of the index; this function compares the scores of single images."""
+    """The defects of an instance's scores.
+
+    `images`: its image segments in reading order. Coherence, margin and ratings are compared with the thresholds in the
+    check of the index; this function compares the scores of single images.
+    """
     lists = ("matched", "mismatched", "max_previous_similarity")
     if set(scores["ratings"]) != set(manifest["rating_aspects"]):
         found, wanted = (", ".join(sorted(names)) for names in (scores["ratings"], manifest["rating_aspects"]))

@@ -60,8 +60,10 @@ def check(folder: Folder, shard: Json, manifest: Json) -> Result:
 
 
 def across(results: Iterable[Result]) -> Iterator[Defect]:
-    """The defects of shards in their order, and those of order and uniqueness over all of them. Needs 10 bytes of
-    memory for each instance."""
+    """The defects of shards in their order, and those of order and uniqueness over all of them.
+
+    Needs 10 bytes of memory for each instance.
+    """
     keys, ends, names, last = bytearray(), [0], [], b""
     for result in results:
         yield from result.defects
