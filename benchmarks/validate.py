@@ -57,8 +57,10 @@ def plain_all(folder: str, workers: int) -> int:
 
 
 def copy(source: str, target: str, copies: int, size: int) -> int:
-    """Write the instances of a folder under other ids, as a complete dataset with a ledger of kept rows; returns their
-    number."""
+    """Write the instances of a folder under other ids, as a complete dataset with a ledger of kept rows.
+
+    Returns their number.
+    """
     before = ledger.read_manifest(source)
     config = before["config"] | {"shards": before["config"]["shards"] | {"size": size}}
     provenance = dataclasses.replace(Provenance(**before["provenance"]), config=config_hash(config))

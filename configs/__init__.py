@@ -8,8 +8,9 @@ FOLDER = Path(__file__).parent
 
 
 def find(name: str) -> str:
-    """The path of a configuration: `name` itself if there is such a file, else the one of that name that comes with the
-    project.
+    """The path of a configuration.
+
+    `name` itself if there is such a file, else the one of that name that comes with the project.
 
     `demo`, `demo.yaml` and `configs/demo.yaml` name the same one. A name that fits none is returned unchanged; reading
     it then fails with a message.

@@ -38,8 +38,11 @@ def mean_score(document: ScoredDocument, *, at_least: float) -> Drop | None:
 
 
 def margin(document: ScoredDocument, *, at_least: float) -> Drop | None:
-    """Drops a document by its margin: how much better its images match their own text than the text next to its other
-    images.
+    """Drops a document by its margin.
+
+    The margin is how much better the images match their own text than the text next to the document's other images.
+
+    How much better its images match their own text than the text next to its other images.
 
     With a single image there is no other text to compare with, and the document passes.
     """

@@ -25,8 +25,10 @@ HASH_BYTES = 8
 
 @dataclasses.dataclass(frozen=True)
 class Hit:
-    """What matched: `kind` is `id`, `text` or `image`, `item` the benchmark's item, `match` the id, the words or the
-    distance in bits."""
+    """What matched in a document, and which item of the benchmark.
+
+    `kind` is `id`, `text` or `image`, `item` the benchmark's item, `match` the id, the words or the distance in bits.
+    """
 
     kind: str
     item: str
@@ -43,14 +45,19 @@ def runs(texts: Iterable[str]) -> Iterator[tuple[int, str]]:
 
 
 def source_ids(document: Document) -> set[str]:
-    """The ids by which a document's source is known: its own, the article or album that it is a part of (`77_501` is of
-    `77`), and its address."""
+    """The ids by which a document's source is known.
+
+    Its own, the article or album that it is a part of (`77_501` is of `77`), and its address.
+    """
     return {found for found in (document.id, document.id.rpartition("_")[0], document.url) if found}
 
 
 def benchmark_ids(document: Document) -> set[str]:
-    """The ids that an item of a benchmark holds out: its own with the numbers in it, its address, and the articles whose
-    step images it has (`wikihow/70000001_0_0.png` is of article 70000001)."""
+    """The ids that an item of a benchmark holds out.
+
+    Its own with the numbers in it, its address, and the articles whose step images it has (`wikihow/70000001_0_0.png`
+    is of article 70000001).
+    """
     steps = (re.fullmatch(r".*/(\d+)_\d+_\d+\.\w+", image.uri) for image in document.images)
     numbers = re.findall(r"(?<!\d)\d{5,}(?!\d)", document.id)
     return {found for found in (document.id, document.url, *numbers) if found} | {match[1] for match in steps if match}
@@ -62,8 +69,10 @@ def image_hash(image: PIL.Image.Image) -> bytes:
 
 
 def nearest(image: bytes, known: np.ndarray) -> tuple[int, int]:
-    """The (index, distance in bits) of the nearest of the `known` hashes, an array of uint64; index -1 if there is
-    none."""
+    """The (index, distance in bits) of the nearest of the `known` hashes, an array of uint64.
+
+    Index -1 if there is none.
+    """
     if not len(known):
         return -1, 64
     distances = np.bitwise_count(known ^ np.frombuffer(image, ">u8").astype(np.uint64)[0])

@@ -1,5 +1,7 @@
-"""Headings that recur across a source's documents ("Summary", "Teacher support"): they say nothing about a single
-document."""
+"""Headings that recur across a source's documents ("Summary", "Teacher support").
+
+They say nothing about a single document.
+"""
 
 from __future__ import annotations
 

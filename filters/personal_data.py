@@ -57,8 +57,10 @@ def phone(text: str) -> tuple[str, int]:
 
 
 def card(text: str) -> tuple[str, int]:
-    """The text without card numbers, and how many there were: 13 to 19 digits with a correct check digit that begin
-    like the numbers of a card network."""
+    """The text without card numbers, and how many there were.
+
+    13 to 19 digits with a correct check digit that begin like the numbers of a card network.
+    """
 
     def replaced(match: re.Match[str]) -> str:
         digits = re.sub(r"\D", "", match[0])
@@ -93,8 +95,10 @@ KINDS: dict[str, Callable[[str], tuple[str, int]]] = {"mail": mail, "card": card
 
 
 def replaced(document: Document, kinds: Iterable[str]) -> tuple[Document, int]:
-    """The document with personal data of these kinds replaced in title, texts, alternative texts and captions, and how
-    many were replaced. A document without any is returned as it is."""
+    """The document with personal data of these kinds replaced, and how many were replaced.
+
+    Titles, texts, alternative texts and captions are searched. A document without any is returned as it is.
+    """
     wanted, total = [KINDS[kind] for kind in KINDS if kind in set(kinds)], 0
 
     def clean(text: str) -> str:

@@ -66,8 +66,10 @@ def changed(seed: bytes, chance: random.Random, others: Sequence[bytes]) -> byte
 def at_random(
     name: str, target: Callable[[bytes], None], seeds: Sequence[bytes], seconds: float, executions: int, start: int
 ) -> int:
-    """Run the target on seeds changed at random, `executions` times or for `seconds` of processor time; returns the
-    number of executions."""
+    """Run the target on seeds changed at random, `executions` times or for `seconds` of processor time.
+
+    Returns the number of executions.
+    """
     chance, end, count = random.Random(start), processor_seconds() + seconds, 0
     while count < executions and processor_seconds() < end:
         data = changed(chance.choice(seeds), chance, seeds)
@@ -83,8 +85,10 @@ def at_random(
 
 
 def processor_seconds() -> float:
-    """The processor time of this process and of its ended children, which other programs on the machine do not
-    change."""
+    """The processor time of this process and of its ended children.
+
+    Unlike wall time, it does not depend on other programs on the machine.
+    """
     spent = os.times()
     return spent.user + spent.system + spent.children_user + spent.children_system
 

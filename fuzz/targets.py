@@ -98,8 +98,10 @@ def pixels(data: bytes) -> None:
 
 
 def replies(data: bytes) -> None:
-    """A model server's response body: a complete answer with finite numbers, or ValueError; its message is one clean
-    line."""
+    """A model server's response body: a complete answer with finite numbers, or ValueError.
+
+    Its message is one clean line.
+    """
     with contextlib.suppress(ValueError):
         answer = responses.read(responses.parse(data))
         responses.check(answer, ANSWER, None)

@@ -47,8 +47,11 @@ class Source:
 
 @dataclasses.dataclass(frozen=True)
 class Rules:
-    """The numbers of images that a document may have (least, most), the shortest allowed side of an image, and the side
-    that it is scaled to, in pixels."""
+    """The rules for images of the development corpus.
+
+    How many images a document may have (least, most), the shortest allowed side of an image, and the side that it is
+    scaled to, in pixels.
+    """
 
     images: tuple[int, ...]
     side: int

@@ -1,5 +1,6 @@
-"""Answers questions with two models: a text model that writes texts and prompts, and an image model that draws the
-prompts.
+"""Answers questions with two models.
+
+A text model that writes texts and prompts, and an image model that draws the prompts.
 
     python -m moss.compose --questions out/reference --llm-url http://127.0.0.1:8000/v1 \
         --image-url http://127.0.0.1:8001/v1 --output out/composed

@@ -138,8 +138,11 @@ def answer_shards(
 
 
 def read_context(arguments: Sequence[str]) -> Segments:
-    """The segments of the arguments; each is a text, an image's path, or a JSON file with a list of segments as in the
-    dataset (an image names a file next to it). Raises UserError for a file that cannot be read."""
+    """The segments of the arguments.
+
+    Each is a text, an image's path, or a JSON file with a list of segments as in the dataset (an image names a file
+    next to it). Raises UserError for a file that cannot be read.
+    """
     found: Segments = []
     for argument in arguments:
         path = pathlib.Path(argument)

@@ -21,8 +21,9 @@ from schemas.errors import UserError
 
 @dataclasses.dataclass(frozen=True)
 class Backbone:
-    """The backbone: which model, from which folder ("tiny": a small one with random weights), and the type of its
-    weights.
+    """The backbone: which model, from which folder, and the type of its weights.
+
+    path: a checkpoint's folder, or "tiny" for a small model with random weights.
 
     name: one of `moss.backbones.NAMES`, or the module of a backbone of your own. size: for Emu3 only, the images' side
     in pixels. clip, clip_weights: for `continuous` only, the open_clip model whose features represent images.

@@ -1,7 +1,9 @@
-"""python -m moss.train --config configs/moss_demo.yaml [--set training.steps=10 ...] [--resume]
+"""Trains adapters on a frozen backbone.
 
-Trains adapters on a frozen backbone. One process, or several through `accelerate launch` (DDP or FSDP2: the configs'
-headers have the commands). A step gives the same result for any number of processes and micro-batches, up to rounding.
+    python -m moss.train --config configs/moss_demo.yaml [--set training.steps=10 ...] [--resume]
+
+One process, or several through `accelerate launch` (DDP or FSDP2: the headers of the configurations have the commands).
+A step gives the same result for any number of processes and micro-batches, up to rounding.
 """
 
 from __future__ import annotations

@@ -11,8 +11,11 @@ from schemas.errors import UserError
 
 
 class OptOuts:
-    """`example.org` is the host and all below it, `https://example.org/photos/` all addresses that begin so, with http
-    and https alike. Blank lines, and what follows a `#` at the beginning of a line or after a space, are no entries."""
+    """The hosts and addresses of an opt-out list.
+
+    `example.org` is the host and all below it, `https://example.org/photos/` all addresses that begin with it, with
+    http and https alike. Blank lines, and what follows a `#` at the beginning of a line or after a space, are ignored.
+    """
 
     def __init__(self, text: str, path: str = "the opt-out list"):
         self.hosts: set[str] = set()

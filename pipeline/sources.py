@@ -10,8 +10,9 @@ from schemas.errors import UserError
 
 @dataclasses.dataclass(frozen=True)
 class Corpus:
-    """One corpus: a format (`leafinstruct corpora` lists them; or the module of a reader of your own), and a folder,
-    file, glob or tar.
+    """One corpus: a format, and a folder, file, glob or tar.
+
+    `format` is one that `leafinstruct corpora` lists, or the module of a reader of your own.
 
     `limit` is the number of records (lines, rows, pages) to take from its beginning, `weight` the share of those to
     read. The sample is a hash of the records' names: the same in every run, and 0.2 includes all of 0.1.

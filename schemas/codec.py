@@ -81,8 +81,10 @@ def to_json(instance: Instance) -> dict[str, Any]:
 
 
 def from_json(value: Mapping[str, Any]) -> Instance:
-    """The instance in a dict as `to_json` makes it; an image's `uri` is its member's name, `coherence.model` is
-    provenance.clip."""
+    """The instance in a dict as `to_json` makes it.
+
+    An image's `uri` is its member's name, `coherence.model` is provenance.clip.
+    """
     scores = value["scores"]
     return Instance(
         **{name: value[name] for name in _SAME},

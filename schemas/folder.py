@@ -17,8 +17,11 @@ FILE, DIRECTORY, LINK, OTHER = "file", "directory", "link", "other"
 
 @dataclasses.dataclass(frozen=True)
 class Found:
-    """An entry of a folder: its `name` relative to the root, its `kind` (one of the four above), and a file's `size` in
-    bytes. `other` is a FIFO, a socket or a device, which must not be opened."""
+    """An entry of a folder.
+
+    Its `name` relative to the root, its `kind` (one of the four above), and a file's `size` in bytes. `other` is a
+    FIFO, a socket or a device, which must not be opened.
+    """
 
     name: str
     kind: str

@@ -56,8 +56,10 @@ def as_sarif(report: Report, folder: str) -> str:
 
 
 def as_junit(report: Report, folder: str) -> str:
-    """The report as JUnit XML: a test case for each file that was read or has a defect, and a skipped one for what was
-    not checked."""
+    """The report as JUnit XML.
+
+    A test case for each file that was read or has a defect, and a skipped one for what was not checked.
+    """
     defects: dict[str, list[Defect]] = collections.defaultdict(list)
     for defect in report.defects:
         defects[defect.file].append(defect)

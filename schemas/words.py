@@ -1,5 +1,7 @@
-"""Counts words in one way, so that the pipeline keeps limits on lengths and the validator checks them with the same
-count."""
+"""Counts words, in one way for all limits on lengths.
+
+The pipeline keeps the limits and the validator checks them with the same count.
+"""
 
 from __future__ import annotations
 

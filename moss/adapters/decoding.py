@@ -25,8 +25,14 @@ them."""
 
 
 class Weights(NamedTuple):
-    """A layer's adapter in the type of its input: down (r + taps, in) or, in rank space, (r + r_image, in) with
-    `kernel` (K * r_image, r_image); up (r + r_image, out), with the scales in it."""
+    """A layer's adapter in the type of its input.
+
+    down: (r + taps, in) or, in rank space, (r + r_image, in) with `kernel` (K * r_image, r_image). up: (r + r_image,
+    out), with the scales in it.
+
+    Down (r + taps, in) or, in rank space, (r + r_image, in) with `kernel` (K * r_image, r_image); up (r + r_image,
+    out), with the scales in it.
+    """
 
     down: Tensor
     kernel: Tensor | None
@@ -47,8 +53,9 @@ class History:
 
 @dataclasses.dataclass
 class DecodeState:
-    """The adapters' state, kept on the transformers cache that it belongs to, so that a new generation starts without
-    it.
+    """The adapters' state in cached decoding.
+
+    It is kept on the transformers cache that it belongs to, so that a new generation starts without it.
 
     before, seen: the number of tokens before this forward pass, and after it. position: `before` as int64 (1,), on the
     device and changed in place, so that a CUDA graph can continue from it. inside: for each adapter, see Plan.

@@ -146,8 +146,10 @@ class MossLinear(nn.Module, BaseTunerLayer):
         return torch.addmm(out.flatten(0, -2), mixed.flatten(0, -2), weights.up).view(out.shape)
 
     def _with_history(self, hidden: Tensor, call: Call, adapter: str, config: MossConfig) -> Tensor:
-        """hidden (B, L, r + K * r_image) with the taps of the M earlier tokens before it, if there is a cache; stores
-        its own."""
+        """hidden (B, L, r + K * r_image) with the taps of the M earlier tokens before it, if there is a cache.
+
+        Stores its own.
+        """
         if call.state is None or call.state.position is None or not config.offsets[-1]:
             return hidden
         history, position, taps = (

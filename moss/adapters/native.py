@@ -16,8 +16,9 @@ from moss.adapters.config import MossConfig
 
 
 def routing_ids(core: PreTrainedModel, ids: Tensor, kwargs: dict[str, Any], configs: Sequence[MossConfig]) -> Tensor:
-    """The ids (B, L) with image tokens (and row ends) in place of the images' placeholders; `ids` itself without
-    images.
+    """The ids (B, L) with image tokens (and row ends) in place of the images' placeholders.
+
+    `ids` itself without images.
 
     The images are encoded here, once: `mm_encoder_outputs` replaces `pixel_values` in kwargs. Raises ValueError for
     images whose grid is not the adapters', and for an encoder that does not return the tokens of its images.

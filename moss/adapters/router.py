@@ -78,8 +78,10 @@ class MossRouter:
     def before(
         self, module: PreTrainedModel, args: tuple[Any, ...], kwargs: Mapping[str, Any]
     ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """Forward pre-hook: stores the ids, `moss_ids` (removed from kwargs) or `input_ids`, and the state on the
-        cache."""
+        """Forward pre-hook: stores the ids and the state on the cache.
+
+        The ids are `moss_ids` (removed from kwargs) or `input_ids`.
+        """
         kwargs = dict(kwargs)
         if self.entered is not None:
             return args, kwargs
@@ -124,8 +126,10 @@ class MossRouter:
     def checkpoint_context(
         self,
     ) -> tuple[contextlib.AbstractContextManager[None], contextlib.AbstractContextManager[None]]:
-        """A `context_fn` of torch.utils.checkpoint: a segment is recomputed with the plan that it was computed with,
-        even if another forward pass came between."""
+        """A `context_fn` of torch.utils.checkpoint.
+
+        A segment is recomputed with the plan that it was computed with, even if another forward pass came between.
+        """
         return contextlib.nullcontext(), self._restored(self.call)
 
     @contextlib.contextmanager

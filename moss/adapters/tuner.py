@@ -1,5 +1,4 @@
-"""The PEFT tuner: puts adapters on a model's linear layers, and refuses calls that would silently give wrong
-results."""
+"""The PEFT tuner: puts adapters on linear layers, and refuses calls that would silently give wrong results."""
 
 from __future__ import annotations
 
@@ -86,8 +85,10 @@ class MossModel(BaseTuner):
         self.router.configs.pop(adapter_name, None)
 
     def add_weighted_adapter(self, *args: Any, **kwargs: Any) -> None:
-        """Refused: a sum of two adapters is not an adapter of this form, and PEFT's ways of making one would drop the
-        convolution."""
+        """Refused: a sum of two adapters is not an adapter of this form.
+
+        PEFT's ways of making one would drop the convolution.
+        """
         raise NotImplementedError(
             "MoSS adapters cannot be combined into one: their kernels, grids and branches may differ, and the methods "
             "that PEFT has for LoRA (SVD, TIES, DARE ...) know no convolution. Activate several at once, "

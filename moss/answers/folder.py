@@ -1,5 +1,6 @@
-"""Reads and writes folders of answers, which any system can write: one folder for each answer, with answer.json and
-images.
+"""Reads and writes folders of answers, which any system can write.
+
+One folder for each answer, with answer.json and images.
 
     ANSWERS/<key>/answer.json       {"key": "...", "instruction": "...", "context": [SEGMENT, ...],
                                      "output": [SEGMENT, ...], "expects": ["text", "image"]}

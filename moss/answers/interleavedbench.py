@@ -1,5 +1,6 @@
-"""Reads InterleavedBench's JSON (arXiv 2406.14643): its questions with reference answers, or a system's answers in the
-same form.
+"""Reads InterleavedBench's JSON (arXiv 2406.14643).
+
+Its questions with reference answers, or a system's answers in the same form.
 
 A list of {"id" or "sample_id", "image": [names], "conversations": [{"from": "human" | "gpt", "value"}, ...]}. Each
 `<image>` stands for the next name, over all turns; the remaining images come at the end of the last turn. The first

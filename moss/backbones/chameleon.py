@@ -36,8 +36,9 @@ PIXEL_DECODER = "pixel_decoder.safetensors"
 
 
 class ChameleonForInterleaved(ChameleonForConditionalGeneration):  # type: ignore[no-untyped-call]  # transformers
-    """transformers' Chameleon without the mask on the logits of image tokens, so that it can write images and its loss
-    is finite.
+    """transformers' Chameleon without the mask on the logits of image tokens.
+
+    So it can write images, and its loss is finite.
 
     transformers' own forward sets them to the lowest number at every call (5.23), and the loss of an image token is
     infinite then. The VQ tokenizer's weights stay in float32.
@@ -236,8 +237,10 @@ def tiny(seed: int = 0) -> Generalist:
 
 @torch.no_grad()
 def spread_codebook(vq: ChameleonVQVAE) -> None:
-    """Set the codebook of random weights to the encoder's outputs for random colours, so that images get different
-    codes."""
+    """Set the codebook of random weights such that images get different codes.
+
+    Its vectors become the encoder's outputs for random colours.
+    """
     for layer in vq.encoder.modules():
         if isinstance(layer, torch.nn.Conv2d):
             layer.reset_parameters()

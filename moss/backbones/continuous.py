@@ -159,8 +159,10 @@ class Continuous(Generalist):
 
 
 class Extra(nn.Module):
-    """The weights besides the language model: projections of vectors into (`up`) and out of (`down`) it, and an image's
-    begin and end tokens."""
+    """The weights besides the language model.
+
+    Projections of vectors into (`up`) and out of (`down`) it, and an image's begin and end tokens.
+    """
 
     def __init__(self, channels: int, width: int) -> None:
         super().__init__()

@@ -115,8 +115,12 @@ def _generalist(
 
 
 def image_layout(config: Emu3Config, tokenizer: PreTrainedTokenizerFast, size: int) -> ImageLayout:
-    """The layout of an image as transformers' Emu3Processor writes it: start, "rows*columns" as text, the image marker,
-    the rows, each with its end, end of file, end of image."""
+    """The layout of an image as transformers' Emu3Processor writes it.
+
+    Start, "rows*columns" as text, the image marker, the rows, each with its end, end of file, end of image.
+
+    start, "rows*columns" as text, the image marker, the rows, each with its end, end of file, end of image.
+    """
     vq = config.vq_config
     if not isinstance(vq, Emu3VQVAEConfig):
         raise UserError("config.json has no vq_config: give a checkpoint such as BAAI/Emu3-Gen-hf")

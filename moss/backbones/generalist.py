@@ -143,8 +143,10 @@ class Generalist(nn.Module):
         return logits
 
     def image_logits(self, hidden: Tensor) -> Tensor:
-        """(N, d) -> (N, codes): only the image tokens' part of the vocabulary, which is 6 to 8 times smaller than all
-        of it."""
+        """(N, d) -> (N, codes).
+
+        Only the image tokens' part of the vocabulary, which is 6 to 8 times smaller than all of it.
+        """
         head = self.plain_model.lm_head
         bias = None if head.bias is None else head.bias[self.layout.low : self.layout.high]
         return linear(hidden, head.weight[self.layout.low : self.layout.high], bias)

@@ -50,8 +50,10 @@ class HubText:
 
 
 def byte_tokenizer(added: Sequence[str] = (), **named: str) -> PreTrainedTokenizerFast:
-    """A tokenizer for tiny models: 256 bytes, then `<pad>`, `<s>`, `</s>`, then `named` (boi_token="...") and `added`
-    special tokens."""
+    """A tokenizer for tiny models.
+
+    256 bytes, then `<pad>`, `<s>`, `</s>`, then `named` (boi_token="...") and `added` special tokens.
+    """
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     plain = tokenizers.Tokenizer(models.BPE(vocab={letter: i for i, letter in enumerate(alphabet)}, merges=[]))
     plain.pre_tokenizer, plain.decoder = pre_tokenizers.ByteLevel(add_prefix_space=False), decoders.ByteLevel()

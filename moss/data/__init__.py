@@ -1,5 +1,7 @@
-"""From shards to batches: images encoded once, texts put into a template, whole samples packed into rows of one
-length."""
+"""From shards to batches.
+
+Images encoded once, texts put into a template, whole samples packed into rows of one length.
+"""
 
 from moss.data.collation import collate
 from moss.data.dataset import Report, Samples, open_samples, prepare

@@ -117,14 +117,13 @@ def open_samples(
     rank: int = 0,
     ranks: int = 1,
 ) -> Samples:
-    """The instances of a dataset folder that fit completely into `max_length` tokens and have at most `max_images`
-    images.
+    """The instances of a dataset folder that fit into `max_length` tokens and have at most `max_images` images.
 
-    First it encodes the images and measures the lengths, if that is not done yet (see `prepare`; `cache` is the folder
-    for the results). Each of several processes does its share, and waits for the files of the others. Other instances
-    are counted in `report` and left out; no instance is ever truncated. `sources` keeps only instances of these
-    sources, `exclude_sources` all others: the two halves of a held-out evaluation. Raises UserError for a damaged
-    folder, for a source that does not occur, and if no instance is left.
+    Images are encoded and lengths measured first, if that is not done yet (see `prepare`; `cache` is the folder for the
+    results). Each of several processes does its share, and waits for the files of the others. Other instances are
+    counted in `report` and left out; no instance is ever truncated. `sources` keeps only instances of these sources,
+    `exclude_sources` all others: the two halves of a held-out evaluation. Raises UserError for a damaged folder, for a
+    source that does not occur, and if no instance is left.
     """
     layout, tokenizer = generalist.layout, generalist.tokenizer
     keys: list[str] = []

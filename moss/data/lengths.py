@@ -1,5 +1,7 @@
-"""Stores the number of tokens of each instance next to its sidecar, because tokenising 185,000 instances takes
-minutes."""
+"""Stores the number of tokens of each instance next to its sidecar.
+
+Tokenising 185,000 instances takes minutes.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +44,9 @@ def measure(path: pathlib.Path, layout: ImageLayout, tokenizer: TextTokenizer) -
 
 
 def _file(path: pathlib.Path, layout: ImageLayout, tokenizer: TextTokenizer) -> pathlib.Path:
-    """The file of the lengths; its name depends on what else decides a length: the text tokenizer, the image layout,
-    the template."""
+    """The file of the lengths.
+
+    Its name depends on what else decides a length: the text tokenizer, the image layout, the template.
+    """
     known = f"{tokenizer.fingerprint} {layout} {samples.MARKER!r} {samples.BETWEEN_TEXTS!r}"
     return path.with_name(f"{path.name}.{hashlib.sha256(known.encode()).hexdigest()[:12]}.lengths.npy")

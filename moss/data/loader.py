@@ -57,8 +57,10 @@ def batches(
 
 
 def steps(dataset: Samples, *, rows: int, length: int, seed: int, epoch: int) -> int:
-    """The number of batches that `batches` yields in this epoch; it may differ slightly between epochs, because of
-    packing."""
+    """The number of batches that `batches` yields in this epoch.
+
+    It may differ slightly between epochs, because of packing.
+    """
     return -(-len(pack(dataset.lengths.tolist(), length, seed, epoch)) // rows)
 
 
@@ -91,8 +93,10 @@ class _Steps(torch.utils.data.Dataset[Batch]):
         return collate(rows, self.length, self.samples.layout, self.samples.tokenizer.pad)
 
     def _dropped(self, number: int) -> bool:
-        """Whether a sample loses its condition; depends only on its number, the seed and the epoch, so it is the same
-        in every process and after a resume."""
+        """Whether a sample loses its condition.
+
+        Depends only on its number, the seed and the epoch, so it is the same in every process and after a resume.
+        """
         if not self.condition_dropout:
             return False
         drawn = np.random.default_rng([self.seed, self.epoch, number]).random()

@@ -1,5 +1,6 @@
-"""Encodes the images of a dataset folder: for every shard a tar (a sidecar) with its instances, and codes instead of
-images.
+"""Encodes the images of a dataset folder.
+
+For every shard a tar (a sidecar) with its instances, and codes instead of images.
 
 Encoding is by far the slowest part of reading a shard and gives the same codes every time, so it is done once. The
 sidecars are in the build's folder for caches, `FOLDER/.work/codes/<fingerprint of the image tokenizer>/`, which is not

@@ -21,8 +21,10 @@ LOSS, HIT, COUNT = range(3)
 
 @dataclasses.dataclass(frozen=True)
 class InstanceSums:
-    """The sums of N instances, float64; the last axis is LOSS (nats, or squared error), HIT (number of right
-    predictions, or sum of cosines) and COUNT (number of targets).
+    """The sums of N instances, float64.
+
+    The last axis is LOSS (nats, or squared error), HIT (number of right predictions, or sum of cosines) and COUNT
+    (number of targets).
 
     text (N, 3): words and eos. boundary (N, 3): begin, header, row ends, footer and end of images, which a model
     learns soon and which would flatter its perplexity. image (N, M, 3): the image tokens of the output's image 1..M.

@@ -159,8 +159,14 @@ def free_answer(generalist: Generalist, prompt: Sequence[int], sampling: Samplin
 
 
 def parts(written: Answer, generalist: Generalist) -> list[Text | np.ndarray]:
-    """The parts of an answer in order: texts, split at blank lines (by which training joins them), and images as codes
-    (rows, columns) or vectors (rows, columns, c)."""
+    """The parts of an answer in order.
+
+    Texts are split at blank lines (by which training joins them); images are codes (rows, columns) or vectors (rows,
+    columns, c).
+
+    texts, split at blank lines (by which training joins them), and images as codes (rows, columns) or vectors (rows,
+    columns, c).
+    """
     layout, tokenizer = generalist.layout, generalist.tokenizer
     found: list[Text | np.ndarray] = []
     vectors = iter(
@@ -194,8 +200,10 @@ def vectors_of(generalist: Generalist, hidden: Tensor) -> Tensor:
 
 
 def budget(layout: ImageLayout, sampling: Sampling, images: int = 0) -> int:
-    """How many tokens an answer may have, without regard to the model's context; if `max_tokens` is None, there is also
-    room for the `images` that its reference has."""
+    """How many tokens an answer may have, without regard to the model's context.
+
+    If `max_tokens` is None, there is also room for the `images` that its reference has.
+    """
     if sampling.max_tokens is not None:
         return sampling.max_tokens
     most = max(IMAGES, images) if sampling.max_images is None else sampling.max_images

@@ -1,5 +1,6 @@
-"""Decides which tokens may come next, so that every image is complete: a finite-state machine over the positions of an
-image block.
+"""Decides which tokens may come next, so that every image is complete.
+
+A finite-state machine over the positions of an image block.
 
 Outside an image a model writes text or begins an image; inside, everything except the image tokens themselves is
 determined by the layout. An image is begun only if all of it still fits, so no image is ever truncated.
@@ -21,8 +22,10 @@ FREE = -1
 
 
 def places(ids: Tensor, layout: ImageLayout) -> Tensor:
-    """ids (B, L) -> int64 (B, L): for each token, the number of tokens of its image block up to and including it; 0
-    outside, and 0 at a block's last token, because the next token is outside."""
+    """ids (B, L) -> int64 (B, L): for each token, the number of tokens of its image block up to and including it.
+
+    0 outside, and 0 at a block's last token, because the next token is outside.
+    """
     index = torch.arange(ids.shape[1], device=ids.device)
     begun = torch.where(ids == layout.begin, index, -layout.block_length).cummax(1).values
     place = index - begun + 1
@@ -30,8 +33,10 @@ def places(ids: Tensor, layout: ImageLayout) -> Tensor:
 
 
 def forced(layout: ImageLayout) -> list[int]:
-    """The required id at each position of a block (block_length entries, the first is `begin`); FREE for an image
-    token. So `forced(layout)[place]` is the id after a token of that place (see `places`)."""
+    """The required id at each position of a block (block_length entries, the first is `begin`).
+
+    FREE for an image token. So `forced(layout)[place]` is the id after a token of that place (see `places`).
+    """
     row = [FREE] * layout.columns + ([] if layout.row_end is None else [layout.row_end])
     return [layout.begin, *layout.header, *row * layout.rows, *layout.footer, layout.end]
 

@@ -30,8 +30,11 @@ GREY = (127, 127, 127)
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """The effect of one kind of damage: the change of each aspect (damaged minus undamaged), in the order of ASPECTS,
-    and whether the aspect that it should lower has certainly fallen. answers: how many were damaged."""
+    """The effect of one kind of damage.
+
+    The change of each aspect (damaged minus undamaged), in the order of ASPECTS, and whether the aspect that it should
+    lower has certainly fallen. answers: how many were damaged.
+    """
 
     name: str
     target: str

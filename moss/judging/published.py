@@ -1,5 +1,6 @@
-"""Published scores, which cannot be compared with ours: other judge runs, other questions, other versions of the
-systems.
+"""Published scores, which cannot be compared with ours.
+
+Other judge runs, other questions, other versions of the systems.
 
 MoSS: the main table of the authors' public presentation of "Modality-Specialized Synergizers for Interleaved
 Vision-Language Generalists" (ICLR 2025, arXiv 2407.03604). InterleavedBench: its project page (VT-NLP/InterleavedEval,

@@ -22,8 +22,10 @@ from schemas.records import Text
 
 @dataclasses.dataclass(frozen=True)
 class System:
-    """One system: its answers, the judge's scores and preference against the first system (None for that one), and the
-    measures without a judge."""
+    """One system: its answers, and everything that was measured of them.
+
+    The judge's scores, its preference against the first system (None for that one), and the measures without a judge.
+    """
 
     name: str
     answers: Sequence[Answered]
@@ -33,8 +35,11 @@ class System:
 
 
 def results(systems: Sequence[System], outcomes: Sequence[Outcome], seed: int) -> dict[str, Any]:
-    """All figures, with 95 % bootstrap intervals over questions; differences are to the first system, paired by
-    question and over questions that both were scored on. `mean` is over all scores."""
+    """All figures, with 95 % bootstrap intervals over questions.
+
+    Differences are to the first system, paired by question and over questions that both were scored on. `mean` is over
+    all scores.
+    """
     drawn = bootstrap.draws(len(systems[0].answers), seed)
     first = systems[0].scores.value
     rows = []

@@ -1,5 +1,7 @@
-"""The small generalist before its training: Chameleon's architecture with the VQ tokenizer and vocabulary of this
-folder."""
+"""The small generalist before its training.
+
+Chameleon's architecture with the VQ tokenizer and vocabulary of this folder.
+"""
 
 from __future__ import annotations
 

@@ -36,8 +36,10 @@ def documents(corpus: Path) -> list[dict[str, Any]]:
 
 
 def pictures(corpus: Path, names: Collection[str], side: int) -> Iterator[tuple[str, PIL.Image.Image]]:
-    """The pictures of these file names, in the corpus's order, not yet decoded; a JPEG will be at a fraction of its
-    size, at least 2 * side where it has that."""
+    """The pictures of these file names, in the corpus's order, not yet decoded.
+
+    A JPEG will be at a fraction of its size, at least 2 * side where it has that.
+    """
     with _open(corpus) as tar:
         for member in tar:
             name = Path(member.name).name

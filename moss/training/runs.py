@@ -51,8 +51,10 @@ def find_run(folder: str | pathlib.Path) -> Run:
 
 
 def load_run(folder: str | pathlib.Path, *, adapters: bool = True) -> Generalist:
-    """A run's backbone with the trained weights (without them if `adapters` is false), for measuring and generating; on
-    the GPU if there is one."""
+    """A run's backbone with the trained weights (without them if `adapters` is false), for measuring and generating.
+
+    On the GPU if there is one.
+    """
     run = find_run(folder)
     torch.manual_seed(run.settings.training.seed)  # a continuous backbone may come with new weights
     generalist = load_backbone(run.settings.backbone)
@@ -62,8 +64,10 @@ def load_run(folder: str | pathlib.Path, *, adapters: bool = True) -> Generalist
 
 
 def load_backbone(backbone: Backbone) -> Generalist:
-    """Load a backbone on this process's GPU, which becomes the default "cuda" device (for image tokenizers), or on the
-    CPU."""
+    """Load a backbone on this process's GPU, or on the CPU.
+
+    The GPU becomes the default "cuda" device, to which image tokenizers go.
+    """
     if torch.cuda.is_available():
         torch.cuda.set_device(_device())
     generalist = backbones.load(backbone.name, backbone.path, getattr(torch, backbone.dtype), **backbone.options)

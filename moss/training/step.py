@@ -72,8 +72,11 @@ def train_step(
 
 
 def trained(generalist: Generalist) -> dict[str, list[torch.nn.Parameter]]:
-    """The trainable parameters by branch: the text adapters (with kind "lora" the shared ones), the image adapters, and
-    whole weights: a backbone's own new ones and `adapter.modules_to_save`."""
+    """The trainable parameters by branch.
+
+    The text adapters (with kind "lora" the shared ones), the image adapters, and whole weights: a backbone's own new
+    ones and `adapter.modules_to_save`.
+    """
     branches: dict[str, list[torch.nn.Parameter]] = {"text": [], "image": [], "extra": []}
     for name, parameter in generalist.named_parameters():
         if parameter.requires_grad:
@@ -90,8 +93,10 @@ def rate_of(branch: str, training: Training) -> float:
 
 
 def step_seed(seed: int, step: int, rank: int) -> int:
-    """The seed of a step's dropout: it depends only on the step's number, the seed and the rank, so that a resumed run
-    needs no generator state."""
+    """The seed of a step's dropout.
+
+    It depends only on the step's number, the seed and the rank, so that a resumed run needs no generator state.
+    """
     return int(np.random.SeedSequence([seed, step, rank]).generate_state(1)[0])
 
 

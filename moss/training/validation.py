@@ -13,8 +13,10 @@ from moss.training import losses
 
 @torch.no_grad()
 def validate(accelerator: Accelerator, model: torch.nn.Module, batches: Iterable[Batch]) -> dict[str, float]:
-    """The mean losses over all processes' batches, in nats per token (squared error for vectors): validation/text and
-    validation/image, each only if there are such targets."""
+    """The mean losses over all processes' batches, in nats per token (squared error for vectors).
+
+    validation/text and validation/image, each only if there are such targets.
+    """
     model.train(False)
     text = image = 0.0
     counted = torch.zeros(2, dtype=torch.int64, device=accelerator.device)

@@ -1,5 +1,6 @@
-"""Text in images as a second source of evidence for coherence: how it is combined with CLIP's cosines, and the weights
-for a model.
+"""Text in images as a second source of evidence for coherence.
+
+How it is combined with CLIP's cosines, and the weights for a model.
 
 For an image with text, two more measures compare it with each place (the sentences next to an image): the best cosine
 of the image's text with a sentence there (by CLIP's own text tower), and the words that they share (`words.py`). Each

@@ -61,8 +61,10 @@ def find_below(path: str, suffixes: tuple[str, ...]) -> list[tuple[str, str]]:
 
 
 def beside(part: Part, shape: Format) -> Iterator[Part]:
-    """A part for each file that `part.file` means, with the folder of images next to it, and with a fault if the file
-    must not be opened."""
+    """A part for each file that `part.file` means, with the folder of images next to it.
+
+    It has a fault if the file must not be opened.
+    """
     root, folders = root_of(part.file), uris.folders_of(part.file)
     for file in uris.find(part.file, shape.suffixes):
         images = f"{os.path.dirname(file) or '.'}/{shape.images}"

@@ -27,9 +27,11 @@ MOST_TEXT, MOST_SEGMENTS, MOST_IMAGES = 4_000_000, 20_000, 2_000
 
 
 def check(document: Document) -> None:
-    """Raise BadRecord if the document exceeds a limit: `too_long` for a longer field or more segments, `bad_utf8` for
-    half a surrogate pair (JSON can express it, UTF-8 cannot), `bad_record` for an id or a source that no instance can
-    have."""
+    """Raise BadRecord if the document exceeds a limit.
+
+    `too_long` for a longer field or more segments, `bad_utf8` for half a surrogate pair (JSON can express it, UTF-8
+    cannot), `bad_record` for an id or a source that no instance can have.
+    """
     for name in ("id", "source", "title", "license", "url"):
         _check(name, getattr(document, name))
     if without_controls(document.id) != document.id:  # possible for an id made from a file's name

@@ -50,8 +50,10 @@ _BZ2_DAMAGE = "Invalid data stream"  # bz2 has no error of its own: this OSError
 
 @dataclasses.dataclass(frozen=True)
 class Lines:
-    """A run of lines of a file: the number of the first (from 1), the byte where it starts, and how many bytes and lines
-    there are."""
+    """A run of lines of a file.
+
+    The number of the first (from 1), the byte where it starts, and how many bytes and lines there are.
+    """
 
     first: int
     offset: int
@@ -156,8 +158,10 @@ def _archive(file: BinaryIO) -> Iterator[zipfile.ZipFile]:
 
 
 class _Frugal:
-    """A file that refuses to read much at once (in a zip, that would be the directory) and to seek before its
-    beginning."""
+    """A file that refuses to read much at once, and to seek before its beginning.
+
+    In a zip, a long read would be that of its directory.
+    """
 
     def __init__(self, file: BinaryIO):
         self.tell, self.seekable, self._read, self._seek = file.tell, file.seekable, file.read, file.seek
@@ -184,8 +188,10 @@ def _members(archive: zipfile.ZipFile) -> list[str]:
 
 
 def _lines(file: IO[bytes] | _Inflating, left: int) -> Iterator[bytes | None]:
-    """The lines of the next `left` bytes; None for one that is too long, which is skipped without being kept in
-    memory."""
+    """The lines of the next `left` bytes.
+
+    None for one that is too long, which is skipped without being kept in memory.
+    """
     while line := file.readline(min(left, MAX_LINE + 1)):
         left -= len(line)
         if len(line) <= MAX_LINE or line.endswith(b"\n"):

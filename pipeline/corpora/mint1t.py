@@ -1,5 +1,6 @@
-"""MINT-1T's PDF and arXiv shards: tars with one `.json` for each document, and its images next to it under the same
-key.
+"""MINT-1T's PDF and arXiv shards.
+
+Tars with one `.json` for each document, and its images next to it under the same key.
 
 {"pdf_name", "url", "texts", "images"}: the two lists are equally long, and one of them is null in each slot. An image
 is the name of a member, or else the next page of the document's TIFF (`x.tar!/key.tiff#page=2`).

@@ -70,8 +70,11 @@ class Place:
     local: bool
 
     def id(self, record: Record) -> str:
-        """An id for a document whose format has none: the record's name, and 12 hex digits of the sha256 of its
-        content, because two corpora may have files of the same name (`docs.jsonl:12-9d4a0c71e2b8`)."""
+        """An id for a document whose format has none.
+
+        The record's name, and 12 hex digits of the sha256 of its content, because two corpora may have files of the
+        same name (`docs.jsonl:12-9d4a0c71e2b8`).
+        """
         content = json.dumps(record, sort_keys=True, default=str)  # str: Parquet has dates and bytes
         return f"{self.name}-{hashlib.sha256(content.encode()).hexdigest()[:12]}"
 

@@ -22,8 +22,9 @@ _EMPTY_LINK = re.compile(r"(```.*?```|`[^`\n]*`)|(?<!!)\[\s*\]\(https?://[^\s()]
 
 
 def without_residue(segments: Iterable[Segment]) -> tuple[Segment, ...]:
-    """The segments without the halves of links and tags around images, and without links that show nothing,
-    `[](https://...)`.
+    """The segments without the halves of links and tags around images.
+
+    Links that show nothing, `[](https://...)`, are removed too.
 
     A half is removed only if the segment next to it is an image or the other half. A text without any word left is
     removed too.

@@ -1,5 +1,7 @@
-"""Reads Parquet: counts the rows of the row groups, and reads one group row by row, in a child process
-(`storage/parquet.py`)."""
+"""Reads Parquet in a child process (`storage/parquet.py`).
+
+It counts the rows of the row groups, and reads one group row by row.
+"""
 
 from __future__ import annotations
 
@@ -83,8 +85,10 @@ def _ask(path: str, group: int | None, columns: tuple[str, ...]) -> Iterator[tup
 
 
 def _credentials() -> dict[str, str]:
-    """The environment, from which clients of object stores take their settings, without this project's own
-    variables."""
+    """The environment without this project's own variables.
+
+    Clients of object stores take their settings from it.
+    """
     return {name: value for name, value in os.environ.items() if not name.startswith("LEAFINSTRUCT_")}
 
 

@@ -1,5 +1,6 @@
-"""wikiHow as in MultiInstruct: one folder for each article, `<id>_<slug>/wikihow.json`, with its images in `image/`
-there.
+"""wikiHow as in MultiInstruct.
+
+One folder for each article, `<id>_<slug>/wikihow.json`, with its images in `image/` there.
 
 As with the newer release, every method of an article is a document, `<id>_<method>`: hold out whole articles.
 """

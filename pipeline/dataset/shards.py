@@ -246,8 +246,10 @@ def _batches(rows: Iterable[Row]) -> Iterator[list[Row]]:
 
 
 def _write_parquet(tables: Iterable[pa.Table], schema: pa.Schema, path: str) -> Table:
-    """Write a Parquet file with every setting that its bytes depend on; they also depend on pyarrow's version, which is
-    pinned."""
+    """Write a Parquet file with every setting that its bytes depend on.
+
+    They also depend on pyarrow's version, which is pinned.
+    """
     count = 0
     with hashed(path) as file:
         with pq.ParquetWriter(

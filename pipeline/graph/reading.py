@@ -84,8 +84,9 @@ def _no_step(run: Run) -> Step[Any, Any]:
 
 
 def identify(part: Part, run: Run) -> Iterator[Any]:
-    """What is needed of each document to find duplicates, and (in the output HEADINGS) its headings, to find those that
-    recur.
+    """What is needed of each document to find duplicates.
+
+    The headings of each document, to find those that recur, are in the output HEADINGS.
 
     This reads the corpus a second time, without its images, which is far cheaper than a shuffle of whole documents.
     """

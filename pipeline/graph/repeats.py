@@ -42,10 +42,11 @@ class Repeat:
 
 
 class Repeats(beam.PTransform[Any, Any]):
-    """Identity -> (location, Repeat) for every document that repeats an earlier one, by file name and line, whichever
-    worker reads it. First by id; then by text among the documents that are left; then by near-duplicate text among
-    those that are left. In this order, because otherwise a text would be lost if its first document is dropped because
-    of its id.
+    """Identity -> (location, Repeat) for every document that repeats an earlier one.
+
+    Earlier is by file name and line, whichever worker reads it. First by id; then by text among the documents that are
+    left; then by near-duplicate text among those that are left. In this order, because otherwise a text would be lost
+    if its first document is dropped because of its id.
 
     `text_at_least` is the similarity from which texts are near-duplicates; None: near-duplicates are not looked for.
     """
@@ -75,8 +76,9 @@ class Repeats(beam.PTransform[Any, Any]):
 
 
 class NearRepeats(beam.PTransform[Any, Any]):
-    """Identity -> (location, Repeat) for every document but the first in each set of near-duplicates, which are linked
-    directly or through documents between them.
+    """Identity -> (location, Repeat) for every near-duplicate but the first of each set.
+
+    The documents of a set are linked directly or through documents between them.
 
     In each group of documents that agree in a band, all are compared with the first one, so the cost of a group grows
     with its size only. For each document, 25 keys of 21 bytes are shuffled, and its signature of 512 bytes twice.

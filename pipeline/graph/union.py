@@ -12,9 +12,12 @@ Link = tuple[Any, Any, float, Any]
 
 
 class Components(beam.CombineFn):
-    """Links -> {node: (the first node of its component, its highest similarity to a linked node, the first's name)},
-    for all nodes but the firsts. `order` gives what nodes are sorted by. The result does not depend on the order of the
-    links. Memory grows with the number of links, which only near-duplicates have."""
+    """Links -> the first node of each node's component, for all nodes but the firsts.
+
+    The result is {node: (the first node, its highest similarity to a linked node, the first's name)}. `order` gives the
+    sort key of nodes. The result does not depend on the order of the links. Memory grows with the number of links,
+    which only near-duplicates have.
+    """
 
     def __init__(self, order: Callable[[Any], Any]):
         super().__init__()  # type: ignore[no-untyped-call]

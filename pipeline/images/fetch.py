@@ -252,6 +252,8 @@ def _origin(url: httpx.URL) -> str:
 
 @functools.lru_cache(maxsize=4)
 def _hosts(http: Http, process: int) -> Hosts:
-    """The hosts of this process for these settings; `process`, its id, keeps a forked worker from waiting for its
-    parent's threads."""
+    """The hosts of this process for these settings.
+
+    `process`, its id, keeps a forked worker from waiting for its parent's threads.
+    """
     return Hosts(http.per_host, functools.partial(_load_rules, http=http))

@@ -21,8 +21,10 @@ _EXIF = b"Exif\0\0"
 
 @dataclasses.dataclass(frozen=True)
 class Header:
-    """Width and height in pixels as the image is shown (an EXIF quarter turn swaps them), and Pillow's name of the
-    format."""
+    """Width and height in pixels as the image is shown, and Pillow's name of the format.
+
+    A quarter turn in EXIF swaps width and height.
+    """
 
     width: int
     height: int

@@ -34,8 +34,10 @@ class Host:
 
 
 class Hosts:
-    """The hosts of a process, with at most `per_host` requests at once to each; `load` gets the rules of an origin, or
-    raises FetchFault."""
+    """The hosts of a process, with at most `per_host` requests at once to each.
+
+    `load` gets the rules of an origin, or raises FetchFault.
+    """
 
     def __init__(self, per_host: int, load: Callable[[str], Rules]):
         self._per_host, self._load = per_host, load

@@ -40,8 +40,10 @@ request."""
 
 
 def header(uri: str, max_bytes: int = 32 << 20, folders: tuple[str, ...] = ()) -> Header:
-    """Size and format of an image in a file, a tar or an object store, from its first bytes: 64 KiB of a file are
-    enough for nearly all, and no more than `max_bytes` are read. `folders`: as in ImageStore. Raises ImageFault.
+    """Size and format of an image in a file, a tar or an object store, from its first bytes.
+
+    64 KiB of a file are enough for nearly all, and no more than `max_bytes` are read. `folders`: as in ImageStore.
+    Raises ImageFault.
 
     It does not see whether the rest is missing or damaged; `ImageStore.store` does.
     """

@@ -25,9 +25,10 @@ Entry = tuple[str, int, str]
 
 
 def fingerprints(corpora: Sequence[Corpus], ours: Sequence[str] = ()) -> list[Json]:
-    """For each corpus its name, the number and the bytes of its files, and a sha256 over their names, sizes and
-    contents. The files are those with records, and all in the folders of images next to them. Files below the folders
-    `ours`, to which the run writes, are left out.
+    """For each corpus its name, the number and the bytes of its files, and a sha256.
+
+    The sha256 is over names, sizes and contents. The files are those with records, and all in the folders of images
+    next to them. Files below the folders `ours`, to which the run writes, are left out.
 
     Local files are read completely. In an object store, the store's own checksums of the files with records are used,
     and names and sizes of the images.

@@ -135,8 +135,10 @@ def _config_text(config: configuration.Config) -> str:
 
 
 def prepare_output(run: Run) -> None:
-    """Remove what an earlier run left unpublished, and write the configuration to the output folder, which says whose
-    the folder is; a finished one keeps its own until this run is published."""
+    """Remove what an earlier run left unpublished, and write the configuration to the output folder.
+
+    The configuration says whose folder it is; a finished folder keeps its own until this run is published.
+    """
     for folder in (run.staging, run.counts, run.failures, run.store("dropped"), run.llm_wanted):
         if folder:
             remove(folder)

@@ -17,8 +17,10 @@ from schemas.records import Document, Provenance, StoredDocument
 
 
 def measured(config: Config, work: str, llm_name: str = "") -> Run:
-    """A run that builds nothing, for commands that only measure: its caches are in `work`, and its model server is the
-    configuration's URL, if any."""
+    """A run that builds nothing, for commands that only measure.
+
+    Its caches are in `work`, and its model server is the configuration's URL, if any.
+    """
     clip = clip_version(config.clip.model, config.clip.pretrained, config.clip.dtype)
     provenance = Provenance("", "", clip, llm_name, "", "")
     loaded = prompts.load(config.prompts)
@@ -26,8 +28,9 @@ def measured(config: Config, work: str, llm_name: str = "") -> Run:
 
 
 def stored_documents(run: Run, most: int | None = None) -> list[StoredDocument]:
-    """The documents that pass the text and header rules, with stored images, and with the text in them if the
-    configuration has `ocr`.
+    """The documents that pass the text and header rules, with stored images.
+
+    If the configuration has `ocr`, the text in the images is read too.
 
     most: the largest number of documents; those whose ids have the smallest hashes are taken. Documents whose images
     cannot be stored are left out: they say nothing about a model.

@@ -85,8 +85,10 @@ def program(llm: Llm, url: str) -> Program:
 
 
 def identity(llm: Llm) -> str:
-    """What the answers are kept under: `name@hash/format`, so that answers of other weights, or of another number
-    format, are never taken for this model's."""
+    """What the answers are kept under.
+
+    `name@hash/format`, so that answers of other weights, or of another number format, are never taken for this model's.
+    """
     if llm.server == "llama.cpp":
         return f"{llm.name}@{_digest([llama_cpp.gguf_file(llm.model)])}/gguf"
     form = "" if llm.dtype == "auto" else f"/{llm.dtype}"  # auto: the model's own, which its hash covers

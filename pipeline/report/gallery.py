@@ -137,8 +137,10 @@ def card(instance: Json, shard: str, src: Callable[[str], str | None], weak_in: 
 
 
 def mini(outcome: Outcome, sample: Json | None, album: Album) -> Mini:
-    """A dropped document as the report shows it; its reason comes from the ledger, its text and images from the
-    example, if there is one."""
+    """A dropped document as the report shows it.
+
+    Its reason comes from the ledger, its text and images from the example, if there is one.
+    """
     segments = sample["segments"] if sample else []
     texts = [s["text"] for s in segments if s["type"] == "text" and plain(s["text"]) != outcome.title]
     pictures = [

@@ -68,8 +68,10 @@ def page(
 
 
 def _told(pairs: list[tuple[float, float]]) -> dict[str, str]:
-    """How often the undamaged document has the higher value (a tie counts half), with its interval, and the
-    conclusion."""
+    """How often the undamaged document has the higher value, with its interval, and the conclusion.
+
+    A tie counts half.
+    """
     wins = [1.0 if own > damaged else 0.5 if own == damaged else 0.0 for own, damaged in pairs]
     share, error = float(np.mean(wins)), 1.96 * float(np.std(wins)) / len(wins) ** 0.5
     low = share - error

@@ -1,5 +1,6 @@
-"""What a run needs of an object store, and the supported stores: one small file each, which uses the store's own
-client.
+"""What a run needs of an object store, and the supported stores.
+
+One small file each, which uses the store's own client.
 
 A client is made once in a process. It retries after temporary errors (a 429, a 5xx, a lost connection), with growing
 random pauses. What still fails after PATIENCE seconds is a ServiceError, which stops the run and never becomes a ledger

@@ -92,8 +92,10 @@ class Child:
 
 
 def serve(answer: Callable[[Any, bytes, Callable[..., None]], None]) -> None:
-    """The main loop of a child: call `answer(request, data, reply)` for each request; `reply(head, data)` sends one
-    frame."""
+    """The main loop of a child: call `answer(request, data, reply)` for each request.
+
+    `reply(head, data)` sends one frame.
+    """
     requests, replies = sys.stdin.buffer, sys.stdout.buffer
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends this
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())  # libraries print parts of untrusted files

@@ -1,5 +1,7 @@
-"""Reads and writes gs:// with Google's client; STORAGE_EMULATOR_HOST names an emulator, GOOGLE_APPLICATION_CREDENTIALS
-a key file."""
+"""Reads and writes gs:// with Google's client.
+
+STORAGE_EMULATOR_HOST names an emulator, GOOGLE_APPLICATION_CREDENTIALS a key file.
+"""
 
 from __future__ import annotations
 

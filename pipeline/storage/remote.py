@@ -62,8 +62,10 @@ def exists(url: str) -> bool:
 
 
 def find(pattern: str) -> list[str]:
-    """The objects that a pattern means, sorted: an object, a folder (those directly in it), or a glob, in which `**`
-    stands for any number of folders."""
+    """The objects that a pattern means, sorted.
+
+    An object, a folder (those directly in it), or a glob, in which `**` stands for any number of folders.
+    """
     bucket, name = split(pattern)
     root = pattern.removesuffix(name) if name else f"{pattern.rstrip('/')}/"
     wild = _WILD.search(name)
@@ -157,8 +159,9 @@ class _Ranges(io.RawIOBase):
 
 
 def _regex(pattern: str) -> str:
-    """A glob as a regular expression: `*` and `?` stand for anything but a `/`, `[ab]` for one of them, `**` also for
-    folders.
+    """A glob as a regular expression.
+
+    `*` and `?` stand for anything but a `/`, `[ab]` for one of them, `**` also for folders.
 
     >>> bool(re.fullmatch(_regex("a/*.jsonl"), "a/b.jsonl")), bool(re.fullmatch(_regex("a/*.jsonl"), "a/b/c.jsonl"))
     (True, False)

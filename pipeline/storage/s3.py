@@ -1,5 +1,7 @@
-"""Reads and writes s3:// with Amazon's client, with its own settings: AWS_ENDPOINT_URL for an emulator or another
-vendor's store, AWS_PROFILE, AWS_ACCESS_KEY_ID and others."""
+"""Reads and writes s3:// with Amazon's client, with its own settings.
+
+AWS_ENDPOINT_URL for an emulator or another vendor's store, AWS_PROFILE, AWS_ACCESS_KEY_ID and others.
+"""
 
 from __future__ import annotations
 

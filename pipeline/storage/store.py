@@ -27,8 +27,9 @@ def content_key(*parts: Any) -> str:
 
 
 class Store:
-    """One file per key, `root/ab/abcdef...suffix`, or segments in an object store; a write is atomic: a temporary name,
-    then a rename.
+    """One file per key, `root/ab/abcdef...suffix`, or segments in an object store.
+
+    A write is atomic: a temporary name, then a rename.
 
     Files are not flushed to the disk (fsync takes a millisecond or more per file), so a power failure may leave empty
     or truncated files. Readers check the content and treat such a file as missing.
@@ -60,8 +61,10 @@ class Store:
             return None
 
     def write(self, key: str, data: bytes) -> None:
-        """Write the bytes of the key, completely or not at all; in an object store, when the bundle ends
-        (`segments`)."""
+        """Write the bytes of the key, completely or not at all.
+
+        In an object store, when the bundle ends (`segments`).
+        """
         if is_remote(self.root):
             segments.of(self.root).write(key, data)
         else:

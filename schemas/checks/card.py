@@ -47,8 +47,10 @@ def _front_matter(folder: Folder, manifest: Json) -> Iterator[Defect]:
 
 
 def _config(folder: Folder, manifest: Json) -> Iterator[Defect]:
-    """Check that config.yaml is the manifest's configuration, except for what the manifest adds to it: the rules of the
-    preset and the summary of the benchmark."""
+    """Check that config.yaml is the manifest's configuration, except for what the manifest adds to it.
+
+    The rules of the preset and the summary of the benchmark.
+    """
     try:
         found = strict_yaml.load(read(folder, CONFIG, SIGNED[CONFIG]).decode())
     except (OSError, ValueError) as error:

@@ -1,5 +1,7 @@
-"""Checks one image of a sample: whether it is the file that its JSON describes, in the form that the pipeline
-stores."""
+"""Checks one image of a sample.
+
+Whether it is the file that its JSON describes, in the form that the pipeline stores.
+"""
 
 from __future__ import annotations
 

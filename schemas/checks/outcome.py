@@ -39,8 +39,10 @@ Fault = tuple[str, str]
 
 
 def check(row: Json, manifest: Json, rules: Rules) -> Iterator[Fault]:
-    """The defects of a row (a dict with the columns of `schemas.arrow.LEDGER`) in itself; other rows are not looked
-    at."""
+    """The defects of a row (a dict with the columns of `schemas.arrow.LEDGER`) in itself.
+
+    Other rows are not looked at.
+    """
     status = row["status"]
     if status not in FIELDS:
         yield f"has the status {status!r}", "/status"

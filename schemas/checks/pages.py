@@ -27,8 +27,10 @@ _ENCODINGS = {0, 2, 3, 8}  # PLAIN, PLAIN_DICTIONARY, RLE, RLE_DICTIONARY: as a 
 
 @dataclasses.dataclass(frozen=True)
 class Column:
-    """What the footer states about a column chunk: the number of its rows, whether they are lists, and whether its
-    values are strings."""
+    """What the footer states about a column chunk.
+
+    The number of its rows, whether they are lists, and whether its values are strings.
+    """
 
     name: str
     rows: int
@@ -37,8 +39,10 @@ class Column:
 
 
 def check(data: bytes, column: Column) -> None:
-    """Raise ValueError unless a column chunk (its bytes in the file) consists of pages of a bounded size, compressed
-    with zstd, with as many values as there are rows."""
+    """Raise ValueError unless a column chunk has pages of a bounded size, as a build writes them.
+
+    `data` are its bytes in the file. The pages must be compressed with zstd, and have as many values as there are rows.
+    """
     at = values = inflated = longest = 0
     try:
         while at < len(data):

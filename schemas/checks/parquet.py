@@ -1,5 +1,7 @@
-"""Reads the Parquet files of the index and the ledger, and refuses all but the form that `pipeline.dataset.shards`
-writes."""
+"""Reads the Parquet files of the index and the ledger, in the form that a build writes.
+
+Every other form than that of `pipeline.dataset.shards` is refused.
+"""
 
 from __future__ import annotations
 

@@ -1,5 +1,6 @@
-"""The rules that a manifest's configuration implies: which ones may drop a document at which stage, and at which
-values.
+"""The rules that a manifest's configuration implies.
+
+Which ones may drop a document at which stage, and at which values.
 
 The configuration of another pipeline may lack any part; what is missing is not checked.
 """
@@ -37,8 +38,10 @@ FROM_ON = {"repeated_image", "near_duplicate_text"}
 
 @dataclasses.dataclass(frozen=True)
 class Allowed:
-    """The rules that may drop at a stage, each with its bounds: none if they are not known, several if a preset names
-    the rule twice. closed: there are no other rules."""
+    """The rules that may drop at a stage, each with its bounds.
+
+    None if they are not known, several if a preset names the rule twice. closed: there are no other rules.
+    """
 
     bounds: Mapping[str, list[Bounds]]
     closed: bool = True

@@ -31,8 +31,10 @@ def load(folder: Folder) -> tuple[bytes | None, list[Defect]]:
 
 
 def parse(data: bytes, manifest: bytes) -> tuple[Json | None, list[Defect]]:
-    """The content of these bytes (None if they are not JSON) and their defects; `manifest`: the bytes of
-    manifest.json."""
+    """The content of these bytes (None if they are not JSON) and their defects.
+
+    `manifest`: the bytes of manifest.json.
+    """
     try:
         value = parse_json(data)
         faults = run_faults(value, len(data))

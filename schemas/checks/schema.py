@@ -19,8 +19,10 @@ _RUN = jsonschema_rs.validator_for(RUN)
 
 
 def instance_faults(value: Any, size: int) -> list[tuple[str, str]]:
-    """The errors in an instance whose JSON has `size` bytes, as (message, JSON pointer); only the first one if it is
-    large. Empty if the value fits `instance.schema.json`."""
+    """The errors in an instance whose JSON has `size` bytes, as (message, JSON pointer).
+
+    Only the first one if it is large. Empty if the value fits `instance.schema.json`.
+    """
     return _faults(_INSTANCE, value, size)
 
 

@@ -44,8 +44,10 @@ def check(scores: Json, images: list[Json], manifest: Json) -> Iterator[Fault]:
 
 
 def _several(scores: Json, images: int, config: Json) -> Iterator[Fault]:
-    """Check the scores that compare images with each other: they are null if the document had only one image, which
-    cannot always be seen in the excerpt."""
+    """Check the scores that compare images with each other.
+
+    They are null if the document had only one image, which cannot always be seen in the excerpt.
+    """
     margin, recall = scores["margin"], scores["recall_at_1"]
     if (margin is None) != (recall is None) or (margin is None and images > 1):
         yield "scores", "margin and recall_at_1 are null together, and for a single image only", "/scores/margin"

@@ -18,8 +18,11 @@ from schemas.folder import Folder
 
 @dataclasses.dataclass(frozen=True)
 class Result:
-    """What was found in one shard: its defects, the keys of its samples (10 bytes each), and the salted hashes of its
-    first and last id, empty if no JSON could be read."""
+    """What was found in one shard.
+
+    Its defects, the keys of its samples (10 bytes each), and the salted hashes of its first and last id, empty if no
+    JSON could be read.
+    """
 
     shard: str
     defects: tuple[Defect, ...] = ()
