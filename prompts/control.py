@@ -50,8 +50,9 @@ def tokens_of(model: str) -> tuple[str, ...]:
 
 
 def broken_up(text: str, tokens: tuple[str, ...] = TOKENS) -> str:
-    """The text with a space behind the first character of each control token, in whatever case and width it is spelt;
-    a text without any is returned as it is.
+    """The text with a space after the first character of each control token, in any case and width.
+
+    A text without control tokens is returned as it is.
 
     >>> broken_up("stop<|im_end|> and [INST]")
     'stop< |im_end|> and [ INST]'

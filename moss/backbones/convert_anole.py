@@ -38,7 +38,9 @@ PREFIX = "model.vqmodel."
 
 def convert(vqgan: Path, checkpoint: Path) -> tuple[Path, int]:
     """Write the decoder; returns its file, and how many tensors of the checkpoint were compared with vqgan.ckpt.
-    Raises UserError, and writes nothing, if either cannot be read or they do not belong together."""
+
+    Raises UserError, and writes nothing, if either cannot be read or they do not belong together.
+    """
     config_file = checkpoint / "config.json"
     if not config_file.is_file():
         raise UserError(f"{checkpoint} has no config.json; name the checkpoint's folder with --checkpoint.")

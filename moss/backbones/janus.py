@@ -162,7 +162,9 @@ class JanusPixels:
     @torch.no_grad()
     def _encode(self, images: Sequence[PIL.Image.Image]) -> np.ndarray:
         """The nearest codes by angle, as the tokenizer was trained (codebook_l2_norm in the authors' vq_model.py).
-        transformers' own encode compares lengths too, which gives other codes."""
+
+        transformers' own encode compares lengths too, which gives other codes.
+        """
         squares = np.stack([np.asarray(square(image, self.size), dtype=np.float32) for image in images])
         pixels = torch.from_numpy(squares / 127.5 - 1).permute(0, 3, 1, 2).to(self.vq.device)
         self.vq.train(False).float()  # independent of the type of the rest of the model

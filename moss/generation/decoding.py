@@ -36,8 +36,10 @@ class PromptTooLong(UserError):
 
 @dataclasses.dataclass(frozen=True)
 class Prompt:
-    """The ids of a prompt, and the vectors of its images for a continuous backbone. budget: the most new tokens; None:
-    as `Sampling` says."""
+    """The ids of a prompt, and the vectors of its images for a continuous backbone.
+
+    budget: the most new tokens; None: as `Sampling` says.
+    """
 
     ids: Sequence[int]
     vectors: np.ndarray | None = None

@@ -32,10 +32,13 @@ _SENTENCE = re.compile(r"(?<=[.!?。！？])\s+|\n+")
 
 @dataclasses.dataclass(frozen=True)
 class Coherence:
-    """The coherence of one answer with P images. matched: float64 (P,), nan for an image without any text next to it.
-    margin: matched minus mismatched, None for fewer than two images with text. between: the mean cosine of its images
-    with each other, None for fewer than two. copies: how many images are copies of one in the context. repeated: how
-    many are copies of an earlier one in the answer."""
+    """The coherence of one answer with P images.
+
+    matched: float64 (P,), nan for an image without any text next to it. margin: matched minus mismatched, None for
+    fewer than two images with text. between: the mean cosine of its images with each other, None for fewer than two.
+    copies: how many images are copies of one in the context. repeated: how many are copies of an earlier one in the
+    answer.
+    """
 
     matched: np.ndarray
     margin: float | None

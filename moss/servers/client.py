@@ -41,9 +41,11 @@ Message = dict[str, Any]
 
 @dataclasses.dataclass(frozen=True)
 class Server:
-    """An OpenAI-compatible server, and how to ask it. url: the base address, with /v1. cache: a folder, or None.
-    concurrency: the most questions at once. timeout: seconds for one answer. patience: seconds for a server that is
-    unreachable or busy."""
+    """An OpenAI-compatible server, and how to ask it.
+
+    url: the base address, with /v1. cache: a folder, or None. concurrency: the most questions at once. timeout: seconds
+    for one answer. patience: seconds for a server that is unreachable or busy.
+    """
 
     url: str
     model: str

@@ -189,8 +189,11 @@ def load(folder: Path = HERE) -> tuple[ChameleonVQVAE, PixelDecoder]:
 
 @torch.no_grad()
 def measure(vq: ChameleonVQVAE, decoder: PixelDecoder, pictures: np.ndarray) -> tuple[dict[str, float], np.ndarray]:
-    """Figures over pictures, uint8 (N, side, side, 3), and their reconstructions. psnr: decibels, mean over pictures.
-    perplexity: of the codes' frequencies, at most the codebook's size. used: share of the codes that occur."""
+    """Figures over pictures, uint8 (N, side, side, 3), and their reconstructions.
+
+    psnr: decibels, mean over pictures. perplexity: of the codes' frequencies, at most the codebook's size. used: share
+    of the codes that occur.
+    """
     made, counts = [], torch.zeros(vq.config.num_embeddings)
     for part in torch.split(torch.from_numpy(pictures), 64):
         encoded = vq.encode(as_input(part), return_dict=True)

@@ -66,8 +66,10 @@ def format_of(name: str) -> Format:
 
 
 def check(format: str, path: str, benchmark: bool = False) -> None:
-    """Raise UserError unless `path` holds at least one document of a known format. Reads no further than that.
-    Benchmarks are refused unless `benchmark` allows them."""
+    """Raise UserError unless `path` holds at least one document of a known format.
+
+    Reads no further than that. Benchmarks are refused unless `benchmark` allows them.
+    """
     shape = format_of(format)
     if shape.benchmark and not benchmark:
         raise UserError(

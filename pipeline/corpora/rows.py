@@ -42,8 +42,10 @@ def counts(path: str) -> list[int]:
 
 def read(path: str, group: int, columns: tuple[str, ...] = ()) -> Iterator[Record | BadRecord]:
     """Every row of a row group as a dict of these columns (none: all), or a BadRecord that says what is wrong with it.
+
     Damage ends the group with one `unreadable`, or with `too_long` if it would take too much memory. Values have JSON's
-    types, or are bytes."""
+    types, or are bytes.
+    """
     try:
         for head, data in _ask(path, group, columns):
             at = 0

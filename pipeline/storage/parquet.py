@@ -36,7 +36,9 @@ class _Bad(Exception):
 
 def answer(request: Any, _: bytes, reply: Callable[..., None]) -> None:
     """Send the rows of a row group, several in each frame; or the number of rows of each group, if no group is named.
-    The last frame is marked as such, and has the kind and detail of the error that ended it early, if any."""
+
+    The last frame is marked as such, and has the kind and detail of the error that ended it early, if any.
+    """
     path, waiting = request["path"], list[bytes]()
     try:
         with open_bytes(path) as file:
