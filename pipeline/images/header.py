@@ -114,7 +114,7 @@ def _jpeg(data: bytes) -> tuple[int, int, int]:
     orientation, end = 1, 2
     for marker, start, end in segments(data):
         if marker in _FRAMES:
-            data[start + 8]  # IndexError if the file ends before
+            data[start + 9]  # the number of components; IndexError if the file ends before
             height, width = _big(data[start + 5 : start + 7]), _big(data[start + 7 : start + 9])
             return width, height, orientation
         if marker == 0xE1 and data.startswith(_EXIF, start + 4):

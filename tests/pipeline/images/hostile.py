@@ -176,6 +176,7 @@ HOSTILE: dict[str, tuple[Callable[[], bytes], set[str]]] = {
         {""},
     ),
     "jpeg-two-headers": (lambda: jpeg_of(16, 16)[:-2] + jpeg_of(6000, 6000)[2:], {"", "unreadable", "truncated"}),
+    "jpeg-frame-header-cut": (lambda: b"\xff\xd8\xff\xc2\x00\x11\x08\x00\x10\x00\x10", {"truncated"}),
     "jpeg-reserved-marker": (lambda: behind_soi(encoded(photo(), "JPEG"), b"\xff\x02"), {"unreadable", ""}),
     "gif-65535x65535": (lambda: gif(screen=(65_535, 65_535)), {"too_many_pixels"}),
     "gif-frame-outside": (lambda: gif(frame=(65_000, 65_000, 500, 500)), {"too_many_pixels"}),

@@ -14,7 +14,7 @@ import numpy
 import pytest
 from PIL import Image
 
-from pipeline.images import faults
+from pipeline.images import faults, header
 from pipeline.images.decode import extension, normalise
 from pipeline.images.faults import KINDS, ImageFault
 from pipeline.images.header import Header, read_header
@@ -69,6 +69,22 @@ def test_every_format_becomes_rgb_and_is_bounded(format):
     assert (result.width, result.height) == (90, 60)
     assert decoded(encoded(photo(300, 200), format)).size == (300, 200)  # never enlarged
     assert read_header(encoded(photo(300, 200), format)) == Header(300, 200, format)
+
+
+@pytest.mark.parametrize(
+    "format, options",
+    [("JPEG", {}), ("JPEG", {"progressive": True}), ("PNG", {}), ("WEBP", {}), ("GIF", {}), ("BMP", {}), ("AVIF", {})],
+)
+def test_a_file_that_ends_anywhere_in_its_header_has_a_header_and_a_size_in_memory_or_a_fault(format, options):
+    whole, faulty = encoded(photo(300, 200), format, **options), 0
+    for size in range(min(len(whole), 1000)):
+        try:
+            found = header.check(whole[:size], 1_000_000)
+        except ImageFault:
+            faulty += 1
+        else:
+            assert header.memory(whole[:size], found, 64) > 0
+    assert faulty
 
 
 @pytest.mark.parametrize(
