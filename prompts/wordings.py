@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from filters.instruction import asks, length, placeholder
+from filters.text import FUNCTION_WORDS
 from filters.words import plain
 from schemas import settings
 from schemas.errors import UserError
@@ -27,6 +28,7 @@ BASIC: tuple[Kind, ...] = ("how_to", "question", "explanation")
 _COMPARES = re.compile(
     r"\b(?:compar\w+|differ|differs|different|differences?|differently|versus|vs|unlike|whereas|than)\b", re.I
 )
+_OBJECT = re.compile(r"(?:the|an?|your|it)\b")
 _PAIR = re.compile(r"\S (?:and|or|versus|vs\.?) (?:the |an? )?\S")
 
 
@@ -125,8 +127,8 @@ class Wordings:
             before = form.partition("{}")[0]
             if answer.casefold().startswith(before.casefold()):
                 rest = _without(answer[len(before) :], ends)
-                if name == "about" and rest.lower().startswith("how to "):
-                    name, rest = "do", rest[len("how to ") :]
+                if name == "about" and (rest.lower().startswith("how to ") or _is_action(rest)):
+                    name, rest = "do", re.sub("^how to ", "", rest, flags=re.I)
                 return (name, rest) if rest else ("", "")
         return "", ""
 
@@ -157,6 +159,12 @@ def _drawn(kinds: Kinds, draw: float) -> Kind:
         if draw < 0:
             return kind
     return BASIC[-1]
+
+
+def _is_action(subject: str) -> bool:
+    """Whether a subject is an order, though the answer's form is for things ("a lesson on knead the dough")."""
+    first, _, rest = subject.lower().partition(" ")
+    return bool(_OBJECT.match(rest)) and first not in FUNCTION_WORDS and first.isalpha() and not first.endswith("ing")
 
 
 def _without(text: str, ends: Sequence[str]) -> str:
