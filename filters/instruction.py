@@ -16,7 +16,7 @@ from filters.words import is_heading, plain, sentences, words
 from schemas.records import Document, Drop, Text
 
 REQUESTS = frozenset(
-    """answer compare compose define demonstrate describe design discuss draft explain explore
+    """answer compare complete compose continue define demonstrate describe design discuss draft explain explore finish
 give guide help identify illustrate introduce list make outline plan prepare present produce provide recommend
 review show suggest summarise summarize talk teach tell walk write""".split()
 )
@@ -110,9 +110,18 @@ def placeholder(instruction: str) -> Drop | None:
 
 def about(instruction: str, document: Document, *, at_least: float = 0.5) -> Drop | None:
     """The share of the instruction's content words that the document has too, compared by their first 5 letters."""
-    subject = {_stem(w) for w in words(instruction) if w.lower() not in FUNCTION_WORDS | FRAME}
+    subject = {_stem(w) for w in subject_words(instruction)}
     known = {_stem(w) for w in words(_everything(document))}
     return within("instruction_about", len(subject & known) / len(subject) if subject else 0.0, at_least=at_least)
+
+
+def subject_words(instruction: str) -> list[str]:
+    """The words that say what the instruction is about.
+
+    >>> subject_words("Explain how to fold a paper boat.")
+    ['fold', 'paper', 'boat']
+    """
+    return [w for w in words(instruction) if w.lower() not in FUNCTION_WORDS | FRAME]
 
 
 def copied_step(instruction: str, document: Document, *, at_most: float = 0.8) -> Drop | None:

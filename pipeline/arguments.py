@@ -113,6 +113,14 @@ def parser(description: str, commands: Mapping[str, Callable[..., int]]) -> argp
     made.add_argument("--work", required=True, help="folder of caches and of the result, such as build/selftest")
     made.add_argument("--json", action="store_true", help="print JSON")
 
+    made = command("try")
+    made.add_argument("--config", required=True, help="a YAML file, or the name of one that comes with the package")
+    made.add_argument("--corpus", action="append", metavar="FORMAT:PATH", help="instead of the configuration's corpora")
+    made.add_argument("--documents", type=int, default=5, help="how many to show (default: %(default)s)")
+    made.add_argument("--limit", type=int, help="take them from the first LIMIT records")
+    made.add_argument("--llm-url", help="an OpenAI-compatible server; without it the pipeline starts one")
+    made.add_argument("--llm-server", choices=("auto", "vllm", "llama.cpp"), help="which server the pipeline starts")
+
     made = command("score")
     made.add_argument("corpus", metavar="FORMAT:PATH", help="a corpus, as for build")
     made.add_argument(
@@ -124,6 +132,14 @@ def parser(description: str, commands: Mapping[str, Callable[..., int]]) -> argp
     made.add_argument("--limit", type=int, help="the maximum number of records to read")
     made.add_argument("--llm-url", help="an OpenAI-compatible server to ask for ratings; without it there are none")
     made.add_argument("--work", help="folder of caches (default: OUTPUT/.work)")
+
+    made = command("audit")
+    made.add_argument("folder", help="a finished build")
+    made.add_argument("--sample", type=int, default=200, help="how many documents to show (default: %(default)s)")
+    made.add_argument("--work", help="the build's work folder, where the page is written (default: FOLDER/.work)")
+    made.add_argument(
+        "--answers", nargs=2, metavar=("FIRST", "SECOND"), help="two files that the page saved: compare them"
+    )
 
     command("corpora")
 

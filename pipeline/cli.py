@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 
 def main(argv: list[str] | None = None) -> int:
     """Run a command with these arguments (default: those of the process); returns the exit code."""
-    parser = arguments.parser(str(__doc__).split("\n")[0], {command.__name__: command for command in COMMANDS})
+    parser = arguments.parser(
+        str(__doc__).split("\n")[0], {command.__name__.rstrip("_"): command for command in COMMANDS}
+    )
     options, rest = parser.parse_known_args(argv)
     logs.to_terminal(options.log_level)
     if rest and options.command is not build:
@@ -41,7 +43,7 @@ def main(argv: list[str] | None = None) -> int:
         return 0
     except OSError as error:
         print(
-            line(f"leafinstruct: {error.filename or options.command.__name__}: {error.strerror or error}"),
+            line(f"leafinstruct: {error.filename or options.command.__name__.rstrip('_')}: {error.strerror or error}"),
             file=sys.stderr,
         )
         return 2
@@ -165,6 +167,22 @@ def selftest(options: argparse.Namespace, _: list[str]) -> int:
     return 0
 
 
+def try_(options: argparse.Namespace, _: list[str]) -> int:
+    """Show what a language model is asked about a few documents, what it answers, and the verdict."""
+    from pipeline.launch.try_out import try_out
+
+    for text in try_out(
+        configs.find(options.config),
+        options.corpus,
+        options.documents,
+        limit=options.limit,
+        llm_url=options.llm_url,
+        llm_server=options.llm_server,
+    ):
+        print(printable(text), flush=True)
+    return 0
+
+
 def score(options: argparse.Namespace, _: list[str]) -> int:
     """Measure how well images and texts of a corpus match, as a table and a page, without building anything."""
     from pipeline.launch.score import score as run
@@ -179,6 +197,17 @@ def score(options: argparse.Namespace, _: list[str]) -> int:
             work=options.work,
         )
     )
+    return 0
+
+
+def audit(options: argparse.Namespace, _: list[str]) -> int:
+    """Write a page on which two readers judge kept and dropped documents, or compare their answers."""
+    from pipeline.launch import audit as audits
+
+    if options.answers:
+        print(printable(audits.result(options.folder, *options.answers)))
+    else:
+        print(audits.write_page(options.folder, options.sample, options.work))
     return 0
 
 
@@ -211,7 +240,21 @@ def decontaminate(options: argparse.Namespace, _: list[str]) -> int:
     return 0
 
 
-COMMANDS = (build, demo, validate, funnel, explain, show, calibrate, selftest, score, corpora, decontaminate)
+COMMANDS = (
+    build,
+    demo,
+    validate,
+    funnel,
+    explain,
+    show,
+    calibrate,
+    selftest,
+    try_,
+    score,
+    audit,
+    corpora,
+    decontaminate,
+)
 
 
 if __name__ == "__main__":

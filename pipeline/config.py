@@ -13,8 +13,10 @@ from filters import presets
 from number_format import FORMATS
 from pipeline import held_out, opt_outs, sources
 from pipeline.sources import Corpus, Duplicates, Web
+from prompts.wordings import BASIC, Kinds
 from schemas import settings as settings_file
 from schemas.errors import UserError
+from schemas.records import MOST_CANDIDATES
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,6 +106,19 @@ class Llm:
 
 
 @dataclasses.dataclass(frozen=True)
+class Instructions:
+    """How instructions are written.
+
+    candidates: how many the language model writes for a document; the one that tells it best from others is taken.
+    with_pictures: the share that asks for pictures. kinds: the shares of their kinds.
+    """
+
+    candidates: int = 4
+    with_pictures: float = 0.5
+    kinds: Kinds = Kinds()
+
+
+@dataclasses.dataclass(frozen=True)
 class RatingRules:
     """Ratings (1 to 5) that a document must reach: its lowest of all aspects, and their mean."""
 
@@ -158,6 +173,7 @@ class Config:
     web: Web = Web()
     ocr: Ocr | None = None
     excerpt: Excerpt = Excerpt()
+    instructions: Instructions = Instructions()
     split: Split = Split()
     shards: Shards = Shards()
     limits: Limits = Limits()
@@ -248,6 +264,7 @@ def _check(config: Config, path: str) -> None:
         ("llm.concurrency", config.llm.concurrency),
         ("images.workers", config.images.workers),
         ("clip.batch_documents", config.clip.batch_documents),
+        ("instructions.candidates", config.instructions.candidates),
         ("ocr.side", config.ocr.side if config.ocr else 32),
         ("ocr.boxes", config.ocr.boxes if config.ocr else 1),
         ("images.max_side", config.images.max_side),
@@ -263,5 +280,19 @@ def _check(config: Config, path: str) -> None:
         raise UserError(
             f"{path}: limits.failed_at_most is a share above 0 and up to 1, not {config.limits.failed_at_most}"
         )
-    if not 0 <= config.split.context_free <= 1:
-        raise UserError(f"{path}: split.context_free is a share from 0 to 1, not {config.split.context_free}")
+    for key, share in (
+        ("split.context_free", config.split.context_free),
+        ("instructions.with_pictures", config.instructions.with_pictures),
+        *(
+            (f"instructions.kinds.{name}", share)
+            for name, share in dataclasses.asdict(config.instructions.kinds).items()
+        ),
+    ):
+        if not 0 <= share <= 1:
+            raise UserError(f"{path}: {key} is a share from 0 to 1, not {share}")
+    if config.instructions.candidates > MOST_CANDIDATES:
+        raise UserError(
+            f"{path}: instructions.candidates must be at most {MOST_CANDIDATES}, not {config.instructions.candidates}"
+        )
+    if abs(sum(getattr(config.instructions.kinds, name) for name in BASIC) - 1) > 1e-6:
+        raise UserError(f"{path}: instructions.kinds: the sum of {', '.join(BASIC)} must be 1")

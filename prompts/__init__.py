@@ -3,15 +3,17 @@
 A prompt set is a folder. `embedded/` and `instruct/` come with the package; the configuration's `prompts` names one of
 them or any other folder. It contains
 
-    prompts.yaml            about, the system message, and how many words of an image's alternative text are shown;
-                            `extends: embedded` takes the files that the folder does not have from that set
+    prompts.yaml            about, the system message, how many words of an image's alternative text, of its caption
+                            and of the text in it are shown (`shown.py`), and whether the model gets the `pictures`
+                            themselves; `extends: embedded` takes what the folder does not have from that set
     rate/question.jinja     the template of the question for ratings; its variables are `text`, `fence` and `aspects`
     rate/aspects.yaml       what is rated: the only place that declares a rating aspect
-    write/question.jinja    the template of the question for the instruction; its variables are `text`, `fence` and
-                            `domains`
+    write/question.jinja    the template of the question for the instruction; its variables are `text`, `fence`,
+                            `domains` and `wording`, a sentence that says how to word it
+    write/wordings.yaml     how instructions are worded (`wordings.py`); optional
 
 `embedded` is for the small model that comes with the package, `instruct` for instruct models of 7 billion parameters and
-more. `fence` is a word that the text cannot contain, to be written before and behind it. Control tokens of the served
+more, `vision` for such models that see pictures. `fence` is a word that the text cannot contain, to be written before and behind it. Control tokens of the served
 model are broken up in the text: see `control.py`.
 
 The excerpt comes first and the question last, with the same system message, so that a server with a prefix cache (vLLM
@@ -32,25 +34,28 @@ from typing import Any
 import jinja2
 
 from filters.quality import GRADES, Aspect
-from filters.words import is_heading, plain
-from prompts import control
+from prompts import control, wordings
+from prompts.shown import Shown, shown_segments
+from prompts.wordings import Wordings
 from schemas import settings
 from schemas.errors import UserError
 from schemas.jsonschema import ASPECT
-from schemas.records import Document, Image
+from schemas.records import Document, StoredImage
 
-MAX_ALT = 1000
-"""Characters of an image's alternative text: its words may be of any length."""
 FOLDER = pathlib.Path(__file__).parent
 _TEMPLATES = jinja2.Environment(undefined=jinja2.StrictUndefined, trim_blocks=True, autoescape=False)
 
 
 @dataclasses.dataclass(frozen=True)
 class Prompt:
-    """What is sent (`messages`, in OpenAI's format), and the JSON Schema of the answer."""
+    """What is sent (`messages`, in OpenAI's format), and the JSON Schema of the answer.
+
+    pictures: the hashes of stored pictures, which go before the last message's text.
+    """
 
     messages: tuple[dict[str, str], ...]
     schema: dict[str, Any]
+    pictures: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,10 +68,11 @@ class PromptSet:
 
     name: str
     system: str
-    alt_words: int
+    shown: Shown
     aspects: tuple[Aspect, ...]
     rate: str
     write: str
+    wordings: Wordings = Wordings()
     control: tuple[str, ...] = control.TOKENS
 
     @property
@@ -78,9 +84,12 @@ class PromptSet:
         """The prompt for the ratings of a document."""
         return self._prompt(self.rate, _rate_schema(self.aspects), document, aspects=self.aspects)
 
-    def write_prompt(self, document: Document, domains: Sequence[str]) -> Prompt:
-        """The prompt for the instruction and the domain of a document; the domain is one of `domains`."""
-        return self._prompt(self.write, _write_schema(domains), document, domains=domains)
+    def write_prompt(self, document: Document, domains: Sequence[str], wording: str = "") -> Prompt:
+        """The prompt for the instruction and the domain of a document.
+
+        The domain is one of `domains`; `wording` is a sentence that says how to word the instruction.
+        """
+        return self._prompt(self.write, _write_schema(domains), document, domains=domains, wording=wording)
 
     def rate_version(self) -> str:
         """12 hex digits that change with the wording, the system message, the aspects or the answer's schema."""
@@ -88,18 +97,23 @@ class PromptSet:
         return self._version(self.rate, [_rate_schema(self.aspects), aspects])
 
     def write_version(self, domains: Sequence[str]) -> str:
-        """12 hex digits that change with the wording, the system message or the domains."""
-        return self._version(self.write, [_write_schema(domains)])
+        """12 hex digits that change with the question, the wordings, the system message or the domains."""
+        return self._version(self.write, [_write_schema(domains), dataclasses.asdict(self.wordings)])
 
     def _version(self, template: str, decisive: list[Any]) -> str:
-        text = json.dumps([self.system, self.alt_words, template, *decisive], sort_keys=True)
+        text = json.dumps([self.system, dataclasses.astuple(self.shown), template, *decisive], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
     def _prompt(self, template: str, schema: dict[str, Any], document: Document, **variables: Any) -> Prompt:
-        text = control.broken_up("\n\n".join(shown_segments(document, self.alt_words)), self.control)
+        text = control.broken_up("\n\n".join(shown_segments(document, self.shown)), self.control)
         fence = hashlib.sha256(text.encode()).hexdigest()[:16]  # no text contains the hash of itself
         question = _TEMPLATES.from_string(template).render(text=text, fence=fence, **variables)
-        return Prompt(({"role": "system", "content": self.system}, {"role": "user", "content": question}), schema)
+        pictures = [image.sha256 for image in document.images if isinstance(image, StoredImage)]
+        return Prompt(
+            ({"role": "system", "content": self.system}, {"role": "user", "content": question}),
+            schema,
+            tuple(pictures) if self.shown.pictures else (),
+        )
 
 
 def names() -> list[str]:
@@ -116,7 +130,8 @@ def load(name_or_folder: str) -> PromptSet:
     folders = [folder] + ([FOLDER / head.extends] if head.extends else [])
     if head.extends:
         base = _folder(head.extends)[1]
-        head = dataclasses.replace(head, system=head.system or base.system, alt_words=head.alt_words or base.alt_words)
+        own = {name: value for name, value in dataclasses.asdict(head).items() if value is not None}
+        head = dataclasses.replace(base, **own)
 
     def file(name: str) -> pathlib.Path:
         return next((path for place in folders if (path := place / name).is_file()), folder / name)
@@ -124,17 +139,18 @@ def load(name_or_folder: str) -> PromptSet:
     found = PromptSet(
         folder.name,
         head.system or "",
-        head.alt_words or 0,
+        Shown(head.alt_words or 0, head.caption_words or 0, head.ocr_words or 0, bool(head.pictures)),
         _aspects(file("rate/aspects.yaml")),
         _read(file("rate/question.jinja")),
         _read(file("write/question.jinja")),
+        wordings.load(file("write/wordings.yaml")),
     )
     nothing = Document("", "", ())
     asked = "rate/question.jinja"
     try:
         found.rate_prompt(nothing)
         asked = "write/question.jinja"
-        found.write_prompt(nothing, ("Any",))
+        found.write_prompt(nothing, ("Any",), "Any")
     except jinja2.TemplateError as error:
         raise UserError(f"{file(asked)}: {error}") from error
     return found
@@ -151,24 +167,6 @@ def _folder(name_or_folder: str) -> tuple[pathlib.Path, _Head]:
     return folder, settings.build(_Head, settings.read(str(path)), str(path))
 
 
-def shown_segments(document: Document, alt_words: int) -> list[str]:
-    """The segments as the prompt shows them, without headings that state the title; images as `[image: alt]`.
-
-    >>> from schemas.records import Text
-    >>> page = Document("tea", "s", (Text("# Tea"), Text("Boil water."), Image("tea.jpg", alt="A kettle")))
-    >>> shown_segments(page, alt_words=10)
-    ['Boil water.', '[image: A kettle]']
-    """
-    shown = []
-    for i, segment in enumerate(document.segments):
-        if isinstance(segment, Image):
-            alt = " ".join(segment.alt.split()[:alt_words])[:MAX_ALT]
-            shown.append(f"[image: {alt}]" if alt else "[image]")
-        elif not (is_heading(segment.text) and (i == 0 or _same(segment.text, document.title))):
-            shown.append(segment.text.strip())
-    return shown
-
-
 @dataclasses.dataclass(frozen=True)
 class _Head:
     """The keys of prompts.yaml."""
@@ -177,6 +175,9 @@ class _Head:
     extends: str | None = None
     system: str | None = None
     alt_words: int | None = None
+    caption_words: int | None = None
+    ocr_words: int | None = None
+    pictures: bool | None = None
 
 
 def _aspects(path: pathlib.Path) -> tuple[Aspect, ...]:
@@ -198,10 +199,6 @@ def _read(path: pathlib.Path) -> str:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path} cannot be read: {error}") from None
-
-
-def _same(heading: str, title: str) -> bool:
-    return plain(heading).casefold() == plain(title).casefold()
 
 
 def _rate_schema(aspects: Sequence[Aspect]) -> dict[str, Any]:

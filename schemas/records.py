@@ -111,9 +111,16 @@ The prompt set declares the aspects (`prompts/*/rate/aspects.yaml`).
 """
 
 
+MOST_CANDIDATES = 8
+"""The most instructions that a language model writes for a document."""
+
+
 @dataclasses.dataclass(frozen=True)
 class GeneratedInstruction:
-    """What the language model wrote for a document: instruction and domain, and the number of attempts (1 to 3)."""
+    """What the language model wrote for a document: instruction and domain.
+
+    attempts: the number of the candidate that was taken, from 1 to `MOST_CANDIDATES`.
+    """
 
     instruction: str
     domain: str

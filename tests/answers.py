@@ -15,7 +15,9 @@ MODEL = "fake"
 
 def answer(body: dict) -> str:
     properties = body["response_format"]["json_schema"]["schema"]["properties"]
-    text = body["messages"][-1]["content"].rsplit("---", 1)[0]
+    content = body["messages"][-1]["content"]
+    content = content[-1]["text"] if isinstance(content, list) else content  # pictures come before the text
+    text = content.rsplit("---", 1)[0]
     if "fluency" in properties:
         return json.dumps(dict.fromkeys(properties, 1 if "SHODDY" in text else 5))
     words = sorted(

@@ -137,6 +137,8 @@ class FakeOpenAI:
         if self.raw:
             return self.raw(body)
         content = body["messages"][-1]["content"]
+        if isinstance(content, list):  # with pictures, before the text
+            content = content[-1]["text"]
         self._seen[content] += 1
         word = ""
         if match := re.search(r"!(\w+)(?:=([\d.]+))?(?:\*(\d+))?", content):

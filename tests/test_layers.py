@@ -26,6 +26,7 @@ LAYERS = {
         "launch",
         "dag",
         "graph",
+        "audit",
         "selftest",
         "report",
         "dataset run",

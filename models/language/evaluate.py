@@ -27,15 +27,18 @@ from models.language import measures
 from models.language.damage import ASPECT, can_shuffle, damage
 from models.language.data import DOMAINS, PROMPTS, documents, pick, sections
 from models.language.titles import clean, instruction
+from pipeline.config import Instructions
 from pipeline.llm.client import Client, LlmFault
 from pipeline.llm.probe import check_server
-from pipeline.llm.questions import instruct, rate
-from prompts import shown_segments
+from pipeline.llm.questions import Candidate, judged, rate, taken
+from prompts.shown import shown_segments
 from schemas.records import Document, Ratings
 
 RATED, WRITTEN, WORDS = 120, 250, 240
 """The number of sections to rate (each undamaged and with each kind of damage), the number of sections to write
 instructions for, and the most words of a section."""
+WANTED = Instructions()
+"""How instructions are asked for: a configuration's default."""
 NOTES = pathlib.Path(__file__).parent / "notes.md"
 """How the weights were trained and what was tried: the part of the page that no script can write."""
 RIGHT_DOMAINS = {
@@ -56,6 +59,9 @@ class Figures:
     reasons: dict[str, int]
     parroted: float
     repeated: float
+    beginning: float
+    first_found: float
+    first_found_by_meaning: float
     title_found: float
     title_found_by_meaning: float
     domain_right: float
@@ -73,7 +79,7 @@ def held_out(corpus: pathlib.Path) -> list[Document]:
 def wish(section: Document) -> str | None:
     """The instruction made from the section's title; None if the title names no subject."""
     return instruction(
-        section.title, "\n".join(shown_segments(section, PROMPTS.alt_words)), pick(section.title, section.source)
+        section.title, "\n".join(shown_segments(section, PROMPTS.shown)), pick(section.title, section.source)
     )
 
 
@@ -112,26 +118,29 @@ def _rate(client: Client, found: list[Document]) -> list[Ratings]:
 
 
 def _writer(client: Client, found: list[Document]) -> Figures:
-    async def one(section: Document) -> dict[str, str]:
+    async def one(section: Document) -> list[Candidate]:
+        wordings = PROMPTS.wordings.choose(section, WANTED.kinds, WANTED.with_pictures, "leafinstruct", context=False)
         try:
-            return await instruct(client, PROMPTS.write_prompt(section, DOMAINS), 1)
-        except LlmFault:  # the untrained model may not stop writing: that is a failed attempt
-            return {"instruction": "", "domain": ""}
+            return await judged(client, PROMPTS, section, DOMAINS, wordings, WANTED.candidates)
+        except LlmFault:  # the untrained model may not stop writing: that is a failed answer
+            return [Candidate(1, "", "", "", check("", section), 0.0)]
 
-    async def every() -> list[dict[str, str]]:
+    async def every() -> list[list[Candidate]]:
         return await asyncio.gather(*(one(s) for s in found))
 
-    answers = client.submit(every()).result()
-    asked = [a["instruction"] for a in answers]
-    drops = [check(a, s) for a, s in zip(asked, found, strict=False)]
+    candidates = client.submit(every()).result()
+    first = [c[0] for c in candidates]
+    best = [taken(c) or c[0] for c in candidates]
+    asked = [c.instruction for c in best]
+    drops = [c.drop for c in first]
     titles = [title for s in found if (title := clean(s.title))]  # every one has a title: it has a wish
     question = PROMPTS.write_prompt(found[0], DOMAINS).messages[-1]["content"].rpartition("---")[2]
     counted = [
-        (a["domain"], RIGHT_DOMAINS[s.source])
-        for a, s in zip(answers, found, strict=False)
-        if s.source in RIGHT_DOMAINS
+        (c.domain, RIGHT_DOMAINS[s.source]) for c, s in zip(best, found, strict=True) if s.source in RIGHT_DOMAINS
     ]
     seen = collections.Counter(asked)
+    beginnings = collections.Counter(" ".join(a.split()[:3]) for a in asked)
+    answers = [c.answer for c in first]
     return Figures(
         auc={},
         means={},
@@ -141,10 +150,13 @@ def _writer(client: Client, found: list[Document]) -> Figures:
         reasons=dict(collections.Counter(d.rule for d in drops if d).most_common()),
         parroted=statistics.mean(measures.parrots(a, question) for a in asked),
         repeated=statistics.mean(seen[a] > 1 for a in asked),
+        beginning=beginnings.most_common(1)[0][1] / len(asked),
+        first_found=measures.titles_found(answers, titles, measures.by_words),
+        first_found_by_meaning=measures.titles_found(answers, titles, measures.by_meaning),
         title_found=measures.titles_found(asked, titles, measures.by_words),
         title_found_by_meaning=measures.titles_found(asked, titles, measures.by_meaning),
         domain_right=statistics.mean(domain in right for domain, right in counted),
-        samples=[(s.title, json.dumps(a, ensure_ascii=False)) for s, a in list(zip(found, answers, strict=False))[:12]],
+        samples=[(s.title, c.instruction) for s, c in list(zip(found, best, strict=True))[:12]],
     )
 
 
@@ -176,9 +188,12 @@ def block(ours: Figures, plain_: Figures, shares: dict[str, float]) -> str:
         for name, key, target in (
             ("passes the checks at the first attempt", "passed", "80 %"),
             ("repeats the prompt", "parroted", "0 %"),
-            ("same instruction for two texts", "repeated", "-"),
-            ("right title among 20 random ones, by words", "title_found", "70 %"),
-            ("right title among 20 random ones, by meaning", "title_found_by_meaning", "70 %"),
+            ("same instruction for two texts", "repeated", "0.5 %"),
+            ("the most frequent beginning of three words", "beginning", "8 %"),
+            ("right title among 20 random ones, by words, first candidate", "first_found", "-"),
+            ("the same, the candidate that is taken", "title_found", "80 %"),
+            ("right title among 20 random ones, by meaning, first candidate", "first_found_by_meaning", "-"),
+            ("the same, the candidate that is taken", "title_found_by_meaning", "90 %"),
             ("right domain", "domain_right", "-"),
         )
     ]

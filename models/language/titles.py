@@ -6,6 +6,7 @@ import re
 
 from filters.instruction import ACTIONS
 from filters.words import plain, words
+from prompts import load
 
 USELESS = re.compile(
     r"^(overview|introduction|summary|setup|set ?up|see also|steps?|tasks?|notes?|tools?|hardware|software"
@@ -46,34 +47,8 @@ def _gerunds() -> dict[str, str]:
 
 GERUNDS = _gerunds()
 
-HOW_TO = (
-    "Explain how to {}.",
-    "Show step by step how to {}, with pictures.",
-    "How do I {}?",
-    "Teach me how to {}.",
-    "Write an illustrated guide that shows how to {}.",
-    "Walk me through the steps to {}.",
-    "Please show me how to {}.",
-    "Describe, with pictures, how to {}.",
-    "Give me illustrated instructions to {}.",
-    "How can I {}? Show me with pictures.",
-    "I want to {}. Show me how.",
-    "Help me {}, step by step.",
-)
-ABOUT = (
-    "Explain {} with pictures.",
-    "Write an illustrated introduction to {}.",
-    "Describe {} and show what it looks like.",
-    "Give me an illustrated overview of {}.",
-    "Teach a beginner about {}.",
-    "Tell me about {}, with pictures.",
-    "What should I know about {}?",
-    "Write a short illustrated article about {}.",
-    "Can you explain {} to me?",
-    "Show me what there is to know about {}.",
-    "Write an illustrated lesson on {}.",
-    "Help me understand {}.",
-)
+HOW_TO, ABOUT = load("embedded").wordings.answers.do, load("embedded").wordings.answers.about
+"""The forms of the answers that the writer learns, for actions and for things."""
 
 
 def clean(title: str) -> str | None:

@@ -27,7 +27,12 @@ def stems(text: str) -> set[str]:
     >>> sorted(stems("Filters and a filter"))
     ['and', 'filter']
     """
-    return {word.lower()[:STEM] for word in words(text) if len(word) > 1}
+    return {stem(word) for word in words(text) if len(word) > 1}
+
+
+def stem(word: str) -> str:
+    """The beginning of a word, in lower case."""
+    return word.lower()[:STEM]
 
 
 def shared(read: str, sentences: Iterable[str]) -> float:

@@ -8,9 +8,10 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from pipeline.graph.transforms import Step
+from pipeline.instances.assemble import split
 from pipeline.llm import on_demand, questions
 from pipeline.llm.client import Client, LlmFault
-from pipeline.run import LLM_KEY, Run
+from pipeline.run import LLM_KEY, Run, image_store
 from pipeline.storage.store import Store
 from schemas.errors import AGAIN, ServiceError
 from schemas.records import Document, Drop, InstructedDocument, RatedDocument, ScoredDocument
@@ -29,11 +30,16 @@ def rate_text(run: Run) -> Step[ScoredDocument, Future[RatedDocument]]:
 
 
 def write_instruction(run: Run) -> Step[RatedDocument, Future[InstructedDocument | Drop]]:
-    """Ask the language model for the instruction and the domain; an answer that fails the checks is asked for again."""
-    client = connect(run)
+    """Ask the language model for several instructions and the domain; the best that passes the checks is taken."""
+    client, config = connect(run), run.config
+    wanted = config.instructions
 
     async def write(document: RatedDocument) -> InstructedDocument | Drop:
-        written = await questions.write(client, run.prompts, document, run.config.domains)
+        context, _ = split(document, context_free=config.split.context_free, salt=config.shards.salt)
+        wordings = run.prompts.wordings.choose(
+            document, wanted.kinds, wanted.with_pictures, config.shards.salt, context=bool(context)
+        )
+        written = await questions.write(client, run.prompts, document, config.domains, wordings, wanted.candidates)
         return written if isinstance(written, Drop) else InstructedDocument.of(document, generated=written)
 
     return ask_each(client, write)
@@ -71,4 +77,5 @@ def connect(run: Run) -> Client:
         patience=llm.deadline,
         identity=run.provenance.llm,
         ready=lambda: on_demand.ready(run.llm_wanted),
+        picture=image_store(run).read,
     )

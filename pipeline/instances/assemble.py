@@ -7,7 +7,16 @@ import hashlib
 from filters.words import is_heading
 from schemas.controls import without_controls
 from schemas.errors import RecordFault
-from schemas.records import Image, Instance, InstructedDocument, Provenance, StoredImage, StoredSegment, Text
+from schemas.records import (
+    Image,
+    Instance,
+    InstructedDocument,
+    Provenance,
+    StoredDocument,
+    StoredImage,
+    StoredSegment,
+    Text,
+)
 from schemas.template import without_marker
 
 
@@ -25,19 +34,15 @@ def assemble(
     of salt and id decides which these are, and where the others are split, so every run splits in the same way.
     Raises AssembleFault for a document without text or without images.
     """
-    segments = text_before_image(tuple(_unmarked(segment) for segment in document.segments))
-    if not (_has_both(segments)):
+    context, output = split(document, context_free=context_free, salt=salt)
+    if not _has_both(output):
         raise AssembleFault("no_output", "an output needs a text and an image")
-    cuts = possible_cuts(segments)
-    draw = hashlib.blake2b(document.id.encode(), digest_size=16, key=salt.encode()).digest()
-    share, pick = int.from_bytes(draw[:8]) / 2**64, int.from_bytes(draw[8:])
-    cut = cuts[pick % len(cuts)] if cuts and share >= context_free else 0
     return Instance(
         id=document.id,
         key=key,
         instruction=without_marker(without_controls(document.generated.instruction)),
-        context=segments[:cut],
-        output=segments[cut:],
+        context=context,
+        output=output,
         domain=document.generated.domain,
         title=document.title,
         source=document.source,
@@ -47,6 +52,18 @@ def assemble(
         ratings=document.ratings,
         provenance=provenance,
     )
+
+
+def split(
+    document: StoredDocument, *, context_free: float, salt: str
+) -> tuple[tuple[StoredSegment, ...], tuple[StoredSegment, ...]]:
+    """The context and the output of a document; the context is empty if there is none (see `assemble`)."""
+    segments = text_before_image(tuple(_unmarked(segment) for segment in document.segments))
+    cuts = possible_cuts(segments)
+    draw = hashlib.blake2b(document.id.encode(), digest_size=16, key=salt.encode()).digest()
+    share, pick = int.from_bytes(draw[:8]) / 2**64, int.from_bytes(draw[8:])
+    cut = cuts[pick % len(cuts)] if cuts and share >= context_free else 0
+    return segments[:cut], segments[cut:]
 
 
 def _unmarked(segment: StoredSegment) -> StoredSegment:

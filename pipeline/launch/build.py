@@ -145,7 +145,7 @@ def _prepare(config: configuration.Config, output: str, work: str, keep_going: b
     print(f"coherence model: {form}", file=sys.stderr)
     config = dataclasses.replace(config, clip=dataclasses.replace(config.clip, dtype=form.name))
     if url := config.llm.url:
-        name = _served_model(url, config.llm.name)
+        name = served_model(url, config.llm.name)
         identity, wanted = name, ""
         probe(url, name, prompts, os.environ.get(LLM_KEY))
     elif is_remote(work):
@@ -168,7 +168,7 @@ def _prepare(config: configuration.Config, output: str, work: str, keep_going: b
     return Run(config, configuration.preset(config), prompts, output, work, url, name, wanted, provenance, keep_going)
 
 
-def _served_model(url: str, name: str) -> str:
+def served_model(url: str, name: str) -> str:
     """The configuration's model, or the only one that the server has; instances name the model that was used."""
     key = os.environ.get(LLM_KEY)
     try:

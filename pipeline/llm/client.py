@@ -21,6 +21,7 @@ import aiohttp
 
 from pipeline import retry_after
 from pipeline.llm.address import base_url, headers, shown
+from pipeline.llm.pictures import messages_of
 from pipeline.llm.responses import MOST_BYTES, Answer, check, clean, message, parse, read
 from pipeline.storage.store import Store, content_key
 from prompts import Prompt
@@ -52,7 +53,8 @@ class Client:
     `timeout` is for one answer, `patience` for a server that is unreachable or overloaded (both in seconds); after that
     time, further questions fail at the first attempt. `identity` is the model's name in the cache; it differs from
     `model` if the same name may mean other weights later. `ready` is awaited before a question is sent, but not if the
-    answer is in the cache; it may start the server.
+    answer is in the cache; it may start the server. `picture` returns the bytes of a stored picture (JPEG or PNG) by
+    its hash, for prompts with pictures.
     """
 
     def __init__(
@@ -67,9 +69,11 @@ class Client:
         patience: float = 600.0,
         identity: str | None = None,
         ready: Callable[[], Awaitable[None]] | None = None,
+        picture: Callable[[str], bytes] | None = None,
     ):
         self.url, self.model, self.identity = base_url(url), model, identity or model
         self.timeout, self.patience, self.cache, self.ready = timeout, patience, cache, ready
+        self.picture = picture
         self.shown = shown(self.url)
         self._away_since: float | None = None
         self._answered, self._failures = False, 0
@@ -136,7 +140,8 @@ class Client:
         """
         messages = list(prompt.messages)
         question = {"temperature": temperature, "seed": seed, "max_tokens": max_tokens, "logprobs": logprobs}
-        key = content_key("answer", self.identity, question, messages, prompt.schema)
+        shown = [list(prompt.pictures)] if prompt.pictures else []
+        key = content_key("answer", self.identity, question, messages, prompt.schema, *shown)
         self._counts["questions"] += 1
         if answer := await self._remembered(key, prompt.schema, validate):
             self._counts["from_cache"] += 1
@@ -145,7 +150,7 @@ class Client:
             await self.ready()
         body = {
             "model": self.model,
-            "messages": messages,
+            "messages": await asyncio.to_thread(messages_of, prompt, self.picture) if prompt.pictures else messages,
             "temperature": temperature,
             "seed": seed,
             "max_tokens": max_tokens,

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
+import dataclasses
 import hashlib
 import json
 from collections.abc import Sequence
 
 from filters import instruction, quality
+from pipeline.llm import ranking
 from pipeline.llm.client import Client
 from pipeline.llm.responses import Answer
 from prompts import Prompt, PromptSet
+from prompts.wordings import Wording
 from schemas.records import Document, Drop, GeneratedInstruction, Ratings
 
-ATTEMPTS = 3  # for an instruction: asked for again if it fails the checks
 TEMPERATURE = 0.5
-"""For instructions: greedy decoding gives nearly the same wording for every document ("Write an illustrated lesson on
-..."), but people ask in many ways. The seed is a hash of the question."""
+"""For instructions: greedy decoding gives the same candidate each time. The seed is a hash of the question."""
+PASSING = ("invalid_answer", "timeout")
+"""Kinds of fault that leave the other candidates as they are."""
 MAX_TOKENS = 160
 ALTERNATIVES = 10  # enough for the five grades, even if a server includes other tokens
 
@@ -37,22 +41,70 @@ async def rating(client: Client, prompts: PromptSet, document: Document) -> Answ
 
 
 async def write(
-    client: Client, prompts: PromptSet, document: Document, domains: Sequence[str]
+    client: Client,
+    prompts: PromptSet,
+    document: Document,
+    domains: Sequence[str],
+    wordings: Sequence[Wording] = (),
+    candidates: int = 1,
 ) -> GeneratedInstruction | Drop:
-    """The instruction that the document answers and its domain, or the Drop of the checks after the third attempt.
+    """The best instruction that the document answers and its domain, or the Drop of the checks if none passes.
 
-    Each attempt has its own seed and its own key in the cache. Raises LlmFault.
+    wordings: how it is worded, by preference (`Wordings.choose`). candidates: how many instructions are asked for; each
+    has its own seed and its own key in the cache. Raises LlmFault if no answer is valid.
     """
-    prompt = prompts.write_prompt(document, domains)
-    attempt = 0
-    while True:
-        attempt += 1
-        found = await instruct(client, prompt, attempt)
-        drop = instruction.check(found["instruction"], document)
-        if drop is None:
-            return GeneratedInstruction(found["instruction"].strip(), found["domain"], attempt)
-        if attempt == ATTEMPTS:
-            return drop
+    found = await judged(client, prompts, document, domains, wordings, candidates)
+    if best := taken(found):
+        return GeneratedInstruction(best.instruction, best.domain, best.number)
+    return next(one.drop for one in found if one.drop)
+
+
+@dataclasses.dataclass(frozen=True)
+class Candidate:
+    """One instruction for a document.
+
+    number: from 1. answer: in the model's words. instruction: as it is worded. drop: why it is none for the document.
+    tells: how well it tells the document from others (`ranking.tells`).
+    """
+
+    number: int
+    answer: str
+    instruction: str
+    domain: str
+    drop: Drop | None
+    tells: float
+
+
+def taken(candidates: Sequence[Candidate]) -> Candidate | None:
+    """Of the candidates that pass the checks, the first of those that tell the document best; None if none passes."""
+    return max((one for one in candidates if one.drop is None), key=lambda one: one.tells, default=None)
+
+
+async def judged(
+    client: Client,
+    prompts: PromptSet,
+    document: Document,
+    domains: Sequence[str],
+    wordings: Sequence[Wording],
+    candidates: int,
+) -> list[Candidate]:
+    """Every valid answer, as `write` asks for them. Raises LlmFault if there is none, and if the server is away."""
+    prompt = prompts.write_prompt(document, domains, wordings[0].ask if wordings else "")
+    numbers = range(1, candidates + 1)
+    answers = await asyncio.gather(*(instruct(client, prompt, n) for n in numbers), return_exceptions=True)
+    for fault in answers:
+        if isinstance(fault, BaseException) and getattr(fault, "kind", "") not in PASSING:
+            raise fault
+    found = []
+    for number, one in zip(numbers, answers, strict=True):
+        if not isinstance(one, BaseException):
+            answer = one["instruction"].strip()
+            drop = instruction.check(answer, document)
+            asked = answer if drop else prompts.wordings.reworded(answer, document, wordings)
+            found.append(Candidate(number, answer, asked, one["domain"], drop, ranking.tells(answer, document)))
+    if not found and isinstance(fault := answers[0], BaseException):
+        raise fault
+    return found
 
 
 async def instruct(client: Client, prompt: Prompt, attempt: int) -> dict[str, str]:

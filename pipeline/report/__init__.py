@@ -17,6 +17,7 @@ from pipeline.report.render import render
 from pipeline.report.tally import Tally, tally
 from pipeline.storage.store import write_bytes
 from schemas.codec import Json
+from schemas.records import MOST_CANDIDATES
 from schemas.stage_names import STAGES, stage_title
 
 KEPT_ROOM, DROPPED_ROOM = 3_600_000, 1_400_000
@@ -33,10 +34,10 @@ EXPLANATIONS = {
     "margin": "How much better they match their own text than the text next to the document's other images.",
     "recall_at_1": "Share of images that match their own text best.",
     "mean_rating": "The mean of the language model's ratings, from 1 (bad) to 5 (good).",
-    "attempts": "How many times the language model was asked for the instruction.",
+    "attempts": "Which of the instructions that the language model wrote was taken.",
 }
 
-SPANS = {"recall_at_1": (0, 1), "attempts": (1, 3), "mean_rating": (1, 5)}
+SPANS = {"recall_at_1": (0, 1), "attempts": (1, MOST_CANDIDATES), "mean_rating": (1, 5)}
 """Scores whose whole range is shown, so that histograms can be compared; that of ratings is 1 to 5."""
 
 

@@ -1,7 +1,8 @@
 """Examples of dropped documents for every rule, with text and small images, so that people can check the rule.
 
-The PER_RULE documents with the lowest hashes of their ids are stored, so every run ends with the same examples, with
-any number of workers. They are in `folder/<rule>/<hash>.json` (folder: `WORK/dropped`).
+The STORED documents with the lowest hashes of their ids are stored, so every run ends with the same examples, with
+any number of workers. They are in `folder/<rule>/<hash>.json` (folder: `WORK/dropped`). The report shows the first
+PER_RULE of a rule, an audit takes from all of them.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from schemas.codec import Json
 from schemas.outcome import Outcome
 from schemas.records import Document, Image
 
-PER_RULE = 4
+PER_RULE, STORED = 4, 20
 MAX_TEXTS, MAX_IMAGES, MAX_CHARACTERS, THUMBNAIL = 4, 3, 600, 240
 """The limits of an example: texts, images, characters of a text, and pixels of an image's longer side."""
 
@@ -41,15 +42,15 @@ def keep_sample(
     for a document that may belong there.
 
     Examples that are no longer among the lowest are not deleted, but not read either; there are few of them (about
-    PER_RULE times the logarithm of the number of documents).
+    STORED times the logarithm of the number of documents).
     """
     path = f"{folder}/{outcome.rule}/{rank(document.id)}.json"
     lowest = {} if lowest is None else lowest
     for look in (False, True):
         present = _first(f"{folder}/{outcome.rule}") if look else lowest.get(outcome.rule, [])
-        if path in present or (len(present) == PER_RULE and path > present[-1]):
+        if path in present or (len(present) == STORED and path > present[-1]):
             return
-    lowest[outcome.rule] = sorted([*present, path])[:PER_RULE]
+    lowest[outcome.rule] = sorted([*present, path])[:STORED]
     sample = dropped_sample(document, outcome, open_image)
     write_bytes(path, json.dumps(sample, ensure_ascii=False).encode())
 
@@ -80,11 +81,11 @@ def dropped_sample(document: Document, outcome: Outcome, open_image: OpenImage) 
     }
 
 
-def read_samples(folder: str, rules: Iterable[str]) -> dict[str, Json]:
-    """Document id -> example, at most PER_RULE for each of the rules."""
+def read_samples(folder: str, rules: Iterable[str], most: int = PER_RULE) -> dict[str, Json]:
+    """Document id -> example, at most `most` for each of the rules."""
     samples: dict[str, Json] = {}
     for rule in rules:
-        for path in _first(f"{folder}/{rule}"):
+        for path in _first(f"{folder}/{rule}")[:most]:
             sample = json.loads(uris.read_bytes(path))
             samples[sample["id"]] = sample
     return samples
@@ -96,7 +97,7 @@ def rank(id_: str) -> str:
 
 
 def _first(folder: str) -> list[str]:
-    return uris.find(folder, (".json",))[:PER_RULE]
+    return uris.find(folder, (".json",))[:STORED]
 
 
 def _image(image: Image, picture: PIL.Image.Image | None) -> Json:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from schemas.checks.rules import Rules, threshold
 from schemas.codec import Json
 from schemas.outcome import DROPPED, FAILED, KEPT
+from schemas.records import MOST_CANDIDATES
 from schemas.stage_names import (
     FILTER_COHERENCE,
     FILTER_RATINGS,
@@ -29,7 +30,7 @@ RANGES = {
     "margin": (-2.0, 2.0),
     "recall_at_1": (0.0, 1.0),
     "mean_rating": (1.0, 5.0),
-    "attempts": (1.0, 3.0),
+    "attempts": (1.0, float(MOST_CANDIDATES)),
 }
 MOST_DETAIL = 4000
 """The longest detail in characters: the end of a traceback."""

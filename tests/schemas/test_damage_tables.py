@@ -480,7 +480,7 @@ CASES = {
         ),
         [at("ledger-row", L0, pointer="/rule")],
     ),
-    "ledger: attempts that nobody makes": (_kept(scores=_named(attempts=4.0)), [at("ledger-row", L0, K0, "/scores")]),
+    "ledger: attempts that nobody makes": (_kept(scores=_named(attempts=9.0)), [at("ledger-row", L0, K0, "/scores")]),
     "ledger: an image lost twice": (
         outcome("doc-apart", dropped_images=(_lost(), _lost())),
         [at("ledger-row", L0, pointer="/dropped_images/1/index")],

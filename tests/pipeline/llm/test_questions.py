@@ -12,6 +12,7 @@ from pipeline.llm import questions
 from pipeline.llm.client import Client, LlmFault
 from pipeline.storage.store import Store
 from prompts import load as load_prompts
+from prompts.wordings import Wording
 from schemas.errors import ServiceError, UserError
 from schemas.records import Document, Drop, GeneratedInstruction, Image, Text
 from tests.fake_openai import FakeOpenAI
@@ -44,6 +45,10 @@ def written(*instructions):
     return lambda body: json.dumps({"instruction": next(answers), "domain": "crafts"})
 
 
+def always_good(body):
+    return json.dumps({"instruction": GOOD, "domain": "crafts"})
+
+
 def test_ratings_are_read_from_the_answer():
     grades = {"fluency": 5, "coherence": 4, "completeness": 3, "usefulness": 2}
     got, (request,) = run(lambda c: questions.rate(c, PROMPTS, DOCUMENT), lambda body: json.dumps(grades))
@@ -65,16 +70,17 @@ def test_a_good_instruction_is_taken_at_once():
     assert len(requests) == 1
 
 
-def test_an_instruction_that_fails_is_asked_again_with_other_seeds():
-    got, requests = run(
-        lambda c: questions.write(c, PROMPTS, DOCUMENT, DOMAINS), written("Paper.", "Explain ...", GOOD)
-    )
-    assert got == GeneratedInstruction(GOOD, "crafts", 3)
+def test_each_candidate_has_a_seed_of_its_own():
+    def question(client):
+        return questions.write(client, PROMPTS, DOCUMENT, DOMAINS, candidates=3)
+
+    got, requests = run(question, always_good)
+    assert got == GeneratedInstruction(GOOD, "crafts", 1)  # the first of equals
     assert [r["temperature"] for r in requests] == [0.5] * 3
-    seeds = [r["seed"] for r in requests]
-    assert len(set(seeds)) == 3 and all(0 <= seed < 2**31 for seed in seeds)
-    _, again = run(lambda c: questions.write(c, PROMPTS, DOCUMENT, DOMAINS), written("Paper.", "Explain ...", GOOD))
-    assert [r["seed"] for r in again] == seeds
+    seeds = {r["seed"] for r in requests}
+    assert len(seeds) == 3 and all(0 <= seed < 2**31 for seed in seeds)
+    _, again = run(question, always_good)
+    assert {r["seed"] for r in again} == seeds
     _, other = run(
         lambda c: questions.write(c, PROMPTS, dataclasses.replace(DOCUMENT, segments=DOCUMENT.segments[:1]), DOMAINS),
         written(GOOD),
@@ -82,14 +88,73 @@ def test_an_instruction_that_fails_is_asked_again_with_other_seeds():
     assert other[0]["seed"] not in seeds
 
 
-def test_after_the_third_failure_the_document_is_dropped_and_a_second_run_asks_nothing(tmp_path):
-    def question(client):
-        return questions.write(client, PROMPTS, DOCUMENT, DOMAINS)
+def by_seed(*instructions):
+    """A reply function: the instruction of each candidate, whichever question comes first."""
+    prompt = PROMPTS.write_prompt(DOCUMENT, DOMAINS)
+    seeds = {}
 
-    got, requests = run(question, written("Paper.", "Paper.", "Boat."), tmp_path)
+    async def learn(client):
+        for number in range(1, len(instructions) + 1):
+            await questions.instruct(client, prompt, number)
+
+    run(learn, lambda body: seeds.setdefault(body["seed"], json.dumps({"instruction": "x", "domain": "crafts"})))
+    texts = dict(zip(seeds, instructions, strict=True))
+    return lambda body: (
+        texts[body["seed"]]
+        if texts[body["seed"]].startswith("!")
+        else json.dumps({"instruction": texts[body["seed"]], "domain": "crafts"})
+    )
+
+
+def write(client, wordings=(), candidates=3, prompts=PROMPTS):
+    return questions.write(client, prompts, DOCUMENT, DOMAINS, wordings, candidates)
+
+
+def test_the_candidate_that_tells_the_document_from_others_is_taken():
+    got, _ = run(write, by_seed("Explain how to fold the corners.", f" {GOOD} ", "Explain the long side."))
+    assert got == GeneratedInstruction(GOOD, "crafts", 2)
+
+
+def test_a_candidate_that_fails_the_checks_is_not_taken():
+    got, _ = run(
+        write, by_seed("Paper boat pocket crease", "Explain the paper.", "Explain [paper boat pocket crease].")
+    )
+    assert got == GeneratedInstruction("Explain the paper.", "crafts", 2)
+
+
+def test_the_best_candidate_is_worded_as_the_document_asks_for():
+    wordings = (Wording("question", do="How would you {}?"),)
+    got, _ = run(lambda c: write(c, wordings), by_seed(GOOD, "Explain the paper.", "Paper."))
+    assert got == GeneratedInstruction("How would you fold a boat from a sheet of paper?", "crafts", 1)
+
+
+def test_the_sentence_of_a_wording_is_in_the_question():
+    got, requests = run(
+        lambda c: write(c, (Wording("question", ask="Word it as a question."),), 1, load_prompts("instruct")),
+        written("Explain how to fold a paper boat."),
+    )
+    assert got.instruction == "Explain how to fold a paper boat."
+    assert "Word it as a question." in requests[0]["messages"][1]["content"]
+
+
+def test_after_failures_alone_the_document_is_dropped_and_a_second_run_asks_nothing(tmp_path):
+    got, requests = run(write, by_seed("Paper.", "Paper.", "Boat."), tmp_path)
     assert got == Drop("instruction_length", 1, 3)
     assert len(requests) == 3
-    assert run(question, written(), tmp_path) == (got, [])
+    assert run(write, written(), tmp_path) == (got, [])
+
+
+def test_an_invalid_answer_leaves_the_other_candidates():
+    def reply(body):
+        return "no JSON" if body["seed"] % 1000 == first % 1000 else always_good(body)
+
+    seeds = []
+    run(lambda c: write(c, candidates=1), lambda body: seeds.append(body["seed"]) or always_good(body))
+    (first,) = seeds
+    got, requests = run(write, reply)
+    assert got == GeneratedInstruction(GOOD, "crafts", 2) and len(requests) == 5
+    with pytest.raises(LlmFault, match="invalid_answer"):
+        run(write, lambda body: "no JSON")
 
 
 @pytest.mark.parametrize(

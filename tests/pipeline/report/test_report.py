@@ -17,7 +17,7 @@ import pytest
 
 from pipeline.graph import outcomes
 from pipeline.report import page, write_report
-from pipeline.report.dropped import PER_RULE, dropped_sample, keep_sample, rank, read_samples
+from pipeline.report.dropped import PER_RULE, STORED, dropped_sample, keep_sample, rank, read_samples
 from pipeline.report.figures import BASE, WIDTH, histogram, median
 from pipeline.report.gallery import card, gallery
 from pipeline.report.pictures import Album
@@ -215,6 +215,8 @@ def test_the_same_samples_are_kept_in_whatever_order_they_come(tmp_path, step):
         )
     samples = read_samples(str(tmp_path), ["word_count", "never_met"])
     assert sorted(samples, key=rank) == sorted(ids, key=rank)[:PER_RULE]
+    more = read_samples(str(tmp_path), ["word_count"], STORED)
+    assert sorted(more, key=rank) == sorted(ids, key=rank)[:STORED]
 
 
 def test_markdown_of_documents_is_tamed():

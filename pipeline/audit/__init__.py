@@ -1,0 +1,1 @@
+"""Two readers judge a random sample of kept and dropped documents without knowing which is which."""

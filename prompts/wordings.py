@@ -1,0 +1,186 @@
+"""How instructions are worded: the kinds of request, which of them a document gets, and an answer in these words.
+
+Left alone, a model words most instructions in the same way. So a hash of the document's id chooses the kind and the
+words, in the shares that the configuration names. A prompt set says in `write/wordings.yaml` what the words are: either
+`ask`, a sentence for the question to the model, which words the instruction itself; or the frames `do` and `about`, into
+which the subject of the model's answer is put. Frames are for small models, which name a subject well and follow no
+advice; `answers` are the forms in which such a model was trained to answer, from which the subject is taken.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import pathlib
+import re
+from collections.abc import Sequence
+from typing import Literal
+
+from filters.instruction import asks, length, placeholder
+from filters.text import FUNCTION_WORDS
+from filters.words import plain
+from schemas import settings
+from schemas.errors import UserError
+from schemas.records import Document
+
+Kind = Literal["how_to", "question", "explanation", "continuation", "comparison"]
+BASIC: tuple[Kind, ...] = ("how_to", "question", "explanation")
+_COMPARES = re.compile(
+    r"\b(?:compar\w+|differ|differs|different|differences?|differently|versus|vs|unlike|whereas|than)\b", re.I
+)
+_OBJECT = re.compile(r"(?:the|an?|your|it)\b")
+_PAIR = re.compile(r"\S (?:and|or|versus|vs\.?) (?:the |an? )?\S")
+
+
+@dataclasses.dataclass(frozen=True)
+class Kinds:
+    """The share of each kind of instruction, from 0 to 1.
+
+    continuation: of documents with a context; such an instruction asks for what follows. comparison: of the documents
+    that compare things. The others are shares of the rest, and their sum is 1.
+    """
+
+    how_to: float = 0.35
+    question: float = 0.35
+    explanation: float = 0.3
+    continuation: float = 0.7
+    comparison: float = 0.4
+
+
+@dataclasses.dataclass(frozen=True)
+class Wording:
+    """One way to word an instruction of a kind; `pictures`: whether it asks for pictures.
+
+    ask: a sentence for the question. do, about: frames with `{}` for the subject, if it is an action ("fold a boat"),
+    and if it is a thing ("boats").
+    """
+
+    kind: Kind
+    pictures: bool = False
+    ask: str = ""
+    do: str = ""
+    about: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Answers:
+    """The forms of a model's answers, with `{}` for the subject: an action or a thing."""
+
+    do: tuple[str, ...] = ()
+    about: tuple[str, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class Wordings:
+    """The file `write/wordings.yaml`; without it, a model's own words are kept."""
+
+    wordings: tuple[Wording, ...] = ()
+    answers: Answers = Answers()
+
+    def choose(
+        self, document: Document, kinds: Kinds, with_pictures: float, salt: str, *, context: bool
+    ) -> tuple[Wording, ...]:
+        """The wordings for a document, in the order in which they are tried; empty if there are none.
+
+        The hash of salt and id decides, so that every run chooses the same. `with_pictures` is the share that asks for
+        pictures. context: whether the instance will have a context.
+        """
+        digest = hashlib.blake2b(document.id.encode(), digest_size=40, key=salt.encode(), person=b"wording").digest()
+        draws = [int.from_bytes(digest[at : at + 8]) / 2**64 for at in range(0, 40, 8)]
+        kind = _drawn(kinds, draws[2])
+        if compares(document) and draws[1] < kinds.comparison:
+            kind = "comparison"
+        if context and draws[0] < kinds.continuation:
+            kind = "continuation"
+        pictures = draws[3] < with_pictures
+        found: list[Wording] = []
+        for one in dict.fromkeys((kind, "explanation")):
+            rows = [w for w in self.wordings if w.kind == one and w.pictures == pictures]
+            first = int(draws[4] * len(rows))
+            found += rows[first:] + rows[:first]
+        return tuple(found)
+
+    def reworded(self, answer: str, document: Document, wordings: Sequence[Wording]) -> str:
+        """The answer's subject in the first of `wordings` with a frame for it.
+
+        The answer as it is, if there is no such frame, if it has none of the known forms, or if the result would not
+        be an instruction.
+        """
+        form, subject = self.subject(answer)
+        subject = _lower(subject, document)
+        for wording in wordings:
+            frame = wording.do if form == "do" else wording.about if form == "about" else ""
+            if frame and (wording.kind != "comparison" or _PAIR.search(subject)):
+                made = frame.replace("{}", subject)
+                return answer if length(made) or asks(made) or placeholder(made) else made
+        return answer
+
+    def subject(self, answer: str) -> tuple[str, str]:
+        """What an answer is about, and whether that is an action (`do`) or a thing (`about`); two empty texts if unknown.
+
+        >>> Wordings(answers=Answers(do=("How do I {}?",), about=("Explain {}.",))).subject("Explain tea.")
+        ('about', 'tea')
+        """
+        forms = [("do", form) for form in self.answers.do] + [("about", form) for form in self.answers.about]
+        ends = sorted({form.partition("{}")[2].rstrip(".?!") for _, form in forms} - {""}, key=len, reverse=True)
+        for name, form in sorted(forms, key=lambda form: -len(form[1].partition("{}")[0])):
+            before = form.partition("{}")[0]
+            if answer.casefold().startswith(before.casefold()):
+                rest = _without(answer[len(before) :], ends)
+                if name == "about" and (rest.lower().startswith("how to ") or _is_action(rest)):
+                    name, rest = "do", re.sub("^how to ", "", rest, flags=re.I)
+                return (name, rest) if rest else ("", "")
+        return "", ""
+
+
+def compares(document: Document) -> bool:
+    """Whether the text has at least three words with which things are compared."""
+    return len(_COMPARES.findall(plain("\n".join(document.texts)))) >= 3
+
+
+def load(path: pathlib.Path) -> Wordings:
+    """The wordings in a YAML file; none if there is no file. Raises UserError."""
+    if not path.is_file():
+        return Wordings()
+    found = settings.build(Wordings, settings.read(str(path)), str(path))
+    frames = [frame for wording in found.wordings for frame in (wording.do, wording.about) if frame]
+    for frame in (*frames, *found.answers.do, *found.answers.about):
+        if frame.count("{}") != 1:
+            raise UserError(f"{path}: {frame!r} must have {{}} once, where the subject stands")
+    for number, wording in enumerate(found.wordings):
+        if not (wording.ask or wording.do or wording.about):
+            raise UserError(f"{path}: wordings[{number}] needs `ask`, or the frames `do` and `about`")
+    return found
+
+
+def _drawn(kinds: Kinds, draw: float) -> Kind:
+    for kind in BASIC:
+        draw -= getattr(kinds, kind)
+        if draw < 0:
+            return kind
+    return BASIC[-1]
+
+
+def _is_action(subject: str) -> bool:
+    """Whether a subject is an order, though the answer's form is for things ("a lesson on knead the dough")."""
+    first, _, rest = subject.lower().partition(" ")
+    return bool(_OBJECT.match(rest)) and first not in FUNCTION_WORDS and first.isalpha() and not first.endswith("ing")
+
+
+def _without(text: str, ends: Sequence[str]) -> str:
+    """The text without the ends of forms, however many follow each other."""
+    before = ""
+    while text != before:
+        before = text
+        text = text.strip(" .?!,")
+        for end in ends:
+            text = text.removesuffix(end)
+    return text
+
+
+def _lower(subject: str, document: Document) -> str:
+    """The subject with a small first letter, if the document has its first word in small letters."""
+    first = re.match(r"[A-Z][\w'’-]*", subject)
+    if first and re.search(rf"(?<![\w-]){re.escape(first[0].lower())}(?![\w-])", plain("\n".join(document.texts))):
+        return subject[0].lower() + subject[1:]
+    return subject

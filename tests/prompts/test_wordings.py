@@ -1,0 +1,136 @@
+"""Which words a document's instruction gets, and how an answer's subject comes into them."""
+
+import collections
+
+import pytest
+
+import prompts
+from filters.instruction import asks, length, placeholder
+from prompts.wordings import Kinds, Wordings
+from schemas.errors import UserError
+from schemas.records import Document, Text
+
+EMBEDDED = prompts.load("embedded").wordings
+BOAT = Document("1", "s", (Text("A paper boat is folded from a sheet."), Text("The paper must be dry.")))
+COMPARED = Document(
+    "1", "s", (Text("Unlike tea, coffee is bitter. They differ in colour: coffee is darker than tea."),)
+)
+
+
+def chosen(count: int, text: Document = BOAT, kinds: Kinds = Kinds(), pictures: float = 0.5, context: bool = False):
+    """The first wordings of so many documents."""
+    return [
+        EMBEDDED.choose(Document(str(n), "s", text.segments), kinds, pictures, "salt", context=context)[0]
+        for n in range(count)
+    ]
+
+
+def shares(wordings) -> dict[str, float]:
+    counts = collections.Counter(w.kind for w in wordings)
+    return {kind: count / len(wordings) for kind, count in counts.items()}
+
+
+def test_kinds_have_the_shares_that_are_asked_for():
+    found = shares(chosen(4000, kinds=Kinds(how_to=0.6, question=0.1, explanation=0.3)))
+    assert found == pytest.approx({"how_to": 0.6, "question": 0.1, "explanation": 0.3}, abs=0.03)
+    assert sum(w.pictures for w in chosen(4000, pictures=0.2)) / 4000 == pytest.approx(0.2, abs=0.03)
+
+
+def test_only_what_has_a_context_is_continued_and_only_what_compares_is_compared():
+    assert shares(chosen(2000, context=True))["continuation"] == pytest.approx(0.7, abs=0.03)
+    assert "continuation" not in shares(chosen(2000)) and "comparison" not in shares(chosen(2000))
+    assert shares(chosen(2000, COMPARED))["comparison"] == pytest.approx(0.4, abs=0.04)
+
+
+def test_no_beginning_of_three_words_is_frequent():
+    """Whatever the subjects are: the frames' own words are counted, and a subject of one letter."""
+    for text, context in ((BOAT, False), (BOAT, True), (COMPARED, False)):
+        for form in ("do", "about"):
+            made = [getattr(w, form) or "" for w in chosen(4000, text, context=context)]
+            counts = collections.Counter(" ".join(m.replace("{}", "x").split()[:3]) for m in made if m)
+            assert counts.most_common(1)[0][1] / len(made) < 0.08, counts.most_common(3)
+
+
+def test_the_same_document_and_salt_get_the_same_words():
+    def words(salt):
+        return [EMBEDDED.choose(Document(str(n), "s", ()), Kinds(), 0.5, salt, context=False) for n in range(50)]
+
+    assert words("a") == words("a") != words("b")
+
+
+@pytest.mark.parametrize(
+    "answer, form, subject",
+    [
+        ("Describe, with pictures, how to build a resistor.", "do", "build a resistor"),
+        ("How do I lift? Show me with pictures.", "do", "lift"),
+        ("Write an illustrated lesson on folding paper, with pictures.", "about", "folding paper"),
+        ("Tell me about triangles, step by step.", "about", "triangles"),
+        ("Write an illustrated lesson on how to sew.", "do", "sew"),
+        ("Write an illustrated lesson on knead the dough.", "do", "knead the dough"),
+        ("Write an illustrated lesson on kneading the dough.", "about", "kneading the dough"),
+        ("Tell me about the form of a boat.", "about", "the form of a boat"),
+        ("Can you explain bulbs to me?", "about", "bulbs"),
+        ("Is a spider an insect?", "", ""),
+        ("Explain how to .", "", ""),
+    ],
+)
+def test_the_subject_is_taken_from_the_forms_of_the_answers(answer, form, subject):
+    assert EMBEDDED.subject(answer) == (form, subject)
+
+
+@pytest.mark.parametrize("wording", EMBEDDED.wordings, ids=lambda w: w.do or w.about)
+def test_every_frame_makes_an_instruction(wording):
+    for frame, subject in ((wording.do, "fold the paper"), (wording.about, "tea and coffee")):
+        made = frame.replace("{}", subject)
+        assert not frame or not (length(made) or asks(made) or placeholder(made))
+
+
+def test_a_subject_is_put_into_the_frame_and_begins_as_in_the_text():
+    how, what = Wordings((prompts.wordings.Wording("how_to", do="Teach me to {}.", about="Teach me {}."),)), EMBEDDED
+    given = Wordings(how.wordings, what.answers)
+    assert given.reworded("Explain how to fold a boat.", BOAT, given.wordings) == "Teach me to fold a boat."
+    assert given.reworded("Tell me about Paper boats.", BOAT, given.wordings) == "Teach me paper boats."
+    assert given.reworded("Tell me about Boston.", BOAT, given.wordings) == "Teach me Boston."
+
+
+def test_an_answer_of_no_known_form_keeps_its_words():
+    assert EMBEDDED.reworded("Is paper dry?", BOAT, EMBEDDED.wordings) == "Is paper dry?"
+    assert EMBEDDED.reworded("Explain how to fold.", BOAT, ()) == "Explain how to fold."
+
+
+def test_one_thing_is_not_compared():
+    of_kind = [w for w in EMBEDDED.wordings if w.kind == "comparison"]
+    found = EMBEDDED.choose(COMPARED, Kinds(comparison=1.0), 0.5, "salt", context=False)
+    assert found[0].kind == "comparison" and found[-1].kind == "explanation"
+    assert EMBEDDED.reworded("Tell me about tea.", COMPARED, of_kind) == "Tell me about tea."
+    asked = EMBEDDED.reworded("Tell me about tea and coffee.", COMPARED, found)
+    assert asked in [w.about.replace("{}", "tea and coffee") for w in of_kind]
+    assert "compar" not in EMBEDDED.reworded("Tell me about tea.", COMPARED, found).lower()
+
+
+@pytest.mark.parametrize("name", prompts.names())
+def test_every_set_has_every_kind_with_and_without_pictures(name):
+    found = {(w.kind, w.pictures) for w in prompts.load(name).wordings.wordings}
+    assert len(found) == 10
+
+
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        ("wordings: [{kind: riddle, ask: Why}]", "wordings.0..kind must be one of how_to, question"),
+        ("wordings: [{kind: question}]", "needs `ask`"),
+        ("wordings: [{kind: question, do: How}]", "must have {} once"),
+        ("answers: {do: ['{} and {}']}", "must have {} once"),
+    ],
+)
+def test_mistakes_in_a_file_of_wordings_are_told(tmp_path, text, message):
+    (tmp_path / "wordings.yaml").write_text(text)
+    with pytest.raises(UserError, match=message):
+        prompts.wordings.load(tmp_path / "wordings.yaml")
+
+
+def test_the_question_of_the_instruct_set_says_how_to_word_it():
+    given = prompts.load("instruct")
+    with_ask = given.write_prompt(BOAT, ("Crafts",), "Word it as a riddle.").messages[1]["content"]
+    assert "Word it as a riddle." in with_ask
+    assert "Word it" not in given.write_prompt(BOAT, ("Crafts",)).messages[1]["content"]
