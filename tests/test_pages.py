@@ -47,7 +47,7 @@ def test_commands_and_options_that_a_page_names_are_there(page):
     options = (ROOT / "pipeline/arguments.py").read_text()
     for text in code(page):
         for command, rest in re.findall(r"\bleafinstruct ([a-z]+)((?: [^#|]*)?)", text):
-            assert command in {function.__name__ for function in COMMANDS}, text
+            assert command in {function.__name__.rstrip("_") for function in COMMANDS}, text
             for option in re.findall(r"(?<!\S)(--[a-z][\w-]*)", rest):
                 assert f'"{option}"' in options or "--runner" in rest or option.startswith("--direct_"), text
         for module, rest in re.findall(r"\bpython -m ([\w.]+)((?: [^#|]*)?)", text):

@@ -21,8 +21,10 @@ from pipeline.coherence import scorer
 from pipeline.images import store as images
 from pipeline.launch.build import build
 from pipeline.storage import bucket, remote, segments
+from pipeline.storage.folder import opened
+from schemas.defects import Defect
 from schemas.errors import BugError, ServiceError, UserError
-from schemas.validate import validate
+from schemas.validate import examine
 from tests.answers import MODEL, server
 from tests.pipeline.runs import ROOT
 from tests.pipeline.storage import emulators
@@ -130,6 +132,10 @@ def manifest(folder: str) -> bytes | None:
     return remote.get(path) if remote.exists(path) else None
 
 
+def defects(folder: str) -> list[Defect]:
+    return list(examine(opened(f"{folder}/out")).defects)
+
+
 @pytest.fixture(scope="module")
 def whole(place, config) -> tuple[bytes, int]:
     """The manifest of an undisturbed run, and the number of its operations."""
@@ -138,7 +144,7 @@ def whole(place, config) -> tuple[bytes, int]:
         run(config, f"{root}/whole")
         count = breaker.count
     found = manifest(f"{root}/whole")
-    assert found and b'"instances"' in found and validate(f"{root}/whole/out") == []
+    assert found and b'"instances"' in found and defects(f"{root}/whole") == []
     return found, count
 
 
@@ -158,10 +164,10 @@ def test_a_run_whose_store_fails_publishes_nothing_or_everything(place, whole, c
                 stopped = f"{type(error).__name__}: {error}"
             broken = breaker.broken[:1]
         found = manifest(folder)
-        published_whole = found == expected and validate(f"{folder}/out") == []
+        published_whole = found == expected and defects(folder) == []
         if stopped.startswith("BugError") or not (published_whole or (stopped and found is None)):
             wrong.append((at, broken, stopped, found == expected))
         run(config, folder)
-        if manifest(folder) != expected or validate(f"{folder}/out"):
+        if manifest(folder) != expected or defects(folder):
             wrong.append((at, broken, stopped, "after the second run"))
     assert not wrong
