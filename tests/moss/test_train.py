@@ -154,11 +154,14 @@ def test_an_interruption_ends_the_step_saves_and_can_be_resumed(uninterrupted, t
         uninterrupted, output=str(tmp_path), training=dataclasses.replace(uninterrupted.training, save_every=100)
     )
     monkeypatch.setattr(data, "batches", interrupting)
-    before = signal.getsignal(number)
+    before = {one: signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM)}
     monkeypatch.setattr(signal, "getsignal", lambda n: signal.SIG_IGN)  # the second and third signal do nothing here
-    assert run(settings).step == 1
-    monkeypatch.undo()
-    signal.signal(number, before)
+    try:
+        assert run(settings).step == 1
+    finally:
+        monkeypatch.undo()
+        for one, handler in before.items():  # a program that a later test starts would ignore what is ignored here
+            signal.signal(one, handler)
     assert [p.name for p in tmp_path.glob("checkpoint-*")] == ["checkpoint-00000001"]
     assert "stopped after step 1; --resume goes on from there" in capsys.readouterr().out
     assert_same(result(tmp_path, 1), result(uninterrupted.output, 1))
