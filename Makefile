@@ -36,8 +36,8 @@ test:           ## the whole test suite (PYTHON=python3.13 for another Python)
 test-pythons: models    ## the test suite on each supported Python that is installed
 	$(BIN)/python -m nox
 
-cluster-test: models    ## check that the demo on other engines gives the same manifest (Prism needs Go); ENGINES=prism for one
-	PYTHONPATH=. $(BIN)/python scripts/cluster $(ENGINES)
+cluster-test: models    ## check that the demo on Prism, Spark and Flink gives the same manifest (needs Go, Java 17, Maven); ENGINES="spark flink"
+	PYTHONPATH=. $(BIN)/python scripts/cluster $(ENGINES) $(if $(CORPUS),--corpus $(CORPUS)) $(if $(SCORES),--scores $(SCORES))
 
 coverage: models        ## the test suite with branch coverage; under 95 % fails
 	$(PYTEST) --cov --cov-report=term

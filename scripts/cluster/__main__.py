@@ -2,80 +2,165 @@
 
 The local run comes first, with the embedded coherence model and the tests' stand-in for a language model; the others get
 its scores and answers, so they differ in the engine alone. The exit code is 0 where all that could run agree, 1 where one
-does not; what could not run is said.
+does not or where nothing could run; what could not run is said.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import dataclasses
+import functools
+import os
 import shutil
-import subprocess
+import signal
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
-from engines import ENGINES, ROOT, Missing
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # at once: the first process of a network ignores it otherwise
 
+import alone
+import flink
+import local
+import prism
+import psutil
+import spark
+from processes import Failed, Missing, process
+
+from pipeline.storage import segments
+from pipeline.storage.store import Store
+from pipeline.storage.uris import read_bytes
 from tests import answers
+from tests.fake_openai import FakeOpenAI
+from tests.pipeline.storage.emulators import emulator
 
 RUN = 480
 """Seconds for one run."""
+PAUSE = 1.0
+"""Seconds that the language model takes for an answer where a process is killed meanwhile."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Engine:
+    """fetch: gets what it is made of, once; raises Missing. start: its processes while a block runs, given a folder for
+    them and how many questions the language model was asked; yields a run's flags. bucket: work and output are on S3, by
+    its emulator. answers: the run gets the local run's answers; else it asks for them again."""
+
+    fetch: Callable[[], None]
+    start: Callable[[Path, Callable[[], int]], contextlib.AbstractContextManager[list[str]]]
+    bucket: bool = False
+    answers: bool = True
+
+
+ENGINES = {
+    "local": Engine(local.fetch, local.start),
+    "prism": Engine(prism.fetch, prism.start),
+    "spark": Engine(spark.fetch, spark.start),
+    "flink": Engine(flink.fetch, flink.start, bucket=True),
+    "flink-killed": Engine(flink.fetch, flink.start_and_kill, bucket=True, answers=False),
+}
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("engines", nargs="*", default=[*ENGINES], help=f"some of {', '.join(ENGINES)} (default: all)")
+    parser.add_argument("engines", nargs="*", help=f"some of {', '.join(ENGINES)} (default: all)")
     parser.add_argument("--scores", help="a folder of scores of an earlier run, so that no model is needed")
+    parser.add_argument("--corpus", default="native:examples/corpus", help="FORMAT:PATH (default: the demo's)")
+    parser.add_argument("--alone", action="store_true", help=argparse.SUPPRESS)
     given = parser.parse_args()
-    results = {}
-    with tempfile.TemporaryDirectory(prefix="leafinstruct-cluster-") as folder, answers.server() as llm:
-        first = Path(folder, "first")
-        if given.scores:
-            shutil.copytree(given.scores, first / "work/scores")
-        problem = run(first, llm.url, [])
-        if problem:
-            print(f"the local run failed: {problem}")
-            return 1
-        for name in given.engines:
-            here = Path(folder, name)
-            for kept in ("scores", "answers"):
-                shutil.copytree(first / "work" / kept, here / "work" / kept)
-            started = time.monotonic()
-            try:
-                with ENGINES[name](here) as flags:
-                    problem = run(here, llm.url, flags)
-            except Missing as missing:
-                results[name] = f"not run: {missing}"
-            else:
-                same = not problem and manifest(first) == manifest(here)
-                results[name] = f"FAILED: {problem or 'another manifest'}" if not same else "the same manifest"
-            print(f"{name}: {results[name]} ({time.monotonic() - started:.0f} s)", flush=True)
-            if results[name].startswith("FAILED"):
-                show_logs(here)
-    return int(any(result.startswith("FAILED") for result in results.values()))
+    if unknown := set(given.engines) - set(ENGINES):
+        parser.error(f"no engine is called {', '.join(sorted(unknown))}")
+    if given.alone:
+        alone.begin()
+        return compare(given.engines, given.corpus, given.scores)
+    if not alone.is_possible():
+        print(
+            "not run: Beam's servers listen to every network, and this machine gives them none of their own (unshare)"
+        )
+        return 1
+    names = [name for name in given.engines or ENGINES if there(name)]
+    if not names:
+        return 1
+    scores = [f"--scores={given.scores}"] if given.scores else []
+    return alone.run(str(Path(__file__).parent), "--alone", f"--corpus={given.corpus}", *scores, *names)
 
 
-def run(folder: Path, llm_url: str, flags: list[str]) -> str:
-    """Build the demo below a folder; what went wrong, or nothing."""
-    command = [sys.executable, "-m", "pipeline.cli", "build", "--config", "configs/demo.yaml", "--llm-url", llm_url]
-    command += ["--output", f"{folder}/out", "--work", f"{folder}/work", *flags]
+def there(name: str) -> bool:
+    """Is everything there that an engine is made of, or did it arrive?"""
     try:
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=RUN)
-    except subprocess.TimeoutExpired:
-        return f"it took longer than {RUN} s"
-    return f"exit code {done.returncode}: {done.stderr[-2000:]}" if done.returncode else ""
+        ENGINES[name].fetch()
+    except Missing as missing:
+        print(f"{name}: not run: {missing}", flush=True)
+        return False
+    return True
 
 
-def manifest(folder: Path) -> bytes:
-    return (folder / "out/manifest.json").read_bytes()
+def compare(names: list[str], corpus: str, scores: str | None) -> int:
+    """Run the demo locally and then on the engines; the exit code."""
+    with contextlib.ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="leafinstruct-cluster-")))
+        llm = stack.enter_context(answers.server())
+        os.environ.update(stack.enter_context(emulator("s3")))
+        command = [sys.executable, "-m", "pipeline.cli", "build", "--config", "configs/demo.yaml", "--corpus", corpus]
+        command += ["--llm-url", llm.url]
+        first = folder / "first"
+        if scores:
+            shutil.copytree(scores, first / "work/scores")
+        if not told(first, functools.partial(build, command, str(first), first)):
+            return 1
+        agree = [told(folder / name, functools.partial(build_on, name, command, folder, llm)) for name in names]
+    return 0 if all(agree) else 1
 
 
-def show_logs(folder: Path) -> None:
-    for log in sorted(folder.glob("*.log")):
-        with contextlib.suppress(OSError):
-            print(f"--- {log.name}\n{log.read_text(errors='replace')[-1500:]}")
+def told(folder: Path, do: Callable[[], str]) -> bool:
+    """Do it, with logs in a folder, and say what came of it and how long it took. False where it failed."""
+    folder.mkdir(exist_ok=True)
+    started, fine = time.monotonic(), True
+    try:
+        result = do()
+    except Failed as failed:
+        result, fine = f"FAILED: {failed}", False
+    print(f"{folder.name}: {result} ({time.monotonic() - started:.0f} s)", flush=True)
+    for log in sorted(folder.glob("*.log")) if not fine else ():
+        print(f"--- {log.name}\n{log.read_text(errors='replace')[-1500:]}")
+    return fine
+
+
+def build_on(name: str, command: list[str], folder: Path, llm: FakeOpenAI) -> str:
+    """Build on an engine, with what the first run kept, and compare the manifests. Raises Failed."""
+    engine, first, here = ENGINES[name], folder / "first", folder / name
+    root = f"s3://bucket/{name}" if engine.bucket else str(here)
+    hand_over(first, root, ("scores", "answers") if engine.answers else ("scores",))
+    before, llm.slow = len(llm.requests), 0.0 if engine.answers else PAUSE
+    with engine.start(here, lambda: len(llm.requests) - before) as flags:
+        build([*command, *flags], root, here)
+    if read_bytes(f"{root}/out/manifest.json") != read_bytes(f"{first}/out/manifest.json"):
+        raise Failed("another manifest")
+    return "the same manifest"
+
+
+def build(command: list[str], root: str, logs: Path) -> str:
+    """Build below a folder, local or in a bucket. Raises Failed."""
+    with process([*command, "--output", f"{root}/out", "--work", f"{root}/work"], logs / "build.log") as launcher:
+        try:
+            code = launcher.wait(RUN)
+        except psutil.TimeoutExpired:
+            raise Failed(f"it took longer than {RUN} s") from None
+    if code:
+        raise Failed(f"exit code {code}")
+    return "built"
+
+
+def hand_over(first: Path, root: str, names: tuple[str, ...]) -> None:
+    """Copy what the first run kept."""
+    for name in names:
+        kept = Store(f"{root}/work/{name}", ".json")
+        for file in sorted((first / "work" / name).rglob("*.json")):
+            kept.write(file.stem, file.read_bytes())
+    segments.flush()
 
 
 if __name__ == "__main__":
