@@ -106,7 +106,7 @@ def test_a_backbone(here, capsys):
 
 def test_a_backbone_that_is_none_is_refused_in_words(here):
     for name, message in (
-        ("no_such_backbone", "choose one of chameleon, continuous, emu3, janus"),
+        ("no_such_backbone", "choose one of chameleon, continuous, emu2, emu3, janus"),
         ("no.such.backbone", "cannot be imported"),
         ("my_rules", "defines no load and tiny"),
     ):

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from moss.backbones.generalist import Generalist
 
 
-NAMES = ("chameleon", "continuous", "emu3", "janus")
+NAMES = ("chameleon", "continuous", "emu2", "emu3", "janus")
 
 
 def load(name: str, path: Path | str, dtype: torch.dtype | None = None, **options: str | int | None) -> Generalist:

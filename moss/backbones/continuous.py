@@ -1,8 +1,8 @@
 """An Emu2-like backbone (Emu2: arXiv 2312.13286): any causal language model that reads and writes images as vectors.
 
 An image is 64 vectors, 8 x 8 in raster order, between a begin and an end token. `up` puts a vector into the model in
-place of a token's embedding; `down` predicts the next vector from a hidden state, by regression. Emu2 itself (37B,
-remote code) is not loaded. `up`, `down` and the two new tokens are new weights, `Continuous.extra`: the base model and
+place of a token's embedding; `down` predicts the next vector from a hidden state, by regression. Emu2 itself is
+the backbone `emu2`. Here `up`, `down` and the two new tokens are new weights, `Continuous.extra`: the base model and
 its vocabulary stay as they are, and `extra` has to be trained and saved beside the adapters.
 
 Any folder that AutoModelForCausalLM reads will do, under its own licence; SmolLM2's is Apache-2.0:
@@ -125,9 +125,7 @@ class Continuous(Generalist):
         ValueError for another number of vectors.
         """
         table, slots = self.plain_model.get_input_embeddings(), ids == self.layout.low
-        embedded = table(ids.clamp(max=self.layout.begin - 1))
-        bounds = self.extra.bounds((ids - self.layout.begin).clamp(0, 1)).to(embedded.dtype)
-        embedded = torch.where((ids >= self.layout.begin).unsqueeze(-1), bounds, embedded)
+        embedded = self.embed(table, ids)
         up = self.extra.up
         if vectors is None:  # `up` gets a zero gradient instead of none, which distributed training waits for
             vectors = up.weight.new_empty(0, up.in_features)
@@ -140,6 +138,12 @@ class Continuous(Generalist):
         """(N, d) -> (N, vocabulary + 2): the begin and the end token of an image come last."""
         own, head = self.plain_model.get_output_embeddings()(hidden), self.extra.bound_head
         return torch.cat([own, head(hidden.to(head.weight.dtype)).to(own.dtype)], dim=-1)
+
+    def embed(self, table: nn.Module, ids: Tensor) -> Tensor:
+        """(B, L) -> (B, L, d); what stands in slots is replaced by `hidden`."""
+        embedded: Tensor = table(ids.clamp(max=self.layout.begin - 1))
+        bounds = self.extra.bounds((ids - self.layout.begin).clamp(0, 1)).to(embedded.dtype)
+        return torch.where((ids >= self.layout.begin).unsqueeze(-1), bounds, embedded)
 
     def image_vectors(self, hidden: Tensor) -> Tensor:
         """(N, d) -> float32 (N, c): the next vectors."""

@@ -12,7 +12,8 @@ import open_clip
 import torch
 from safetensors.torch import save_file
 
-from moss.backbones import chameleon, continuous, convert_anole, emu3, janus
+from moss.backbones import chameleon, continuous, convert_anole, convert_emu2, emu3, janus
+from tests.moss import published_emu2
 
 
 def anole(folder: pathlib.Path) -> list[str]:
@@ -60,10 +61,19 @@ def continuous_folder(folder: pathlib.Path) -> list[str]:
     return [f"backbone.clip=local-dir:{clip}", "backbone.clip_weights=null"]
 
 
+def emu2_folder(folder: pathlib.Path) -> list[str]:
+    """Emu2-Gen's folder as it was published, converted."""
+    published = folder.with_name("emu2-gen")
+    published_emu2.write(published)
+    convert_emu2.convert(published, folder)
+    return []
+
+
 STAND_INS = {
     "moss_anole": anole,
     "moss_emu3": emu3_folder,
     "moss_janus": janus_folder,
     "moss_continuous": continuous_folder,
+    "moss_emu2": emu2_folder,
 }
 """By the config that names such a checkpoint: writes the folder, and returns the settings that its size asks for."""
