@@ -43,7 +43,7 @@ def started(folder: Path, *flags: str, **environment: str) -> subprocess.Popen[s
             "--output",
             str(folder / "out"),
             "--limit",
-            "16",
+            "8",
             *flags,
         ],
         cwd=ROOT,

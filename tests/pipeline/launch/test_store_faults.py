@@ -31,7 +31,7 @@ from tests.pipeline.storage import emulators
 
 COHERENCE = ROOT / "build/models/coherence"
 pytestmark = pytest.mark.skipif(not COHERENCE.is_dir(), reason="build/models is not there: run `make models`")
-SOME = 2
+SOME = 1
 """Operations of a store that `make test` breaks, in each of the two ways."""
 ON_DISK = (
     (builtins, "open"),

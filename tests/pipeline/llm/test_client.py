@@ -16,6 +16,7 @@ from pipeline.llm.client import Client, LlmFault
 from pipeline.llm.probe import check_server
 from pipeline.llm.server import free_port
 from pipeline.storage.store import Store
+from prompts import Prompt
 from schemas.errors import ServiceError, UserError
 from tests.fake_openai import FakeOpenAI
 from tests.pipeline.web import no_web_server
@@ -26,13 +27,6 @@ SCHEMA = {
     "required": ["grade"],
     "additionalProperties": False,
 }
-
-
-@dataclasses.dataclass(frozen=True)
-class Prompt:
-    messages: tuple[dict, ...]
-    schema: dict
-    version: str = "test"
 
 
 def prompt(text: str) -> Prompt:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+import yaml
 from transformers import AutoTokenizer
 
 import prompts
@@ -83,8 +84,11 @@ def test_it_rates_by_the_schema_with_probabilities_and_leaves_nothing(llm, tmp_p
 
 
 def main_job(output: Path, *options: str) -> None:
-    """Five documents of the demo become a valid dataset, rated and asked about by the real model."""
-    command = ["build", "--config", "configs/demo.yaml", "--output", str(output), "--limit", "5", *options]
+    """Five documents of the demo become a valid dataset, rated and asked about by the real model, twice for each."""
+    tree = yaml.safe_load(Path("configs/demo.yaml").read_text()) | {"instructions": {"candidates": 2}}
+    config = output.with_name("config.yaml")
+    config.write_text(yaml.safe_dump(tree))
+    command = ["build", "--config", str(config), "--output", str(output), "--limit", "5", *options]
     assert main(command) == 0
     assert validate(output, deep=True) == []
     rows = list(ledger.read_outcomes(str(output)))

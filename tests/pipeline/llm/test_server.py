@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import os
 import re
@@ -19,6 +18,7 @@ import pytest
 from pipeline.llm.client import Client
 from pipeline.llm.probe import check_server
 from pipeline.llm.server import Program, Server, free_port, healthy
+from prompts import Prompt
 from schemas.errors import UserError
 from tests.pipeline.web import no_web_server
 
@@ -85,12 +85,6 @@ def test_a_server_that_is_killed_comes_back_on_its_port(server, tmp_path, which)
         answer = client.submit(client.ask(Prompt(({"role": "user", "content": "q"},), schema))).result(60)
     assert json.loads(answer.text) == {"a": 0}
     assert pids(tmp_path) != first
-
-
-@dataclasses.dataclass(frozen=True)
-class Prompt:
-    messages: tuple[dict, ...]
-    schema: dict
 
 
 def test_it_is_started_again_three_times_at_most(tmp_path, capfd):
