@@ -133,6 +133,20 @@ def parser(description: str, commands: Mapping[str, Callable[..., int]]) -> argp
     made.add_argument("--llm-url", help="an OpenAI-compatible server to ask for ratings; without it there are none")
     made.add_argument("--work", help="folder of caches (default: OUTPUT/.work)")
 
+    made = command("plan", epilog="Prices are in any currency; without them no money is computed.")
+    made.add_argument("--config", required=True, help="a YAML file, or the name of one that comes with the package")
+    made.add_argument("--corpus", action="append", metavar="FORMAT:PATH", help="instead of the configuration's corpora")
+    made.add_argument("--work", required=True, help="the work folder that the build would be given")
+    made.add_argument("--limit", type=int, help="the maximum number of records to read")
+    made.add_argument("--llm-url", help="the server that the build would be given; it is asked for its models only")
+    for option, what in (
+        ("--price-fetched", "a gigabyte that is fetched"),
+        ("--price-scored", "a thousand images that are scored"),
+        ("--price-asked", "a million tokens of questions"),
+        ("--price-answered", "a million tokens of answers"),
+    ):
+        made.add_argument(option, type=float, default=0.0, metavar="PRICE", help=f"of {what} (default: 0)")
+
     made = command("audit")
     made.add_argument("folder", help="a finished build")
     made.add_argument("--sample", type=int, default=200, help="how many documents to show (default: %(default)s)")

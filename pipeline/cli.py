@@ -211,6 +211,18 @@ def audit(options: argparse.Namespace, _: list[str]) -> int:
     return 0
 
 
+def plan(options: argparse.Namespace, _: list[str]) -> int:
+    """Show what a build would read, fetch, score and ask, and what is in the work folder already."""
+    from pipeline.launch import plan as planning
+
+    counts = planning.plan(
+        configs.find(options.config), options.corpus, options.work, limit=options.limit, llm_url=options.llm_url
+    )
+    prices = planning.Prices(options.price_fetched, options.price_scored, options.price_asked, options.price_answered)
+    print(planning.text(counts, prices))
+    return 0
+
+
 def corpora(options: argparse.Namespace, _: list[str]) -> int:
     """List the corpus formats: what they are, how to get them, and under what terms."""
     from pipeline.corpora import FORMATS, format_of
@@ -251,6 +263,7 @@ COMMANDS = (
     selftest,
     try_,
     score,
+    plan,
     audit,
     corpora,
     decontaminate,

@@ -145,8 +145,11 @@ def _sources(folder: Path) -> Sources:
 
 
 def _targets(source: Source) -> Iterator[tuple[tuple[str, str], Source]]:
-    """Where a published tensor goes. The bias of queries, keys and values is one vector there; timm has no bias of keys,
-    which changes no output: it adds the same to all of a query's scores."""
+    """Where a published tensor goes.
+
+    The bias of queries, keys and values is one vector there; timm has no bias of keys, which changes no output: it adds
+    the same to all of a query's scores.
+    """
     if source.name.endswith("rotary_emb.inv_freq"):  # computed; files of old versions have it
         return
     prefix = next((prefix for prefix in PREFIXES if source.name.startswith(prefix)), None)

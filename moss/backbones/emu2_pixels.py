@@ -61,8 +61,11 @@ class Vision:
 
 
 def tower(vision: Vision) -> Eva:
-    """Emu2's EVA-CLIP as timm builds it: normalised behind each sublayer, positions added, nothing behind the last
-    block. Made under `torch.device("meta")` it has no weights yet."""
+    """Emu2's EVA-CLIP as timm builds it.
+
+    It is normalised behind each sublayer, has positions added, and nothing behind the last block. Made under
+    `torch.device("meta")` it has no weights yet.
+    """
     return Eva(
         img_size=vision.image_size,
         patch_size=vision.patch_size,

@@ -13,8 +13,9 @@ from pipeline.llm import on_demand, questions
 from pipeline.llm.client import Client, LlmFault
 from pipeline.run import LLM_KEY, Run, image_store
 from pipeline.storage.store import Store
+from prompts.wordings import Wording
 from schemas.errors import AGAIN, ServiceError
-from schemas.records import Document, Drop, InstructedDocument, RatedDocument, ScoredDocument
+from schemas.records import Document, Drop, InstructedDocument, RatedDocument, ScoredDocument, StoredDocument
 
 Future = concurrent.futures.Future
 
@@ -31,18 +32,20 @@ def rate_text(run: Run) -> Step[ScoredDocument, Future[RatedDocument]]:
 
 def write_instruction(run: Run) -> Step[RatedDocument, Future[InstructedDocument | Drop]]:
     """Ask the language model for several instructions and the domain; the best that passes the checks is taken."""
-    client, config = connect(run), run.config
-    wanted = config.instructions
+    client, domains, candidates = connect(run), run.config.domains, run.config.instructions.candidates
 
     async def write(document: RatedDocument) -> InstructedDocument | Drop:
-        context, _ = split(document, context_free=config.split.context_free, salt=config.shards.salt)
-        wordings = run.prompts.wordings.choose(
-            document, wanted.kinds, wanted.with_pictures, config.shards.salt, context=bool(context)
-        )
-        written = await questions.write(client, run.prompts, document, config.domains, wordings, wanted.candidates)
+        written = await questions.write(client, run.prompts, document, domains, wordings(run, document), candidates)
         return written if isinstance(written, Drop) else InstructedDocument.of(document, generated=written)
 
     return ask_each(client, write)
+
+
+def wordings(run: Run, document: StoredDocument) -> tuple[Wording, ...]:
+    """How the instruction of this excerpt is worded, by preference."""
+    wanted, salt = run.config.instructions, run.config.shards.salt
+    context, _ = split(document, context_free=run.config.split.context_free, salt=salt)
+    return run.prompts.wordings.choose(document, wanted.kinds, wanted.with_pictures, salt, context=bool(context))
 
 
 def ask_each(client: Client, question: Callable[[Any], Coroutine[Any, Any, Any]]) -> Step[Any, Future[Any]]:

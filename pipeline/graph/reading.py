@@ -25,12 +25,9 @@ from schemas.stage_names import DEDUPLICATE, READ
 
 
 def plan(run: Run) -> Iterator[Part]:
-    """Divide the corpora into parts.
-
-    Each has its own `limit` of records (lines, rows, pages), and the configuration has one for all of them together.
-    """
+    """As `parts`; an error is recorded in the work folder."""
     with failures.recorded(run.failures, "plan"):
-        yield from _plan(run)
+        yield from parts(run)
 
 
 def records(run: Run) -> Iterator[Document | Fault]:
@@ -39,7 +36,12 @@ def records(run: Run) -> Iterator[Document | Fault]:
         yield from corpora.read(part)
 
 
-def _plan(run: Run) -> Iterator[Part]:
+def parts(run: Run) -> Iterator[Part]:
+    """Divide the corpora into parts. Raises UserError if two corpora contain the same file.
+
+    Each corpus has its own `limit` of records (lines, rows, pages), and the configuration has one for all of them
+    together.
+    """
     left = run.config.limit
     owners: dict[str, object] = {}
     for corpus in run.config.corpora:

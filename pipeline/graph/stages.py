@@ -139,16 +139,7 @@ def score_coherence(run: Run) -> Step[list[StoredDocument], list[ScoredDocument]
 
     def step(documents: list[StoredDocument]) -> list[ScoredDocument]:
         nonlocal scorer
-        keys = [
-            content_key(
-                "coherence",
-                SCORING_VERSION,
-                run.provenance.clip,
-                [_scored_by(s) for s in d.segments],
-                *([dataclasses.astuple(run.config.ocr)] if run.config.ocr else []),
-            )
-            for d in documents
-        ]
+        keys = [score_key(run, document) for document in documents]
         known = {key: value for key in keys if (value := cache.read_json(key)) is not None}
         missing = {key: document for key, document in zip(keys, documents, strict=True) if key not in known}
         counts["scored"] += len(missing)
@@ -165,6 +156,17 @@ def score_coherence(run: Run) -> Step[list[StoredDocument], list[ScoredDocument]
         return [ScoredDocument.of(d, coherence=_coherence(known[key])) for d, key in zip(documents, keys, strict=True)]
 
     return Step(step, counts=lambda: counts)
+
+
+def score_key(run: Run, document: StoredDocument) -> str:
+    """What the scores of a document are kept under."""
+    return content_key(
+        "coherence",
+        SCORING_VERSION,
+        run.provenance.clip,
+        [_scored_by(s) for s in document.segments],
+        *([dataclasses.astuple(run.config.ocr)] if run.config.ocr else []),
+    )
 
 
 def _scored_by(segment: StoredSegment) -> str | list[str]:

@@ -107,6 +107,19 @@ class ImageStore:
         stored = self._fetched(image.uri)["stored"] if is_http(image.uri) else self._stored(self._source(image.uri))
         return StoredImage(image.uri, image.alt, image.caption, **stored)
 
+    def is_known(self, image: Image) -> bool:
+        """Whether `store` would neither fetch nor decode anything.
+
+        Reads a local source to know it. A remembered fault is known, and so is a local source that cannot be read.
+        """
+        try:
+            if is_http(image.uri):
+                refuse_listed(image.uri, self.http)
+                return self._kept_address(self._address_key(image.uri)) is not None
+            return self._kept_source(self._source_key(self._source(image.uri))) is not None
+        except ImageFault:
+            return True
+
     def open(self, sha256: str) -> PIL.Image.Image:
         """The decoded RGB image. Raises FileNotFoundError for a hash that was never stored."""
         return open_published(self.read(sha256), self.max_side**2)
@@ -157,11 +170,10 @@ class ImageStore:
 
     def _stored(self, source: bytes) -> Json:
         """Normalise and write the image, unless that was done before; returns the fields that a StoredImage adds."""
-        key = content_key(hashlib.sha256(source).hexdigest(), RECIPE, self.max_side, self.max_pixels)
-        known = self.sources.read_json(key)
-        if known is not None and self._has(known["sha256"]):
+        key = self._source_key(source)
+        if known := self._kept_source(key):
             self._count("images_known")
-            return dict(known)
+            return known
         picture = normalise(source, max_side=self.max_side, max_pixels=self.max_pixels)
         self._count("images_normalised")
         sha256 = hashlib.sha256(picture.data).hexdigest()
@@ -178,6 +190,14 @@ class ImageStore:
         self.sources.write(key, json.dumps(stored).encode())  # last, because it says that the image is stored
         return stored
 
+    def _source_key(self, source: bytes) -> str:
+        return content_key(hashlib.sha256(source).hexdigest(), RECIPE, self.max_side, self.max_pixels)
+
+    def _kept_source(self, key: str) -> Json | None:
+        """What `_stored` returned for this source before, if the image is still there."""
+        known = self.sources.read_json(key)
+        return dict(known) if known is not None and self._has(known["sha256"]) else None
+
     def _has(self, sha256: str) -> bool:
         """Whether the image is stored, and complete."""
         data = self._picture(sha256)
@@ -189,13 +209,23 @@ class ImageStore:
         Faults are remembered too. The opt-out list is checked before the cache.
         """
         refuse_listed(url, self.http)
-        key = content_key(url, RECIPE, self.max_side, self.max_bytes, self.max_pixels, self.http.decisive)
-        found: Json | None = self.addresses.read_json(key)
-        if found is None or self._again(found) or ("stored" in found and not self._has(found["stored"]["sha256"])):
+        key = self._address_key(url)
+        found = self._kept_address(key)
+        if found is None:
             found = self._ask(url)
             self.addresses.write(key, json.dumps(found).encode())
         if "fault" in found:
             raise ImageFault(*found["fault"])
+        return found
+
+    def _address_key(self, url: str) -> str:
+        return content_key(url, RECIPE, self.max_side, self.max_bytes, self.max_pixels, self.http.decisive)
+
+    def _kept_address(self, key: str) -> Json | None:
+        """What `_fetched` found for this address before; None if the image is gone or this run asks again."""
+        found: Json | None = self.addresses.read_json(key)
+        if found is None or self._again(found) or ("stored" in found and not self._has(found["stored"]["sha256"])):
+            return None
         return found
 
     def _ask(self, url: str) -> Json:

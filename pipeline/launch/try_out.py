@@ -18,7 +18,6 @@ from pipeline.config import Config, preset
 from pipeline.dataset.wording import count, number, reason
 from pipeline.graph import asking
 from pipeline.graph.stages import filter_ratings
-from pipeline.instances.assemble import split
 from pipeline.instances.excerpt import best_excerpt
 from pipeline.launch.build import configured, served_model
 from pipeline.launch.stored import stored_documents
@@ -98,14 +97,12 @@ def _excerpts(run: Run, documents: int) -> list[StoredDocument]:
 async def _document(client: Client, run: Run, excerpt: StoredDocument) -> tuple[str, bool]:
     """Both questions with their answers and verdicts, as text; whether the document would be kept."""
     config, prompts = run.config, run.prompts
-    wanted, salt = config.instructions, config.shards.salt
-    context, _ = split(excerpt, context_free=config.split.context_free, salt=salt)
-    wordings = prompts.wordings.choose(excerpt, wanted.kinds, wanted.with_pictures, salt, context=bool(context))
+    wordings = asking.wordings(run, excerpt)
     rate = prompts.rate_prompt(excerpt)
     write = prompts.write_prompt(excerpt, config.domains, wordings[0].ask if wordings else "")
     rating, passed = await _rated(client, run, excerpt)
     candidates = await _or_fault(
-        client, questions.judged(client, prompts, excerpt, config.domains, wordings, wanted.candidates)
+        client, questions.judged(client, prompts, excerpt, config.domains, wordings, config.instructions.candidates)
     )
     best = None if isinstance(candidates, LlmFault) else questions.taken(candidates)
     kind = f"{wordings[0].kind}, {'with' if wordings[0].pictures else 'without'} pictures" if wordings else "any"

@@ -45,9 +45,12 @@ PAUSE = 1.0
 
 @dataclasses.dataclass(frozen=True)
 class Engine:
-    """fetch: gets what it is made of, once; raises Missing. start: its processes while a block runs, given a folder for
+    """An engine that runs the pipeline.
+
+    fetch: gets what it is made of, once; raises Missing. start: its processes while a block runs, given a folder for
     them and how many questions the language model was asked; yields a run's flags. bucket: work and output are on S3, by
-    its emulator. answers: the run gets the local run's answers; else it asks for them again."""
+    its emulator. answers: the run gets the local run's answers; else it asks for them again.
+    """
 
     fetch: Callable[[], None]
     start: Callable[[Path, Callable[[], int]], contextlib.AbstractContextManager[list[str]]]

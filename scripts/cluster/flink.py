@@ -1,5 +1,7 @@
-"""A Flink 1.19 cluster: a JobManager, two TaskManagers of one slot, Beam's job server and a pool of Python workers, each a
-process of its own."""
+"""A Flink 1.19 cluster, each part a process of its own.
+
+The parts are a JobManager, two TaskManagers of one slot, Beam's job server and a pool of Python workers.
+"""
 
 from __future__ import annotations
 
@@ -24,8 +26,11 @@ KILL_AT = 10
 
 
 class Cluster(NamedTuple):
-    """flags: those of a run on it. rest: the port of the JobManager's REST interface. start_another: starts a TaskManager;
-    task_managers: the first two."""
+    """A cluster that is running.
+
+    flags: those of a run on it. rest: the port of the JobManager's REST interface. start_another: starts a TaskManager;
+    task_managers: the first two.
+    """
 
     flags: list[str]
     rest: int

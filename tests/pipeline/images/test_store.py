@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import io
@@ -86,6 +87,24 @@ def test_a_second_run_decodes_nothing_and_writes_nothing(tmp_path, pictures, mon
     assert again.store(Image(f"{tmp_path}/a.jpg")) == first
     assert again.store(Image(f"{tmp_path}/b.jpg")).sha256 == first.sha256
     assert files(tmp_path / "store") == before
+
+
+def test_what_is_known_is_said_without_fetching_or_decoding_it(tmp_path, monkeypatch):
+    """A fault of a local picture is kept nowhere, so each run decodes it again; one of a download is."""
+    for name, data in {"a": jpeg(), "cut": jpeg()[:900]}.items():
+        (tmp_path / f"{name}.jpg").write_bytes(data)
+    with Server({"/a.jpg": answer(jpeg()), "/gone.jpg": answer(status=404)}) as server:
+        places = [f"{tmp_path}/a.jpg", f"{tmp_path}/cut.jpg", server.url("/a.jpg"), server.url("/gone.jpg")]
+        uris = [Image(uri) for uri in [*places, f"{tmp_path}/no.jpg"]]
+        pictures = store_of_run(tmp_path / "store")
+        assert [pictures.is_known(image) for image in uris] == [False, False, False, False, True]
+        assert files(tmp_path / "store") == server.asked == []
+        for image in uris:
+            with contextlib.suppress(ImageFault):
+                pictures.store(image)
+        monkeypatch.setattr(images, "normalise", None)  # calling it would raise TypeError
+        assert [pictures.is_known(image) for image in uris] == [True, False, True, True, True]
+        assert server.asked == ["/a.jpg", "/gone.jpg"]
 
 
 def test_a_glance_never_fetches_and_never_writes(tmp_path, pictures):
