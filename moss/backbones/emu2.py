@@ -25,7 +25,7 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel, PreTrai
 from moss.backbones.continuous import Continuous, linear_layers
 from moss.backbones.emu2_pixels import GRID, EvaPixels, Vision, filled, tower
 from moss.backbones.generalist import Generalist
-from moss.backbones.hub import HubText, byte_tokenizer, check_folder, enlarge, load_tokenizer, token_id
+from moss.backbones.hub import HubText, byte_tokenizer, check_folder, enlarge, load_tokenizer, tiny_decoder, token_id
 from moss.layout import ImageLayout
 from schemas.errors import UserError
 
@@ -56,17 +56,7 @@ def tiny(seed: int = 0) -> Emu2:
         torch.manual_seed(seed)
         visual = tower(Vision(image_size=32, patch_size=2, width=48, layers=2, head_width=12, mlp_ratio=2.0))
         model = LlamaForCausalLM(
-            LlamaConfig(
-                vocab_size=len(tokenizer),
-                hidden_size=96,
-                intermediate_size=192,
-                num_hidden_layers=2,
-                num_attention_heads=4,
-                max_position_embeddings=2048,
-                pad_token_id=tokenizer.pad_token_id,
-                bos_token_id=tokenizer.bos_token_id,
-                eos_token_id=tokenizer.eos_token_id,
-            )
+            LlamaConfig(**tiny_decoder(tokenizer) | {"num_key_value_heads": 4})  # Emu2 has as many as heads
         )
         enlarge(model)
         return Emu2(model, tokenizer, EvaPixels(visual))

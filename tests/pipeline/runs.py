@@ -1,14 +1,33 @@
 """A `Run` for tests: the demo's configuration in a folder of the test's own."""
 
 import dataclasses
+import os
 import pathlib
+
+import yaml
 
 import prompts
 from pipeline import config as configuration
 from pipeline.run import Run
 from schemas.records import Provenance
+from tests.answers import MODEL
 
 ROOT = pathlib.Path(__file__).parents[2]
+COHERENCE = ROOT / "build/models/coherence"
+ALL_FAULTS = os.environ.get("LEAFINSTRUCT_FAULTS") == "all"
+"""Whether `make faults` asks for every fault, and not for some."""
+
+
+def demo_config(folder, llm=None, **changes) -> str:
+    """A file in `folder`: the demo's configuration with absolute paths, and the stand-in for a language model. `llm`
+    replaces keys of that section, `changes` those of the whole."""
+    tree = yaml.safe_load((ROOT / "configs/demo.yaml").read_text())
+    tree["llm"] |= {"name": MODEL} | (llm or {})
+    tree["clip"]["model"] = f"local-dir:{COHERENCE}"
+    tree["corpora"] = [{"format": "native", "path": str(ROOT / "examples/corpus")}]
+    path = folder / "test.yaml"
+    path.write_text(yaml.safe_dump(tree | changes))
+    return str(path)
 
 
 def a_run(folder, llm_url: str = "http://127.0.0.1:9/v1", **changes) -> Run:

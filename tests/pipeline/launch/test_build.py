@@ -22,9 +22,8 @@ from schemas.errors import ServiceError, UserError
 from schemas.records import Drop
 from schemas.validate import validate
 from tests.answers import MODEL, server
-from tests.pipeline.runs import ROOT
+from tests.pipeline.runs import COHERENCE, ROOT, demo_config
 
-COHERENCE = ROOT / "build/models/coherence"
 pytestmark = pytest.mark.skipif(not COHERENCE.is_dir(), reason="build/models is not there: run `make models`")
 
 TWO_WORKERS = ["--direct_num_workers=2", "--direct_running_mode=multi_processing"]
@@ -34,13 +33,7 @@ PORTABLE = ["--runner=PortableRunner", "--job_endpoint=embed", "--environment_ty
 @pytest.fixture(scope="module")
 def config(tmp_path_factory) -> str:
     """The demo's configuration, but for the model's name and absolute paths."""
-    tree = yaml.safe_load((ROOT / "configs/demo.yaml").read_text())
-    tree["llm"]["name"] = MODEL
-    tree["clip"]["model"] = f"local-dir:{COHERENCE}"
-    tree["corpora"] = [{"format": "native", "path": str(ROOT / "examples/corpus")}]
-    path = tmp_path_factory.mktemp("config") / "test.yaml"
-    path.write_text(yaml.safe_dump(tree))
-    return str(path)
+    return demo_config(tmp_path_factory.mktemp("config"))
 
 
 @pytest.fixture(scope="module")

@@ -6,13 +6,11 @@ outcome, and a second run with a healthy server completes it to the same bytes.
 
 from __future__ import annotations
 
-import os
 import random
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import yaml
 
 from benchmarks.memory import HashScorer
 from pipeline.coherence import scorer
@@ -20,12 +18,11 @@ from pipeline.dataset import ledger
 from pipeline.launch.build import build
 from schemas.errors import ServiceError, UserError
 from schemas.validate import validate
-from tests.answers import MODEL, server
-from tests.pipeline.runs import ROOT
+from tests.answers import server
+from tests.pipeline.runs import ALL_FAULTS, COHERENCE, demo_config
 
-COHERENCE = ROOT / "build/models/coherence"
 pytestmark = pytest.mark.skipif(not COHERENCE.is_dir(), reason="build/models is not there: run `make models`")
-SEEDS = range(50 if os.environ.get("LEAFINSTRUCT_FAULTS") == "all" else 3)
+SEEDS = range(50 if ALL_FAULTS else 3)
 DOCUMENTS = 12
 TROUBLES = ("429", "500", "502", "503", "garbage", "wrong", "cut", "drop", "hang", "400")
 
@@ -48,14 +45,7 @@ def schedule(seed: int) -> Callable[[int], str]:
 
 @pytest.fixture(scope="module")
 def config(tmp_path_factory) -> str:
-    tree = yaml.safe_load((ROOT / "configs/demo.yaml").read_text())
-    tree["llm"] |= {"name": MODEL, "timeout": 0.5, "deadline": 3.0}
-    tree["clip"]["model"] = f"local-dir:{COHERENCE}"
-    tree["corpora"] = [{"format": "native", "path": str(ROOT / "examples/corpus")}]
-    tree["limit"] = DOCUMENTS
-    path = tmp_path_factory.mktemp("config") / "test.yaml"
-    path.write_text(yaml.safe_dump(tree))
-    return str(path)
+    return demo_config(tmp_path_factory.mktemp("config"), {"timeout": 0.5, "deadline": 3.0}, limit=DOCUMENTS)
 
 
 def run(config: str, folder: Path, trouble: Callable[[int], str] | None) -> None:

@@ -14,7 +14,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import yaml
 
 from benchmarks.memory import HashScorer
 from pipeline.coherence import scorer
@@ -25,13 +24,11 @@ from pipeline.storage.folder import opened
 from schemas.defects import Defect
 from schemas.errors import BugError, ServiceError, UserError
 from schemas.validate import examine
-from tests.answers import MODEL, server
-from tests.pipeline.runs import ROOT
+from tests.answers import server
+from tests.pipeline.runs import ALL_FAULTS, COHERENCE, demo_config
 from tests.pipeline.storage import emulators
 
-COHERENCE = ROOT / "build/models/coherence"
 pytestmark = pytest.mark.skipif(not COHERENCE.is_dir(), reason="build/models is not there: run `make models`")
-EVERY = os.environ.get("LEAFINSTRUCT_FAULTS") == "all"
 SOME = 2
 """Operations that `make test` breaks, in each of the two ways."""
 ON_DISK = (
@@ -64,7 +61,7 @@ class Breaker:
             self.at = -1
 
 
-@pytest.fixture(scope="module", params=["disk", *(emulators.KINDS if EVERY else ())])
+@pytest.fixture(scope="module", params=["disk", *(emulators.KINDS if ALL_FAULTS else ())])
 def place(request, tmp_path_factory) -> Iterator[tuple[str, Breaker]]:
     """Where runs write, and what breaks their operations there."""
     breaker = Breaker()
@@ -107,14 +104,7 @@ def _on_bucket(method, name: str, breaker: Breaker):
 
 @pytest.fixture(scope="module")
 def config(tmp_path_factory) -> str:
-    tree = yaml.safe_load((ROOT / "configs/demo.yaml").read_text())
-    tree["llm"]["name"] = MODEL
-    tree["clip"]["model"] = f"local-dir:{COHERENCE}"
-    tree["corpora"] = [{"format": "native", "path": str(ROOT / "examples/corpus")}]
-    tree["limit"] = 5
-    path = tmp_path_factory.mktemp("config") / "test.yaml"
-    path.write_text(yaml.safe_dump(tree))
-    return str(path)
+    return demo_config(tmp_path_factory.mktemp("config"), limit=5)
 
 
 def run(config: str, folder: str) -> None:
@@ -154,7 +144,7 @@ def test_a_run_whose_store_fails_publishes_nothing_or_everything(place, whole, c
     root, breaker = place
     expected, count = whole
     wrong = []
-    for at in range(count) if EVERY else [count * (2 * i + 1) // (2 * SOME) for i in range(SOME)]:
+    for at in range(count) if ALL_FAULTS else [count * (2 * i + 1) // (2 * SOME) for i in range(SOME)]:
         folder = f"{root}/{'good' if for_good else 'once'}-{at}"
         stopped = ""
         with breaker.set(at, for_good):
