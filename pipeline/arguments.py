@@ -26,6 +26,15 @@ def parser(description: str, commands: Mapping[str, Callable[..., int]]) -> argp
         )
         return made
 
+    def of_corpora(name: str, epilog: str | None = None) -> argparse.ArgumentParser:
+        """A command that needs a configuration, and takes other corpora than those in it."""
+        made = command(name, epilog)
+        made.add_argument("--config", required=True, help="a YAML file, or the name of one that comes with the package")
+        made.add_argument(
+            "--corpus", action="append", metavar="FORMAT:PATH", help="instead of the configuration's corpora"
+        )
+        return made
+
     made = command("build", epilog="Any other flag goes to Beam: --runner, --direct_num_workers, ...")
     made.add_argument(
         "--config", required=True, help="a YAML file, or the name of one that comes with the package, such as demo"
@@ -104,18 +113,14 @@ def parser(description: str, commands: Mapping[str, Callable[..., int]]) -> argp
     made.add_argument("--limit", type=int, help="the maximum number of records to read")
     made.add_argument("--work", required=True, help="folder of caches, such as build/calibrate")
 
-    made = command("selftest")
-    made.add_argument("--config", required=True, help="a YAML file, or the name of one that comes with the package")
-    made.add_argument("--corpus", action="append", metavar="FORMAT:PATH", help="instead of the configuration's corpora")
+    made = of_corpora("selftest")
     made.add_argument("--documents", type=int, default=120, help="how many to test with (default: %(default)s)")
     made.add_argument("--limit", type=int, help="take them from the first LIMIT records")
     made.add_argument("--llm-url", help="an OpenAI-compatible server: the documents are rated too")
     made.add_argument("--work", required=True, help="folder of caches and of the result, such as build/selftest")
     made.add_argument("--json", action="store_true", help="print JSON")
 
-    made = command("try")
-    made.add_argument("--config", required=True, help="a YAML file, or the name of one that comes with the package")
-    made.add_argument("--corpus", action="append", metavar="FORMAT:PATH", help="instead of the configuration's corpora")
+    made = of_corpora("try")
     made.add_argument("--documents", type=int, default=5, help="how many to show (default: %(default)s)")
     made.add_argument("--limit", type=int, help="take them from the first LIMIT records")
     made.add_argument("--llm-url", help="an OpenAI-compatible server; without it the pipeline starts one")
@@ -133,9 +138,7 @@ def parser(description: str, commands: Mapping[str, Callable[..., int]]) -> argp
     made.add_argument("--llm-url", help="an OpenAI-compatible server to ask for ratings; without it there are none")
     made.add_argument("--work", help="folder of caches (default: OUTPUT/.work)")
 
-    made = command("plan", epilog="Prices are in any currency; without them no money is computed.")
-    made.add_argument("--config", required=True, help="a YAML file, or the name of one that comes with the package")
-    made.add_argument("--corpus", action="append", metavar="FORMAT:PATH", help="instead of the configuration's corpora")
+    made = of_corpora("plan", epilog="Prices are in any currency; without them no money is computed.")
     made.add_argument("--work", required=True, help="the work folder that the build would be given")
     made.add_argument("--limit", type=int, help="the maximum number of records to read")
     made.add_argument("--llm-url", help="the server that the build would be given; it is asked for its models only")

@@ -13,13 +13,14 @@ import argparse
 import collections
 import hashlib
 import json
-import math
 import os
 import pathlib
 import signal
 import subprocess
 import sys
 import time
+
+from pipeline.selftest.result import wilson
 
 RESULTS = pathlib.Path("mutants/sample.jsonl")
 LEFT_OUT = "not hostile and not any_bytes and not in_processes and not workers"
@@ -67,14 +68,6 @@ def run(mutant: str, tests: list[str], seconds: float) -> str:
     return "killed" if code else "survived"
 
 
-def interval(killed: int, count: int) -> tuple[float, float]:
-    """Wilson's 95 % interval of a share."""
-    z, share = 1.96, killed / count
-    middle = (share + z * z / (2 * count)) / (1 + z * z / count)
-    half = z / (1 + z * z / count) * math.sqrt(share * (1 - share) / count + z * z / (4 * count * count))
-    return middle - half, middle + half
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("part", help="a package: schemas")
@@ -103,10 +96,10 @@ def main() -> None:
     print(f"{len(names):,} mutants, of which {min(options.count, len(names)):,} were drawn")
     files["all"] = sum(files.values(), collections.Counter())
     for name, counts in files.items():
-        low, high = interval(counts["killed"], counts.total())
+        share = wilson(counts["killed"], counts.total())
         print(
             f"| `{name}` | {counts.total()} | {counts['killed']} | {counts['time limit']} | {counts['survived']} | "
-            f"{100 * counts['killed'] / counts.total():.1f} % ({100 * low:.0f} to {100 * high:.0f}) |"
+            f"{100 * counts['killed'] / counts.total():.1f} % ({100 * share.low:.0f} to {100 * share.high:.0f}) |"
         )
 
 

@@ -159,8 +159,9 @@ def build(command: list[str], root: str, logs: Path) -> str:
 
 def hand_over(first: Path, root: str, names: tuple[str, ...]) -> None:
     """Copy what the first run kept."""
+    work = f"{root}/work"
     for name in names:
-        kept = Store(f"{root}/work/{name}", ".json")
+        kept = Store(f"{work}/{name}", ".json")
         for file in sorted((first / "work" / name).rglob("*.json")):
             kept.write(file.stem, file.read_bytes())
     segments.flush()
