@@ -65,7 +65,7 @@ class CoherenceRules:
     """Thresholds (cosines) at which images and documents are dropped; `leafinstruct calibrate` derives them.
 
     matched_at_least, similarity_at_most: for each image (`filters.coherence.filter_images`). mean_at_least,
-    margin_at_least: for the excerpt.
+    margin_at_least: for the whole document, and for its excerpt.
     """
 
     matched_at_least: float

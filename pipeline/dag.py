@@ -57,9 +57,9 @@ def build(pipeline: beam.Pipeline, run: Run) -> None:
     if run.config.ocr:
         docs = stage(docs, Batches(run, name.READ_IMAGES, ocr.read_images, clip.batch_documents))
     docs = stage(docs, Batches(run, name.SCORE_COHERENCE, stages.score_coherence, clip.batch_documents))
+    docs = stage(docs, Each(run, name.FILTER_COHERENCE, stages.filter_coherence))
     docs = stage(docs, Each(run, name.FILTER_IMAGES, stages.filter_images))
     docs = stage(docs, TakeExcerpt(run, name.TAKE_EXCERPT, stages.take_excerpt), AsDict(recurring))
-    docs = stage(docs, Each(run, name.FILTER_COHERENCE, stages.filter_coherence))
     docs = stage(docs, InFlight(run, name.RATE_TEXT, asking.rate_text, llm.concurrency))
     docs = stage(docs, Each(run, name.FILTER_RATINGS, stages.filter_ratings))
     docs = stage(docs, InFlight(run, name.WRITE_INSTRUCTION, asking.write_instruction, llm.concurrency))

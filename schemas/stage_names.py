@@ -7,8 +7,8 @@ from typing import Any
 
 READ, DEDUPLICATE, FILTER_TEXT, FILTER_HEADERS = "read", "deduplicate", "filter_text", "filter_headers"
 STORE_IMAGES, COMPARE_IMAGES, DECONTAMINATE = "store_images", "compare_images", "decontaminate"
-READ_IMAGES, SCORE_COHERENCE, FILTER_IMAGES = "read_images", "score_coherence", "filter_images"
-TAKE_EXCERPT, FILTER_COHERENCE, RATE_TEXT = "take_excerpt", "filter_coherence", "rate_text"
+READ_IMAGES, SCORE_COHERENCE, FILTER_COHERENCE = "read_images", "score_coherence", "filter_coherence"
+FILTER_IMAGES, TAKE_EXCERPT, RATE_TEXT = "filter_images", "take_excerpt", "rate_text"
 FILTER_RATINGS, WRITE_INSTRUCTION, ASSEMBLE = "filter_ratings", "write_instruction", "assemble"
 
 STAGES = (
@@ -21,9 +21,9 @@ STAGES = (
     DECONTAMINATE,
     READ_IMAGES,
     SCORE_COHERENCE,
+    FILTER_COHERENCE,
     FILTER_IMAGES,
     TAKE_EXCERPT,
-    FILTER_COHERENCE,
     RATE_TEXT,
     FILTER_RATINGS,
     WRITE_INSTRUCTION,

@@ -19,7 +19,7 @@ from schemas.errors import UserError
 from schemas.records import Document, Drop, Image, Text
 from schemas.validate import validate
 from tests.answers import MODEL, server
-from tests.pipeline.runs import ROOT
+from tests.pipeline.runs import ROOT, demo_tree
 from tests.schemas import example
 
 PAGE = (ROOT / "docs/extending.md").read_text()
@@ -125,7 +125,7 @@ def test_a_prompt(here):
 
 def test_the_new_rule_and_the_new_aspect_in_a_build(here):
     """A rule, an aspect and a wording of one's own go through the whole pipeline into a valid dataset."""
-    tree = yaml.safe_load((ROOT / "configs/demo.yaml").read_text())
+    tree = demo_tree()
     tree |= {"preset": "my_preset.yaml", "prompts": "./my_prompts"}
     tree["corpora"] = [{"format": "native", "path": str(ROOT / "examples/corpus")}]
     tree["llm"]["name"] = MODEL

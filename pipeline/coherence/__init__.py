@@ -2,3 +2,6 @@
 
 SCORING_VERSION = 3
 """Part of the key of every cached score. Raise it when the same images and texts may get other scores (`scorer.py`)."""
+
+WITNESS_VERSION = 2
+"""Part of the key of every score that the text in images has a part in. Raise it with a change to `words.py`."""

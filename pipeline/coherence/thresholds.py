@@ -1,4 +1,4 @@
-"""Derives the coherence thresholds of a model from its scores for matching and for mismatched images of a corpus."""
+"""Derives the coherence thresholds of a model from its scores for a corpus and for copies of it with planted damage."""
 
 from __future__ import annotations
 
@@ -8,21 +8,20 @@ import io
 import itertools
 import pathlib
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 import PIL.Image
 
 from pipeline.coherence.scorer import Scorer
 from pipeline.coherence.witness import KEYS as WEIGHTS
-from pipeline.config import Ocr
+from pipeline.config import CoherenceRules, Ocr
 from pipeline.storage.store import write_bytes
-from schemas.codec import mean_coherence
 from schemas.errors import UserError
 from schemas.records import Coherence, StoredDocument, StoredImage, Text
 
 COST = 0.05
-"""The share of matching images (documents) that each rule may drop: this project's choice.
+"""The share of matching images that each rule about one image may drop: this project's choice.
 
 Most images of a corpus match their text (an audit of MMC4 found 77.6 % of its images aligned, arXiv 2304.06939). With a
 weak model, the threshold that best separates equal numbers of matching and mismatched images would drop far more good
@@ -30,38 +29,58 @@ images than bad ones. With a fixed cost, a weak model drops little, and a strong
 `caught` says how much that is.
 """
 
+PASSING = {"swapped": 0.10, "permuted": 0.25}
+"""The largest shares of documents with planted damage that may pass, those of the self-test: this project's choice."""
+
+WORTH = 0.5
+"""The share of the true documents below which the limits of `PASSING` are given up, because the model is too weak."""
+
+STEPS = 100
+"""The number of values of each threshold that are tried: percentiles of the true documents."""
+
 COPIED = 200
 """The most images of which modified copies are made."""
-
-KEYS = ("matched_at_least", "mean_at_least", "margin_at_least", "similarity_at_most")
 
 _LINE = re.compile(r"(?P<head> +(?P<key>\w+): *)(?P<old>[^\s#]+)(?P<gap> *)(?P<comment>(?:(?<= )#.*)?)(?P<end>\s*)$")
 
 
 @dataclasses.dataclass(frozen=True)
-class Thresholds:
-    """Cosines for the four keys of the configuration; `caught` is the share of mismatches that each rejects.
+class ImageThresholds:
+    """The two cosines for each image; `caught` is the share of mismatches that each rejects.
 
-    Mismatches are: the images of another document (matched, mean), the document's images shifted by one position
-    (margin), and modified copies of an image (similarity).
+    Mismatches are the images of another document (matched), and modified copies of an image (similarity).
     """
 
     matched_at_least: float
-    mean_at_least: float
-    margin_at_least: float
     similarity_at_most: float
     caught: dict[str, float]
 
 
-def calibrate(
-    documents: list[StoredDocument], scorer: Scorer, open_image: Callable[[str], PIL.Image.Image]
-) -> Thresholds:
-    """Thresholds that each drop at most 5 % (`COST`) of a corpus whose images are assumed to match.
+@dataclasses.dataclass(frozen=True)
+class DocumentThresholds:
+    """The two values for a document; `passing` is the share of each kind of document that passes both."""
 
-    matched_at_least, mean_at_least, margin_at_least: the 5th percentile of the images' matched scores, of the
-    documents' means and of their margins. similarity_at_most: the 5th percentile of the cosines of an image with a copy
-    of it (recompressed, smaller, cropped), but not below the 95th percentile of the cosines between different images of
-    one document. Raises UserError for fewer than 20 documents with at least two images.
+    mean_at_least: float
+    margin_at_least: float
+    passing: dict[str, float]
+
+
+Points = Sequence[tuple[float, float]]
+"""A document as pairs of mean and margin; it passes if one pair does. A single image has a margin of infinity."""
+
+
+def image_thresholds(
+    documents: list[StoredDocument],
+    score: Callable[[list[StoredDocument]], Sequence[Coherence]],
+    scorer: Scorer,
+    open_image: Callable[[str], PIL.Image.Image],
+) -> ImageThresholds:
+    """Thresholds that each drop at most 5 % (`COST`) of the images of a corpus whose images are assumed to match.
+
+    matched_at_least: the 5th percentile of the images' matched scores. similarity_at_most: the 5th percentile of the
+    cosines of an image with a copy of it (recompressed, smaller, cropped), but not below the 95th percentile of the
+    cosines between different images of one document. Raises UserError for fewer than 20 documents with at least two
+    images.
     """
     documents = [d for d in documents if d.images]
     several = [d for d in documents if len({image.sha256 for image in d.images}) > 1]
@@ -70,29 +89,72 @@ def calibrate(
             f"calibration needs at least 20 documents with two or more images, and found {len(several)}: "
             "give it more with --corpus."
         )
-    right = scorer.score(documents, open_image)
-    strangers = scorer.score(with_strangers(documents), open_image)
-    moved = scorer.score([with_images(d, d.images[1:] + d.images[:1]) for d in several], open_image)
-    own = _low([value for score in right for value in score.matched])
-    mean = _low(list(map(_mean, right)))
-    margin = _low([score.margin for score in right if score.margin is not None])
-    different = [
-        value for document, score in zip(documents, right, strict=True) for value in _different(document, score)
-    ]
+    right, strangers = score(documents), score(with_strangers(documents))
+    own = _low([value for one in right for value in one.matched])
+    different = [value for document, one in zip(documents, right, strict=True) for value in _different(document, one)]
     copies = copy_cosines(documents, scorer, open_image)
     similar = max(_low(copies), -_low([-value for value in different]))
-    return Thresholds(
+    return ImageThresholds(
         own,
-        mean,
-        margin,
         similar,
         caught={
-            "matched_at_least": _share(value < own for score in strangers for value in score.matched),
-            "mean_at_least": _share(_mean(score) < mean for score in strangers),
-            "margin_at_least": _share(score.margin < margin for score in moved if score.margin is not None),
+            "matched_at_least": _share(value < own for one in strangers for value in one.matched),
             "similarity_at_most": _share(value > similar for value in copies),
         },
     )
+
+
+def document_thresholds(true: Sequence[Points], damaged: Mapping[str, Sequence[Points]]) -> DocumentThresholds:
+    """The thresholds with which most of the true documents pass, and of the damaged ones no more than `PASSING`.
+
+    If fewer than `WORTH` of the true documents would pass, the thresholds with the greatest difference between the
+    shares of true and of swapped documents are taken instead. Ties go to those with fewer damaged documents.
+    """
+    kinds = {"true": _Table.of(true)} | {kind: _Table.of(documents) for kind, documents in damaged.items()}
+    means, margins = kinds["true"].mean, kinds["true"].margin
+    found = [
+        ({kind: table.passing(mean, margin) for kind, table in kinds.items()}, mean, margin)
+        for mean in _steps(means)
+        for margin in _steps(margins[np.isfinite(margins)])
+    ]
+    within = [one for one in found if all(one[0][kind] <= most for kind, most in PASSING.items())]
+
+    def most_true(one: tuple[dict[str, float], float, float]) -> tuple[float, float]:
+        return one[0]["true"], -one[0]["swapped"] - one[0]["permuted"]
+
+    best = max(within, key=most_true, default=None)
+    if best is None or best[0]["true"] < WORTH:
+        best = max(found, key=lambda one: (one[0]["true"] - one[0]["swapped"], *most_true(one)))
+    return DocumentThresholds(best[1], best[2], {kind: round(share, 4) for kind, share in best[0].items()})
+
+
+@dataclasses.dataclass(frozen=True)
+class _Table:
+    """The points of all documents: means, margins, and the number of each one's document."""
+
+    mean: np.ndarray
+    margin: np.ndarray
+    document: np.ndarray
+    documents: int
+
+    @classmethod
+    def of(cls, documents: Sequence[Points]) -> _Table:
+        rows = [(mean, margin, at) for at, points in enumerate(documents) for mean, margin in points]
+        mean, margin, document = np.array(rows, dtype=float).reshape(-1, 3).T
+        return cls(mean, margin, document.astype(int), len(documents))
+
+    def passing(self, mean: float, margin: float) -> float:
+        """The share of documents with a point at or above both thresholds."""
+        some = self.document[(self.mean >= mean) & (self.margin >= margin)]
+        return len(np.unique(some)) / max(1, self.documents)
+
+
+def _steps(values: np.ndarray) -> list[float]:
+    """The values to try: the lowest, and percentiles, rounded down to 4 decimals as the scores are."""
+    if not len(values):
+        return [-1.0]
+    tried = np.quantile(values, np.linspace(0, 1, STEPS + 1), method="lower")
+    return sorted({float(np.floor(value * 10_000 + 1e-6) / 10_000) for value in tried})
 
 
 def with_strangers(documents: list[StoredDocument]) -> list[StoredDocument]:
@@ -150,14 +212,14 @@ def cropped(picture: PIL.Image.Image) -> PIL.Image.Image:
 COPIES = {"recompressed": recompressed, "smaller": smaller, "cropped": cropped}
 
 
-def write_thresholds(config_path: str, thresholds: Thresholds, ocr: Ocr | None = None) -> None:
+def write_thresholds(config_path: str, rules: CoherenceRules, ocr: Ocr | None = None) -> None:
     """Write the four values under `coherence:` of a YAML configuration, and the weights under `ocr:` if they are given.
 
     No other character of the file changes. Raises UserError if it has no such blocks with these keys, one per line.
     """
     path = pathlib.Path(config_path)
     text = path.read_bytes().decode()  # read_text would make \r\n to \n
-    text = _written(text, config_path, "coherence", {key: getattr(thresholds, key) for key in KEYS})
+    text = _written(text, config_path, "coherence", dataclasses.asdict(rules))
     if ocr:
         text = _written(text, config_path, "ocr", {key: getattr(ocr, key) for key in WEIGHTS})
     write_bytes(str(path), text.encode())
@@ -192,10 +254,6 @@ def _line(match: re.Match[str], value: float) -> str:
 def _low(values: list[float]) -> float:
     """The 5th percentile, rounded down to 4 decimals as the scores are."""
     return float(np.floor(np.quantile(values, COST, method="lower") * 10_000 + 1e-6) / 10_000)
-
-
-def _mean(score: Coherence) -> float:
-    return mean_coherence(score.matched)
 
 
 def _different(document: StoredDocument, score: Coherence) -> list[float]:

@@ -17,6 +17,9 @@ RAREST = 0.01
 """The lowest share of documents that is distinguished; rarer words, and those of other languages, count as if they had
 it."""
 
+SHORT = 10.0
+"""Added to the rarities of a place, about two rare words: so one common word does not fill a place of three words."""
+
 TABLE = pathlib.Path(__file__).with_name("common_words.json")
 """Stem -> share of documents, made by `python -m models.common_words`; fixed, so that no score depends on others."""
 
@@ -36,14 +39,15 @@ def stem(word: str) -> str:
 
 
 def shared(read: str, sentences: Iterable[str]) -> float:
-    """log(1 + the sum of the rarities of the words in the sentences that the image's text `read` has too).
+    """How much of the place's words the image's text `read` has: their rarities, by the root of all the place's.
 
-    OCR may lose the space between words: a stem of four letters or more is also found inside another word.
+    The root makes long and short places comparable, as the length of a vector does in a cosine. OCR may lose the space
+    between words: a stem of four letters or more is also found inside another word.
     """
     own, letters = stems(read), "".join(filter(str.isalnum, read.lower()))
-    beside = stems(plain("\n".join(sentences)))
-    # sorted, because the last digit of a sum depends on its order
-    return math.log1p(sum(rarity(s) for s in sorted(beside) if s in own or (len(s) > 3 and s in letters)))
+    beside = sorted(stems(plain("\n".join(sentences))))  # sorted, because the last digit of a sum depends on its order
+    both = sum(rarity(s) for s in beside if s in own or (len(s) > 3 and s in letters))
+    return both / math.sqrt(sum(map(rarity, beside)) + SHORT)
 
 
 def rarity(stem: str) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pipeline.images.faults import KINDS
 
-YES_NO = KINDS | {"no_excerpt": "no excerpt of the document has both enough words and an image"}
+YES_NO = KINDS | {"no_excerpt": "no excerpt of the document has enough words, an image and enough coherence"}
 """Texts for rules without a measured value; they are shown instead of value and threshold."""
 
 

@@ -11,13 +11,13 @@ import concurrent.futures
 import dataclasses
 import json
 from collections.abc import Callable, Container
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from filters import coherence as coherence_rules
 from filters import presets, quality
 from filters.drop_images import AnyDocument, drop_images
 from filters.personal_data import replaced
-from pipeline.coherence import SCORING_VERSION
+from pipeline.coherence import SCORING_VERSION, WITNESS_VERSION
 from pipeline.graph import outcomes
 from pipeline.graph.transforms import Step
 from pipeline.graph.writing import Staged
@@ -43,6 +43,9 @@ from schemas.records import (
     Text,
 )
 from schemas.stage_names import STORE_IMAGES
+
+if TYPE_CHECKING:
+    from pipeline.coherence.scorer import Scorer
 
 Known = TypeVar("Known", bound=Document)
 Future = concurrent.futures.Future
@@ -131,10 +134,12 @@ def without_faults(document: Document, faults: dict[int, ImageFault]) -> Documen
     return drop_images(document, {at: Drop(fault.kind, 0.0, 1.0) for at, fault in faults.items()}, STORE_IMAGES)
 
 
-def score_coherence(run: Run) -> Step[list[StoredDocument], list[ScoredDocument]]:
-    """Score a batch of documents; scores are cached by content, and the model is loaded if one is not in the cache."""
+def score_coherence(run: Run, scorer: Scorer | None = None) -> Step[list[StoredDocument], list[ScoredDocument]]:
+    """Score a batch of documents; scores are cached by content.
+
+    scorer: a model that is loaded already; without it, it is loaded if a score is not in the cache.
+    """
     cache, images = Store(run.store("scores"), ".json"), image_store(run)
-    scorer = None
     counts = {"scored": 0, "from_cache": 0}
 
     def step(documents: list[StoredDocument]) -> list[ScoredDocument]:
@@ -165,7 +170,7 @@ def score_key(run: Run, document: StoredDocument) -> str:
         SCORING_VERSION,
         run.provenance.clip,
         [_scored_by(s) for s in document.segments],
-        *([dataclasses.astuple(run.config.ocr)] if run.config.ocr else []),
+        *([WITNESS_VERSION, dataclasses.astuple(run.config.ocr)] if run.config.ocr else []),
     )
 
 
@@ -179,6 +184,22 @@ def _scored_by(segment: StoredSegment) -> str | list[str]:
 def _coherence(value: dict[str, Any]) -> Coherence:
     lists = ("matched", "mismatched", "max_previous_similarity")
     return Coherence(**value | {name: tuple(value[name]) for name in lists})
+
+
+def filter_coherence(run: Run) -> Step[ScoredDocument, ScoredDocument | Drop]:
+    """The rules about the coherence of the whole document.
+
+    They come before the worst images are removed and the best excerpt is taken, which would make documents with wrong
+    images look better.
+    """
+    return Step(lambda document: _incoherent(run, document) or document)
+
+
+def _incoherent(run: Run, document: ScoredDocument) -> Drop | None:
+    rules = run.config.coherence
+    return coherence_rules.mean_score(document, at_least=rules.mean_at_least) or coherence_rules.margin(
+        document, at_least=rules.margin_at_least
+    )
 
 
 def filter_images(run: Run) -> Step[ScoredDocument, ScoredDocument | DroppedDocument]:
@@ -195,24 +216,22 @@ def filter_images(run: Run) -> Step[ScoredDocument, ScoredDocument | DroppedDocu
 
 
 def take_excerpt(run: Run) -> Step[tuple[ScoredDocument, Container[bytes]], ScoredDocument | Drop]:
-    """The excerpt that becomes the instance, or a drop if no excerpt has both enough words and an image.
+    """The excerpt that becomes the instance.
 
-    Each document comes with the keys of the headings that recur.
+    It has enough words, an image, and at least the coherence that is asked of the document; if there is none, the
+    document is dropped. Each document comes with the keys of the headings that recur.
     """
     limits = dataclasses.asdict(run.config.excerpt)
-    return Step(lambda given: best_excerpt(given[0], recurring=given[1], **limits) or Drop("no_excerpt", 0.0, 1.0))
 
+    def coherent(excerpt: ScoredDocument) -> bool:
+        return _incoherent(run, excerpt) is None
 
-def filter_coherence(run: Run) -> Step[ScoredDocument, ScoredDocument | Drop]:
-    """The rules about the coherence of the excerpt."""
-    rules = run.config.coherence
-    return Step(
-        lambda document: (
-            coherence_rules.mean_score(document, at_least=rules.mean_at_least)
-            or coherence_rules.margin(document, at_least=rules.margin_at_least)
-            or document
-        )
-    )
+    def step(given: tuple[ScoredDocument, Container[bytes]]) -> ScoredDocument | Drop:
+        document, recurring = given
+        excerpt = best_excerpt(document, recurring=recurring, fits=coherent, **limits)
+        return excerpt or Drop("no_excerpt", 0.0, 1.0)
+
+    return Step(step)
 
 
 def filter_ratings(run: Run) -> Step[RatedDocument, RatedDocument | Drop]:

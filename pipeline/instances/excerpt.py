@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 
 from filters.drop_images import AnyDocument
 from filters.headings import heading_key
@@ -48,11 +48,13 @@ def best_excerpt(
     max_images: int,
     min_words: int = 40,
     recurring: Container[bytes] = frozenset(),
+    fits: Callable[[AnyDocument], bool] = lambda _: True,
 ) -> AnyDocument | None:
     """The excerpt with the most images, then the best mean coherence, then the earliest; None if there is none.
 
     Only if no excerpt starts at a heading, one may start at any paragraph; only if there is none of these, inside a
-    list or a sentence. Its title is the nearest heading above. recurring: as in `excerpts`.
+    list or a sentence. Its title is the nearest heading above. recurring: as in `excerpts`. fits: whether an excerpt
+    comes into question.
     """
 
     def worth(excerpt: Document) -> tuple[int, float]:
@@ -64,7 +66,7 @@ def best_excerpt(
     texts = [(i, text) for i, text in _texts(document) if i in own or not is_heading(text)]
     for starts in ([i for i, text in texts if not _GOES_ON.match(text)], [i for i, _ in texts]):
         found = found or list(_from(document, own, starts, max_words, max_images, min_words))
-    return max(found, key=worth, default=None)  # max() keeps the first of equals
+    return max(filter(fits, found), key=worth, default=None)  # max() keeps the first of equals
 
 
 def _texts(document: Document) -> list[tuple[int, str]]:

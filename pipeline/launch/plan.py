@@ -200,10 +200,10 @@ def _followed(kept: _Kept, document: Document) -> str:
         return _unscored(kept, stored)
     kept.counts["scores there"] += 1
     (scored,) = kept.score_coherence([stored])
-    filtered = kept.filter_images(scored)
+    coherent = kept.filter_coherence(scored)
+    filtered = kept.filter_images(coherent) if isinstance(coherent, ScoredDocument) else coherent
     excerpt = kept.take_excerpt((filtered, kept.recurring)) if isinstance(filtered, ScoredDocument) else filtered
-    coherent = kept.filter_coherence(excerpt) if isinstance(excerpt, ScoredDocument) else excerpt
-    return _asked(kept, coherent) if isinstance(coherent, ScoredDocument) else "dropped"
+    return _asked(kept, excerpt) if isinstance(excerpt, ScoredDocument) else "dropped"
 
 
 def _weigh(kept: _Kept, document: StoredDocument) -> None:

@@ -8,6 +8,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from filters.headings import recurring
 from pipeline.coherence.damage import KINDS
@@ -23,6 +24,9 @@ from pipeline.storage.store import write_bytes
 from schemas.codec import Json, json_bytes
 from schemas.errors import UserError
 from schemas.records import Drop, DroppedDocument, ScoredDocument, StoredDocument
+
+if TYPE_CHECKING:
+    from pipeline.coherence.scorer import Scorer
 
 Judge = Callable[[Sequence[StoredDocument]], list[Judged]]
 
@@ -46,15 +50,18 @@ def selftest(
     return selftest_of(run, stored_documents(run, documents))
 
 
-def selftest_of(run: Run, documents: Sequence[StoredDocument]) -> Json:
-    """The self-test on these documents, with a run's configuration; writes the two files to its work folder."""
+def selftest_of(run: Run, documents: Sequence[StoredDocument], scorer: Scorer | None = None) -> Json:
+    """The self-test on these documents, with a run's configuration; writes the two files to its work folder.
+
+    scorer: a model that is loaded already.
+    """
     print(f"self-test on {len(documents)} documents", file=sys.stderr)
     if len(documents) < 2:
         raise UserError(
             f"the self-test found {len(documents)} documents that pass the rules: give it more with --corpus or --limit."
         )
     with contextlib.ExitStack() as stack:
-        judge = judging(run, stack, recurring(documents))
+        judge = judging(run, stack, recurring(documents), scorer)
         judged = {TRUE: judge(documents)} | {kind: judge(damage(documents)) for kind, damage in KINDS.items()}
     rules = dataclasses.asdict(run.config.coherence)
     result = summary(judged, run.provenance.clip) | {"documents": len(documents), "rated": bool(run.llm_url)}
@@ -64,26 +71,28 @@ def selftest_of(run: Run, documents: Sequence[StoredDocument]) -> Json:
     return result
 
 
-def judging(run: Run, stack: contextlib.ExitStack, headings: frozenset[bytes]) -> Judge:
+def judging(run: Run, stack: contextlib.ExitStack, headings: frozenset[bytes], scorer: Scorer | None = None) -> Judge:
     """A function that takes documents through the stages of a build, from scoring to ratings (with a server only).
 
     headings: the keys of those that recur; a build counts them in the whole corpus.
     """
-    score, filter_images, take_excerpt, filter_coherence = (
-        stages.score_coherence(run),
+    score, filter_coherence, filter_images, take_excerpt = (
+        stages.score_coherence(run, scorer),
+        stages.filter_coherence(run),
         stages.filter_images(run),
         stages.take_excerpt(run),
-        stages.filter_coherence(run),
     )
     size = run.config.clip.batch_documents
 
     def kept_by_scores(document: ScoredDocument) -> ScoredDocument | str:
-        with_images = filter_images(document)
+        coherent = filter_coherence(document)
+        if isinstance(coherent, Drop):
+            return coherent.rule
+        with_images = filter_images(coherent)
         if isinstance(with_images, DroppedDocument):
             return with_images.drop.rule
         excerpt = take_excerpt((with_images, headings))
-        kept = excerpt if isinstance(excerpt, Drop) else filter_coherence(excerpt)
-        return kept.rule if isinstance(kept, Drop) else kept
+        return excerpt.rule if isinstance(excerpt, Drop) else excerpt
 
     rated = _rating(run, stack) if run.llm_url else _unrated
 

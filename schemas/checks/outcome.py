@@ -106,9 +106,9 @@ def _passed(row: Json, scores: Json, config: Json) -> Iterator[Fault]:
         return place > PLACE[stage] or (place == PLACE[stage] and rule in earlier)
 
     limits = []
-    if passed(FILTER_COHERENCE, "margin"):
+    if passed(TAKE_EXCERPT) or (row["stage"] == FILTER_COHERENCE and rule == "margin"):  # between: images are removed
         limits.append(("coherence", scores.get("coherence"), threshold(config, "coherence", "mean_at_least")))
-    if passed(FILTER_COHERENCE):
+    if passed(TAKE_EXCERPT):
         limits.append(("margin", scores.get("margin"), threshold(config, "coherence", "margin_at_least")))
     if passed(FILTER_RATINGS, "mean_rating"):
         lowest = min(value for name, value in scores.items() if name not in RANGES)

@@ -1,8 +1,8 @@
 """`make cluster-test`: the demo on other engines gives the manifest of the local run, byte for byte.
 
 The local run comes first, with the embedded coherence model and the tests' stand-in for a language model; the others get
-its scores and answers, so they differ in the engine alone. The exit code is 0 where all that could run agree, 1 where one
-does not or where nothing could run; what could not run is said.
+its texts of images, scores and answers, so they differ in the engine alone. The exit code is 0 where all that could run
+agree, 1 where one does not or where nothing could run; what could not run is said.
 """
 
 from __future__ import annotations
@@ -136,7 +136,7 @@ def build_on(name: str, command: list[str], folder: Path, llm: FakeOpenAI) -> st
     """Build on an engine, with what the first run kept, and compare the manifests. Raises Failed."""
     engine, first, here = ENGINES[name], folder / "first", folder / name
     root = f"s3://bucket/{name}" if engine.bucket else str(here)
-    hand_over(first, root, ("scores", "answers") if engine.answers else ("scores",))
+    hand_over(first, root, ("ocr", "scores", *(["answers"] if engine.answers else [])))
     before, llm.slow = len(llm.requests), 0.0 if engine.answers else PAUSE
     with engine.start(here, lambda: len(llm.requests) - before) as flags:
         build([*command, *flags], root, here)

@@ -3,6 +3,7 @@
 import dataclasses
 import os
 import pathlib
+from typing import Any
 
 import yaml
 
@@ -18,10 +19,15 @@ ALL_FAULTS = os.environ.get("LEAFINSTRUCT_FAULTS") == "all"
 """Whether `make faults` asks for every fault, and not for some."""
 
 
+def demo_tree() -> dict[str, Any]:
+    """The demo's configuration as plain types, but that no text is read in images: tests of their own do that."""
+    return yaml.safe_load((ROOT / "configs/demo.yaml").read_text()) | {"ocr": None}
+
+
 def demo_config(folder, llm=None, **changes) -> str:
     """A file in `folder`: the demo's configuration with absolute paths, and the stand-in for a language model. `llm`
     replaces keys of that section, `changes` those of the whole."""
-    tree = yaml.safe_load((ROOT / "configs/demo.yaml").read_text())
+    tree = demo_tree()
     tree["llm"] |= {"name": MODEL} | (llm or {})
     tree["clip"]["model"] = f"local-dir:{COHERENCE}"
     tree["corpora"] = [{"format": "native", "path": str(ROOT / "examples/corpus")}]
@@ -31,8 +37,8 @@ def demo_config(folder, llm=None, **changes) -> str:
 
 
 def a_run(folder, llm_url: str = "http://127.0.0.1:9/v1", **changes) -> Run:
-    """`changes` replace keys of the configuration."""
-    config = dataclasses.replace(configuration.load(str(ROOT / "configs/demo.yaml")), **changes)
+    """`changes` replace keys of the demo's configuration, in which no text is read in images."""
+    config = dataclasses.replace(configuration.load(str(ROOT / "configs/demo.yaml")), **{"ocr": None} | changes)
     return Run(
         config,
         configuration.preset(config),

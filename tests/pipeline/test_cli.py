@@ -16,9 +16,9 @@ from pipeline.dataset import ledger
 from pipeline.dataset.reader import context_counts
 from tests.answers import MODEL, server
 from tests.pipeline.finished_run import small_run
-from tests.pipeline.runs import ROOT
+from tests.pipeline.runs import ROOT, demo_tree
 
-DEMO = yaml.safe_load((ROOT / "configs/demo.yaml").read_text())
+DEMO = demo_tree()
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,7 @@ from schemas.errors import UserError
 from schemas.records import Document, Text
 from schemas.validate import validate
 from tests.answers import MODEL, server
-from tests.pipeline.runs import ROOT
+from tests.pipeline.runs import ROOT, demo_tree
 
 WORDS = "Hold the pencil away from you and shave thin strips with a sharp knife while you turn it"
 
@@ -132,7 +132,7 @@ def test_hits_are_dropped_with_the_match_in_their_rows_and_the_card_says_so(tmp_
     records[1]["segments"].append({"image": "planted.jpg"})
     records[2]["id"] = "70000001_0"
     (corpus / "docs.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
-    tree = yaml.safe_load((ROOT / "configs/demo.yaml").read_text())
+    tree = demo_tree()
     tree |= {"corpora": [{"format": "native", "path": str(corpus)}], "decontaminate": index}
     tree["llm"]["name"] = MODEL
     tree["clip"]["model"] = f"local-dir:{ROOT}/build/models/coherence"

@@ -184,7 +184,7 @@ def outcomes(rows) -> list[Outcome]:
             0.01,
             0.02,
             images=2,
-            dropped_images=(lost, ImageDrop(2, "c.jpg", "filter_images", Drop("matched_score", 0.05, 0.1))),
+            dropped_images=(lost,),
             scores=coherence,
         ),
         Outcome(
@@ -197,6 +197,7 @@ def outcomes(rows) -> list[Outcome]:
             2.5,
             3.0,
             images=2,
+            dropped_images=(lost, ImageDrop(2, "c.jpg", "filter_images", Drop("matched_score", 0.05, 0.1))),
             scores=rated,
         ),
     ]

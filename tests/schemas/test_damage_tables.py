@@ -522,7 +522,7 @@ CASES = {
         [at("ledger-row", L1, pointer="/dropped_images/0/drop")],
     ),
     "ledger: an image lost for its match, by another threshold": (
-        outcome("doc-apart", dropped_images=(_lost(2, "filter_images", "matched_score", 0.05, 0.5),)),
+        outcome("doc-poor", dropped_images=(_lost(2, "filter_images", "matched_score", 0.05, 0.5),)),
         [at("ledger-row", L0, pointer="/dropped_images/0/drop")],
     ),
     "ledger: an image that could not be had, and was measured": (

@@ -16,7 +16,7 @@ from tests.schemas.damage import CARD, CONFIG, L0, L1, METRICS, REPORT, RUN, S0,
 
 FILES = (M, I, CARD, CONFIG, L0, L1, S0, S1, S2, RUN, REPORT, METRICS)
 changes = st.lists(st.tuples(st.integers(0, 1 << 20), st.integers(1, 255)), min_size=1, max_size=4)
-anything = settings(deadline=None, derandomize=True, max_examples=25, suppress_health_check=list(HealthCheck))
+anything = settings(deadline=None, derandomize=True, max_examples=10, suppress_health_check=list(HealthCheck))
 
 
 @pytest.fixture(scope="module")

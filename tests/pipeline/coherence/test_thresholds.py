@@ -1,18 +1,25 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import pathlib
 
 import numpy as np
 import pytest
 
 from pipeline.coherence.scorer import coherence, neighbours
-from pipeline.coherence.thresholds import COPIES, Thresholds, calibrate, with_strangers, write_thresholds
-from pipeline.config import Ocr
+from pipeline.coherence.thresholds import (
+    COPIES,
+    document_thresholds,
+    image_thresholds,
+    with_strangers,
+    write_thresholds,
+)
+from pipeline.config import CoherenceRules, Ocr
 from schemas.errors import UserError
 from tests.tiny_clip import document, picture
 
-FOUND = Thresholds(0.1234, 0.2, -0.01, 0.95, {})
+FOUND = CoherenceRules(0.1234, 0.2, -0.01, 0.95)
 CONFIG = """\
 # a config
 clip:
@@ -61,6 +68,10 @@ class Known:
         return 0.9 - noise if sentence == f"Picture {sha256} here." else 0.1 + noise
 
 
+def scored(scorer):
+    return lambda documents: scorer.score(documents, picture)
+
+
 def pages(count=30):
     between = " ".join(f"This is sentence number {i}." for i in range(10))
     return [
@@ -69,18 +80,41 @@ def pages(count=30):
     ]
 
 
-def test_a_model_that_can_tell_loses_one_in_twenty_and_catches_the_rest():
-    found = calibrate(pages(), Known(), picture)
+def test_a_model_that_can_tell_loses_one_image_in_twenty_and_catches_the_rest():
+    found = image_thresholds(pages(), scored(Known()), Known(), picture)
     right = sorted(0.9 - np.random.default_rng(k).random() / 10 for k in [*range(30), *range(200, 230)])
     assert found.matched_at_least == pytest.approx(right[2], abs=1e-4)  # the 5th percentile of 60
-    assert 0.8 < found.mean_at_least < 0.9 and 0.6 < found.margin_at_least < 0.8
     assert found.similarity_at_most == 0.97
-    assert found.caught == {
-        "matched_at_least": 1.0,
-        "mean_at_least": 1.0,
-        "margin_at_least": 1.0,
-        "similarity_at_most": 1.0,
-    }
+    assert found.caught == {"matched_at_least": 1.0, "similarity_at_most": 1.0}
+
+
+def documents(rows) -> list[list[tuple[float, float]]]:
+    """Documents with one point each."""
+    return [[row] for row in rows]
+
+
+def test_as_many_true_documents_pass_as_the_limits_for_damaged_ones_allow():
+    true = documents((k / 100, 0.5) for k in range(100))
+    swapped = documents((k / 200, 0.5) for k in range(100))  # 10 % have 0.45 or more
+    permuted = documents((k / 100, -0.5) for k in range(100))
+    found = document_thresholds(true, {"swapped": swapped, "permuted": permuted})
+    assert found.mean_at_least == 0.45 and found.margin_at_least == 0.5
+    assert found.passing == {"true": 0.55, "swapped": 0.1, "permuted": 0.0}
+
+
+def test_a_document_passes_by_one_of_its_excerpts_and_never_without_one():
+    true = [[(0.1, 0.2), (0.9, 0.2)]] * 8 + [[]] * 2
+    found = document_thresholds(true, {"swapped": [[(0.1, math.inf)]] * 10, "permuted": []})
+    assert found.passing == {"true": 0.8, "swapped": 0.0, "permuted": 0.0} and found.mean_at_least == 0.9
+
+
+def test_a_model_that_can_hardly_tell_does_not_drop_nearly_everything():
+    """Within the limits a fifth of the true documents would pass; the greatest difference is taken instead."""
+    true = documents((k / 100 + 0.1, 0.0) for k in range(100))
+    swapped = documents((k / 100, 0.0) for k in range(100))
+    found = document_thresholds(true, {"swapped": swapped, "permuted": true})
+    assert found.passing["true"] - found.passing["swapped"] == pytest.approx(0.1, abs=0.011)
+    assert found.passing["true"] > 0.5
 
 
 def test_the_duplicate_threshold_spares_different_pictures():
@@ -96,7 +130,7 @@ def test_the_duplicate_threshold_spares_different_pictures():
                 for score in super().score(documents, open_image)
             ]
 
-    assert calibrate(pages(), Blurred(), picture).similarity_at_most == 0.99
+    assert image_thresholds(pages(), scored(Blurred()), Known(), picture).similarity_at_most == 0.99
 
 
 def test_strangers_are_pictures_of_another_document():
@@ -116,7 +150,7 @@ def test_copies_differ_a_little():
 
 def test_too_few_documents():
     with pytest.raises(UserError, match="at least 20 documents .* found 19"):
-        calibrate([*pages(19), document("Text.", 1), document("Text.")], Known(), picture)
+        image_thresholds([*pages(19), document("Text.", 1), document("Text.")], scored(Known()), Known(), picture)
 
 
 def test_only_the_four_values_change(tmp_path):

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from pipeline.coherence.witness import FEWEST, Measures, joined, weights
-from pipeline.coherence.words import rarity, shared
+from pipeline.coherence.words import SHORT, rarity, shared, stems
 from pipeline.config import Ocr
 from schemas.errors import UserError
 
@@ -83,7 +83,12 @@ def test_weights_may_be_written_back():
     ],
 )
 def test_shared_words(read, sentences, words):
-    assert shared(read, sentences) == pytest.approx(math.log1p(sum(map(rarity, words))))
+    place = sum(rarity(stem) for stem in stems("\n".join(sentences)))
+    assert shared(read, sentences) == pytest.approx(sum(map(rarity, words)) / math.sqrt(place + SHORT))
+
+
+def test_the_same_word_counts_more_in_a_shorter_place():
+    assert shared("Waypoint", ["Set a waypoint."]) > shared("Waypoint", ["Set a waypoint.", "Then start the engine."])
 
 
 def test_common_words_count_less_than_rare_ones():

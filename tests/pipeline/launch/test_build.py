@@ -123,12 +123,11 @@ def test_reader_faults_name_their_line(first):
     assert all(o.location.rsplit("docs.jsonl:")[1].isdigit() for o in failed.values())
 
 
-@pytest.mark.parametrize("flags", [TWO_WORKERS, PORTABLE], ids=["two worker processes", "portable job service"])
-def test_the_same_bytes_from_another_runner(config, first, tmp_path, flags):
+def test_the_same_bytes_from_the_portable_job_service(config, first, tmp_path):
     """Nothing is shared with the first run but its scores: those are a model's, and cached."""
     shutil.copytree(first / "work/scores", tmp_path / "work/scores")
     with server() as llm:
-        build(config, str(tmp_path / "out"), llm_url=llm.url, work=str(tmp_path / "work"), beam_flags=flags)
+        build(config, str(tmp_path / "out"), llm_url=llm.url, work=str(tmp_path / "work"), beam_flags=PORTABLE)
     assert (tmp_path / "out/manifest.json").read_bytes() == (first / "out/manifest.json").read_bytes()
     assert validate(tmp_path / "out", deep=True) == []
 
@@ -221,6 +220,7 @@ def test_a_work_folder_on_another_disk(config, first, tmp_path):
     if not os.path.isdir("/dev/shm") or os.stat("/dev/shm").st_dev == os.stat(tmp_path).st_dev:
         pytest.skip("there is no second disk here")
     with tempfile.TemporaryDirectory(dir="/dev/shm") as work, server() as llm:
+        shutil.copytree(first / "work/scores", f"{work}/scores")
         build(config, str(tmp_path / "out"), llm_url=llm.url, work=work)
     assert (tmp_path / "out/manifest.json").read_bytes() == (first / "out/manifest.json").read_bytes()
 

@@ -17,7 +17,7 @@ from pipeline.launch import build as launch
 from pipeline.launch import calibrate, stored
 from schemas.validate import validate
 from tests.answers import MODEL, server
-from tests.pipeline.runs import ROOT
+from tests.pipeline.runs import ROOT, demo_tree
 
 pytest.importorskip("rapidocr", reason="the extra `ocr` is not installed")
 
@@ -51,7 +51,7 @@ def config(tmp_path, monkeypatch):
     monkeypatch.setattr(calibrate, "Scorer", Scorer)
     for module in (launch, stored):
         monkeypatch.setattr(module, "clip_version", lambda *_: "known@1")
-    tree = yaml.safe_load((ROOT / "configs/demo.yaml").read_text())
+    tree = demo_tree()
     tree["corpora"] = [{"format": "native", "path": str(ROOT / "examples/corpus")}]
     tree["coherence"] = dict(matched_at_least=-1.0, mean_at_least=-1.0, margin_at_least=-2.0, similarity_at_most=1.0)
     tree["ocr"] = dict(similarity=0.0, words=0.0, neutral=0.0, boxes=3)

@@ -16,7 +16,7 @@ from pipeline.run import image_store
 from schemas.records import Image
 from tests.answers import MODEL, server
 from tests.pipeline import web
-from tests.pipeline.runs import ROOT
+from tests.pipeline.runs import ROOT, demo_tree
 
 COHERENCE = ROOT / "build/models/coherence"
 CORPUS = f"native:{ROOT}/examples/corpus"
@@ -25,7 +25,7 @@ CANDIDATES = 3
 
 def config(folder, **changes) -> str:
     """The demo's configuration, with the prompts that word each question to the model in a way of its own."""
-    tree = yaml.safe_load((ROOT / "configs/demo.yaml").read_text())
+    tree = demo_tree()
     tree["llm"]["name"] = MODEL
     tree["clip"]["model"] = f"local-dir:{COHERENCE}"
     tree |= {"prompts": "instruct", "instructions": {"candidates": CANDIDATES}}

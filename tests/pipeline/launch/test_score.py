@@ -13,7 +13,7 @@ import yaml
 from pipeline.cli import main
 from pipeline.report.scored import Control, page
 from tests.answers import MODEL, server
-from tests.pipeline.runs import ROOT
+from tests.pipeline.runs import ROOT, demo_tree
 
 COHERENCE = ROOT / "build/models/coherence"
 
@@ -44,7 +44,7 @@ def scored(tmp_path_factory):
     if not COHERENCE.is_dir():
         pytest.skip("build/models is not there: run `make models`")
     folder = tmp_path_factory.mktemp("score")
-    tree = yaml.safe_load((ROOT / "configs/demo.yaml").read_text())
+    tree = demo_tree()
     tree["llm"]["name"] = MODEL
     tree["clip"]["model"] = f"local-dir:{COHERENCE}"
     (folder / "config.yaml").write_text(yaml.safe_dump(tree))

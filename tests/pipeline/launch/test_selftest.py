@@ -14,7 +14,7 @@ from pipeline.coherence.scorer import coherence, neighbours
 from pipeline.launch import stored
 from schemas.records import Document
 from tests.answers import MODEL, server
-from tests.pipeline.runs import ROOT
+from tests.pipeline.runs import ROOT, demo_tree
 
 CORPUS = str(ROOT / "examples/corpus")
 PLACES = {
@@ -58,7 +58,7 @@ def config(tmp_path, monkeypatch):
     """The demo's configuration with thresholds between right and wrong, and no model to load."""
     monkeypatch.setattr(clip, "Scorer", Scorer)
     monkeypatch.setattr(stored, "clip_version", lambda *_: "known@1")
-    tree = yaml.safe_load((ROOT / "configs/demo.yaml").read_text())
+    tree = demo_tree()
     tree["corpora"] = [{"format": "native", "path": CORPUS}]
     tree["coherence"] = dict(matched_at_least=-1, mean_at_least=0.5, margin_at_least=0.3, similarity_at_most=2)
     tree["llm"]["name"] = MODEL

@@ -19,7 +19,7 @@ from pipeline.dataset import ledger
 from pipeline.launch.build import build
 from schemas.validate import validate
 from tests.answers import MODEL, server
-from tests.pipeline.runs import ROOT
+from tests.pipeline.runs import ROOT, demo_tree
 from tests.pipeline.web import Server, answer
 
 COHERENCE = ROOT / "build/models/coherence"
@@ -142,7 +142,7 @@ def config(tmp_path_factory, web):
             {"image_name": "x.jpg", "raw_url": f"{site}/{name}", "matched_text_index": 0, "matched_sim": 0.3}
         )
     (folder / "docs.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    tree = yaml.safe_load((ROOT / "configs/demo.yaml").read_text())
+    tree = demo_tree()
     tree["llm"]["name"] = MODEL
     tree["clip"]["model"] = f"local-dir:{COHERENCE}"
     tree["images"] = {"allow_private_hosts": True, "timeout": 30.0}

@@ -13,7 +13,7 @@ import yaml
 from pipeline.cli import main
 from tests.answers import MODEL, answer, server
 from tests.fake_openai import FakeOpenAI
-from tests.pipeline.runs import ROOT
+from tests.pipeline.runs import ROOT, demo_tree
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def config(tmp_path):
     """Writes the demo's configuration with other keys; its path."""
 
     def written(**keys) -> str:
-        tree = yaml.safe_load((ROOT / "configs/demo.yaml").read_text())
+        tree = demo_tree()
         tree["corpora"] = [{"format": "native", "path": str(ROOT / "examples/corpus")}]
         tree["llm"]["name"] = MODEL
         path = tmp_path / "config.yaml"
