@@ -4,7 +4,7 @@
 
 Runs the whole pipeline twice, each time in a new process, on N and on 10 N documents, and compares the peak resident
 memory. No model is loaded, because its memory would make the ratio look better: coherence scores are computed from
-hashes, and the language model is a small server in another process that answers immediately.
+hashes, no text is read in images, and the language model is a small server in another process.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 from unittest import mock
+
+import yaml
 
 from schemas.records import Coherence, StoredDocument
 
@@ -49,8 +51,10 @@ def run(corpus: str, limit: int, output: str) -> None:
     from pipeline.launch.build import build
     from tests.answers import server
 
+    config = Path(f"{output}.yaml")
+    config.write_text(yaml.safe_dump(yaml.safe_load(CONFIG.read_text()) | {"ocr": None}))
     with mock.patch.object(clip, "Scorer", HashScorer), server() as llm:
-        build(str(CONFIG), output, corpora=[corpus], limit=limit, llm_url=llm.url)
+        build(str(config), output, corpora=[corpus], limit=limit, llm_url=llm.url)
     print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
 
 

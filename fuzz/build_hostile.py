@@ -145,6 +145,7 @@ def main() -> None:
         with open(corpus / "docs.jsonl", "wb") as file:
             file.writelines(record(number, names, words, chance) for number in range(options.inputs))
         config = yaml.safe_load(CONFIG.read_text()) | {
+            "ocr": None,
             "limits": {"failed_at_most": 1.0},
             "duplicates": {"text_at_least": None},
         }
