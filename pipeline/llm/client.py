@@ -29,6 +29,7 @@ from schemas.errors import RecordFault, ServiceError, UserError
 
 TRIES = 3  # for a question: asked again if its answer is invalid
 ERROR_TRIES = 6  # for a question at which the server fails: about 8 seconds, in which it may recover
+BROKEN_TRIES = 10  # for a question whose connection breaks while the server answers others: about 35 seconds
 FIRST_FAILURES = 20  # so many failed questions before the first answer stop the run
 RETRY_TEMPERATURE = 0.7  # at 0 another seed would give the same answer
 FIRST_PAUSE, LONGEST_PAUSE = 0.25, 8.0  # seconds between tries while the server does not answer
@@ -220,7 +221,7 @@ class Client:
 
     async def _post(self, body: dict[str, Any]) -> bytes:
         """The server's response; the request is retried while the server is unreachable or busy."""
-        started = time.monotonic()
+        started, broken = time.monotonic(), 0
         for attempt in itertools.count():
             wanted = 0.0  # seconds that the server asks for
             try:
@@ -241,7 +242,11 @@ class Client:
             except TimeoutError:
                 fault, since = LlmFault("timeout", f"no answer within {self.timeout:g} s"), started
             except (aiohttp.ClientError, OSError) as error:
-                fault, since = self._away(f"{type(error).__name__}: {clean(error)}")
+                said = f"{type(error).__name__}: {clean(error)}"
+                broken += not isinstance(error, aiohttp.ClientConnectorError)
+                if broken >= BROKEN_TRIES and await self._alive():  # so it is not the server, but this question
+                    raise LlmFault("server_error", f"{said}, {broken} times") from error
+                fault, since = self._away(said)
             pause = min(FIRST_PAUSE * 2**attempt, LONGEST_PAUSE, self.patience / 4) * random.uniform(0.5, 1)
             pause = max(pause, min(wanted, self.patience / 4))
             now = time.monotonic() + pause
@@ -252,6 +257,14 @@ class Client:
             self._counts["tried_again"] += 1
             await asyncio.sleep(pause)
         raise AssertionError("unreachable")
+
+    async def _alive(self) -> bool:
+        """Whether the server answers a request that asks nothing."""
+        try:
+            async with self._http.get(f"{self.url}/models", allow_redirects=False) as reply:
+                return reply.status < 500
+        except (aiohttp.ClientError, OSError):
+            return False
 
     def _count_tokens(self, usage: object) -> None:
         for name in ("prompt_tokens", "completion_tokens"):

@@ -135,6 +135,17 @@ def test_what_every_question_would_be_told_stops_the_run(server, client, status)
     assert len(server.requests) == 1
 
 
+def test_a_question_that_breaks_the_connection_is_given_up_while_the_server_answers_others(server, monkeypatch):
+    """With the patience for a server that is away, one document would stop the run."""
+    monkeypatch.setattr("pipeline.llm.client.LONGEST_PAUSE", 0.01)
+    with Client(server.url, "fake", patience=600) as client:
+        bad = client.submit(client.ask(prompt("!drop")))
+        with pytest.raises(LlmFault, match="ServerDisconnectedError.* 10 times") as found:
+            bad.result(30)
+        assert found.value.kind == "server_error" and client.counts()["tried_again"] == 9
+        assert json.loads(ask(client, "another").text) == {"grade": 1}
+
+
 def test_a_busy_answer_to_one_question_among_others_is_that_questions_own_fault(hasty):
     """Others are answered meanwhile, so the server is there."""
     bad = hasty.submit(hasty.ask(prompt("!503")))
