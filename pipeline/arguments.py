@@ -74,6 +74,16 @@ def parser(description: str, commands: Mapping[str, Callable[..., int]]) -> argp
         help="replace a finished folder, also one that was built from other files or with another configuration",
     )
 
+    for name in ("attach", "publish"):
+        made = command(name)
+        made.add_argument(
+            "--work", required=True, help="the run's work folder; for a build without --work: OUTPUT/.work"
+        )
+        made.add_argument("--sign", metavar="KEY", help="the key that the build was given, if it was given one")
+    made.add_argument(
+        "--run", metavar="ID", required=True, help="the run's id, which the launcher printed at its start"
+    )
+
     made = command("demo")
     made.add_argument("--output", default="leafinstruct-demo", help="the folder to publish to (default: %(default)s)")
     made.add_argument("--llm-url", help="an OpenAI-compatible server, instead of one that the pipeline starts")

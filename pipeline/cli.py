@@ -10,16 +10,12 @@ import argparse
 import json
 import os
 import sys
-from typing import TYPE_CHECKING
 
 import configs
 from pipeline import arguments
-from pipeline.launch import logs
+from pipeline.launch import finished, logs
 from schemas.errors import BugError, ServiceError, UserError, exit_code
 from schemas.printable import line, printable
-
-if TYPE_CHECKING:
-    from pipeline.launch.build import Built
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -53,7 +49,7 @@ def build(options: argparse.Namespace, beam_flags: list[str]) -> int:
     """Run the pipeline and publish what it made."""
     from pipeline.launch.build import build as run
 
-    return _finished(
+    return finished.of_build(
         options.output,
         run(
             configs.find(options.config),
@@ -73,25 +69,25 @@ def build(options: argparse.Namespace, beam_flags: list[str]) -> int:
     )
 
 
+def attach(options: argparse.Namespace, _: list[str]) -> int:
+    """Wait for a run that another process has started, show its progress, and publish it if its launcher does not."""
+    from pipeline.launch.attach import attach as run
+
+    return finished.of_left_run(*run(options.work, options.sign))
+
+
+def publish(options: argparse.Namespace, _: list[str]) -> int:
+    """Publish a run whose job has ended without its launcher."""
+    from pipeline.launch.attach import publish_run as run
+
+    return finished.of_left_run(*run(options.work, options.run, options.sign))
+
+
 def demo(options: argparse.Namespace, _: list[str]) -> int:
     """Run the pipeline on the example corpus, with the embedded models."""
     from pipeline.launch.demo import demo as run
 
-    return _finished(options.output, run(options.output, options.llm_url))
-
-
-def _finished(output: str, built: Built) -> int:
-    """Print the result of a build and where to find it; returns the exit code."""
-    print(built.funnel)
-    print(f"\n{built.metrics}")
-    print(f"\nOpen {output}/report.html; check with: leafinstruct validate {output} --deep")
-    if built.bugs:
-        print(
-            f"leafinstruct: {built.bugs} documents failed because of a bug; tracebacks are in the ledger and in "
-            f"{built.log}",
-            file=sys.stderr,
-        )
-    return 3 if built.bugs else 0
+    return finished.of_build(options.output, run(options.output, options.llm_url))
 
 
 def validate(options: argparse.Namespace, _: list[str]) -> int:
@@ -254,6 +250,8 @@ def decontaminate(options: argparse.Namespace, _: list[str]) -> int:
 
 COMMANDS = (
     build,
+    attach,
+    publish,
     demo,
     validate,
     funnel,

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 import apache_beam as beam
-from apache_beam.pvalue import AsDict
+from apache_beam.pvalue import AsDict, AsIter
 
 from pipeline.graph import asking, benchmark, ocr, reading, repeated_images, stages, writing
 from pipeline.graph.headings import HEADINGS, Recurring, TakeExcerpt
@@ -23,7 +23,10 @@ from schemas import stage_names as name
 
 
 def build(pipeline: beam.Pipeline, run: Run) -> None:
-    """Add the whole graph to `pipeline`; it writes shards, index parts and ledger parts below `run.staging`."""
+    """Add the whole graph to `pipeline`; it writes shards, index parts and ledger parts below `run.staging`.
+
+    What it writes last says that all of them are there (`writing.write_end`).
+    """
     images, clip, llm = run.config.images, run.config.clip, run.config.llm
     size, salt = run.config.shards.size, run.config.shards.salt
     ended = []
@@ -73,7 +76,7 @@ def build(pipeline: beam.Pipeline, run: Run) -> None:
         | "Write shards" >> beam.FlatMap(writing.write_shard, run)
     )
 
-    _ = (
+    parts_of_ledger = (
         (*ended, kept)
         | "All outcomes" >> beam.Flatten()
         | "Key outcomes" >> beam.Map(lambda outcome: (outcome.id, outcome))
@@ -82,3 +85,4 @@ def build(pipeline: beam.Pipeline, run: Run) -> None:
         | "Group ledger" >> beam.GroupByKey()
         | "Write ledger" >> beam.Map(writing.write_ledger_part, run)
     )
+    _ = pipeline | "Last" >> beam.Create([run]) | "Write end" >> beam.Map(writing.write_end, AsIter(parts_of_ledger))

@@ -12,7 +12,7 @@ from pipeline.run import Run, image_store
 from pipeline.storage.store import Store, write_bytes
 from schemas.codec import shard_name
 from schemas.errors import AGAIN, ServiceError
-from schemas.outcome import Outcome
+from schemas.outcome import KEPT, Outcome
 
 LEDGER_ROWS = 100_000
 """Rows in one Parquet file of the ledger."""
@@ -54,14 +54,31 @@ def _write_shard(number: int, ranked: Iterable[tuple[int, Staged]], run: Run) ->
         yield dataclasses.replace(one.outcome, shard=name)
 
 
-def write_ledger_part(group: tuple[int, Iterable[tuple[int, Outcome]]], run: Run) -> None:
-    """Write one part of the ledger below `run.staging`, in rank order."""
+def write_ledger_part(group: tuple[int, Iterable[tuple[int, Outcome]]], run: Run) -> tuple[int, int]:
+    """Write one part of the ledger below `run.staging`, in rank order; the number of its rows, and of kept documents."""
     with failures.recorded(run.failures, "write_ledger"):
-        _write_ledger_part(*group, run)
+        return _write_ledger_part(*group, run)
 
 
-def _write_ledger_part(number: int, ranked: Iterable[tuple[int, Outcome]], run: Run) -> None:
-    rows = (outcome for _, outcome in sorted(ranked, key=lambda pair: pair[0]))
+def _write_ledger_part(number: int, ranked: Iterable[tuple[int, Outcome]], run: Run) -> tuple[int, int]:
+    rows = [outcome for _, outcome in sorted(ranked, key=lambda pair: pair[0])]
     name = f"part-{number:05d}.parquet"
     table = shards.write_ledger(rows, f"{run.staging}/ledger/{name}")
     write_bytes(f"{run.staging}/results/{name}.json", json.dumps(dataclasses.asdict(table)).encode())
+    return len(rows), sum(outcome.status == KEPT for outcome in rows)
+
+
+def end_of(run: Run) -> str:
+    """The file that the graph writes last."""
+    return f"{run.staging}/end.json"
+
+
+def write_end(run: Run, parts: Iterable[tuple[int, int]]) -> None:
+    """Write how many parts and rows the ledger has, and how many of them are of kept documents.
+
+    All parts, and so all shards, have been written when this runs: without the launcher, it shows that the job has ended.
+    """
+    with failures.recorded(run.failures, "write_ledger"):
+        found = list(parts)
+        end = {"parts": len(found), "documents": sum(rows for rows, _ in found), "kept": sum(kept for _, kept in found)}
+        write_bytes(end_of(run), json.dumps(end).encode())

@@ -20,7 +20,7 @@ from pipeline.coherence.version import clip_format, clip_version
 from pipeline.dataset import ledger
 from pipeline.graph import progress
 from pipeline.graph.outcomes import BUG
-from pipeline.launch import logs, metrics, publish
+from pipeline.launch import engine, job, logs, metrics, publish
 from pipeline.launch.errors import translated
 from pipeline.launch.inputs import fingerprints
 from pipeline.launch.lock import exclusive_lock
@@ -55,9 +55,10 @@ def build(
     retry_failed: bool = False,
     sign: str | None = None,
     replace: bool = False,
-) -> Built:
+) -> Built | None:
     """Run the whole pipeline and publish to `output`, signed with the OpenSSH key in the file `sign`, if any.
 
+    Returns None if Beam's flags ask for a template: the job is described, and neither started nor published.
     `replace` allows it to replace a finished folder that was built from other files, or with another configuration.
     `keep_going` makes ledger rows of bugs instead of stopping; `allow_empty` publishes a dataset without instances;
     `retry_failed` asks again for images that could not be fetched and may be now.
@@ -71,35 +72,48 @@ def build(
         raise UserError("--output must name a folder")
     output, work = output.rstrip("/"), (work or f"{output.rstrip('/')}/.work").rstrip("/")
     bucket.check(output, work)
-    log = f"{work}/leafinstruct.log" if not is_remote(work) else "the runner's log"
+    log = log_of(work)
     with translated(output, work, f"{work}/failures", log), stopped_by_signals(), contextlib.ExitStack() as stack:
         publish.check_output(output, config, replace)  # a folder of something else is not even locked
         run = _prepare(config, output, work, keep_going)
         if retry_failed:
             run = dataclasses.replace(run, retry=uuid.uuid4().hex)
-        stack.enter_context(exclusive_lock(output, work))
+        alone = stack.enter_context(exclusive_lock(output, work, run=run.id))
         publish.check_output(output, config, replace)  # another run may have published while this one prepared
         inputs = fingerprints(config.corpora, (output, work))
         if not replace:
             publish.check_models(run)
             publish.check_inputs(output, inputs)
+        if (before := job.left(work)) and before.engine_job:
+            print(
+                f"run {before.id} is given up: its job {before.engine_job} may still be going on, and can be cancelled",
+                file=sys.stderr,
+            )
         publish.prepare_output(run)
+        record = job.of(run, inputs, allow_empty=allow_empty, signed=key is not None)
+        job.save(record, work)
         if not is_remote(work):
             stack.enter_context(logs.to_file(log))
         if not config.llm.url:
             stack.enter_context(
                 on_demand.when_wanted(run.config.llm, run.llm_url, run.llm_wanted, Path(work) / "llm.log", run.prompts)
             )
-        print(f"{', '.join(f'{c.format}:{c.path}' for c in config.corpora)} -> {output}", file=sys.stderr)
+        print(
+            f"{', '.join(f'{c.format}:{c.path}' for c in config.corpora)} -> {output} (run {run.id})", file=sys.stderr
+        )
         with progress.shown(run.counts, tuple(map(stage_title, STAGES))):
             pipeline = beam.Pipeline(options=options)
             dag.build(pipeline, run)
             result = pipeline.run()
+            if engine.is_template(options):
+                print(f"when the job has ended: leafinstruct publish --work {work} --run {run.id}", file=sys.stderr)
+                return None
+            if engine_job := engine.lasting(result, options):
+                job.save(dataclasses.replace(record, engine_job=engine_job, endpoint=engine.endpoint(options)), work)
             result.wait_until_finish()
         found = metrics.collect(result)
-        funnel = publish.publish(run, found, inputs=inputs, allow_empty=allow_empty, key=key)
-    bugs = sum(count for error, count in funnel.failed.items() if error.startswith(BUG))
-    return Built(ledger.funnel_text(funnel), metrics.text(found), bugs, log)
+        funnel = publish.publish(run, found, inputs=inputs, allow_empty=allow_empty, key=key, alone=alone)
+    return built(funnel, found, log)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,6 +124,17 @@ class Built:
     metrics: str
     bugs: int
     log: str
+
+
+def built(funnel: ledger.Funnel, found: metrics.Metrics, log: str) -> Built:
+    """What a command prints of a run that was published."""
+    bugs = sum(count for error, count in funnel.failed.items() if error.startswith(BUG))
+    return Built(ledger.funnel_text(funnel), metrics.text(found), bugs, log)
+
+
+def log_of(work: str) -> str:
+    """Where a run's log is."""
+    return f"{work}/leafinstruct.log" if not is_remote(work) else "the runner's log"
 
 
 def configured(
@@ -165,7 +190,9 @@ def _prepare(config: configuration.Config, output: str, work: str, keep_going: b
         rate_prompt=prompts.rate_version(),
         write_prompt=prompts.write_version(config.domains),
     )
-    return Run(config, configuration.preset(config), prompts, output, work, url, name, wanted, provenance, keep_going)
+    id_ = uuid.uuid4().hex[:12]
+    preset = configuration.preset(config)
+    return Run(config, preset, prompts, output, work, url, name, wanted, provenance, keep_going, id=id_)
 
 
 def served_model(url: str, name: str) -> str:

@@ -19,7 +19,7 @@ NEEDED = (
 )  # packages of models.build, which runs as a separate program, because pipeline must not import models
 
 
-def demo(output: str, llm_url: str | None = None) -> Built:
+def demo(output: str, llm_url: str | None = None) -> Built | None:
     """Build the embedded models in the user's cache folder, and then the dataset in `output`.
 
     The working directory becomes the cache folder (see `home`), to which the model paths of the configuration are

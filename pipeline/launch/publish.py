@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import json
 import os
 import re
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import yaml
@@ -16,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from pipeline import config as configuration
 from pipeline import report
 from pipeline.dataset import card, ledger, shards
-from pipeline.launch import metrics
+from pipeline.launch import job, metrics, whole
 from pipeline.run import Run
 from pipeline.storage import remote, segments, uris
 from pipeline.storage.bucket import is_remote
@@ -27,11 +26,10 @@ from schemas.index import IndexRow
 from schemas.signature import sign
 from schemas.stage_names import stages_of
 
-LIBRARIES = ("apache-beam", "open_clip_torch", "pillow", "pyarrow", "torch")
-OCR_LIBRARIES = ("onnxruntime", "rapidocr")
-"""Packages that the bytes of a build depend on (OCR_LIBRARIES: if images are read); the manifest has their versions."""
-
 MANIFEST, RUN, SIGNATURE = "manifest.json", "run.json", "run.json.sig"
+FOLDERS = (("shards", (".tar",)), ("ledger", (".parquet",)))
+MOVING = "moving"
+"""A file in the staging folder: everything there is complete, and some of it may be in the output folder already."""
 HEADER = "# The configuration of this folder; give this file to --config to build it again.\n"
 _ADVICE = "choose another --output, or give --replace. Nothing was overwritten"
 UNPUBLISHED = {
@@ -139,7 +137,7 @@ def prepare_output(run: Run) -> None:
 
     The configuration says whose folder it is; a finished folder keeps its own until this run is published.
     """
-    for folder in (run.staging, run.counts, run.failures, run.store("dropped"), run.llm_wanted):
+    for folder in (f"{run.output}/.staging", run.counts, run.failures, run.store("dropped"), run.llm_wanted):
         if folder:
             remove(folder)
     if not is_remote(run.output) and os.path.isdir(run.output):
@@ -156,21 +154,25 @@ def publish(
     inputs: Sequence[Json] = (),
     allow_empty: bool = False,
     key: Ed25519PrivateKey | None = None,
+    alone: Callable[[], None] = lambda: None,
 ) -> ledger.Funnel:
     """Add index, card, report and manifest to `run.staging`, then move everything to the output folder.
 
     `inputs` are the fingerprints of the corpora. `key` signs run.json, which has the checksum of the manifest and so of
-    all other files.
-    Publishes nothing if the counts of ledger and shards differ (AssertionError), if the rules have changed since the
-    run started, or if no document was kept and `allow_empty` is false (UserError).
+    all other files. `alone` raises ServiceError if this launcher may no longer write to the folder (`launch.lock`).
+    A call that was cut short can be repeated.
+    Publishes nothing if results are missing (ServiceError), if the counts of ledger and shards differ (AssertionError),
+    if the rules have changed since the run started, or if no document was kept and `allow_empty` is false (UserError).
     """
+    if uris.exists(f"{run.staging}/{MOVING}"):
+        _move(run, alone)
+        return ledger.funnel(ledger.read_outcomes(run.output), ledger.run_stages(ledger.read_manifest(run.output)))
     config = configuration.as_dict(run.config)
     if config_hash(config) != run.provenance.config:
         raise UserError("the preset or a word list was changed during the run; run the same command again")
-    written = [shards.ShardResult(**value) for value in _results(run, "leafinstruct-")]
-    parts = [shards.Table(**value) for value in _results(run, "part-")]
+    written = whole.results(run)
     counts = ledger.funnel(ledger.read_outcomes(run.staging), stages_of(config))
-    total = sum(shard.instances for shard in written)
+    total = sum(shard.instances for shard in written.shards)
     assert counts.kept == total, f"the ledger has {counts.kept} kept documents, the shards {total} instances"
 
     if not counts.kept and not allow_empty:
@@ -184,18 +186,16 @@ def publish(
     manifest = shards.manifest(
         name="leafinstruct",
         provenance=run.provenance,
-        libraries={
-            name: importlib.metadata.version(name) for name in LIBRARIES + (OCR_LIBRARIES if run.config.ocr else ())
-        },
+        libraries=job.libraries(run.config),
         config=config,
         domains=run.config.domains,
         rating_aspects={aspect.name: aspect.question for aspect in run.prompts.aspects},
         salt=run.config.shards.salt,
         shard_size=run.config.shards.size,
-        shards=written,
+        shards=written.shards,
         counts=shards.count(shards.read_index(index_path)),
         index=index,
-        ledger=parts,
+        ledger=written.parts,
         funnel=counts.to_json(),
         inputs=inputs,
     )
@@ -208,14 +208,9 @@ def publish(
     beside |= {"metrics.json": numbers, RUN: record} | ({SIGNATURE: sign(record, key)} if key else {})
     for name, data in beside.items():
         write_bytes(f"{run.staging}/{name}", data)
-    _move(run.staging, run.output)
+    alone()
+    _move(run, alone)
     return counts
-
-
-def _results(run: Run, prefix: str) -> list[dict[str, Any]]:
-    """What the writers of shards or ledger parts recorded about them, by name."""
-    paths = uris.find(f"{run.staging}/results", (".json",))
-    return [json.loads(uris.read_bytes(path)) for path in paths if path.rsplit("/", 1)[1].startswith(prefix)]
 
 
 def _index_rows(run: Run) -> Iterator[IndexRow]:
@@ -223,22 +218,29 @@ def _index_rows(run: Run) -> Iterator[IndexRow]:
         yield from shards.read_index(path)
 
 
-def _move(staging: str, output: str) -> None:
-    """Move the finished files to the output folder.
+def _move(run: Run, alone: Callable[[], None]) -> None:
+    """Move the finished files to the output folder, or the rest of them.
 
     A folder without a manifest is unfinished, so an old manifest is removed first and the new one is moved last.
     """
-    remove(f"{output}/{MANIFEST}")
-    remove(f"{output}/{SIGNATURE}")
-    _rename(f"{staging}/config.yaml", f"{output}/config.yaml")  # from here on the folder is this run's
-    for folder, suffixes in (("shards", (".tar",)), ("ledger", (".parquet",))):
-        remove(f"{output}/{folder}")
+    staging, output = run.staging, run.output
+    if not uris.exists(f"{staging}/{MOVING}"):
+        for name in (MANIFEST, SIGNATURE):
+            remove(f"{output}/{name}")
+        _rename(f"{staging}/config.yaml", f"{output}/config.yaml")  # from here on the folder is this run's
+        for folder in ("shards", "ledger"):
+            remove(f"{output}/{folder}")
+        write_bytes(f"{staging}/{MOVING}", b"")
+    for folder, suffixes in FOLDERS:
         for path in uris.find(f"{staging}/{folder}", suffixes):
+            alone()
             _rename(path, f"{output}/{folder}/{path.rsplit('/', 1)[1]}")
     for name in ("index.parquet", "README.md", "report.html", "metrics.json", RUN, SIGNATURE, MANIFEST):
-        if name != SIGNATURE or uris.exists(f"{staging}/{name}"):
+        if uris.exists(f"{staging}/{name}"):
+            alone()
             _rename(f"{staging}/{name}", f"{output}/{name}")
-    remove(staging)
+    job.published(run)
+    remove(f"{output}/.staging")
 
 
 def _rename(source: str, target: str) -> None:

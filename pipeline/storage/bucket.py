@@ -37,6 +37,12 @@ class Bucket(Protocol):
     def write(self, name: str, file: BinaryIO, absent: bool = False) -> None:
         """Write an object from an open file, completely or not at all; `absent`: only if it does not exist."""
 
+    def read_version(self, name: str) -> tuple[bytes, str]:
+        """A small object, and a mark of this version of it, which every write changes."""
+
+    def replace(self, name: str, data: bytes, version: str) -> None:
+        """Write an object if it still has this version. Raises FileExistsError if it has another."""
+
     def list(self, prefix: str, deep: bool) -> Iterator[str]:
         """The names that begin with `prefix`, sorted; without `deep`, those with no further `/` in them."""
 
@@ -46,8 +52,11 @@ class Bucket(Protocol):
     def copy(self, source: str, target: str) -> None:
         """Copy an object within the store."""
 
-    def delete(self, name: str) -> None:
-        """Delete an object; if it does not exist, nothing happens."""
+    def delete(self, name: str, version: str = "") -> None:
+        """Delete an object; if it does not exist, nothing happens.
+
+        version: only this one. Raises FileExistsError if it has another.
+        """
 
 
 def _gcs(name: str) -> Bucket:

@@ -79,6 +79,18 @@ class GcsBucket:
                 if_generation_match=0 if absent else None,
             )
 
+    def read_version(self, name: str) -> tuple[bytes, str]:
+        with self._told(name):
+            blob = self._bucket.blob(name)
+            data = blob.download_as_bytes(raw_download=True, timeout=_TIMEOUT, retry=self._retry)
+            return data, str(blob.generation or "")
+
+    def replace(self, name: str, data: bytes, version: str) -> None:
+        with self._told(name):
+            self._bucket.blob(name).upload_from_string(
+                data, timeout=_TIMEOUT, retry=self._retry, if_generation_match=_generation(version)
+            )
+
     def list(self, prefix: str, deep: bool) -> Iterator[str]:
         with self._told(prefix):
             for blob in self._bucket.list_blobs(
@@ -100,9 +112,11 @@ class GcsBucket:
             while token is not None:  # a large object is copied in several calls
                 token, _, _ = blob.rewrite(self._bucket.blob(source), token=token or None, retry=self._retry)
 
-    def delete(self, name: str) -> None:
+    def delete(self, name: str, version: str = "") -> None:
         with self._told(name), contextlib.suppress(FileNotFoundError), self._told(name):
-            self._bucket.blob(name).delete(timeout=_TIMEOUT, retry=self._retry)
+            self._bucket.blob(name).delete(
+                timeout=_TIMEOUT, retry=self._retry, if_generation_match=_generation(version)
+            )
 
     @property
     def _retry(self) -> object:
@@ -118,3 +132,8 @@ class GcsBucket:
             raise UserError(f"gs://{self.name} cannot be used: {error}") from error
         except (requests.RequestException, RetryError, ConnectionError, TimeoutError) as error:
             raise stores.fault(f"gs://{self.name}/{name}", error, None) from error
+
+
+def _generation(version: str) -> int | None:
+    """The condition of a request; None, which is none, if the store has no generations (an emulator)."""
+    return int(version) if version else None

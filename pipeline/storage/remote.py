@@ -48,6 +48,24 @@ def put_if_absent(url: str, data: bytes) -> None:
     _write(url, io.BytesIO(data), absent=True)
 
 
+def read_version(url: str) -> tuple[bytes, str]:
+    """A small object, and a mark of this version of it. Raises FileNotFoundError."""
+    bucket, name = split(url)
+    return bucket.read_version(name)
+
+
+def replace(url: str, data: bytes, version: str) -> None:
+    """Write an object if it still has this version. Raises FileExistsError, or FileNotFoundError, if it has not."""
+    bucket, name = split(url)
+    bucket.replace(name, data, version)
+
+
+def delete_version(url: str, version: str) -> None:
+    """Delete an object if it still has this version. Raises FileExistsError if it has another."""
+    bucket, name = split(url)
+    bucket.delete(name, version)
+
+
 def exists(url: str) -> bool:
     """Whether there is such an object, or one whose name begins with it and a `/`."""
     bucket, name = split(url)

@@ -69,6 +69,15 @@ class S3Bucket:
             else:
                 self._client.upload_fileobj(_Unclosed(file), self.name, name, Config=_PARTS)
 
+    def read_version(self, name: str) -> tuple[bytes, str]:
+        with self._told(name):
+            found = self._client.get_object(Bucket=self.name, Key=name)
+            return found["Body"].read(), str(found["ETag"])
+
+    def replace(self, name: str, data: bytes, version: str) -> None:
+        with self._told(name):
+            self._client.put_object(Bucket=self.name, Key=name, Body=data, IfMatch=version)
+
     def list(self, prefix: str, deep: bool) -> Iterator[str]:
         with self._told(prefix):
             pages = self._client.get_paginator("list_objects_v2").paginate(
@@ -86,9 +95,9 @@ class S3Bucket:
         with self._told(source):
             self._client.copy({"Bucket": self.name, "Key": source}, self.name, target, Config=_PARTS)
 
-    def delete(self, name: str) -> None:
-        with self._told(name):
-            self._client.delete_object(Bucket=self.name, Key=name)
+    def delete(self, name: str, version: str = "") -> None:
+        with contextlib.suppress(FileNotFoundError), self._told(name):
+            self._client.delete_object(Bucket=self.name, Key=name, **({"IfMatch": version} if version else {}))
 
     @contextlib.contextmanager
     def _told(self, name: str) -> Iterator[None]:
@@ -113,4 +122,6 @@ class _Unclosed:
 
 
 def _status(error: ClientError) -> int:
+    if error.response["Error"]["Code"] == "ConditionalRequestConflict":  # another writer was faster by a moment
+        return 412
     return int(error.response["ResponseMetadata"]["HTTPStatusCode"])

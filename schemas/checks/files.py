@@ -13,8 +13,8 @@ from schemas.defects import Defect
 from schemas.folder import DIRECTORY, FILE, LINK, Folder, Found
 from schemas.jsonschema import OF_RUN
 
-LEFT_ALONE = {".work", ".staging", ".git", ".gitattributes", ".cache"}
-"""Names that are not checked: an unfinished run, caches and version control (`.gitattributes` and `.cache` come with a
+LEFT_ALONE = {".work", ".staging", ".lease", ".git", ".gitattributes", ".cache"}
+"""Names that are not checked: an unfinished run, caches, the lease of a run in a bucket, and version control (`.gitattributes` and `.cache` come with a
 download from a hub)."""
 
 MOST_ENTRIES = 250_000
@@ -87,8 +87,9 @@ def _walk(folder: Folder) -> Iterator[Found]:
 
 def _kinds(entries: list[Found], expected: dict[str, Json]) -> Iterator[Defect]:
     """The entries that do not belong into the folder, by their name or their kind."""
-    files = expected.keys() | {manifests.FILE, runs.FILE, runs.SIGNATURE, *OF_RUN, ".gitattributes"}
-    folders = {"shards", "ledger"} | (LEFT_ALONE - {".gitattributes"})
+    left_alone = {".gitattributes", ".lease"}
+    files = expected.keys() | {manifests.FILE, runs.FILE, runs.SIGNATURE, *OF_RUN, *left_alone}
+    folders = {"shards", "ledger"} | (LEFT_ALONE - left_alone)
     for found in entries:
         if found.name not in files | folders:
             yield Defect("file-stray", found.name, "is no file of the set")

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import json
+
 import apache_beam as beam
 import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.portability.api import beam_runner_api_pb2 as proto
 
-from pipeline import dag
-from tests.pipeline.runs import a_run
+from pipeline import arguments, dag
+from pipeline.cli import COMMANDS, main
+from pipeline.launch import job as jobs
+from pipeline.storage import remote
+from tests.answers import server
+from tests.pipeline.runs import ROOT, a_run, demo_config
+from tests.pipeline.storage import emulators
 
 FLAGS = ["--runner=DataflowRunner", "--project=project-1", "--region=us-central1", "--temp_location=gs://bucket/tmp",
          "--sdk_container_image=IMAGE", "--sdk_location=container", "--dry_run=True"]  # fmt: skip
@@ -45,3 +52,31 @@ def test_no_step_has_state_or_timers(job):
 
 def test_the_job_is_small_enough_to_be_sent(job):
     assert job.ByteSize() < LARGEST_JOB / 10
+
+
+def test_a_template_is_made_and_neither_waited_for_nor_published(tmp_path, monkeypatch, capsys):
+    with emulators.emulator("gs") as environment, server() as llm:
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+        emulators.forget_clients()
+        flags = [*FLAGS, "--template_location=gs://bucket/template"]
+        output = ["--output", "gs://bucket/out", "--llm-url", llm.url]
+        assert main(["build", "--config", demo_config(tmp_path), *output, *flags]) == 0
+        run = jobs.load("gs://bucket/out/.work")
+        said = f"when the job has ended: leafinstruct publish --work gs://bucket/out/.work --run {run.id}\n"
+        assert said in capsys.readouterr().err
+        assert not remote.exists("gs://bucket/out/.lease") and not remote.exists("gs://bucket/out/manifest.json")
+        assert main(["publish", "--work", "gs://bucket/out/.work", "--run", run.id]) == 4
+        assert "its job has not come to its end (0 shards and" in capsys.readouterr().err
+    emulators.forget_clients()
+
+
+def test_a_flex_template_asks_for_options_that_there_are():
+    spec = json.loads((ROOT / "examples/flex_template/spec.json").read_text())
+    names = {f"--{one['name']}" for one in spec["metadata"]["parameters"]}
+    whole = arguments.parser("", {command.__name__.rstrip("_"): command for command in COMMANDS})
+    required = {"--config": "demo", "--output": "out"}
+    known, _ = whole.parse_known_args(["build", *(word for pair in required.items() for word in pair)])
+    ours = {f"--{name.replace('_', '-')}" for name in vars(known)}
+    beam_s = {flag.split("=")[0] for flag in FLAGS}
+    assert required.keys() <= names <= ours | beam_s

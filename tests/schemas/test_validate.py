@@ -36,10 +36,11 @@ def test_empty_set_is_valid(tmp_path):
 
 
 @pytest.mark.parametrize("name", [".work", ".staging", ".git", ".cache"])
-def test_caches_and_version_control_are_left_alone(folder, name):
+def test_caches_version_control_and_a_lease_are_left_alone(folder, name):
     (folder / name).mkdir()
     os.mkfifo(folder / name / "pipe")
     (folder / ".gitattributes").write_text("*.tar filter=lfs\n")
+    (folder / ".lease").write_text("{}")
     assert validate(folder, deep=True) == []
 
 

@@ -32,5 +32,5 @@ def test_a_folder_is_for_one_run_at_a_time_and_free_when_that_one_is_killed(tmp_
 
 
 def test_output_and_work_may_be_the_same_folder(tmp_path):
-    with exclusive_lock(str(tmp_path), f"{tmp_path}/", "gs://bucket/out"):
+    with exclusive_lock(str(tmp_path), f"{tmp_path}/"):
         pass

@@ -36,7 +36,7 @@ def test_shards_that_lost_their_manifest_are_kept_from_another_config(tmp_path):
 def test_what_a_run_left_before_it_published_may_be_written_over(tmp_path):
     run = a_run(tmp_path)
     config_file(run)
-    pathlib.Path(run.staging).mkdir()
+    pathlib.Path(run.staging).mkdir(parents=True)
     check_output(run.output, dataclasses.replace(run.config, limit=3))
 
 
