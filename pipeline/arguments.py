@@ -146,6 +146,13 @@ def parser(description: str, commands: Mapping[str, Callable[..., int]]) -> argp
     made.add_argument("--output", required=True, help="the folder for scores.parquet and scores.html")
     made.add_argument("--limit", type=int, help="the maximum number of records to read")
     made.add_argument("--llm-url", help="an OpenAI-compatible server to ask for ratings; without it there are none")
+    made.add_argument(
+        "--proof",
+        type=int,
+        default=200,
+        metavar="N",
+        help="the most documents whose copies are damaged, to see which measure notices (default: %(default)s; 0: none)",
+    )
     made.add_argument("--work", help="folder of caches (default: OUTPUT/.work)")
 
     made = of_corpora("plan", epilog="Prices are in any currency; without them no money is computed.")

@@ -180,7 +180,7 @@ def try_(options: argparse.Namespace, _: list[str]) -> int:
 
 
 def score(options: argparse.Namespace, _: list[str]) -> int:
-    """Measure how well images and texts of a corpus match, as a table and a page, without building anything."""
+    """Measure a corpus, as a table and a page that says how far to believe it, without building anything."""
     from pipeline.launch.score import score as run
 
     print(
@@ -191,6 +191,7 @@ def score(options: argparse.Namespace, _: list[str]) -> int:
             limit=options.limit,
             llm_url=options.llm_url,
             work=options.work,
+            proof=options.proof,
         )
     )
     return 0

@@ -31,7 +31,7 @@ LAYERS = {
         "report",
         "dataset run",
         "decontamination",
-        "llm images corpora ocr",
+        "llm images corpora ocr content",
         "coherence instances",
         "config",
         "held_out opt_outs",

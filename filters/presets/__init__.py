@@ -8,6 +8,7 @@ A preset is a YAML file in this folder, or a file of the user's. Its keys (`docs
                         full name (`my_rules.allowed_license`); each gets the document's `TextStats`
     image               rules about one image: functions of filters.image, or your own; each gets a `SizedImage`
     after_images        document rules that count images, applied after the bad images are removed
+    content             rules about what an image shows: functions of filters.content, each at most once; needs models
     word_lists          lists that rules of this preset read, name -> what it must contain; the user gives the files
     personal_data       kinds of personal data that are replaced before the rules see a text (filters.personal_data)
     missing             parts of the recipe that this package does not apply, name -> why and what to do instead
@@ -25,7 +26,7 @@ from typing import Any
 
 from filters.drop_images import AnyDocument, drop_images
 from filters.personal_data import KINDS
-from filters.presets.rules import DocumentRule, ImageRule, Rule, parse
+from filters.presets.rules import ContentRule, DocumentRule, ImageRule, Rule, parse
 from filters.stats import TextStats
 from schemas import settings
 from schemas.errors import UserError
@@ -34,9 +35,11 @@ from schemas.stage_names import FILTER_HEADERS
 
 FOLDER = pathlib.Path(__file__).parent
 KEYS = {
-    *("about", "source", "extends", "document", "image", "after_images", "word_lists", "personal_data", "missing"),
-    "coherence",
+    *("about", "source", "extends", "document", "image", "after_images", "content", "word_lists", "personal_data"),
+    *("missing", "coherence"),
 }
+SECTIONS = ("document", "image", "after_images", "content")
+"""The keys with rules."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,6 +55,7 @@ class Preset:
     missing: Mapping[str, str]
     coherence: Mapping[str, object]
     personal_data: tuple[str, ...] = ()
+    content_rules: tuple[ContentRule, ...] = ()
 
 
 def names() -> list[str]:
@@ -93,7 +97,7 @@ def load(name_or_path: str, accept_missing: Iterable[str] = (), word_lists: Mapp
             for entry in content[section]
             if entry.get("word_list") is None or entry["word_list"] in words
         )
-        for section in ("document", "image", "after_images")
+        for section in SECTIONS
     }
     return Preset(
         path.stem,
@@ -105,24 +109,29 @@ def load(name_or_path: str, accept_missing: Iterable[str] = (), word_lists: Mapp
         missing,
         content.get("coherence") or {},
         tuple(content.get("personal_data") or ()),
+        rules["content"],
     )
 
 
 def as_dict(preset: Preset) -> dict[str, list[Any]]:
-    """The preset's rules with their arguments as plain JSON types, and the kinds of personal data where it has any.
+    """The preset's rules with their arguments as plain JSON types; `content` and the kinds of personal data if any.
 
     A word list is replaced by the first 16 hex digits of the sha256 of its sorted words.
     """
 
-    def entry(rule: DocumentRule | ImageRule) -> dict[str, Any]:
+    def entry(rule: DocumentRule | ImageRule | ContentRule) -> dict[str, Any]:
         arguments = {key: _digest(value) if key == "words" else value for key, value in rule.arguments.items()}
         return {"rule": rule.name, **arguments}
 
+    optional: dict[str, list[Any]] = {
+        "content": [entry(rule) for rule in preset.content_rules],
+        "personal_data": list(preset.personal_data),
+    }
     return {
         "document": [entry(rule) for rule in preset.document_rules],
         "image": [entry(rule) for rule in preset.image_rules],
         "after_images": [entry(rule) for rule in preset.after_images],
-    } | ({"personal_data": list(preset.personal_data)} if preset.personal_data else {})
+    } | {key: value for key, value in optional.items() if value}
 
 
 def _digest(words: Iterable[str]) -> str:
@@ -176,7 +185,7 @@ def _extended(path: pathlib.Path) -> dict[str, Any]:
     joined = _read(_path(base))
     if "extends" in joined:
         raise UserError(f"{path}: extends {base}, which extends another preset itself; extend that one instead.")
-    for section in ("document", "image", "after_images"):
+    for section in SECTIONS:
         content[section] = joined[section] + content[section]
     for section in ("word_lists", "missing"):
         content[section] = joined[section] | content[section]
@@ -192,7 +201,7 @@ def _read(path: pathlib.Path) -> dict[str, Any]:
         raise UserError(f"{path} must be a mapping with the keys {', '.join(sorted(KEYS))}.")
     if unknown := set(content) - KEYS:
         raise UserError(f"{path}: unknown key {min(unknown, key=str)!r}; the keys are {', '.join(sorted(KEYS))}.")
-    for section in ("document", "image", "after_images"):
+    for section in SECTIONS:
         entries = content.setdefault(section, [])
         if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
             raise UserError(f"{path}: {section}: the rules must be a list, and each of them must be a mapping.")

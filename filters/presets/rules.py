@@ -9,21 +9,21 @@ import pathlib
 from collections.abc import Callable, Mapping
 from typing import Any, Generic, TypeVar
 
-from filters import image, repetition, text
+from filters import content, image, repetition, text
 from filters.stats import TextStats
 from schemas import settings
 from schemas.errors import UserError
 from schemas.records import Drop, SizedImage
 
-MODULES = {"text": text, "repetition": repetition, "image": image}
+MODULES = {"text": text, "repetition": repetition, "image": image, "content": content}
 NOTES = {"rule", "source", "unit", "word_list"}  # keys of a rule that are not arguments
 
-Subject = TypeVar("Subject", TextStats, SizedImage)
+Subject = TypeVar("Subject", TextStats, SizedImage, float)
 
 
 @dataclasses.dataclass(frozen=True)
 class Rule(Generic[Subject]):
-    """A rule with its arguments; called with a document's `TextStats` or a `SizedImage`, it returns a Drop or None.
+    """A rule with its arguments; called with a document's `TextStats`, a `SizedImage` or a measured value, it returns a Drop or None.
 
     name: as the preset spells it. source, unit: where its threshold comes from, and what it counts.
     """
@@ -40,6 +40,7 @@ class Rule(Generic[Subject]):
 
 DocumentRule = Rule[TextStats]
 ImageRule = Rule[SizedImage]
+ContentRule = Rule[float]
 
 
 def parse(path: pathlib.Path, section: str, entry: dict[str, Any], words: Mapping[str, frozenset[str]]) -> Rule[Any]:
@@ -68,9 +69,11 @@ def parse(path: pathlib.Path, section: str, entry: dict[str, Any], words: Mappin
 def _function(path: pathlib.Path, section: str, name: object) -> Callable[..., Drop | None]:
     """The function with the name of a rule: `text.word_count` of this package, or any `module.function`."""
     module, _, attribute = str(name).rpartition(".")
-    ours = ("image",) if section == "image" else ("text", "repetition")
-    known = f"{' and '.join(f'filters.{m}' for m in ours)}, or your own by their full name"
+    ours = {"image": ("image",), "content": ("content",)}.get(section, ("text", "repetition"))
+    known = " and ".join(f"filters.{m}" for m in ours) + ", or your own by their full name" * (section != "content")
     try:
+        if section == "content" and module != "content":
+            raise ValueError("each of them has its own measure")
         found = getattr(MODULES[module] if module in ours else importlib.import_module(module), attribute, None)
     except (ImportError, ValueError) as error:
         raise UserError(

@@ -1,4 +1,4 @@
-"""Copies of documents with planted damage: images and texts that do not belong together.
+"""Copies of documents with planted damage: images and texts that do not belong together, or that say nothing new.
 
 What is exchanged, and for what, follows from hashes of the ids and of the images, so the same documents always give the
 same copies. Some documents have no copy of a kind: one image cannot be put into another order, and a source may have no
@@ -11,10 +11,13 @@ import dataclasses
 import hashlib
 import itertools
 from collections.abc import Callable, Sequence
+from typing import TypeVar
 
+from filters.words import is_heading, sentences, words
 from pipeline.coherence.thresholds import with_images
 from schemas.records import StoredDocument, StoredImage, StoredSegment, Text
 
+AnyStored = TypeVar("AnyStored", bound=StoredDocument)
 Damage = Callable[[Sequence[StoredDocument]], list[StoredDocument]]
 
 
@@ -67,6 +70,44 @@ def other_texts(documents: Sequence[StoredDocument]) -> list[StoredDocument]:
     ]
 
 
+def captions_copied(documents: Sequence[StoredDocument]) -> list[StoredDocument]:
+    """A copy of each image's caption (or else of its alternative text, or of the text in it) in place of all texts.
+
+    Documents in which no image has one are left out.
+    """
+    copies = []
+    for document in documents:
+        copied = [image.caption or image.alt or image.ocr or "" for image in document.images]
+        if any(map(words, copied)):
+            segments: list[StoredSegment] = []
+            for image, text in zip(document.images, copied, strict=True):
+                segments += [image, Text(text)] if text else [image]
+            copies.append(dataclasses.replace(document, segments=tuple(segments)))
+    return copies
+
+
+def shuffled(documents: Sequence[AnyStored]) -> list[AnyStored]:
+    """The sentences of all texts in another order, in which none keeps its place.
+
+    Headings, images and what stands between sentences stay where they are.
+    """
+    copies = []
+    for document in documents:
+        pieces = [
+            [] if isinstance(s, StoredImage) or is_heading(s.text) else _pieces(s.text) for s in document.segments
+        ]
+        places = [(at, k) for at, own in enumerate(pieces) for k in range(1, len(own), 2)]
+        before = [pieces[at][k] for at, k in places]
+        cycle = sorted(range(len(places)), key=lambda position: order(document.id, str(position)))
+        for place, taken in zip(cycle, cycle[1:] + cycle[:1], strict=True):
+            at, k = places[place]
+            pieces[at][k] = before[taken]
+        if len(set(before)) > 1:
+            segments = (Text("".join(own)) if own else s for own, s in zip(pieces, document.segments, strict=True))
+            copies.append(dataclasses.replace(document, segments=tuple(segments)))
+    return copies
+
+
 KINDS: dict[str, Damage] = {
     "swapped": swapped,
     "permuted": permuted,
@@ -94,6 +135,17 @@ def _others(documents: Sequence[StoredDocument]) -> list[tuple[StoredDocument, t
 def _shuffled(document: StoredDocument) -> list[int]:
     """The positions of the document's images in an order of their own."""
     return sorted(range(len(document.images)), key=lambda position: order(document.id, str(position)))
+
+
+def _pieces(text: str) -> list[str]:
+    """The text in pieces: every second one, from the second, is a sentence; the others stand between them."""
+    pieces, end = [], 0
+    for sentence in sentences(text):
+        start = text.find(sentence, end)
+        if start >= 0:  # not a sentence with a line break after an abbreviation
+            pieces += [text[end:start], sentence]
+            end = start + len(sentence)
+    return [*pieces, text[end:]]
 
 
 def _distributed(images: tuple[StoredImage, ...], texts: tuple[str, ...]) -> tuple[StoredSegment, ...]:

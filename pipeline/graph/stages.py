@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import dataclasses
+import functools
 import json
 from collections.abc import Callable, Container
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -19,6 +20,7 @@ from filters.drop_images import AnyDocument, drop_images
 from filters.personal_data import replaced
 from pipeline.coherence import SCORING_VERSION, WITNESS_VERSION
 from pipeline.graph import outcomes
+from pipeline.graph.content import check_images
 from pipeline.graph.transforms import Step
 from pipeline.graph.writing import Staged
 from pipeline.images.faults import ImageFault
@@ -137,28 +139,35 @@ def without_faults(document: Document, faults: dict[int, ImageFault]) -> Documen
 def score_coherence(run: Run, scorer: Scorer | None = None) -> Step[list[StoredDocument], list[ScoredDocument]]:
     """Score a batch of documents; scores are cached by content.
 
-    scorer: a model that is loaded already; without it, it is loaded if a score is not in the cache.
+    If the preset has `content` rules, the images that break them are removed here. scorer: a model that is loaded
+    already; without it, it is loaded if a score is not in the cache.
     """
     cache, images = Store(run.store("scores"), ".json"), image_store(run)
     counts = {"scored": 0, "from_cache": 0}
 
+    @functools.cache
+    def loaded() -> Scorer:
+        if scorer:
+            return scorer
+        from pipeline.coherence.scorer import Scorer
+
+        clip = run.config.clip
+        return Scorer(clip.model, clip.pretrained, clip.dtype, ocr=run.config.ocr)
+
+    check = check_images(run, loaded) if run.preset.content_rules else None
+
     def step(documents: list[StoredDocument]) -> list[ScoredDocument]:
-        nonlocal scorer
         keys = [score_key(run, document) for document in documents]
         known = {key: value for key in keys if (value := cache.read_json(key)) is not None}
         missing = {key: document for key, document in zip(keys, documents, strict=True) if key not in known}
         counts["scored"] += len(missing)
         counts["from_cache"] += len(documents) - len(missing)
         if missing:
-            if scorer is None:
-                from pipeline.coherence.scorer import Scorer
-
-                clip = run.config.clip
-                scorer = Scorer(clip.model, clip.pretrained, clip.dtype, ocr=run.config.ocr)
-            for key, score in zip(missing, scorer.score(list(missing.values()), images.open), strict=True):
+            for key, score in zip(missing, loaded().score(list(missing.values()), images.open), strict=True):
                 known[key] = dataclasses.asdict(score)
                 cache.write(key, json.dumps(known[key]).encode())
-        return [ScoredDocument.of(d, coherence=_coherence(known[key])) for d, key in zip(documents, keys, strict=True)]
+        found = [ScoredDocument.of(d, coherence=_coherence(known[key])) for d, key in zip(documents, keys, strict=True)]
+        return check(found) if check else found
 
     return Step(step, counts=lambda: counts)
 
@@ -196,6 +205,8 @@ def filter_coherence(run: Run) -> Step[ScoredDocument, ScoredDocument | Drop]:
 
 
 def _incoherent(run: Run, document: ScoredDocument) -> Drop | None:
+    if not document.coherence.matched:
+        return None  # the next stages drop what has no image
     rules = run.config.coherence
     return coherence_rules.mean_score(document, at_least=rules.mean_at_least) or coherence_rules.margin(
         document, at_least=rules.margin_at_least

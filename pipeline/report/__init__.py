@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import yaml
 
+from filters.content import RULES as CONTENT_RULES
 from pipeline.dataset import ledger
 from pipeline.dataset.wording import count as plural
 from pipeline.dataset.wording import percent
@@ -169,4 +170,14 @@ def _facts(manifest: Json) -> list[tuple[str, str]]:
         (shard["name"], f"{shard['instances']:,} instances, sha256 {shard['sha256']}")
         for shard in manifest["shards"][:ROWS]
     ]
-    return [("Dataset", manifest["name"]), *facts, ("Libraries", libraries), *shards]
+    content = ("What images show", _content_rules(manifest["config"].get("rules", {})))
+    return [("Dataset", manifest["name"]), *facts, content, ("Libraries", libraries), *shards]
+
+
+def _content_rules(rules: Json) -> str:
+    """Which rules about what images show were on, with their limits, and which were off."""
+    limits = {rule["rule"].rpartition(".")[2]: rule.get("at_most") for rule in rules.get("content", [])}
+    names = [rule.__name__ for rule in CONTENT_RULES]
+    told = [f"{name} at most {limits[name]}" for name in names if name in limits]
+    off = ", ".join(name for name in names if name not in limits)
+    return "; ".join([*told, f"not looked for: {off}"] if off else told)

@@ -20,6 +20,7 @@ from schemas.stage_names import (
     FILTER_IMAGES,
     FILTER_RATINGS,
     FILTER_TEXT,
+    SCORE_COHERENCE,
     STORE_IMAGES,
     TAKE_EXCERPT,
     WRITE_INSTRUCTION,
@@ -28,7 +29,7 @@ from schemas.stage_names import (
 Bounds = tuple[float | None, float | None]
 """The lowest and the highest value that pass a rule; None if it has no limit on that side."""
 
-OURS = ("text.", "repetition.", "image.")
+OURS = ("text.", "repetition.", "image.", "content.")
 """Modules whose rules give their drops the function's name. A user's own rule may give them any name."""
 
 
@@ -130,7 +131,8 @@ def of(manifest: Json) -> Rules:
                     "near_duplicate": [] if most_alike is None else [(None, most_alike)],
                 }
             ),
-        },
+        }
+        | ({SCORE_COHERENCE: _preset(config, "content")} if config.get("rules", {}).get("content") else {}),
     )
 
 

@@ -132,7 +132,7 @@ def test_what_a_preset_does_not_need_is_refused_with_what_it_does(own):
     )
 
 
-KEYS = "about, after_images, coherence, document, extends, image, missing, personal_data, source, word_lists"
+KEYS = "about, after_images, coherence, content, document, extends, image, missing, personal_data, source, word_lists"
 DOCUMENT = "rules here are functions of filters.text and filters.repetition, or your own by their full name."
 
 

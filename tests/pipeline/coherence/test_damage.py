@@ -2,7 +2,15 @@ import dataclasses
 
 import pytest
 
-from pipeline.coherence.damage import KINDS, half_swapped, other_texts, permuted, swapped
+from pipeline.coherence.damage import (
+    KINDS,
+    captions_copied,
+    half_swapped,
+    other_texts,
+    permuted,
+    shuffled,
+    swapped,
+)
 from tests.tiny_clip import document
 
 
@@ -67,5 +75,25 @@ def test_images_are_spread_over_the_other_texts():
 
 
 def test_the_order_of_the_documents_changes_no_copy():
-    for damage in KINDS.values():
+    for damage in (*KINDS.values(), shuffled, captions_copied):
         assert by_id(damage(PAGES)) == by_id(damage(PAGES[::-1]))
+
+
+def test_shuffled_sentences_stay_between_the_same_headings_and_images():
+    original = document("## Tea", "Boil water. Wait a minute.\n- Pour it.", 5, "Serve the tea.", id="t")
+    (copy,) = shuffled([original])
+    assert [type(s) for s in copy.segments] == [type(s) for s in original.segments]
+    first, second, last = copy.texts
+    assert first == "## Tea" and last != "Serve the tea." and second.count("\n") == 1
+    everything = f"{second}\n{last}"
+    assert all(s in everything for s in ("Boil water.", "Wait a minute.", "- Pour it.", "Serve the tea."))
+    assert not second.startswith("Boil water.") and hashes(copy) == hashes(original)
+
+
+@pytest.mark.parametrize("texts", [("One sentence.",), ("The same.", "The same."), ("## A", "## B"), ()])
+def test_a_text_without_two_different_sentences_has_no_other_order(texts):
+    assert shuffled([document(*texts, 5)]) == []
+
+
+def test_documents_without_captions_have_no_copy_with_captions():
+    assert captions_copied([document("Text.", 5)]) == []

@@ -11,7 +11,8 @@ import pytest
 import yaml
 
 from pipeline.cli import main
-from pipeline.report.scored import Control, page
+from pipeline.report.scored import page
+from pipeline.selftest.proof import belief, proof
 from tests.answers import MODEL, server
 from tests.pipeline.runs import ROOT, demo_tree
 
@@ -22,20 +23,21 @@ def cells(text):
     return [html.unescape(cell) for cell in re.findall(r"<td>(.*?)</td>", text, re.S)]
 
 
-def test_the_page_says_which_damage_a_measure_does_not_detect():
-    better, same, worse = [(0.3, 0.1)] * 40, [(0.2, 0.2)] * 40, [(0.1, 0.3)] * 40
-    pairs = {"coherence": better, "margin": same, "recall_at_1": worse}
-    found = page("mmc4:x", ["clip"], {"records": 40}, {"coherence": [0.1]}, {}, [Control("swapped", pairs)], [])
-    assert cells(found)[-18:] == [
-        *("swapped", "coherence", "40", "0.300 and 0.100", "100% ± 0%", "detects it"),
-        *("swapped", "margin", "40", "0.200 and 0.200", "50% ± 0%", "does not detect it"),
-        *("swapped", "recall_at_1", "40", "0.100 and 0.300", "0% ± 0%", "does not detect it"),
+def test_the_page_says_which_damage_a_measure_does_not_notice():
+    better, same = [(0.3, 0.1)] * 40, [(0.2, 0.2)] * 40
+    proofs = [proof("swapped", better), proof("permuted", same), proof("other_texts", [])]
+    proven = {"margin": (belief("margin", proofs), proofs)}
+    found = page("mmc4:x", ["clip"], {"records": 40}, {"coherence": [0.1]}, {}, proven, [])
+    assert cells(found)[-12:] == [
+        *("margin", "all images swapped within the source", "40", "0.300 and 0.100", "1.00", "1.00 to 1.00"),
+        *("margin", "images in another order", "40", "0.200 and 0.200", "0.50", "0.50 to 0.50"),
     ]
+    assert "cannot tell documents with images in another order (AUC 0.50)" in found
 
 
 def test_the_page_takes_nothing_of_a_document_as_markup():
     row = (0.1, "<b>id</b>", "<script>alert(1)</script>")
-    found = page("x:y", ["m"], {}, {"coherence": []}, {"record: bad_json": 1}, [], [("The lowest", [row])])
+    found = page("x:y", ["m"], {}, {"coherence": []}, {"record: bad_json": 1}, {}, [("The lowest", [row])])
     assert "<script>" not in found and "<b>id" not in found and "1</b> record: bad_json" in found
 
 
@@ -51,7 +53,22 @@ def scored(tmp_path_factory):
     command = ["score", f"native:{ROOT}/examples/corpus", "--config", str(folder / "config.yaml")]
     with server() as llm:
         assert main([*command, "--output", str(folder / "out"), "--llm-url", llm.url]) == 0
-    assert main([*command, "--output", str(folder / "plain"), "--work", str(folder / "out/.work"), "--limit", "6"]) == 0
+    assert (
+        main(
+            [
+                *command,
+                "--output",
+                str(folder / "plain"),
+                "--work",
+                str(folder / "out/.work"),
+                "--limit",
+                "6",
+                "--proof",
+                "0",
+            ]
+        )
+        == 0
+    )
     return folder
 
 
@@ -69,6 +86,8 @@ def test_every_record_has_a_row_filtered_or_not(scored):
     assert {row["error"] for id_, row in found.items() if id_.startswith("unread:")} == {"bad_json", "bad_record"}
     good = found["science-count-galaxies"]
     assert len(good["matched"]) == good["images"] == 3 and good["margin"] is not None
+    assert 0.2 < good["complementarity"] < 0.9
+    assert good["complementarity"] == pytest.approx((good["text_adds"] + good["image_adds"]) / 2, abs=1e-4)
     assert 0 <= good["recall_at_1"] <= 1 and dict(good["ratings"])["fluency"] == good["mean_rating"] == 5
 
 
@@ -78,11 +97,32 @@ def test_without_a_server_there_are_no_ratings_and_the_same_scores(scored):
     assert [row["coherence"] for row in found.values()] == [before[id_]["coherence"] for id_ in found]
 
 
-def test_the_measures_detect_damage_of_the_example_corpus(scored):
-    """Real pictures and the embedded model: swapped pictures must cost coherence."""
-    told = cells((scored / "out/scores.html").read_text())
-    at = told.index("images of other documents")
-    assert told[at + 1] == "coherence" and told[at + 5] in ("detects it", "detects it weakly")
+def told(page: str) -> dict[tuple[str, str], list[str]]:
+    """(measure, damage) -> documents, medians, AUC, interval."""
+    found = cells(page[page.index('id="belief"') :])
+    return {(found[at], found[at + 1]): found[at + 2 : at + 6] for at in range(0, len(found), 6)}
+
+
+def test_the_measures_notice_damage_of_the_example_corpus(scored):
+    """Real pictures and the embedded model: swapped pictures cost coherence, and copied captions complementarity."""
+    found = told((scored / "out/scores.html").read_text())
+    assert float(found["coherence", "all images swapped within the source"][2]) > 0.6
+    assert float(found["coherence", "texts of another document"][2]) > 0.6
+    assert float(found["complementarity", "captions in place of the text"][2]) > 0.9
+    assert int(found["margin", "images in another order"][0]) > 20
+
+
+def test_ratings_that_are_the_same_for_shuffled_sentences_are_not_believed(scored):
+    """The stand-in for a language model rates every text 5."""
+    page = (scored / "out/scores.html").read_text()
+    assert told(page)["mean_rating", "sentences in another order"][2] == "0.50"
+    assert "mean_rating cannot tell documents with sentences in another order" in page
+    assert "mean_rating is not proven. No language model" in (scored / "plain/scores.html").read_text()
+
+
+def test_without_a_proof_no_measure_is_believed(scored):
+    page = (scored / "plain/scores.html").read_text()
+    assert "coherence is not proven. No document could be damaged." in page and not told(page)
 
 
 def test_nothing_but_the_two_files_and_the_caches_is_written(scored):

@@ -16,7 +16,7 @@ import PIL.Image
 import pytest
 
 from pipeline.graph import outcomes
-from pipeline.report import page, write_report
+from pipeline.report import _content_rules, page, write_report
 from pipeline.report.dropped import PER_RULE, STORED, dropped_sample, keep_sample, rank, read_samples
 from pipeline.report.figures import BASE, WIDTH, histogram, median
 from pipeline.report.gallery import card, gallery
@@ -108,6 +108,12 @@ def test_a_run_with_every_stage_has_a_bar_for_each_and_nothing_off(tmp_path):
     source = pathlib.Path(write_report(str(tmp_path))).read_text()
     assert source.split("</ol>")[0].count('<span class="name">') == 17
     assert "Off in this run" not in source
+
+
+def test_the_page_says_which_rules_about_what_images_show_were_on(folder):
+    assert "not looked for: unsafe_image, watermark, faces, nudity" in Tags(page(str(folder), "none")).text
+    on = {"content": [{"rule": "content.faces", "at_most": 0}]}
+    assert _content_rules(on) == "faces at most 0; not looked for: unsafe_image, watermark, nudity"
 
 
 def test_headings_are_in_order(folder):
