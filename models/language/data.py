@@ -16,6 +16,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from filters.words import words
 from models import HELD_OUT
 from models.language.damage import ASPECT, can_shuffle, damage, order_marks
+from models.language.pleas import with_good_text, with_plea
 from models.language.titles import instruction
 from pipeline.instances.excerpt import excerpts
 from prompts import load as load_prompts
@@ -64,11 +65,15 @@ PROMPTS = load_prompts("embedded")
 OWN_TEXTS = pathlib.Path(__file__).parent / "own_texts.json"
 LENGTHS = (60, 90, 130, 180, 240)
 """The most words of an excerpt; the demo's limit is 240."""
+PASSAGE_LENGTHS = (35, *LENGTHS)
+"""The least words of a passage: in a short text, what a stranger adds weighs most."""
 RATED_PER_SOURCE, PASSAGES_PER_SOURCE = 400, 1200
 DAMAGED = {"shuffled": 0.6, "dropped": 0.4, "cut": 0.4, "clutter": 0.4}
 """The probability of each kind of damage in a text; shuffling, the hardest to recognise, is the most frequent."""
 SOUND = 0.2
 """The share of texts without damage."""
+PLEA, GOOD_TEXT = 0.3, 0.15
+"""The shares of the texts to rate with words to the rater, and of the damaged ones with a good text added."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -130,7 +135,7 @@ def passages(document: Document) -> Iterator[Document]:
     run: list[Segment] = []
     for segment in document.segments:
         run.append(segment)
-        length = LENGTHS[pick(run[0]) % len(LENGTHS)]
+        length = PASSAGE_LENGTHS[pick(run[0]) % len(PASSAGE_LENGTHS)]
         if sum(len(words(s.text)) for s in run if isinstance(s, Text)) >= length:
             yield dataclasses.replace(document, segments=tuple(run))
             run = []
@@ -158,14 +163,14 @@ def training_pairs(corpus: pathlib.Path, *, seed: int = 0) -> list[Pair]:
     for section in found:
         counts[section.source] += 1
         if counts[section.source] <= RATED_PER_SOURCE:
-            rated += [rate_pair(section, rng) for _ in range(2)]
+            rated += [rate_pair(section, rng, rng.choice(found)) for _ in range(2)]
         for copy in range(2 if section.source in FEW else 1):
             written += write_pairs(section, SOURCE_DOMAIN[section.source], copy)
     for section in own_texts():
         for copy in range(4):
             written += write_pairs(section, section.source, copy)
-        rated += [rate_pair(section, rng) for _ in range(2)]
-    rated += [rate_pair(passage, rng) for passage in _passages(read, rng)]
+        rated += [rate_pair(section, rng, rng.choice(found)) for _ in range(2)]
+    rated += [rate_pair(passage, rng, rng.choice(found)) for passage in _passages(read, rng)]
     pairs = rated + written
     rng.shuffle(pairs)
     return pairs
@@ -182,10 +187,11 @@ def _passages(read: list[Document], rng: random.Random) -> Iterator[Document]:
             yield passage
 
 
-def rate_pair(section: Document, rng: random.Random) -> Pair:
+def rate_pair(section: Document, rng: random.Random, other: Document) -> Pair:
     """The text with several kinds of damage, or none, and its ratings.
 
     The aspect of a damage is rated 1 (2 if the damage is slight), the others 5; so every answer trains four ratings.
+    Words to the rater are clutter. The beginning of `other`, added to a damaged text, changes no rating.
     """
     grades, spoiled = dict.fromkeys(PROMPTS.aspect_names, 5), section
     sound = rng.random() < SOUND
@@ -194,6 +200,11 @@ def rate_pair(section: Document, rng: random.Random) -> Pair:
         if not sound and rng.random() < DAMAGED[kind] and (kind != "shuffled" or can_shuffle(section)):
             spoiled = damage(spoiled, kind, rng, strength=strength)
             grades[aspect] = 1 if strength > 0.25 else 2
+    if rng.random() < PLEA:
+        spoiled = with_plea(spoiled, rng)
+        grades["usefulness"] = 1
+    elif spoiled is not section and rng.random() < GOOD_TEXT:
+        spoiled = with_good_text(spoiled, other, rng)
     answer = _compact({aspect.key: grades[aspect.name] for aspect in PROMPTS.aspects})
     return Pair("rate", PROMPTS.rate_prompt(spoiled).messages, answer, tuple(order_marks(spoiled, section)))
 

@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 from filters.instruction import check
 from filters.words import words
 from models import HELD_OUT
-from models.language import data, lora, measures, titles, train
+from models.language import data, lora, measures, pleas, titles, train
 from models.language.clutter import SEEN, UNSEEN, clutter_lines
 from models.language.damage import ASPECT, can_shuffle, damage, order_marks
 from schemas.records import Document, Image, Text
@@ -155,7 +155,7 @@ def test_order_marks_tell_which_sentences_follow_the_right_one():
 def test_passages_share_out_the_whole_document():
     document = Document("d", "s", tuple(Text(f"Paragraph {i}. " + "word " * 50) for i in range(20)))
     found = list(data.passages(document))
-    assert len(found) > 3 and all(len(words(" ".join(p.texts))) >= min(data.LENGTHS) for p in found)
+    assert len(found) > 3 and all(len(words(" ".join(p.texts))) >= min(data.PASSAGE_LENGTHS) for p in found)
     assert [s for p in found for s in p.segments] == list(document.segments)[: sum(len(p.segments) for p in found)]
 
 
@@ -277,3 +277,22 @@ def test_the_right_title_is_found_by_its_rare_words():
     ]
     assert measures.titles_found([f"Explain how to start {n.lower()}." for n in names], names, measures.by_words) == 1.0
     assert measures.titles_found(["Explain this."] * len(names), names, measures.by_words) == 0.0
+
+
+# what strangers add
+
+
+def test_words_to_the_rater_are_clutter_and_a_good_text_mends_nothing():
+    other = Document(
+        "o", "s", (Text("Wash the beans. Soak them overnight. Boil them for an hour. Salt them at the end."),)
+    )
+    pairs = [data.rate_pair(WALL, random.Random(seed), other) for seed in range(200)]
+    pleading = [pair for pair in pairs if any(line[:12] in pair.messages[-1]["content"] for line in pleas._LINES)]
+    assert len(pleading) > 20 and all('"usefulness":1' in pair.answer for pair in pleading)
+    mended = [pair for pair in pairs if "Soak them overnight." in pair.messages[-1]["content"]]
+    assert len(mended) > 5 and not any(pair.answer.count(":5") == 4 for pair in mended)
+
+
+def test_the_injections_that_measure_the_rater_were_not_trained_on():
+    tried = json.loads((pathlib.Path(__file__).parents[1] / "prompts/injections.json").read_text())["injections"]
+    assert not {line.casefold() for line in pleas._LINES} & {i["text"].strip("# ").casefold() for i in tried}
