@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import io
 import os
 import threading
 from collections.abc import Iterable, Iterator
@@ -65,10 +66,23 @@ class Folder:
         with open_bytes(f"{self.root}/{source}") as file, replacing(f"{self.root}/{target}") as copy:
             copy.write(file.read())
 
-    def delete(self, name: str) -> None:
+    def read_version(self, name: str) -> tuple[bytes, str]:
+        return self.read(name), self._version(name)
+
+    def replace(self, name: str, data: bytes, version: str) -> None:
+        if self._version(name) != version:
+            raise FileExistsError(name)
+        self.write(name, io.BytesIO(data))
+
+    def delete(self, name: str, version: str = "") -> None:
         self._count("delete")
         if (self.root / name).is_file():  # a store has no folders that could be deleted
+            if version and self._version(name) != version:
+                raise FileExistsError(name)
             (self.root / name).unlink()
+
+    def _version(self, name: str) -> str:
+        return str((self.root / name).stat().st_mtime_ns)
 
     def _paged(self, prefix: str) -> Iterable[str]:
         """The names that begin with the prefix, sorted; counts the requests that they take."""
