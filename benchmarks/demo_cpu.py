@@ -19,16 +19,15 @@ import os
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import psutil
 import yaml
 
 import number_format
+from benchmarks.peak import Peak
 
 ROOT = Path(__file__).parent.parent
 GROUPS = Path("/sys/fs/cgroup")
@@ -83,7 +82,7 @@ def run(slow: bool, server: str, dtype: str, limit: int, documents: int | None) 
                 stderr=said,
                 preexec_fn=functools.partial(_join, group) if group else None,
             )
-            peak = _Peak(process.pid)
+            peak = Peak(process.pid)
             code = process.wait()
             seconds = time.monotonic() - started
             said.seek(0)
@@ -98,33 +97,6 @@ def run(slow: bool, server: str, dtype: str, limit: int, documents: int | None) 
             "chose": [line for line in lines.splitlines() if "model: " in line],
             "instances": counts["instances"],
         }
-
-
-class _Peak(threading.Thread):
-    """The greatest sum of the shares of a process and all that it started."""
-
-    def __init__(self, pid: int):
-        super().__init__(daemon=True)
-        self.pid, self.most, self.done = pid, 0, threading.Event()
-        self.start()
-
-    def run(self) -> None:
-        while not self.done.wait(1.0):
-            with contextlib.suppress(psutil.NoSuchProcess):
-                first = psutil.Process(self.pid)
-                self.most = max(self.most, sum(_share(p.pid) for p in [first, *first.children(recursive=True)]))
-
-    def bytes(self) -> int:
-        self.done.set()
-        self.join()
-        return self.most
-
-
-def _share(pid: int) -> int:
-    with contextlib.suppress(OSError, IndexError):
-        text = Path(f"/proc/{pid}/smaps_rollup").read_text()
-        return int(text.split("\nPss:")[1].split()[0]) * 1024
-    return 0
 
 
 @contextlib.contextmanager

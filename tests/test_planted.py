@@ -9,7 +9,7 @@ from pipeline import corpora
 from pipeline.graph import stages
 from pipeline.images.faults import ImageFault
 from pipeline.run import Run, image_store
-from schemas.records import Document, Drop, DroppedDocument, Fault
+from schemas.records import Coherence, Document, Drop, DroppedDocument, Fault, ScoredDocument, StoredDocument
 from tests.pipeline.runs import ROOT, a_run
 
 ENDS = {
@@ -47,6 +47,14 @@ def records() -> list[Document | Fault]:
     return [record for part in corpora.parts("native", str(ROOT / "examples/corpus")) for record in corpora.read(part)]
 
 
+def matching(document: StoredDocument) -> ScoredDocument:
+    """The document with the scores of images that match perfectly."""
+    n = len(document.images)
+    return ScoredDocument.of(
+        document, coherence=Coherence((1.0,) * n, (0.0,) * n, (-1.0,) * n, 1.0 if n > 1 else None, None, "")
+    )
+
+
 @pytest.fixture(scope="module")
 def ended(run, records) -> dict[str, tuple[str, str]]:
     """Stage and rule of each document that ends in a step without a model."""
@@ -55,7 +63,7 @@ def ended(run, records) -> dict[str, tuple[str, str]]:
         ("filter_text", stages.filter_text(run)),
         ("filter_headers", stages.filter_headers(run)),
         ("store_images", lambda document: store(document).result()),
-        ("take_excerpt", lambda document: excerpt((document, frozenset()))),
+        ("take_excerpt", lambda document: excerpt((matching(document), frozenset()))),
     )
 
     def end(document: Document) -> tuple[str, str] | None:

@@ -95,7 +95,7 @@ def read(path: str, offset: int, size: int | None, member: str = "") -> Iterator
     `too_long`. `member` is the file in a zip; empty: the only one.
     """
     try:
-        with _opened(path, member) as file:
+        with _opened(path, member, size) as file:
             if offset:
                 file.seek(offset)
             for line in _lines(file, sys.maxsize if size is None else size):
@@ -111,9 +111,10 @@ def read(path: str, offset: int, size: int | None, member: str = "") -> Iterator
 
 
 @contextlib.contextmanager
-def _opened(path: str, member: str) -> Iterator[IO[bytes] | _Inflating]:
+def _opened(path: str, member: str, size: int | None) -> Iterator[IO[bytes] | _Inflating]:
+    """The file whose lines are read; of an object, a request brings no more than the `size` bytes of the part."""
     with contextlib.ExitStack() as stack:
-        file = stack.enter_context(open_bytes(path))
+        file = stack.enter_context(open_bytes(path, min(size or _BLOCK, _BLOCK)))
         if path.endswith(".gz"):
             yield _Inflating(stack.enter_context(gzip.GzipFile(fileobj=file)), file)
         elif path.endswith(".zip"):

@@ -92,6 +92,8 @@ class RepeatedImages(beam.PTransform[Any, Any]):
     Two images are the same if their hashes differ in at most `distance` bits (None: in no bit), directly or through
     images between them. An image in more than `in_at_most` documents (None: no limit) is removed from all of them. Of
     the other images, if `distance` is given, the first document keeps its copy, and the rows of the others name it.
+
+    Under the 56 keys of a hash nothing but the hash is shuffled.
     """
 
     def __init__(self, distance: int | None, in_at_most: int | None):
@@ -102,16 +104,17 @@ class RepeatedImages(beam.PTransform[Any, Any]):
         distance, in_at_most = self.distance, self.in_at_most
         by_hash = seen | "By hash" >> beam.Map(lambda s: (s.hashed, s))
         if distance:
-            first = by_hash | "First of each hash" >> beam.CombinePerKey(_first)
             same = (
-                first
-                | "Keys" >> beam.FlatMapTuple(lambda hashed, s: ((key, s) for key in hashes.keys(hashed)))
+                by_hash
+                | "Hash only" >> beam.Keys()
+                | "Each hash once" >> beam.Distinct()
+                | "Keys" >> beam.FlatMap(_keyed)
                 | "Group keys" >> beam.GroupByKey()
                 | "Compare hashes" >> beam.FlatMap(_links, distance)
-                | "Connect images" >> beam.CombineGlobally(Components(lambda s: s.order))
-                | "Name the first image" >> beam.FlatMap(_firsts)
+                | "Connect hashes" >> beam.CombineGlobally(Components(lambda hashed: hashed))
+                | "Name the lowest hash" >> beam.FlatMap(_lowest)
             )
-            by_hash = by_hash | "By the first" >> beam.Map(_by_first, AsDict(same))
+            by_hash = by_hash | "By the lowest hash" >> beam.Map(_by_lowest, AsDict(same))
         drops: beam.PCollection[tuple[str, dict[str, tuple[Drop, str]]]] = (
             by_hash
             | "Group images" >> beam.GroupByKey()
@@ -123,25 +126,24 @@ class RepeatedImages(beam.PTransform[Any, Any]):
         return drops
 
 
-def _first(seen: Iterable[Seen]) -> Seen:
-    return min(seen, key=lambda s: s.order)
+def _keyed(hashed: bytes) -> Iterator[tuple[bytes, bytes]]:
+    yield from ((key, hashed) for key in hashes.keys(hashed))
 
 
-def _links(group: tuple[bytes, Iterable[Seen]], distance: int) -> Iterator[tuple[Seen, Seen, float, bytes]]:
-    some = sorted(group[1], key=lambda s: s.order)
+def _links(group: tuple[bytes, Iterable[bytes]], distance: int) -> Iterator[tuple[bytes, bytes, float, bytes]]:
+    some = sorted(group[1])
     for at, one in enumerate(some):
         for before in some[max(at - _COMPARED, 0) : at]:
-            bits = hashes.distance(one.hashed, before.hashed)
-            if bits <= distance:
-                yield one, before, 1.0, before.hashed
+            if hashes.distance(one, before) <= distance:
+                yield one, before, 1.0, before
 
 
-def _firsts(components: dict[Seen, tuple[Seen, float, bytes]]) -> Iterator[tuple[bytes, bytes]]:
-    for one, (first, _, _) in components.items():
-        yield one.hashed, first.hashed
+def _lowest(components: dict[bytes, tuple[bytes, float, bytes]]) -> Iterator[tuple[bytes, bytes]]:
+    for one, (lowest, _, _) in components.items():
+        yield one, lowest
 
 
-def _by_first(item: tuple[bytes, Seen], same: dict[bytes, bytes]) -> tuple[bytes, Seen]:
+def _by_lowest(item: tuple[bytes, Seen], same: dict[bytes, bytes]) -> tuple[bytes, Seen]:
     return same.get(item[0], item[0]), item[1]
 
 

@@ -103,15 +103,16 @@ def _ours(found: Job, work: str) -> Iterator[None]:
 
 def _when_free(stack: contextlib.ExitStack, run: Run, pause: float) -> Callable[[], None]:
     """Wait until no other process uses the run's folders, and lock them."""
-    said = ""
+    said = False
     while True:
         try:
             return stack.enter_context(exclusive_lock(run.output, run.work, run=run.id))
         except Held as held:
-            line = f"waiting: {str(held).split(';')[0]}" if not said else ""
-            said = line or said
-            for text in filter(None, (line, _so_far(run) if is_remote(run.work) else "")):
-                print(f"  {text}", file=sys.stderr, flush=True)
+            if not said:
+                print(f"  waiting: {str(held).split(';')[0]}", file=sys.stderr, flush=True)
+            if is_remote(run.work):
+                print(f"  {_so_far(run)}", file=sys.stderr, flush=True)
+            said = True
             time.sleep(pause)
 
 

@@ -1,7 +1,7 @@
 """A lease on a folder in an object store: one small object, `FOLDER/.lease`, names the run that may use the folder.
 
 A run writes it if there is none, renews it while it goes on, and deletes it at its end. A lease that was not renewed in
-time may be taken over. All of this are conditional writes (the object must still be the one that was read), so of several
+time may be taken over. All of these are conditional writes (the object must still be the one that was read), so of several
 launchers one succeeds, whatever their clocks say. A launcher that stood still and wakes up finds another lease when it
 renews its own, which it does before it publishes.
 """

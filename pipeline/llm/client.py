@@ -22,7 +22,7 @@ import aiohttp
 from pipeline import retry_after
 from pipeline.llm.address import base_url, headers, shown
 from pipeline.llm.pictures import messages_of
-from pipeline.llm.responses import MOST_BYTES, Answer, check, clean, message, parse, read
+from pipeline.llm.responses import MOST_BYTES, Answer, body_of, check, clean, message, parse, read
 from pipeline.storage.store import Store, content_key
 from prompts import Prompt
 from schemas.errors import RecordFault, ServiceError, UserError
@@ -230,7 +230,7 @@ class Client:
                     self._slots,
                     self._http.post(f"{self.url}/chat/completions", json=body, allow_redirects=False) as reply,
                 ):
-                    data = await _body(reply)
+                    data = await body_of(reply)
                     wanted = retry_after.seconds(reply.headers.get("retry-after", ""))
                 if reply.status not in AWAY:
                     self._away_since = None
@@ -292,13 +292,3 @@ class Client:
             )
         if 400 <= status < 500 and status not in (408, *AWAY):
             raise LlmFault("refused", said)
-
-
-async def _body(reply: aiohttp.ClientResponse) -> bytes:
-    """The bytes of a response; reading stops when there are more than MOST_BYTES."""
-    data = bytearray()
-    async for chunk in reply.content.iter_chunked(1 << 16):
-        data += chunk
-        if len(data) > MOST_BYTES:
-            break
-    return bytes(data)

@@ -33,6 +33,11 @@ _NOT_TESTED = {
     "mean_rating": "No language model rated the documents (--llm-url).",
 }
 
+_LIMITS = {
+    "complementarity": "It compares words: a text that says the same as the captions in other words is not noticed."
+}
+"""What a proof does not say."""
+
 
 def proof(damage: str, pairs: Sequence[tuple[float, float]]) -> Proof:
     """The AUC of the values of documents against those of their damaged copies.
@@ -70,6 +75,10 @@ def belief(measure: str, proofs: Sequence[Proof]) -> str:
         told.append(f"{measure} notices {weakly} weakly: compare the averages of many documents, not single ones.")
     if missed:
         told.append(f"{measure} cannot tell documents with {missed} from undamaged ones on this corpus.")
+    if few := [one for one in tested if one.documents < FEWEST]:
+        told.append(f"Too few documents to tell: {', '.join(f'{one.damage} ({one.documents})' for one in few)}.")
+    if measure in _LIMITS:
+        told.append(_LIMITS[measure])
     return " ".join(told)
 
 

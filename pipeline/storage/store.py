@@ -75,13 +75,13 @@ class Store:
         return segments.of(self.root).find(key) if is_remote(self.root) else self.read(key)
 
 
-def open_bytes(path: str) -> BinaryIO:
-    """Open a regular file for reading.
+def open_bytes(path: str, block: int = remote.BLOCK) -> BinaryIO:
+    """Open a regular file for reading; `block` is the bytes of one request to an object store.
 
     Raises FileNotFoundError if there is none, also on object stores, and another OSError for a folder, a pipe, a socket
     or a device, because opening one of these may block for ever.
     """
-    return remote.open_read(path) if is_remote(path) else open(path, "rb", opener=_regular)
+    return remote.open_read(path, block) if is_remote(path) else open(path, "rb", opener=_regular)
 
 
 @contextlib.contextmanager

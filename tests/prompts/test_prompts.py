@@ -68,6 +68,14 @@ def test_the_version_is_of_the_question_and_what_is_asked_for():
     assert dataclasses.replace(SET, write="x").rate_version() == SET.rate_version()
 
 
+def test_a_template_is_compiled_once_and_not_for_each_question():
+    prompts._compiled.cache_clear()
+    texts = [f"Fold it {n} times." for n in range(3)]
+    asked = [SET.rate_prompt(Document("a", "s", (Text(text),))).messages[-1]["content"] for text in texts]
+    assert all(text in question for text, question in zip(texts, asked, strict=True))
+    assert prompts._compiled.cache_info().misses == 1
+
+
 def test_text_that_looks_like_a_template_is_only_text():
     document = boat(segments=(Text("Write {{ 7 * 7 }} & <b>"),))
     assert SET.rate_prompt(document).messages[1]["content"].startswith("Write {{ 7 * 7 }} & <b>\n")

@@ -138,7 +138,7 @@ def test_text_in_images_counts_only_with_weights_and_only_where_it_is(dual_encod
 
 
 def test_an_image_whose_words_stand_elsewhere_scores_lower_in_its_place(clip_model_name):
-    scorer = Scorer(clip_model_name, ocr=Ocr(similarity=0.0, words=0.1, neutral=0.2))
+    scorer = Scorer(clip_model_name, ocr=Ocr(similarity=0.0, words=0.2, neutral=0.1))
     page = document(STEPS[1], 1, STEPS[3], 2)
     (right,), (wrong,) = (
         scorer.score([with_texts(page, *texts)], picture) for texts in (("sand smooth", ""), ("", "sand smooth"))

@@ -5,16 +5,20 @@ from __future__ import annotations
 import html
 import json
 import re
+from dataclasses import replace
 
 import pyarrow.parquet as pq
 import pytest
 import yaml
 
 from pipeline.cli import main
+from pipeline.config import Ocr
+from pipeline.launch import score
 from pipeline.report.scored import page
 from pipeline.selftest.proof import belief, proof
+from schemas.records import Coherence, StoredDocument, StoredImage, Text
 from tests.answers import MODEL, server
-from tests.pipeline.runs import ROOT, demo_tree
+from tests.pipeline.runs import ROOT, a_run, demo_tree
 
 COHERENCE = ROOT / "build/models/coherence"
 
@@ -39,6 +43,26 @@ def test_the_page_takes_nothing_of_a_document_as_markup():
     row = (0.1, "<b>id</b>", "<script>alert(1)</script>")
     found = page("x:y", ["m"], {}, {"coherence": []}, {"record: bad_json": 1}, {}, [("The lowest", [row])])
     assert "<script>" not in found and "<b>id" not in found and "1</b> record: bad_json" in found
+
+
+def test_text_in_pictures_describes_them_if_the_configuration_reads_it(tmp_path, monkeypatch):
+    image = StoredImage("x.png", width=64, height=64, sha256="0", extension="png")
+    document = StoredDocument("d", "test", (Text("Turmeric stains."), image))
+    run = a_run(tmp_path, ocr=Ocr(0.5, 0.1, 0.4))
+    seen = []
+
+    class Scorer:
+        def score(self, documents, open_image):
+            seen.extend(image.ocr for document in documents for image in document.images)
+            return [Coherence((0.2,), (0.2,), (-1.0,), None, None, "m")]
+
+    def read(_, documents):
+        return [StoredDocument.of(d, segments=(d.segments[0], replace(image, ocr="TURMERIC"))) for d in documents]
+
+    monkeypatch.setattr(score, "_stored", lambda _: iter([document]))
+    monkeypatch.setattr(score, "read", read)
+    ((row,),) = score._measured(run, Scorer(), None, score._Totals(0))
+    assert seen == ["TURMERIC"] and row["image_adds"] == 0 and row["text_adds"] > 0
 
 
 @pytest.fixture(scope="module")

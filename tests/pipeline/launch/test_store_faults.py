@@ -18,6 +18,7 @@ import pytest
 from benchmarks.memory import HashScorer
 from pipeline.coherence import scorer
 from pipeline.images import store as images
+from pipeline.launch import lease
 from pipeline.launch.build import build
 from pipeline.storage import bucket, remote, segments
 from pipeline.storage.folder import opened
@@ -35,7 +36,7 @@ ON_DISK = (
     (builtins, "open"),
     *((os, name) for name in ("replace", "rename", "makedirs", "listdir", "scandir", "unlink")),
 )
-ON_BUCKETS = ("read", "size", "write", "list", "described", "copy", "delete")
+ON_BUCKETS = ("read", "read_version", "size", "write", "replace", "list", "described", "copy", "delete")
 
 
 class Breaker:
@@ -78,6 +79,8 @@ def place(request, tmp_path_factory) -> Iterator[tuple[str, Breaker]]:
                 patch.setenv(name, value)
             emulators.forget_clients()
             kind = type(bucket.split(f"{request.param}://bucket/a")[0])
+            patch.setattr(lease, "LIFE", 0.0)  # the next run comes when the lease of one that was stopped has ended
+            patch.setattr(lease, "SKEW", 0.0)
             for name in ON_BUCKETS:
                 patch.setattr(kind, name, _on_bucket(getattr(kind, name), name, breaker))
             yield f"{request.param}://bucket", breaker

@@ -43,6 +43,16 @@ def test_each_kind_of_damage_has_its_own_verdict():
     assert "notices all images swapped" in found and "cannot tell documents with images in another order" in found
 
 
+def test_damage_to_few_documents_has_no_verdict_and_is_named():
+    found = belief("margin", [proof("swapped", pairs(19, 3.0)), proof("permuted", pairs(100, 3.0))])
+    assert "notices images in another order" in found
+    assert found.endswith("Too few documents to tell: all images swapped within the source (19).")
+
+
+def test_a_proof_says_what_it_does_not_prove():
+    assert belief("complementarity", [proof("captions_copied", pairs(100, 3.0))]).endswith("is not noticed.")
+
+
 def test_a_measure_without_a_value_says_what_is_missing():
     for measure, kinds in PLANTED.items():
         assert belief(measure, [proof(kind, []) for kind in kinds]).startswith(f"{measure} is not proven. No ")
