@@ -21,6 +21,7 @@ PAGES = (
     "docs/corpora",
     "docs/extending",
     "docs/running",
+    "docs/scaling",
     "docs/security",
     "docs/report",
     "docs/quality",
