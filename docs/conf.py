@@ -22,6 +22,7 @@ PAGES = (
     "docs/extending",
     "docs/running",
     "docs/engines",
+    "docs/scaling",
     "docs/security",
     "docs/report",
     "docs/quality",

@@ -21,8 +21,7 @@ PAGE = 1000
 class Folder:
     """A bucket (`pipeline.storage.bucket.Bucket`) in a local folder.
 
-    counts: how many operations there were, by name. Those that read are counted by the first folder and the ending of
-    the object's name, and so are the bytes (`read corpus png`, `bytes corpus png`).
+    counts: how many operations there were, by their name and that of the object (`_of`); under `bytes`, what was read.
     """
 
     def __init__(self, root: Path):
@@ -33,20 +32,19 @@ class Folder:
         with open_bytes(f"{self.root}/{name}") as file:
             file.seek(start)
             data = file.read() if end is None else file.read(max(end - start, 0))
-        kind = f"{name.split('/', maxsplit=1)[0]} {name.rpartition('.')[2]}"
-        self._count(f"read {kind}")
-        self._count(f"bytes {kind}", len(data))
+        self._count(f"read {_of(name)}")
+        self._count(f"bytes {_of(name)}", len(data))
         return data
 
     def size(self, name: str) -> int:
-        self._count("size")
+        self._count(f"size {_of(name)}")
         path = self.root / name
         if not path.is_file():
             raise FileNotFoundError(str(path))
         return path.stat().st_size
 
     def write(self, name: str, file: BinaryIO, absent: bool = False) -> None:
-        self._count("write")
+        self._count(f"write {_of(name)}")
         if absent and (self.root / name).exists():
             raise FileExistsError(name)
         file.seek(0)
@@ -62,7 +60,7 @@ class Folder:
             yield name, (self.root / name).stat().st_size, ""
 
     def copy(self, source: str, target: str) -> None:
-        self._count("copy")
+        self._count(f"copy {_of(target)}")
         with open_bytes(f"{self.root}/{source}") as file, replacing(f"{self.root}/{target}") as copy:
             copy.write(file.read())
 
@@ -75,7 +73,7 @@ class Folder:
         self.write(name, io.BytesIO(data))
 
     def delete(self, name: str, version: str = "") -> None:
-        self._count("delete")
+        self._count(f"delete {_of(name)}")
         if (self.root / name).is_file():  # a store has no folders that could be deleted
             if version and self._version(name) != version:
                 raise FileExistsError(name)
@@ -89,12 +87,18 @@ class Folder:
         below = self.root / prefix.rpartition("/")[0]
         found = [os.path.relpath(f"{at}/{name}", self.root) for at, _, names in os.walk(below) for name in names]
         names = sorted(name for name in found if name.startswith(prefix))
-        self._count("list", max(1, -(-len(names) // PAGE)))
+        self._count(f"list {_of(prefix)}", max(1, -(-len(names) // PAGE)))
         return names
 
     def _count(self, name: str, count: int = 1) -> None:
         with self._lock:
             self.counts[name] += count
+
+
+def _of(name: str) -> str:
+    """What an object's name is counted under: the first folder and the ending, or two folders in the work folder."""
+    first, _, rest = name.partition("/")
+    return f"work {rest.partition('/')[0]}" if first == "work" else f"{first} {rest.rpartition('.')[2]}".strip()
 
 
 def opened(root: Path) -> Folder:

@@ -19,11 +19,15 @@ import yaml
 from benchmarks.rehearsal import bucket
 from benchmarks.rehearsal.scores import score_coherence
 from pipeline.graph import stages
+from pipeline.images import store as images
 from pipeline.launch import metrics
 from pipeline.launch.build import build
+from pipeline.storage.recent import Recent
 
 CONFIG = Path(__file__).parent.parent.parent / "configs" / "leafinstruct.yaml"
 MSECS = "process_bundle_msecs"
+REAL = 800
+"""How many times as large as those of a rehearsal real pictures are, about."""
 
 
 def configuration(folder: Path, corpus: str) -> str:
@@ -75,7 +79,11 @@ def main() -> None:
         results.append(result)
         return collect(result)
 
-    with mock.patch.object(stages, "score_coherence", score_coherence), mock.patch.object(metrics, "collect", kept):
+    with (
+        mock.patch.object(stages, "score_coherence", score_coherence),
+        mock.patch.object(metrics, "collect", kept),
+        mock.patch.object(images, "_recent", Recent((256 << 20) // REAL)),  # it keeps as many as it would of real ones
+    ):
         build(
             configuration(options.folder, f"{root}/corpus"),
             f"{root}/out",

@@ -196,7 +196,11 @@ def _followed(kept: _Kept, document: Document) -> str:
         return "dropped"
     _weigh(kept, stored)
     # With `ocr`, the key of the scores needs the text in the images, which is not looked for; nor is what images show.
-    if kept.run.config.ocr or kept.run.preset.content_rules or kept.scores.read_json(stages.score_key(kept.run, stored)) is None:
+    if (
+        kept.run.config.ocr
+        or kept.run.preset.content_rules
+        or kept.scores.read_json(stages.score_key(kept.run, stored)) is None
+    ):
         return _unscored(kept, stored)
     kept.counts["scores there"] += 1
     (scored,) = kept.score_coherence([stored])

@@ -44,12 +44,10 @@ def test_memory_time_and_operations_are_measured(run):
     _, figures, truth = run
     assert figures["peak_bytes"] > 100 << 20 and figures["cpu_seconds"] > 1
     assert figures["work"]["files"] > 0 and figures["output"]["bytes"] > 0
-    assert {"Identify", "Look at images", "Read"} <= set(figures["stages"])
+    assert figures["stages"]["Look at images"] > 0  # the others are too short to be sampled for certain
     store = figures["store"]
-    assert store["read corpus png"] >= truth.pictures and store["write"] > 0
-    assert (
-        store["bytes corpus jsonl"] >= 2 * truth.bytes["texts"]
-    )  # it is read to find duplicates, and for the documents
+    assert store["read corpus png"] >= truth.pictures and store["write work answers"] > 0
+    assert store["bytes corpus jsonl"] >= 2 * truth.bytes["texts"]  # to find duplicates, and for the documents
 
 
 @pytest.mark.parametrize(
@@ -119,6 +117,7 @@ def test_every_rule_of_the_preset_and_every_stage_that_drops_has_a_kind():
     images = {one.name.rpartition(".")[2] for one in preset.image_rules}
     assert images <= {rule for kind in KINDS.values() for rule in kind.lost}
     not_planted = {"decontaminate", "read_images", "score_coherence"}  # off, or never drops
+    not_planted.add("filter_images")  # what comes to it has an image that matches, and one image is enough
     assert {kind.stage for kind in KINDS.values()} == set(STAGES) - not_planted
 
 
@@ -144,7 +143,8 @@ def test_the_counted_store_behaves_like_a_store(tmp_path, monkeypatch):
     store.delete("a")  # a folder, which a store does not have
     with pytest.raises(FileNotFoundError):
         store.read(name)
-    assert folder.counts["read a txt"] == 1 and folder.counts["write"] == 2 and folder.counts["list"] == 3
+    assert folder.counts["read a txt"] == 1 and folder.counts["write a txt"] == 2 and folder.counts["copy c.txt"] == 1
+    assert folder.counts["list a"] == 2
     stores._opened.cache_clear()
 
 
