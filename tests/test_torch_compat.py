@@ -3,8 +3,6 @@ from __future__ import annotations
 import subprocess
 import sys
 
-import pytest
-
 STUBBORN = """
 import torch
 torch.library.register_fake("torchvision::nms")(lambda dets, scores, iou_threshold: dets)
@@ -48,7 +46,6 @@ def test_other_errors_are_not_hidden(tmp_path):
     assert done.returncode == 1 and "something else" in done.stderr
 
 
-@pytest.mark.parametrize("module", ["open_clip", "transformers.models.bert.modeling_bert"])
-def test_the_installed_torchvision_imports(module):
-    done = subprocess.run([sys.executable, "-c", f"import torch_compat, {module}"], capture_output=True)
+def test_the_installed_torchvision_imports():
+    done = subprocess.run([sys.executable, "-c", "import torch_compat, open_clip"], capture_output=True)
     assert done.returncode == 0, done.stderr.decode()

@@ -71,6 +71,8 @@ def _points(run: Run, headings: frozenset[bytes]) -> Callable[[ScoredDocument], 
 
     def points(document: ScoredDocument) -> Points:
         found: list[tuple[float, float]] = []
+        if not document.coherence.matched:
+            return found
         mean, margin = _values(document.coherence)
 
         def noted(excerpt: ScoredDocument) -> bool:

@@ -56,6 +56,8 @@ def test_two_forwards_before_one_backward(kind):
 @pytest.mark.parametrize("kind", ["feature", "rank"])
 def test_compiles_without_a_graph_break(kind):
     model = adapted(kind).train()
+    decoder = model.get_base_model().model
+    decoder.layers = decoder.layers[:1]  # the graph of another is the same, and takes as long
     torch._dynamo.reset()
     compiled = torch.compile(model.get_base_model(), backend="aot_eager", fullgraph=True)
     counter = torch._dynamo.utils.counters
