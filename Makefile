@@ -5,9 +5,9 @@ SETUP = $(PYTHON) scripts/environment.py
 # The demo's language model server: vllm (in .venv-vllm) or llama.cpp. The default is vllm where it has a build.
 SERVER ?= $(shell $(PYTHON) scripts/environment.py --server)
 ENVIRONMENTS = .venv $(if $(filter llama.cpp,$(SERVER)),,.venv-vllm)
-# Four processes on two cores, because some tests wait. The tests of a module stay together and share what it makes;
+# Three processes on two cores, because some tests wait. The tests of a module stay together and share what it makes;
 # tests/conftest.py says which modules begin.
-PYTEST = $(BIN)/python -m pytest -n 4 --dist loadscope --no-loadscope-reorder
+PYTEST = $(BIN)/python -m pytest -n 3 --dist loadscope --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .PHONY: help demo train-demo test test-pythons cluster-test coverage mutation fuzz faults lint docs setup setup-vllm models corpus clean distclean

@@ -16,4 +16,4 @@ nox.options.download_python = "never"
 def tests(session: nox.Session) -> None:
     """All tests, or those that the arguments name; the models of build/models serve every Python."""
     session.install("-e", ".[dev]", "-c", "requirements/constraints.txt")
-    session.run("python", "-m", "pytest", "-n", "4", "--dist", "loadscope", *session.posargs)
+    session.run("python", "-m", "pytest", "-n", "3", "--dist", "loadscope", *session.posargs)
