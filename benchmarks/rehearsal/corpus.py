@@ -160,7 +160,7 @@ def _pictures(kind: str, own: str, logo: int, original: Original | None) -> list
 
 def _segments(kind: str, draw: random.Random, names: list[str]) -> list[Segment]:
     """Title, text, picture, text, the other pictures; then, in most, a longer part without pictures."""
-    mark = f"It is marked for {kind}."
+    mark = texts.marking(kind)
     images = [{"image": name, "alt": mark} for name in names]
     head = {"text": f"# {texts.title(draw)}"}
     if kind in texts.BROKEN:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 import sys
 import types
 from collections.abc import Iterable
 
+from benchmarks.rehearsal.texts import marked_for
 from pipeline.graph import stages
 from pipeline.graph.transforms import Step
 from pipeline.run import Run
@@ -32,7 +32,7 @@ class Scorer:
 
 
 def _score(document: StoredDocument) -> Coherence:
-    found = [SCORES.get(_mark(image.alt), OTHERS) for image in document.images]
+    found = [SCORES.get(marked_for(image.alt), OTHERS) for image in document.images]
     matched, mismatched = tuple(one for one, _ in found), tuple(other for _, other in found)
     seen = [image.sha256 for image in document.images]
     similar = tuple((1.0 if sha in seen[:at] else 0.2) if at else -1.0 for at, sha in enumerate(seen))
@@ -45,11 +45,6 @@ def _score(document: StoredDocument) -> Coherence:
         1.0 if several else None,
         "-",
     )
-
-
-def _mark(text: str) -> str:
-    found = re.search(r"marked for (\w+)", text)
-    return found[1] if found else ""
 
 
 def score_coherence(run: Run) -> Step[list[StoredDocument], list[ScoredDocument]]:

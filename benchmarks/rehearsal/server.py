@@ -18,6 +18,8 @@ from typing import Any
 
 from aiohttp import web
 
+from benchmarks.rehearsal.texts import marked_for
+
 MODEL = "rehearsal"
 ALTERNATIVES = [{"token": f"word{n}", "logprob": -5.0 - n} for n in range(9)]
 """What each token might have been: as many as the pipeline asks for, because reading them takes time."""
@@ -29,8 +31,7 @@ def answer(body: dict[str, Any]) -> str:
     question = body["messages"][-1]["content"]
     fence = re.search(r"between the two marks (\w+)\.", question)
     text = question.split(fence[1])[2] if fence else question
-    found = re.search(r"marked for (\w+)", text)
-    kind = found[1] if found else ""
+    kind = marked_for(text)
     if "domain" in properties:
         return json.dumps({"instruction": _instruction(kind, text), "domain": properties["domain"]["enum"][0]})
     if kind == "no_rating":

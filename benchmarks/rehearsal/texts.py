@@ -7,6 +7,7 @@ The words mean nothing, but half of them are English function words. Of any five
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Callable
 
 _SYLLABLES = [a + b for a in "bdfgklmnprstv" for b in ("a", "e", "i", "o", "u", "an", "el", "or")]
@@ -23,6 +24,17 @@ SENTENCES = (
     "After that, {} and {} are put between the {} and a {}.",
 )
 MARKS = "+=*~^"
+
+
+def marking(kind: str) -> str:
+    """A sentence that says of which kind a document is; the stand-ins for models look for it."""
+    return f"It is marked for {kind}."
+
+
+def marked_for(text: str) -> str:
+    """The kind that a text is marked for; empty if it is not."""
+    found = re.search(r"marked for (\w+)", text)
+    return found[1] if found else ""
 
 
 def word(draw: random.Random) -> str:

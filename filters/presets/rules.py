@@ -23,9 +23,9 @@ Subject = TypeVar("Subject", TextStats, SizedImage, float)
 
 @dataclasses.dataclass(frozen=True)
 class Rule(Generic[Subject]):
-    """A rule with its arguments; called with a document's `TextStats`, a `SizedImage` or a measured value, it returns a Drop or None.
+    """A rule with its arguments; called with what it judges, it returns a Drop or None.
 
-    name: as the preset spells it. source, unit: where its threshold comes from, and what it counts.
+    It judges a document's `TextStats`, a `SizedImage`, or a value that was measured. name: as the preset spells it. source, unit: where its threshold comes from, and what it counts.
     """
 
     name: str

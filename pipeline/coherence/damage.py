@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
 from filters.words import is_heading, sentences, words
@@ -39,7 +39,7 @@ def half_swapped(documents: Sequence[StoredDocument]) -> list[StoredDocument]:
     """Half of the images (rounded down) replaced by images of other documents of the same source."""
     copies = []
     for document, others in _others(documents):
-        planted = _shuffled(document)[: len(document.images) // 2]
+        planted = _shuffled(document, len(document.images))[: len(document.images) // 2]
         if 0 < len(planted) <= len(others):
             images = list(document.images)
             for position, other in zip(planted, others, strict=False):
@@ -52,8 +52,8 @@ def permuted(documents: Sequence[StoredDocument]) -> list[StoredDocument]:
     """The document's own images in another order, in which none keeps its place."""
     copies = []
     for document in documents:
-        images, cycle = list(document.images), _shuffled(document)
-        for place, taken in zip(cycle, cycle[1:] + cycle[:1], strict=True):
+        images = list(document.images)
+        for place, taken in _moved(document, len(images)):
             images[place] = document.images[taken]
         if len({image.sha256 for image in images}) > 1:
             copies.append(with_images(document, tuple(images)))
@@ -98,8 +98,7 @@ def shuffled(documents: Sequence[AnyStored]) -> list[AnyStored]:
         ]
         places = [(at, k) for at, own in enumerate(pieces) for k in range(1, len(own), 2)]
         before = [pieces[at][k] for at, k in places]
-        cycle = sorted(range(len(places)), key=lambda position: order(document.id, str(position)))
-        for place, taken in zip(cycle, cycle[1:] + cycle[:1], strict=True):
+        for place, taken in _moved(document, len(places)):
             at, k = places[place]
             pieces[at][k] = before[taken]
         if len(set(before)) > 1:
@@ -132,9 +131,15 @@ def _others(documents: Sequence[StoredDocument]) -> list[tuple[StoredDocument, t
     return found
 
 
-def _shuffled(document: StoredDocument) -> list[int]:
-    """The positions of the document's images in an order of their own."""
-    return sorted(range(len(document.images)), key=lambda position: order(document.id, str(position)))
+def _shuffled(document: StoredDocument, count: int) -> list[int]:
+    """The numbers from 0 to `count` - 1 in an order of the document's own."""
+    return sorted(range(count), key=lambda position: order(document.id, str(position)))
+
+
+def _moved(document: StoredDocument, count: int) -> Iterator[tuple[int, int]]:
+    """For each of `count` places, the place whose content it gets: never its own, if there are several."""
+    cycle = _shuffled(document, count)
+    return zip(cycle, cycle[1:] + cycle[:1], strict=True)
 
 
 def _pieces(text: str) -> list[str]:

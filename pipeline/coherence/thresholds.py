@@ -29,11 +29,8 @@ images than bad ones. With a fixed cost, a weak model drops little, and a strong
 `caught` says how much that is.
 """
 
-PASSING = {"swapped": 0.10, "permuted": 0.25}
-"""The largest shares of documents with planted damage that may pass, those of the self-test: this project's choice."""
-
 WORTH = 0.5
-"""The share of the true documents below which the limits of `PASSING` are given up, because the model is too weak."""
+"""The share of the true documents below which the limits for damaged ones are given up: the model is too weak."""
 
 STEPS = 100
 """The number of values of each threshold that are tried: percentiles of the true documents."""
@@ -104,8 +101,10 @@ def image_thresholds(
     )
 
 
-def document_thresholds(true: Sequence[Points], damaged: Mapping[str, Sequence[Points]]) -> DocumentThresholds:
-    """The thresholds with which most of the true documents pass, and of the damaged ones no more than `PASSING`.
+def document_thresholds(
+    true: Sequence[Points], damaged: Mapping[str, Sequence[Points]], at_most: Mapping[str, float]
+) -> DocumentThresholds:
+    """The thresholds with which most of the true documents pass, and of each kind of damaged ones a share `at_most`.
 
     If fewer than `WORTH` of the true documents would pass, the thresholds with the greatest difference between the
     shares of true and of swapped documents are taken instead. Ties go to those with fewer damaged documents.
@@ -117,10 +116,10 @@ def document_thresholds(true: Sequence[Points], damaged: Mapping[str, Sequence[P
         for mean in _steps(means)
         for margin in _steps(margins[np.isfinite(margins)])
     ]
-    within = [one for one in found if all(one[0][kind] <= most for kind, most in PASSING.items())]
+    within = [one for one in found if all(one[0][kind] <= most for kind, most in at_most.items())]
 
     def most_true(one: tuple[dict[str, float], float, float]) -> tuple[float, float]:
-        return one[0]["true"], -one[0]["swapped"] - one[0]["permuted"]
+        return one[0]["true"], -sum(one[0][kind] for kind in at_most)
 
     best = max(within, key=most_true, default=None)
     if best is None or best[0]["true"] < WORTH:

@@ -16,6 +16,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 
+from pipeline.every import every
 from pipeline.storage.bucket import is_remote
 from pipeline.storage.store import write_bytes
 from schemas.stage_names import ASSEMBLE, READ, stage_title
@@ -109,7 +110,7 @@ def shown(folder: str, stages: Sequence[str], seconds: float | None = None) -> I
         yield
         return
     seconds = seconds or (ON_A_TERMINAL if sys.stderr.isatty() else IN_A_LOG)
-    started, stop = time.monotonic(), threading.Event()
+    started = time.monotonic()
     seen: collections.deque[tuple[float, Mapping[str, int]]] = collections.deque([(0.0, {})])
 
     def say() -> None:
@@ -121,18 +122,14 @@ def shown(folder: str, stages: Sequence[str], seconds: float | None = None) -> I
         speeds = {name: (counts[name] - before.get(name, 0)) / max(elapsed - then, 1e-9) for name in counts}
         print(f"  {_clock(elapsed)}  {line(counts, speeds, stages)}", file=sys.stderr, flush=True)
 
-    def loop() -> None:
-        while not stop.wait(seconds):
-            with contextlib.suppress(OSError, ValueError):  # a file that is being replaced at this moment
-                say()
+    def say_in_between() -> None:
+        with contextlib.suppress(OSError, ValueError):  # a file that is being replaced at this moment
+            say()
 
-    thread = threading.Thread(target=loop, name="progress", daemon=True)
-    thread.start()
     try:
-        yield
+        with every(seconds, say_in_between, "progress"):
+            yield
     finally:
-        stop.set()
-        thread.join()
         if own := _counters.pop(folder, None):
             own.flush()
         say()

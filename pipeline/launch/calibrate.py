@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 
 from filters.headings import recurring
-from pipeline.coherence.damage import permuted, swapped
+from pipeline.coherence.damage import KINDS
 from pipeline.coherence.scorer import Scorer
 from pipeline.coherence.thresholds import Points, document_thresholds, image_thresholds, write_thresholds
 from pipeline.coherence.witness import KEYS as WEIGHTS
@@ -18,10 +18,11 @@ from pipeline.graph import stages
 from pipeline.instances.excerpt import best_excerpt
 from pipeline.launch.build import configured
 from pipeline.launch.selftest import selftest_of, told
-from pipeline.launch.stored import measured, stored_documents
+from pipeline.launch.stored import measured, scoring, stored_documents
 from pipeline.run import Run, image_store
+from pipeline.selftest.result import AT_MOST
 from schemas.codec import mean_coherence
-from schemas.records import Coherence, ScoredDocument, StoredDocument
+from schemas.records import Coherence, ScoredDocument
 
 
 def calibrate_config(path: str, corpora_: list[str] | None, limit: int | None, work: str) -> str:
@@ -39,18 +40,12 @@ def calibrate_config(path: str, corpora_: list[str] | None, limit: int | None, w
     if config.ocr:
         scorer.ocr = weights(scorer.measure(documents, open_image), config.ocr)
         run = _with(run, config.coherence, scorer)
-    step, size = stages.score_coherence(run, scorer), config.clip.batch_documents
-
-    def scored(those: list[StoredDocument]) -> list[ScoredDocument]:
-        return [one for at in range(0, len(those), size) for one in step(those[at : at + size])]
-
-    images = image_thresholds(documents, lambda those: [one.coherence for one in scored(those)], scorer, open_image)
+    score = scoring(run, scorer)
+    images = image_thresholds(documents, lambda those: [one.coherence for one in score(those)], scorer, open_image)
     rules = CoherenceRules(images.matched_at_least, -1.0, -2.0, images.similarity_at_most)
     points = _points(_with(run, rules, scorer), recurring(documents))
-    true, *damaged = (
-        [points(one) for one in scored(those)] for those in (documents, swapped(documents), permuted(documents))
-    )
-    found = document_thresholds(true, dict(zip(("swapped", "permuted"), damaged, strict=True)))
+    damaged = {kind: [points(one) for one in score(KINDS[kind](documents))] for kind in AT_MOST}
+    found = document_thresholds([points(one) for one in score(documents)], damaged, AT_MOST)
     rules = dataclasses.replace(rules, mean_at_least=found.mean_at_least, margin_at_least=found.margin_at_least)
     run = _with(run, rules, scorer)
     write_thresholds(path, rules, run.config.ocr)

@@ -20,6 +20,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 
+from pipeline.every import every
 from pipeline.storage import remote
 from schemas.errors import AGAIN, ServiceError, UserError
 
@@ -127,24 +128,19 @@ class Lease:
                 _log.info("%s stays until it ends: %s", self.url, error)
 
     @contextlib.contextmanager
-    def renewed(self, every: float = EVERY) -> Iterator[None]:
+    def renewed(self, seconds: float = EVERY) -> Iterator[None]:
         """Renew the lease every so many seconds while the block runs, in a thread."""
-        over = threading.Event()
 
         def renew() -> None:
-            while not self._lost and not over.wait(every):
-                try:
-                    self.renew()
-                except (OSError, UserError, ServiceError) as error:
-                    _log.warning("%s", error)
+            if self._lost:
+                return
+            try:
+                self.renew()
+            except (OSError, UserError, ServiceError) as error:
+                _log.warning("%s", error)
 
-        thread = threading.Thread(target=renew, name="lease", daemon=True)
-        thread.start()
-        try:
+        with every(seconds, renew, "lease"):
             yield
-        finally:
-            over.set()
-            thread.join()
 
     def _next(self) -> Holder:
         return dataclasses.replace(self._holder, until=round(self._clock() + LIFE, 3))
@@ -173,12 +169,12 @@ class Lease:
 
 
 @contextlib.contextmanager
-def leased(folder: str, run: str, every: float = EVERY) -> Iterator[Lease]:
+def leased(folder: str, run: str, seconds: float = EVERY) -> Iterator[Lease]:
     """Hold the lease on a folder until the end of the block. Raises Held, ServiceError and UserError."""
     lease = Lease(folder, run)
     try:
         lease.take()
-        with lease.renewed(every):
+        with lease.renewed(seconds):
             yield lease
     finally:
         lease.give_back()

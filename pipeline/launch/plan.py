@@ -15,7 +15,7 @@ from pipeline.corpora.parts import Part
 from pipeline.graph import asking, reading, stages
 from pipeline.instances.excerpt import best_excerpt
 from pipeline.launch.build import configured, served_model
-from pipeline.launch.stored import measured
+from pipeline.launch.stored import excerpting, measured
 from pipeline.llm import choice, questions
 from pipeline.llm.client import Client
 from pipeline.run import Run, image_store
@@ -155,8 +155,7 @@ class _Kept:
         self.images, self.scores = image_store(run), Store(run.store("scores"), ".json")
         self.filter_text, self.filter_headers = stages.filter_text(run), stages.filter_headers(run)
         self.store_images, self.score_coherence = stages.store_images(run), stages.score_coherence(run)
-        self.filter_images, self.take_excerpt = stages.filter_images(run), stages.take_excerpt(run)
-        self.filter_coherence, self.filter_ratings = stages.filter_coherence(run), stages.filter_ratings(run)
+        self.excerpt_of, self.filter_ratings = excerpting(run, recurring), stages.filter_ratings(run)
         answers = Store(run.store("answers"), ".json")
         nobody = "http://127.0.0.1:9/v1"  # never asked: `ready` raises before
         self.client = Client(nobody, "", cache=answers, identity=run.provenance.llm, ready=_not_kept)
@@ -204,9 +203,7 @@ def _followed(kept: _Kept, document: Document) -> str:
         return _unscored(kept, stored)
     kept.counts["scores there"] += 1
     (scored,) = kept.score_coherence([stored])
-    coherent = kept.filter_coherence(scored)
-    filtered = kept.filter_images(coherent) if isinstance(coherent, ScoredDocument) else coherent
-    excerpt = kept.take_excerpt((filtered, kept.recurring)) if isinstance(filtered, ScoredDocument) else filtered
+    excerpt = kept.excerpt_of(scored)
     return _asked(kept, excerpt) if isinstance(excerpt, ScoredDocument) else "dropped"
 
 

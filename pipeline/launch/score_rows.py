@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -77,8 +78,7 @@ def adds(document: StoredDocument) -> Row:
 
 def excerpt_of(run: Run, document: ScoredDocument) -> ScoredDocument | None:
     """The excerpt that a build would take; None if there is none."""
-    limits = run.config.excerpt
-    return best_excerpt(document, max_words=limits.max_words, max_images=limits.max_images, min_words=limits.min_words)
+    return best_excerpt(document, **dataclasses.asdict(run.config.excerpt))
 
 
 def rate_all(run: Run, rate: Rate, excerpts: list[tuple[ScoredDocument | None, Row]]) -> None:

@@ -14,7 +14,7 @@ from filters.headings import recurring
 from pipeline.coherence.damage import KINDS
 from pipeline.graph import asking, stages
 from pipeline.launch.build import configured
-from pipeline.launch.stored import measured, stored_documents
+from pipeline.launch.stored import excerpting, measured, scoring, stored_documents
 from pipeline.llm.client import LlmFault
 from pipeline.llm.probe import check_server
 from pipeline.run import LLM_KEY, Run
@@ -23,7 +23,7 @@ from pipeline.selftest.result import TRUE, Judged, summary, text
 from pipeline.storage.store import write_bytes
 from schemas.codec import Json, json_bytes
 from schemas.errors import UserError
-from schemas.records import Drop, DroppedDocument, ScoredDocument, StoredDocument
+from schemas.records import Drop, ScoredDocument, StoredDocument
 
 if TYPE_CHECKING:
     from pipeline.coherence.scorer import Scorer
@@ -76,29 +76,12 @@ def judging(run: Run, stack: contextlib.ExitStack, headings: frozenset[bytes], s
 
     headings: the keys of those that recur; a build counts them in the whole corpus.
     """
-    score, filter_coherence, filter_images, take_excerpt = (
-        stages.score_coherence(run, scorer),
-        stages.filter_coherence(run),
-        stages.filter_images(run),
-        stages.take_excerpt(run),
-    )
-    size = run.config.clip.batch_documents
-
-    def kept_by_scores(document: ScoredDocument) -> ScoredDocument | str:
-        coherent = filter_coherence(document)
-        if isinstance(coherent, Drop):
-            return coherent.rule
-        with_images = filter_images(coherent)
-        if isinstance(with_images, DroppedDocument):
-            return with_images.drop.rule
-        excerpt = take_excerpt((with_images, headings))
-        return excerpt.rule if isinstance(excerpt, Drop) else excerpt
-
+    score, excerpt_of = scoring(run, scorer), excerpting(run, headings)
     rated = _rating(run, stack) if run.llm_url else _unrated
 
     def judge(documents: Sequence[StoredDocument]) -> list[Judged]:
-        scored = [one for at in range(0, len(documents), size) for one in score(list(documents[at : at + size]))]
-        outcomes = rated([kept_by_scores(document) for document in scored])
+        scored = score(documents)
+        outcomes = rated([one.rule if isinstance(one, Drop) else one for one in map(excerpt_of, scored)])
         return [
             Judged(document.id, outcome if isinstance(outcome, str) else "", document.coherence)
             for document, outcome in zip(scored, outcomes, strict=True)

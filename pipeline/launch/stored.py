@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import heapq
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import prompts
 from pipeline.coherence.damage import order
@@ -13,7 +14,10 @@ from pipeline.config import Config, preset
 from pipeline.graph import ocr, reading, stages
 from pipeline.images.faults import ImageFault
 from pipeline.run import Run
-from schemas.records import Document, Provenance, StoredDocument
+from schemas.records import Document, Drop, DroppedDocument, Provenance, ScoredDocument, StoredDocument
+
+if TYPE_CHECKING:
+    from pipeline.coherence.scorer import Scorer
 
 
 def measured(config: Config, work: str, llm_name: str = "") -> Run:
@@ -56,6 +60,31 @@ def read(run: Run, documents: list[StoredDocument]) -> list[StoredDocument]:
         step = ocr.read_images(run)
         stack.callback(step.close)
         return step(documents)
+
+
+def scoring(run: Run, scorer: Scorer | None = None) -> Callable[[Sequence[StoredDocument]], list[ScoredDocument]]:
+    """The stage *Score coherence* for any number of documents; `scorer`: a model that is loaded already."""
+    score, size = stages.score_coherence(run, scorer), run.config.clip.batch_documents
+    return lambda documents: [
+        one for at in range(0, len(documents), size) for one in score(list(documents[at : at + size]))
+    ]
+
+
+def excerpting(run: Run, headings: frozenset[bytes]) -> Callable[[ScoredDocument], ScoredDocument | Drop]:
+    """The stages from *Filter coherence* to *Take excerpt* as one; `headings` are the keys of those that recur."""
+    filter_coherence, filter_images = stages.filter_coherence(run), stages.filter_images(run)
+    take_excerpt = stages.take_excerpt(run)
+
+    def excerpt_of(document: ScoredDocument) -> ScoredDocument | Drop:
+        coherent = filter_coherence(document)
+        if isinstance(coherent, Drop):
+            return coherent
+        with_images = filter_images(coherent)
+        if isinstance(with_images, DroppedDocument):
+            return with_images.drop
+        return take_excerpt((with_images, headings))
+
+    return excerpt_of
 
 
 def _passing(run: Run) -> Iterator[Document]:

@@ -16,6 +16,7 @@ from pipeline.coherence.thresholds import (
     write_thresholds,
 )
 from pipeline.config import CoherenceRules, Ocr
+from pipeline.selftest.result import AT_MOST
 from schemas.errors import UserError
 from tests.tiny_clip import document, picture
 
@@ -97,14 +98,14 @@ def test_as_many_true_documents_pass_as_the_limits_for_damaged_ones_allow():
     true = documents((k / 100, 0.5) for k in range(100))
     swapped = documents((k / 200, 0.5) for k in range(100))  # 10 % have 0.45 or more
     permuted = documents((k / 100, -0.5) for k in range(100))
-    found = document_thresholds(true, {"swapped": swapped, "permuted": permuted})
+    found = document_thresholds(true, {"swapped": swapped, "permuted": permuted}, AT_MOST)
     assert found.mean_at_least == 0.45 and found.margin_at_least == 0.5
     assert found.passing == {"true": 0.55, "swapped": 0.1, "permuted": 0.0}
 
 
 def test_a_document_passes_by_one_of_its_excerpts_and_never_without_one():
     true = [[(0.1, 0.2), (0.9, 0.2)]] * 8 + [[]] * 2
-    found = document_thresholds(true, {"swapped": [[(0.1, math.inf)]] * 10, "permuted": []})
+    found = document_thresholds(true, {"swapped": [[(0.1, math.inf)]] * 10, "permuted": []}, AT_MOST)
     assert found.passing == {"true": 0.8, "swapped": 0.0, "permuted": 0.0} and found.mean_at_least == 0.9
 
 
@@ -112,7 +113,7 @@ def test_a_model_that_can_hardly_tell_does_not_drop_nearly_everything():
     """Within the limits a fifth of the true documents would pass; the greatest difference is taken instead."""
     true = documents((k / 100 + 0.1, 0.0) for k in range(100))
     swapped = documents((k / 100, 0.0) for k in range(100))
-    found = document_thresholds(true, {"swapped": swapped, "permuted": true})
+    found = document_thresholds(true, {"swapped": swapped, "permuted": true}, AT_MOST)
     assert found.passing["true"] - found.passing["swapped"] == pytest.approx(0.1, abs=0.011)
     assert found.passing["true"] > 0.5
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import concurrent.futures
 import dataclasses
 import json
+import os
 import pathlib
 import re
 import shutil
@@ -106,7 +107,7 @@ def staging(folder: pathlib.Path) -> pathlib.Path:
 
 
 def publish_it(folder: pathlib.Path) -> int:
-    return main(["publish", "--work", f"{folder}/work/", "--run", run_of(folder).id])
+    return main(["publish", "--work", os.path.join(folder, "work", ""), "--run", run_of(folder).id])
 
 
 def contents(folder: pathlib.Path) -> dict[pathlib.Path, bytes]:

@@ -64,10 +64,11 @@ def test_a_lease_is_gone_at_the_end_and_the_folder_free(folder):
 
 
 def test_a_refused_run_leaves_its_other_folder_free(folder):
+    work = f"{folder}/work"
     with exclusive_lock(folder, run="first"), pytest.raises(Held):
-        with exclusive_lock(f"{folder}/work", folder, run="second"):
+        with exclusive_lock(work, folder, run="second"):
             raise AssertionError("not alone")
-    assert not remote.exists(f"{folder}/work/.lease")
+    assert not remote.exists(f"{work}/.lease")
 
 
 def test_a_renewed_lease_is_never_taken_over(folder, clock):
@@ -208,7 +209,7 @@ def test_a_thread_renews_the_lease_and_survives_a_store_that_fails_for_a_while(f
         renewed.set()
 
     monkeypatch.setattr(remote, "replace", replace)
-    with leased(folder, "first", every=0.02) as lease:
+    with leased(folder, "first", seconds=0.02) as lease:
         before = said(folder)["until"]
         assert renewed.wait(20)
         lease.check()
