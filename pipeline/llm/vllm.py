@@ -61,8 +61,11 @@ def program(llm: Llm, url: str, python: Path) -> Program:
     """vLLM serving the folder or hub name `llm.model` at `url`, in the number format `llm.dtype`."""
     local = os.path.isdir(llm.model)
     flags: tuple[str, ...] = ()
+    environment = {"HF_HUB_OFFLINE": "1" if local else "0", "VLLM_NO_USAGE_STATS": "1"}
     memory = 0
     if not on_gpu():
+        # the model in the engine's process: one process less that imports torch and vLLM
+        environment |= {"VLLM_ENABLE_V1_MULTIPROCESSING": "0"}
         kv, memory = _memory(llm, Path(llm.model)) if local else (MOST_KV, 0)
         flags = (*CPU_FLAGS, "--kv-cache-memory-bytes", str(kv))
     address = urlsplit(url)
@@ -88,7 +91,7 @@ def program(llm: Llm, url: str, python: Path) -> Program:
             str(llm.concurrency),
             *flags,
         ),
-        {"HF_HUB_OFFLINE": "1" if local else "0", "VLLM_NO_USAGE_STATS": "1"},
+        environment,
         memory,
     )
 
