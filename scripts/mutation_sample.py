@@ -1,10 +1,11 @@
 """Run the tests against mutants drawn at random: `python scripts/mutation_sample.py schemas --count 300`.
 
-`make mutation` runs every mutant and first notes which test reaches which function, which takes hours for `schemas/`: its
-tests write and validate whole datasets. This runs the same mutants (mutmut's), in an order that the seed decides, against
-the tests of the same folder, and stops at the first that fails. It prints each survivor and a table of the files, with
-the share that is killed and its 95 % interval (Wilson's). A run that is stopped can be started again: results are in
-`mutants/sample.jsonl`.
+`make mutation` runs every mutant, which takes hours for `schemas/`: its tests write and validate whole datasets. This
+runs the same mutants (mutmut's), in an order that the seed decides, against the tests of the same folder. The tests are
+loaded once and run once without a mutant, to note how long each takes and which functions it calls; for each mutant a
+copy of this process runs those that call its function, the quick ones first, and stops at the first that fails. It
+prints each survivor and a table of the files, with the share that is killed and its 95 % interval (Wilson's). A run
+that is stopped can be started again: results are in `mutants/sample.jsonl`.
 """
 
 from __future__ import annotations
@@ -16,15 +17,18 @@ import json
 import os
 import pathlib
 import signal
-import subprocess
 import sys
 import time
+from collections.abc import Callable
+
+import pytest
 
 from pipeline.selftest.result import wilson
 
-RESULTS = pathlib.Path("mutants/sample.jsonl")
+RESULTS = pathlib.Path("mutants/sample.jsonl").absolute()
 LEFT_OUT = "not hostile and not any_bytes and not in_processes and not workers"
 """Tests that take seconds each and ask for bounds of time and memory, which no mutant of a rule changes."""
+OUTCOMES = ("survived", "killed")
 
 
 def mutants(part: str) -> list[str]:
@@ -45,27 +49,77 @@ def mutants(part: str) -> list[str]:
     return found
 
 
-def run(mutant: str, tests: list[str], seconds: float) -> str:
-    """killed, survived, or time limit."""
-    command = [sys.executable, "-m", "pytest", "-x", "-q", "-W", "ignore", "-p", "no:cacheprovider", "-k", LEFT_OUT]
-    process = subprocess.Popen(
-        [*command, *tests],
-        cwd="mutants",
-        env=os.environ
-        | {"MUTANT_UNDER_TEST": mutant.replace("__init__.", ""), "PYTHONPATH": os.path.abspath("mutants")},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        process_group=0,  # a session of its own would have the priority of one
-    )
-    try:
-        code = process.wait(seconds)
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        return "time limit"
-    if code not in (0, 1, 2):
-        sys.exit(f"pytest ended with {code} for {mutant!r}: neither passed nor failed")
-    return "killed" if code else "survived"
+class Tests:
+    """A pytest plugin that hands the tests it has loaded to `work` instead of running them."""
+
+    def __init__(self, work: Callable[[Tests], None]) -> None:
+        self.work = work
+        self.items: list[pytest.Item] = []
+        self.failed = False
+
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        self.items = session.items
+        self.work(self)
+        return True
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        self.failed |= report.failed
+
+    def run(self, items: list[pytest.Item], after: Callable[[pytest.Item, float], None] | None = None) -> bool:
+        """Run these tests up to the first that fails; whether one did. `after` is told how long each took."""
+        for item, following in zip(items, [*items[1:], None], strict=True):
+            started = time.monotonic()
+            item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
+            if self.failed:
+                return True
+            if after:
+                after(item, time.monotonic() - started)
+        return False
+
+    def callers(self) -> dict[str, list[pytest.Item]]:
+        """For each function, the tests that call it, the quick ones first; exits where a test fails without a mutant."""
+        from mutmut.mutation import trampoline
+
+        called: set[str] = set()
+        found: dict[str, list[tuple[float, int]]] = collections.defaultdict(list)
+        numbers = {item.nodeid: at for at, item in enumerate(self.items)}
+
+        def note(item: pytest.Item, seconds: float) -> None:
+            for function in called:
+                found[function].append((seconds, numbers[item.nodeid]))
+            called.clear()
+
+        trampoline.record_trampoline_hit = lambda name, caller=None: called.add(name)
+        os.environ["MUTANT_UNDER_TEST"] = "stats"
+        if self.run(self.items, note):
+            sys.exit("a test fails without any mutant: run the tests in mutants/ to see why")
+        return {function: [self.items[at] for _, at in sorted(tests)] for function, tests in found.items()}
+
+    def outcome(self, mutant: str, items: list[pytest.Item], seconds: float) -> str:
+        """killed, survived, or time limit: of these tests, in a copy of this process."""
+        child = os.fork()
+        if child == 0:
+            os.setpgid(0, 0)
+            os.environ["MUTANT_UNDER_TEST"] = mutant
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, 1)
+            os.dup2(nowhere, 2)
+            code = 2
+            try:
+                code = int(self.run(items))
+            finally:  # whatever happens, the copy never goes on as its parent
+                os._exit(code)
+        ends = time.monotonic() + seconds
+        while True:
+            ended, status = os.waitpid(child, os.WNOHANG)
+            if ended:
+                break
+            if time.monotonic() > ends:
+                os.killpg(child, signal.SIGKILL)
+                os.waitpid(child, 0)
+                return "time limit"
+            time.sleep(0.02)
+        return OUTCOMES[min(1, abs(os.waitstatus_to_exitcode(status)))]
 
 
 def main() -> None:
@@ -75,25 +129,37 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     tests = sorted(map(str, pathlib.Path("tests", options.part).glob("test_*.py")))
-    names = sorted(
+    every = sorted(
         mutants(options.part), key=lambda name: hashlib.sha256(f"{options.seed} {name}".encode()).hexdigest()
     )
+    names = every[: options.count]
     known = dict(json.loads(line) for line in RESULTS.read_text().splitlines()) if RESULTS.exists() else {}
-    started = time.monotonic()
-    if run("", tests, 3600) != "survived":
-        sys.exit("the tests fail without any mutant: run them in mutants/ to see why")
-    limit = 5 * (time.monotonic() - started) + 60
-    for at, name in enumerate(names[: options.count]):
-        if name not in known:
-            known[name] = run(name, tests, limit)
-            with RESULTS.open("a") as file:
-                file.write(json.dumps([name, known[name]]) + "\n")
-            if known[name] != "killed":
-                print(f"{at + 1} of {options.count}: {known[name]} {name}", flush=True)
+
+    def work(loaded: Tests) -> None:
+        started = time.monotonic()
+        callers = loaded.callers()
+        limit = 5 * (time.monotonic() - started) + 60
+        for at, name in enumerate(names):
+            if name not in known:
+                mutant = name.replace("__init__.", "")
+                known[name] = loaded.outcome(mutant, callers.get(mutant.rpartition("__mutmut_")[0], []), limit)
+                with RESULTS.open("a") as file:
+                    file.write(json.dumps([name, known[name]]) + "\n")
+                if known[name] != "killed":
+                    print(f"{at + 1} of {len(names)}: {known[name]} {name}", file=sys.__stderr__, flush=True)
+
+    os.chdir("mutants")
+    sys.path[:] = [os.getcwd(), *(folder for folder in sys.path if not (pathlib.Path(folder) / "mutants").is_dir())]
+    for name in [name for name in sys.modules if name.partition(".")[0] in ("pipeline", "schemas", "filters")]:
+        del sys.modules[name]  # the tests import what has the mutants in it
+    os.environ["PYTHONPATH"] = os.getcwd()
+    options_of_pytest = ["-q", "-s", "-W", "ignore", "-p", "no:cacheprovider", "-p", "no:xdist", "-k", LEFT_OUT]
+    if pytest.main([*options_of_pytest, *tests], plugins=[Tests(work)]):
+        sys.exit("pytest could not load the tests, or one fails without any mutant")
     files: dict[str, collections.Counter[str]] = collections.defaultdict(collections.Counter)
-    for name in names[: options.count]:
+    for name in names:
         files[name.split(".x")[0]][known[name]] += 1
-    print(f"{len(names):,} mutants, of which {min(options.count, len(names)):,} were drawn")
+    print(f"{len(every):,} mutants, of which {len(names):,} were drawn")
     files["all"] = sum(files.values(), collections.Counter())
     for name, counts in files.items():
         share = wilson(counts["killed"], counts.total())

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import collections
 import dataclasses
 import hashlib
 import io
@@ -114,8 +115,13 @@ def ask_all(server: Server, items: Sequence[T], question: Callable[[T], Question
     UserError and ServiceError (see above).
     """
 
+    asking: dict[str, asyncio.Lock] = collections.defaultdict(asyncio.Lock)
+
     async def one(session: aiohttp.ClientSession, item: T) -> Any:
-        return await _ask(session, server, await asyncio.to_thread(question, item))
+        asked = await asyncio.to_thread(question, item)
+        name = _name("answer", server.model, dataclasses.asdict(asked))
+        async with asking[name]:  # who asks the same at the same time waits, and finds the answer in the cache
+            return await _ask(session, server, asked, name)
 
     return _all(server, items, one, progress)
 
@@ -166,8 +172,7 @@ async def _with_session(server: Server, run: Callable[[aiohttp.ClientSession], A
         return await run(session)
 
 
-async def _ask(session: aiohttp.ClientSession, server: Server, question: Question) -> Any:
-    name = _name("answer", server.model, dataclasses.asdict(question))
+async def _ask(session: aiohttp.ClientSession, server: Server, question: Question, name: str) -> Any:
     kept = _kept(server, name)
     try:
         return _checked(json.loads(kept)["text"], question.schema)

@@ -44,8 +44,9 @@ def test_a_judge_that_looks_gives_a_table_and_the_same_command_asks_nothing_agai
         assert run(server, tmp_path, answered, "--published") == 0
         assert len(server.requests) == asked
     assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == first
-    # scores twice, good and bad (one is empty, two are as the good ones); pairs in both orders; four controls
-    assert asked == 2 * N + 2 * (N - 3) + 2 * (N - 1) + 4 * 2 * N
+    # scores twice, good and bad (one is empty, two are as the good ones); pairs in both orders, which are one question
+    # where both answers are the same; four controls
+    assert asked == 2 * N + 2 * (N - 3) + 2 * (N - 3) + 2 + 4 * 2 * N
     found = json.loads(first["results.json"])
     good, bad = found["systems"]
     assert good["scores"]["text_image_coherence"]["value"] == 5
