@@ -1,8 +1,8 @@
-"""Checks the pages of a Parquet column before they are decoded: how much memory would they take?
+"""Checks the pages and the footer of a Parquet file before they are decoded: how much memory would they take?
 
 A reader allocates what a page's header says, so a file of 2 KB can ask for gigabytes: by one large page, by a run of a
 million equal values, or by a long string in a dictionary that every row names. The file's own footer may say
-otherwise. Page headers are Thrift structs in the compact protocol; no library reads them separately.
+otherwise. Headers and footer are Thrift structs in the compact protocol; no library reads them separately.
 """
 
 from __future__ import annotations
@@ -73,6 +73,30 @@ def check(data: bytes, column: Column) -> None:
         raise ValueError(f"column {column.name}: would take more than {GROUP:,} bytes of memory")
 
 
+def check_footer(footer: bytes, columns: list[tuple[int, int, bool]]) -> None:
+    """Raise ValueError unless pyarrow can be asked about each column chunk of this footer.
+
+    columns: for each column its highest repetition level and definition level, and whether its values are strings.
+    pyarrow 25.0.1 ends the whole process for a chunk whose statistics of sizes contradict these ("terminate called after
+    throwing an instance of 'parquet::ParquetException'").
+    """
+    try:
+        for group in _struct(footer, 0)[0][4]:  # FileMetaData.row_groups
+            if len(group[1]) != len(columns):
+                raise ValueError("a row group has other columns than the file")
+            for chunk, (repetition, definition, strings) in zip(group[1], columns, strict=True):
+                sizes = chunk[3].get(16, {})  # ColumnMetaData.size_statistics
+                if (
+                    {8, 9} & set(chunk)  # encrypted
+                    or (1 in sizes and not strings)
+                    or len(sizes.get(2, ())) not in (0, repetition + 1)
+                    or len(sizes.get(3, ())) not in (0, definition + 1)
+                ):
+                    raise ValueError("its footer's statistics of sizes are not those of its columns")
+    except (LookupError, TypeError, AttributeError, RecursionError) as error:
+        raise ValueError("its footer has a form that no build writes") from error
+
+
 def _longest(dictionary: bytes) -> int:
     """The length in bytes of the longest string; each has its length in the 4 bytes before it."""
     at = longest = 0
@@ -105,9 +129,26 @@ def _value(data: bytes, at: int, kind: int) -> tuple[Any, int]:
     if kind == 8:
         length, at = _unsigned(data, at)
         return None, at + length
+    if kind == 9:
+        return _list(data, at)
     if kind == 12:
         return _struct(data, at)
-    raise LookupError(f"type {kind}")  # bytes, doubles, lists and maps occur in no page header
+    raise LookupError(f"type {kind}")  # single bytes, doubles, sets and maps occur in nothing that a build writes
+
+
+def _list(data: bytes, at: int) -> tuple[list[Any], int]:
+    head, at = data[at], at + 1
+    length, kind = head >> 4, head & 15
+    if length == 15:
+        length, at = _unsigned(data, at)
+    values = []
+    for _ in range(length):
+        if kind in (1, 2):  # in a list they take a byte
+            value, at = data[at] == 1, at + 1
+        else:
+            value, at = _value(data, at, kind)
+        values.append(value)
+    return values, at
 
 
 def _integer(data: bytes, at: int) -> tuple[int, int]:

@@ -44,6 +44,7 @@ class Reader:
             raise WrongSchema
         if set(self.metadata.metadata or {}) - {b"ARROW:schema"} or not _WRITER.fullmatch(self.metadata.created_by):
             raise WrongForm("its footer holds metadata of its own")
+        self._check_footer(size)
         self._places = self._layout(size)
 
     def groups(self) -> Iterator[pa.Table]:
@@ -69,6 +70,20 @@ class Reader:
         table = self._parquet.read_row_group(number, use_threads=False)
         table.validate(full=True)  # otherwise invalid UTF-8 is found only when a value is used
         return table
+
+    def _check_footer(self, size: int) -> None:
+        self._file.seek(max(0, size - _ENDS[1] - self.metadata.serialized_size))
+        leaves = [self.metadata.schema.column(j) for j in range(self.metadata.num_columns)]
+        try:
+            pages.check_footer(
+                self._file.read(self.metadata.serialized_size),
+                [
+                    (leaf.max_repetition_level, leaf.max_definition_level, leaf.physical_type == "BYTE_ARRAY")
+                    for leaf in leaves
+                ],
+            )
+        except ValueError as error:
+            raise WrongForm(str(error)) from error
 
     def _layout(self, size: int) -> list[list[tuple[int, int]]]:
         """The start and end of each column chunk of each row group. They fill the file without a gap."""
