@@ -1,4 +1,4 @@
-"""Checks the pages and the footer of a Parquet file before they are decoded: how much memory would they take?
+"""Checks the footer and the pages of a Parquet file before pyarrow decodes them.
 
 A reader allocates what a page's header says, so a file of 2 KB can ask for gigabytes: by one large page, by a run of a
 million equal values, or by a long string in a dictionary that every row names. The file's own footer may say
@@ -117,6 +117,8 @@ def _struct(data: bytes, at: int) -> tuple[dict[int, Any], int]:
             number += byte >> 4
         else:
             number, at = _integer(data, at)
+        if number in fields or not 0 < number < 1 << 15:  # pyarrow may take the other one, or another number
+            raise LookupError(f"field {number}")
         fields[number], at = _value(data, at, byte & 15)
     return fields, at + 1
 

@@ -48,6 +48,14 @@ def test_other_levels_than_the_columns_are_refused(written, wrong):
         pages.check_footer(footer, more[:1])
 
 
+@pytest.mark.parametrize("field", [b"\x05\x02", b"\x05\x82\x80\x08", b"\x05\x00"])
+def test_a_field_that_could_be_read_as_another_is_refused(written, field):
+    """Field 1 once more, 65,537 (1 in 16 bits), and 0, each after the true footer's fields."""
+    _, footer = footer_of(written)
+    with pytest.raises(ValueError, match="a form that no build writes"):
+        pages.check_footer(footer[:-1] + field + b"\x02\x00", levels(written))
+
+
 def test_no_changed_byte_of_a_footer_ends_the_process(written):
     """Without the check, some of these end it: pyarrow's C++ throws where nothing catches."""
     schema = pq.read_schema(io.BytesIO(written))
