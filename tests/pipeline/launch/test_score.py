@@ -134,7 +134,7 @@ def test_the_measures_notice_damage_of_the_example_corpus(scored):
     """
     found = told((scored / "out/scores.html").read_text())
     assert float(found["coherence", "all images swapped within the source"][2]) > 0.55
-    assert float(found["coherence", "texts of another document"][2]) > 0.55
+    assert float(found["coherence", "texts of another document"][2]) > 0.6
     assert float(found["complementarity", "captions in place of the text"][2]) > 0.9
     assert int(found["margin", "images in another order"][0]) > 20
 
