@@ -35,7 +35,7 @@ LAYERS = {
         "coherence instances",
         "config",
         "held_out opt_outs",
-        "every retry_after sources storage",
+        "every sources storage",
         "__init__",
     ),
     "moss": (

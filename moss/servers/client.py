@@ -26,6 +26,7 @@ import jsonschema
 import PIL.Image
 from tqdm import tqdm
 
+from schemas import retry_after
 from schemas.codec import parse_json
 from schemas.errors import AGAIN, RecordFault, ServiceError, UserError, one_line
 
@@ -231,16 +232,18 @@ async def _draw(session: aiohttp.ClientSession, server: Server, prompt: str, siz
 async def _post(session: aiohttp.ClientSession, server: Server, path: str, body: Message | None) -> tuple[int, bytes]:
     """The status and body of a reply about the question; a GET if `body` is None.
 
-    Waits for a server that is unreachable or busy. Raises UserError for a refused key and an unknown path or model,
+    Waits for a server that is unreachable or busy, at least as long as its `Retry-After` asks for. Raises UserError for a refused key and an unknown path or model,
     ServiceError after `patience` seconds.
     """
     started, pause = time.monotonic(), 0.25
     while True:
+        wanted = 0.0  # seconds that the server asks for
         try:
             async with session.request(
                 "GET" if body is None else "POST", f"{server.url}/{path}", json=body, allow_redirects=False
             ) as reply:
                 status, data = reply.status, await reply.read()
+                wanted = retry_after.seconds(reply.headers.get("retry-after", ""))
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             said = one_line(error) or type(error).__name__
         else:
@@ -251,9 +254,10 @@ async def _post(session: aiohttp.ClientSession, server: Server, path: str, body:
                 raise UserError(f"{server.url} takes no questions for {server.model!r} at {path} ({said})")
             if status != 429 and status < 500:
                 return status, data
-        if time.monotonic() + pause > started + server.patience:
-            raise ServiceError(f"{server.url} did not answer for {server.patience:g} s ({said}); {AGAIN}")
-        await asyncio.sleep(pause)
+        wait = max(pause, wanted)
+        if time.monotonic() + wait > started + server.patience:
+            raise ServiceError(f"{server.url} did not answer within {server.patience:g} s ({said}); {AGAIN}")
+        await asyncio.sleep(wait)
         pause = min(2 * pause, 8.0)
 
 

@@ -17,12 +17,13 @@ from typing import TypeVar
 import httpcore
 import httpx
 
-from pipeline import opt_outs, retry_after
+from pipeline import opt_outs
 from pipeline.images import reservations
 from pipeline.images.connections import clock, pool
 from pipeline.images.faults import FetchFault
 from pipeline.images.hosts import Hosts
 from pipeline.images.reservations import AGENT, Rules
+from schemas import retry_after
 from schemas.errors import one_line, unquoted
 
 T = TypeVar("T")

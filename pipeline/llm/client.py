@@ -19,12 +19,12 @@ from typing import Any, TypeVar
 
 import aiohttp
 
-from pipeline import retry_after
 from pipeline.llm.address import base_url, headers, shown
 from pipeline.llm.pictures import messages_of
 from pipeline.llm.responses import MOST_BYTES, Answer, body_of, check, clean, message, parse, read
 from pipeline.storage.store import Store, content_key
 from prompts import Prompt
+from schemas import retry_after
 from schemas.errors import RecordFault, ServiceError, UserError
 
 TRIES = 3  # for a question: asked again if its answer is invalid

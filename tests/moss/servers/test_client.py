@@ -1,6 +1,7 @@
 """Failures of a server as the errors that say what to do, and a cache that outlives them."""
 
 import json
+import time
 
 import PIL.Image
 import pytest
@@ -44,11 +45,28 @@ def test_a_busy_server_is_waited_for_and_one_that_stays_away_ends_the_run():
         server.raw = busy
         assert client.ask_all(Server(server.url, "m"), [7], question) == [{"n": 7}] and len(seen) == 3
         server.raw = lambda body: (500, {"error": {"message": "broken"}})
-        with pytest.raises(ServiceError, match=r"did not answer for 0.5 s \(500.*broken"):
+        with pytest.raises(ServiceError, match=r"did not answer within 0.5 s \(500.*broken"):
             client.ask_all(Server(server.url, "m", patience=0.5), [7], question)
         gone = server.url
     with pytest.raises(ServiceError, match="run the same command again"):
         client.ask_all(Server(gone, "m", patience=0.5), [7], question)
+
+
+def test_a_busy_server_is_left_alone_as_long_as_it_asks():
+    seen = []
+
+    def busy(body):
+        seen.append(time.monotonic())
+        return (429, {}) if len(seen) == 1 else (200, fake.FakeVision._wrapped(None, answered(body)))
+
+    with fake.FakeVision(answered, retry_after="2") as server:
+        server.raw = busy
+        assert client.ask_all(Server(server.url, "m"), [7], question) == [{"n": 7}]
+        assert seen[1] - seen[0] >= 2  # it would have been asked again after 0.25 s
+        seen.clear()
+        with pytest.raises(ServiceError, match=r"within 1 s \(429"):  # so it is not asked in vain
+            client.ask_all(Server(server.url, "m", patience=1), [7], question)
+        assert len(seen) == 1
 
 
 @pytest.mark.parametrize("status,said", [(401, "API key"), (404, "takes no questions"), (307, "takes no questions")])
