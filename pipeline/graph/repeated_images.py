@@ -35,13 +35,14 @@ _COMPARED = 200  # of one key, each hash is compared with so many before it; mor
 
 @dataclasses.dataclass(frozen=True)
 class Seen:
-    """An image of a document, where it was seen."""
+    """An image of a document, where it was seen. inner: its hash without its edges."""
 
     location: str
     id: str
     uri: str
     sha256: str
     hashed: bytes
+    inner: bytes
 
     @property
     def order(self) -> tuple[Any, ...]:
@@ -82,18 +83,18 @@ def _seen(found: Any, images: Any) -> Iterator[Seen]:
         raise found
     if isinstance(found, StoredDocument):
         for image in found.images:
-            hashed = image_hash(images.open(image.sha256))
-            yield Seen(found.location, found.id, image.uri, image.sha256, hashed)
+            opened = images.open(image.sha256)
+            yield Seen(found.location, found.id, image.uri, image.sha256, image_hash(opened), hashes.inner_hash(opened))
 
 
 class RepeatedImages(beam.PTransform[Any, Any]):
     """Seen -> (location, {sha256: (Drop, detail)}) for every document that has images to lose.
 
     Two images are the same if their hashes differ in at most `distance` bits (None: in no bit), directly or through
-    images between them. An image in more than `in_at_most` documents (None: no limit) is removed from all of them. Of
+    images between them; with a distance, also if the hash of one and the inner hash of the other do. An image in more than `in_at_most` documents (None: no limit) is removed from all of them. Of
     the other images, if `distance` is given, the first document keeps its copy, and the rows of the others name it.
 
-    Under the 56 keys of a hash nothing but the hash is shuffled.
+    Under the 56 keys of each of the two hashes nothing but these is shuffled.
     """
 
     def __init__(self, distance: int | None, in_at_most: int | None):
@@ -106,8 +107,8 @@ class RepeatedImages(beam.PTransform[Any, Any]):
         if distance:
             same = (
                 by_hash
-                | "Hash only" >> beam.Keys()
-                | "Each hash once" >> beam.Distinct()
+                | "Hashes only" >> beam.MapTuple(lambda hashed, s: (hashed, s.inner))
+                | "Each pair once" >> beam.Distinct()
                 | "Keys" >> beam.FlatMap(_keyed)
                 | "Group keys" >> beam.GroupByKey()
                 | "Compare hashes" >> beam.FlatMap(_links, distance)
@@ -126,16 +127,22 @@ class RepeatedImages(beam.PTransform[Any, Any]):
         return drops
 
 
-def _keyed(hashed: bytes) -> Iterator[tuple[bytes, bytes]]:
-    yield from ((key, hashed) for key in hashes.keys(hashed))
+def _keyed(pair: tuple[bytes, bytes]) -> Iterator[tuple[bytes, tuple[bytes, bytes]]]:
+    """(key, (hash that has the key, hash of the image)): both hashes of an image stand for it."""
+    for hashed in dict.fromkeys(pair):
+        yield from ((key, (hashed, pair[0])) for key in hashes.keys(hashed))
 
 
-def _links(group: tuple[bytes, Iterable[bytes]], distance: int) -> Iterator[tuple[bytes, bytes, float, bytes]]:
-    some = sorted(group[1])
-    for at, one in enumerate(some):
-        for before in some[max(at - _COMPARED, 0) : at]:
-            if hashes.distance(one, before) <= distance:
-                yield one, before, 1.0, before
+def _links(
+    group: tuple[bytes, Iterable[tuple[bytes, bytes]]], distance: int
+) -> Iterator[tuple[bytes, bytes, float, bytes]]:
+    some = sorted(set(group[1]))
+    for at, (hashed, one) in enumerate(some):
+        for other_hashed, other in some[max(at - _COMPARED, 0) : at]:
+            whole = hashed == one or other_hashed == other  # two images without their edges prove nothing
+            if whole and one != other and hashes.distance(hashed, other_hashed) <= distance:
+                before = min(one, other)
+                yield max(one, other), before, 1.0, before
 
 
 def _lowest(components: dict[bytes, tuple[bytes, float, bytes]]) -> Iterator[tuple[bytes, bytes]]:

@@ -14,6 +14,7 @@ import pytest
 from apache_beam.testing.util import assert_that, equal_to
 
 from filters.decontaminate import image_hash
+from filters.repeated_images import distance
 from pipeline.corpora import parts
 from pipeline.graph.repeated_images import CompareImages, RepeatedImages, Seen, look
 from pipeline.sources import Corpus, Duplicates
@@ -21,14 +22,16 @@ from schemas.records import Drop, DroppedDocument, StoredDocument, StoredImage, 
 from tests.pipeline.runs import a_run
 
 
-def seen(location, hashed, uri="a.jpg"):
-    return Seen(location, f"id of {location}", uri, f"sha {location} {uri}", hashed.to_bytes(8))
+def seen(location, hashed, uri="a.jpg", inner=None):
+    """An image whose hash without its edges is far from all others, or as given."""
+    inner = random.Random(location).getrandbits(64) if inner is None else inner
+    return Seen(location, f"id of {location}", uri, f"sha {location} {uri}", hashed.to_bytes(8), inner.to_bytes(8))
 
 
-def check(some, distance, in_at_most, expected):
+def check(some, bits, in_at_most, expected):
     """`expected`: (location, rule, value, detail) of the images that go."""
     with beam.Pipeline(runner="FnApiRunner") as p:
-        found = p | beam.Create(some) | RepeatedImages(distance, in_at_most)
+        found = p | beam.Create(some) | RepeatedImages(bits, in_at_most)
         flat = found | beam.FlatMapTuple(
             lambda at, drops: [(at, drop.rule, drop.value, detail) for drop, detail in drops.values()]
         )
@@ -50,6 +53,25 @@ def test_the_first_document_keeps_its_image_and_the_others_name_it(order):
     detail = "repeats a.jpg of id of f:9"
     expected = [("f:10", "repeated_image", 3.0, detail), ("g:1", "repeated_image", 5.0, detail)]
     check(some[::order], 5, None, expected)
+
+
+@pytest.mark.parametrize("order", [1, -1])
+@pytest.mark.parametrize("first", [BASE, ~BASE & (1 << 64) - 1])
+def test_a_copy_without_its_edges_is_the_same_image_whichever_comes_first(order, first):
+    """Compared are the hash of one and the inner hash of the other; two inner hashes alike say nothing."""
+    cut = BASE ^ 0xFFFF0000FFFF
+    some = [
+        seen("f:1", first, inner=cut ^ 0b11),
+        seen("f:2", cut),
+        seen("f:3", cut ^ 0xFF << 30, inner=cut ^ 0b1),  # its own hash is far from all of them
+    ]
+    detail = "repeats a.jpg of id of f:1"
+    bits = (first ^ cut).bit_count()
+    third = (first ^ cut ^ 0xFF << 30).bit_count()
+    expected = [("f:2", "repeated_image", float(bits), detail), ("f:3", "repeated_image", float(third), detail)]
+    check(some[::order], 4, None, expected)
+    check([some[0], some[2]][::order], 4, None, [])
+    check(some[::order], None, 1, [])
 
 
 def test_equal_images_of_one_document_are_left_to_another_rule():
@@ -74,7 +96,7 @@ def test_without_a_distance_only_recurring_images_go_and_only_equal_hashes_count
 
 def test_many_flat_images_take_no_more_than_their_number_allows():
     """One key for all: each is compared with two hundred before it at most, and all hang together."""
-    some = [seen(f"f:{n}", BASE ^ (n % 4)) for n in range(1, 1500)]
+    some = [seen(f"f:{n}", BASE ^ (n % 4), inner=BASE ^ (n % 8)) for n in range(1, 1500)]
     with beam.Pipeline(runner="FnApiRunner") as p:
         found = p | beam.Create(some) | RepeatedImages(2, 10) | beam.combiners.Count.Globally()
         assert_that(found, equal_to([1499]))
@@ -93,10 +115,11 @@ def data(image, **options):
 
 @pytest.fixture
 def run(tmp_path):
-    """Three documents that share a picture, re-encoded and scaled, and have one each of their own."""
+    """Four documents that share a picture, re-encoded, scaled and cut, and have one each of their own."""
     (tmp_path / "corpus/images").mkdir(parents=True)
     files = {"a0.jpg": data(photo(0)), "b0.jpg": data(photo(0), quality=40), "c0.jpg": data(photo(0, (150, 120)))}
-    files |= {f"{name}1.jpg": data(photo(seed)) for seed, name in enumerate("abc", 1)}
+    files["d0.jpg"] = data(photo(0).crop((10, 8, 190, 152)))
+    files |= {f"{name}1.jpg": data(photo(seed)) for seed, name in enumerate("abcd", 1)}
     for name, content in files.items():
         (tmp_path / "corpus/images" / name).write_bytes(content)
     words = "The carpenter measures the board twice before the saw cuts it and then the boards are sanded smooth. "
@@ -110,7 +133,7 @@ def run(tmp_path):
                 {"image": f"{name}1.jpg"},
             ],
         }
-        for name in "abc"
+        for name in "abcd"
     ]
     (tmp_path / "corpus/docs.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     run = a_run(
@@ -124,10 +147,12 @@ def run(tmp_path):
 def test_looking_stores_the_images_of_documents_that_are_no_repeats(run):
     [part] = parts("native", run.config.corpora[0].path)
     found = list(look(part, run, {}))
-    assert {(s.id, s.uri.rpartition("/")[2]) for s in found} == {(n, f"{n}{i}.jpg") for n in "abc" for i in (0, 1)}
-    assert all(s.hashed == image_hash(photo(0)) for s in found if s.uri.endswith("a0.jpg"))
+    assert {(s.id, s.uri.rpartition("/")[2]) for s in found} == {(n, f"{n}{i}.jpg") for n in "abcd" for i in (0, 1)}
+    [whole], [cut] = ([s for s in found if s.uri.endswith(f"{name}0.jpg")] for name in "ad")
+    assert whole.hashed == image_hash(photo(0))
+    assert distance(whole.inner, cut.hashed) < distance(whole.hashed, cut.hashed)
     location = next(s.location for s in found if s.id == "b")
-    assert {s.id for s in look(part, run, {location: object()})} == {"a", "c"}
+    assert {s.id for s in look(part, run, {location: object()})} == {"a", "c", "d"}
 
 
 def stored(id_, *hashes):
