@@ -41,7 +41,7 @@ def main() -> None:
     apart = _distances(first, first) > 10
     np.fill_diagonal(apart, False)
     found: dict[str, object] = {"images": len(originals)}
-    changes = {
+    changes: dict[str, Callable[[PIL.Image.Image], PIL.Image.Image]] = {
         "encoded again": _encoded,
         "half the size": _halved,
         **{f"cropped {part} % of each side": functools.partial(_cropped, part / 100) for part in (3, 5, 7)},
