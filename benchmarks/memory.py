@@ -28,7 +28,7 @@ CONFIG = Path(__file__).parent.parent / "configs" / "demo.yaml"
 
 
 class HashScorer:
-    """Replaces `pipeline.coherence.scorer.Scorer`: every cosine is from 0.5 to 0.6, made of the image's hash."""
+    """Replaces `pipeline.coherence.scorer.Scorer`: every cosine with a text is from 0.5 to 0.6, made of the image's hash."""
 
     def __init__(self, *_: object, **__: object):
         pass
@@ -40,7 +40,9 @@ class HashScorer:
             own = tuple(
                 round(0.5 + int(hashlib.md5(i.sha256.encode()).hexdigest()[:3], 16) / 40960, 4) for i in document.images
             )
-            return Coherence(own, (0.0,) * len(own), (-1.0,) * len(own), 0.5, 1.0, "hash")
+            names = [image.sha256 for image in document.images]
+            alike = tuple(1.0 if name in names[:at] else -1.0 for at, name in enumerate(names))
+            return Coherence(own, (0.0,) * len(own), alike, 0.5, 1.0, "hash")
 
         return list(map(one, documents))
 

@@ -158,9 +158,10 @@ def main() -> None:
         counts = ledger.funnel(rows)
         defects = list(validate(output, deep=True))
         if len(rows) != options.inputs or defects:
-            sys.exit(
-                f"{len(rows):,} rows for {options.inputs:,} inputs; {len(defects)} defects, the first: {defects[:1]}"
+            kinds = collections.Counter(
+                f"{defect.kind}: {re.sub('[0-9.]+', '#', defect.message)}" for defect in defects
             )
+            sys.exit(f"{len(rows):,} rows for {options.inputs:,} inputs; defects: {kinds.most_common(10)}")
         lost = collections.Counter(image.drop.rule for row in rows for image in row.dropped_images)
         print(
             f"{options.inputs:,} inputs in {seconds:.0f} s: {counts.kept:,} kept, {sum(counts.dropped.values()):,} dropped, "

@@ -21,6 +21,8 @@ from processes import HERE, Failed, free_port, get_jars, java, process, until, w
 JOB_MANAGER = "org.apache.flink.runtime.entrypoint.StandaloneSessionClusterEntrypoint"
 TASK_MANAGER = "org.apache.flink.runtime.taskexecutor.TaskManagerRunner"
 DRIVER = "org.apache.beam.runners.flink.FlinkJobServerDriver"
+CACHE = 60_000
+"""Milliseconds that a worker stays for the next stage: to start one takes seconds."""
 KILL_AT = 10
 """Questions to the language model after which a TaskManager is killed; the demo asks about a hundred."""
 
@@ -80,7 +82,7 @@ def cluster(folder: Path) -> Iterator[Cluster]:
     """All the processes, while the block runs."""
     rest, pool = free_port(), free_port()
     conf = ["--configDir", str(HERE / "conf"), f"-Drest.port={rest}", f"-Djobmanager.rpc.port={free_port()}"]
-    workers = [sys.executable, "-m", "apache_beam.runners.worker.worker_pool_main", f"--service_port={pool}"]
+    workers = [sys.executable, str(HERE / "workers.py"), f"--service_port={pool}"]
     with contextlib.ExitStack() as stack:
 
         def task_manager(number: int) -> psutil.Popen:
@@ -95,6 +97,7 @@ def cluster(folder: Path) -> Iterator[Cluster]:
         wait_for(pool)
         until(lambda: ask(rest, "overview")["slots-total"] == 2, "two TaskManagers")
         flags += ["--environment_type=EXTERNAL", f"--environment_config=127.0.0.1:{pool}", "--parallelism=2"]
+        flags += [f"--environment_cache_millis={CACHE}"]
         yield Cluster(flags, rest, both, task_manager)
 
 
