@@ -37,8 +37,8 @@ from tests import answers
 from tests.fake_openai import FakeOpenAI
 from tests.pipeline.storage.emulators import emulator
 
-RUN = 480
-"""Seconds for one run."""
+RUN = 8
+"""Minutes for one run of the demo."""
 PAUSE = 1.0
 """Seconds that the language model takes for an answer where a process is killed meanwhile."""
 
@@ -72,13 +72,14 @@ def main() -> int:
     parser.add_argument("engines", nargs="*", help=f"some of {', '.join(ENGINES)} (default: all)")
     parser.add_argument("--scores", help="a folder of scores of an earlier run, so that no model is needed")
     parser.add_argument("--corpus", default="native:examples/corpus", help="FORMAT:PATH (default: the demo's)")
+    parser.add_argument("--minutes", type=int, default=RUN, help=f"the longest time for one run (default: {RUN})")
     parser.add_argument("--alone", action="store_true", help=argparse.SUPPRESS)
     given = parser.parse_args()
     if unknown := set(given.engines) - set(ENGINES):
         parser.error(f"no engine is called {', '.join(sorted(unknown))}")
     if given.alone:
         alone.begin()
-        return compare(given.engines, given.corpus, given.scores)
+        return compare(given.engines, given.corpus, given.scores, given.minutes)
     if not alone.is_possible():
         print(
             "not run: Beam's servers listen to every network, and this machine gives them none of their own (unshare)"
@@ -88,7 +89,14 @@ def main() -> int:
     if not names:
         return 1
     scores = [f"--scores={given.scores}"] if given.scores else []
-    return alone.run(str(Path(__file__).parent), "--alone", f"--corpus={given.corpus}", *scores, *names)
+    return alone.run(
+        str(Path(__file__).parent),
+        "--alone",
+        f"--corpus={given.corpus}",
+        f"--minutes={given.minutes}",
+        *scores,
+        *names,
+    )
 
 
 def there(name: str) -> bool:
@@ -101,7 +109,7 @@ def there(name: str) -> bool:
     return True
 
 
-def compare(names: list[str], corpus: str, scores: str | None) -> int:
+def compare(names: list[str], corpus: str, scores: str | None, minutes: int) -> int:
     """Run the demo locally and then on the engines; the exit code."""
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="leafinstruct-cluster-")))
@@ -112,9 +120,11 @@ def compare(names: list[str], corpus: str, scores: str | None) -> int:
         first = folder / "first"
         if scores:
             shutil.copytree(scores, first / "work/scores")
-        if not told(first, functools.partial(build, command, str(first), first)):
+        if not told(first, functools.partial(build, command, str(first), first, minutes)):
             return 1
-        agree = [told(folder / name, functools.partial(build_on, name, command, folder, llm)) for name in names]
+        agree = [
+            told(folder / name, functools.partial(build_on, name, command, folder, llm, minutes)) for name in names
+        ]
     return 0 if all(agree) else 1
 
 
@@ -132,26 +142,26 @@ def told(folder: Path, do: Callable[[], str]) -> bool:
     return fine
 
 
-def build_on(name: str, command: list[str], folder: Path, llm: FakeOpenAI) -> str:
+def build_on(name: str, command: list[str], folder: Path, llm: FakeOpenAI, minutes: int) -> str:
     """Build on an engine, with what the first run kept, and compare the manifests. Raises Failed."""
     engine, first, here = ENGINES[name], folder / "first", folder / name
     root = f"s3://bucket/{name}" if engine.bucket else str(here)
     hand_over(first, root, ("ocr", "scores", *(["answers"] if engine.answers else [])))
     before, llm.slow = len(llm.requests), 0.0 if engine.answers else PAUSE
     with engine.start(here, lambda: len(llm.requests) - before) as flags:
-        build([*command, *flags], root, here)
+        build([*command, *flags], root, here, minutes)
     if read_bytes(f"{root}/out/manifest.json") != read_bytes(f"{first}/out/manifest.json"):
         raise Failed("another manifest")
     return "the same manifest"
 
 
-def build(command: list[str], root: str, logs: Path) -> str:
+def build(command: list[str], root: str, logs: Path, minutes: int) -> str:
     """Build below a folder, local or in a bucket. Raises Failed."""
     with process([*command, "--output", f"{root}/out", "--work", f"{root}/work"], logs / "build.log") as launcher:
         try:
-            code = launcher.wait(RUN)
+            code = launcher.wait(60 * minutes)
         except psutil.TimeoutExpired:
-            raise Failed(f"it took longer than {RUN} s") from None
+            raise Failed(f"it took longer than {minutes} minutes") from None
     if code:
         raise Failed(f"exit code {code}")
     return "built"
