@@ -3,9 +3,10 @@
 `make mutation` runs every mutant, which takes hours for `schemas/`: its tests write and validate whole datasets. This
 runs the same mutants (mutmut's), in an order that the seed decides, against the tests of the same folder. The tests are
 loaded once and run once without a mutant, to note how long each takes and which functions it calls; for each mutant a
-copy of this process runs those that call its function, the quick ones first, and stops at the first that fails. It
-prints each survivor and a table of the files, with the share that is killed and its 95 % interval (Wilson's). A run
-that is stopped can be started again: results are in `mutants/sample.jsonl`.
+copy of this process runs those that call its function, the quick ones first, until one fails or all that together took
+a minute without a mutant have passed: a slower test might have killed some of the survivors. It prints each survivor and
+a table of the files, with the share that is killed and its 95 % interval (Wilson's). A run that is stopped can be started
+again, as long as no test has changed: what it found is in `mutants/sample.jsonl` and `mutants/callers.json`.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from __future__ import annotations
 import argparse
 import collections
 import hashlib
+import itertools
 import json
 import os
 import pathlib
@@ -26,6 +28,9 @@ import pytest
 from pipeline.selftest.result import wilson
 
 RESULTS = pathlib.Path("mutants/sample.jsonl").absolute()
+CALLERS = pathlib.Path("mutants/callers.json").absolute()
+SECONDS = 60.0
+"""The tests of one mutant take at most so long together without a mutant."""
 LEFT_OUT = "not hostile and not any_bytes and not in_processes and not workers"
 """Tests that take seconds each and ask for bounds of time and memory, which no mutant of a rule changes."""
 OUTCOMES = ("survived", "killed")
@@ -78,22 +83,31 @@ class Tests:
 
     def callers(self) -> dict[str, list[pytest.Item]]:
         """For each function, the tests that call it, the quick ones first; exits where a test fails without a mutant."""
+        if CALLERS.exists():
+            found = json.loads(CALLERS.read_text())
+        else:
+            found = self._callers()
+            CALLERS.write_text(json.dumps(found))
+        items = {item.nodeid: item for item in self.items}
+        return {function: [items[name] for name in _quick(tests)] for function, tests in found.items()}
+
+    def _callers(self) -> dict[str, list[tuple[float, str]]]:
+        """For each function, the seconds and names of the tests that call it."""
         from mutmut.mutation import trampoline
 
         called: set[str] = set()
-        found: dict[str, list[tuple[float, int]]] = collections.defaultdict(list)
-        numbers = {item.nodeid: at for at, item in enumerate(self.items)}
+        found: dict[str, list[tuple[float, str]]] = collections.defaultdict(list)
 
         def note(item: pytest.Item, seconds: float) -> None:
             for function in called:
-                found[function].append((seconds, numbers[item.nodeid]))
+                found[function].append((seconds, item.nodeid))
             called.clear()
 
         vars(trampoline)["record_trampoline_hit"] = lambda name, caller=None: called.add(name)
         os.environ["MUTANT_UNDER_TEST"] = "stats"
         if self.run(self.items, note):
             sys.exit("a test fails without any mutant: run the tests in mutants/ to see why")
-        return {function: [self.items[at] for _, at in sorted(tests)] for function, tests in found.items()}
+        return found
 
     def outcome(self, mutant: str, items: list[pytest.Item], seconds: float) -> str:
         """killed, survived, or time limit: of these tests, in a copy of this process."""
@@ -122,6 +136,12 @@ class Tests:
         return OUTCOMES[min(1, abs(os.waitstatus_to_exitcode(status)))]
 
 
+def _quick(tests: list[tuple[float, str]]) -> list[str]:
+    """The quickest tests, as many as take SECONDS together, and one at least."""
+    ends = itertools.accumulate(seconds for seconds, _ in sorted(tests))
+    return [name for (_, name), end in zip(sorted(tests), ends, strict=True) if end <= SECONDS] or [min(tests)[1]]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("part", help="a package: schemas")
@@ -136,13 +156,11 @@ def main() -> None:
     known = dict(json.loads(line) for line in RESULTS.read_text().splitlines()) if RESULTS.exists() else {}
 
     def work(loaded: Tests) -> None:
-        started = time.monotonic()
         callers = loaded.callers()
-        limit = 5 * (time.monotonic() - started) + 60
         for at, name in enumerate(names):
             if name not in known:
                 mutant = name.replace("__init__.", "")
-                known[name] = loaded.outcome(mutant, callers.get(mutant.rpartition("__mutmut_")[0], []), limit)
+                known[name] = loaded.outcome(mutant, callers.get(mutant.rpartition("__mutmut_")[0], []), 5 * SECONDS)
                 with RESULTS.open("a") as file:
                     file.write(json.dumps([name, known[name]]) + "\n")
                 if known[name] != "killed":
