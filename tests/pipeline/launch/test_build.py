@@ -172,12 +172,14 @@ def test_nothing_of_one_run_alone_is_left(first):
 def test_a_run_that_was_cut_off_goes_on_where_it_was(config, first, tmp_path):
     """The server answers ten questions for ratings and nothing else: those ten are not asked again."""
     corpus = [f"native:{ROOT}/examples/corpus"]
-    asked = []
+    rated = []
 
     def mortal(body):
-        asked.append(body)
         rates = "fluency" in json.dumps(body["response_format"])
-        return answer(body) if rates and len(asked) <= 10 else "not JSON"
+        if rates and len(rated) < 10:  # instructions are asked for meanwhile
+            rated.append(body)
+            return answer(body)
+        return "not JSON"
 
     from tests.answers import FakeOpenAI, answer
 
@@ -188,9 +190,8 @@ def test_a_run_that_was_cut_off_goes_on_where_it_was(config, first, tmp_path):
     with server() as llm:
         build(config, str(tmp_path / "out"), llm_url=llm.url, corpora=corpus)
         again = {json.dumps(body["messages"]) for body in llm.requests}
-    assert not again & {
-        json.dumps(body["messages"]) for body in asked[1:10] if "fluency" in json.dumps(body["response_format"])
-    }  # but for the first question, which is no document's
+    answered = {json.dumps(body["messages"]) for body in rated[1:]}  # but for the first, which is no document's
+    assert len(answered) == 9 and not again & answered
     assert manifest(tmp_path)["counts"] == manifest(first)["counts"]
 
 
