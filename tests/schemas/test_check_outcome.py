@@ -240,3 +240,10 @@ def test_scores_of_single_images_are_compared_with_the_thresholds():
         assert of_images({"coherence": {name: value}}) == []
         field, at = ("matched", 0) if name == "matched_at_least" else ("max_previous_similarity", 1)
         assert of_images({"coherence": {name: bad}}) == [("threshold", f"/scores/{field}/{at}")]
+
+
+def test_a_rule_of_a_package_is_known_by_its_last_name():
+    manifest = {"config": {"rules": {"document": [{"rule": "mine.deep.depth", "at_most": 2}]}}, "rating_aspects": {}}
+    assert faults(dropped("filter_text", {}, "depth", 3.0, 2.0), manifest) == []
+    [(message, _)] = faults(dropped("filter_text", {}, "depth", 1.0, 2.0), manifest)
+    assert message == "depth 1.0 is on the side of 2.0 that passes, or the configuration has another threshold"
