@@ -56,5 +56,9 @@ def harmless(text: str) -> str:
 
 
 def pointer_of(path: Iterable[str | int]) -> str:
-    """The JSON pointer (RFC 6901) of a path of names and numbers."""
+    """The JSON pointer (RFC 6901) of a path of names and numbers.
+
+    >>> pointer_of(["a/b", 0, "c~d"])
+    '/a~1b/0/c~0d'
+    """
     return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in path)

@@ -242,6 +242,72 @@ def test_scores_of_single_images_are_compared_with_the_thresholds():
         assert of_images({"coherence": {name: bad}}) == [("threshold", f"/scores/{field}/{at}")]
 
 
+EVERY = example.CONFIG | {
+    "duplicates": {"text_at_least": 0.7, "images_in_at_most": 10.0},
+    "rules": example.CONFIG["rules"] | {"content": [{"rule": "content.faces", "at_most": 2}]},
+}
+"""A configuration with all thresholds."""
+DOCUMENTS = {
+    ("deduplicate", "duplicate_id"): (2.0, 1.0),
+    ("deduplicate", "duplicate_text"): (3.0, 1.0),
+    ("deduplicate", "near_duplicate_text"): (0.7, 0.7),
+    ("decontaminate", "benchmark_id"): (1.0, 0.0),
+    ("decontaminate", "benchmark_text"): (4.0, 0.0),
+    ("decontaminate", "benchmark_image"): (1.0, 0.0),
+    ("filter_text", "word_count"): (7.0, 20.0),
+    ("filter_text", "word_repetition"): (0.5, 0.4),
+    ("filter_headers", "image_count"): (0.0, 1.0),
+    ("store_images", "image_count"): (0.0, 1.0),
+    ("compare_images", "image_count"): (0.0, 1.0),
+    ("filter_images", "image_count"): (13.0, 12.0),
+    ("take_excerpt", "no_excerpt"): (0.0, 1.0),
+    ("filter_coherence", "mean_score"): (0.1, 0.15),
+    ("filter_coherence", "margin"): (0.01, 0.02),
+    ("filter_ratings", "mean_rating"): (3.5, 4.0),
+    ("filter_ratings", "usefulness"): (2.0, 3.0),
+}
+IMAGES = {
+    ("filter_headers", "aspect_ratio"): (9.5, 2.0),
+    ("filter_headers", "file_type"): (0.0, 1.0),
+    ("compare_images", "recurring_image"): (11.0, 10.0),
+    ("score_coherence", "faces"): (3.0, 2.0),
+    ("filter_images", "matched_score"): (0.05, 0.1),
+    ("filter_images", "near_duplicate"): (0.97, 0.95),
+}
+"""(stage, rule) -> (a value that it drops, its threshold)"""
+
+
+@pytest.mark.parametrize("of", ["documents", "images"])
+def test_a_rule_drops_at_its_stage_beyond_its_threshold(of):
+    every = getattr(rules.of({"config": EVERY, "rating_aspects": example.ASPECTS}), of)
+    cases = DOCUMENTS if of == "documents" else IMAGES
+    for (stage, rule), (value, threshold) in cases.items():
+        assert every[stage].fault(rule, value, threshold) == ""
+        beyond = f"{rule} {2 * threshold - value} is on the side of {threshold} that passes"
+        if rule != "near_duplicate_text":  # at its threshold it drops
+            assert every[stage].fault(rule, 2 * threshold - value, threshold).startswith(beyond)
+            assert every[stage].fault(rule, threshold, threshold)
+        assert every[stage].fault(rule, value, threshold + 0.001).endswith("another threshold")
+        assert every[stage].fault("other", value, threshold) == "no rule 'other' drops there"
+    opened = every["write_instruction" if of == "documents" else "store_images"]
+    assert opened.fault("anything", 0.0, 1.0) == "" and opened.fault("anything", 1.0, 1.0)
+    assert set(every) == {stage for stage, _ in cases} | {"write_instruction" if of == "documents" else "store_images"}
+
+
+def test_a_threshold_that_is_not_set_is_not_checked_and_content_only_where_it_is_asked_for():
+    some = rules.of({"config": {}, "rating_aspects": example.ASPECTS})
+    assert "score_coherence" not in some.images
+    for rule, stage in (("mean_score", "filter_coherence"), ("mean_rating", "filter_ratings")):
+        assert some.documents[stage].fault(rule, 9.0, 0.5) == "" and some.documents[stage].fault("x", 0.0, 0.5)
+    assert (
+        some.documents["deduplicate"].fault("near_duplicate_text", 0.9, 0.7)
+        == "no rule 'near_duplicate_text' drops there"
+    )
+    assert some.images["compare_images"].fault("recurring_image", 3.0, 10.0) == ""
+    assert some.images["compare_images"].fault("repeated_image", 4.0, 4.0) == ""
+    assert some.documents["filter_text"].fault("anything", 1.0, 2.0) == ""  # no preset: its rules are not known
+
+
 def test_a_rule_of_a_package_is_known_by_its_last_name():
     manifest = {"config": {"rules": {"document": [{"rule": "mine.deep.depth", "at_most": 2}]}}, "rating_aspects": {}}
     assert faults(dropped("filter_text", {}, "depth", 3.0, 2.0), manifest) == []
