@@ -144,6 +144,10 @@ def test_what_is_dropped_by_a_later_test_of_a_stage_has_passed_the_earlier_one()
     assert message == "has lowest rating 2.5, below the threshold 3.0, and went on"
     exact = COHERENCE | {"coherence": 0.15, "margin": 0.02}
     assert faults(failed("rate_text", exact)) == []
+    fours = exact | dict.fromkeys(example.ASPECTS, 4.0)
+    assert faults(failed("write_instruction", fours | {"mean_rating": 4.0})) == []
+    [(message, _)] = faults(failed("write_instruction", fours | {"fluency": 3.999, "mean_rating": 3.9998}))
+    assert message == "has mean rating 3.9998, below the threshold 4.0, and went on"
 
 
 def test_a_drop_agrees_with_the_score_that_it_is_for():
