@@ -161,8 +161,11 @@ def test_json(damaged):
 
 
 def test_sarif(damaged):
-    (run,) = json.loads(FORMATS["sarif"](damaged, "set"))["runs"]
+    found = json.loads(FORMATS["sarif"](damaged, "set"))
+    (run,) = found["runs"]
     (result,) = run["results"]
+    assert (found["version"], run["tool"]["driver"]["name"], result["level"]) == ("2.1.0", "leafinstruct", "error")
+    assert result["message"]["text"] == damaged.defects[0].message and run["invocations"][0]["executionSuccessful"]
     assert (result["ruleId"], run["tool"]["driver"]["rules"][result["ruleIndex"]]["id"]) == ("scores", "scores")
     assert result["locations"][0]["physicalLocation"]["artifactLocation"]["uri"] == S0
     assert result["locations"][0]["logicalLocations"][0]["fullyQualifiedName"].endswith("scores/coherence")
