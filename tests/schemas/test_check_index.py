@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 
-import PIL
 import pytest
 
 from pipeline.dataset import shards
-from schemas.checks import image, index
+from schemas.checks import index
 from schemas.folder import LocalFolder
 from tests.schemas import example
 
@@ -90,8 +89,3 @@ def test_a_file_that_is_no_index(tmp_path):
     (tmp_path / "index.parquet").unlink()
     [defect] = index.read(LocalFolder(tmp_path), MANIFEST)
     assert defect.kind == "index-unreadable"
-
-
-def test_what_a_decoder_says_has_no_addresses():
-    assert image._said(PIL.UnidentifiedImageError("<_io.BytesIO object at 0x7f>")) == "no decoder knows it"
-    assert image._said(ValueError("cut off")) == "cut off" and image._said(ValueError()) == "ValueError"
