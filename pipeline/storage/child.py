@@ -97,7 +97,8 @@ def serve(answer: Callable[[Any, bytes, Callable[..., None]], None]) -> None:
     `reply(head, data)` sends one frame.
     """
     requests, replies = sys.stdin.buffer, sys.stdout.buffer
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends this
+    for stop in (signal.SIGINT, signal.SIGTERM):  # Ctrl-C and service managers mean the parent, which ends this
+        signal.signal(stop, signal.SIG_IGN)
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())  # libraries print parts of untrusted files
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     with contextlib.suppress(EOFError, BrokenPipeError):

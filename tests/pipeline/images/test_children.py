@@ -84,6 +84,20 @@ def test_a_decoder_sees_no_key(faulty, monkeypatch):
     assert "PYTHONPATH" in names and not [name for name in names if "KEY" in name]
 
 
+def test_a_signal_to_all_processes_is_for_the_parent():
+    """A service manager stops a run by SIGTERM to each of its processes: that is no fault of an image, and no bug."""
+    before, pool = set(of_all_children()), Children(1, BUDGET)
+    try:
+        data = encoded(photo(), "JPEG")
+        first = pool.normalise(data, **LIMITS)
+        [child] = set(of_all_children()) - before
+        for number in (signal.SIGTERM, signal.SIGINT):
+            os.kill(child, number)
+        assert pool.normalise(data, **LIMITS) == first and child in of_all_children()
+    finally:
+        pool.close()
+
+
 def test_memory_of_many_hostile_images_at_once_is_bounded():
     """32 workers of production, with 16 processors. Each of these images took 0.6 to 1 GB before."""
     images = [
