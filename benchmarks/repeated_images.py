@@ -4,8 +4,8 @@
 
 Copies: encoded again (JPEG, quality 50), at half the size, and cropped by 3, 5 and 7 % of each side or 5 % of the lower
 one, and encoded again. Every picture is compared with every copy: by imagehash's pHash itself, and as the pipeline does,
-by two hashes. How many of the pairs within the bits share a key is the recall of the keys. Different images of one corpus may really show the same, so pairs are also shown without those whose originals
-are similar already.
+by two hashes. How many of the pairs within the bits share a key is the recall of the keys. Different images of one
+corpus may really show the same, so wrong pairs are counted without those whose originals are similar already.
 """
 
 from __future__ import annotations
@@ -92,11 +92,8 @@ def _halved(image: PIL.Image.Image) -> PIL.Image.Image:
 
 def _cropped(part: float, image: PIL.Image.Image, *, below: bool = False) -> PIL.Image.Image:
     x, y = round(part * image.width), round(part * image.height)
-    return _encoded(image.crop((0, 0, image.width, image.height - y) if below else _inside(image, x, y)))
-
-
-def _inside(image: PIL.Image.Image, x: int, y: int) -> tuple[int, int, int, int]:
-    return x, y, image.width - x, image.height - y
+    box = (0, 0, image.width, image.height - y) if below else (x, y, image.width - x, image.height - y)
+    return _encoded(image.crop(box))
 
 
 def _within(distances: np.ndarray) -> dict[int, float]:

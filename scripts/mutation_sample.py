@@ -138,8 +138,9 @@ class Tests:
 
 def _quick(tests: list[tuple[float, str]]) -> list[str]:
     """The quickest tests, as many as take SECONDS together, and one at least."""
-    ends = itertools.accumulate(seconds for seconds, _ in sorted(tests))
-    return [name for (_, name), end in zip(sorted(tests), ends, strict=True) if end <= SECONDS] or [min(tests)[1]]
+    quick = sorted(tests)
+    ends = itertools.accumulate(seconds for seconds, _ in quick)
+    return [name for (_, name), end in zip(quick, ends, strict=True) if end <= SECONDS] or [quick[0][1]]
 
 
 def main() -> None:

@@ -232,8 +232,8 @@ async def _draw(session: aiohttp.ClientSession, server: Server, prompt: str, siz
 async def _post(session: aiohttp.ClientSession, server: Server, path: str, body: Message | None) -> tuple[int, bytes]:
     """The status and body of a reply about the question; a GET if `body` is None.
 
-    Waits for a server that is unreachable or busy, at least as long as its `Retry-After` asks for. Raises UserError for a refused key and an unknown path or model,
-    ServiceError after `patience` seconds.
+    Waits for a server that is unreachable or busy, at least as long as its `Retry-After` asks for. Raises UserError for
+    a refused key and an unknown path or model, ServiceError after `patience` seconds.
     """
     started, pause = time.monotonic(), 0.25
     while True:

@@ -35,7 +35,10 @@ _COMPARED = 200  # of one key, each hash is compared with so many before it; mor
 
 @dataclasses.dataclass(frozen=True)
 class Seen:
-    """An image of a document, where it was seen. inner: its hash without its edges."""
+    """An image of a document, where it was seen.
+
+    inner: its hash without its edges; empty if near copies are not asked for.
+    """
 
     location: str
     id: str
@@ -52,7 +55,7 @@ class Seen:
 
 def look(part: Part, run: Run, repeats: dict[str, Repeat]) -> Iterator[Seen]:
     """The images of the documents that reach *Store images* and pass it."""
-    images = image_store(run)
+    images, near = image_store(run), bool(run.config.duplicates.image_distance)
     text, headers, store = stages.filter_text(run), stages.filter_headers(run), stages.store_images(run)
     window: Window[Document, Any] = Window(run.config.images.workers)
     with failures.recorded(run.failures, COMPARE_IMAGES, part.name):
@@ -62,9 +65,9 @@ def look(part: Part, run: Run, repeats: dict[str, Repeat]) -> Iterator[Seen]:
                     continue
                 if document := _passed(_passed(record, text), headers):
                     for _, found in window.add(document, store(document)):
-                        yield from _seen(found, images)
+                        yield from _seen(found, images, near)
             for _, found in window.drain():
-                yield from _seen(found, images)
+                yield from _seen(found, images, near)
         finally:
             store.close()
 
@@ -78,21 +81,23 @@ def _passed(document: Document | None, step: Step[Document, Any]) -> Document | 
     return found if isinstance(found, Document) else None
 
 
-def _seen(found: Any, images: Any) -> Iterator[Seen]:
+def _seen(found: Any, images: Any, near: bool) -> Iterator[Seen]:
     if isinstance(found, BaseException) and not isinstance(found, RecordFault):
         raise found
     if isinstance(found, StoredDocument):
         for image in found.images:
             opened = images.open(image.sha256)
-            yield Seen(found.location, found.id, image.uri, image.sha256, image_hash(opened), hashes.inner_hash(opened))
+            inner = hashes.inner_hash(opened) if near else b""
+            yield Seen(found.location, found.id, image.uri, image.sha256, image_hash(opened), inner)
 
 
 class RepeatedImages(beam.PTransform[Any, Any]):
     """Seen -> (location, {sha256: (Drop, detail)}) for every document that has images to lose.
 
     Two images are the same if their hashes differ in at most `distance` bits (None: in no bit), directly or through
-    images between them; with a distance, also if the hash of one and the inner hash of the other do. An image in more than `in_at_most` documents (None: no limit) is removed from all of them. Of
-    the other images, if `distance` is given, the first document keeps its copy, and the rows of the others name it.
+    images between them; with a distance, also if the hash of one and the inner hash of the other do. An image in more
+    than `in_at_most` documents (None: no limit) is removed from all of them. Of the other images, if `distance` is
+    given, the first document keeps its copy, and the rows of the others name it.
 
     Under the 56 keys of each of the two hashes nothing but these is shuffled.
     """

@@ -57,11 +57,10 @@ def test_a_header_that_is_none_says_why():
 
 def test_a_sample_twice_in_one_shard(tmp_path):
     manifest = example.write(tmp_path / "set")
-    one, two, _ = example.samples()[:3]
+    one, two = example.samples(2)
     path = tmp_path / "twice" / "shards" / "leafinstruct-00000.tar"
     path.parent.mkdir(parents=True)
-    written = shards.write_shard(str(path), [one, two, one])
-    entry = dataclasses.asdict(written) | {"name": path.name}
+    entry = dataclasses.asdict(shards.write_shard(str(path), [one, two, one]))
     found = shard.check(LocalFolder(tmp_path / "twice"), entry, manifest)
     twice = [(d.kind, d.file, d.key, d.message) for d in found.defects if d.kind == "duplicate-key"]
     assert twice == [("duplicate-key", "shards/leafinstruct-00000.tar", one[1]["key"], "is there twice")]

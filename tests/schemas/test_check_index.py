@@ -62,17 +62,16 @@ def test_ratings_and_thresholds(row):
     wrong = value("a rating is from 1 to 5, with 4 decimals", "/ratings")
     for rating in (0.9999, 5.0001, 4.12345):
         assert faults(row, ratings=row.ratings | {"fluency": rating}) == wrong
-    for config, pointer, at in (
-        ({"coherence": {"mean_at_least": row.coherence}}, "/coherence", row.coherence),
-        ({"coherence": {"margin_at_least": row.margin}}, "/margin", row.margin),
-        ({"ratings": {"lowest_at_least": 3.5}}, "/ratings", 3.5),
-        ({"ratings": {"mean_at_least": 4.1875}}, "/ratings", 4.1875),
+    for section, name, least, pointer in (
+        ("coherence", "mean_at_least", row.coherence, "/coherence"),
+        ("coherence", "margin_at_least", row.margin, "/margin"),
+        ("ratings", "lowest_at_least", 3.5, "/ratings"),
+        ("ratings", "mean_at_least", 4.1875, "/ratings"),
     ):
-        assert faults(row, config) == []
-        ((section, ((name, limit),)),) = [(k, v.items()) for k, v in config.items()]
-        more = round(limit + 0.0001, 4)
+        assert faults(row, {section: {name: least}}) == []
+        more = round(least + 0.0001, 4)
         assert faults(row, {section: {name: more}}) == [
-            ("threshold", f"is {at}; the configuration keeps from {more} on", pointer)
+            ("threshold", f"is {least}; the configuration keeps from {more} on", pointer)
         ]
     assert faults(row, {"excerpt": {"max_images": 3}}) == []
     assert faults(row, {"excerpt": {"max_images": 2}}) == [

@@ -155,6 +155,13 @@ def test_looking_stores_the_images_of_documents_that_are_no_repeats(run):
     assert {s.id for s in look(part, run, {location: object()})} == {"a", "c", "d"}
 
 
+def test_without_a_distance_there_is_no_second_hash(run):
+    config = dataclasses.replace(run.config, duplicates=Duplicates(images_in_at_most=2))
+    [part] = parts("native", run.config.corpora[0].path)
+    found = list(look(part, dataclasses.replace(run, config=config), {}))
+    assert found and {s.inner for s in found} == {b""} and all(s.inner for s in look(part, run, {}))
+
+
 def stored(id_, *hashes):
     images = tuple(StoredImage(f"{sha}.jpg", sha256=sha, width=9, height=9, extension="jpg") for sha in hashes)
     return StoredDocument(id_, "s", (Text("word " * 100), *images), location="f:1")
