@@ -4,7 +4,7 @@
 
 Copies: encoded again (JPEG, quality 50), at half the size, and cropped by 3, 5 and 7 % of each side or 5 % of the lower
 one, and encoded again. Every picture is compared with every copy: by imagehash's pHash itself, and as the pipeline does,
-by two hashes. How many of the pairs within the bits share a key is the recall of the keys. Different images of one
+by two hashes; all are decoded from their normal form, at up to 1,024 pixels, as the pipeline does it. How many of the pairs within the bits share a key is the recall of the keys. Different images of one
 corpus may really show the same, so wrong pairs are counted without those whose originals are similar already.
 """
 
@@ -19,16 +19,18 @@ from collections.abc import Callable
 import numpy as np
 import PIL.Image
 
-from filters.decontaminate import image_hash
+from filters.decontaminate import HASH_SIDE, image_hash
 from filters.repeated_images import inner_hash, keys
 from pipeline import config, corpora
 from pipeline.images.children import normalise
 from pipeline.images.faults import ImageFault
 from pipeline.sources import Corpus
 from pipeline.storage.uris import is_http, read_bytes
+from schemas.images import open_published
 from schemas.records import Document
 
 MOST = 8
+SIDE = 1024
 
 
 def main() -> None:
@@ -71,7 +73,7 @@ def _originals(corpus: Corpus, most: int) -> list[PIL.Image.Image]:
                 if is_http(image.uri):
                     continue
                 try:
-                    data = normalise(read_bytes(image.uri), max_side=512, max_pixels=50_000_000).data
+                    data = normalise(read_bytes(image.uri), max_side=SIDE, max_pixels=50_000_000).data
                 except (ImageFault, OSError):
                     continue
                 found.setdefault(data, PIL.Image.open(io.BytesIO(data)).convert("RGB"))
@@ -102,7 +104,14 @@ def _within(distances: np.ndarray) -> dict[int, float]:
 
 
 def _hashes(images: list[PIL.Image.Image], hashed: Callable[[PIL.Image.Image], bytes] = image_hash) -> np.ndarray:
-    return np.array([int.from_bytes(hashed(image)) for image in images], np.uint64)
+    return np.array([int.from_bytes(hashed(_small(image))) for image in images], np.uint64)
+
+
+def _small(image: PIL.Image.Image) -> PIL.Image.Image:
+    """The image as the pipeline decodes it for its hashes."""
+    out = io.BytesIO()
+    image.save(out, "BMP")
+    return open_published(normalise(out.getvalue(), max_side=SIDE, max_pixels=SIDE**2).data, at_least=HASH_SIDE)
 
 
 def _distances(one: np.ndarray, other: np.ndarray) -> np.ndarray:

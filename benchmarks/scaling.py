@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 import PIL.Image
 
-from filters.decontaminate import image_hash
+from filters.decontaminate import HASH_SIDE, image_hash
 from pipeline.images.decode import normalise
 from schemas.images import open_published
 
@@ -91,7 +91,7 @@ def picture_seconds() -> tuple[float, float]:
     stored = normalise(file.getvalue(), max_side=SIDE, max_pixels=SIDE**2).data
     return (
         _seconds(lambda: normalise(file.getvalue(), max_side=SIDE, max_pixels=SIDE**2)),
-        _seconds(lambda: image_hash(open_published(stored, SIDE**2))),
+        _seconds(lambda: image_hash(open_published(stored, SIDE**2, HASH_SIDE))),
     )
 
 

@@ -6,7 +6,6 @@ import io
 import json
 from collections.abc import Iterator
 
-import PIL.Image
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -19,6 +18,7 @@ from pipeline.images.frames import read_bytes
 from pipeline.storage.store import write_bytes
 from pipeline.storage.uris import is_http
 from schemas.errors import UserError
+from schemas.images import open_published
 from schemas.records import Document, StoredImage
 
 _MAX_SIDE, _MAX_PIXELS = 512, 50_000_000
@@ -80,4 +80,5 @@ def _keys(document: Document, counts: dict[str, int]) -> Iterator[tuple[str, str
         except (ImageFault, OSError, ValueError):
             counts["unreadable_images"] += 1
             continue
-        yield "image", decontaminate.image_hash(PIL.Image.open(io.BytesIO(data))).hex()
+        picture = open_published(data, at_least=decontaminate.HASH_SIDE)
+        yield "image", decontaminate.image_hash(picture).hex()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from filters.decontaminate import image_hash
+from filters.decontaminate import HASH_SIDE, image_hash
 from pipeline.graph.transforms import Step
 from pipeline.held_out import Index
 from pipeline.run import Run, image_store
@@ -15,7 +15,8 @@ def decontaminate(run: Run) -> Step[StoredDocument, StoredDocument | DroppedDocu
     index, images = Index(run.config.decontaminate), image_store(run)
 
     def step(document: StoredDocument) -> StoredDocument | DroppedDocument:
-        hit = index.hit(document, (image_hash(images.open(image.sha256)) for image in document.images))
+        hashes = (image_hash(images.open(image.sha256, HASH_SIDE)) for image in document.images)
+        hit = index.hit(document, hashes)
         return (
             document
             if hit is None

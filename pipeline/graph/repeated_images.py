@@ -15,7 +15,7 @@ import apache_beam as beam
 from apache_beam.pvalue import AsDict
 
 from filters import repeated_images as hashes
-from filters.decontaminate import image_hash
+from filters.decontaminate import HASH_SIDE, image_hash
 from filters.drop_images import drop_images
 from pipeline import corpora
 from pipeline.corpora.parts import Part
@@ -86,7 +86,7 @@ def _seen(found: Any, images: Any, near: bool) -> Iterator[Seen]:
         raise found
     if isinstance(found, StoredDocument):
         for image in found.images:
-            opened = images.open(image.sha256)
+            opened = images.open(image.sha256, HASH_SIDE)
             inner = hashes.inner_hash(opened) if near else b""
             yield Seen(found.location, found.id, image.uri, image.sha256, image_hash(opened), inner)
 

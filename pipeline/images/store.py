@@ -120,9 +120,12 @@ class ImageStore:
         except ImageFault:
             return True
 
-    def open(self, sha256: str) -> PIL.Image.Image:
-        """The decoded RGB image. Raises FileNotFoundError for a hash that was never stored."""
-        return open_published(self.read(sha256), self.max_side**2)
+    def open(self, sha256: str, at_least: int | None = None) -> PIL.Image.Image:
+        """The decoded RGB image; `at_least` as in `open_published`.
+
+        Raises FileNotFoundError for a hash that was never stored.
+        """
+        return open_published(self.read(sha256), self.max_side**2, at_least)
 
     def preview(self, image: Image) -> PIL.Image.Image | None:
         """The image for people to look at, stored or not; None if it cannot be read without fetching it."""

@@ -21,6 +21,14 @@ def test_what_the_pipeline_writes_is_opened(format, mode, size):
     assert (picture.mode, picture.size) == ("RGB", published_size(found.data)) == ("RGB", (found.width, found.height))
 
 
+def test_a_jpeg_can_be_decoded_at_a_part_of_its_size():
+    data = normalise(encoded(photo(900, 700), "JPEG"), max_side=1024, max_pixels=1_000_000).data
+    sizes = [open_published(data, at_least=side).size for side in (1, 175, 176, 350, 351)]
+    assert sizes == [(113, 88), (225, 175), (450, 350), (450, 350), (900, 700)]
+    picture = normalise(encoded(photo(900, 700), "PNG"), max_side=1024, max_pixels=1_000_000).data
+    assert open_published(png(900, 700), at_least=1).size == (900, 700) == open_published(picture).size
+
+
 JPEG, PNG = encoded(photo(), "JPEG"), encoded(photo(), "PNG")
 OTHER = {
     "progressive": (encoded(photo(), "JPEG", progressive=True), "the segment FFC2"),
