@@ -1,11 +1,13 @@
-"""Headings that recur across a source's documents ("Summary", "Teacher support").
+"""Headings that are no beginning of a lesson: those that recur across a source's documents, and those of boxes.
 
-They say nothing about a single document.
+A heading that recurs ("Summary", "Configuration") says nothing about a single document. A box speaks of the book, to
+teachers, or of what the reader may do afterwards ("About the authors", "Teacher support", "Review questions").
 """
 
 from __future__ import annotations
 
 import hashlib
+import re
 from collections import Counter
 from collections.abc import Iterable
 
@@ -17,6 +19,39 @@ RECURS = 5
 
 In the development corpus (1,512 documents), 161 of 7,143 headings do.
 """
+
+_OF_TEACHING = re.compile(
+    r"(teacher|instructor|facilitat\w+|teaching)( support| notes?| guide| resources?)?|(suggested )?sequencing|standards"
+    r"|(section |chapter )?(learning |student )?(objectives?|outcomes?|goals?)|prior knowledge|in this (chapter|section)"
+    r"|(pre-|post-)?(lecture )?quiz( questions?)?|knowledge check|check your (understanding|knowledge)|concept items"
+    r"|test prep\b.*|performance task|assignments?|homework|exercises?|(practice )?problems|self[- ]check"
+    r"|(ap |unit |chapter )*((free|extended|short) response|multiple choice|review|practice|self-check|critical thinking"
+    r"|comprehension|sourcing|historical reasoning|discussion|study|essay)? ?questions?|critical thinking|full text"
+    r"|source links?|questions for each level of learning|answers?( key)?( to .*)?|review & self[- ]study|(🚀 )?challenge"
+)
+_OF_THE_BOOK = re.compile(
+    r"about (the |this |our )?(authors?|book|series|contributors?|publisher|openstax\b.*)"
+    r"|(senior |contributing )*(authors?|reviewers?|contributors?|editors?)|acknowledge?ments?|preface|foreword|errata"
+    r"|credits|copyright\b.*|licen[cs]e|attributions?|references|bibliography|works cited|further reading|sources"
+    r"|see also|related (links|topics|articles|pages|content|resources)|(external |useful )?links|primary sources"
+    r"|(additional|suggested|student and instructor|more|other) (chapter )?(resources|reading|information)|resources"
+    r"|(table of )?contents|navigation|on this page|next (steps?|up|topic)|previous( topic)?|index|glossary"
+    r"|compatibility|changelog|change log|release notes|version history|technology partners|community hubs"
+    r"|pedagogical foundation|customization|coverage and scope|updated art|key terms|section key terms"
+    r"|comments?|share this( page)?|subscribe\b.*|newsletter|feedback|contribut(e|ing)|support us|donate"
+)
+
+
+def box(text: str) -> str:
+    """The kind of the box that this heading begins: `teaching` or `book`; empty for a heading of a lesson.
+
+    Known by a list of English names, which is this project's choice.
+
+    >>> box("## Teacher Support"), box("# About the Authors"), box("## Teacher training in Ghana")
+    ('teaching', 'book', '')
+    """
+    name = " ".join(plain(text).casefold().split()).strip(" :.")
+    return "teaching" if _OF_TEACHING.fullmatch(name) else "book" if _OF_THE_BOOK.fullmatch(name) else ""
 
 
 def heading_key(source: str, text: str) -> bytes:

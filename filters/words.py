@@ -9,15 +9,17 @@ import re
 
 from schemas.words import words
 
-__all__ = ["is_heading", "plain", "sentences", "words"]
+__all__ = ["heading_level", "is_heading", "plain", "sentences", "words"]
 
 _CODE = re.compile(r"```.*?```", re.S)
 _LINK = re.compile(r"!?\[([^\[\]]*)\]\((?:[^()]|\([^()]*\))*\)")
 _MARK = re.compile(r"[*_`#>|]+|^[^\S\n]*(?:[-+]|\d+[.)])\s+", re.M)
-_RULE = re.compile(r"^[\s|:+-]+$", re.M)
+_RULE = re.compile(r"^(?:[\s|:+-]+|={3,}|~{3,})$", re.M)
 _END = re.compile(r"(?<=[.!?…])[\"'”’)\]]*\s+(?=[\"'“‘(\[]?[A-Z0-9])|\n+")
 _ABBREVIATION = re.compile(r"\b(?:e\.g|i\.e|etc|vs|cf|Mr|Mrs|Ms|Dr|Prof|St|No|Fig|approx|[A-Z])\.$")
-_HEADING = re.compile(r"^\s*#{1,6}\s+\S")
+_HEADING = re.compile(r"\s*(#{1,6})\s+\S")
+_UNDERLINED = re.compile(r"\s*\S[^\n]*\n[ \t]*(={3,}|-{3,}|~{3,})\s*")
+_LEVELS = {"=": 1, "-": 2, "~": 3}
 
 
 def plain(text: str) -> str:
@@ -52,9 +54,23 @@ def sentences(text: str) -> list[str]:
 
 
 def is_heading(text: str) -> bool:
-    """Whether this paragraph is a Markdown heading of one line.
+    """Whether this paragraph is a heading and nothing else: of Markdown, or underlined as in reStructuredText.
 
-    >>> is_heading("## Tools"), is_heading("## Tools\\nA saw.")
-    (True, False)
+    >>> is_heading("## Tools"), is_heading("## Tools\\nA saw."), is_heading("Tools\\n=====")
+    (True, False, True)
     """
-    return bool(_HEADING.match(text)) and "\n" not in text.strip()
+    return heading_level(text) > 0
+
+
+def heading_level(text: str) -> int:
+    """The level of a heading: 1 (the highest) to 6; 0 for every other text.
+
+    Underlined headings are of level 1 (`===`), 2 (`---`) or 3 (`~~~`).
+
+    >>> heading_level("## Tools"), heading_level("Tools\\n~~~~~"), heading_level("Tools")
+    (2, 3, 0)
+    """
+    if (found := _HEADING.match(text)) and "\n" not in text.strip():
+        return len(found[1])
+    underlined = _UNDERLINED.fullmatch(text)
+    return _LEVELS[underlined[1][0]] if underlined else 0

@@ -2,25 +2,32 @@
 
 Manuals and textbook chapters have thousands of words and dozens of images; the context of a model that trains on
 interleaved sequences has space for a few images (Chameleon: 3 in 4,096 tokens). An excerpt is a sequence of whole
-segments within the given numbers of words and images. It starts at the document's beginning or at a heading; headings
-that recur across the source's documents do not count. If no such excerpt has an image, because the first image is too
-far below its heading, it starts at any paragraph.
+segments within the given numbers of words and images. It begins where a reader could begin: at the document's beginning
+or at a heading; headings that recur across the source's documents do not count. If no such excerpt has an image, because
+the first image is too far below its heading, it begins at any paragraph. If possible, it ends where something is
+finished (`pipeline/instances/ends.py`), and it never has a part of a box for teachers or about the book
+(`filters/headings.py`).
 """
 
 from __future__ import annotations
 
 import dataclasses
-import re
-from collections.abc import Callable, Container, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator
+from typing import Generic
 
 from filters.drop_images import AnyDocument
 from filters.headings import heading_key
-from filters.words import is_heading, plain, words
+from filters.words import heading_level, plain, words
+from pipeline.instances.ends import boxed, ends, goes_on, leans_back
 from schemas.codec import mean_margin
-from schemas.records import Coherence, Document, Image, ScoredDocument, Segment, Text
+from schemas.records import Coherence, Image, ScoredDocument, Text
 
-_GOES_ON = re.compile(r"\s*(?:(?:[-*+]|(?!1[.)])\d{1,2}[.)])\s|[a-z])")
-"""A text that continues something: a list item whose number is not 1, or text that starts with a lower-case letter."""
+
+@dataclasses.dataclass(frozen=True)
+class _Limits:
+    max_words: int
+    max_images: int
+    min_words: int
 
 
 def excerpts(
@@ -31,14 +38,15 @@ def excerpts(
     min_words: int = 40,
     recurring: Container[bytes] = frozenset(),
 ) -> Iterator[AnyDocument]:
-    """Every excerpt that starts at the beginning or at a heading, in reading order.
+    """Every excerpt that starts at the beginning, at a heading or behind a box, in reading order.
 
-    Each has as many segments as the limits allow, at least `min_words` words and at least one image. The title of an
-    excerpt that does not start at the beginning is its first heading. Excerpts may overlap. recurring: the keys of the
-    headings that do not count (`filters.headings`).
+    Each has at least `min_words` words and one image, and is as long as the limits allow; one that is finished comes
+    before a longer one that is not. The title of an excerpt that does not start at the beginning is its first heading.
+    Excerpts may overlap. recurring: the keys of the headings that do not count (`filters.headings`).
     """
-    own = _own_headings(document, recurring)
-    yield from _from(document, own, sorted({0, *own}), max_words, max_images, min_words)
+    page = _Page(document, recurring)
+    for _, excerpt in page.starting_at(page.beginnings(), _Limits(max_words, max_images, min_words)):
+        yield excerpt
 
 
 def best_excerpt(
@@ -50,78 +58,93 @@ def best_excerpt(
     recurring: Container[bytes] = frozenset(),
     fits: Callable[[AnyDocument], bool] = lambda _: True,
 ) -> AnyDocument | None:
-    """The excerpt with the most images, then the best mean coherence, then the earliest; None if there is none.
+    """The best excerpt; None if there is none.
 
-    Only if no excerpt starts at a heading, one may start at any paragraph; only if there is none of these, inside a
-    list or a sentence. Its title is the nearest heading above. recurring: as in `excerpts`. fits: whether an excerpt
-    comes into question.
+    One that is finished is better than one that is not; then more images decide, then an end at the end of a section,
+    then the mean coherence, then the earliest. Only if no excerpt starts at a heading, one may start at any paragraph;
+    only if there is none of these, at one that refers to what came before, inside a list or a sentence. Its title is
+    the nearest heading above. recurring: as in `excerpts`. fits: whether an excerpt comes into question.
     """
+    page, limits = _Page(document, recurring), _Limits(max_words, max_images, min_words)
+    found: list[tuple[int, AnyDocument]] = []
+    for starts in (page.beginnings(), page.paragraphs(leaning=False), page.paragraphs(leaning=True), page.texts()):
+        found = found or list(page.starting_at(starts, limits))
 
-    def worth(excerpt: Document) -> tuple[int, float]:
+    def worth(graded: tuple[int, AnyDocument]) -> tuple[bool, int, int, float]:
+        grade, excerpt = graded
         matched = excerpt.coherence.matched if isinstance(excerpt, ScoredDocument) else ()
-        return len(excerpt.images), round(sum(matched) / len(matched), 4) if matched else 0.0
+        coherence = round(sum(matched) / len(matched), 4) if matched else 0.0
+        return grade > 0, len(excerpt.images), grade, coherence
 
-    own = _own_headings(document, recurring)
-    found = list(_from(document, own, sorted({0, *own}), max_words, max_images, min_words))
-    texts = [(i, text) for i, text in _texts(document) if i in own or not is_heading(text)]
-    for starts in ([i for i, text in texts if not _GOES_ON.match(text)], [i for i, _ in texts]):
-        found = found or list(_from(document, own, starts, max_words, max_images, min_words))
-    return max(filter(fits, found), key=worth, default=None)  # max() keeps the first of equals
+    best = max((graded for graded in found if fits(graded[1])), key=worth, default=None)  # the first of equals
+    return best[1] if best else None
 
 
-def _texts(document: Document) -> list[tuple[int, str]]:
-    return [(i, segment.text) for i, segment in enumerate(document.segments) if isinstance(segment, Text)]
+class _Page(Generic[AnyDocument]):
+    """A document with its headings and boxes found."""
 
+    def __init__(self, document: AnyDocument, recurring: Container[bytes]) -> None:
+        self.document, self.segments = document, document.segments
+        self.boxed = boxed(self.segments)
+        self.levels = [heading_level(s.text) if isinstance(s, Text) else 0 for s in self.segments]
+        self.own = {i for i, text in self._texts() if self.levels[i] and self._key(text) not in recurring}
 
-def _own_headings(document: Document, recurring: Container[bytes]) -> set[int]:
-    """The positions of the headings that do not recur."""
-    return {
-        i for i, text in _texts(document) if is_heading(text) and heading_key(document.source, text) not in recurring
-    }
+    def beginnings(self) -> list[int]:
+        """The document's beginning, the headings that do not recur, and what follows a box."""
+        behind = {i for i, _ in self._texts() if i - 1 in self.boxed and not self.levels[i]}
+        return sorted(({0, *self.own} | behind) - self.boxed)
 
+    def paragraphs(self, leaning: bool) -> list[int]:
+        """The texts that continue no list and no sentence; `leaning`: also those that refer to what came before."""
+        found = [(i, t) for i, t in self._starts() if not goes_on(t)]
+        return [i for i, text in found if leaning or not leans_back(text)]
 
-def _from(
-    document: AnyDocument, headings: set[int], starts: list[int], max_words: int, max_images: int, min_words: int
-) -> Iterator[AnyDocument]:
-    """The excerpts from these starts that have an image and enough words; `headings` may be titles."""
-    segments = document.segments
-    for start in starts:
-        piece = segments[start : _fill(segments, start, max_words, max_images)]
-        count = sum(isinstance(s, Image) for s in piece)
-        if not count or sum(len(words(s.text)) for s in piece if isinstance(s, Text)) < min_words:
-            continue
-        first_image = sum(isinstance(s, Image) for s in segments[:start])
-        excerpt = dataclasses.replace(document, segments=piece, title=_title(document, headings, start))
+    def texts(self) -> list[int]:
+        """All texts but headings that recur."""
+        return [i for i, _ in self._starts()]
+
+    def starting_at(self, starts: list[int], limits: _Limits) -> Iterator[tuple[int, AnyDocument]]:
+        """(how finished it is, the excerpt) for these starts: those that have an image and enough words."""
+        for start in starts:
+            for grade, stop in ends(
+                self.segments, start, self._floor(start), self.boxed, limits.max_words, limits.max_images
+            ):
+                piece = self.segments[start:stop]
+                enough = sum(len(words(s.text)) for s in piece if isinstance(s, Text)) >= limits.min_words
+                if enough and any(isinstance(s, Image) for s in piece):
+                    yield grade, self._excerpt(start, stop)
+
+    def _starts(self) -> list[tuple[int, str]]:
+        return [(i, t) for i, t in self._texts() if i not in self.boxed and (i in self.own or not self.levels[i])]
+
+    def _texts(self) -> list[tuple[int, str]]:
+        return [(i, s.text) for i, s in enumerate(self.segments) if isinstance(s, Text)]
+
+    def _key(self, text: str) -> bytes:
+        return heading_key(self.document.source, text)
+
+    def _floor(self, start: int) -> int:
+        """The highest level of a heading that an excerpt from this start may go beyond."""
+        if start == 0:
+            return 1
+        above = next((level for level in reversed(self.levels[: start + 1]) if level), 0)
+        return above if self.levels[start] else above + 1
+
+    def _excerpt(self, start: int, stop: int) -> AnyDocument:
+        document = self.document
+        excerpt = dataclasses.replace(document, segments=self.segments[start:stop], title=self._title(start))
         if isinstance(excerpt, ScoredDocument):
-            scores = _part(excerpt.coherence, first_image, first_image + count)
+            first = sum(isinstance(s, Image) for s in self.segments[:start])
+            scores = _part(excerpt.coherence, first, first + len(excerpt.images))
             excerpt = dataclasses.replace(excerpt, coherence=scores)
-        yield excerpt
+        return excerpt
 
-
-def _title(document: Document, headings: set[int], start: int) -> str:
-    """The document's title at its beginning, otherwise the nearest of the headings at the start or above it."""
-    if start == 0:
-        return document.title
-    above = (s.text for i, s in enumerate(document.segments[: start + 1]) if i in headings and isinstance(s, Text))
-    return plain(next(reversed(list(above)), "")) or document.title
-
-
-def _fill(segments: Sequence[Segment], start: int, max_words: int, max_images: int) -> int:
-    """The end of the longest excerpt from `start` within the limits, without headings at its end."""
-    count = images = 0
-    stop = start
-    for i in range(start, len(segments)):
-        segment = segments[i]
-        if isinstance(segment, Image):
-            images += 1
-        else:
-            count += len(words(segment.text))
-        if images > max_images or count > max_words:
-            break
-        stop = i + 1
-    while stop > start and isinstance(last := segments[stop - 1], Text) and is_heading(last.text):
-        stop -= 1
-    return stop
+    def _title(self, start: int) -> str:
+        """The document's title at its beginning, otherwise the nearest of its own headings at the start or above it."""
+        if start == 0:
+            return self.document.title
+        above = [text for i, text in self._texts() if i <= start and i in self.own - self.boxed]
+        return plain(above[-1] if above else "") or self.document.title
 
 
 def _part(coherence: Coherence, start: int, stop: int) -> Coherence:

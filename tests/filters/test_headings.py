@@ -1,4 +1,6 @@
-from filters.headings import RECURS, heading_key, heading_keys, recurring
+import pytest
+
+from filters.headings import RECURS, box, heading_key, heading_keys, recurring
 from schemas.records import Document, Text
 
 
@@ -19,3 +21,29 @@ def test_twice_in_one_document_counts_once_and_other_sources_count_apart():
 
 def test_only_headings_have_keys():
     assert heading_keys(page(1, "Summary", "## **Key** _terms_", "# Two\nlines")) == [heading_key("s", "key terms")]
+
+
+@pytest.mark.parametrize(
+    "text, kind",
+    [
+        ("## Teacher Support", "teaching"),
+        ("### AP Practice Questions", "teaching"),
+        ("# Check your understanding:", "teaching"),
+        ("## Test Prep Short Answer", "teaching"),
+        ("## 🚀 Challenge", "teaching"),
+        ("## Section Learning Objectives", "teaching"),
+        ("## Answers to Questions in the Book", "teaching"),
+        ("# About OpenStax Resources", "book"),
+        ("## Senior Contributing Authors", "book"),
+        ("## **See also**", "book"),
+        ("## Table of contents", "book"),
+        ("Key terms\n---------", "book"),
+        ("## Question the sources", ""),
+        ("## Solving problems", ""),
+        ("## Resources of the sea", ""),
+        ("## Summary", ""),
+        ("## Introduction", ""),
+    ],
+)
+def test_boxes_are_known_by_their_whole_heading(text, kind):
+    assert box(text) == kind

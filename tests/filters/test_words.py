@@ -39,7 +39,9 @@ def test_sentences(text, found):
 
 @pytest.mark.parametrize(
     "text, heading",
-    [("# A", True), ("  ###### A\n", True), ("#A", False), ("####### A", False), ("A # B", False), ("# A\nB", False)],
-)
+    [("# A", True), ("  ###### A\n", True), ("#A", False), ("####### A", False), ("A # B", False), ("# A\nB", False),
+     ("A\n===", True), ("\nA b\n-----\n", True), ("A\n~~~", True), ("A\n==", False), ("A\nb\n===", False),
+     ("===", False), ("A\n===\nb", False), ("| a |\n|---|", False)],
+)  # fmt: skip
 def test_a_heading_is_one_line_with_its_marks(text, heading):
     assert is_heading(text) is heading

@@ -11,7 +11,7 @@ def text(words: int) -> Text:
     return Text(" ".join(["Word"] * words))
 
 
-H1, H2 = Text("# One"), Text("## Two")
+H1, H2 = Text("# One"), Text("# Two")
 A, B, C = (StoredImage(f"{name}.jpg", width=9, height=9, sha256=name, extension="jpg") for name in "abc")
 LIMITS = {"max_words": 100, "max_images": 2, "min_words": 20}
 
@@ -152,8 +152,10 @@ def test_nothing_is_taken_where_the_first_segment_is_too_long():
 
 
 def test_a_heading_below_the_start_is_no_title():
-    found = best_excerpt(document(H1, text(90), text(30), H2, A), **LIMITS)
-    assert (found.segments, found.title) == ((text(30), H2, A), "One")
+    below = Text("## Below")
+    found = best_excerpt(document(H1, text(90), text(30), below, A), **LIMITS)
+    assert (found.segments, found.title) == ((text(30), below, A), "One")
+    assert best_excerpt(document(H1, text(90), text(30), H2, A), **LIMITS) is None
 
 
 def test_a_difference_in_the_fifth_decimal_does_not_decide():

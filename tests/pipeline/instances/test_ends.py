@@ -1,0 +1,139 @@
+"""Where an excerpt may begin and end, and the boxes that it never has a part of."""
+
+from __future__ import annotations
+
+import pytest
+
+from filters.words import words
+from pipeline.instances.ends import LESSON_AGAIN, boxed, ends, goes_on, leans_back
+from pipeline.instances.excerpt import best_excerpt
+from schemas.records import Document, Image, Text
+
+IMAGE = Image("a.jpg")
+
+
+def page(*parts: str) -> tuple[Text | Image, ...]:
+    """Texts, and an image for each empty one."""
+    return tuple(Text(part) if part else IMAGE for part in parts)
+
+
+def long(words: int = LESSON_AGAIN) -> str:
+    return " ".join(["Word"] * words) + "."
+
+
+@pytest.mark.parametrize(
+    "parts, inside",
+    [
+        (("# A", "Text.", "## Review Questions", "1. Why?", "2. How?"), {2, 3, 4}),
+        (("# A", "## Review questions:", "1. Why?", "### More", "Text.", "## B", "Text."), {1, 2, 3, 4}),
+        (("# About the authors", long(), long(), "# B"), {0, 1, 2}),
+        (("## Teacher Support", long(), long(59), "", long(60), ""), {0, 1, 2, 3}),
+        (
+            ("## Teacher Support", "[BL] Ask.", "[OL] " + long(90), "- " + long(90), "and " + long(90), long()),
+            {*range(5)},
+        ),
+        (("Teacher Support", "Text."), set()),
+        (("## Teacher training", "Text."), set()),
+        (
+            ("## Standards", "Topic: 7", "## Suggested Sequencing", "Use this.", long(), "## References", long()),
+            {0, 1, 2, 3, 5, 6},
+        ),
+    ],
+)
+def test_a_box_goes_to_the_next_heading_of_its_level_or_for_teachers_to_the_lesson(parts, inside):
+    assert boxed(page(*parts)) == inside
+
+
+@pytest.mark.parametrize(
+    "text, on", [("2. B", True), ("1. A", False), ("12) L", True), ("b) B", True), ("- a", True), ("*A*", False),
+                 ("2020 was dry.", False), ("and", True), ("• a", True), ("**A** b", False)],
+)  # fmt: skip
+def test_what_goes_on(text, on):
+    assert goes_on(text) is on
+
+
+@pytest.mark.parametrize(
+    "text, back",
+    [("This is it.", True), ("Thistles grow.", False), ("For example, a saw.", True), ("For examples see A.", False),
+     ("the following", True), ("The saw", False), ("However, no.", True), ("Theme", False)],
+)  # fmt: skip
+def test_what_leans_back(text, back):
+    assert leans_back(text) is back
+
+
+def found(*parts: str, start: int = 0, floor: int = 1, most: int = 100, images: int = 4) -> list[tuple[int, int]]:
+    segments = page(*parts)
+    return list(ends(segments, start, floor, boxed(segments), most, images))
+
+
+def test_the_longest_of_each_kind_and_an_unfinished_one_only_alone():
+    assert found("# A", "One.", "", "Two.", "# B", "Three.", "Four.", "five", "Six.", most=7) == [(2, 4), (1, 6)]
+    assert found("# A", "One", "Two", "Three", most=2) == [(0, 2)]
+    assert found("# A", "One", "Two", "Three") == [(2, 4)]
+
+
+@pytest.mark.parametrize(
+    "parts, kept",
+    [
+        (("One.", "", "1. Two.", "2. Three.", "3. Four."), 2),  # not inside a list
+        (("One.", "", "Two:", "- Three."), 2),  # nor with what announces it
+        (("One.", "", "Two.", "", "Five six seven."), 2),  # nor between a text and its image
+        (("One.", "", "Two", "three four five."), 2),  # nor inside a sentence
+        (("One.", "", "Two.", "Four five six seven."), 3),
+        (("One.", "", "A caption", "Four five six seven."), 3),
+        (("One.", "", "Two.", "```\ncode\n```", "Four five six."), 4),
+        (("One.", "", "Two.", "| a |", "Four five six."), 4),
+        (("One.", "Two?", "", "This shows five six seven."), 1),  # the image's explanation is missing
+    ],
+)
+def test_an_excerpt_ends_where_something_is_finished(parts, kept):
+    limit = 1 + sum(len(words(part)) for part in parts[:-1])
+    assert found("# A", *parts, most=limit, images=1)[-1] == (1, 1 + kept)
+
+
+def test_a_section_ends_before_a_heading_of_its_level_or_a_box_not_before_its_own_parts():
+    assert found("# A", "One.", "## B", "Two.", "### C", "Three four five.", most=4) == [(1, 4)]
+    assert found("# A", "One.", "## B", "Two.", "## C", "Three four five.", most=4) == [(2, 4), (1, 2)]
+    assert found("# A", "One.", "## Quiz", "Two.", most=4) == [(2, 2)]
+    assert found("# A", "One:", "## B", "Two three four five.", most=4) == [(0, 2)]
+
+
+def test_it_does_not_leave_the_part_it_began_in():
+    parts = ("# A", "## B", "One.", "## C", "Two.", "# D", "Three.")
+    assert found(*parts, start=1, floor=2) == [(2, 5)]
+    assert found(*parts, start=2, floor=3) == [(2, 3)]
+    assert found(*parts) == [(2, 7)]
+
+
+def best(*parts: str, **limits: int):
+    found = best_excerpt(Document("d", "s", page(*parts), title="T"), max_words=80, max_images=2, min_words=5, **limits)
+    return (found.title, [s.text if isinstance(s, Text) else "" for s in found.segments]) if found else None
+
+
+def test_what_stands_behind_a_box_is_a_beginning_named_after_the_heading_above_the_box():
+    lesson = long()
+    assert best("# A", "## Standards", "HTS-1", "## Suggested Sequencing", "Use it.", lesson, "", long(90)) == (
+        "A", [lesson, ""])  # fmt: skip
+
+
+def test_a_finished_excerpt_is_better_than_more_images():
+    whole, cut = long(20), "1. " + long(20)
+    assert best("# A", cut, "", "2. " + long(20), "", "3. " + long(60), "# B", whole, "", "# C", long(90)) == (
+        "B", ["# B", whole, ""])  # fmt: skip
+    assert best("# A", cut, "", "2. " + long(20), "", "3. " + long(60)) == ("T", ["# A", cut, "", "2. " + long(20), ""])
+
+
+def test_of_finished_ones_more_images_are_better_and_then_the_end_of_a_section():
+    one, two = long(20), long(21)
+    assert best("# A", one, "", "# B", two, "", long(50))[1] == ["# A", one, "", "# B", two, ""]
+    assert best("# A", one, "", "# B", two, long(50), "")[1] == ["# A", one, ""]
+
+
+def test_a_paragraph_that_leans_back_is_no_beginning_if_there_is_another():
+    far, leaning, own = long(90), "These are " + long(10), long(11)
+    assert best("# A", far, leaning, "", far, own, "")[1] == [own, ""]
+    assert best("# A", far, leaning, "")[1] == [leaning, ""]
+
+
+def test_a_document_that_is_only_a_box_has_no_excerpt():
+    assert best("# About the authors", long(20), "") is None
