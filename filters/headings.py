@@ -23,11 +23,11 @@ In the development corpus (1,512 documents), 161 of 7,143 headings do.
 _OF_TEACHING = re.compile(
     r"(teacher|instructor|facilitat\w+|teaching)( support| notes?| guide| resources?)?|(suggested )?sequencing|standards"
     r"|(section |chapter )?(learning |student )?(objectives?|outcomes?|goals?)|prior knowledge|in this (chapter|section)"
-    r"|(pre-|post-)?(lecture )?quiz( questions?)?|knowledge check|check your (understanding|knowledge)|concept items"
+    r"|.*\bquiz(zes)?( questions?| answers?)?|.*\banswer key|knowledge check|check your (understanding|knowledge)|concept items"
     r"|test prep\b.*|performance task|assignments?|homework|exercises?|(practice )?problems|self[- ]check"
     r"|(ap |unit |chapter )*((free|extended|short) response|multiple choice|review|practice|self-check|critical thinking"
     r"|comprehension|sourcing|historical reasoning|discussion|study|essay)? ?questions?|critical thinking|full text"
-    r"|source links?|questions for each level of learning|answers?( key)?( to .*)?|review & self[- ]study|(🚀 )?challenge"
+    r"|source links?|questions for each level of learning|answers?( to .*)?|review & self[- ]study|(🚀 )?challenge"
 )
 _OF_THE_BOOK = re.compile(
     r"about (the |this |our )?(authors?|book|series|contributors?|publisher|openstax\b.*)"
@@ -38,7 +38,7 @@ _OF_THE_BOOK = re.compile(
     r"|(table of )?contents|navigation|on this page|next (steps?|up|topic)|previous( topic)?|index|glossary"
     r"|compatibility|changelog|change log|release notes|version history|technology partners|community hubs"
     r"|pedagogical foundation|customization|coverage and scope|updated art|key terms|section key terms"
-    r"|comments?|share this( page)?|subscribe\b.*|newsletter|feedback|contribut(e|ing)|support us|donate"
+    r"|academic integrity|ideas for mods|comments?|share this( page)?|subscribe\b.*|newsletter|feedback|contribut(e|ing)|support us|donate"
 )
 
 

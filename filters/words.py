@@ -14,12 +14,12 @@ __all__ = ["heading_level", "is_heading", "plain", "sentences", "words"]
 _CODE = re.compile(r"```.*?```", re.S)
 _LINK = re.compile(r"!?\[([^\[\]]*)\]\((?:[^()]|\([^()]*\))*\)")
 _MARK = re.compile(r"[*_`#>|]+|^[^\S\n]*(?:[-+]|\d+[.)])\s+", re.M)
-_RULE = re.compile(r"^(?:[\s|:+-]+|={3,}|~{3,})$", re.M)
+_RULE = re.compile(r"^(?:[\s|:+-]+|={3,}|~{3,}|\^{3,}|\"{3,}|'{3,})$", re.M)
 _END = re.compile(r"(?<=[.!?…])[\"'”’)\]]*\s+(?=[\"'“‘(\[]?[A-Z0-9])|\n+")
 _ABBREVIATION = re.compile(r"\b(?:e\.g|i\.e|etc|vs|cf|Mr|Mrs|Ms|Dr|Prof|St|No|Fig|approx|[A-Z])\.$")
 _HEADING = re.compile(r"\s*(#{1,6})\s+\S")
-_UNDERLINED = re.compile(r"\s*\S[^\n]*\n[ \t]*(={3,}|-{3,}|~{3,})\s*")
-_LEVELS = {"=": 1, "-": 2, "~": 3}
+_UNDERLINED = re.compile(r"\s*\S[^\n]*\n[ \t]*(={3,}|-{3,}|~{3,}|\^{3,}|\"{3,}|'{3,})\s*")
+_LEVELS = {"=": 1, "-": 2, "~": 3, "^": 4, '"': 5, "'": 5}
 
 
 def plain(text: str) -> str:
@@ -65,7 +65,7 @@ def is_heading(text: str) -> bool:
 def heading_level(text: str) -> int:
     """The level of a heading: 1 (the highest) to 6; 0 for every other text.
 
-    Underlined headings are of level 1 (`===`), 2 (`---`) or 3 (`~~~`).
+    Underlined headings are of level 1 (`===`), 2 (`---`), 3 (`~~~`), 4 (`^^^`) or 5 (quotation marks).
 
     >>> heading_level("## Tools"), heading_level("Tools\\n~~~~~"), heading_level("Tools")
     (2, 3, 0)

@@ -4,7 +4,7 @@ Manuals and textbook chapters have thousands of words and dozens of images; the 
 interleaved sequences has space for a few images (Chameleon: 3 in 4,096 tokens). An excerpt is a sequence of whole
 segments within the given numbers of words and images. It begins where a reader could begin: at the document's beginning
 or at a heading; headings that recur across the source's documents do not count. If no such excerpt has an image, because
-the first image is too far below its heading, it begins at any paragraph. If possible, it ends where something is
+the first image is too far below its heading, it begins at a paragraph that continues nothing. It ends where something is
 finished (`pipeline/instances/ends.py`), and it never has a part of a box for teachers or about the book
 (`filters/headings.py`).
 """
@@ -12,15 +12,19 @@ finished (`pipeline/instances/ends.py`), and it never has a part of a box for te
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Callable, Container, Iterator
 from typing import Generic
 
 from filters.drop_images import AnyDocument
 from filters.headings import heading_key
-from filters.words import heading_level, plain, words
-from pipeline.instances.ends import boxed, ends, goes_on, leans_back
+from filters.words import heading_level, plain, sentences, words
+from pipeline.instances.ends import boxed, continues_above, ends, goes_on, is_written, knows, leans_back
 from schemas.codec import mean_margin
 from schemas.records import Coherence, Image, ScoredDocument, Text
+
+_PROSE = re.compile(r"\s*[\"'“‘«(¿¡*_]*[^\W\d_a-z](?:\S*\s+){11}")
+"""A paragraph of prose: it begins with a letter, and not a small one, and has at least twelve words."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,8 +44,8 @@ def excerpts(
 ) -> Iterator[AnyDocument]:
     """Every excerpt that starts at the beginning, at a heading or behind a box, in reading order.
 
-    Each has at least `min_words` words and one image, and is as long as the limits allow; one that is finished comes
-    before a longer one that is not. The title of an excerpt that does not start at the beginning is its first heading.
+    Each has at least `min_words` words and one image, and is as long as the limits allow; one that ends with a section
+    comes before a longer one that does not. The title of an excerpt that does not start at the beginning is its first heading.
     Excerpts may overlap. recurring: the keys of the headings that do not count (`filters.headings`).
     """
     page = _Page(document, recurring)
@@ -60,21 +64,20 @@ def best_excerpt(
 ) -> AnyDocument | None:
     """The best excerpt; None if there is none.
 
-    One that is finished is better than one that is not; then more images decide, then an end at the end of a section,
-    then the mean coherence, then the earliest. Only if no excerpt starts at a heading, one may start at any paragraph;
-    only if there is none of these, at one that refers to what came before, inside a list or a sentence. Its title is
-    the nearest heading above. recurring: as in `excerpts`. fits: whether an excerpt comes into question.
+    One that ends with a section, then the one with the most images, then the best mean coherence, then the earliest.
+    Only if no excerpt starts at a heading, one may start at a paragraph, unless that continues a list or a sentence or
+    refers to what came before. Its title is the nearest heading above. recurring: as in `excerpts`. fits: whether an excerpt comes into question.
     """
     page, limits = _Page(document, recurring), _Limits(max_words, max_images, min_words)
     found: list[tuple[int, AnyDocument]] = []
-    for starts in (page.beginnings(), page.paragraphs(leaning=False), page.paragraphs(leaning=True), page.texts()):
+    for starts in (page.beginnings(), page.paragraphs()):
         found = found or list(page.starting_at(starts, limits))
 
-    def worth(graded: tuple[int, AnyDocument]) -> tuple[bool, int, int, float]:
+    def worth(graded: tuple[int, AnyDocument]) -> tuple[int, int, float]:
         grade, excerpt = graded
         matched = excerpt.coherence.matched if isinstance(excerpt, ScoredDocument) else ()
         coherence = round(sum(matched) / len(matched), 4) if matched else 0.0
-        return grade > 0, len(excerpt.images), grade, coherence
+        return grade, len(excerpt.images), coherence
 
     best = max((graded for graded in found if fits(graded[1])), key=worth, default=None)  # the first of equals
     return best[1] if best else None
@@ -85,23 +88,26 @@ class _Page(Generic[AnyDocument]):
 
     def __init__(self, document: AnyDocument, recurring: Container[bytes]) -> None:
         self.document, self.segments = document, document.segments
-        self.boxed = boxed(self.segments)
+        self.boxed, self.written = boxed(self.segments), is_written(self.segments)
         self.levels = [heading_level(s.text) if isinstance(s, Text) else 0 for s in self.segments]
         self.own = {i for i, text in self._texts() if self.levels[i] and self._key(text) not in recurring}
 
     def beginnings(self) -> list[int]:
-        """The document's beginning, the headings that do not recur, and what follows a box."""
+        """The document's beginning, the headings that do not recur, and what follows a box.
+
+        No heading of a later step, and none whose text continues the one above.
+        """
         behind = {i for i, _ in self._texts() if i - 1 in self.boxed and not self.levels[i]}
-        return sorted(({0, *self.own} | behind) - self.boxed)
+        headings = {i for i in self.own if not goes_on(plain(self._text(i))) and not continues_above(self._text(i + 1))}
+        return sorted(({0, *headings} | behind) - self.boxed)
 
-    def paragraphs(self, leaning: bool) -> list[int]:
-        """The texts that continue no list and no sentence; `leaning`: also those that refer to what came before."""
-        found = [(i, t) for i, t in self._starts() if not goes_on(t)]
-        return [i for i, text in found if leaning or not leans_back(text)]
-
-    def texts(self) -> list[int]:
-        """All texts but headings that recur."""
-        return [i for i, _ in self._starts()]
+    def paragraphs(self) -> list[int]:
+        """The texts that are prose and do not refer to what came before."""
+        texts = [(i, t) for i, t in self._texts() if i not in self.boxed and not self.levels[i]]
+        starts = [
+            (i, t) for i, t in texts if not self.written or (_PROSE.match(t) and not goes_on(t) and not leans_back(t))
+        ]
+        return [i for i, text in starts if not knows(_first_sentence(text), self._above(i), self.document.title)]
 
     def starting_at(self, starts: list[int], limits: _Limits) -> Iterator[tuple[int, AnyDocument]]:
         """(how finished it is, the excerpt) for these starts: those that have an image and enough words."""
@@ -114,11 +120,15 @@ class _Page(Generic[AnyDocument]):
                 if enough and any(isinstance(s, Image) for s in piece):
                     yield grade, self._excerpt(start, stop)
 
-    def _starts(self) -> list[tuple[int, str]]:
-        return [(i, t) for i, t in self._texts() if i not in self.boxed and (i in self.own or not self.levels[i])]
-
     def _texts(self) -> list[tuple[int, str]]:
         return [(i, s.text) for i, s in enumerate(self.segments) if isinstance(s, Text)]
+
+    def _above(self, at: int) -> str:
+        return "\n".join(text for i, text in self._texts() if i < at)
+
+    def _text(self, at: int) -> str:
+        segment = self.segments[at] if at < len(self.segments) else None
+        return segment.text if isinstance(segment, Text) else ""
 
     def _key(self, text: str) -> bytes:
         return heading_key(self.document.source, text)
@@ -145,6 +155,10 @@ class _Page(Generic[AnyDocument]):
             return self.document.title
         above = [text for i, text in self._texts() if i <= start and i in self.own - self.boxed]
         return plain(above[-1] if above else "") or self.document.title
+
+
+def _first_sentence(text: str) -> str:
+    return next(iter(sentences(plain(text))), "")
 
 
 def _part(coherence: Coherence, start: int, stop: int) -> Coherence:

@@ -8,7 +8,7 @@ from schemas.records import Coherence, Document, ScoredDocument, StoredDocument,
 
 
 def text(words: int) -> Text:
-    return Text(" ".join(["Word"] * words))
+    return Text(" ".join(["Word"] + ["word"] * (words - 1)) + ".")
 
 
 H1, H2 = Text("# One"), Text("# Two")
@@ -72,18 +72,20 @@ def test_where_no_heading_is_near_a_picture_a_paragraph_may_be_the_start():
     assert (found.segments, found.title) == ((text(15), text(30), B, C), "Two")
 
 
-@pytest.mark.parametrize("middle", ["- and sand it, ", "* ", "3. ", "12) ", "which "])
-def test_a_start_inside_a_list_or_a_sentence_is_the_last_choice(middle):
+@pytest.mark.parametrize("middle", ["- and sand it, ", "* ", "3. ", "12) ", "which ", "This is ", "Step 2. "])
+def test_an_excerpt_never_starts_inside_a_list_or_a_sentence(middle):
     inside = Text(middle + "word " * 60)
     far = document(H1, text(90), inside, A, B, text(200), text(60), C)
     assert best_excerpt(far, **LIMITS).segments[0] == text(60)
-    assert best_excerpt(document(H1, text(90), inside, A), **LIMITS).segments == (inside, A)
+    assert best_excerpt(document(H1, text(90), inside, A), **LIMITS) is None
 
 
-def test_a_list_may_be_started_at_its_first_item():
-    first = Text("1. " + "Word " * 60)
-    far = document(H1, text(90), first, A, B, text(200), text(60), C)
-    assert best_excerpt(far, **LIMITS).segments == (first, A, B)
+def test_where_nothing_ends_like_a_sentence_small_letters_and_endings_say_nothing():
+    steps = [Text(" ".join([word] * 60)) for word in ("cut", "sand", "oil")]
+    spoken = document(H1, steps[0], A, steps[1], B, steps[2], C)
+    assert best_excerpt(spoken, **LIMITS).segments == (H1, steps[0], A)
+    far = document(H1, Text("cut " * 90), steps[1], A, steps[2])
+    assert best_excerpt(far, **LIMITS).segments == (steps[1], A)
 
 
 def test_a_heading_is_preferred_even_with_fewer_pictures():
