@@ -6,7 +6,7 @@ import re
 from collections.abc import Container, Iterator, Sequence
 
 from filters.headings import box
-from filters.words import heading_level, words
+from filters.words import heading_level, plain, words
 from schemas.records import Image, Segment, Text
 
 SECTION, SENTENCE = 2, 1
@@ -29,10 +29,15 @@ _CONTINUES = (
 _REFERS = (
     r"this|these|that|those|it|its|they|their|he|his|she|her|such|now|as (?:you|we)|in (?:this|these)|another|here|once"
     r"|the (?:following|above|same|second|third|next|other|figure|table|graph|diagram)|after (?:this|that|these)"
-    r"|when (?:this|it|they)|of (?:this|these|those)|at (?:this|that)|during (?:this|that)|in one|having|there|note(?: that)?"
+    r"|when (?:this|it|they)|of (?:this|these|those)|at (?:this|that)|during (?:this|that)|in one|having|there|note(?: that)?|while (?:this|that|it|they)|to (?:wrap up|continue|finish)|still|if you still"
 )
-_CONTINUES_ABOVE = re.compile(rf"\s*(?:{_CONTINUES})\b", re.I)
 _LEANS_BACK = re.compile(rf"\s*(?:{_CONTINUES}|{_REFERS})\b", re.I)
+_SPEAKS_OF_ITSELF = re.compile(
+    r"\s*(?:(?:in|on|throughout) )?(?:this|these|here) (?:\w+ )?(?:chapter|section|lesson|module|tutorial|guide|article|part|topic"
+    r"|unit|page|document|walkthrough|activity|project|step|post|example|exercise|lab|course|is (?:how|a|an)|are)\b",
+    re.I,
+)
+_RESULT = re.compile(r"(?:solution|discussion|answers?|results?)\b", re.I)
 _ANNOUNCES = re.compile(
     r"\blet[’']s (?:get started|begin|start|go|discuss|look|consider|see|examine|turn|explore)\b[^.!?]*[.!?]?[\s*_]*$"
     r"|\b(?:this|the following|the next|these) (?:chapter|section|lesson|module|tutorial|guide|article|part|topic|unit"
@@ -88,13 +93,13 @@ def knows(first: str, above: str, title: str) -> bool:
     return False
 
 
-def continues_above(text: str) -> bool:
-    """Whether a text, even the first below a heading, begins by continuing what stands above it. Knows English alone.
+def leads_on(text: str) -> bool:
+    """Whether the first text below a heading refers to what stands above the heading. Knows English alone.
 
-    >>> continues_above("Now that it is dry, sand it."), continues_above("This is how to sand it.")
-    (True, False)
+    >>> leads_on("This option saws it."), leads_on("This chapter is about saws."), leads_on("A saw cuts.")
+    (True, False, False)
     """
-    return bool(_CONTINUES_ABOVE.match(text))
+    return leans_back(text) and not _SPEAKS_OF_ITSELF.match(text)
 
 
 _BYLINE = re.compile(r"\s*[*_]*(?:written |posted )?by:? \W*[A-Z]", re.I)
@@ -182,7 +187,10 @@ def _finished(segments: Sequence[Segment], last: int, level: int, boxed: Contain
         return 0
     if last + 1 in boxed:
         return SECTION
-    if below := _level(after):
+    if isinstance(after, Text) and (below := heading_level(after.text)):
+        name = plain(after.text)
+        if goes_on(name) or _RESULT.match(name):  # the next step, or the answer
+            return 0
         return SENTENCE if below > level else SECTION
     if isinstance(after, Image):
         return SENTENCE if isinstance(segment, Image) else 0  # of several images for one text some may be left out

@@ -19,7 +19,7 @@ from typing import Generic
 from filters.drop_images import AnyDocument
 from filters.headings import heading_key
 from filters.words import heading_level, plain, sentences, words
-from pipeline.instances.ends import boxed, continues_above, ends, goes_on, is_written, knows, leans_back
+from pipeline.instances.ends import boxed, ends, goes_on, is_written, knows, leads_on, leans_back
 from schemas.codec import mean_margin
 from schemas.records import Coherence, Image, ScoredDocument, Text
 
@@ -95,10 +95,10 @@ class _Page(Generic[AnyDocument]):
     def beginnings(self) -> list[int]:
         """The document's beginning, the headings that do not recur, and what follows a box.
 
-        No heading of a later step, and none whose text continues the one above.
+        No heading of a later step, and none whose text refers to what stands above.
         """
         behind = {i for i, _ in self._texts() if i - 1 in self.boxed and not self.levels[i]}
-        headings = {i for i in self.own if not goes_on(plain(self._text(i))) and not continues_above(self._text(i + 1))}
+        headings = {i for i in self.own if not goes_on(plain(self._text(i))) and not leads_on(self._text(i + 1))}
         return sorted(({0, *headings} | behind) - self.boxed)
 
     def paragraphs(self) -> list[int]:

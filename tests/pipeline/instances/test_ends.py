@@ -104,6 +104,20 @@ def test_a_section_ends_before_a_heading_of_its_level_or_a_box_not_before_its_ow
     assert found("# A", "One:", "## B", "Two three four five.", most=4) == []
 
 
+@pytest.mark.parametrize("heading", ["### Step 2: Saw", "### 2. Saw", "## Solution", "## Discussion"])
+def test_what_the_next_heading_goes_on_with_is_not_finished(heading):
+    assert found("# A", "One.", heading, "Two three four five.", most=5) == []
+
+
+@pytest.mark.parametrize(
+    "below", ["This option saws it.", "However, it is dry.", "The next board", "While this dries, saw.", "To wrap up,"]
+)
+def test_a_heading_whose_text_refers_to_what_is_above_is_no_beginning(below):
+    rest = " " + long(20).lower()
+    assert best("# A", long(90), "## B", below + rest, "") is None
+    assert best("# A", long(90), "## B", "In this short section, a board is cut." + rest, "")[0] == "B"
+
+
 def test_it_does_not_leave_the_part_it_began_in():
     parts = ("# A", "## B", "One.", "## C", "Two.", "# D", "Three.")
     assert found(*parts, start=1, floor=2) == [(2, 5)]
