@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import json
 import tarfile
 
 import PIL
 import pytest
 
 from pipeline.dataset import shards
-from schemas.checks import files, image, shard, tarball
+from schemas.checks import card, files, image, manifest, run, shard, tarball
+from schemas.defects import pointer_of
 from schemas.folder import DIRECTORY, FILE, LINK, Found, LocalFolder
+from schemas.report import as_sarif
+from schemas.validate import Report
 from tests.pipeline.images.hostile import encoded, photo
 from tests.schemas import example
 
@@ -73,3 +77,40 @@ def test_what_a_decoder_says_is_passed_on_without_addresses():
     data[200] ^= 1
     found = list(image._pixels(bytes(data), PIL.Image.open(io.BytesIO(data)), "00.png", "/at"))
     assert found == [("image-undecodable", "00.png cannot be decoded: a wrong checksum at byte 33", "/at")]
+
+
+def test_a_file_of_another_size():
+    found = [Found("index.parquet", FILE, 9), Found("shards/a.tar", FILE, 3)]
+    expected = {"index.parquet": {"bytes": 9}, "shards/a.tar": {"bytes": 4}}
+    [defect] = [d for d in files.check(found, expected) if d.kind != "file-type"]
+    assert (defect.kind, defect.file, defect.shard) == ("file-size", "shards/a.tar", "a.tar")
+    assert defect.message == "has 3 bytes; the manifest says 4"
+
+
+def test_files_that_cannot_be_read_are_named(tmp_path):
+    (tmp_path / "run.json").mkdir()
+    (tmp_path / "config.yaml").write_bytes(b"\xff")
+    nothing, [defect] = run.load(LocalFolder(tmp_path))
+    assert (nothing, defect.message) == (None, "cannot be read: is not a regular file")
+    with pytest.raises(OSError, match="is not a regular file: 'run.json'"):
+        LocalFolder(tmp_path).open("run.json")
+    [defect] = card._config(LocalFolder(tmp_path), {"config": {}})
+    assert (defect.kind, defect.file) == ("config", "config.yaml")
+
+
+def test_a_manifest_in_another_form(good):
+    data = (good / "manifest.json").read_bytes()
+    value, [defect] = manifest.parse(data[:-1])
+    assert value and (defect.kind, defect.file) == ("manifest-form", "manifest.json")
+    large = {"config": {"x": "y" * manifest.MOST_CONFIG}}
+    assert [pointer for _, pointer in manifest._large_config(large)] == ["/config"]
+
+
+def test_what_was_not_checked_is_a_note_in_sarif():
+    found = json.loads(as_sarif(Report((), (), ("the shards",)), "set"))
+    [note] = found["runs"][0]["invocations"][0]["toolExecutionNotifications"]
+    assert note == {"level": "note", "message": {"text": "not checked: the shards"}}
+
+
+def test_names_in_a_pointer_are_escaped():
+    assert pointer_of(("a~b", "c/d", 0)) == "/a~0b/c~1d/0"
