@@ -17,10 +17,10 @@ from filters.words import words
 from models import HELD_OUT
 from models.language.damage import ASPECT, can_shuffle, damage, order_marks
 from models.language.pleas import with_good_text, with_plea
-from models.language.titles import instruction
 from pipeline.instances.excerpt import excerpts
 from prompts import load as load_prompts
 from prompts.shown import shown_segments
+from prompts.titles import instruction
 from schemas.errors import UserError
 from schemas.records import Document, Image, Segment, Text
 
@@ -212,7 +212,7 @@ def rate_pair(section: Document, rng: random.Random, other: Document) -> Pair:
 def write_pairs(section: Document, domain: str, copy: int = 0) -> list[Pair]:
     """The section with an instruction made from its title, in the form number `copy`; empty if the title has none."""
     text = "\n".join(shown_segments(section, PROMPTS.shown))
-    asked = instruction(section.title, text, pick(section.title, section.source) + copy)
+    asked = instruction(section.title, text, PROMPTS.wordings.answers, pick(section.title, section.source) + copy)
     if asked is None:
         return []
     answer = _compact({"instruction": asked, "domain": domain})

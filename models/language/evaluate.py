@@ -26,12 +26,12 @@ from models.figures import write_block
 from models.language import measures
 from models.language.damage import ASPECT, can_shuffle, damage
 from models.language.data import DOMAINS, PROMPTS, documents, pick, sections
-from models.language.titles import clean, instruction
 from pipeline.config import Instructions
 from pipeline.llm.client import Client, LlmFault
 from pipeline.llm.probe import check_server
 from pipeline.llm.questions import Candidate, judged, rate, taken
 from prompts.shown import shown_segments
+from prompts.titles import clean, instruction
 from schemas.records import Document, Ratings
 
 RATED, WRITTEN, WORDS = 120, 250, 240
@@ -51,7 +51,9 @@ RIGHT_DOMAINS = {
 
 @dataclasses.dataclass(frozen=True)
 class Figures:
-    """`auc`: kind of damage -> AUC of its own aspect. `means`: kind or "undamaged" -> mean rating of each aspect."""
+    """The figures of a model; those of the writer are without the candidate made of the title, but for `with_titles`.
+
+    `auc`: kind of damage -> AUC of its own aspect. `means`: kind or "undamaged" -> mean rating of each aspect."""
 
     auc: dict[str, float]
     means: dict[str, dict[str, float]]
@@ -64,6 +66,11 @@ class Figures:
     first_found_by_meaning: float
     title_found: float
     title_found_by_meaning: float
+    text_found: float
+    text_found_with_titles: float
+    text_found_by_meaning: float
+    text_found_by_meaning_with_titles: float
+    from_title: float
     domain_right: float
     rated: int
     written: int
@@ -78,9 +85,8 @@ def held_out(corpus: pathlib.Path) -> list[Document]:
 
 def wish(section: Document) -> str | None:
     """The instruction made from the section's title; None if the title names no subject."""
-    return instruction(
-        section.title, "\n".join(shown_segments(section, PROMPTS.shown)), pick(section.title, section.source)
-    )
+    text = "\n".join(shown_segments(section, PROMPTS.shown))
+    return instruction(section.title, text, PROMPTS.wordings.answers, pick(section.title, section.source))
 
 
 def measure(url: str, found: list[Document]) -> Figures:
@@ -128,12 +134,15 @@ def _writer(client: Client, found: list[Document]) -> Figures:
     async def every() -> list[list[Candidate]]:
         return await asyncio.gather(*(one(s) for s in found))
 
-    candidates = client.submit(every()).result()
+    everything = client.submit(every()).result()
+    candidates = [[one for one in c if one.number] for c in everything]
     first = [c[0] for c in candidates]
     best = [taken(c) or c[0] for c in candidates]
+    titled = [taken(c) or c[0] for c in everything]
     asked = [c.instruction for c in best]
     drops = [c.drop for c in first]
     titles = [title for s in found if (title := clean(s.title))]  # every one has a title: it has a wish
+    texts = ["\n".join(shown_segments(s, PROMPTS.shown)) for s in found]
     question = PROMPTS.write_prompt(found[0], DOMAINS).messages[-1]["content"].rpartition("---")[2]
     counted = [
         (c.domain, RIGHT_DOMAINS[s.source]) for c, s in zip(best, found, strict=True) if s.source in RIGHT_DOMAINS
@@ -155,8 +164,15 @@ def _writer(client: Client, found: list[Document]) -> Figures:
         first_found_by_meaning=measures.titles_found(answers, titles, measures.by_meaning),
         title_found=measures.titles_found(asked, titles, measures.by_words),
         title_found_by_meaning=measures.titles_found(asked, titles, measures.by_meaning),
+        text_found=measures.titles_found(asked, texts, measures.by_words),
+        text_found_with_titles=measures.titles_found([c.instruction for c in titled], texts, measures.by_words),
+        text_found_by_meaning=measures.titles_found(asked, texts, measures.by_meaning),
+        text_found_by_meaning_with_titles=measures.titles_found(
+            [c.instruction for c in titled], texts, measures.by_meaning
+        ),
+        from_title=statistics.mean(c.number == 0 for c in titled),
         domain_right=statistics.mean(domain in right for domain, right in counted),
-        samples=[(s.title, c.instruction) for s, c in list(zip(found, best, strict=True))[:12]],
+        samples=[(s.title, c.instruction) for s, c in list(zip(found, titled, strict=True))[:12]],
     )
 
 
@@ -194,6 +210,10 @@ def block(ours: Figures, plain_: Figures, shares: dict[str, float]) -> str:
             ("the same, the candidate that is taken", "title_found", "80 %"),
             ("right title among 20 random ones, by meaning, first candidate", "first_found_by_meaning", "-"),
             ("the same, the candidate that is taken", "title_found_by_meaning", "90 %"),
+            ("own text among 20 random ones, by words", "text_found", "-"),
+            ("the same, with the candidate made of the title", "text_found_with_titles", "-"),
+            ("own text among 20 random ones, by meaning", "text_found_by_meaning", "-"),
+            ("the same, with the candidate made of the title", "text_found_by_meaning_with_titles", "-"),
             ("right domain", "domain_right", "-"),
         )
     ]

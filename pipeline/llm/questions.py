@@ -12,7 +12,8 @@ from filters import instruction, quality
 from pipeline.llm import ranking
 from pipeline.llm.client import Client
 from pipeline.llm.responses import Answer
-from prompts import Prompt, PromptSet
+from prompts import Prompt, PromptSet, titles
+from prompts.shown import shown_segments
 from prompts.wordings import Wording
 from schemas.records import Document, Drop, GeneratedInstruction, Ratings
 
@@ -51,7 +52,8 @@ async def write(
     """The best instruction that the document answers and its domain, or the Drop of the checks if none passes.
 
     wordings: how it is worded, by preference (`Wordings.choose`). candidates: how many instructions are asked for; each
-    has its own seed and its own key in the cache. Raises LlmFault if no answer is valid.
+    has its own seed and its own key in the cache. For a prompt set with frames, one more is made of the document's title,
+    if that names a subject. Raises LlmFault if no answer is valid.
     """
     found = await judged(client, prompts, document, domains, wordings, candidates)
     if best := taken(found):
@@ -63,7 +65,7 @@ async def write(
 class Candidate:
     """One instruction for a document.
 
-    number: from 1. answer: in the model's words. instruction: as it is worded. drop: why it is none for the document.
+    number: from 1; 0 for the one made of the document's title. answer: in the model's words. instruction: as it is worded. drop: why it is none for the document.
     tells: how well it tells the document from others (`ranking.tells`).
     """
 
@@ -99,12 +101,21 @@ async def judged(
     for number, one in zip(numbers, answers, strict=True):
         if not isinstance(one, BaseException):
             answer = one["instruction"].strip()
-            drop = instruction.check(answer, document)
-            asked = answer if drop else prompts.wordings.reworded(answer, document, wordings)
-            found.append(Candidate(number, answer, asked, one["domain"], drop, ranking.tells(answer, document)))
+            found.append(_candidate(number, answer, one["domain"], prompts, document, wordings))
     if not found and isinstance(fault := answers[0], BaseException):
         raise fault
+    text = "\n".join(shown_segments(document, prompts.shown))
+    if titled := titles.instruction(document.title, text, prompts.wordings.answers):
+        found.append(_candidate(0, titled, found[0].domain, prompts, document, wordings))
     return found
+
+
+def _candidate(
+    number: int, answer: str, domain: str, prompts: PromptSet, document: Document, wordings: Sequence[Wording]
+) -> Candidate:
+    drop = instruction.check(answer, document)
+    asked = answer if drop else prompts.wordings.reworded(answer, document, wordings)
+    return Candidate(number, answer, asked, domain, drop, ranking.tells(answer, document))
 
 
 async def instruct(client: Client, prompt: Prompt, attempt: int) -> dict[str, str]:

@@ -30,7 +30,7 @@ RANGES = {
     "margin": (-2.0, 2.0),
     "recall_at_1": (0.0, 1.0),
     "mean_rating": (1.0, 5.0),
-    "attempts": (1.0, float(MOST_CANDIDATES)),
+    "attempts": (0.0, float(MOST_CANDIDATES)),
 }
 MOST_DETAIL = 4000
 """The longest detail in characters: the end of a traceback."""

@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 from filters.instruction import check
 from filters.words import words
 from models import HELD_OUT
-from models.language import data, lora, measures, pleas, titles, train
+from models.language import data, lora, measures, pleas, train
 from models.language.clutter import SEEN, UNSEEN, clutter_lines
 from models.language.damage import ASPECT, can_shuffle, damage, order_marks
 from schemas.records import Document, Image, Text
@@ -98,28 +98,6 @@ def test_most_own_texts_yield_a_wish_that_passes_the_checker():
     wishes = [(t, json.loads(pair.answer)["instruction"]) for t in texts for pair in data.write_pairs(t, t.source)]
     assert {t.source for t in texts} <= set(data.DOMAINS)
     assert len(wishes) >= 30 and sum(check(wish, t) is None for t, wish in wishes) >= 0.95 * len(wishes)
-
-
-@pytest.mark.parametrize(
-    "title, asked",
-    [
-        ("Step 3: Installing the Server", "Explain how to install the server."),
-        ("How to Prune Roses", "Explain how to prune roses."),
-        ("Parallel Circuits", "Explain parallel circuits with pictures."),
-        ("What Is a Primate?", "What Is a primate?"),
-        ("Overview", None),
-        ("Learning Outcomes", None),
-        ("Windows Server 2012", None),
-        ("Bing画像の追加", None),
-    ],
-)
-def test_titles_become_instructions(title, asked):
-    text = "installing the server, then how to prune roses in parallel circuits; a primate and an overview of windows"
-    assert titles.instruction(title, text, 0) == asked
-
-
-def test_a_title_that_the_text_does_not_speak_of_gives_no_pair():
-    assert titles.instruction("Parallel Circuits", "Wash the roller in warm water.", 0) is None
 
 
 # damage

@@ -88,7 +88,7 @@ def test_scores_that_compare_images_are_there_from_two_images_on(images, margins
         ("margin", -2.0, 2.0),
         ("recall_at_1", 0.0, 1.0),
         ("fluency", 1.0, 5.0),
-        ("attempts", 1.0, 8.0),
+        ("attempts", 0.0, 8.0),
     ],
 )
 def test_a_score_is_in_its_range_and_has_four_decimals(name, low, high):

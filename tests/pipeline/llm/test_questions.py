@@ -25,7 +25,7 @@ DOCUMENT = Document(
         Image("a.jpg", alt="a folded sheet"),
         Text("Open the pocket of the boat and pull the two corners apart until it stands."),
     ),
-    title="A paper boat",
+    title="Overview",  # names no subject
 )
 PROMPTS = load_prompts("embedded")
 DOMAINS = ("crafts", "cooking")
@@ -120,6 +120,24 @@ def test_a_candidate_that_fails_the_checks_is_not_taken():
         write, by_seed("Paper boat pocket crease", "Explain the paper.", "Explain [paper boat pocket crease].")
     )
     assert got == GeneratedInstruction("Explain the paper.", "crafts", 2)
+
+
+def test_one_more_candidate_is_made_of_the_title():
+    titled = dataclasses.replace(DOCUMENT, title="2. Folding a paper boat")
+    wordings = (Wording("question", do="How would you {}?"),)
+    made = questions.write
+    got, requests = run(
+        lambda c: made(c, PROMPTS, titled, DOMAINS, wordings, 2), by_seed("Explain the paper.", "Explain the sheet.")
+    )
+    assert got == GeneratedInstruction("How would you fold a paper boat?", "crafts", 0)
+    assert len(requests) == 2
+    got, _ = run(lambda c: made(c, PROMPTS, titled, DOMAINS, wordings, 2), by_seed(GOOD, "Explain the paper."))
+    assert got.attempts == 1  # it says more
+    plain = load_prompts("instruct")
+    got, _ = run(lambda c: made(c, plain, titled, DOMAINS, (), 1), written("Explain the paper."))
+    assert got.attempts == 1  # no frames, so nothing to put a title into
+    with pytest.raises(LlmFault, match="invalid_answer"):
+        run(lambda c: made(c, PROMPTS, titled, DOMAINS, wordings, 1), lambda body: "no JSON")
 
 
 def test_the_best_candidate_is_worded_as_the_document_asks_for():

@@ -1,4 +1,7 @@
-"""Makes an instruction of a section's title: the writer's training target."""
+"""Makes an instruction of a section's title.
+
+Such instructions are what the embedded writer was trained on, and one more candidate beside its own for each document.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import re
 
 from filters.instruction import ACTIONS
 from filters.words import plain, words
-from prompts import load
+from prompts.wordings import Answers
 
 USELESS = re.compile(
     r"^(overview|introduction|summary|setup|set ?up|see also|steps?|tasks?|notes?|tools?|hardware|software"
@@ -47,9 +50,6 @@ def _gerunds() -> dict[str, str]:
 
 GERUNDS = _gerunds()
 
-HOW_TO, ABOUT = load("embedded").wordings.answers.do, load("embedded").wordings.answers.about
-"""The forms of the answers that the writer learns, for actions and for things."""
-
 
 def clean(title: str) -> str | None:
     """The title without numbering and labels; None if it names no subject."""
@@ -67,13 +67,14 @@ def clean(title: str) -> str | None:
     return title
 
 
-def instruction(title: str, text: str, choice: int) -> str | None:
-    """An instruction for a text with this title, in one of a dozen forms selected by `choice`; None if none fits.
+def instruction(title: str, text: str, answers: Answers, choice: int = 0) -> str | None:
+    """An instruction for a text with this title, in one of the forms of `answers`; None if none fits.
 
+    choice: selects the form.
     Words that are lower-case in the text become lower-case; half of the title's longer words must occur in the text.
     """
     subject = clean(title)
-    if subject is None:
+    if subject is None or not (answers.do and answers.about):
         return None
     lower = set(re.findall(r"\b[a-z][\w-]*", text))
     stems = {w[:5].lower() for w in words(text)}
@@ -86,9 +87,9 @@ def instruction(title: str, text: str, choice: int) -> str | None:
     first, _, rest = small.partition(" ")
     key = first.lower()
     if key == "how" and rest.startswith("to "):
-        return _fill(HOW_TO, choice, rest[3:].rstrip("?"))
+        return _fill(answers.do, choice, rest[3:].rstrip("?"))
     if key == "to" and rest:
-        return _fill(HOW_TO, choice, rest)
+        return _fill(answers.do, choice, rest)
     if re.match(r"(what|how|why|when|where|who|which|can|is|are|do|does)\b", key):
         if small.endswith("?") or key in ("what", "why", "how"):
             form = ("{}?", "{}? Explain with pictures.", "Explain this to me: {}?")[choice % 3]
@@ -96,15 +97,15 @@ def instruction(title: str, text: str, choice: int) -> str | None:
             return form.format(asked if "this" in form else asked[0].upper() + asked[1:])
         return None
     if key in GERUNDS and rest:
-        return _fill(HOW_TO, choice, f"{GERUNDS[key]} {rest}")
+        return _fill(answers.do, choice, f"{GERUNDS[key]} {rest}")
     if key in ACTIONS and rest and not rest.lower().startswith(("and ", "of ")):
-        return _fill(HOW_TO, choice, f"{key} {rest}")
+        return _fill(answers.do, choice, f"{key} {rest}")
     if small.endswith(("?", "!")) or ":" in small:
         return None
-    return _fill(ABOUT, choice, small)
+    return _fill(answers.about, choice, small)
 
 
-_SMALL = frozenset("a an the and or of for with to in on from by at your how as into using".split())
+_SMALL = frozenset("a an the and or of for with to in on from by at your how as into using is are do does".split())
 
 
 def _fill(forms: tuple[str, ...], choice: int, subject: str) -> str:
