@@ -107,7 +107,7 @@ class Wordings:
         be an instruction.
         """
         form, subject = self.subject(answer)
-        subject = _lower(subject, document)
+        subject = _small(subject) if form == "do" else _lower(subject, document)
         for wording in wordings:
             frame = wording.do if form == "do" else wording.about if form == "about" else ""
             if frame and (wording.kind != "comparison" or _PAIR.search(subject)):
@@ -176,6 +176,12 @@ def _without(text: str, ends: Sequence[str]) -> str:
         for end in ends:
             text = text.removesuffix(end)
     return text
+
+
+def _small(action: str) -> str:
+    """The action with a small first letter: it begins with a verb, which is no name, unless it has other capitals."""
+    first = action.partition(" ")[0]
+    return action if first[1:] != first[1:].lower() else action[:1].lower() + action[1:]
 
 
 def _lower(subject: str, document: Document) -> str:

@@ -29,9 +29,10 @@ from models.language.data import DOMAINS, PROMPTS, documents, pick, sections
 from pipeline.config import Instructions
 from pipeline.llm.client import Client, LlmFault
 from pipeline.llm.probe import check_server
-from pipeline.llm.questions import Candidate, judged, rate, taken
+from pipeline.llm.questions import Candidate, judged, of_title, rate, taken
 from prompts.shown import shown_segments
 from prompts.titles import clean, instruction
+from prompts.wordings import Wording
 from schemas.records import Document, Ratings
 
 RATED, WRITTEN, WORDS = 120, 250, 240
@@ -51,7 +52,7 @@ RIGHT_DOMAINS = {
 
 @dataclasses.dataclass(frozen=True)
 class Figures:
-    """The figures of a model; those of the writer are without the candidate made of the title, but for `with_titles`.
+    """The figures of a model. The writer does not know the titles; `with_titles`: where one names a subject, it is used.
 
     `auc`: kind of damage -> AUC of its own aspect. `means`: kind or "undamaged" -> mean rating of each aspect."""
 
@@ -124,21 +125,24 @@ def _rate(client: Client, found: list[Document]) -> list[Ratings]:
 
 
 def _writer(client: Client, found: list[Document]) -> Figures:
+    def wordings(section: Document) -> tuple[Wording, ...]:
+        return PROMPTS.wordings.choose(section, WANTED.kinds, WANTED.with_pictures, "leafinstruct", context=False)
+
     async def one(section: Document) -> list[Candidate]:
-        wordings = PROMPTS.wordings.choose(section, WANTED.kinds, WANTED.with_pictures, "leafinstruct", context=False)
+        untitled = dataclasses.replace(section, title="")
         try:
-            return await judged(client, PROMPTS, section, DOMAINS, wordings, WANTED.candidates)
+            return await judged(client, PROMPTS, untitled, DOMAINS, wordings(section), WANTED.candidates)
         except LlmFault:  # the untrained model may not stop writing: that is a failed answer
             return [Candidate(1, "", "", "", check("", section), 0.0)]
 
     async def every() -> list[list[Candidate]]:
         return await asyncio.gather(*(one(s) for s in found))
 
-    everything = client.submit(every()).result()
-    candidates = [[one for one in c if one.number] for c in everything]
+    candidates = client.submit(every()).result()
     first = [c[0] for c in candidates]
     best = [taken(c) or c[0] for c in candidates]
-    titled = [taken(c) or c[0] for c in everything]
+    made = [of_title(PROMPTS, s, wordings(s)) for s in found]
+    titled = [t if t and t.drop is None else b for t, b in zip(made, best, strict=True)]
     asked = [c.instruction for c in best]
     drops = [c.drop for c in first]
     titles = [title for s in found if (title := clean(s.title))]  # every one has a title: it has a wish
@@ -211,9 +215,9 @@ def block(ours: Figures, plain_: Figures, shares: dict[str, float]) -> str:
             ("right title among 20 random ones, by meaning, first candidate", "first_found_by_meaning", "-"),
             ("the same, the candidate that is taken", "title_found_by_meaning", "90 %"),
             ("own text among 20 random ones, by words", "text_found", "-"),
-            ("the same, with the candidate made of the title", "text_found_with_titles", "-"),
+            ("the same, where possible made of the title", "text_found_with_titles", "-"),
             ("own text among 20 random ones, by meaning", "text_found_by_meaning", "-"),
-            ("the same, with the candidate made of the title", "text_found_by_meaning_with_titles", "-"),
+            ("the same, where possible made of the title", "text_found_by_meaning_with_titles", "-"),
             ("right domain", "domain_right", "-"),
         )
     ]

@@ -52,8 +52,9 @@ async def write(
     """The best instruction that the document answers and its domain, or the Drop of the checks if none passes.
 
     wordings: how it is worded, by preference (`Wordings.choose`). candidates: how many instructions are asked for; each
-    has its own seed and its own key in the cache. For a prompt set with frames, one more is made of the document's title,
-    if that names a subject. Raises LlmFault if no answer is valid.
+    has its own seed and its own key in the cache. With a prompt set that has frames, a title that names a subject is put
+    into one of them and taken if it passes the checks; then one answer is asked for, for the domain. Raises LlmFault if no
+    answer is valid.
     """
     found = await judged(client, prompts, document, domains, wordings, candidates)
     if best := taken(found):
@@ -78,8 +79,9 @@ class Candidate:
 
 
 def taken(candidates: Sequence[Candidate]) -> Candidate | None:
-    """Of the candidates that pass the checks, the first of those that tell the document best; None if none passes."""
-    return max((one for one in candidates if one.drop is None), key=lambda one: one.tells, default=None)
+    """Of the candidates that pass the checks, that of the title, or the first that tells the document best; or None."""
+    passed = (one for one in candidates if one.drop is None)
+    return max(passed, key=lambda one: (one.number == 0, one.tells), default=None)
 
 
 async def judged(
@@ -92,6 +94,9 @@ async def judged(
 ) -> list[Candidate]:
     """Every valid answer, as `write` asks for them. Raises LlmFault if there is none, and if the server is away."""
     prompt = prompts.write_prompt(document, domains, wordings[0].ask if wordings else "")
+    titled = of_title(prompts, document, wordings)
+    if titled and titled.drop is None:
+        candidates = 1
     numbers = range(1, candidates + 1)
     answers = await asyncio.gather(*(instruct(client, prompt, n) for n in numbers), return_exceptions=True)
     for fault in answers:
@@ -104,10 +109,17 @@ async def judged(
             found.append(_candidate(number, answer, one["domain"], prompts, document, wordings))
     if not found and isinstance(fault := answers[0], BaseException):
         raise fault
+    return [*found, dataclasses.replace(titled, domain=found[0].domain)] if titled else found
+
+
+def of_title(prompts: PromptSet, document: Document, wordings: Sequence[Wording]) -> Candidate | None:
+    """The candidate made of the document's title, without a domain.
+
+    None if the title names no subject of the text, or the prompt set has no frames.
+    """
     text = "\n".join(shown_segments(document, prompts.shown))
-    if titled := titles.instruction(document.title, text, prompts.wordings.answers):
-        found.append(_candidate(0, titled, found[0].domain, prompts, document, wordings))
-    return found
+    answer = titles.instruction(document.title, text, prompts.wordings.answers)
+    return _candidate(0, answer, "", prompts, document, wordings) if answer else None
 
 
 def _candidate(

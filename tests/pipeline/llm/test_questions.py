@@ -122,7 +122,7 @@ def test_a_candidate_that_fails_the_checks_is_not_taken():
     assert got == GeneratedInstruction("Explain the paper.", "crafts", 2)
 
 
-def test_one_more_candidate_is_made_of_the_title():
+def test_a_title_that_names_a_subject_is_asked_for():
     titled = dataclasses.replace(DOCUMENT, title="2. Folding a paper boat")
     wordings = (Wording("question", do="How would you {}?"),)
     made = questions.write
@@ -130,9 +130,10 @@ def test_one_more_candidate_is_made_of_the_title():
         lambda c: made(c, PROMPTS, titled, DOMAINS, wordings, 2), by_seed("Explain the paper.", "Explain the sheet.")
     )
     assert got == GeneratedInstruction("How would you fold a paper boat?", "crafts", 0)
-    assert len(requests) == 2
-    got, _ = run(lambda c: made(c, PROMPTS, titled, DOMAINS, wordings, 2), by_seed(GOOD, "Explain the paper."))
-    assert got.attempts == 1  # it says more
+    assert len(requests) == 1
+    poor = dataclasses.replace(titled, title="Pocket and corners of a long and flat half side, in an hour")
+    got, requests = run(lambda c: made(c, PROMPTS, poor, DOMAINS, wordings, 2), by_seed(GOOD, "Explain the paper."))
+    assert (got.attempts, len(requests)) == (1, 2)  # a title that is none for a request
     plain = load_prompts("instruct")
     got, _ = run(lambda c: made(c, plain, titled, DOMAINS, (), 1), written("Explain the paper."))
     assert got.attempts == 1  # no frames, so nothing to put a title into
