@@ -159,7 +159,9 @@ def _candidates(candidates: list[Candidate] | LlmFault, best: Candidate | None) 
     for one in candidates:
         drop = one.drop
         verdict = reason(drop.rule, drop.value, drop.threshold) if drop else f"tells {number(one.tells)}"
-        lines.append(f"{one.number}. {line(one.answer)} [{one.domain}; {verdict}]{' <- taken' if one is best else ''}")
+        lines.append(
+            f"{one.number or 'title'}. {line(one.answer)} [{one.domain}; {verdict}]{' <- taken' if one is best else ''}"
+        )
         if one.instruction != one.answer:
             lines.append(f"   worded: {line(one.instruction)}")
     return "\n".join(lines)

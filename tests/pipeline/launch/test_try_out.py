@@ -43,7 +43,11 @@ def test_questions_answers_and_verdicts_are_shown(config, capsys):
     assert "Rate the text above from 1 (bad) to 5 (good)." in shown and "Write the instruction that" in shown
     assert "fluency 5, text_coherence 5" in shown and "VERDICT\n  kept: " in shown
     assert shown.count("<- taken") == 2 and "2 of 2 documents would be kept" in shown
-    assert len(llm.requests) == 1 + 2 * (1 + 4)  # the probe; ratings and four candidates
+    assert shown.count("title. ") == 2 and shown.count("1. ") >= 2
+    assert len(llm.requests) == 1 + 2 * (1 + 1)  # the probe; ratings and, where the title is asked for, one candidate
+    with server() as llm:
+        tried(capsys, "--config", config(prompts="instruct"), "--documents", "2", "--llm-url", llm.url)
+    assert len(llm.requests) == 1 + 2 * (1 + 4)
 
 
 def test_what_the_rules_drop_is_told_with_their_reason(config, capsys):
