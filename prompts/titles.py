@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 
 from filters.instruction import ACTIONS
+from filters.text import FUNCTION_WORDS
 from filters.words import plain, words
 from prompts.wordings import Answers
 
@@ -78,7 +79,7 @@ def instruction(title: str, text: str, answers: Answers, choice: int = 0) -> str
         return None
     lower = set(re.findall(r"\b[a-z][\w-]*", text))
     stems = {w[:5].lower() for w in words(text)}
-    content = [w for w in words(subject) if len(w) > 3]
+    content = [w for w in words(subject) if len(w) > 3 and w.lower() not in FUNCTION_WORDS]
     if not content or sum(w[:5].lower() in stems for w in content) * 2 < len(content):
         return None
     small = " ".join(

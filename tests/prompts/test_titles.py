@@ -15,6 +15,7 @@ ANSWERS = load("embedded").wordings.answers
         ("How to Prune Roses", "Explain how to prune roses."),
         ("Parallel Circuits", "Explain parallel circuits with pictures."),
         ("What Is a Primate?", "What is a primate?"),
+        ("Roses With and From Your Own", "Explain roses with and from your Own with pictures."),
         ("Overview", None),
         ("Learning Outcomes", None),
         ("Windows Server 2012", None),
