@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from filters.headings import box
 from filters.words import heading_level, plain, words
@@ -16,43 +17,55 @@ LESSON_AGAIN = 60
 physics chapters and history lessons of the development corpus, the paragraphs of such boxes are shorter."""
 CAPTION = 30
 """The most words of a caption below an image, which needs no full stop."""
+MOST_SEGMENTS = 200
+"""The most segments of an excerpt: those without words count for no other limit."""
+_TAIL = 400  # characters: of a longer text only so many are searched for what its last sentence announces
 
 _ITEM = r"(?:[-*+•]|\\(?=[-*])|\d{1,3}[.)]|[a-z][.)]|(?i:step|question|problem) (?:\d+|[a-z]+)\b[.:)]?)\s"
 _FIRST = re.compile(r"\s*(?:(?:(?i:step|question|problem) )?1\b[.:)]?|(?i:step|question|problem) (?i:one|a)\b[.:)]?)\s")
 _NUMBERED = re.compile(r"\s*(?:\d{1,3}|[a-z])[.)]\s")
 _GOES_ON = re.compile(rf"\s*(?:{_ITEM}|[a-z]|[)}}\]>.,;])")
 _CONTINUES = (
-    r"however|but|and|or|also|then|next|instead|therefore|thus|hence|so|finally|similarly|likewise|moreover|furthermore"
-    r"|for (?:example|instance)|in (?:contrast|addition|fact|other words)|as (?:discussed|mentioned|noted|a result|shown"
-    r"|with)|again|now (?:that|suppose|imagine|consider|let|we|you|it)|because of (?:this|these)|if (?:so|not)|with similar"
+    r"however|but|and|or|also|then|next|instead|therefore|thus|hence|so|finally|similarly|likewise|moreover"
+    r"|furthermore"
+    r"|for (?:example|instance)|in (?:contrast|addition|fact|other words)|as (?:discussed|mentioned|noted|a result"
+    r"|shown"
+    r"|with)|again|now (?:that|suppose|imagine|consider|let|we|you|it)|because of (?:this|these)|if (?:so|not)"
+    r"|with similar"
 )
 _REFERS = (
-    r"this|these|that|those|it|its|they|their|he|his|she|her|such|now|as (?:you|we)|in (?:this|these)|another|here|once"
+    r"this|these|that|those|it|its|they|their|he|his|she|her|such|now|as (?:you|we)|in (?:this|these)|another|here"
+    r"|once"
     r"|the (?:following|above|same|second|third|next|other|figure|table|graph|diagram)|after (?:this|that|these)"
-    r"|when (?:this|it|they)|of (?:this|these|those)|at (?:this|that)|during (?:this|that)|in one|having|there|note(?: that)?|while (?:this|that|it|they)|to (?:wrap up|continue|finish)|still|if you still"
+    r"|when (?:this|it|they)|of (?:this|these|those)|at (?:this|that)|during (?:this|that)|in one|having|there"
+    r"|note(?: that)?|while"
+    r" (?:this|that|it|they)|to (?:wrap up|continue|finish)|still|if you still"
 )
 _LEANS_BACK = re.compile(rf"\s*(?:{_CONTINUES}|{_REFERS})\b", re.I)
 _SPEAKS_OF_ITSELF = re.compile(
-    r"\s*(?:(?:in|on|throughout) )?(?:this|these|here) (?:\w+ )?(?:chapter|section|lesson|module|tutorial|guide|article|part|topic"
-    r"|unit|page|document|walkthrough|activity|project|step|post|example|exercise|lab|course|is (?:how|a|an)|are)\b",
+    r"\s*(?:(?:in|on|throughout) )?(?:this|these|here) (?:\w+ )?(?:chapter|section|lesson|module|tutorial|guide"
+    r"|article|part|topic|unit|page|document|walkthrough|activity|project|step|post|example|exercise|lab|course"
+    r"|is (?:how|a|an)|are)\b",
     re.I,
 )
 _RESULT = re.compile(r"(?:solution|discussion|answers?|results?)\b", re.I)
 _ANNOUNCES = re.compile(
     r"\blet[’']s (?:get started|begin|start|go|discuss|look|consider|see|examine|turn|explore)\b[^.!?]*[.!?]?[\s*_]*$"
-    r"|\b(?:this|the following|the next|these) (?:chapter|section|lesson|module|tutorial|guide|article|part|topic|unit"
-    r"|figure|table|example|paragraph|video)s?\b[^.!?]*\b(?:will|shows?|explains?|covers?|describes?|demonstrates?|want"
+    r"|\b(?:this|the following|the next|these) (?:chapter|section|lesson|module|tutorial|guide|article|part|topic"
+    r"|unit"
+    r"|figure|table|example|paragraph|video)s?\b[^.!?]*\b(?:will|shows?|explains?|covers?|describes?|demonstrates?"
+    r"|want"
     r" to)\b[^.!?]*[.!?]?[\s*_]*$"
-    r"|\b(?:below|(?:next|subsequent|following) (?:chapter|section|lesson|step|paragraph)s?|later (?:on )?in this \w+)"
+    r"|\b(?:below|(?:next|subsequent|following) (?:chapter|section|lesson|step|paragraph)s?"
+    r"|later (?:on )?in this \w+)"
     r"[.!][\s*_]*$|\b(?:like|as) (?:this|follows)[.!]?[\s*_]*$",
     re.I,
 )
 """The last sentence says that something follows. Knows English alone."""
 _SENTENCE_ENDS = re.compile(r"[.!?…。！？](?:\[\d+\]|[\"'”’»)\]*_`|\s])*$")
 _DEFINITE = {"the", "this", "that", "these", "those", "his", "her", "their", "its", "both", "all"}
-_WHOLE = re.compile(
-    r"\s*(?:```|\|.*\||\$\$|\[!code|{_item})".replace("{_item}", _ITEM)
-)  # code, tables, formulas, lists
+_WHOLE = re.compile(r"\s*(?:```|\||\$\$|\[!code|" + _ITEM + ")")  # code, tables, formulas, lists
+_BYLINE = re.compile(r"\s*[*_]*(?:written |posted )?by:? \W{0,9}[A-Z]", re.I)
 
 
 def goes_on(text: str) -> bool:
@@ -73,20 +86,21 @@ def leans_back(text: str) -> bool:
     return bool(_LEANS_BACK.match(text))
 
 
-def knows(first: str, above: str, title: str) -> bool:
+def knows(first: str, above: Collection[str], title: str) -> bool:
     """Whether a paragraph's first sentence speaks of what stands above it as known.
 
-    It has a name or, behind an article or pronoun, a noun that is there, but not in the title. Knows English alone.
+    It has a name or, behind an article or pronoun, a noun that is there, but not in the title. above: the words that
+    stand above it, case-folded. Knows English alone.
 
-    >>> knows("The blockade was long.", "They planned a blockade.", "Berlin")
+    >>> knows("The blockade was long.", {"they", "planned", "a", "blockade"}, "Berlin")
     True
-    >>> knows("A blockade was long.", "They planned a blockade.", "Berlin")
+    >>> knows("A blockade was long.", {"they", "planned", "a", "blockade"}, "Berlin")
     False
     """
-    before, named = set(map(str.casefold, words(above))), set(map(str.casefold, words(title)))
+    named = set(map(str.casefold, words(title)))
     found = words(first)
     for at, word in enumerate(found):
-        said = word.casefold() in before and word.casefold() not in named
+        said = word.casefold() in above and word.casefold() not in named
         behind = {w.casefold() for w in found[max(at - 2, 0) : at]} & _DEFINITE
         if said and ((at and word[0].isupper()) or (behind and len(word) > 3)):
             return True
@@ -102,14 +116,11 @@ def leads_on(text: str) -> bool:
     return leans_back(text) and not _SPEAKS_OF_ITSELF.match(text)
 
 
-_BYLINE = re.compile(r"\s*[*_]*(?:written |posted )?by:? \W*[A-Z]", re.I)
-
-
 def boxed(segments: Sequence[Segment]) -> frozenset[int]:
     """The positions of all segments in boxes: from the box's heading to the next heading of its level or a higher one.
 
-    So are a document's bylines. A box for teachers also ends before a paragraph of `LESSON_AGAIN` words, if it is not the first one: such boxes
-    stand in the middle of a text, which goes on below them without a heading.
+    A box for teachers also ends before a paragraph of `LESSON_AGAIN` words, if it is not the first one: such boxes
+    stand in the middle of a text, which goes on below them without a heading. A document's byline is a box too.
     """
     found = set()
     kind, level, began = "", 0, 0
@@ -131,79 +142,89 @@ def _is_lesson(text: str) -> bool:
     return not goes_on(text) and not text.lstrip().startswith("[") and len(words(text)) >= LESSON_AGAIN
 
 
-def is_written(segments: Sequence[Segment]) -> bool:
-    """Whether any text ends like a sentence. Where none does (captions, spoken steps), endings say nothing."""
-    return any(isinstance(s, Text) and _SENTENCE_ENDS.search(s.text) for s in segments)
+@dataclasses.dataclass(frozen=True)
+class Form:
+    """What the segments of a document are, position by position.
 
-
-def ends(
-    segments: Sequence[Segment], start: int, floor: int, boxed: Container[int], max_words: int, max_images: int
-) -> Iterator[tuple[int, int]]:
-    """(SECTION or SENTENCE, the end) of the longest excerpts from `start` within the limits: one of each that there is.
-
-    Each ends where something is finished. None ends with a heading or has a segment of `boxed`, and none goes beyond a
-    heading of a level above `floor`.
+    levels: of headings, 0 for all else. sections: the level of the nearest heading at a position or above it. counts:
+    of words. boxed: the positions in boxes. written: whether any text ends like a sentence. Where none does (captions,
+    spoken steps), endings and small letters say nothing.
     """
-    found: dict[int, int] = {}
-    count = images = 0
-    written = is_written(segments)
-    level = next((above for s in reversed(segments[:start]) if (above := _level(s))), 0)
-    numbered = False  # whether a list whose items are all "1." has begun below the last heading
-    for i in range(start, len(segments)):
-        segment = segments[i]
-        if isinstance(segment, Image):
-            images += 1
-        else:
-            count += len(words(segment.text))
-        here = _level(segment)
-        outside = i > start and 0 < here < floor
-        if images > max_images or count > max_words or i in boxed or outside:
-            break
-        level, numbered = here or level, not here and (numbered or _is_first(segment))
-        after = segments[i + 1] if i + 1 < len(segments) else None
-        if here or (numbered and _is_first(after)):
-            continue
-        if grade := _finished(segments, i, level, boxed, written):
-            found[grade] = i + 1
-    yield from sorted(found.items(), reverse=True)
 
+    segments: Sequence[Segment]
+    levels: Sequence[int]
+    sections: Sequence[int]
+    counts: Sequence[int]
+    boxed: frozenset[int]
+    written: bool
 
-def _level(segment: Segment) -> int:
-    """The level of a heading, 0 for all else."""
-    return heading_level(segment.text) if isinstance(segment, Text) else 0
+    @classmethod
+    def of(cls, segments: Sequence[Segment]) -> Form:
+        texts = [s.text if isinstance(s, Text) else "" for s in segments]
+        levels = [heading_level(text) for text in texts]
+        sections: list[int] = []
+        for level in levels:
+            sections.append(level or (sections[-1] if sections else 0))
+        written = any(_ends_like_a_sentence(text) for text in texts)
+        return cls(segments, levels, sections, [len(words(text)) for text in texts], boxed(segments), written)
 
+    def ends(self, start: int, max_words: int, max_images: int) -> Iterator[tuple[int, int]]:
+        """(SECTION or SENTENCE, the end) of the longest excerpts from `start` within the limits: one of each there is.
 
-def _is_first(segment: Segment | None) -> bool:
-    return isinstance(segment, Text) and bool(_FIRST.match(segment.text))
+        Each ends where something is finished. None ends with a heading or has a part of a box. One that starts at a
+        heading stays below the heading above that; one that starts at a paragraph stays in its section.
+        """
+        floor = 1 if start == 0 else self.sections[start] + (self.levels[start] == 0)
+        found: dict[int, int] = {}
+        count = images = 0
+        numbered = False  # whether a list whose items are all "1." has begun below the last heading
+        for i in range(start, min(len(self.segments), start + MOST_SEGMENTS)):
+            segment, level = self.segments[i], self.levels[i]
+            images += isinstance(segment, Image)
+            count += self.counts[i]
+            outside = i > start and 0 < level < floor
+            if images > max_images or count > max_words or i in self.boxed or outside:
+                break
+            numbered = not level and (numbered or _is_first(segment))
+            goes_on_below = numbered and i + 1 < len(self.segments) and _is_first(self.segments[i + 1])
+            if not level and not goes_on_below and (grade := self._finished(i)):
+                found[grade] = i + 1
+        yield from sorted(found.items(), reverse=True)
 
-
-def _finished(segments: Sequence[Segment], last: int, level: int, boxed: Container[int], written: bool) -> int:
-    """How finished an excerpt is that ends with the segment at `last`, below a heading of this level; 0: not at all."""
-    segment, after = segments[last], segments[last + 1] if last + 1 < len(segments) else None
-    if after is None:
-        return SECTION
-    said = next((s.text for s in reversed(segments[: last + 1]) if isinstance(s, Text)), "")
-    if _ANNOUNCES.search(said) or (isinstance(segment, Text) and said.rstrip().endswith(":")):
-        return 0
-    if last + 1 in boxed:
-        return SECTION
-    if isinstance(after, Text) and (below := heading_level(after.text)):
-        name = plain(after.text)
-        if goes_on(name) or _RESULT.match(name):  # the next step, or the answer
+    def _finished(self, last: int) -> int:
+        """How finished an excerpt is that ends with the segment at `last`; 0: not at all."""
+        if last + 1 == len(self.segments):
+            return SECTION
+        segment, after = self.segments[last], self.segments[last + 1]
+        said = next((s.text for s in reversed(self.segments[max(last - 9, 0) : last + 1]) if isinstance(s, Text)), "")
+        said = said.rstrip()[-_TAIL:]
+        if _ANNOUNCES.search(said) or (isinstance(segment, Text) and said.endswith(":")):
             return 0
-        return SENTENCE if below > level else SECTION
-    if isinstance(after, Image):
-        return SENTENCE if isinstance(segment, Image) else 0  # of several images for one text some may be left out
-    if not written:
-        return SENTENCE
-    if (
-        goes_on(after.text)
-        or said.rstrip().endswith("?")
-        or (said == getattr(segment, "text", "") and _NUMBERED.match(said))
-    ):
-        return 0
-    if isinstance(segment, Image):
-        return 0 if leans_back(after.text) else SENTENCE  # it may explain the image
-    is_caption = last > 0 and isinstance(segments[last - 1], Image) and len(words(segment.text)) <= CAPTION
-    done = is_caption or _WHOLE.match(segment.text) or _SENTENCE_ENDS.search(segment.text)
-    return SENTENCE if done else 0
+        if last + 1 in self.boxed:
+            return SECTION
+        if isinstance(after, Text) and (below := self.levels[last + 1]):
+            name = plain(after.text)
+            if goes_on(name) or _RESULT.match(name):  # the next step, or the answer
+                return 0
+            return SENTENCE if below > self.sections[last] else SECTION
+        if isinstance(after, Image):
+            return SENTENCE if isinstance(segment, Image) else 0  # of several images for one text some may be left out
+        if not self.written:
+            return SENTENCE
+        if goes_on(after.text) or said.endswith("?"):
+            return 0
+        if isinstance(segment, Image):
+            return 0 if leans_back(after.text) else SENTENCE  # it may explain the image
+        if _NUMBERED.match(segment.text):  # what follows may belong to the item
+            return 0
+        is_caption = last > 0 and isinstance(self.segments[last - 1], Image) and self.counts[last] <= CAPTION
+        done = is_caption or _WHOLE.match(segment.text) or _ends_like_a_sentence(segment.text)
+        return SENTENCE if done else 0
+
+
+def _ends_like_a_sentence(text: str) -> bool:
+    return bool(_SENTENCE_ENDS.search(text[-_TAIL:]))
+
+
+def _is_first(segment: Segment) -> bool:
+    return isinstance(segment, Text) and bool(_FIRST.match(segment.text))

@@ -3,14 +3,15 @@
 Manuals and textbook chapters have thousands of words and dozens of images; the context of a model that trains on
 interleaved sequences has space for a few images (Chameleon: 3 in 4,096 tokens). An excerpt is a sequence of whole
 segments within the given numbers of words and images. It begins where a reader could begin: at the document's beginning
-or at a heading; headings that recur across the source's documents do not count. If no such excerpt has an image, because
-the first image is too far below its heading, it begins at a paragraph that continues nothing. It ends where something is
-finished (`pipeline/instances/ends.py`), and it never has a part of a box for teachers or about the book
+or at a heading; headings that recur across the source's documents do not count. If no such excerpt has an image,
+because the first image is too far below its heading, it begins at a paragraph that continues nothing. It ends where
+something is finished (`pipeline/instances/ends.py`), and it never has a part of a box for teachers or about the book
 (`filters/headings.py`).
 """
 
 from __future__ import annotations
 
+import bisect
 import dataclasses
 import re
 from collections.abc import Callable, Container, Iterator
@@ -18,12 +19,12 @@ from typing import Generic
 
 from filters.drop_images import AnyDocument
 from filters.headings import heading_key
-from filters.words import heading_level, plain, sentences, words
-from pipeline.instances.ends import boxed, ends, goes_on, is_written, knows, leads_on, leans_back
+from filters.words import plain, sentences, words
+from pipeline.instances.ends import Form, goes_on, knows, leads_on, leans_back
 from schemas.codec import mean_margin
 from schemas.records import Coherence, Image, ScoredDocument, Text
 
-_PROSE = re.compile(r"\s*[\"'“‘«(¿¡*_]*[^\W\d_a-z](?:\S*\s+){11}")
+_PROSE = re.compile(r"\s*[\"'“‘«(¿¡*_]*[^\W\d_a-z]\S*\s(?:\s*\S+\s){10}")
 """A paragraph of prose: it begins with a letter, and not a small one, and has at least twelve words."""
 
 
@@ -45,8 +46,8 @@ def excerpts(
     """Every excerpt that starts at the beginning, at a heading or behind a box, in reading order.
 
     Each has at least `min_words` words and one image, and is as long as the limits allow; one that ends with a section
-    comes before a longer one that does not. The title of an excerpt that does not start at the beginning is its first heading.
-    Excerpts may overlap. recurring: the keys of the headings that do not count (`filters.headings`).
+    comes before a longer one that does not. The title of an excerpt that does not start at the beginning is its first
+    heading. Excerpts may overlap. recurring: the keys of the headings that do not count (`filters.headings`).
     """
     page = _Page(document, recurring)
     for _, excerpt in page.starting_at(page.beginnings(), _Limits(max_words, max_images, min_words)):
@@ -66,7 +67,8 @@ def best_excerpt(
 
     One that ends with a section, then the one with the most images, then the best mean coherence, then the earliest.
     Only if no excerpt starts at a heading, one may start at a paragraph, unless that continues a list or a sentence or
-    refers to what came before. Its title is the nearest heading above. recurring: as in `excerpts`. fits: whether an excerpt comes into question.
+    refers to what came before. Its title is the nearest heading above. recurring: as in `excerpts`. fits: whether an
+    excerpt comes into question.
     """
     page, limits = _Page(document, recurring), _Limits(max_words, max_images, min_words)
     found: list[tuple[int, AnyDocument]] = []
@@ -84,81 +86,74 @@ def best_excerpt(
 
 
 class _Page(Generic[AnyDocument]):
-    """A document with its headings and boxes found."""
+    """A document, its form, and the headings of its own that do not recur (its titles)."""
 
     def __init__(self, document: AnyDocument, recurring: Container[bytes]) -> None:
-        self.document, self.segments = document, document.segments
-        self.boxed, self.written = boxed(self.segments), is_written(self.segments)
-        self.levels = [heading_level(s.text) if isinstance(s, Text) else 0 for s in self.segments]
-        self.own = {i for i, text in self._texts() if self.levels[i] and self._key(text) not in recurring}
+        self.document, self.segments, self.form = document, document.segments, Form.of(document.segments)
+        self.texts = [(i, s.text) for i, s in enumerate(self.segments) if isinstance(s, Text)]
+        self.titles = {
+            i: text
+            for i, text in self.texts
+            if self.form.levels[i] and i not in self.form.boxed and heading_key(document.source, text) not in recurring
+        }
+
+        self.headings = sorted(self.titles)
+        self.images = [i for i, s in enumerate(self.segments) if isinstance(s, Image)]
 
     def beginnings(self) -> list[int]:
         """The document's beginning, the headings that do not recur, and what follows a box.
 
         No heading of a later step, and none whose text refers to what stands above.
         """
-        behind = {i for i, _ in self._texts() if i - 1 in self.boxed and not self.levels[i]}
-        headings = {i for i in self.own if not goes_on(plain(self._text(i))) and not leads_on(self._text(i + 1))}
-        return sorted(({0, *headings} | behind) - self.boxed)
+        boxed, levels = self.form.boxed, self.form.levels
+        behind = {i for i, _ in self.texts if i - 1 in boxed and not levels[i]}
+        headings = {
+            i for i, text in self.titles.items() if not goes_on(plain(text)) and not leads_on(self._text(i + 1))
+        }
+        return sorted(({0} | headings | behind) - boxed)
 
     def paragraphs(self) -> list[int]:
         """The texts that are prose and do not refer to what came before."""
-        texts = [(i, t) for i, t in self._texts() if i not in self.boxed and not self.levels[i]]
-        starts = [
-            (i, t) for i, t in texts if not self.written or (_PROSE.match(t) and not goes_on(t) and not leans_back(t))
-        ]
-        return [i for i, text in starts if not knows(_first_sentence(text), self._above(i), self.document.title)]
+        found: list[int] = []
+        above: set[str] = set()
+        for i, text in self.texts:
+            inside = self.form.levels[i] or i in self.form.boxed
+            prose = not self.form.written or (_PROSE.match(text) and not goes_on(text) and not leans_back(text))
+            if prose and not inside and not knows(_first_sentence(text), above, self.document.title):
+                found.append(i)
+            above.update(map(str.casefold, words(text)))
+        return found
 
     def starting_at(self, starts: list[int], limits: _Limits) -> Iterator[tuple[int, AnyDocument]]:
         """(how finished it is, the excerpt) for these starts: those that have an image and enough words."""
         for start in starts:
-            for grade, stop in ends(
-                self.segments, start, self._floor(start), self.boxed, limits.max_words, limits.max_images
-            ):
-                piece = self.segments[start:stop]
-                enough = sum(len(words(s.text)) for s in piece if isinstance(s, Text)) >= limits.min_words
-                if enough and any(isinstance(s, Image) for s in piece):
+            for grade, stop in self.form.ends(start, limits.max_words, limits.max_images):
+                enough = sum(self.form.counts[start:stop]) >= limits.min_words
+                if enough and any(isinstance(s, Image) for s in self.segments[start:stop]):
                     yield grade, self._excerpt(start, stop)
-
-    def _texts(self) -> list[tuple[int, str]]:
-        return [(i, s.text) for i, s in enumerate(self.segments) if isinstance(s, Text)]
-
-    def _above(self, at: int) -> str:
-        return "\n".join(text for i, text in self._texts() if i < at)
 
     def _text(self, at: int) -> str:
         segment = self.segments[at] if at < len(self.segments) else None
         return segment.text if isinstance(segment, Text) else ""
 
-    def _key(self, text: str) -> bytes:
-        return heading_key(self.document.source, text)
-
-    def _floor(self, start: int) -> int:
-        """The highest level of a heading that an excerpt from this start may go beyond."""
-        if start == 0:
-            return 1
-        above = next((level for level in reversed(self.levels[: start + 1]) if level), 0)
-        return above if self.levels[start] else above + 1
-
     def _excerpt(self, start: int, stop: int) -> AnyDocument:
         document = self.document
         excerpt = dataclasses.replace(document, segments=self.segments[start:stop], title=self._title(start))
         if isinstance(excerpt, ScoredDocument):
-            first = sum(isinstance(s, Image) for s in self.segments[:start])
+            first = bisect.bisect_left(self.images, start)
             scores = _part(excerpt.coherence, first, first + len(excerpt.images))
             excerpt = dataclasses.replace(excerpt, coherence=scores)
         return excerpt
 
     def _title(self, start: int) -> str:
         """The document's title at its beginning, otherwise the nearest of its own headings at the start or above it."""
-        if start == 0:
-            return self.document.title
-        above = [text for i, text in self._texts() if i <= start and i in self.own - self.boxed]
-        return plain(above[-1] if above else "") or self.document.title
+        nearest = bisect.bisect_right(self.headings, start) - 1
+        own = plain(self.titles[self.headings[nearest]]) if start and nearest >= 0 else ""
+        return own or self.document.title
 
 
 def _first_sentence(text: str) -> str:
-    return next(iter(sentences(plain(text))), "")
+    return next(iter(sentences(plain(text[:2000]))), "")
 
 
 def _part(coherence: Coherence, start: int, stop: int) -> Coherence:

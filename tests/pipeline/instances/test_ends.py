@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from filters.words import words
-from pipeline.instances.ends import LESSON_AGAIN, boxed, ends, goes_on, leans_back
+from pipeline.instances.ends import LESSON_AGAIN, Form, boxed, goes_on, leans_back
 from pipeline.instances.excerpt import best_excerpt
 from schemas.records import Document, Image, Text
 
@@ -61,9 +61,8 @@ def test_what_leans_back(text, back):
     assert leans_back(text) is back
 
 
-def found(*parts: str, start: int = 0, floor: int = 1, most: int = 100, images: int = 4) -> list[tuple[int, int]]:
-    segments = page(*parts)
-    return list(ends(segments, start, floor, boxed(segments), most, images))
+def found(*parts: str, start: int = 0, most: int = 100, images: int = 4) -> list[tuple[int, int]]:
+    return list(Form.of(page(*parts)).ends(start, most, images))
 
 
 def test_the_longest_of_each_kind():
@@ -120,8 +119,8 @@ def test_a_heading_whose_text_refers_to_what_is_above_is_no_beginning(below):
 
 def test_it_does_not_leave_the_part_it_began_in():
     parts = ("# A", "## B", "One.", "## C", "Two.", "# D", "Three.")
-    assert found(*parts, start=1, floor=2) == [(2, 5)]
-    assert found(*parts, start=2, floor=3) == [(2, 3)]
+    assert found(*parts, start=1) == [(2, 5)]
+    assert found(*parts, start=2) == [(2, 3)]
     assert found(*parts) == [(2, 7)]
 
 
