@@ -72,7 +72,7 @@ def instruction(title: str, text: str, answers: Answers, choice: int = 0) -> str
     """An instruction for a text with this title, in one of the forms of `answers`; None if none fits.
 
     choice: selects the form.
-    Words that are lower-case in the text become lower-case; half of the title's longer words must occur in the text.
+    Words that are lower-case in the text become lower-case; a third of the title's longer words must occur in the text.
     """
     subject = clean(title)
     if subject is None or not (answers.do and answers.about):
@@ -80,7 +80,7 @@ def instruction(title: str, text: str, answers: Answers, choice: int = 0) -> str
     lower = set(re.findall(r"\b[a-z][\w-]*", text))
     stems = {w[:5].lower() for w in words(text)}
     content = [w for w in words(subject) if len(w) > 3 and w.lower() not in FUNCTION_WORDS]
-    if not content or sum(w[:5].lower() in stems for w in content) * 2 < len(content):
+    if not content or sum(w[:5].lower() in stems for w in content) * 3 < len(content):
         return None
     small = " ".join(
         w.lower() if w.lower().strip(".,:?!()") in lower or w.lower() in _SMALL else w for w in subject.split()
