@@ -68,11 +68,11 @@ def clean(title: str) -> str | None:
     return title
 
 
-def instruction(title: str, text: str, answers: Answers, choice: int = 0) -> str | None:
+def instruction(title: str, text: str, answers: Answers, choice: int = 0, at_least: float = 0.5) -> str | None:
     """An instruction for a text with this title, in one of the forms of `answers`; None if none fits.
 
-    choice: selects the form.
-    Words that are lower-case in the text become lower-case; a third of the title's longer words must occur in the text.
+    choice: selects the form. at_least: the share of the title's longer words that must occur in the text. Words that are
+    lower-case in the text become lower-case.
     """
     subject = clean(title)
     if subject is None or not (answers.do and answers.about):
@@ -80,7 +80,7 @@ def instruction(title: str, text: str, answers: Answers, choice: int = 0) -> str
     lower = set(re.findall(r"\b[a-z][\w-]*", text))
     stems = {w[:5].lower() for w in words(text)}
     content = [w for w in words(subject) if len(w) > 3 and w.lower() not in FUNCTION_WORDS]
-    if not content or sum(w[:5].lower() in stems for w in content) * 3 < len(content):
+    if not content or sum(w[:5].lower() in stems for w in content) < at_least * len(content):
         return None
     small = " ".join(
         w.lower() if w.lower().strip(".,:?!()") in lower or w.lower() in _SMALL else w for w in subject.split()
