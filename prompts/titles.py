@@ -56,6 +56,7 @@ def clean(title: str) -> str | None:
     """The title without numbering and labels; None if it names no subject."""
     if USELESS.search(title):
         return None
+    title = re.sub(r"\{[^}]*\}", " ", title)
     title = re.sub(r"[^\w\s.,:;'’&/()?!+#-]", "", plain(title.replace("&lt;", "<").replace("&gt;", ">")))
     for _ in range(2):
         title = _LABEL.sub("", title)
@@ -72,7 +73,7 @@ def instruction(title: str, text: str, answers: Answers, choice: int = 0, at_lea
     """An instruction for a text with this title, in one of the forms of `answers`; None if none fits.
 
     choice: selects the form. at_least: the share of the title's longer words that must occur in the text. Words that are
-    lower-case in the text become lower-case.
+    lower-case in the text become lower-case, and in a title whose longer words all have capitals, all that are no names.
     """
     subject = clean(title)
     if subject is None or not (answers.do and answers.about):
@@ -82,9 +83,16 @@ def instruction(title: str, text: str, answers: Answers, choice: int = 0, at_lea
     content = [w for w in words(subject) if len(w) > 3 and w.lower() not in FUNCTION_WORDS]
     if not content or sum(w[:5].lower() in stems for w in content) < at_least * len(content):
         return None
-    small = " ".join(
-        w.lower() if w.lower().strip(".,:?!()") in lower or w.lower() in _SMALL else w for w in subject.split()
-    )
+    names = set(re.findall(r"(?<=[a-z,;] )[A-Z][a-z]+\b", text))
+    capitals = [w[0].isupper() for w in content]
+    in_title_case = len(content) > 1 and all(capitals)
+
+    def small_if_no_name(word: str) -> str:
+        bare = word.strip(".,:?!()")
+        no_name = in_title_case and re.fullmatch(r"[A-Z][a-z]+", bare) and bare not in names
+        return word.lower() if no_name or bare.lower() in lower or bare.lower() in _SMALL else word
+
+    small = " ".join(map(small_if_no_name, subject.split()))
     first, _, rest = small.partition(" ")
     key = first.lower()
     if key == "how" and rest.startswith("to "):

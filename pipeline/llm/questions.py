@@ -118,11 +118,14 @@ async def judged(
 def of_title(prompts: PromptSet, document: Document, wordings: Sequence[Wording]) -> Candidate | None:
     """The candidate made of the document's title, without a domain.
 
-    None if the title names no subject of the text, or the prompt set has no frames.
+    None if the title names no subject of the text in at least two words, or the prompt set has no frames: of "Corridor"
+    a model says more.
     """
     text = "\n".join(shown_segments(document, prompts.shown))
     answer = titles.instruction(document.title, text, prompts.wordings.answers, at_least=SHARED)
-    return _candidate(0, answer, "", prompts, document, wordings) if answer else None
+    if answer is None or len(instruction.subject_words(answer)) < 2:
+        return None
+    return _candidate(0, answer, "", prompts, document, wordings)
 
 
 def _candidate(

@@ -16,6 +16,11 @@ ANSWERS = load("embedded").wordings.answers
         ("Parallel Circuits", "Explain parallel circuits with pictures."),
         ("What Is a Primate?", "What is a primate?"),
         ("Roses With and From Your Own", "Explain roses with and from your Own with pictures."),
+        ("Primate Relationships", "Explain primate relationships with pictures."),
+        ("Roses of Paris", "Explain roses of Paris with pictures."),
+        ("Roses of the Windows Server", "Explain roses of the windows server with pictures."),
+        ("Parallel circuits in Rome", "Explain parallel circuits in Rome with pictures."),
+        ("Primate {#primate}", "Explain primate with pictures."),
         ("Overview", None),
         ("Learning Outcomes", None),
         ("Windows Server 2012", None),
@@ -23,7 +28,7 @@ ANSWERS = load("embedded").wordings.answers
     ],
 )
 def test_titles_become_instructions(title, asked):
-    text = "installing the server, then how to prune roses in parallel circuits; a primate and an overview of windows"
+    text = "installing the server, then how to prune roses in parallel circuits; a primate and an overview of windows, like Paris"
     assert titles.instruction(title, text, ANSWERS) == asked
 
 

@@ -131,6 +131,9 @@ def test_a_title_that_names_a_subject_is_asked_for():
     )
     assert got == GeneratedInstruction("How would you fold a paper boat?", "crafts", 0)
     assert len(requests) == 1
+    terse = dataclasses.replace(titled, title="The paper")
+    got, _ = run(lambda c: made(c, PROMPTS, terse, DOMAINS, wordings, 1), by_seed(GOOD))
+    assert got.attempts == 1
     poor = dataclasses.replace(titled, title="Pocket and corners of a long and flat half side, in an hour")
     got, requests = run(lambda c: made(c, PROMPTS, poor, DOMAINS, wordings, 2), by_seed(GOOD, "Explain the paper."))
     assert (got.attempts, len(requests)) == (1, 2)  # a title that is none for a request
