@@ -6,6 +6,7 @@ import contextlib
 import errno
 import logging
 import os
+import tempfile
 from collections.abc import Iterator
 
 from pipeline.graph import failures
@@ -14,6 +15,8 @@ from schemas.errors import AGAIN, BugError, ServiceError, UserError
 from schemas.stage_names import stage_title
 
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+_IMAGE = 1 << 18
+"""The bytes of a large stored image."""
 _FROM_BEAM = " [while running '"
 """What Beam adds to the message of an error that a worker of this process raised."""
 
@@ -61,6 +64,17 @@ def _of_record(failure: Failure, output: str, log: str) -> Exception:
     return ServiceError(failure.message if AGAIN in failure.message else f"{failure.message}; fix it and {AGAIN}")
 
 
+def _is_full(folder: str) -> bool:
+    """Whether a local folder's disk has no room for an image."""
+    try:
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(bytes(_IMAGE))
+            file.flush()
+    except OSError as error:
+        return error.errno in _DISK_FULL
+    return False
+
+
 def _of_launcher(error: Exception, output: str, work: str, log: str) -> Exception:
     """An error of this process, or of the runner when no worker could record one."""
     if isinstance(error, OSError):
@@ -70,6 +84,8 @@ def _of_launcher(error: Exception, output: str, work: str, log: str) -> Exceptio
         if any(f"{name}/".startswith(f"{os.path.abspath(folder)}/") for folder in (output, work)):
             return UserError(f"cannot write to {error.filename or output}: {error.strerror}; choose another --output")
         return ServiceError(f"{error.filename or 'a file'}: {error.strerror or error}; fix it and {AGAIN}")
+    if _is_full(work):  # no worker could record that
+        return ServiceError(f"the disk that holds {output} is full; free some space and {AGAIN}")
     _log.exception("error in the launcher")
     if type(error).__module__.split(".")[0] in ("apache_beam", "grpc") or type(error) is RuntimeError:
         return ServiceError(

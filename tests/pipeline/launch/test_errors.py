@@ -40,6 +40,17 @@ def test_a_full_disk(tmp_path):
     )
 
 
+def test_a_disk_too_full_for_a_worker_to_record_an_error(tmp_path, monkeypatch):
+    def full(dir):
+        assert dir == f"{tmp_path}/kept"
+        raise OSError(errno.ENOSPC, "x")
+
+    (tmp_path / "kept").mkdir()
+    assert "no worker recorded an error" in said(tmp_path, ServiceError, RuntimeError("stopped"))
+    monkeypatch.setattr("tempfile.TemporaryFile", full)
+    assert "is full; free some space" in said(tmp_path, ServiceError, RuntimeError("stopped"))
+
+
 @pytest.mark.parametrize(
     "raised", [RuntimeError("ours [while running 'Plan']"), UserError("ours [while running 'Plan']")]
 )
