@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from filters.words import words
-from pipeline.instances.ends import LESSON_AGAIN, Form, boxed, goes_on, leans_back
+from pipeline.instances.ends import LESSON_AGAIN, Form, boxed, goes_on, knows, leans_back
 from pipeline.instances.excerpt import best_excerpt
 from schemas.records import Document, Image, Text
 
@@ -83,6 +83,9 @@ def test_the_longest_of_each_kind():
         (("One.", "", "Two.", "```\ncode\n```", "Four five six."), 4),
         (("One.", "", "Two.", "| a |", "Four five six."), 4),
         (("One.", "", "1. Two.", "1. Three.", "", "1. Four."), 2),  # nor inside one whose numbers are all 1
+        (("One.", "1. Two.", "", "1. Four five."), 1),
+        (("One.", "1. Two.", "Three.", "1. Four.", "", "Five six."), 5),
+        (("One.", "Two.", "", "This shows five six seven."), 1),
         (("One.", "", "Step 1: Two.", "Step 2: Three."), 2),
         (("One.", "", "Two follow.", "In this lesson, you will use a saw.", "Five."), 3),
         (("One.", "", "Two follow.", "Let's get started!", "Five."), 3),
@@ -164,6 +167,12 @@ def test_a_paragraph_that_leans_back_is_no_beginning():
 def test_a_paragraph_is_a_beginning_if_it_is_prose_and_speaks_of_nothing_as_known(start):
     assert best("# A", "Miss Ann has a board. " + long(74), start, "") is None
     assert best("# A", "Miss Ann has a board. " + long(74), "A board " + long(20).lower(), "")[0] == "A"
+
+
+def test_a_noun_is_known_by_one_of_the_two_words_before_it():
+    above = {"board", "ann"}
+    assert knows("The old board", above, "") and not knows("The old dry board", above, "")
+    assert knows("Saws that Ann has", above, "") and not knows("Saws that Ann has", above, "Ann")
 
 
 def test_bylines_are_no_part_of_an_excerpt():
