@@ -4,8 +4,9 @@
 
 Copies: encoded again (JPEG, quality 50), at half the size, and cropped by 3, 5 and 7 % of each side or 5 % of the lower
 one, and encoded again. Every picture is compared with every copy: by imagehash's pHash itself, and as the pipeline does,
-by two hashes; all are decoded from their normal form, at up to 1,024 pixels, as the pipeline does it. How many of the pairs within the bits share a key is the recall of the keys. Different images of one
-corpus may really show the same, so wrong pairs are counted without those whose originals are similar already.
+by two hashes; all are decoded from their normal form, at up to 1,024 pixels, as the pipeline does it. How many of the
+pairs within the bits share a key is the recall of the keys. Different images of one corpus may really show the same, so
+wrong pairs are counted without those whose originals are similar already.
 """
 
 from __future__ import annotations

@@ -22,8 +22,11 @@ from schemas.records import Document
 RUN = 12
 HASH_BYTES = 8
 HASH_SIDE = 256
-"""A JPEG is decoded for its hash at 1/2, 1/4 or 1/8 of its size, as long as both sides keep so many pixels. Of 150 images of
-700 to 1,024 pixels, 136 have the same hash as when they are decoded at their whole size, and 14 one with 2 other bits."""
+"""A JPEG is decoded for its hash at 1/2, 1/4 or 1/8 of its size, as long as both sides keep so many pixels.
+
+Of 150 images of 700 to 1,024 pixels, 136 have the same hash as when they are decoded at their whole size, and 14 one with
+2 other bits.
+"""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -22,29 +22,27 @@ In the development corpus (1,512 documents), 161 of 7,143 headings do.
 
 _OF_TEACHING = re.compile(
     r"(teacher|instructor|facilitat\w+|teaching)( support| notes?| guide| resources?)?|(suggested )?sequencing"
-    r"|standards"
-    r"|(section |chapter )?(learning |student )?(objectives?|outcomes?|goals?)|prior knowledge|in this (chapter"
-    r"|section)"
-    r"|.*\bquiz(zes)?( questions?| answers?)?|.*\banswer key|knowledge check|check your (understanding|knowledge)"
-    r"|concept items"
-    r"|test prep\b.*|performance task|assignments?|homework|exercises?|(practice )?problems|self[- ]check"
+    r"|standards|(section |chapter )?(learning |student )?(objectives?|outcomes?|goals?)|prior knowledge"
+    r"|in this (chapter|section)|.*\bquiz(zes)?( questions?| answers?)?|.*\banswer key|knowledge check"
+    r"|check your (understanding|knowledge)|concept items|test prep\b.*|performance task|assignments?|homework"
+    r"|exercises?|(practice )?problems|self[- ]check"
     r"|(ap |unit |chapter )*((free|extended|short) response|multiple choice|review|practice|self-check"
-    r"|critical thinking"
-    r"|comprehension|sourcing|historical reasoning|discussion|study|essay)? ?questions?|critical thinking|full text"
-    r"|source links?|questions for each level of learning|answers?( to .*)?|review & self[- ]study|(🚀 )?challenge"
+    r"|critical thinking|comprehension|sourcing|historical reasoning|discussion|study|essay)? ?questions?"
+    r"|critical thinking|full text|source links?|questions for each level of learning|answers?( to .*)?"
+    r"|review & self[- ]study|(🚀 )?challenge"
 )
 _OF_THE_BOOK = re.compile(
     r"about (the |this |our )?(authors?|book|series|contributors?|publisher|openstax\b.*)"
     r"|(senior |contributing )*(authors?|reviewers?|contributors?|editors?)|acknowledge?ments?|preface|foreword"
-    r"|errata"
-    r"|credits|copyright\b.*|licen[cs]e|attributions?|references|bibliography|works cited|further reading|sources"
-    r"|see also|related (links|topics|articles|pages|content|resources)|(external |useful )?links|primary sources"
-    r"|(additional|suggested|student and instructor|more|other) (chapter )?(resources|reading|information)|resources"
-    r"|(table of )?contents|navigation|on this page|next (steps?|up|topic)|previous( topic)?|index|glossary"
-    r"|compatibility|changelog|change log|release notes|version history|technology partners|community hubs"
-    r"|pedagogical foundation|customization|coverage and scope|updated art|key terms|section key terms"
-    r"|academic integrity|ideas for mods|comments?|share this( page)?|subscribe\b.*|newsletter|feedback|contribut(e"
-    r"|ing)|support us|donate"
+    r"|errata|credits|copyright\b.*|licen[cs]e|attributions?|references|bibliography|works cited|further reading"
+    r"|sources|see also|related (links|topics|articles|pages|content|resources)|(external |useful )?links"
+    r"|primary sources"
+    r"|(additional|suggested|student and instructor|more|other) (chapter )?(resources|reading|information)"
+    r"|resources|(table of )?contents|navigation|on this page|next (steps?|up|topic)|previous( topic)?|index"
+    r"|glossary|compatibility|changelog|change log|release notes|version history|technology partners"
+    r"|community hubs|pedagogical foundation|customization|coverage and scope|updated art|key terms"
+    r"|section key terms|academic integrity|ideas for mods|comments?|share this( page)?|subscribe\b.*|newsletter"
+    r"|feedback|contribut(e|ing)|support us|donate"
 )
 
 
@@ -56,7 +54,7 @@ def box(text: str) -> str:
     >>> box("## Teacher Support"), box("# About the Authors"), box("## Teacher training in Ghana")
     ('teaching', 'book', '')
     """
-    name = " ".join(plain(text[:200]).casefold().split()).strip(" :.")
+    name = _name(text[:200]).strip(" :.")
     return "teaching" if _OF_TEACHING.fullmatch(name) else "book" if _OF_THE_BOOK.fullmatch(name) else ""
 
 
@@ -66,8 +64,12 @@ def heading_key(source: str, text: str) -> bytes:
     >>> heading_key("s", "## Key  terms") == heading_key("s", "# key terms") != heading_key("t", "# key terms")
     True
     """
-    name = " ".join(plain(text).casefold().split())
-    return hashlib.blake2b(f"{source}\0{name}".encode(), digest_size=8).digest()
+    return hashlib.blake2b(f"{source}\0{_name(text)}".encode(), digest_size=8).digest()
+
+
+def _name(text: str) -> str:
+    """The words of a heading, whatever its level, case and spaces."""
+    return " ".join(plain(text).casefold().split())
 
 
 def heading_keys(document: Document) -> list[bytes]:

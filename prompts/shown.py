@@ -42,6 +42,11 @@ def shown_segments(document: Document, shown: Shown) -> list[str]:
     return found
 
 
+def shown_text(document: Document, shown: Shown) -> str:
+    """The segments as the prompt shows them, one under the other."""
+    return "\n".join(shown_segments(document, shown))
+
+
 def _image(image: Image, shown: Shown, number: int) -> str:
     ocr = image.ocr or "" if isinstance(image, StoredImage) else ""
     parts = [

@@ -1,6 +1,6 @@
 """Makes an instruction of a section's title.
 
-Such instructions are what the embedded writer was trained on, and one more candidate beside its own for each document.
+The embedded writer was trained on such instructions, and its prompts ask for the title first, where it names a subject.
 """
 
 from __future__ import annotations
@@ -84,8 +84,7 @@ def instruction(title: str, text: str, answers: Answers, choice: int = 0, at_lea
     if not content or sum(w[:5].lower() in stems for w in content) < at_least * len(content):
         return None
     names = set(re.findall(r"(?<=[a-z,;] )[A-Z][a-z]+\b", text))
-    capitals = [w[0].isupper() for w in content]
-    in_title_case = len(content) > 1 and all(capitals)
+    in_title_case = len(content) > 1 and all(w[0].isupper() for w in content)
 
     def small_if_no_name(word: str) -> str:
         bare = word.strip(".,:?!()")

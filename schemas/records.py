@@ -119,7 +119,8 @@ MOST_CANDIDATES = 8
 class GeneratedInstruction:
     """What the language model wrote for a document: instruction and domain.
 
-    attempts: the number of the candidate that was taken, from 1 to `MOST_CANDIDATES`; 0 for one made of the document's title.
+    attempts: the number of the candidate that was taken, from 1 to `MOST_CANDIDATES`; 0 for one made of the document's
+    title.
     """
 
     instruction: str

@@ -19,7 +19,7 @@ from models.language.damage import ASPECT, can_shuffle, damage, order_marks
 from models.language.pleas import with_good_text, with_plea
 from pipeline.instances.excerpt import excerpts
 from prompts import load as load_prompts
-from prompts.shown import shown_segments
+from prompts.shown import shown_text
 from prompts.titles import instruction
 from schemas.errors import UserError
 from schemas.records import Document, Image, Segment, Text
@@ -147,7 +147,7 @@ def pick(*parts_: object) -> int:
 
 
 def _is_english(document: Document) -> bool:
-    text = "\n".join(shown_segments(document, PROMPTS.shown))
+    text = shown_text(document, PROMPTS.shown)
     found = re.findall(r"\b(?:the|to|of|and|a|is|in|you|for)\b", text.lower())
     return len(words(text)) >= 30 and len(found) >= 0.12 * len(words(text)) and text.count("|") < 20
 
@@ -211,7 +211,7 @@ def rate_pair(section: Document, rng: random.Random, other: Document) -> Pair:
 
 def write_pairs(section: Document, domain: str, copy: int = 0) -> list[Pair]:
     """The section with an instruction made from its title, in the form number `copy`; empty if the title has none."""
-    text = "\n".join(shown_segments(section, PROMPTS.shown))
+    text = shown_text(section, PROMPTS.shown)
     asked = instruction(section.title, text, PROMPTS.wordings.answers, pick(section.title, section.source) + copy)
     if asked is None:
         return []

@@ -30,7 +30,7 @@ from pipeline.config import Instructions
 from pipeline.llm.client import Client, LlmFault
 from pipeline.llm.probe import check_server
 from pipeline.llm.questions import Candidate, judged, of_title, rate, taken
-from prompts.shown import shown_segments
+from prompts.shown import shown_text
 from prompts.titles import clean, instruction
 from prompts.wordings import Wording
 from schemas.records import Document, Ratings
@@ -54,7 +54,8 @@ RIGHT_DOMAINS = {
 class Figures:
     """The figures of a model. The writer does not know the titles; `with_titles`: where one names a subject, it is used.
 
-    `auc`: kind of damage -> AUC of its own aspect. `means`: kind or "undamaged" -> mean rating of each aspect."""
+    `auc`: kind of damage -> AUC of its own aspect. `means`: kind or "undamaged" -> mean rating of each aspect.
+    """
 
     auc: dict[str, float]
     means: dict[str, dict[str, float]]
@@ -86,7 +87,7 @@ def held_out(corpus: pathlib.Path) -> list[Document]:
 
 def wish(section: Document) -> str | None:
     """The instruction made from the section's title; None if the title names no subject."""
-    text = "\n".join(shown_segments(section, PROMPTS.shown))
+    text = shown_text(section, PROMPTS.shown)
     return instruction(section.title, text, PROMPTS.wordings.answers, pick(section.title, section.source))
 
 
@@ -146,7 +147,7 @@ def _writer(client: Client, found: list[Document]) -> Figures:
     asked = [c.instruction for c in best]
     drops = [c.drop for c in first]
     titles = [title for s in found if (title := clean(s.title))]  # every one has a title: it has a wish
-    texts = ["\n".join(shown_segments(s, PROMPTS.shown)) for s in found]
+    texts = [shown_text(s, PROMPTS.shown) for s in found]
     question = PROMPTS.write_prompt(found[0], DOMAINS).messages[-1]["content"].rpartition("---")[2]
     counted = [
         (c.domain, RIGHT_DOMAINS[s.source]) for c, s in zip(best, found, strict=True) if s.source in RIGHT_DOMAINS

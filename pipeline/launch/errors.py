@@ -60,8 +60,12 @@ def _of_record(failure: Failure, output: str, log: str) -> Exception:
             "--keep-going the run continues, and such a document gets a ledger row"
         )
     if failure.message == "the disk is full":
-        return ServiceError(f"the disk that holds {output} is full; free some space and {AGAIN}")
+        return _full(output)
     return ServiceError(failure.message if AGAIN in failure.message else f"{failure.message}; fix it and {AGAIN}")
+
+
+def _full(output: str) -> ServiceError:
+    return ServiceError(f"the disk that holds {output} is full; free some space and {AGAIN}")
 
 
 def _is_full(folder: str) -> bool:
@@ -79,13 +83,13 @@ def _of_launcher(error: Exception, output: str, work: str, log: str) -> Exceptio
     """An error of this process, or of the runner when no worker could record one."""
     if isinstance(error, OSError):
         if error.errno in _DISK_FULL:
-            return ServiceError(f"the disk that holds {output} is full; free some space and {AGAIN}")
+            return _full(output)
         name = os.path.abspath(str(error.filename or output))
         if any(f"{name}/".startswith(f"{os.path.abspath(folder)}/") for folder in (output, work)):
             return UserError(f"cannot write to {error.filename or output}: {error.strerror}; choose another --output")
         return ServiceError(f"{error.filename or 'a file'}: {error.strerror or error}; fix it and {AGAIN}")
     if _is_full(work):  # no worker could record that
-        return ServiceError(f"the disk that holds {output} is full; free some space and {AGAIN}")
+        return _full(output)
     _log.exception("error in the launcher")
     if type(error).__module__.split(".")[0] in ("apache_beam", "grpc") or type(error) is RuntimeError:
         return ServiceError(

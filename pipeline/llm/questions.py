@@ -13,7 +13,7 @@ from pipeline.llm import ranking
 from pipeline.llm.client import Client
 from pipeline.llm.responses import Answer
 from prompts import Prompt, PromptSet, titles
-from prompts.shown import shown_segments
+from prompts.shown import shown_text
 from prompts.wordings import Wording
 from schemas.records import Document, Drop, GeneratedInstruction, Ratings
 
@@ -121,7 +121,7 @@ def of_title(prompts: PromptSet, document: Document, wordings: Sequence[Wording]
     None if the title names no subject of the text in at least two words, or the prompt set has no frames: of "Corridor"
     a model says more.
     """
-    text = "\n".join(shown_segments(document, prompts.shown))
+    text = shown_text(document, prompts.shown)
     answer = titles.instruction(document.title, text, prompts.wordings.answers, at_least=SHARED)
     if answer is None or len(instruction.subject_words(answer)) < 2:
         return None
