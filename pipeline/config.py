@@ -110,7 +110,8 @@ class Instructions:
     """How instructions are written.
 
     candidates: how many the language model writes for a document; the one that tells it best from others is taken. It
-    writes one where a prompt set with frames takes the title. with_pictures: the share that asks for pictures. kinds: the shares of their kinds.
+    writes one where a prompt set with frames takes the title. with_pictures: the share that asks for pictures. kinds: the
+    shares of their kinds.
     """
 
     candidates: int = 4
