@@ -3,7 +3,7 @@
 Each stage below is one named line; its name is the same in the ledger and in the funnel. What a stage does to a
 document is a plain function in `graph/stages.py` (reading and writing: `graph/reading.py`, `graph/writing.py`); how
 that becomes a Beam transform is in `graph/transforms.py`. Documents and their images never cross a shuffle: from `Read`
-to `Assemble` the stages are fused, and only ids, ranks and small ledger rows are grouped.
+to `Assemble` the stages are fused, and only ids, ranks and small ledger rows are grouped (`graph/grouping.py`).
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import apache_beam as beam
 from apache_beam.pvalue import AsDict, AsIter
 
 from pipeline.graph import asking, benchmark, ocr, reading, repeated_images, stages, writing
+from pipeline.graph.grouping import Group, disk_of
 from pipeline.graph.headings import HEADINGS, Recurring, TakeExcerpt
 from pipeline.graph.rank import RankByHash
 from pipeline.graph.repeats import Repeats
@@ -29,6 +30,7 @@ def build(pipeline: beam.Pipeline, run: Run) -> None:
     """
     images, clip, llm = run.config.images, run.config.clip, run.config.llm
     size, salt = run.config.shards.size, run.config.shards.salt
+    disk = disk_of(run)
     ended = []
 
     def stage(documents: beam.PCollection[Any], do: Stage, *side: AsDict) -> beam.PCollection[Any]:
@@ -39,8 +41,8 @@ def build(pipeline: beam.Pipeline, run: Run) -> None:
 
     parts = pipeline | "Run" >> beam.Create([run]) | "Plan" >> beam.FlatMap(reading.plan) | "Spread" >> beam.Reshuffle()
     identified = parts | "Identify" >> beam.FlatMap(reading.identify, run).with_outputs(HEADINGS, main="identities")
-    repeats = identified["identities"] | "Find duplicates" >> Repeats(run.config.duplicates.text_at_least)
-    recurring = identified[HEADINGS] | "Find recurring headings" >> Recurring()
+    repeats = identified["identities"] | "Find duplicates" >> Repeats(run.config.duplicates.text_at_least, disk)
+    recurring = identified[HEADINGS] | "Find recurring headings" >> Recurring(disk)
 
     docs = stage(parts, reading.Read(run))
     docs = stage(docs, reading.Deduplicate(run), AsDict(repeats))
@@ -52,7 +54,8 @@ def build(pipeline: beam.Pipeline, run: Run) -> None:
         repeated = (
             parts
             | "Look at images" >> beam.FlatMap(repeated_images.look, run, AsDict(repeats))
-            | "Find repeated images" >> repeated_images.RepeatedImages(limits.image_distance, limits.images_in_at_most)
+            | "Find repeated images"
+            >> repeated_images.RepeatedImages(limits.image_distance, limits.images_in_at_most, disk)
         )
         docs = stage(docs, repeated_images.CompareImages(run), AsDict(repeated))
     if run.config.decontaminate:
@@ -70,19 +73,17 @@ def build(pipeline: beam.Pipeline, run: Run) -> None:
 
     kept = (
         staged
-        | "Rank instances" >> RankByHash(salt)
+        | "Rank instances" >> RankByHash(salt, lambda one: one.outcome.id, disk)
         | "Assign shards" >> beam.Map(lambda ranked: (ranked[0] // size, ranked))
-        | "Group shards" >> beam.GroupByKey()
+        | "Group shards" >> Group(disk)
         | "Write shards" >> beam.FlatMap(writing.write_shard, run)
     )
 
     parts_of_ledger = (
         (*ended, kept)
-        | "All outcomes" >> beam.Flatten()
-        | "Key outcomes" >> beam.Map(lambda outcome: (outcome.id, outcome))
-        | "Rank outcomes" >> RankByHash(salt)
+        | "Rank outcomes" >> RankByHash(salt, lambda outcome: outcome.id, disk)
         | "Assign ledger parts" >> beam.Map(lambda ranked: (ranked[0] // writing.LEDGER_ROWS, ranked))
-        | "Group ledger" >> beam.GroupByKey()
+        | "Group ledger" >> Group(disk)
         | "Write ledger" >> beam.Map(writing.write_ledger_part, run)
     )
     _ = pipeline | "Last" >> beam.Create([run]) | "Write end" >> beam.Map(writing.write_end, AsIter(parts_of_ledger))

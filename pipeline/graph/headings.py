@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import apache_beam as beam
 
 from filters.headings import RECURS
+from pipeline.graph.grouping import Disk, Group
 from pipeline.graph.transforms import Stage
 from schemas.records import ScoredDocument
 
@@ -16,17 +17,27 @@ HEADINGS = "headings"
 
 
 class Recurring(beam.PTransform[Any, Any]):
-    """(key, digest) -> (key, number of documents) for headings of `RECURS` documents with different texts, or more."""
+    """(key, digest) -> (key, number of documents) for headings of `RECURS` documents with different texts, or more.
+
+    `disk`: see `grouping`.
+    """
+
+    def __init__(self, disk: Disk | None = None):
+        super().__init__()
+        self.disk = disk
 
     def expand(self, headings: beam.PCollection[tuple[bytes, str]]) -> beam.PCollection[tuple[bytes, int]]:
         counted: beam.PCollection[tuple[bytes, int]] = (
             headings
-            | "Each text once" >> beam.Distinct()
-            | "Key only" >> beam.Map(lambda pair: (pair[0], 1))
-            | "Count texts" >> beam.CombinePerKey(sum)
+            | "Group headings" >> Group(self.disk)
+            | "Count texts" >> beam.MapTuple(_count)
             | "Recur" >> beam.Filter(lambda pair: pair[1] >= RECURS)
         )
         return counted
+
+
+def _count(key: bytes, digests: Iterable[str]) -> tuple[bytes, int]:
+    return key, len(set(digests))
 
 
 class TakeExcerpt(Stage):

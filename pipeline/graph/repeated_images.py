@@ -20,6 +20,7 @@ from filters.drop_images import drop_images
 from pipeline import corpora
 from pipeline.corpora.parts import Part
 from pipeline.graph import failures, stages
+from pipeline.graph.grouping import Disk, Group
 from pipeline.graph.repeats import Repeat, place_order
 from pipeline.graph.transforms import Stage, Step
 from pipeline.graph.union import Components
@@ -99,12 +100,12 @@ class RepeatedImages(beam.PTransform[Any, Any]):
     than `in_at_most` documents (None: no limit) is removed from all of them. Of the other images, if `distance` is
     given, the first document keeps its copy, and the rows of the others name it.
 
-    Under the 56 keys of each of the two hashes nothing but these is shuffled.
+    Under the 56 keys of each of the two hashes nothing but these is shuffled. `disk`: see `grouping`.
     """
 
-    def __init__(self, distance: int | None, in_at_most: int | None):
+    def __init__(self, distance: int | None, in_at_most: int | None, disk: Disk | None = None):
         super().__init__()
-        self.distance, self.in_at_most = distance, in_at_most
+        self.distance, self.in_at_most, self.disk = distance, in_at_most, disk
 
     def expand(self, seen: beam.PCollection[Seen]) -> beam.PCollection[tuple[str, dict[str, tuple[Drop, str]]]]:
         distance, in_at_most = self.distance, self.in_at_most
@@ -113,9 +114,10 @@ class RepeatedImages(beam.PTransform[Any, Any]):
             same = (
                 by_hash
                 | "Hashes only" >> beam.MapTuple(lambda hashed, s: (hashed, s.inner))
-                | "Each pair once" >> beam.Distinct()
+                | "Group hashes" >> Group(self.disk)
+                | "Each pair once" >> beam.FlatMapTuple(lambda hashed, inner: ((hashed, one) for one in set(inner)))
                 | "Keys" >> beam.FlatMap(_keyed)
-                | "Group keys" >> beam.GroupByKey()
+                | "Group keys" >> Group(self.disk)
                 | "Compare hashes" >> beam.FlatMap(_links, distance)
                 | "Connect hashes" >> beam.CombineGlobally(Components(lambda hashed: hashed))
                 | "Name the lowest hash" >> beam.FlatMap(_lowest)
@@ -123,9 +125,9 @@ class RepeatedImages(beam.PTransform[Any, Any]):
             by_hash = by_hash | "By the lowest hash" >> beam.Map(_by_lowest, AsDict(same))
         drops: beam.PCollection[tuple[str, dict[str, tuple[Drop, str]]]] = (
             by_hash
-            | "Group images" >> beam.GroupByKey()
+            | "Group images" >> Group(self.disk)
             | "Judge images" >> beam.FlatMap(_judged, distance, in_at_most)
-            | "Group by document" >> beam.GroupByKey()
+            | "Group by document" >> Group(self.disk)
             | "As a table"
             >> beam.MapTuple(lambda location, found: (location, dict(sorted(found, key=lambda one: one[0]))))
         )

@@ -10,6 +10,7 @@ from typing import Any
 import apache_beam as beam
 
 from filters import near_duplicates
+from pipeline.graph.grouping import Disk, Group, Join
 from pipeline.graph.union import Components
 
 
@@ -49,28 +50,29 @@ class Repeats(beam.PTransform[Any, Any]):
     if its first document is dropped because of its id.
 
     `text_at_least` is the similarity from which texts are near-duplicates; None: near-duplicates are not looked for.
+    `disk`: see `grouping`.
     """
 
-    def __init__(self, text_at_least: float | None = None):
+    def __init__(self, text_at_least: float | None = None, disk: Disk | None = None):
         super().__init__()
-        self.text_at_least = text_at_least
+        self.text_at_least, self.disk = text_at_least, disk
 
     def expand(self, identities: beam.PCollection[Identity]) -> beam.PCollection[tuple[str, Repeat]]:
         ids = (
             identities
             | "By id" >> beam.Map(lambda i: (i.id, i))
-            | "Group ids" >> beam.GroupByKey()
+            | "Group ids" >> Group(self.disk)
             | "Same id" >> beam.FlatMap(_same_id).with_outputs(_FIRST, main="repeats")
         )
         texts = (
             ids[_FIRST]
             | "By text" >> beam.Map(lambda i: (i.digest, i))
-            | "Group texts" >> beam.GroupByKey()
+            | "Group texts" >> Group(self.disk)
             | "Same text" >> beam.FlatMap(_same_text).with_outputs(_FIRST, main="repeats")
         )
         found = [ids["repeats"], texts["repeats"]]
         if self.text_at_least is not None:
-            found.append(texts[_FIRST] | "Near repeats" >> NearRepeats(self.text_at_least))
+            found.append(texts[_FIRST] | "Near repeats" >> NearRepeats(self.text_at_least, self.disk))
         repeats: beam.PCollection[tuple[str, Repeat]] = found | beam.Flatten()
         return repeats
 
@@ -84,9 +86,9 @@ class NearRepeats(beam.PTransform[Any, Any]):
     with its size only. For each document, 25 keys of 21 bytes are shuffled, and its signature of 512 bytes twice.
     """
 
-    def __init__(self, at_least: float):
+    def __init__(self, at_least: float, disk: Disk | None = None):
         super().__init__()
-        self.at_least = at_least
+        self.at_least, self.disk = at_least, disk
 
     def expand(self, identities: beam.PCollection[Identity]) -> beam.PCollection[tuple[str, Repeat]]:
         at_least = self.at_least
@@ -94,18 +96,15 @@ class NearRepeats(beam.PTransform[Any, Any]):
         pairs = (
             identities
             | "Bands" >> beam.FlatMap(lambda i: ((band, i.location) for band in near_duplicates.bands(i.signature)))
-            | "Group bands" >> beam.GroupByKey()
+            | "Group bands" >> Group(self.disk)
             | "Pair with the first" >> beam.FlatMap(_pairs)
-            | "Each pair once" >> beam.Distinct()
         )
         with_first = (
-            (by_location, pairs)
-            | "Find the firsts" >> beam.CoGroupByKey()
-            | "By the other" >> beam.FlatMap(_with_first)
+            (by_location, pairs) | "Find the firsts" >> Join(self.disk) | "By the other" >> beam.FlatMap(_with_first)
         )
         links = (
             (by_location, with_first)
-            | "Find the others" >> beam.CoGroupByKey()
+            | "Find the others" >> Join(self.disk)
             | "Compare" >> beam.FlatMap(_compare, at_least)
         )
         repeats: beam.PCollection[tuple[str, Repeat]] = (
@@ -148,15 +147,15 @@ def _same_text(group: tuple[str, Iterable[Identity]]) -> Iterator[Any]:
 
 
 def _pairs(group: tuple[bytes, Iterable[str]]) -> Iterator[tuple[str, str]]:
-    """The pairs (first location, other location) of all documents that share a band."""
+    """The pairs (first location, other location) of all documents that share a band, once for each shared band."""
     first, *others = sorted(group[1], key=place_order)
     yield from ((first, other) for other in others)
 
 
 def _with_first(group: tuple[str, tuple[Iterable[Identity], Iterable[str]]]) -> Iterator[tuple[str, Identity]]:
-    """The pairs (other location, the first document)."""
+    """The pairs (other location, the first document), each once."""
     [first], others = group[1]
-    yield from ((other, first) for other in others)
+    yield from ((other, first) for other in set(others))
 
 
 Link = tuple[str, str, float, str]

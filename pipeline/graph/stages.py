@@ -257,11 +257,11 @@ def filter_ratings(run: Run) -> Step[RatedDocument, RatedDocument | Drop]:
     )
 
 
-def assemble_instance(run: Run) -> Step[InstructedDocument, tuple[str, Staged]]:
+def assemble_instance(run: Run) -> Step[InstructedDocument, Staged]:
     """Make the instance and put its JSON into a store; only its key and its ledger row are passed on."""
     instances, config = Store(run.store("instances"), ".json"), run.config
 
-    def step(document: InstructedDocument) -> tuple[str, Staged]:
+    def step(document: InstructedDocument) -> Staged:
         key = codec.key_of(document.id)
         instance = assemble(
             document,
@@ -273,6 +273,6 @@ def assemble_instance(run: Run) -> Step[InstructedDocument, tuple[str, Staged]]:
         data = codec.json_bytes(codec.to_json(instance))
         waiting = content_key(data.decode())
         instances.write(waiting, data)
-        return document.id, Staged(waiting, outcomes.kept(document, shard="", key=key))
+        return Staged(waiting, outcomes.kept(document, shard="", key=key))
 
     return Step(step)

@@ -6,8 +6,9 @@ import contextlib
 import dataclasses
 import os
 import sys
+import tempfile
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import apache_beam as beam
@@ -90,6 +91,8 @@ def build(
                 file=sys.stderr,
             )
         publish.prepare_output(run)
+        if _is_local(options):
+            run = dataclasses.replace(run, groups=stack.enter_context(_groups_of(run)))
         record = job.of(run, inputs, allow_empty=allow_empty, signed=key is not None)
         job.save(record, work)
         if not is_remote(work):
@@ -130,6 +133,9 @@ def built(funnel: ledger.Funnel, found: metrics.Metrics, log: str) -> Built:
     """What a command prints of a run that was published."""
     bugs = sum(count for error, count in funnel.failed.items() if error.startswith(BUG))
     return Built(ledger.funnel_text(funnel), metrics.text(found), bugs, log)
+
+
+LOCAL_RUNNER = "FnApiRunner"
 
 
 def log_of(work: str) -> str:
@@ -209,6 +215,21 @@ def served_model(url: str, name: str) -> str:
         return only
 
 
+@contextlib.contextmanager
+def _groups_of(run: Run) -> Iterator[str]:
+    """A new folder for the files of groups, in the work folder if that is local; it is deleted with the block."""
+    within = None if is_remote(run.work) else run.store("groups")
+    if within:
+        os.makedirs(within, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=within, ignore_cleanup_errors=True) as folder:
+        yield folder
+
+
+def _is_local(options: PipelineOptions) -> bool:
+    """Whether the runner is Beam's local one, whose processes are all on this machine."""
+    return str(options.view_as(StandardOptions).runner).rpartition(".")[2] == LOCAL_RUNNER
+
+
 def _beam_options(flags: list[str]) -> PipelineOptions:
     """Beam's own flags; FnApiRunner is the default, because DirectRunner would look for a runner on the network."""
     for before, word in zip(["", *flags], flags, strict=False):  # Beam ignores arguments that it does not know
@@ -218,7 +239,7 @@ def _beam_options(flags: list[str]) -> PipelineOptions:
                 "begin with two dashes"
             )
     if not any(flag.split("=")[0] == "--runner" for flag in flags):
-        flags = ["--runner=FnApiRunner", *flags]
+        flags = [f"--runner={LOCAL_RUNNER}", *flags]
     options = PipelineOptions(flags)
     known = options.get_all_options(retain_unknown_options=False)
     unknown = set(options.get_all_options(retain_unknown_options=True)) - set(known)

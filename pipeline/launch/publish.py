@@ -137,7 +137,14 @@ def prepare_output(run: Run) -> None:
 
     The configuration says whose folder it is; a finished folder keeps its own until this run is published.
     """
-    for folder in (f"{run.output}/.staging", run.counts, run.failures, run.store("dropped"), run.llm_wanted):
+    for folder in (
+        f"{run.output}/.staging",
+        run.counts,
+        run.failures,
+        run.store("dropped"),
+        run.store("groups"),
+        run.llm_wanted,
+    ):
         if folder:
             remove(folder)
     if not is_remote(run.output) and os.path.isdir(run.output):

@@ -5,8 +5,8 @@ data) and then the data. What is written stays in memory until there are ROOM by
 the bundle ends. Readers of the same process see it at once, other processes after it has been flushed. All writers of a
 key write the same value.
 
-Each process that reads a store lists it once, and reads the index of each segment: about 250 bytes of memory for each
-key.
+Each process that reads a store lists it once, and reads the index of each segment; of each key it holds 28 bytes
+(`places.py`).
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import time
 import uuid
 
 from pipeline.storage import remote
+from pipeline.storage.places import Places
 from pipeline.storage.recent import Recent
 
 ROOM = 32 << 20
@@ -39,7 +40,7 @@ class Segments:
     def __init__(self, root: str):
         self.root = root
         self._lock = threading.RLock()
-        self._index: dict[str, tuple[str, int, int]] = {}
+        self._places = Places()
         self._known: set[str] | None = None  # the segments that are in the index
         self._waiting: dict[str, bytes] = {}
         self._size, self._since = 0, 0.0
@@ -51,7 +52,7 @@ class Segments:
                 return self._waiting[key]
             if self._known is None:
                 self._load()
-            place = self._index.get(key)
+            place = self._places.get(key)
         return None if place is None else self._data(*place)
 
     def find(self, key: str) -> bytes | None:
@@ -108,8 +109,7 @@ class Segments:
         self._known = known
 
     def _add(self, segment: str, head: int, places: dict[str, tuple[int, int]]) -> None:
-        for key, (at, size) in places.items():
-            self._index[key] = (segment, head + at, size)
+        self._places.add(segment, places, head)
         if self._known is not None:
             self._known.add(segment)
 

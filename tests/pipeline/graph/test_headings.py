@@ -19,7 +19,7 @@ from tests.tiny_clip import document
 
 
 @pytest.mark.parametrize("copies", [1, RECURS])
-def test_headings_of_documents_with_different_texts_are_counted(tmp_path, copies):
+def test_headings_of_documents_with_different_texts_are_counted(tmp_path, copies, disk):
     """Copies of one document, which are dropped as duplicates, make none of its headings recur."""
     texts = [["# Summary", f"Text {k}."] for k in range(RECURS)] + [["# Own", "The same."]] * copies
     lines = [
@@ -30,7 +30,7 @@ def test_headings_of_documents_with_different_texts_are_counted(tmp_path, copies
     with beam.Pipeline(runner="FnApiRunner") as p:
         parts = p | beam.Create(list(corpora.parts("native", str(tmp_path / "docs.jsonl"))))
         identified = parts | beam.FlatMap(reading.identify, a_run(tmp_path)).with_outputs(HEADINGS, main="identities")
-        assert_that(identified[HEADINGS] | Recurring(), equal_to([(heading_key("s", "Summary"), RECURS)]))
+        assert_that(identified[HEADINGS] | Recurring(disk), equal_to([(heading_key("s", "Summary"), RECURS)]))
 
 
 def test_the_stage_takes_no_excerpt_that_starts_there(tmp_path):

@@ -45,10 +45,10 @@ def test_a_file_in_two_corpora_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("order", [1, -1])
-def test_the_first_by_line_stays(order):
+def test_the_first_by_line_stays(order, disk):
     identities = [("a", "f:2", "x"), ("a", "f:10", "y"), ("b", "f:9", "x"), ("c", "e:1", "z"), ("b", "f:11", "x")]
     with beam.Pipeline(runner="FnApiRunner") as p:
-        found = p | beam.Create([Identity(*i) for i in identities[::order]]) | Repeats()
+        found = p | beam.Create([Identity(*i) for i in identities[::order]]) | Repeats(disk=disk)
         assert_that(
             found | beam.MapTuple(lambda at, r: (at, r.rule, r.value, r.first)),
             equal_to(
@@ -58,18 +58,18 @@ def test_the_first_by_line_stays(order):
 
 
 @pytest.mark.parametrize("order", [1, -1])
-def test_a_text_whose_first_document_goes_because_of_its_id_is_not_lost(order):
+def test_a_text_whose_first_document_goes_because_of_its_id_is_not_lost(order, disk):
     """f:2 has the id of f:1, so the first of the text y is f:3, not f:2."""
     identities = [("a", "f:1", "x"), ("a", "f:2", "y"), ("b", "f:3", "y"), ("c", "f:4", "y")]
     with beam.Pipeline(runner="FnApiRunner") as p:
-        found = p | beam.Create([Identity(*i) for i in identities[::order]]) | Repeats()
+        found = p | beam.Create([Identity(*i) for i in identities[::order]]) | Repeats(disk=disk)
         assert_that(
             found | beam.MapTuple(lambda at, r: (at, r.rule, r.value, r.first)),
             equal_to([("f:2", "duplicate_id", 2, "a"), ("f:4", "duplicate_text", 2, "b")]),
         )
 
 
-def test_the_ids_of_the_ledger_are_distinct_whatever_a_corpus_claims(tmp_path):
+def test_the_ids_of_the_ledger_are_distinct_whatever_a_corpus_claims(tmp_path, disk):
     """Line 2 is broken, line 4 repeats line 3; the others bear every id that those rows could be given."""
     path = f"{tmp_path}/docs.jsonl"
     claimed = ["a", None, "d", "d", f"{path}:2", f"unread:{path}:2", f"d@{path}:4", f"duplicate_id:{path}:4"]
@@ -82,7 +82,7 @@ def test_the_ids_of_the_ledger_are_distinct_whatever_a_corpus_claims(tmp_path):
     with beam.Pipeline(runner="FnApiRunner") as p:
         parts = p | beam.Create(list(corpora.parts("native", path)))
         identified = parts | beam.FlatMap(reading.identify, run).with_outputs(HEADINGS, main="identities")
-        repeats = identified["identities"] | Repeats()
+        repeats = identified["identities"] | Repeats(disk=disk)
         ids = []
         for do, side in ((reading.Read(run), ()), (reading.Deduplicate(run), (beam.pvalue.AsDict(repeats),))):
             parts = parts | do.label >> beam.ParDo(do, *side).with_outputs(ENDED, main="passed")

@@ -28,10 +28,10 @@ def seen(location, hashed, uri="a.jpg", inner=None):
     return Seen(location, f"id of {location}", uri, f"sha {location} {uri}", hashed.to_bytes(8), inner.to_bytes(8))
 
 
-def check(some, bits, in_at_most, expected):
+def check(some, bits, in_at_most, expected, disk):
     """`expected`: (location, rule, value, detail) of the images that go."""
     with beam.Pipeline(runner="FnApiRunner") as p:
-        found = p | beam.Create(some) | RepeatedImages(bits, in_at_most)
+        found = p | beam.Create(some) | RepeatedImages(bits, in_at_most, disk)
         flat = found | beam.FlatMapTuple(
             lambda at, drops: [(at, drop.rule, drop.value, detail) for drop, detail in drops.values()]
         )
@@ -42,7 +42,7 @@ BASE = random.Random(0).getrandbits(64)
 
 
 @pytest.mark.parametrize("order", [1, -1])
-def test_the_first_document_keeps_its_image_and_the_others_name_it(order):
+def test_the_first_document_keeps_its_image_and_the_others_name_it(order, disk):
     some = [
         seen("f:10", BASE ^ 0b111),
         seen("f:9", BASE),
@@ -52,12 +52,12 @@ def test_the_first_document_keeps_its_image_and_the_others_name_it(order):
     ]
     detail = "repeats a.jpg of id of f:9"
     expected = [("f:10", "repeated_image", 3.0, detail), ("g:1", "repeated_image", 5.0, detail)]
-    check(some[::order], 5, None, expected)
+    check(some[::order], 5, None, expected, disk)
 
 
 @pytest.mark.parametrize("order", [1, -1])
 @pytest.mark.parametrize("first", [BASE, ~BASE & (1 << 64) - 1])
-def test_a_copy_without_its_edges_is_the_same_image_whichever_comes_first(order, first):
+def test_a_copy_without_its_edges_is_the_same_image_whichever_comes_first(order, first, disk):
     """Compared are the hash of one and the inner hash of the other; two inner hashes alike say nothing."""
     cut = BASE ^ 0xFFFF0000FFFF
     some = [
@@ -69,36 +69,35 @@ def test_a_copy_without_its_edges_is_the_same_image_whichever_comes_first(order,
     bits = (first ^ cut).bit_count()
     third = (first ^ cut ^ 0xFF << 30).bit_count()
     expected = [("f:2", "repeated_image", float(bits), detail), ("f:3", "repeated_image", float(third), detail)]
-    check(some[::order], 4, None, expected)
-    check([some[0], some[2]][::order], 4, None, [])
-    check(some[::order], None, 1, [])
+    check(some[::order], 4, None, expected, disk)
+    check([some[0], some[2]][::order], 4, None, [], disk)
+    check(some[::order], None, 1, [], disk)
 
 
-def test_equal_images_of_one_document_are_left_to_another_rule():
-    check([seen("f:1", BASE, "a.jpg"), seen("f:1", BASE, "b.jpg")], 5, 1, [])
+def test_equal_images_of_one_document_are_left_to_another_rule(disk):
+    check([seen("f:1", BASE, "a.jpg"), seen("f:1", BASE, "b.jpg")], 5, 1, [], disk)
 
 
-def test_an_image_that_stands_in_too_many_documents_goes_from_all_of_them():
+def test_an_image_that_stands_in_too_many_documents_goes_from_all_of_them(disk):
     some = [seen(f"f:{n}", BASE ^ (n == 3)) for n in range(1, 5)] + [
         seen(f"g:{n}", ~BASE & (1 << 64) - 1) for n in (1, 2)
     ]
     detail = "repeats a.jpg of id of f:1"
     everywhere = [(f"f:{n}", "recurring_image", 4.0, detail if n > 1 else "") for n in range(1, 5)]
-    check(some, 5, 3, [*everywhere, ("g:2", "repeated_image", 0.0, "repeats a.jpg of id of g:1")])
+    check(some, 5, 3, [*everywhere, ("g:2", "repeated_image", 0.0, "repeats a.jpg of id of g:1")], disk)
 
 
-def test_without_a_distance_only_recurring_images_go_and_only_equal_hashes_count():
+def test_without_a_distance_only_recurring_images_go_and_only_equal_hashes_count(disk):
     some = [seen(f"f:{n}", BASE) for n in range(1, 4)] + [seen("f:4", BASE ^ 1), seen("f:5", BASE ^ 1)]
-    check(
-        some, None, 2, [(f"f:{n}", "recurring_image", 3.0, "repeats a.jpg of id of f:1" * (n > 1)) for n in (1, 2, 3)]
-    )
+    goes = [(f"f:{n}", "recurring_image", 3.0, "repeats a.jpg of id of f:1" * (n > 1)) for n in (1, 2, 3)]
+    check(some, None, 2, goes, disk)
 
 
-def test_many_flat_images_take_no_more_than_their_number_allows():
+def test_many_flat_images_take_no_more_than_their_number_allows(disk):
     """One key for all: each is compared with two hundred before it at most, and all hang together."""
     some = [seen(f"f:{n}", BASE ^ (n % 4), inner=BASE ^ (n % 8)) for n in range(1, 1500)]
     with beam.Pipeline(runner="FnApiRunner") as p:
-        found = p | beam.Create(some) | RepeatedImages(2, 10) | beam.combiners.Count.Globally()
+        found = p | beam.Create(some) | RepeatedImages(2, 10, disk) | beam.combiners.Count.Globally()
         assert_that(found, equal_to([1499]))
 
 

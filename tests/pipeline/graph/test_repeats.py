@@ -32,7 +32,7 @@ def identity(id_, location, words):
 
 
 @pytest.mark.parametrize("order", [1, -1])
-def test_the_first_of_near_repeats_stays_and_the_others_name_it(order):
+def test_the_first_of_near_repeats_stays_and_the_others_name_it(order, disk):
     base = text(0)
     documents = [
         identity("a", "f:10", changed(base, 0.02)),
@@ -43,22 +43,24 @@ def test_the_first_of_near_repeats_stays_and_the_others_name_it(order):
         identity("f", "f:3", text(2)[:3]),
     ]
     with beam.Pipeline(runner="FnApiRunner") as p:
-        found = p | beam.Create(documents[::order]) | Repeats(0.7)
+        found = p | beam.Create(documents[::order]) | Repeats(0.7, disk)
         assert_that(
             found | beam.MapTuple(lambda at, r: (at, r.rule, r.first, r.threshold, 0.7 <= r.value < 1)),
             equal_to([("f:10", "near_duplicate_text", "b", 0.7, True), ("g:1", "near_duplicate_text", "b", 0.7, True)]),
         )
 
 
-def test_equal_texts_go_first_and_the_setting_is_off_by_default():
+def test_equal_texts_go_first_and_the_setting_is_off_by_default(disk):
     base = text(0)
     documents = [identity("a", "f:1", base), identity("b", "f:2", base), identity("c", "f:3", changed(base, 0.02))]
     with beam.Pipeline(runner="FnApiRunner") as p:
         rows = beam.MapTuple(lambda at, r: (at, r.rule, r.first))
         given = p | beam.Create(documents)
-        assert_that(given | "exact" >> Repeats() | "e" >> rows, equal_to([("f:2", "duplicate_text", "a")]), "1")
         assert_that(
-            given | "near" >> Repeats(0.7) | "n" >> rows,
+            given | "exact" >> Repeats(disk=disk) | "e" >> rows, equal_to([("f:2", "duplicate_text", "a")]), "1"
+        )
+        assert_that(
+            given | "near" >> Repeats(0.7, disk) | "n" >> rows,
             equal_to([("f:2", "duplicate_text", "a"), ("f:3", "near_duplicate_text", "a")]),
             "2",
         )
