@@ -63,14 +63,14 @@ class Run:
     def store(self, name: str) -> str:
         """The folder of a store, by name.
 
-        Runs share images, scores and answers. Finished instances belong to this run alone, so they are in its staging
-        folder and are deleted with it.
+        Runs share images, scores and answers. Finished instances, and notes of what was read, belong to this run alone,
+        so they are in its staging folder and are deleted with it.
         """
-        return f"{self.staging if name == 'instances' else self.work}/{name}"
+        return f"{self.staging if name in ('instances', 'notes') else self.work}/{name}"
 
 
-def image_store(run: Run) -> ImageStore:
-    """The run's image store, under the limits of its configuration."""
+def image_store(run: Run, *, noting: bool = False) -> ImageStore:
+    """The run's image store, under the limits of its configuration; `noting`: for the pass that looks at images first."""
     limits, web = run.config.images, run.config.web
     return ImageStore(
         run.store("images"),
@@ -88,4 +88,6 @@ def image_store(run: Run) -> ImageStore:
         ),
         folders=tuple(folder for corpus in run.config.corpora for folder in folders_of(corpus.path)),
         retry=run.retry,
+        notes=run.store("notes") if run.config.duplicates.of_images else "",
+        noting=noting,
     )

@@ -56,8 +56,8 @@ class Seen:
 
 def look(part: Part, run: Run, repeats: dict[str, Repeat]) -> Iterator[Seen]:
     """The images of the documents that reach *Store images* and pass it."""
-    images, near = image_store(run), bool(run.config.duplicates.image_distance)
-    text, headers, store = stages.filter_text(run), stages.filter_headers(run), stages.store_images(run)
+    images, near = image_store(run, noting=True), bool(run.config.duplicates.image_distance)
+    text, headers, store = stages.filter_text(run), stages.filter_headers(run, images), stages.store_images(run, images)
     window: Window[Document, Any] = Window(run.config.images.workers)
     with failures.recorded(run.failures, COMPARE_IMAGES, part.name):
         try:

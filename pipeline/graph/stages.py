@@ -24,6 +24,7 @@ from pipeline.graph.content import check_images
 from pipeline.graph.transforms import Step
 from pipeline.graph.writing import Staged
 from pipeline.images.faults import ImageFault
+from pipeline.images.store import ImageStore
 from pipeline.instances.assemble import assemble
 from pipeline.instances.excerpt import best_excerpt
 from pipeline.run import Run, image_store
@@ -66,13 +67,13 @@ def filter_text(run: Run) -> Step[Document, Document | Drop]:
     return Step(step, counts=lambda: counts)
 
 
-def filter_headers(run: Run) -> Step[Document, Document | DroppedDocument]:
+def filter_headers(run: Run, images: ImageStore | None = None) -> Step[Document, Document | DroppedDocument]:
     """The preset's rules about image sizes.
 
     Sizes come from the headers of local files; for images on the web, from the corpus, if it states them. A damaged
-    image passes: the next stage finds the damage.
+    image passes: the next stage finds the damage. images: the run's image store, if it is another than `image_store(run)`.
     """
-    images = image_store(run)
+    images = images or image_store(run)
 
     def step(document: Document) -> Document | DroppedDocument:
         document, _ = change_images(document, lambda image: image if is_http(image.uri) else images.sized(image))
@@ -87,12 +88,15 @@ def if_enough_images(run: Run, document: AnyDocument) -> AnyDocument | DroppedDo
     return DroppedDocument(document, drop) if drop else document
 
 
-def store_images(run: Run) -> Step[Document, Future[StoredDocument | DroppedDocument]]:
+def store_images(
+    run: Run, images: ImageStore | None = None
+) -> Step[Document, Future[StoredDocument | DroppedDocument]]:
     """Fetch and decode each image once, and store it in its normalised form.
 
-    An image with a fault is removed. If no image is left, the document fails with the first fault.
+    An image with a fault is removed. If no image is left, the document fails with the first fault. images: as in
+    `filter_headers`.
     """
-    images = image_store(run)
+    images = images or image_store(run)
     pool = concurrent.futures.ThreadPoolExecutor(run.config.images.workers, "images")
 
     def stored(document: Document) -> StoredDocument | DroppedDocument:

@@ -64,7 +64,8 @@ class ImageStore:
     max_side: the most pixels of the longer side of a stored image. max_bytes: the most bytes of a source file.
     max_pixels: the largest width x height that a source's header may claim. folders: where local sources must be, after
     links are resolved (none: anywhere). retry: a name of this run if it asks again for images with temporary faults,
-    else empty. See `decode.normalise` for the normal form.
+    else empty. notes: a folder of this run where one pass over the corpora (`noting`) notes what it stored, so that
+    another pass reads no source in an object store again; empty: none. See `decode.normalise` for the normal form.
     """
 
     def __init__(
@@ -77,9 +78,12 @@ class ImageStore:
         http: Http = Http(),
         folders: tuple[str, ...] = (),
         retry: str = "",
+        notes: str = "",
+        noting: bool = False,
     ):
         self.max_side, self.max_bytes, self.max_pixels, self.http = max_side, max_bytes, max_pixels, http
-        self.folders, self.retry = folders, retry
+        self.folders, self.retry, self.noting = folders, retry, noting
+        self.notes = Store(notes, ".json") if notes else None
         self.pictures = Store(f"{root}/pictures")
         self.sources = Store(f"{root}/sources", ".json")
         self.addresses = Store(f"{root}/addresses", ".json")
@@ -87,9 +91,9 @@ class ImageStore:
 
     def header(self, uri: str) -> Header:
         """As the function `header`; an image on the web is fetched and stored for it, once. Raises ImageFault."""
-        if not is_http(uri):
-            return header(uri, self.max_bytes, self.folders)
-        return Header(**self._fetched(uri)["header"])
+        if found := self._fetched(uri) if is_http(uri) else self._noted(uri):
+            return Header(**found["header"])
+        return header(uri, self.max_bytes, self.folders)
 
     def sized(self, image: Image) -> SizedImage:
         """The image with the size of its source in pixels, as `header` returns it. Raises ImageFault."""
@@ -104,7 +108,7 @@ class ImageStore:
         Raises ImageFault with a kind of `faults.KINDS` if the source gives no image, and OSError if the store cannot be
         written (a full disk).
         """
-        stored = self._fetched(image.uri)["stored"] if is_http(image.uri) else self._stored(self._source(image.uri))
+        stored = self._fetched(image.uri)["stored"] if is_http(image.uri) else self._read_and_stored(image.uri)
         return StoredImage(image.uri, image.alt, image.caption, **stored)
 
     def is_known(self, image: Image) -> bool:
@@ -170,6 +174,24 @@ class ImageStore:
             raise ImageFault("too_many_bytes", f"more than {self.max_bytes}")
         self._count("bytes_read", len(data))
         return data
+
+    def _read_and_stored(self, uri: str) -> Json:
+        if (noted := self._noted(uri)) and self._has(noted["stored"]["sha256"]):
+            self._count("images_known")
+            return dict(noted["stored"])
+        source = self._source(uri)
+        stored = self._stored(source)
+        if self.notes and self.noting and is_remote(uri):
+            note = {"header": dataclasses.asdict(read_header(source)), "stored": stored}
+            self.notes.write(content_key(uri), json.dumps(note).encode())
+        return stored
+
+    def _noted(self, uri: str) -> Json | None:
+        """What another pass of this run noted of a source in an object store: {"header", "stored"}."""
+        if self.notes is None or self.noting or not is_remote(uri):
+            return None
+        found: Json | None = self.notes.read_json(content_key(uri))
+        return found
 
     def _stored(self, source: bytes) -> Json:
         """Normalise and write the image, unless that was done before; returns the fields that a StoredImage adds."""

@@ -193,6 +193,40 @@ def test_sources_and_store_may_lie_in_an_object_store(tmp_path):
     assert kind(pictures.store, Image(f"disk:/{tmp_path}/no.jpg")) == "missing"
 
 
+def test_what_one_pass_has_stored_another_pass_of_the_run_does_not_read_again(tmp_path):
+    (tmp_path / "a.jpg").write_bytes(jpeg())
+    source = Image(f"disk:/{tmp_path}/a.jpg")
+
+    def of_a_pass(noting, notes="notes"):
+        images._recent._found.clear()
+        return ImageStore(f"disk:/{tmp_path}/store", notes=f"disk:/{tmp_path}/{notes}", noting=noting, **LIMITS)
+
+    looking = of_a_pass(noting=True)
+    stored = looking.store(looking.sized(source))
+    segments.flush()
+    (tmp_path / "a.jpg").unlink()  # whoever reads it again fails
+    later = of_a_pass(noting=False)
+    assert later.header(source.uri) == Header(96, 48, "JPEG")
+    assert later.store(later.sized(source)) == stored and later.counts() == {"images_known": 1}
+    assert kind(of_a_pass(noting=True).store, source) == "missing"
+    assert kind(of_a_pass(noting=False, notes="notes of another run").store, source) == "missing"
+
+
+def test_a_noted_picture_that_vanished_is_read_again_and_a_local_one_is_not_noted(tmp_path):
+    (tmp_path / "a.jpg").write_bytes(jpeg())
+    notes = f"disk:/{tmp_path}/notes"
+    looking = ImageStore(f"disk:/{tmp_path}/store", notes=notes, noting=True, **LIMITS)
+    stored = looking.store(Image(f"disk:/{tmp_path}/a.jpg"))
+    looking.store(Image(f"{tmp_path}/a.jpg"))
+    segments.flush()
+    elsewhere = ImageStore(f"disk:/{tmp_path}/another store", notes=notes, **LIMITS)
+    assert elsewhere.store(Image(f"disk:/{tmp_path}/a.jpg")).sha256 == stored.sha256
+    assert elsewhere.counts()["images_normalised"] == 1
+    (tmp_path / "a.jpg").unlink()
+    later = ImageStore(f"disk:/{tmp_path}/store", notes=notes, **LIMITS)
+    assert kind(later.store, Image(f"{tmp_path}/a.jpg")) == "missing"
+
+
 def test_a_full_disk_is_no_fault_of_the_picture(tmp_path, pictures, monkeypatch):
     (tmp_path / "a.jpg").write_bytes(jpeg())
 
