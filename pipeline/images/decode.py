@@ -18,9 +18,12 @@ from pipeline.images.faults import ImageFault
 from schemas.errors import unquoted
 from schemas.images import published_size
 
-RECIPE = 4  # raise it when the same bytes may normalise to other bytes: it is part of every cache key
+RECIPE = 5  # raise it when the same bytes may normalise to other bytes: it is part of every cache key
 FEW_COLOURS = 1024
 JPEG_QUALITY = 90
+_RESAMPLING = (
+    Image.Resampling.BICUBIC
+)  # Lanczos takes a third longer; the two differ less (45 dB) than a JPEG from its image
 _STRIP = 1 << 20  # pixels that are converted at once, because that takes several copies
 _FORMATS = ["JPEG", "PNG", "GIF", "WEBP", "BMP", "AVIF"]
 _LOSSLESS = ("PNG", "GIF", "BMP")
@@ -59,7 +62,7 @@ def normalise(data: bytes, *, max_side: int, max_pixels: int) -> Normal:
         rgb, format = _decoded(data, max_side, max_pixels)
         if format == "JPEG" and max(rgb.size) <= max_side and _is_normal(data):
             return Normal(data, *rgb.size)
-        rgb.thumbnail((max_side, max_side), Image.Resampling.LANCZOS, reducing_gap=None)
+        rgb.thumbnail((max_side, max_side), _RESAMPLING, reducing_gap=None)
         return Normal(_encoded(rgb, format in _LOSSLESS), *rgb.size)
     except ImageFault:
         raise
