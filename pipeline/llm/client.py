@@ -22,6 +22,7 @@ import aiohttp
 from pipeline.llm.address import base_url, headers, shown
 from pipeline.llm.pictures import messages_of
 from pipeline.llm.responses import MOST_BYTES, Answer, body_of, check, clean, message, parse, read
+from pipeline.llm.slots import Slots
 from pipeline.storage.store import Store, content_key
 from prompts import Prompt
 from schemas import retry_after
@@ -50,6 +51,8 @@ class LlmFault(RecordFault):
 
 class Client:
     """Asks `model` at `url`, at most `concurrency` questions at once, from an event loop in a separate thread.
+
+    Fewer are asked at once while the server does not answer them in time (`slots.py`).
 
     `timeout` is for one answer, `patience` for a server that is unreachable or overloaded (both in seconds); after that
     time, further questions fail at the first attempt. `identity` is the model's name in the cache; it differs from
@@ -85,7 +88,7 @@ class Client:
         self.submit(self._open(concurrency, api_key)).result()
 
     async def _open(self, concurrency: int, api_key: str | None) -> None:
-        self._slots = asyncio.Semaphore(concurrency)
+        self._slots = Slots(concurrency)
         # aiohttp: 0.14 ms of CPU a request here, against 1.2 to 2.6 ms for httpx2, openai and httpx. vLLM closes a
         # connection that was idle for 5 s, so ours are given up before that.
         self._http = aiohttp.ClientSession(
@@ -225,21 +228,26 @@ class Client:
         for attempt in itertools.count():
             wanted = 0.0  # seconds that the server asks for
             try:
-                # no redirects: the key is for this address alone
-                async with (
-                    self._slots,
-                    self._http.post(f"{self.url}/chat/completions", json=body, allow_redirects=False) as reply,
-                ):
-                    data = await body_of(reply)
-                    wanted = retry_after.seconds(reply.headers.get("retry-after", ""))
-                if reply.status not in AWAY:
+                async with self._slots:
+                    sent = time.monotonic()
+                    # no redirects: the key is for this address alone
+                    async with self._http.post(
+                        f"{self.url}/chat/completions", json=body, allow_redirects=False
+                    ) as reply:
+                        data = await body_of(reply)
+                        wanted = retry_after.seconds(reply.headers.get("retry-after", ""))
+                if reply.status in AWAY:
+                    self._slots.overloaded(sent)
+                else:
                     self._away_since = None
+                    self._slots.answered()
                 if reply.status == 200 and data.lstrip().startswith(b"{"):
                     return data
                 said = f"{reply.status}: {message(data.decode(errors='replace'))}"
                 self._refuse(reply.status, said)
                 fault, since = self._away(said) if reply.status in AWAY else (LlmFault("server_error", said), started)
             except TimeoutError:
+                self._slots.overloaded(sent)
                 fault, since = LlmFault("timeout", f"no answer within {self.timeout:g} s"), started
             except (aiohttp.ClientError, OSError) as error:
                 said = f"{type(error).__name__}: {clean(error)}"

@@ -17,6 +17,7 @@ import pytest
 import yaml
 
 from pipeline.dataset import ledger
+from pipeline.graph import grouping
 from pipeline.launch.build import build
 from schemas.errors import UserError
 from schemas.records import Drop
@@ -167,6 +168,28 @@ def test_the_metrics_are_those_of_the_ledger_and_stand_in_the_report(first):
 def test_nothing_of_one_run_alone_is_left(first):
     assert not (first / "out/.staging").exists()
     assert not (first / "work/instances").exists()
+    assert not list((first / "work/groups").iterdir())
+
+
+def test_a_local_run_groups_in_files_and_removes_those_of_a_run_that_was_killed(config, tmp_path, monkeypatch):
+    written = []
+    flush = grouping._Write._written
+    monkeypatch.setattr(grouping._Write, "_written", lambda self: written.append(flush(self)) or written[-1])
+    left = tmp_path / "work/groups/of a killed run"
+    left.mkdir(parents=True)
+    (left / "some").write_bytes(b"-")
+    with server() as llm:
+        build(
+            config,
+            str(tmp_path / "out"),
+            llm_url=llm.url,
+            corpora=[f"native:{ROOT}/examples/corpus"],
+            limit=5,
+            work=str(tmp_path / "work"),
+            allow_empty=True,
+        )
+    assert {pathlib.Path(path).parents[1] for path in written} == {tmp_path / "work/groups"} and len(written) > 5
+    assert not list((tmp_path / "work/groups").iterdir())
 
 
 def test_a_run_that_was_cut_off_goes_on_where_it_was(config, first, tmp_path):

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import json
 import pickle
+import threading
 import time
 
 import pytest
+from aiohttp import web
 
 from pipeline.graph.window import Window
 from pipeline.llm.address import base_url
 from pipeline.llm.client import Client, LlmFault
 from pipeline.llm.probe import check_server
 from pipeline.llm.server import free_port
+from pipeline.llm.slots import Slots
 from pipeline.storage.store import Store
 from prompts import Prompt
 from schemas.errors import ServiceError, UserError
@@ -275,6 +279,84 @@ def test_concurrency_bounds_the_client_whatever_the_windows(server):
 
 
 # --- the cache
+
+
+class Sharing:
+    """A server that shares its time between the questions in flight, as a language model does: `rate` answers a second.
+
+    What is broken off is lost.
+    """
+
+    def __init__(self, rate: float):
+        self.rate, self.in_flight = rate, 0
+
+    async def answer(self, request: web.Request) -> web.Response:
+        left = 1.0
+        self.in_flight += 1
+        try:
+            while left > 0:
+                await asyncio.sleep(0.02)
+                left -= 0.02 * self.rate / self.in_flight
+            choice = {"message": {"content": '{"grade": 3}'}, "finish_reason": "stop"}
+            return web.json_response({"choices": [choice]})
+        finally:
+            self.in_flight -= 1
+
+
+@contextlib.contextmanager
+def serving(handler):
+    """The address of a web server in a thread, with this handler of questions."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, daemon=True)
+    thread.start()
+
+    async def start():
+        app = web.Application()
+        app.router.add_post("/v1/chat/completions", handler)
+        runner = web.AppRunner(app, handler_cancellation=True)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        return runner
+
+    runner = asyncio.run_coroutine_threadsafe(start(), loop).result()
+    try:
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}/v1"
+    finally:
+        asyncio.run_coroutine_threadsafe(runner.cleanup(), loop).result()
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
+
+
+def test_a_server_that_is_too_slow_for_all_questions_at_once_gets_fewer():
+    """Of sixty-four at once, each would take 3.2 seconds, and none of them would ever be answered within one."""
+    server = Sharing(rate=20)
+    with serving(server.answer) as url, Client(url, "fake", concurrency=64, timeout=1.0, patience=20) as client:
+        asked = [client.submit(client.ask(prompt(str(n)))) for n in range(64)]
+        assert all(one.result(60).text == '{"grade": 3}' for one in asked)
+        assert 1 <= client._slots.limit < 40
+
+
+def test_slots_are_halved_once_for_questions_that_were_in_flight_together_and_come_back_one_a_round():
+    async def use():
+        slots = Slots(32)
+        sent = time.monotonic()
+        slots.overloaded(sent)
+        slots.overloaded(sent)
+        assert slots.limit == 16
+        slots.overloaded(time.monotonic())
+        assert slots.limit == 8
+        for _ in range(9):
+            slots.answered()
+        assert 9 <= slots.limit < 9.1
+        for _ in range(10):
+            slots.overloaded(time.monotonic())
+        assert slots.limit == 1
+        for _ in range(1000):
+            slots.answered()
+        assert slots.limit == 32
+
+    asyncio.run(use())
 
 
 def test_a_second_run_asks_nothing_whatever_the_address(tmp_path):
