@@ -16,15 +16,13 @@ import sys
 import tempfile
 from collections.abc import Iterator
 
-from benchmarks.steps import a_run
+from benchmarks.steps import a_run, passing
 from filters.headings import recurring
 from pipeline import config as configuration
 from pipeline import corpora
-from pipeline.graph import stages
 from pipeline.instances.excerpt import best_excerpt
 from pipeline.run import Run
 from pipeline.sources import Corpus
-from schemas.errors import RecordFault
 from schemas.records import Document, Text
 
 
@@ -58,14 +56,9 @@ def drawn(run: Run, corpus: Corpus, count: int, seed: str) -> Iterator[Document 
         if isinstance(record, Document)
     ]
     headings = recurring(documents)
-    text, headers = stages.filter_text(run), stages.filter_headers(run)
+    after_rules = passing(run)
     for document in sorted(documents, key=lambda d: hashlib.sha256((seed + d.id).encode()).digest()):
-        try:
-            read = text(document)
-            passed = headers(read) if isinstance(read, Document) else None
-        except RecordFault:
-            continue
-        if isinstance(passed, Document):
+        if passed := after_rules(document):
             excerpt = best_excerpt(passed, recurring=headings, **dataclasses.asdict(run.config.excerpt))
             yield excerpt
             count -= excerpt is not None

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import apache_beam as beam
 
 import prompts
 from pipeline import config as configuration
+from pipeline.graph import stages
 from pipeline.graph.transforms import ENDED
 from pipeline.run import Run
+from schemas.errors import RecordFault
 from schemas.outcome import Outcome
-from schemas.records import Provenance
+from schemas.records import Document, Provenance
 
 CONFIG = Path(__file__).parent.parent / "configs" / "demo.yaml"
 
@@ -30,6 +32,21 @@ def a_run(work: str, config: configuration.Config, llm_url: str = "http://127.0.
         "",
         Provenance("", "", "clip", llm_name, "", ""),
     )
+
+
+def passing(run: Run) -> Callable[[Document], Document | None]:
+    """A function that returns the document after the rules about texts and headers, or None if it does not pass."""
+    text, headers = stages.filter_text(run), stages.filter_headers(run)
+
+    def passed(document: Document) -> Document | None:
+        try:
+            read = text(document)
+            found = headers(read) if isinstance(read, Document) else None
+        except RecordFault:
+            return None
+        return found if isinstance(found, Document) else None
+
+    return passed
 
 
 def run_step(documents: Iterable[object], do: beam.DoFn) -> None:
