@@ -213,13 +213,20 @@ class Form:
             return SENTENCE
         if goes_on(after.text) or said.endswith("?"):
             return 0
-        if isinstance(segment, Image):
-            return 0 if leans_back(after.text) else SENTENCE  # it may explain the image
+        if isinstance(segment, Image):  # what follows may explain it, or go on with the text above it
+            return 0 if leans_back(after.text) or self._breaks_off(last - 1) else SENTENCE
         if _NUMBERED.match(segment.text):  # what follows may belong to the item
             return 0
         is_caption = last > 0 and isinstance(self.segments[last - 1], Image) and self.counts[last] <= CAPTION
         done = is_caption or _WHOLE.match(segment.text) or _ends_like_a_sentence(segment.text)
         return SENTENCE if done else 0
+
+    def _breaks_off(self, at: int) -> bool:
+        """Whether the segment is a paragraph, longer than a caption, that ends in the middle of a sentence."""
+        segment = self.segments[max(at, 0)]
+        if not isinstance(segment, Text) or self.levels[at] or self.counts[at] <= CAPTION:
+            return False
+        return not (_WHOLE.match(segment.text) or _ends_like_a_sentence(segment.text) or segment.text[-1:] == ":")
 
 
 def _ends_like_a_sentence(text: str) -> bool:

@@ -99,6 +99,15 @@ def test_an_excerpt_ends_where_something_is_finished(parts, kept):
     assert found("# A", *parts, most=limit, images=1)[-1] == (1, 1 + kept)
 
 
+@pytest.mark.parametrize(
+    "above, ends",
+    [(long(31), True), (long(31)[:-1], False), (long(30)[:-1], True), (long(31)[:-1] + ":", True),
+     ("- " + long(31)[:-1], True), ("# " + long(31)[:-1], True), (long(31)[:-1] + "\n", False)],
+)  # fmt: skip
+def test_an_image_is_an_end_unless_the_paragraph_above_it_breaks_off(above, ends):
+    assert found(above, "", "Saws cut.", most=len(words(above))) == ([(1, 2)] if ends else [])
+
+
 def test_a_section_ends_before_a_heading_of_its_level_or_a_box_not_before_its_own_parts():
     assert found("# A", "One.", "## B", "Two.", "### C", "Three four five.", most=4) == [(1, 4)]
     assert found("# A", "One.", "## B", "Two.", "## C", "Three four five.", most=4) == [(2, 4), (1, 2)]
