@@ -44,7 +44,7 @@ def build(pipeline: beam.Pipeline, run: Run) -> None:
     repeats = identified["identities"] | "Find duplicates" >> Repeats(run.config.duplicates.text_at_least, disk)
     recurring = identified[HEADINGS] | "Find recurring headings" >> Recurring(disk)
 
-    docs = stage(parts, reading.Read(run))
+    docs = stage(parts, reading.Read(run), AsDict(repeats))
     docs = stage(docs, reading.Deduplicate(run), AsDict(repeats))
     docs = stage(docs, Each(run, name.FILTER_TEXT, stages.filter_text))
     docs = stage(docs, Each(run, name.FILTER_HEADERS, stages.filter_headers))

@@ -122,7 +122,11 @@ class RepeatedImages(beam.PTransform[Any, Any]):
                 | "Connect hashes" >> beam.CombineGlobally(Components(lambda hashed: hashed))
                 | "Name the lowest hash" >> beam.FlatMap(_lowest)
             )
-            by_hash = by_hash | "By the lowest hash" >> beam.Map(_by_lowest, AsDict(same))
+            by_hash = (  # grouped first, because the runner would keep all of them until `same` is known
+                by_hash
+                | "Group equal images" >> Group(self.disk)
+                | "By the lowest hash" >> beam.FlatMap(_by_lowest, AsDict(same))
+            )
         drops: beam.PCollection[tuple[str, dict[str, tuple[Drop, str]]]] = (
             by_hash
             | "Group images" >> Group(self.disk)
@@ -157,8 +161,9 @@ def _lowest(components: dict[bytes, tuple[bytes, float, bytes]]) -> Iterator[tup
         yield one, lowest
 
 
-def _by_lowest(item: tuple[bytes, Seen], same: dict[bytes, bytes]) -> tuple[bytes, Seen]:
-    return same.get(item[0], item[0]), item[1]
+def _by_lowest(group: tuple[bytes, Iterable[Seen]], same: dict[bytes, bytes]) -> Iterator[tuple[bytes, Seen]]:
+    key = same.get(group[0], group[0])
+    yield from ((key, one) for one in group[1])
 
 
 def _judged(
