@@ -52,13 +52,12 @@ class LlmFault(RecordFault):
 class Client:
     """Asks `model` at `url`, at most `concurrency` questions at once, from an event loop in a separate thread.
 
-    Fewer are asked at once while the server does not answer them in time (`slots.py`).
-
-    `timeout` is for one answer, `patience` for a server that is unreachable or overloaded (both in seconds); after that
-    time, further questions fail at the first attempt. `identity` is the model's name in the cache; it differs from
-    `model` if the same name may mean other weights later. `ready` is awaited before a question is sent, but not if the
-    answer is in the cache; it may start the server. `picture` returns the bytes of a stored picture (JPEG or PNG) by
-    its hash, for prompts with pictures.
+    Fewer are asked while the server does not answer them in time (`slots.py`). `timeout` is for one answer,
+    `patience` for a server that is unreachable or overloaded (both in seconds); after that time, further questions
+    fail at the first attempt. `identity` is the model's name in the cache; it differs from `model` if the same name
+    may mean other weights later. `ready` is awaited before a question is sent, but not if the answer is in the cache;
+    it may start the server. `picture` returns the bytes of a stored picture (JPEG or PNG) by its hash, for prompts
+    with pictures.
     """
 
     def __init__(
@@ -231,9 +230,8 @@ class Client:
                 async with self._slots:
                     sent = time.monotonic()
                     # no redirects: the key is for this address alone
-                    async with self._http.post(
-                        f"{self.url}/chat/completions", json=body, allow_redirects=False
-                    ) as reply:
+                    post = self._http.post(f"{self.url}/chat/completions", json=body, allow_redirects=False)
+                    async with post as reply:
                         data = await body_of(reply)
                         wanted = retry_after.seconds(reply.headers.get("retry-after", ""))
                 if reply.status in AWAY:
