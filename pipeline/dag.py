@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 import apache_beam as beam
-from apache_beam.pvalue import AsDict, AsIter
+from apache_beam.pvalue import AsDict, AsIter, AsSingleton
 
 from pipeline.graph import asking, benchmark, ocr, reading, repeated_images, stages, writing
 from pipeline.graph.grouping import Group, disk_of
@@ -33,7 +33,7 @@ def build(pipeline: beam.Pipeline, run: Run) -> None:
     disk = disk_of(run)
     ended = []
 
-    def stage(documents: beam.PCollection[Any], do: Stage, *side: AsDict) -> beam.PCollection[Any]:
+    def stage(documents: beam.PCollection[Any], do: Stage, *side: AsDict | AsSingleton) -> beam.PCollection[Any]:
         outputs = documents | do.label >> beam.ParDo(do, *side).with_outputs(ENDED, main="passed")
         ended.append(outputs[ENDED])
         passed: beam.PCollection[Any] = outputs["passed"]
@@ -44,7 +44,8 @@ def build(pipeline: beam.Pipeline, run: Run) -> None:
     repeats = identified["identities"] | "Find duplicates" >> Repeats(run.config.duplicates.text_at_least, disk)
     recurring = identified[HEADINGS] | "Find recurring headings" >> Recurring(disk)
 
-    docs = stage(parts, reading.Read(run), AsDict(repeats))
+    known = repeats | "Count duplicates" >> beam.combiners.Count.Globally()
+    docs = stage(parts, reading.Read(run), AsSingleton(known))
     docs = stage(docs, reading.Deduplicate(run), AsDict(repeats))
     docs = stage(docs, Each(run, name.FILTER_TEXT, stages.filter_text))
     docs = stage(docs, Each(run, name.FILTER_HEADERS, stages.filter_headers))

@@ -24,8 +24,9 @@ class Run:
     temporary files, which several runs may use one after the other. preset, prompts: the rules and the prompts that the
     configuration names, loaded once. llm_url, llm_name: the model server and its model. llm_wanted: a folder where a
     worker leaves a file at its first question, so that a server is started only if one is needed ("" if a server is
-    already running). groups: the local folder where records are grouped ("" if the runner does it). keep_going: make ledger rows of bugs. retry: see ImageStore. id: names its staging folder, so that
-    what goes on of a run that was given up never writes into that of another.
+    already running). groups: the local folder where records are grouped ("" if the runner does it). keep_going: make
+    ledger rows of bugs. retry: see ImageStore. id: names its staging folder, so that what goes on of a run that was
+    given up never writes into that of another.
     """
 
     config: Config

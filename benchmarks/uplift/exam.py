@@ -61,7 +61,7 @@ def exam_of(run: Run, excerpts: Sequence[StoredDocument], codes: Codes, generali
         segments = instance_of(run, excerpt, excerpt.title).output
         at = next(at for at, segment in enumerate(segments) if isinstance(segment, StoredImage))
         picture, above = segments[at], segments[at - 1]
-        if isinstance(picture, StoredImage) and isinstance(above, Text):
+        if at and isinstance(picture, StoredImage) and isinstance(above, Text):
             text = Text(" ".join(above.text.split()[-WORDS:]))
             first.setdefault(picture.sha256, (excerpt, text, picture))
     chosen = list(first.values())[:MOST_PICTURES]

@@ -2,7 +2,8 @@
 
 The local runner keeps everything that it groups in the memory of one process, several kilobytes for each document. So
 there the records are written to files, each sorted by pieces of the key space, and of these some pieces are read at a
-time, from all files: memory does not grow with the corpus.
+time, from all files. In memory is what one worker reads at a time, and the values of one key. The files are deleted when
+the run ends; until then they take some kilobytes for each document and each image.
 """
 
 from __future__ import annotations
@@ -73,7 +74,7 @@ class Group(beam.PTransform[Any, Any]):
 
 
 class Join(beam.PTransform[Any, Any]):
-    """PCollections of (key, value) -> (key, (values of the first, values of the second, ...))."""
+    """PCollections of (key, value) -> (key, (values of the first, values of the second, ...)), each value once."""
 
     def __init__(self, disk: Disk | None = None):
         super().__init__()
@@ -90,10 +91,10 @@ def _marked(record: tuple[Any, Any], mark: int) -> tuple[Any, tuple[int, Any]]:
 
 
 def _by_mark(group: tuple[Any, Iterable[tuple[int, Any]]], count: int) -> tuple[Any, tuple[list[Any], ...]]:
-    values: tuple[list[Any], ...] = tuple([] for _ in range(count))
+    values: tuple[dict[Any, None], ...] = tuple({} for _ in range(count))
     for mark, value in group[1]:
-        values[mark].append(value)
-    return group[0], values
+        values[mark][value] = None
+    return group[0], tuple(map(list, values))
 
 
 class _Write(beam.DoFn):

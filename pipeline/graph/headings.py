@@ -17,7 +17,7 @@ HEADINGS = "headings"
 
 
 class Recurring(beam.PTransform[Any, Any]):
-    """(key, digest) -> (key, number of documents) for headings of `RECURS` documents with different texts, or more.
+    """(key, digest) -> (key, RECURS) for headings of `RECURS` documents with different texts, or more.
 
     `disk`: see `grouping`.
     """
@@ -37,7 +37,13 @@ class Recurring(beam.PTransform[Any, Any]):
 
 
 def _count(key: bytes, digests: Iterable[str]) -> tuple[bytes, int]:
-    return key, len(set(digests))
+    """How many different ones there are, but no more than are asked for: a heading may be in every document."""
+    found: set[str] = set()
+    for digest in digests:
+        found.add(digest)
+        if len(found) == RECURS:
+            break
+    return key, len(found)
 
 
 class TakeExcerpt(Stage):

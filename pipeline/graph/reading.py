@@ -62,14 +62,14 @@ def parts(run: Run) -> Iterator[Part]:
 class Read(Stage):
     """Part -> documents; a record that cannot be read becomes a ledger row.
 
-    It waits for the repeats, though only *Deduplicate* uses them: a stage without them would be fused with *Identify*, and
-    the runner would keep all documents until the repeats are known.
+    It waits until the repeats are known, though it needs only their number, for nothing: a stage that does not wait would
+    be fused with *Identify*, and the runner would keep all documents until then.
     """
 
     def __init__(self, run: Run):
         super().__init__(run, READ, _no_step)
 
-    def process(self, part: Part, repeats: dict[str, Repeat]) -> Iterator[Any]:
+    def process(self, part: Part, repeats: int) -> Iterator[Any]:
         with failures.recorded(self.run.failures, self.stage, part.name):
             for record in corpora.read(part):
                 self.counter.tick(self.label)

@@ -155,7 +155,7 @@ def _pairs(group: tuple[bytes, Iterable[str]]) -> Iterator[tuple[str, str]]:
 def _with_first(group: tuple[str, tuple[Iterable[Identity], Iterable[str]]]) -> Iterator[tuple[str, Identity]]:
     """The pairs (other location, the first document), each once."""
     [first], others = group[1]
-    yield from ((other, first) for other in set(others))
+    yield from ((other, first) for other in others)
 
 
 Link = tuple[str, str, float, str]

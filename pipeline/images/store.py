@@ -176,7 +176,7 @@ class ImageStore:
         return data
 
     def _read_and_stored(self, uri: str) -> Json:
-        if (noted := self._noted(uri)) and self._has(noted["stored"]["sha256"]):
+        if (noted := self._noted(uri)) and self._has(noted["stored"]["sha256"], sure=True):
             self._count("images_known")
             return dict(noted["stored"])
         source = self._source(uri)
@@ -223,9 +223,9 @@ class ImageStore:
         known = self.sources.read_json(key)
         return dict(known) if known is not None and self._has(known["sha256"]) else None
 
-    def _has(self, sha256: str) -> bool:
-        """Whether the image is stored, and complete."""
-        data = self._picture(sha256)
+    def _has(self, sha256: str, sure: bool = False) -> bool:
+        """Whether the image is stored, and complete; `sure`: also if another process has just stored it."""
+        data = self._picture(sha256, sure)
         return data is not None and hashlib.sha256(data).hexdigest() == sha256
 
     def _fetched(self, url: str) -> Json:

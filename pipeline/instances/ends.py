@@ -226,7 +226,9 @@ class Form:
         segment = self.segments[max(at, 0)]
         if not isinstance(segment, Text) or self.levels[at] or self.counts[at] <= CAPTION:
             return False
-        return not (_WHOLE.match(segment.text) or _ends_like_a_sentence(segment.text) or segment.text[-1:] == ":")
+        return not (
+            _WHOLE.match(segment.text) or _ends_like_a_sentence(segment.text) or segment.text.rstrip()[-1:] == ":"
+        )
 
 
 def _ends_like_a_sentence(text: str) -> bool:

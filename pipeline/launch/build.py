@@ -227,7 +227,7 @@ def _groups_of(run: Run) -> Iterator[str]:
 
 def _is_local(options: PipelineOptions) -> bool:
     """Whether the runner is Beam's local one, whose processes are all on this machine."""
-    return str(options.view_as(StandardOptions).runner).rpartition(".")[2] == LOCAL_RUNNER
+    return str(options.view_as(StandardOptions).runner).rpartition(".")[2].lower() == LOCAL_RUNNER.lower()
 
 
 def _beam_options(flags: list[str]) -> PipelineOptions:

@@ -21,7 +21,7 @@ import aiohttp
 
 from pipeline.llm.address import base_url, headers, shown
 from pipeline.llm.pictures import messages_of
-from pipeline.llm.responses import MOST_BYTES, Answer, body_of, check, clean, message, parse, read
+from pipeline.llm.responses import MOST_BYTES, Answer, body_of, check, clean, message, parse, read, tokens
 from pipeline.llm.slots import Slots
 from pipeline.storage.store import Store, content_key
 from prompts import Prompt
@@ -187,7 +187,7 @@ class Client:
                 if len(data) > MOST_BYTES:
                     raise ValueError(f"a reply of more than {MOST_BYTES >> 20} MiB")
                 reply = parse(data)
-                self._count_tokens(reply.get("usage"))
+                self._counts.update(tokens(reply.get("usage")))
                 answer = read(reply)
                 check(answer, schema, validate)
                 return answer
@@ -227,8 +227,10 @@ class Client:
         for attempt in itertools.count():
             wanted = 0.0  # seconds that the server asks for
             try:
+                queued = time.monotonic()
                 async with self._slots:
                     sent = time.monotonic()
+                    started += sent - queued  # waiting for a slot is not the server's fault
                     # no redirects: the key is for this address alone
                     post = self._http.post(f"{self.url}/chat/completions", json=body, allow_redirects=False)
                     async with post as reply:
@@ -247,6 +249,8 @@ class Client:
             except TimeoutError:
                 self._slots.overloaded(sent)
                 fault, since = LlmFault("timeout", f"no answer within {self.timeout:g} s"), started
+                if self._slots.silence > 2 * self.patience:
+                    raise LlmFault("unreachable", f"no answer to any question in {2 * self.patience:g} s") from None
             except (aiohttp.ClientError, OSError) as error:
                 said = f"{type(error).__name__}: {clean(error)}"
                 broken += not isinstance(error, aiohttp.ClientConnectorError)
@@ -271,11 +275,6 @@ class Client:
                 return reply.status < 500
         except (aiohttp.ClientError, OSError):
             return False
-
-    def _count_tokens(self, usage: object) -> None:
-        for name in ("prompt_tokens", "completion_tokens"):
-            if isinstance(usage, dict) and isinstance(count := usage.get(name), int):
-                self._counts[name] += count
 
     def _away(self, detail: str) -> tuple[LlmFault, float]:
         """The fault of an unreachable server, and the time since when it is unreachable."""

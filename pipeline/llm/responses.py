@@ -134,3 +134,9 @@ async def body_of(reply: aiohttp.ClientResponse) -> bytes:
         if len(data) > MOST_BYTES:
             break
     return bytes(data)
+
+
+def tokens(usage: object) -> dict[str, int]:
+    """The tokens of prompt and answer, as far as a reply states them."""
+    found = usage if isinstance(usage, dict) else {}
+    return {name: found[name] for name in ("prompt_tokens", "completion_tokens") if isinstance(found.get(name), int)}

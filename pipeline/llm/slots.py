@@ -6,19 +6,25 @@ import asyncio
 import time
 from typing import Self
 
+PAUSE = 1.0
+"""Seconds after which the size may be halved again: a server that is busy says so in milliseconds, many times."""
+GROWTH = 0.1
+"""The share by which the size grows in a round of answers; by one slot at least."""
+
 
 class Slots:
-    """A semaphore whose size follows the server: half after an answer that did not come in time, one more a round.
+    """A semaphore whose size follows the server: half after an answer that did not come in time, a tenth more a round.
 
     A server shares its time between all questions. If none is answered in time, each is broken off and asked again, and
-    that goes on for ever, unless fewer are asked at once. The rule is that of TCP (additive increase, multiplicative
-    decrease), so several processes that ask one server come to shares that it can answer.
+    that goes on for ever, unless fewer are asked at once. The rule is nearly that of TCP, so several processes that ask
+    one server come to shares that it can answer.
     """
 
     def __init__(self, most: int):
         self.most, self.limit = most, float(most)
         self._used = 0
-        self._lowered = 0.0  # when
+        self._lowered = -PAUSE  # when
+        self._waits_since: float | None = None  # for any answer
         self._freed = asyncio.Condition()
 
     async def __aenter__(self) -> Self:
@@ -34,12 +40,19 @@ class Slots:
 
     def answered(self) -> None:
         """The server has answered in time."""
-        self.limit = min(self.limit + 1 / self.limit, self.most)
+        self._waits_since = None
+        self.limit = min(self.limit + max(1.0, GROWTH * self.limit) / self.limit, self.most)
 
     def overloaded(self, since: float) -> None:
         """The server did not answer a question that was sent at `since` (of `time.monotonic`).
 
-        Of questions that were in flight together only the first counts.
+        Of questions that were in flight together, or soon after, only the first counts.
         """
-        if since > self._lowered:
+        self._waits_since = self._waits_since or since
+        if since > self._lowered + PAUSE:
             self.limit, self._lowered = max(self.limit / 2, 1.0), time.monotonic()
+
+    @property
+    def silence(self) -> float:
+        """The seconds in which questions were in flight, and none was answered."""
+        return time.monotonic() - self._waits_since if self._waits_since else 0.0

@@ -23,7 +23,7 @@ class _Run:
 
 
 class Places:
-    """Key -> (segment, offset, size). A key that is added twice may have either place."""
+    """Key -> (segment, offset, size). Of a key that is added twice the last place counts."""
 
     def __init__(self) -> None:
         self._segments: list[str] = []
@@ -65,7 +65,7 @@ def _digest(key: str) -> bytes:
 
 def _merged(runs: Sequence[_Run]) -> _Run:
     first = np.concatenate([run.first for run in runs])
-    order = np.argsort(first)
+    order = np.argsort(first, kind="stable")  # the newest first
     return _Run(
         first[order],
         np.concatenate([run.second for run in runs])[order],

@@ -84,9 +84,8 @@ def test_the_ids_of_the_ledger_are_distinct_whatever_a_corpus_claims(tmp_path, d
         identified = parts | beam.FlatMap(reading.identify, run).with_outputs(HEADINGS, main="identities")
         repeats = identified["identities"] | Repeats(disk=disk)
         ids = []
-        for do in (reading.Read(run), reading.Deduplicate(run)):
-            known = beam.pvalue.AsDict(repeats)
-            parts = parts | do.label >> beam.ParDo(do, known).with_outputs(ENDED, main="passed")
+        for do, side in ((reading.Read(run), 0), (reading.Deduplicate(run), beam.pvalue.AsDict(repeats))):
+            parts = parts | do.label >> beam.ParDo(do, side).with_outputs(ENDED, main="passed")
             ids.append(parts[ENDED])
             parts = parts["passed"]
         found = (*ids, parts) | beam.Flatten() | beam.Map(lambda row: row.id)

@@ -75,14 +75,9 @@ def stop(run: subprocess.Popen[str], folder: Path, number: int, when: Callable[[
 
 
 def test_while_texts_are_rated(tmp_path):
-    with FakeOpenAI(MODEL, reply=answer) as server:
+    with FakeOpenAI(MODEL, reply=answer, trouble=lambda n: "hang" if n > 1 else "") as server:  # the first is the probe
         run = started(tmp_path, "--llm-url", server.url)
-
-        def busy() -> bool:
-            server.slow = 60.0 if len(server.requests) > 1 else 0.0  # the first is the probe
-            return server.in_flight > 1
-
-        stop(run, tmp_path, signal.SIGINT, busy)
+        stop(run, tmp_path, signal.SIGINT, lambda: server.in_flight > 1)
 
 
 def test_while_the_model_server_starts(tmp_path):

@@ -18,7 +18,7 @@ from pipeline.llm.address import base_url
 from pipeline.llm.client import Client, LlmFault
 from pipeline.llm.probe import check_server
 from pipeline.llm.server import free_port
-from pipeline.llm.slots import Slots
+from pipeline.llm.slots import PAUSE, Slots
 from pipeline.storage.store import Store
 from prompts import Prompt
 from schemas.errors import ServiceError, UserError
@@ -337,26 +337,55 @@ def test_a_server_that_is_too_slow_for_all_questions_at_once_gets_fewer():
         assert 1 <= client._slots.limit < 40
 
 
-def test_slots_are_halved_once_for_questions_that_were_in_flight_together_and_come_back_one_a_round():
-    async def use():
-        slots = Slots(32)
-        sent = time.monotonic()
-        slots.overloaded(sent)
-        slots.overloaded(sent)
-        assert slots.limit == 16
-        slots.overloaded(time.monotonic())
-        assert slots.limit == 8
-        for _ in range(9):
-            slots.answered()
-        assert 9 <= slots.limit < 9.1
-        for _ in range(10):
-            slots.overloaded(time.monotonic())
-        assert slots.limit == 1
-        for _ in range(1000):
-            slots.answered()
-        assert slots.limit == 32
+def test_slots_are_halved_once_for_questions_that_were_in_flight_together_and_come_back_by_rounds(monkeypatch):
+    now = time.monotonic()
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    slots = Slots(256)
+    assert slots.silence == 0
+    for _ in range(5):
+        slots.overloaded(now)
+    assert slots.limit == 128
+    now += PAUSE / 2
+    slots.overloaded(now)  # of a burst
+    assert slots.limit == 128
+    for _ in range(9):
+        now += 2 * PAUSE
+        slots.overloaded(now)
+    assert slots.limit == 1 and slots.silence == pytest.approx(PAUSE * 18.5)
+    slots.answered()
+    assert slots.limit == 2 and slots.silence == 0
+    for _ in range(2):
+        slots.answered()
+    assert slots.limit == pytest.approx(2.9)
+    count = 3
+    while slots.limit < 256:
+        slots.answered()
+        count += 1
+    assert 2000 < count < 3000 and slots.limit == 256
 
-    asyncio.run(use())
+
+def test_waiting_for_a_slot_is_no_fault_of_the_server():
+    """Two hundred questions to a server that can answer four at once in time: the last ones wait longer than patience."""
+    server = Sharing(rate=20)
+    with serving(server.answer) as url, Client(url, "fake", concurrency=4, timeout=1.0, patience=2.0) as client:
+        asked = [client.submit(client.ask(prompt(str(n)))) for n in range(100)]
+        assert all(one.result(60).text == '{"grade": 3}' for one in asked)
+
+
+def test_a_server_that_stops_answering_is_unreachable_in_the_end_however_few_are_asked(monkeypatch):
+    async def never(request: web.Request) -> web.Response:
+        await asyncio.sleep(60)
+        raise AssertionError
+
+    with serving(never) as url, Client(url, "fake", concurrency=8, timeout=0.3, patience=0.5) as client:
+        client._answered = True  # it did before
+        kinds = set()
+        for n in range(12):
+            asked = client.submit(client.ask(prompt(str(n))))
+            with pytest.raises(LlmFault) as caught:
+                asked.result(30)
+            kinds.add(caught.value.kind)
+        assert kinds == {"timeout", "unreachable"}
 
 
 def test_a_second_run_asks_nothing_whatever_the_address(tmp_path):
