@@ -30,19 +30,11 @@ def each_text(change: Callable[[str, random.Random], str]) -> Damage:
 def before_images(lines: Callable[[random.Random], Sequence[str]]) -> Damage:
     """Texts are put before every image, where the excerpt cannot do without them."""
 
-    def damage(documents: Sequence[StoredDocument]) -> list[StoredDocument]:
-        copies = []
-        for document in documents:
-            draw = random.Random(document.id)
-            segments: list[StoredSegment] = []
-            for segment in document.segments:
-                if isinstance(segment, StoredImage):
-                    segments += map(Text, lines(draw))
-                segments.append(segment)
-            copies.append(replace(document, segments=tuple(segments)))
-        return copies
+    def rewrite(segment: StoredSegment, draw: random.Random) -> list[StoredSegment]:
+        added = lines(draw) if isinstance(segment, StoredImage) else ()
+        return [*map(Text, added), segment]
 
-    return damage
+    return _rewritten(rewrite)
 
 
 def made_of(lines: str) -> Damage:
@@ -128,18 +120,24 @@ def is_personal(text: str) -> bool:
 def _each(change: Callable[[str, random.Random], Sequence[str]]) -> Damage:
     """Every text but headings replaced by one or more."""
 
+    def rewrite(segment: StoredSegment, draw: random.Random) -> list[StoredSegment]:
+        if isinstance(segment, Text) and not is_heading(segment.text):
+            return [*map(Text, change(segment.text, draw))]
+        return [segment]
+
+    return _rewritten(rewrite)
+
+
+def _rewritten(rewrite: Callable[[StoredSegment, random.Random], Sequence[StoredSegment]]) -> Damage:
+    """Every segment replaced by one or more; documents that stay as they are have no copy."""
+
     def damage(documents: Sequence[StoredDocument]) -> list[StoredDocument]:
         copies = []
         for document in documents:
             draw = random.Random(document.id)
-            segments: list[StoredSegment] = []
-            for segment in document.segments:
-                if isinstance(segment, Text) and not is_heading(segment.text):
-                    segments += map(Text, change(segment.text, draw))
-                else:
-                    segments.append(segment)
-            if tuple(segments) != document.segments:
-                copies.append(replace(document, segments=tuple(segments)))
+            segments = tuple(new for segment in document.segments for new in rewrite(segment, draw))
+            if segments != document.segments:
+                copies.append(replace(document, segments=segments))
         return copies
 
     return damage
