@@ -63,7 +63,10 @@ def stop(run: subprocess.Popen[str], folder: Path, number: int, when: Callable[[
     assert run.poll() is None and when()
     children = psutil.Process(run.pid).children(recursive=True)
     os.killpg(run.pid, number)
-    said = run.communicate(timeout=120)[1]
+    try:
+        said = run.communicate(timeout=120)[1]
+    finally:
+        run.kill()  # if it did not stop
     assert run.returncode == CODES[number], said
     assert "Traceback" not in said
     if number == signal.SIGINT:
@@ -95,3 +98,44 @@ def test_before_anything_is_read(tmp_path):
     with FakeOpenAI(MODEL, slow=60.0) as server:  # the probe waits
         run = started(tmp_path, "--llm-url", server.url)
         stop(run, tmp_path, signal.SIGINT, lambda: server.in_flight > 0)
+
+
+def test_a_signal_that_is_not_noticed_is_sent_again():
+    """Another thread receives it, so that this one goes on waiting for its lock."""
+    script = """if True:
+        import signal, threading, time
+        from pipeline.launch import signals
+        lock, waiting = threading.Lock(), threading.Event()
+        lock.acquire()
+        def other():
+            waiting.wait()
+            signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
+            time.sleep(15)
+            print("not noticed for 15 s", flush=True)
+        threading.Thread(target=other, daemon=True).start()
+        with signals.stopped_by_signals():
+            waiting.set()
+            lock.acquire(timeout=30)
+        print("not stopped")
+    """
+    run = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert (run.returncode, run.stdout) == (143, "")
+
+
+def test_a_signal_whose_exception_is_lost_is_sent_again():
+    script = """if True:
+        import os, signal, sys, time
+        from pipeline.launch import signals
+        signals.UNHEEDED = 0.5
+        class Finalized:
+            def __del__(self):
+                os.kill(os.getpid(), signal.SIGTERM)
+                time.sleep(0.1)
+        with signals.stopped_by_signals():
+            Finalized()
+            print("lost", flush=True)
+            time.sleep(20)
+        print("not stopped")
+    """
+    run = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert (run.returncode, run.stdout) == (143, "lost\n")
