@@ -10,7 +10,7 @@ import re
 from filters.instruction import ACTIONS
 from filters.text import FUNCTION_WORDS
 from filters.words import plain, words
-from prompts.wordings import Answers
+from prompts.wordings import Answers, Wordings, long_names
 
 USELESS = re.compile(
     r"^(overview|introduction|summary|setup|set ?up|see also|steps?|tasks?|notes?|tools?|hardware|software"
@@ -23,7 +23,8 @@ USELESS = re.compile(
     r"|getting started|get started|get ready|test it|program it|make it|improve it|code it|let's code|activity|scripts?"
     r"|configuration( sample)?|sample code|element information|answers?|hints?|what's new|questions?|ready, set, code!?"
     r"|(short|full) description|abstract|appendix|source link|sourcing questions|contents?|features?|usage|options?)$"
-    r"|^(test prep|windows|iis|introductory|internet information|by |figure |table |chapter|section |part )"
+    r"|^(test prep|introductory|by |figure |table |chapter|section |part )"
+    r"|^((windows|server|iis|internet information services?|vista|xp|r2|sp\d|or|and|express|[\d.,/()]+)\s*)+$"
     r"|questions?$|release notes|quiz|unplugged$|^step \S{1,3}$|essay|concept items|critical thinking|performance task"
     r"|extended response|what you.ll|^steps to"
     r"|^important$|@|~|^description|discussion for|^figure|^(let.s|your turn|play it|have fun)"
@@ -35,6 +36,7 @@ _LABEL = re.compile(
     r"|\d+(?:\.\d+)*[.):]?\s+|[A-H]\.\s+)",
     re.I,
 )
+_DOT = re.compile(r"(?<!\d)\.(?!NET\b)|\.(?!\d|NET\b)")  # no dot of a number
 _TAIL = re.compile(r"\s*(\{[^}]*\}|\(optional\)|@\w+|&lt;.*?&gt;|<[^>]*>|[\s:.,;–—-]+$)\s*", re.I)
 
 
@@ -56,13 +58,19 @@ def clean(title: str) -> str | None:
     """The title without numbering and labels; None if it names no subject."""
     if USELESS.search(title):
         return None
-    title = re.sub(r"\{[^}]*\}", " ", title)
+    title = re.sub(r"\{[^}]*\}|\\?(?:&lt;|<).*?(?:&gt;|>)|</?\w+", " ", title).replace("–", "-").replace("’", "'")
     title = re.sub(r"[^\w\s.,:;'’&/()?!+#-]", "", plain(title.replace("&lt;", "<").replace("&gt;", ">")))
     for _ in range(2):
         title = _LABEL.sub("", title)
     title = _TAIL.sub(" ", title).strip()
     count = len(words(title))
-    if USELESS.search(title) or not 1 <= count <= 11 or len(title) < 5 or not title.isascii() or "." in title[:-1]:
+    if (
+        USELESS.search(title)
+        or not 1 <= count <= 11
+        or len(title) < 5
+        or not title.isascii()
+        or _DOT.search(title[:-1])
+    ):
         return None
     if re.search(r"[\[\]{}<>=_]|[a-z][A-Z]\w*$", title) and count == 1:
         return None
@@ -85,9 +93,14 @@ def instruction(title: str, text: str, answers: Answers, choice: int = 0, at_lea
         return None
     names = set(re.findall(r"(?<=[a-z,;] )[A-Z][a-z]+\b", text))
     in_title_case = len(content) > 1 and all(w[0].isupper() for w in content)
+    long = long_names(text)
+    names.update(word for name in long for word in name.split())
+    of_names = {word for name in long if name in subject for word in name.split()}
 
     def small_if_no_name(word: str) -> str:
         bare = word.strip(".,:?!()")
+        if bare in of_names and bare.lower() not in _SMALL:
+            return word
         no_name = in_title_case and re.fullmatch(r"[A-Z][a-z]+", bare) and bare not in names
         return word.lower() if no_name or bare.lower() in lower or bare.lower() in _SMALL else word
 
@@ -104,6 +117,12 @@ def instruction(title: str, text: str, answers: Answers, choice: int = 0, at_lea
             asked = small.rstrip("?")
             return form.format(asked if "this" in form else asked[0].upper() + asked[1:])
         return None
+    learned = re.fullmatch(
+        r"(?:learn(?:ing)?(?: more)? about|understand(?:ing)?|get(?:ting)? to know|about) (.+)", small, re.I
+    )
+    if learned or (" - " in small and "how to" not in small):
+        return _fill(answers.about, choice, learned[1] if learned else small)
+    rest = re.sub(r"^and (\w+)", lambda m: f"and {GERUNDS.get(m[1].lower(), m[1])}", rest) if key in GERUNDS else rest
     if key in GERUNDS and rest:
         return _fill(answers.do, choice, f"{GERUNDS[key]} {rest}")
     if key in ACTIONS and rest and not rest.lower().startswith(("and ", "of ")):
@@ -113,6 +132,20 @@ def instruction(title: str, text: str, answers: Answers, choice: int = 0, at_lea
     return _fill(answers.about, choice, small)
 
 
+def topic(title: str, text: str, wordings: Wordings) -> str:
+    """What a document with this title is about, in words that fit behind "about"; empty if it names no subject.
+
+    Of a title with a colon, what stands before it. A title that is a sentence, or speaks to the reader, names none.
+    """
+    title = _OPENING.sub("", title.partition(":")[0])
+    if _SAYS.search(title):
+        return ""
+    form, subject = wordings.subject(instruction(title, text, wordings.answers, at_least=0.0) or "")
+    return f"how to {subject}" if form == "do" else subject
+
+
+_OPENING = re.compile(r"^(?:an? )?(?:overview of|introduction to|guide to|about)\s+", re.I)
+_SAYS = re.compile(r"\b(?:is|are|was|were|will|can|has|have|you|we|i|your|our|my|let.s)\b", re.I)
 _SMALL = frozenset("a an the and or of for with to in on from by at your how as into using is are do does".split())
 
 

@@ -29,6 +29,7 @@ _COMPARES = re.compile(
     r"\b(?:compar\w+|differ|differs|different|differences?|differently|versus|vs|unlike|whereas|than)\b", re.I
 )
 _OBJECT = re.compile(r"(?:the|an?|your|it)\b")
+_LONG_NAME = re.compile(r"(?<=[a-z,;] )[A-Z][\w'’.-]*(?:(?: of| of the| and| for)? [A-Z]\w[\w'’-]*)+")
 _PAIR = re.compile(r"\S (?:and|or|versus|vs\.?) (?:the |an? )?\S")
 
 
@@ -76,6 +77,8 @@ class Wordings:
 
     wordings: tuple[Wording, ...] = ()
     answers: Answers = Answers()
+    wholes: tuple[str, ...] = ()
+    """Sentences with `{}` for the subject of the whole document, if the text is a part of it."""
 
     def choose(
         self, document: Document, kinds: Kinds, with_pictures: float, salt: str, *, context: bool
@@ -133,6 +136,15 @@ class Wordings:
         return "", ""
 
 
+def long_names(text: str) -> frozenset[str]:
+    """Names of two words or more: words with capitals that stand together within a sentence.
+
+    >>> sorted(long_names("Built at Fort McHenry, as the University of California was. The End came."))
+    ['Fort McHenry', 'University of California']
+    """
+    return frozenset(_LONG_NAME.findall(text))
+
+
 def compares(document: Document) -> bool:
     """Whether the text has at least three words with which things are compared."""
     return len(_COMPARES.findall(plain("\n".join(document.texts)))) >= 3
@@ -144,7 +156,7 @@ def load(path: pathlib.Path) -> Wordings:
         return Wordings()
     found = settings.build(Wordings, settings.read(str(path)), str(path))
     frames = [frame for wording in found.wordings for frame in (wording.do, wording.about) if frame]
-    for frame in (*frames, *found.answers.do, *found.answers.about):
+    for frame in (*frames, *found.answers.do, *found.answers.about, *found.wholes):
         if frame.count("{}") != 1:
             raise UserError(f"{path}: {frame!r} must have {{}} once, where the subject stands")
     for number, wording in enumerate(found.wordings):
@@ -185,8 +197,10 @@ def _small(action: str) -> str:
 
 
 def _lower(subject: str, document: Document) -> str:
-    """The subject with a small first letter, if the document has its first word in small letters."""
+    """The subject with a small first letter, if the document has its first word in small letters and it begins no name."""
     first = re.match(r"[A-Z][\w'’-]*", subject)
+    if any(subject.startswith(name) for name in long_names(plain("\n".join(document.texts)))):
+        return subject
     if first and re.search(rf"(?<![\w-]){re.escape(first[0].lower())}(?![\w-])", plain("\n".join(document.texts))):
         return subject[0].lower() + subject[1:]
     return subject

@@ -132,6 +132,8 @@ class GeneratedInstruction:
 class Document:
     """One interleaved document as it was read. `location` is `file:line` (or `file:row`) for error messages.
 
+    part_of: the whole document's title, if this is an excerpt with a title of its own.
+
     >>> page = Document("tea", "manuals", (Text("Boil water."), Image("tea.jpg", alt="A kettle")), title="Tea")
     >>> page.texts, [image.alt for image in page.images]
     (('Boil water.',), ['A kettle'])
@@ -145,6 +147,7 @@ class Document:
     license: str = ""
     location: str = ""
     dropped_images: tuple[ImageDrop, ...] = ()
+    part_of: str = ""
 
     @property
     def images(self) -> tuple[Image, ...]:

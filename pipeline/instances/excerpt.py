@@ -138,7 +138,9 @@ class _Page(Generic[AnyDocument]):
 
     def _excerpt(self, start: int, stop: int) -> AnyDocument:
         document = self.document
-        excerpt = dataclasses.replace(document, segments=self.segments[start:stop], title=self._title(start))
+        title = self._title(start)
+        part_of = document.title if title != document.title else ""
+        excerpt = dataclasses.replace(document, segments=self.segments[start:stop], title=title, part_of=part_of)
         if isinstance(excerpt, ScoredDocument):
             first = bisect.bisect_left(self.images, start)
             scores = _part(excerpt.coherence, first, first + len(excerpt.images))

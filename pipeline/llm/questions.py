@@ -9,6 +9,7 @@ import json
 from collections.abc import Sequence
 
 from filters import instruction, quality
+from filters.words import words
 from pipeline.llm import ranking
 from pipeline.llm.client import Client
 from pipeline.llm.responses import Answer
@@ -128,11 +129,31 @@ def of_title(prompts: PromptSet, document: Document, wordings: Sequence[Wording]
     return _candidate(0, answer, "", prompts, document, wordings)
 
 
+def with_topic(prompts: PromptSet, document: Document, asked: str, wordings: Sequence[Wording]) -> str:
+    """The instruction with a sentence that names the subject of the whole document, where the text is a part of it.
+
+    Not if an excerpt with a context is continued, which shows its subject, or if the instruction names it already.
+    """
+    wholes = prompts.wordings.wholes
+    if not wholes or not document.part_of or not wordings or wordings[0].kind == "continuation":
+        return asked
+    topic = titles.topic(document.part_of, shown_text(document, prompts.shown), prompts.wordings)
+    known = {word.casefold()[:5] for word in words(asked)}
+    if all(word.casefold()[:5] in known for word in instruction.subject_words(topic)):
+        return asked
+    made = f"{asked} {wholes[len(asked) % len(wholes)].replace('{}', topic)}"
+    return asked if instruction.length(made) or instruction.placeholder(made) else made
+
+
 def _candidate(
     number: int, answer: str, domain: str, prompts: PromptSet, document: Document, wordings: Sequence[Wording]
 ) -> Candidate:
     drop = instruction.check(answer, document)
-    asked = answer if drop else prompts.wordings.reworded(answer, document, wordings)
+    asked = (
+        answer
+        if drop
+        else with_topic(prompts, document, prompts.wordings.reworded(answer, document, wordings), wordings)
+    )
     return Candidate(number, answer, asked, domain, drop, ranking.tells(answer, document))
 
 

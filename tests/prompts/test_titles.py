@@ -21,6 +21,12 @@ ANSWERS = load("embedded").wordings.answers
         ("Roses of the Windows Server", "Explain roses of the windows server with pictures."),
         ("Parallel circuits in Rome", "Explain parallel circuits in Rome with pictures."),
         ("Primate {#primate}", "Explain primate with pictures."),
+        ("Learn about Primates", "Explain primates with pictures."),
+        ("Understanding Parallel Circuits", "Explain parallel circuits with pictures."),
+        ("Installing and Pruning Roses", "Explain how to install and prune roses."),
+        ("Plan Roses - Primates", "Explain plan roses - primates with pictures."),
+        ("Primate &lt;primate&gt;", "Explain primate with pictures."),
+        ("Windows Server 2012 Overview", "Explain windows server 2012 overview with pictures."),
         ("Overview", None),
         ("Learning Outcomes", None),
         ("Windows Server 2012", None),
@@ -30,6 +36,32 @@ ANSWERS = load("embedded").wordings.answers
 def test_titles_become_instructions(title, asked):
     text = "installing the server, then how to prune roses in parallel circuits; a primate and an overview of windows, like Paris"
     assert titles.instruction(title, text, ANSWERS) == asked
+
+
+def test_a_name_of_several_words_keeps_its_capitals():
+    text = "The app was sent from the App Center to roses on the web. An app prunes roses."
+    assert (
+        titles.instruction("The App Center Web Roses", text, ANSWERS)
+        == "Explain the App Center web roses with pictures."
+    )
+
+
+@pytest.mark.parametrize(
+    "title, about",
+    [
+        ("Introduction to Reflection", "Reflection"),
+        ("Reflection: a guide", "Reflection"),
+        ("Using Rewrite Maps", "how to use rewrite maps"),
+        ("Work, Power, and the Work–Energy Theorem", "work, power, and the Work-Energy theorem"),
+        ("IIS 8.0 Application Initialization", "IIS 8.0 application initialization"),
+        ("Parent paths are disabled by default", ""),
+        ("Three products that will help your workplace", ""),
+        ("📖 Chapter 8 Introductory Essay", ""),
+        ("Overview", ""),
+    ],
+)
+def test_what_a_whole_document_is_about(title, about):
+    assert titles.topic(title, "rewrite maps", load("embedded").wordings) == about
 
 
 def test_a_title_that_the_text_does_not_speak_of_gives_none():

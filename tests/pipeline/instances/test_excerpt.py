@@ -35,7 +35,7 @@ def test_it_fills_up_to_words_and_images_and_never_ends_with_a_heading():
 
 def test_one_starts_at_each_heading_and_is_named_after_it():
     found = list(excerpts(document(H1, text(60), A, H2, text(60), B), **LIMITS))
-    assert [(e.title, e.images) for e in found] == [("The whole", (A,)), ("Two", (B,))]
+    assert [(e.title, e.part_of, e.images) for e in found] == [("The whole", "", (A,)), ("Two", "The whole", (B,))]
 
 
 def test_more_pictures_win_then_coherence_then_the_first():

@@ -32,6 +32,8 @@ from tests.pipeline.storage import emulators
 pytestmark = pytest.mark.skipif(not COHERENCE.is_dir(), reason="build/models is not there: run `make models`")
 SOME = 2
 """Operations that `make test` breaks, in each of the two ways."""
+PARTS = 10 if ALL_FAULTS else 1
+"""Tests among which `make faults` divides the operations, so that several processes share them."""
 ON_DISK = (
     (builtins, "open"),
     *((os, name) for name in ("replace", "rename", "makedirs", "listdir", "scandir", "unlink")),
@@ -142,12 +144,14 @@ def whole(place, config) -> tuple[bytes, int]:
     return found, count
 
 
+@pytest.mark.parametrize("part", range(PARTS))
 @pytest.mark.parametrize("for_good", [False, True], ids=["once", "for good"])
-def test_a_run_whose_store_fails_publishes_nothing_or_everything(place, whole, config, for_good):
+def test_a_run_whose_store_fails_publishes_nothing_or_everything(place, whole, config, for_good, part):
     root, breaker = place
     expected, count = whole
     wrong = []
-    for at in range(count) if ALL_FAULTS else [count * (2 * i + 1) // (2 * SOME) for i in range(SOME)]:
+    some = [count * (2 * i + 1) // (2 * SOME) for i in range(SOME)]
+    for at in range(part, count, PARTS) if ALL_FAULTS else some:
         folder = f"{root}/{'good' if for_good else 'once'}-{at}"
         stopped = ""
         with breaker.set(at, for_good):

@@ -29,6 +29,7 @@ DOCUMENT = Document(
 )
 PROMPTS = load_prompts("embedded")
 DOMAINS = ("crafts", "cooking")
+HOW = [Wording("how_to", do="How do I {}?", about="What is {}?")]
 GOOD = "Explain how to fold a boat from a sheet of paper."
 
 
@@ -142,6 +143,17 @@ def test_a_title_that_names_a_subject_is_asked_for():
     assert got.attempts == 1  # no frames, so nothing to put a title into
     with pytest.raises(LlmFault, match="invalid_answer"):
         run(lambda c: made(c, PROMPTS, titled, DOMAINS, wordings, 1), lambda body: "no JSON")
+
+
+def test_an_excerpt_s_instruction_names_the_subject_of_the_whole():
+    part = dataclasses.replace(DOCUMENT, title="Open the Pocket", part_of="Introduction to Paper Ships")
+    asked = questions.with_topic(PROMPTS, part, "How do I open the pocket?", HOW)
+    assert asked in {f"How do I open the pocket? {s.format('paper ships')}" for s in PROMPTS.wordings.wholes}
+    named = "How do I open the pocket of paper ships?"
+    assert questions.with_topic(PROMPTS, part, named, HOW) == named
+    for same in (DOCUMENT, dataclasses.replace(part, part_of="Overview")):
+        assert questions.with_topic(PROMPTS, same, GOOD, HOW) == GOOD
+    assert questions.with_topic(PROMPTS, part, GOOD, [Wording("continuation", do="Go on to {}.")]) == GOOD
 
 
 def test_the_best_candidate_is_worded_as_the_document_asks_for():
