@@ -24,6 +24,7 @@ from pipeline.llm.client import LlmFault
 from pipeline.llm.questions import Candidate
 from pipeline.run import Run
 from schemas.codec import mean_coherence
+from schemas.errors import AGAIN, ServiceError
 from schemas.records import Coherence, RatedDocument, ScoredDocument, StoredDocument
 
 RANDOM, DRAWN = "random", "drawn instructions"
@@ -155,7 +156,11 @@ def _answered(
     for excerpt, future in zip(excerpts, tqdm(asked, what, unit=" documents"), strict=True):
         try:
             answer = future.result()
-        except LlmFault:
+        except LlmFault as fault:
+            if fault.kind == "unreachable":
+                raise ServiceError(
+                    f"the model server stopped answering ({fault.detail}); check it and {AGAIN}"
+                ) from None
             missing += 1
             continue
         yield excerpt, answer

@@ -7,6 +7,8 @@ import io
 import os
 import pickle
 import socket
+import subprocess
+import sys
 import tarfile
 
 import PIL.Image
@@ -23,6 +25,7 @@ from pipeline.storage.uris import folders_of
 from schemas.records import Image, SizedImage
 from tests.pipeline import disk  # noqa: F401  (Beam knows file systems by their classes)
 from tests.pipeline.images.hostile import HOSTILE
+from tests.pipeline.runs import ROOT
 from tests.pipeline.web import Server, answer
 
 LIMITS = {"max_side": 64, "max_bytes": 200_000, "max_pixels": 100_000}
@@ -210,6 +213,27 @@ def test_what_one_pass_has_stored_another_pass_of_the_run_does_not_read_again(tm
     assert later.store(later.sized(source)) == stored and later.counts() == {"images_known": 1}
     assert kind(of_a_pass(noting=True).store, source) == "missing"
     assert kind(of_a_pass(noting=False, notes="notes of another run").store, source) == "missing"
+
+
+def test_a_pass_in_another_process_finds_what_was_stored_after_it_began(tmp_path):
+    """It has listed the store's segments before; the notes are listed at its first question for one."""
+    (tmp_path / "a.jpg").write_bytes(jpeg())
+    uri, limits = f"disk:/{tmp_path}/a.jpg", ", ".join(f"{name}={value}" for name, value in LIMITS.items())
+    began = ImageStore(f"disk:/{tmp_path}/store", notes=f"disk:/{tmp_path}/notes", **LIMITS)
+    assert began.pictures.read("0" * 64) is None
+    script = f"""if True:
+        from pipeline.images.store import ImageStore
+        from pipeline.storage import segments
+        from schemas.records import Image
+        from tests.pipeline import disk
+        looking = ImageStore("disk:/{tmp_path}/store", notes="disk:/{tmp_path}/notes", noting=True, {limits})
+        print(looking.store(Image({uri!r})).sha256)
+        segments.flush()
+    """
+    other = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
+    (tmp_path / "a.jpg").unlink()
+    assert began.store(Image(uri)).sha256 == other.stdout.strip()
+    assert began.counts() == {"images_known": 1}
 
 
 def test_a_noted_picture_that_vanished_is_read_again_and_a_local_one_is_not_noted(tmp_path):
