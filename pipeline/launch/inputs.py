@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import hashlib
+import itertools
 import json
 import os
 from collections.abc import Iterator, Sequence
@@ -19,6 +20,7 @@ from schemas.codec import Json
 
 THREADS = 8
 BLOCK = 1 << 20
+TOGETHER = 1000  # files whose entries are in memory
 
 Entry = tuple[str, int, str]
 """(name within the corpus, bytes, digest)"""
@@ -37,35 +39,45 @@ def fingerprints(corpora: Sequence[Corpus], ours: Sequence[str] = ()) -> list[Js
 
 
 def _fingerprint(corpus: Corpus, ours: tuple[str, ...]) -> Json:
-    found: dict[str, int | None] = {}
+    records: set[str] = set()
     folders: set[str] = set()
     for part in parts(corpus.format, corpus.path):
-        if part.file not in found and (is_remote(part.file) or os.path.isfile(part.file)):
-            found[part.file] = None
-        if part.local and ".tar!" not in part.images and part.images not in folders:
-            folders.add(part.images)
-            found = dict(_below(part.images, ours)) | found
-    root = root_of(corpus.path)
+        if is_remote(part.file) or os.path.isfile(part.file):
+            records.add(part.file)
+        if part.local and ".tar!" not in part.images:
+            folders.add(part.images.rstrip("/"))
+    apart = sorted(folder for folder in folders if folders.isdisjoint(_above(folder)))
+    images = (found for folder in apart for found in _below(folder, ours) if found[0] not in records)
+    files = itertools.chain(((path, None) for path in sorted(records)), images)
+    root, digest, count, size = root_of(corpus.path), hashlib.sha256(), 0, 0
     with concurrent.futures.ThreadPoolExecutor(THREADS) as pool:
-        entries = sorted(pool.map(lambda item: _entry(root, *item), found.items()))
+        while some := list(itertools.islice(files, TOGETHER)):  # millions of images are never all in memory
+            for entry in pool.map(lambda file: _entry(root, *file), some):
+                digest.update(f"{json.dumps(entry)}\n".encode())
+                count, size = count + 1, size + entry[1]
     return {
         "corpus": f"{corpus.format}:{corpus.path}",
-        "files": len(entries),
-        "bytes": sum(size for _, size, _ in entries),
-        "sha256": hashlib.sha256(json.dumps(entries).encode()).hexdigest(),
+        "files": count,
+        "bytes": size,
+        "sha256": digest.hexdigest(),
     }
 
 
+def _above(folder: str) -> Iterator[str]:
+    while (folder := os.path.dirname(folder)).strip("/"):
+        yield folder
+
+
 def _below(folder: str, ours: tuple[str, ...]) -> Iterator[tuple[str, int | None]]:
-    """The regular files of a tree, except hidden ones, with their size if the store has stated it."""
+    """The regular files of a tree, except hidden ones, with their size if the store has stated it; in a fixed order."""
     if is_remote(folder):
         yield from ((path, size) for path, size, _ in described(f"{folder.rstrip('/')}/"))
         return
     for at, folders, names in os.walk(folder):
-        folders[:] = [
+        folders[:] = sorted(
             name for name in folders if not name.startswith(".") and os.path.realpath(f"{at}/{name}") not in ours
-        ]
-        for name in names:
+        )
+        for name in sorted(names):
             path = os.path.join(at, name)
             if not name.startswith(".") and os.path.isfile(path) and is_inside(path, (folder,)):
                 yield path, None
