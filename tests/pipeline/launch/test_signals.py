@@ -7,6 +7,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import textwrap
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -100,42 +101,65 @@ def test_before_anything_is_read(tmp_path):
         stop(run, tmp_path, signal.SIGINT, lambda: server.in_flight > 0)
 
 
+def ended(body: str) -> tuple[int, str]:
+    """The exit code and the output of a program with this body inside `stopped_by_signals`."""
+    lines = "".join(f"\n    {line}" for line in textwrap.dedent(body).strip().splitlines())
+    program = (
+        "import multiprocessing, os, signal, threading, time\nfrom pipeline.launch import signals\n"
+        f"signals.LOST = 0.5\nwith signals.stopped_by_signals():{lines}\nprint('went on')"
+    )
+    run = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    return run.returncode, run.stdout
+
+
 def test_a_signal_that_is_not_noticed_is_sent_again():
     """Another thread receives it, so that this one goes on waiting for its lock."""
-    script = """if True:
-        import signal, threading, time
-        from pipeline.launch import signals
-        lock, waiting = threading.Lock(), threading.Event()
-        lock.acquire()
-        def other():
-            waiting.wait()
-            signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
-            time.sleep(15)
-            print("not noticed for 15 s", flush=True)
-        threading.Thread(target=other, daemon=True).start()
-        with signals.stopped_by_signals():
-            waiting.set()
-            lock.acquire(timeout=30)
-        print("not stopped")
+    body = """
+    def other():
+        time.sleep(0.5)
+        signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
+        time.sleep(15)
+        print("not noticed for 15 s", flush=True)
+    lock = threading.Lock()
+    lock.acquire()
+    threading.Thread(target=other, daemon=True).start()
+    lock.acquire(timeout=30)
     """
-    run = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=60)
-    assert (run.returncode, run.stdout) == (143, "")
+    assert ended(body) == (143, "")
 
 
 def test_a_signal_whose_exception_is_lost_is_sent_again():
-    script = """if True:
-        import os, signal, sys, time
-        from pipeline.launch import signals
-        signals.UNHEEDED = 0.5
-        class Finalized:
-            def __del__(self):
-                os.kill(os.getpid(), signal.SIGTERM)
-                time.sleep(0.1)
-        with signals.stopped_by_signals():
-            Finalized()
-            print("lost", flush=True)
-            time.sleep(20)
-        print("not stopped")
+    body = """
+    class Finalized:
+        def __del__(self):
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(0.1)
+    Finalized()
+    print("lost", flush=True)
+    time.sleep(20)
     """
-    run = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=60)
-    assert (run.returncode, run.stdout) == (143, "lost\n")
+    assert ended(body) == (143, "lost\n")
+
+
+def test_a_signal_that_is_heeded_is_not_sent_again_while_the_run_cleans_up():
+    body = """
+    threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGTERM)).start()
+    try:
+        threading.Lock().acquire() and time.sleep(20)
+    finally:
+        time.sleep(3)
+        print("cleaned up", flush=True)
+    """
+    assert ended(body) == (143, "cleaned up\n")
+
+
+def test_a_signal_to_a_forked_child_is_not_its_parent_s():
+    body = """
+    child = multiprocessing.get_context("fork").Process(target=time.sleep, args=(20,))
+    child.start()
+    time.sleep(0.3)
+    child.terminate()
+    child.join()
+    time.sleep(2)
+    """
+    assert ended(body) == (0, "went on\n")
