@@ -24,18 +24,23 @@ USELESS = re.compile(
     r"|configuration( sample)?|sample code|element information|answers?|hints?|what's new|questions?|ready, set, code!?"
     r"|(short|full) description|abstract|appendix|source link|sourcing questions|contents?|features?|usage|options?)$"
     r"|^(test prep|introductory|by |figure |table |chapter|section |part )"
-    r"|^((windows|server|iis|internet information services?|vista|xp|r2|sp\d|or|and|express|[\d.,/()]+)\s*)+$"
+    r"|^((windows|server|iis|internet information services?|vista|xp|r2|sp\d|or|and|express|[\d.,/()])\s*)+$"
+    r"|^(untitled( document)?|index|preface|home( page)?|introduction to)$"
     r"|questions?$|release notes|quiz|unplugged$|^step \S{1,3}$|essay|concept items|critical thinking|performance task"
     r"|extended response|what you.ll|^steps to"
     r"|^important$|@|~|^description|discussion for|^figure|^(let.s|your turn|play it|have fun)"
     r"|multiple choice|short answer|student outcomes|sidebar|key terms|review|answers",
     re.I,
 )
+LONGEST = 300
+"""Characters of a title: a heading may have any number."""
+LONGEST_WORD = 40
 _LABEL = re.compile(
-    r"^\W*(?:(?:step|task|part|exercise|lesson|activity|lab|phase|section)\s*\d*\s*[-–—:.)]\s*"
+    r"^\W*(?:(?:step|task|part|exercise|lesson|activity|lab|phase|section|module|unit|week|project)\s*\d*\s*[-–—:.)]\s*"
     r"|\d+(?:\.\d+)*[.):]?\s+|[A-H]\.\s+)",
     re.I,
 )
+_TAG = re.compile(r"\{[^{}]*\}|\\?<[^<>]*>|</?\w+")
 _DOT = re.compile(r"(?<!\d)\.(?!NET\b)|\.(?!\d|NET\b)")  # no dot of a number
 _TAIL = re.compile(r"\s*(\{[^}]*\}|\(optional\)|@\w+|&lt;.*?&gt;|<[^>]*>|[\s:.,;–—-]+$)\s*", re.I)
 
@@ -56,10 +61,12 @@ GERUNDS = _gerunds()
 
 def clean(title: str) -> str | None:
     """The title without numbering and labels; None if it names no subject."""
-    if USELESS.search(title):
+    title = " ".join(title.split())
+    if len(title) > LONGEST or USELESS.search(title):
         return None
-    title = re.sub(r"\{[^}]*\}|\\?(?:&lt;|<).*?(?:&gt;|>)|</?\w+", " ", title).replace("–", "-").replace("’", "'")
-    title = re.sub(r"[^\w\s.,:;'’&/()?!+#-]", "", plain(title.replace("&lt;", "<").replace("&gt;", ">")))
+    title = _TAG.sub(" ", title.replace("&lt;", "<").replace("&gt;", ">"))
+    title = " ".join(title.replace("–", "-").replace("’", "'").split())
+    title = re.sub(r"[^\w\s.,:;'’&/()?!+#-]", "", plain(title))
     for _ in range(2):
         title = _LABEL.sub("", title)
     title = _TAIL.sub(" ", title).strip()
@@ -69,6 +76,7 @@ def clean(title: str) -> str | None:
         or not 1 <= count <= 11
         or len(title) < 5
         or not title.isascii()
+        or max(map(len, title.split())) > LONGEST_WORD
         or _DOT.search(title[:-1])
     ):
         return None
@@ -120,8 +128,11 @@ def instruction(title: str, text: str, answers: Answers, choice: int = 0, at_lea
     learned = re.fullmatch(
         r"(?:learn(?:ing)?(?: more)? about|understand(?:ing)?|get(?:ting)? to know|about) (.+)", small, re.I
     )
-    if learned or (" - " in small and "how to" not in small):
+    head, dash, _ = rest.partition(" - ")
+    if learned or (dash and key in ACTIONS and " " not in head):  # "Plan View - Rally Points"
         return _fill(answers.about, choice, learned[1] if learned else small)
+    if dash and key in GERUNDS.keys() | ACTIONS:  # a name behind it, such as the site's
+        rest = head
     rest = re.sub(r"^and (\w+)", lambda m: f"and {GERUNDS.get(m[1].lower(), m[1])}", rest) if key in GERUNDS else rest
     if key in GERUNDS and rest:
         return _fill(answers.do, choice, f"{GERUNDS[key]} {rest}")
@@ -135,13 +146,16 @@ def instruction(title: str, text: str, answers: Answers, choice: int = 0, at_lea
 def topic(title: str, text: str, wordings: Wordings) -> str:
     """What a document with this title is about, in words that fit behind "about"; empty if it names no subject.
 
-    Of a title with a colon, what stands before it. A title that is a sentence, or speaks to the reader, names none.
+    Of a title with a colon, what stands before it. A title that is a sentence, or speaks to the reader, names none. The
+    text, which may be a part of the document, need not have the title's words.
     """
-    title = _OPENING.sub("", title.partition(":")[0])
-    if _SAYS.search(title):
-        return ""
-    form, subject = wordings.subject(instruction(title, text, wordings.answers, at_least=0.0) or "")
-    return f"how to {subject}" if form == "do" else subject
+    title = _OPENING.sub("", _LABEL.sub("", title if len(title) <= LONGEST else "").partition(": ")[0])
+    made = "" if _SAYS.search(title) else instruction(title, text, wordings.answers, at_least=0.0) or ""
+    for form, before in ((wordings.answers.do[:1], "how to "), (wordings.answers.about[:1], "")):
+        for begin, _, end in (one.partition("{}") for one in form):
+            if made.startswith(begin) and made.endswith(end):
+                return before + made.removeprefix(begin).removesuffix(end)
+    return ""
 
 
 _OPENING = re.compile(r"^(?:an? )?(?:overview of|introduction to|guide to|about)\s+", re.I)

@@ -29,7 +29,7 @@ _COMPARES = re.compile(
     r"\b(?:compar\w+|differ|differs|different|differences?|differently|versus|vs|unlike|whereas|than)\b", re.I
 )
 _OBJECT = re.compile(r"(?:the|an?|your|it)\b")
-_LONG_NAME = re.compile(r"(?<=[a-z,;] )[A-Z][\w'’.-]*(?:(?: of| of the| and| for)? [A-Z]\w[\w'’-]*)+")
+_LONG_NAME = re.compile(r"(?<=[a-z,;] )[A-Z](?:[\w'’-]|\.(?! ))*(?:(?: of| of the| and| for)? [A-Z]\w[\w'’-]*)+")
 _PAIR = re.compile(r"\S (?:and|or|versus|vs\.?) (?:the |an? )?\S")
 
 
@@ -139,7 +139,7 @@ class Wordings:
 def long_names(text: str) -> frozenset[str]:
     """Names of two words or more: words with capitals that stand together within a sentence.
 
-    >>> sorted(long_names("Built at Fort McHenry, as the University of California was. The End came."))
+    >>> sorted(long_names("Built at Fort McHenry, as the University of California in Rome. The End came."))
     ['Fort McHenry', 'University of California']
     """
     return frozenset(_LONG_NAME.findall(text))

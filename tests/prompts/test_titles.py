@@ -25,6 +25,10 @@ ANSWERS = load("embedded").wordings.answers
         ("Understanding Parallel Circuits", "Explain parallel circuits with pictures."),
         ("Installing and Pruning Roses", "Explain how to install and prune roses."),
         ("Plan Roses - Primates", "Explain plan roses - primates with pictures."),
+        ("Plan Parallel Circuits - Primates", "Explain how to plan parallel circuits."),
+        ("Project 2: Parallel Circuits", "Explain parallel circuits with pictures."),
+        ("Primate and <i> Roses</i", "Explain primate and roses with pictures."),
+        ("Roses" + " with roses" * 40, None),
         ("Primate &lt;primate&gt;", "Explain primate with pictures."),
         ("Windows Server 2012 Overview", "Explain windows server 2012 overview with pictures."),
         ("Overview", None),
@@ -39,6 +43,9 @@ def test_titles_become_instructions(title, asked):
 
 
 def test_a_name_of_several_words_keeps_its_capitals():
+    assert titles.instruction("Harriet Beecher Stowe", "stowe, as Harriet Beecher saw it", ANSWERS, at_least=0) == (
+        "Explain Harriet Beecher stowe with pictures."
+    )
     text = "The app was sent from the App Center to roses on the web. An app prunes roses."
     assert (
         titles.instruction("The App Center Web Roses", text, ANSWERS)
@@ -51,6 +58,11 @@ def test_a_name_of_several_words_keeps_its_capitals():
     [
         ("Introduction to Reflection", "Reflection"),
         ("Reflection: a guide", "Reflection"),
+        ("Lesson 4: Reflection", "Reflection"),
+        ("Vitamin A Deficiency", "vitamin a deficiency"),
+        ("micro:bit Radio", ""),
+        ("Untitled Document", ""),
+        ("x" * 400, ""),
         ("Using Rewrite Maps", "how to use rewrite maps"),
         ("Work, Power, and the Work–Energy Theorem", "work, power, and the Work-Energy theorem"),
         ("IIS 8.0 Application Initialization", "IIS 8.0 application initialization"),
@@ -62,6 +74,22 @@ def test_a_name_of_several_words_keeps_its_capitals():
 )
 def test_what_a_whole_document_is_about(title, about):
     assert titles.topic(title, "rewrite maps", load("embedded").wordings) == about
+
+
+@pytest.mark.parametrize(
+    "title",
+    [
+        "1" * 290 + "x",
+        "(2012/03/14, 2013/03/14) dates" * 9,
+        "a " + "<a" * 140 + " x",
+        "a" + " " * 2000 + "x!",
+        "\\<" * 140,
+    ],
+)
+def test_hostile_titles_take_no_time(title):
+    """A regular expression that backtracks would not end before the test's limit."""
+    assert not titles.clean(title) or len(titles.clean(title)) <= len(title)
+    assert titles.topic(title, title, load("embedded").wordings) == ""
 
 
 def test_a_title_that_the_text_does_not_speak_of_gives_none():

@@ -1,6 +1,7 @@
 """Which words a document's instruction gets, and how an answer's subject comes into them."""
 
 import collections
+import dataclasses
 
 import pytest
 
@@ -91,6 +92,8 @@ def test_a_subject_is_put_into_the_frame_and_begins_as_in_the_text():
     assert given.reworded("Explain how to fold a boat.", BOAT, given.wordings) == "Teach me to fold a boat."
     assert given.reworded("Tell me about Paper boats.", BOAT, given.wordings) == "Teach me paper boats."
     assert given.reworded("Tell me about Boston.", BOAT, given.wordings) == "Teach me Boston."
+    named = dataclasses.replace(BOAT, segments=(Text("A boat, which is seen at the Boat Harbour."),))
+    assert given.reworded("Tell me about Boat Harbour.", named, given.wordings) == "Teach me Boat Harbour."
 
 
 def test_an_answer_of_no_known_form_keeps_its_words():
@@ -121,6 +124,7 @@ def test_every_set_has_every_kind_with_and_without_pictures(name):
         ("wordings: [{kind: question}]", "needs `ask`"),
         ("wordings: [{kind: question, do: How}]", "must have {} once"),
         ("answers: {do: ['{} and {}']}", "must have {} once"),
+        ("wholes: [The subject]", "must have {} once"),
     ],
 )
 def test_mistakes_in_a_file_of_wordings_are_told(tmp_path, text, message):

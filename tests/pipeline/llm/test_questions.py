@@ -149,6 +149,11 @@ def test_an_excerpt_s_instruction_names_the_subject_of_the_whole():
     part = dataclasses.replace(DOCUMENT, title="Open the Pocket", part_of="Introduction to Paper Ships")
     asked = questions.with_topic(PROMPTS, part, "How do I open the pocket?", HOW)
     assert asked in {f"How do I open the pocket? {s.format('paper ships')}" for s in PROMPTS.wordings.wholes}
+    got, _ = run(lambda c: questions.write(c, PROMPTS, part, DOMAINS, HOW, 1), always_good)
+    assert got.attempts == 0 and got.instruction.startswith("How do I open the pocket? ")
+    assert got.instruction.endswith("paper ships.")
+    long = f"How do I open the pocket{' of a boat' * 12}?"
+    assert questions.with_topic(PROMPTS, part, long, HOW) == long
     named = "How do I open the pocket of paper ships?"
     assert questions.with_topic(PROMPTS, part, named, HOW) == named
     for same in (DOCUMENT, dataclasses.replace(part, part_of="Overview")):
