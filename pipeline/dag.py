@@ -11,13 +11,14 @@ from __future__ import annotations
 from typing import Any
 
 import apache_beam as beam
-from apache_beam.pvalue import AsDict, AsIter, AsSingleton
+from apache_beam.pvalue import AsIter, AsSingleton
 
 from pipeline.graph import asking, benchmark, ocr, reading, repeated_images, stages, writing
 from pipeline.graph.grouping import Group, disk_of
 from pipeline.graph.headings import HEADINGS, Recurring, TakeExcerpt
 from pipeline.graph.rank import RankByHash
 from pipeline.graph.repeats import Repeats
+from pipeline.graph.table import AsTable
 from pipeline.graph.transforms import ENDED, Batches, Each, InFlight, Stage
 from pipeline.run import Run
 from schemas import stage_names as name
@@ -33,7 +34,7 @@ def build(pipeline: beam.Pipeline, run: Run) -> None:
     disk = disk_of(run)
     ended = []
 
-    def stage(documents: beam.PCollection[Any], do: Stage, *side: AsDict | AsSingleton) -> beam.PCollection[Any]:
+    def stage(documents: beam.PCollection[Any], do: Stage, *side: AsSingleton) -> beam.PCollection[Any]:
         outputs = documents | do.label >> beam.ParDo(do, *side).with_outputs(ENDED, main="passed")
         ended.append(outputs[ENDED])
         passed: beam.PCollection[Any] = outputs["passed"]
@@ -41,12 +42,12 @@ def build(pipeline: beam.Pipeline, run: Run) -> None:
 
     parts = pipeline | "Run" >> beam.Create([run]) | "Plan" >> beam.FlatMap(reading.plan) | "Spread" >> beam.Reshuffle()
     identified = parts | "Identify" >> beam.FlatMap(reading.identify, run).with_outputs(HEADINGS, main="identities")
-    repeats = identified["identities"] | "Find duplicates" >> Repeats(run.config.duplicates.text_at_least, disk)
-    recurring = identified[HEADINGS] | "Find recurring headings" >> Recurring(disk)
+    near = run.config.duplicates.text_at_least
+    repeats = identified["identities"] | "Find duplicates" >> Repeats(near, disk) | "Duplicates" >> AsTable()
+    recurring = identified[HEADINGS] | "Find recurring headings" >> Recurring(disk) | "Headings" >> AsTable()
 
-    known = repeats | "Count duplicates" >> beam.combiners.Count.Globally()
-    docs = stage(parts, reading.Read(run), AsSingleton(known))
-    docs = stage(docs, reading.Deduplicate(run), AsDict(repeats))
+    docs = stage(parts, reading.Read(run), AsSingleton(repeats))
+    docs = stage(docs, reading.Deduplicate(run), AsSingleton(repeats))
     docs = stage(docs, Each(run, name.FILTER_TEXT, stages.filter_text))
     docs = stage(docs, Each(run, name.FILTER_HEADERS, stages.filter_headers))
     docs = stage(docs, InFlight(run, name.STORE_IMAGES, stages.store_images, images.workers))
@@ -54,11 +55,12 @@ def build(pipeline: beam.Pipeline, run: Run) -> None:
         limits = run.config.duplicates
         repeated = (
             parts
-            | "Look at images" >> beam.FlatMap(repeated_images.look, run, AsDict(repeats))
+            | "Look at images" >> beam.FlatMap(repeated_images.look, run, AsSingleton(repeats))
             | "Find repeated images"
             >> repeated_images.RepeatedImages(limits.image_distance, limits.images_in_at_most, disk)
+            | "Images to remove" >> AsTable()
         )
-        docs = stage(docs, repeated_images.CompareImages(run), AsDict(repeated))
+        docs = stage(docs, repeated_images.CompareImages(run), AsSingleton(repeated))
     if run.config.decontaminate:
         docs = stage(docs, Each(run, name.DECONTAMINATE, benchmark.decontaminate))
     if run.config.ocr:
@@ -66,7 +68,7 @@ def build(pipeline: beam.Pipeline, run: Run) -> None:
     docs = stage(docs, Batches(run, name.SCORE_COHERENCE, stages.score_coherence, clip.batch_documents))
     docs = stage(docs, Each(run, name.FILTER_COHERENCE, stages.filter_coherence))
     docs = stage(docs, Each(run, name.FILTER_IMAGES, stages.filter_images))
-    docs = stage(docs, TakeExcerpt(run, name.TAKE_EXCERPT, stages.take_excerpt), AsDict(recurring))
+    docs = stage(docs, TakeExcerpt(run, name.TAKE_EXCERPT, stages.take_excerpt), AsSingleton(recurring))
     docs = stage(docs, InFlight(run, name.RATE_TEXT, asking.rate_text, llm.concurrency))
     docs = stage(docs, Each(run, name.FILTER_RATINGS, stages.filter_ratings))
     docs = stage(docs, InFlight(run, name.WRITE_INSTRUCTION, asking.write_instruction, llm.concurrency))

@@ -9,6 +9,7 @@ import apache_beam as beam
 
 from filters.headings import RECURS
 from pipeline.graph.grouping import Disk, Group
+from pipeline.graph.table import Table
 from pipeline.graph.transforms import Stage
 from schemas.records import ScoredDocument
 
@@ -49,5 +50,5 @@ def _count(key: bytes, digests: Iterable[str]) -> tuple[bytes, int]:
 class TakeExcerpt(Stage):
     """The stage *Take excerpt*, which has to know the headings that recur."""
 
-    def process(self, document: ScoredDocument, recurring: dict[bytes, int]) -> Iterator[Any]:
+    def process(self, document: ScoredDocument, recurring: Table) -> Iterator[Any]:
         yield self.result(document, lambda: self.step((document, recurring)))

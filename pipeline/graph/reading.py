@@ -17,6 +17,7 @@ from pipeline.graph import failures, outcomes, progress
 from pipeline.graph.headings import HEADINGS
 from pipeline.graph.metrics import DROPPED, FAILED, PASSED
 from pipeline.graph.repeats import Identity, Repeat
+from pipeline.graph.table import Table
 from pipeline.graph.transforms import ENDED, Stage, Step
 from pipeline.run import Run
 from schemas.errors import UserError
@@ -62,14 +63,14 @@ def parts(run: Run) -> Iterator[Part]:
 class Read(Stage):
     """Part -> documents; a record that cannot be read becomes a ledger row.
 
-    It waits until the repeats are known, though it needs only their number, for nothing: a stage that does not wait would
-    be fused with *Identify*, and the runner would keep all documents until then.
+    It waits until the repeats are known, though it needs them for nothing: a stage that does not wait would be fused with
+    *Identify*, and the runner would keep all documents until then.
     """
 
     def __init__(self, run: Run):
         super().__init__(run, READ, _no_step)
 
-    def process(self, part: Part, repeats: int) -> Iterator[Any]:
+    def process(self, part: Part, repeats: Table) -> Iterator[Any]:
         with failures.recorded(self.run.failures, self.stage, part.name):
             for record in corpora.read(part):
                 self.counter.tick(self.label)
@@ -117,8 +118,8 @@ class Deduplicate(Stage):
     def __init__(self, run: Run):
         super().__init__(run, DEDUPLICATE, _no_step)
 
-    def process(self, document: Document, repeats: dict[str, Repeat]) -> Iterator[Any]:
-        repeat = repeats.get(document.location)
+    def process(self, document: Document, repeats: Table) -> Iterator[Any]:
+        repeat: Repeat | None = repeats.get(document.location)
         if repeat is None:
             self.metrics.count(PASSED)
             self.counter.tick(self.label)

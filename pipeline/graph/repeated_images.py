@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 import apache_beam as beam
-from apache_beam.pvalue import AsDict
+from apache_beam.pvalue import AsSingleton
 
 from filters import repeated_images as hashes
 from filters.decontaminate import HASH_SIDE, image_hash
@@ -21,7 +21,8 @@ from pipeline import corpora
 from pipeline.corpora.parts import Part
 from pipeline.graph import failures, stages
 from pipeline.graph.grouping import Disk, Group
-from pipeline.graph.repeats import Repeat, place_order
+from pipeline.graph.repeats import place_order
+from pipeline.graph.table import AsTable, Table
 from pipeline.graph.transforms import Stage, Step
 from pipeline.graph.union import Components
 from pipeline.graph.window import Window
@@ -55,7 +56,7 @@ class Seen:
         return *place_order(self.location), self.uri, self.sha256
 
 
-def look(part: Part, run: Run, repeats: dict[str, Repeat]) -> Iterator[Seen]:
+def look(part: Part, run: Run, repeats: Table) -> Iterator[Seen]:
     """The images of the documents that reach *Store images* and pass it."""
     images, near = image_store(run, noting=True), bool(run.config.duplicates.image_distance)
     text, headers, store = stages.filter_text(run), stages.filter_headers(run, images), stages.store_images(run, images)
@@ -123,11 +124,12 @@ class RepeatedImages(beam.PTransform[Any, Any]):
                 | "Compare hashes" >> beam.FlatMap(_links, distance)
                 | "Connect hashes" >> beam.CombineGlobally(Components(lambda hashed: hashed))
                 | "Name the lowest hash" >> beam.FlatMap(_lowest)
+                | "Lowest hashes" >> AsTable()
             )
             by_hash = (  # grouped first, because the runner would keep all of them until `same` is known
                 by_hash
                 | "Group equal images" >> Group(self.disk)
-                | "By the lowest hash" >> beam.FlatMap(_by_lowest, AsDict(same))
+                | "By the lowest hash" >> beam.FlatMap(_by_lowest, AsSingleton(same))
             )
         drops: beam.PCollection[tuple[str, dict[str, tuple[Drop, str]]]] = (
             by_hash
@@ -163,7 +165,7 @@ def _lowest(components: dict[bytes, tuple[bytes, float, bytes]]) -> Iterator[tup
         yield one, lowest
 
 
-def _by_lowest(group: tuple[bytes, Iterable[Seen]], same: dict[bytes, bytes]) -> Iterator[tuple[bytes, Seen]]:
+def _by_lowest(group: tuple[bytes, Iterable[Seen]], same: Table) -> Iterator[tuple[bytes, Seen]]:
     key = same.get(group[0], group[0])
     yield from ((key, one) for one in group[1])
 
@@ -191,7 +193,7 @@ class CompareImages(Stage):
     def __init__(self, run: Run):
         super().__init__(run, COMPARE_IMAGES, lambda run: Step(lambda document: document))
 
-    def process(self, document: StoredDocument, repeated: dict[str, dict[str, tuple[Drop, str]]]) -> Iterator[Any]:
+    def process(self, document: StoredDocument, repeated: Table) -> Iterator[Any]:
         yield self.result(document, lambda: self._without(document, repeated.get(document.location, {})))
 
     def _without(

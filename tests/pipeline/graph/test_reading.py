@@ -12,6 +12,7 @@ from pipeline.config import Corpus
 from pipeline.graph import reading
 from pipeline.graph.headings import HEADINGS
 from pipeline.graph.repeats import Identity, Repeats
+from pipeline.graph.table import AsTable
 from pipeline.graph.transforms import ENDED
 from schemas.errors import UserError
 from tests.pipeline.runs import ROOT, a_run
@@ -82,9 +83,9 @@ def test_the_ids_of_the_ledger_are_distinct_whatever_a_corpus_claims(tmp_path, d
     with beam.Pipeline(runner="FnApiRunner") as p:
         parts = p | beam.Create(list(corpora.parts("native", path)))
         identified = parts | beam.FlatMap(reading.identify, run).with_outputs(HEADINGS, main="identities")
-        repeats = identified["identities"] | Repeats(disk=disk)
+        repeats = identified["identities"] | Repeats(disk=disk) | AsTable()
         ids = []
-        for do, side in ((reading.Read(run), 0), (reading.Deduplicate(run), beam.pvalue.AsDict(repeats))):
+        for do, side in ((reading.Read(run), None), (reading.Deduplicate(run), beam.pvalue.AsSingleton(repeats))):
             parts = parts | do.label >> beam.ParDo(do, side).with_outputs(ENDED, main="passed")
             ids.append(parts[ENDED])
             parts = parts["passed"]
