@@ -53,7 +53,7 @@ def find_below(path: str, suffixes: tuple[str, ...]) -> list[tuple[str, str]]:
             if _wanted(name := file.removeprefix(root).lstrip("/"), suffixes)
         ]
     found = []
-    for folder, folders, files in os.walk(path):
+    for folder, folders, files in uris.tree(path):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         below = os.path.relpath(folder, path)
         found += [name if below == "." else f"{below}/{name}" for name in files]

@@ -15,7 +15,7 @@ from pipeline.sources import Corpus
 from pipeline.storage.bucket import is_remote
 from pipeline.storage.remote import described
 from pipeline.storage.store import open_bytes
-from pipeline.storage.uris import is_inside
+from pipeline.storage.uris import is_inside, tree
 from schemas.codec import Json
 
 THREADS = 8
@@ -73,7 +73,7 @@ def _below(folder: str, ours: tuple[str, ...]) -> Iterator[tuple[str, int | None
     if is_remote(folder):
         yield from ((path, size) for path, size, _ in described(f"{folder.rstrip('/')}/"))
         return
-    for at, folders, names in os.walk(folder):
+    for at, folders, names in tree(folder):
         folders[:] = sorted(
             name for name in folders if not name.startswith(".") and os.path.realpath(f"{at}/{name}") not in ours
         )

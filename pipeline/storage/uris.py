@@ -11,6 +11,7 @@ import glob
 import os
 import re
 import threading
+from collections.abc import Iterator
 
 from pipeline.storage import remote
 from pipeline.storage.bucket import is_remote
@@ -108,17 +109,27 @@ def exists(uri: str) -> bool:
 def find(path: str, suffixes: tuple[str, ...]) -> list[str]:
     """The files that `path` means, sorted, if they end with one of the suffixes.
 
-    `path` is a file, a folder (the files directly in it) or a glob.
+    `path` is a file, a folder (the files directly in it, without hidden ones) or a glob. Raises OSError if the folder
+    cannot be listed; a glob leaves out what cannot be listed.
     """
     if is_remote(path):
         found = remote.find(path)
     elif os.path.isdir(path):
-        found = glob.glob(f"{glob.escape(path)}/*")
+        found = [f"{path}/{name}" for name in os.listdir(path) if not name.startswith(".")]
     elif os.path.exists(path):
         found = [path]
     else:
         found = glob.glob(path, recursive=True)
     return sorted({name for name in found if name.endswith(suffixes)})
+
+
+def tree(folder: str) -> Iterator[tuple[str, list[str], list[str]]]:
+    """As `os.walk`, which leaves out a folder that cannot be listed; here that is an OSError."""
+
+    def refuse(error: OSError) -> None:
+        raise error
+
+    return os.walk(folder, onerror=refuse)
 
 
 def is_http(uri: str) -> bool:
