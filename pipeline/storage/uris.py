@@ -19,6 +19,7 @@ from pipeline.storage.store import open_bytes
 from pipeline.storage.tar_index import TarIndex, walk
 
 _MEMBER = ".tar!/"
+_NOT_THERE = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.EACCES}
 _AHEAD = 64 << 10  # bytes read with each header in a store: small files after it are skipped without a request
 _walking = threading.Lock()
 
@@ -96,14 +97,25 @@ def folders_of(path: str) -> tuple[str, ...]:
 
 
 def exists(uri: str) -> bool:
-    """Whether there is such a file or folder; in a tar or an object store, a folder is a prefix of file names."""
+    """Whether there is such a file or folder; in a tar or an object store, a folder is a prefix of file names.
+
+    Raises OSError if the disk cannot say.
+    """
     archive, name = split_member(uri)
     if archive:
         members = tar_index(archive).members
         return name in members or any(member.startswith(f"{name}/") for member in members)
     if is_remote(uri):
         return remote.exists(uri)
-    return os.path.exists(uri)
+    try:
+        os.stat(uri)
+    except OSError as error:
+        if error.errno in _NOT_THERE:
+            return False
+        raise
+    except ValueError:  # a name with a NUL
+        return False
+    return True
 
 
 def find(path: str, suffixes: tuple[str, ...]) -> list[str]:

@@ -102,6 +102,17 @@ def test_a_folder_that_cannot_be_listed_is_not_an_empty_one(tmp_path, monkeypatc
         listed(str(tmp_path))
 
 
+def test_a_disk_that_cannot_say_whether_a_file_is_there_is_an_error(tmp_path, monkeypatch):
+    assert exists(str(tmp_path)) and not any(map(exists, (f"{tmp_path}/no", "a\0b", "x" * 5000)))
+
+    def broken(path, **options):
+        raise OSError(errno.EIO, "Input/output error", path)
+
+    monkeypatch.setattr(os, "stat", broken)
+    with pytest.raises(OSError, match="Input/output error"):
+        exists(str(tmp_path / "a"))
+
+
 def test_uris():
     assert split_member("x/c.tar!/a/b.jpg") == ("x/c.tar", "a/b.jpg")
     assert split_member("x/c.tar") == ("", "x/c.tar")
