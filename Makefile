@@ -53,7 +53,7 @@ fuzz: setup     ## every fuzz target for SECONDS=300 each; with atheris where it
 		$(BIN)/python -m fuzz.run $$target --seconds $(or $(SECONDS),300) || exit 1; done
 
 faults: models          ## every store operation of a small run fails in turn, and fifty model servers in trouble
-	LEAFINSTRUCT_FAULTS=all $(BIN)/python -m pytest -n 3 tests/pipeline/launch/test_store_faults.py tests/pipeline/launch/test_llm_faults.py
+	LEAFINSTRUCT_FAULTS=all $(PYTEST) --dist load tests/pipeline/launch/test_store_faults.py tests/pipeline/launch/test_llm_faults.py
 
 lint: setup     ## ruff (check and format), mypy, and hadolint for the container files
 	$(BIN)/python -m ruff check .

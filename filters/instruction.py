@@ -110,8 +110,8 @@ def placeholder(instruction: str) -> Drop | None:
 
 def about(instruction: str, document: Document, *, at_least: float = 0.5) -> Drop | None:
     """The share of the instruction's content words that the document has too, compared by their first 5 letters."""
-    subject = {_stem(w) for w in subject_words(instruction)}
-    known = {_stem(w) for w in words(_everything(document))}
+    subject = {stem(w) for w in subject_words(instruction)}
+    known = {stem(w) for w in words(_everything(document))}
     return within("instruction_about", len(subject & known) / len(subject) if subject else 0.0, at_least=at_least)
 
 
@@ -155,5 +155,6 @@ def _folded(text: str) -> list[str]:
     return [w.casefold() for w in words(text)]
 
 
-def _stem(word: str) -> str:
+def stem(word: str) -> str:
+    """The first five letters of a word, in small ones: by them an instruction's words are compared with others."""
     return word.casefold()[:5]

@@ -131,10 +131,10 @@ def instruction(title: str, text: str, answers: Answers, choice: int = 0, at_lea
     head, dash, _ = rest.partition(" - ")
     if learned or (dash and key in ACTIONS and " " not in head):  # "Plan View - Rally Points"
         return _fill(answers.about, choice, learned[1] if learned else small)
-    if dash and key in GERUNDS.keys() | ACTIONS:  # a name behind it, such as the site's
+    if dash and (key in GERUNDS or key in ACTIONS):  # a name behind it, such as the site's
         rest = head
-    rest = re.sub(r"^and (\w+)", lambda m: f"and {GERUNDS.get(m[1].lower(), m[1])}", rest) if key in GERUNDS else rest
     if key in GERUNDS and rest:
+        rest = re.sub(r"^and (\w+)", lambda m: f"and {GERUNDS.get(m[1].lower(), m[1])}", rest)
         return _fill(answers.do, choice, f"{GERUNDS[key]} {rest}")
     if key in ACTIONS and rest and not rest.lower().startswith(("and ", "of ")):
         return _fill(answers.do, choice, f"{key} {rest}")
@@ -150,11 +150,14 @@ def topic(title: str, text: str, wordings: Wordings) -> str:
     text, which may be a part of the document, need not have the title's words.
     """
     title = _OPENING.sub("", _LABEL.sub("", title if len(title) <= LONGEST else "").partition(": ")[0])
-    made = "" if _SAYS.search(title) else instruction(title, text, wordings.answers, at_least=0.0) or ""
-    for form, before in ((wordings.answers.do[:1], "how to "), (wordings.answers.about[:1], "")):
-        for begin, _, end in (one.partition("{}") for one in form):
-            if made.startswith(begin) and made.endswith(end):
-                return before + made.removeprefix(begin).removesuffix(end)
+    answers = wordings.answers
+    made = None if _SAYS.search(title) else instruction(title, text, answers, at_least=0.0)
+    if made is None:
+        return ""
+    for form, before in ((answers.do[0], "how to "), (answers.about[0], "")):
+        begin, _, end = form.partition("{}")
+        if made.startswith(begin) and made.endswith(end):
+            return before + made.removeprefix(begin).removesuffix(end)
     return ""
 
 

@@ -198,9 +198,9 @@ def _small(action: str) -> str:
 
 def _lower(subject: str, document: Document) -> str:
     """The subject with a small first letter, if the document has its first word in small letters and it begins no name."""
-    first = re.match(r"[A-Z][\w'’-]*", subject)
-    if any(subject.startswith(name) for name in long_names(plain("\n".join(document.texts)))):
+    first, text = re.match(r"[A-Z][\w'’-]*", subject), plain("\n".join(document.texts))
+    if any(subject.startswith(name) for name in long_names(text)):
         return subject
-    if first and re.search(rf"(?<![\w-]){re.escape(first[0].lower())}(?![\w-])", plain("\n".join(document.texts))):
+    if first and re.search(rf"(?<![\w-]){re.escape(first[0].lower())}(?![\w-])", text):
         return subject[0].lower() + subject[1:]
     return subject

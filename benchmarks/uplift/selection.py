@@ -24,7 +24,6 @@ from pipeline.llm.client import LlmFault
 from pipeline.llm.questions import Candidate
 from pipeline.run import Run
 from schemas.codec import mean_coherence
-from schemas.errors import AGAIN, ServiceError
 from schemas.records import Coherence, RatedDocument, ScoredDocument, StoredDocument
 
 RANDOM, DRAWN = "random", "drawn instructions"
@@ -94,12 +93,13 @@ def candidates(run: Run, excerpts: Excerpts) -> dict[str, list[Candidate]]:
     """
     count, untitled = run.config.instructions.candidates, [dataclasses.replace(one, title="") for one in excerpts]
     with asking.connect(run) as client:
-        asked = [
-            client.submit(
-                questions.judged(client, run.prompts, one, run.config.domains, asking.wordings(run, one), count)
-            )
-            for one in untitled
-        ]
+        ask = asking.ask_each(
+            client,
+            lambda one: questions.judged(
+                client, run.prompts, one, run.config.domains, asking.wordings(run, one), count
+            ),
+        )
+        asked = [ask(one) for one in untitled]
         found = {
             excerpt.id: [candidate for candidate in judged if candidate.drop is None]
             for excerpt, judged in _answered("instructions", excerpts, asked)
@@ -156,11 +156,7 @@ def _answered(
     for excerpt, future in zip(excerpts, tqdm(asked, what, unit=" documents"), strict=True):
         try:
             answer = future.result()
-        except LlmFault as fault:
-            if fault.kind == "unreachable":
-                raise ServiceError(
-                    f"the model server stopped answering ({fault.detail}); check it and {AGAIN}"
-                ) from None
+        except LlmFault:
             missing += 1
             continue
         yield excerpt, answer

@@ -35,14 +35,12 @@ class Table:
         return key in self._all()
 
     def _all(self) -> dict[Any, Any]:
-        if (found := _unpacked.get(self.digest)) is not None:
-            return found
-        with _unpacking:
-            if len(_unpacked) >= _KEPT:
-                _unpacked.clear()
-            entries: dict[Any, Any] = pickle.loads(zlib.decompress(self.packed))
-            _unpacked[self.digest] = entries
-        return entries
+        with _unpacking:  # other threads wait, and do not unpack it again
+            if self.digest not in _unpacked:
+                if len(_unpacked) >= _KEPT:
+                    _unpacked.clear()
+                _unpacked[self.digest] = pickle.loads(zlib.decompress(self.packed))
+            return _unpacked[self.digest]
 
 
 def table_of(entries: dict[Any, Any]) -> Table:

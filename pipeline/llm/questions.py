@@ -138,8 +138,7 @@ def with_topic(prompts: PromptSet, document: Document, asked: str, wordings: Seq
     if not wholes or not document.part_of or not wordings or wordings[0].kind == "continuation":
         return asked
     topic = titles.topic(document.part_of, shown_text(document, prompts.shown), prompts.wordings)
-    known = {word.casefold()[:5] for word in words(asked)}
-    if all(word.casefold()[:5] in known for word in instruction.subject_words(topic)):
+    if set(map(instruction.stem, instruction.subject_words(topic))) <= set(map(instruction.stem, words(asked))):
         return asked
     made = f"{asked} {wholes[len(asked) % len(wholes)].replace('{}', topic)}"
     return asked if instruction.length(made) or instruction.placeholder(made) else made
@@ -149,11 +148,9 @@ def _candidate(
     number: int, answer: str, domain: str, prompts: PromptSet, document: Document, wordings: Sequence[Wording]
 ) -> Candidate:
     drop = instruction.check(answer, document)
-    asked = (
-        answer
-        if drop
-        else with_topic(prompts, document, prompts.wordings.reworded(answer, document, wordings), wordings)
-    )
+    asked = answer
+    if drop is None:
+        asked = with_topic(prompts, document, prompts.wordings.reworded(answer, document, wordings), wordings)
     return Candidate(number, answer, asked, domain, drop, ranking.tells(answer, document))
 
 

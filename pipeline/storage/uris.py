@@ -105,10 +105,12 @@ def exists(uri: str) -> bool:
     if archive:
         members = tar_index(archive).members
         return name in members or any(member.startswith(f"{name}/") for member in members)
-    if is_remote(uri):
-        return remote.exists(uri)
+    return remote.exists(uri) if is_remote(uri) else _is_there(uri)
+
+
+def _is_there(path: str) -> bool:
     try:
-        os.stat(uri)
+        os.stat(path)
     except OSError as error:
         if error.errno in _NOT_THERE:
             return False
@@ -126,12 +128,12 @@ def find(path: str, suffixes: tuple[str, ...]) -> list[str]:
     """
     if is_remote(path):
         found = remote.find(path)
+    elif not _is_there(path):
+        found = glob.glob(path, recursive=True)
     elif os.path.isdir(path):
         found = [f"{path}/{name}" for name in os.listdir(path) if not name.startswith(".")]
-    elif os.path.exists(path):
-        found = [path]
     else:
-        found = glob.glob(path, recursive=True)
+        found = [path]
     return sorted({name for name in found if name.endswith(suffixes)})
 
 

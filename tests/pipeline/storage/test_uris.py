@@ -111,6 +111,8 @@ def test_a_disk_that_cannot_say_whether_a_file_is_there_is_an_error(tmp_path, mo
     monkeypatch.setattr(os, "stat", broken)
     with pytest.raises(OSError, match="Input/output error"):
         exists(str(tmp_path / "a"))
+    with pytest.raises(OSError, match="Input/output error"):
+        find(str(tmp_path), (".jsonl",))
 
 
 def test_uris():
