@@ -14,8 +14,8 @@ from schemas.codec import shard_name
 from schemas.errors import AGAIN, ServiceError
 from schemas.outcome import KEPT, Outcome
 
-LEDGER_ROWS = 100_000
-"""Rows in one Parquet file of the ledger."""
+LEDGER_ROWS = 20_000
+"""Rows in one Parquet file of the ledger; a worker holds those of a file, 2.4 kB each."""
 
 
 @dataclasses.dataclass(frozen=True)
