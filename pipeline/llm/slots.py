@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import collections
 import time
 from typing import Self
 
@@ -25,18 +26,38 @@ class Slots:
         self._used = 0
         self._lowered = -PAUSE  # when
         self._waits_since: float | None = None  # for any answer
-        self._freed = asyncio.Condition()
+        self._turns: collections.deque[asyncio.Future[None]] = collections.deque()
 
     async def __aenter__(self) -> Self:
-        async with self._freed:
-            await self._freed.wait_for(lambda: self._used < int(self.limit))
-            self._used += 1
+        turn = asyncio.get_running_loop().create_future()
+        self._turns.append(turn)
+        self._pass_on()
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if not turn.cancelled():  # it has a slot, and comes too late to take it
+                self._free()
+            raise
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        async with self._freed:
-            self._used -= 1
-            self._freed.notify(max(int(self.limit) - self._used, 0))
+        self._free()
+
+    def _free(self) -> None:
+        self._used -= 1
+        self._pass_on()
+
+    def _pass_on(self) -> None:
+        """Give free slots to those who have waited longest.
+
+        Nothing here waits, so nothing can be cancelled half-way, as a waiter of `asyncio.Condition` can be before Python
+        3.13: it takes the notice with it, and its slot is lost.
+        """
+        while self._turns and self._used < int(self.limit):
+            turn = self._turns.popleft()
+            if not turn.done():  # else its waiter was cancelled
+                self._used += 1
+                turn.set_result(None)
 
     def answered(self) -> None:
         """The server has answered in time."""
