@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import errno
 import functools
-import glob
 import os
 import re
 import threading
-from collections.abc import Iterator
 
 from pipeline.storage import remote
 from pipeline.storage.bucket import is_remote
+from pipeline.storage.listing import globbed
 from pipeline.storage.store import open_bytes
 from pipeline.storage.tar_index import TarIndex, walk
 
@@ -123,27 +122,18 @@ def _is_there(path: str) -> bool:
 def find(path: str, suffixes: tuple[str, ...]) -> list[str]:
     """The files that `path` means, sorted, if they end with one of the suffixes.
 
-    `path` is a file, a folder (the files directly in it, without hidden ones) or a glob. Raises OSError if the folder
-    cannot be listed; a glob leaves out what cannot be listed.
+    `path` is a file, a folder (the files directly in it, without hidden ones) or a glob. Raises OSError if a folder
+    cannot be listed.
     """
     if is_remote(path):
         found = remote.find(path)
     elif not _is_there(path):
-        found = glob.glob(path, recursive=True)
+        found = list(globbed(path))
     elif os.path.isdir(path):
         found = [f"{path}/{name}" for name in os.listdir(path) if not name.startswith(".")]
     else:
         found = [path]
     return sorted({name for name in found if name.endswith(suffixes)})
-
-
-def tree(folder: str) -> Iterator[tuple[str, list[str], list[str]]]:
-    """As `os.walk`, which leaves out a folder that cannot be listed; here that is an OSError."""
-
-    def refuse(error: OSError) -> None:
-        raise error
-
-    return os.walk(folder, onerror=refuse)
 
 
 def is_http(uri: str) -> bool:

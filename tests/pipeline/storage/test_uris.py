@@ -8,7 +8,7 @@ import tarfile
 
 import pytest
 
-from pipeline.storage.uris import exists, find, is_http, read_bytes, split_member, tar_index, tree
+from pipeline.storage.uris import exists, find, is_http, read_bytes, split_member, tar_index
 
 
 @pytest.fixture
@@ -85,21 +85,6 @@ def test_find_takes_a_file_a_folder_or_a_glob_and_sorts(tmp_path):
     assert names("*/*.jsonl") == ["[x]/e.jsonl", "sub/d.jsonl"]
     assert names("**/*") == ["[x]/e.jsonl", "a.jsonl", "b.jsonl", "sub/d.jsonl"]
     assert names("[x]") == ["[x]/e.jsonl"]
-
-
-@pytest.mark.parametrize("listed", [lambda folder: find(folder, (".jsonl",)), lambda folder: list(tree(folder))])
-def test_a_folder_that_cannot_be_listed_is_not_an_empty_one(tmp_path, monkeypatch, listed):
-    (tmp_path / "a.jsonl").write_bytes(b"")
-    (tmp_path / ".hidden.jsonl").write_bytes(b"")
-    assert listed(str(tmp_path))
-
-    def broken(path):
-        raise OSError(errno.EIO, "Input/output error", path)
-
-    monkeypatch.setattr(os, "scandir", broken)
-    monkeypatch.setattr(os, "listdir", broken)
-    with pytest.raises(OSError, match="Input/output error"):
-        listed(str(tmp_path))
 
 
 def test_a_disk_that_cannot_say_whether_a_file_is_there_is_an_error(tmp_path, monkeypatch):
