@@ -6,9 +6,8 @@ import contextlib
 import dataclasses
 import os
 import sys
-import tempfile
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import apache_beam as beam
@@ -21,7 +20,7 @@ from pipeline.coherence.version import clip_format, clip_version
 from pipeline.dataset import ledger
 from pipeline.graph import progress
 from pipeline.graph.outcomes import BUG
-from pipeline.launch import engine, job, logs, metrics, publish
+from pipeline.launch import engine, groups, job, logs, metrics, publish
 from pipeline.launch.errors import translated
 from pipeline.launch.inputs import fingerprints
 from pipeline.launch.lock import exclusive_lock
@@ -92,7 +91,7 @@ def build(
             )
         publish.prepare_output(run)
         if _is_local(options):
-            run = dataclasses.replace(run, groups=stack.enter_context(_groups_of(run)))
+            run = dataclasses.replace(run, groups=stack.enter_context(groups.folder(run)))
         record = job.of(run, inputs, allow_empty=allow_empty, signed=key is not None)
         job.save(record, work)
         if not is_remote(work):
@@ -213,16 +212,6 @@ def served_model(url: str, name: str) -> str:
             raise refusal from None
         print(f"{shown(url)} has no {name}; asking its only model, {only}", file=sys.stderr)
         return only
-
-
-@contextlib.contextmanager
-def _groups_of(run: Run) -> Iterator[str]:
-    """A new folder for the files of groups, in the work folder if that is local; it is deleted with the block."""
-    within = None if is_remote(run.work) else run.store("groups")
-    if within:
-        os.makedirs(within, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=within, ignore_cleanup_errors=True) as folder:
-        yield folder
 
 
 def _is_local(options: PipelineOptions) -> bool:
