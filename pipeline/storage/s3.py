@@ -8,6 +8,8 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
+import random
+import time
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
@@ -15,23 +17,29 @@ import boto3
 import botocore.config
 from boto3.exceptions import Boto3Error
 from boto3.s3.transfer import TransferConfig
-from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    IncompleteReadError,
+    NoCredentialsError,
+    ReadTimeoutError,
+    ResponseStreamingError,
+)
 
 from pipeline.storage import bucket as stores
 from schemas.errors import UserError
 
-_TRIES = 12  # with pauses of up to 20 s: about PATIENCE
+_TRIES = 10  # with pauses of up to 1, 2, 4, ... 256 s: PATIENCE, about
+_CUT = (IncompleteReadError, ReadTimeoutError, ResponseStreamingError)
 _PARTS = TransferConfig(use_threads=False)  # objects over 8 MB go in parts
 
 
 @functools.lru_cache(maxsize=1)
 def _client(process: int) -> Any:
-    return boto3.client(
-        "s3",
-        config=botocore.config.Config(
-            retries={"mode": "standard", "total_max_attempts": _TRIES}, max_pool_connections=stores.CONNECTIONS
-        ),
-    )
+    # "standard" has one quota of retries for a client: some dozens of requests that fail at once use it up, and give up
+    # after a moment
+    retries = {"mode": "legacy", "total_max_attempts": _TRIES}
+    return boto3.client("s3", config=botocore.config.Config(retries=retries, max_pool_connections=stores.CONNECTIONS))
 
 
 class S3Bucket:
@@ -50,12 +58,23 @@ class S3Bucket:
         span = {} if not start and end is None else {"Range": f"bytes={start}-{'' if end is None else end - 1}"}
         with self._told(name):
             try:
-                data: bytes = self._client.get_object(Bucket=self.name, Key=name, **span)["Body"].read()
-                return data
+                return self._whole(Key=name, **span)[0]
             except ClientError as error:
                 if _status(error) == 416:  # the range starts after the end
                     return b""
                 raise
+
+    def _whole(self, **question: str) -> tuple[bytes, str]:
+        """The bytes of an object and its version; of a reply that breaks off the client does not ask again."""
+        for attempt in range(_TRIES):
+            found = self._client.get_object(Bucket=self.name, **question)
+            try:
+                return found["Body"].read(), str(found["ETag"])
+            except _CUT:
+                if attempt + 1 == _TRIES:
+                    raise
+            time.sleep(random.uniform(0, 2.0**attempt))
+        raise AssertionError("unreachable")
 
     def size(self, name: str) -> int:
         with self._told(name):
@@ -71,8 +90,7 @@ class S3Bucket:
 
     def read_version(self, name: str) -> tuple[bytes, str]:
         with self._told(name):
-            found = self._client.get_object(Bucket=self.name, Key=name)
-            return found["Body"].read(), str(found["ETag"])
+            return self._whole(Key=name)
 
     def replace(self, name: str, data: bytes, version: str) -> None:
         with self._told(name):
