@@ -71,6 +71,7 @@ class Stage(beam.DoFn):
     def setup(self) -> None:
         with failures.recorded(self.run.failures, self.stage):
             self.step = self.make(self.run)
+        segments.outdated()
         self.counter = progress.counter(self.run.counts)
         self.images = image_store(self.run)
         self.lowest: dict[str, list[str]] = {}

@@ -101,6 +101,13 @@ def find(pattern: str) -> list[str]:
     return [root + found for found in sorted(_names(bucket, start, deep)) if matching.fullmatch(found)]
 
 
+def directly_in(folder: str) -> list[str]:
+    """The objects directly in a folder, sorted; its name is no glob."""
+    bucket, name = split(f"{folder.rstrip('/')}/")
+    root = folder.rstrip("/").removesuffix(name.rstrip("/"))
+    return [root + found for found in sorted(_names(bucket, name, deep=False))]
+
+
 def described(url: str) -> Iterator[tuple[str, int, str]]:
     """The objects whose URL begins with `url`, each with its bytes and the store's own checksum (or "")."""
     bucket, prefix = split(url)

@@ -6,32 +6,34 @@ the bundle ends. Readers of the same process see it at once, other processes aft
 key write the same value.
 
 Each process that reads a store lists it once, and reads the index of each segment; of each key it holds 28 bytes
-(`places.py`).
+(`places.py`). It lists it again, for new segments, when a stage starts anew in it (`outdated`): perhaps because the job
+goes on here after another worker was lost, which has left results.
 """
 
 from __future__ import annotations
 
 import functools
 import json
+import logging
 import os
 import re
 import threading
-import time
 import uuid
 
 from pipeline.storage import remote
 from pipeline.storage.places import Places
 from pipeline.storage.recent import Recent
+from schemas.errors import ServiceError, UserError
 
 ROOM = 32 << 20
 """The most bytes that wait in memory for their segment."""
 EVERY = 30.0
-"""The seconds after which waiting data are written with the next key: the most work that is lost when a process is
-killed."""
+"""The seconds after which waiting data are written: the most work that is lost when a process is killed."""
 WHOLE = 1 << 20
 """Segments of up to so many bytes are read completely and kept; in a larger one, each key is read by its range."""
 _NAME = re.compile(r".*/[0-9a-f]{32}-(\d+)-(\d+)\.seg")
 _recent = Recent(64 << 20)
+_log = logging.getLogger(__name__)
 
 
 class Segments:
@@ -41,16 +43,18 @@ class Segments:
         self.root = root
         self._lock = threading.RLock()
         self._places = Places()
-        self._known: set[str] | None = None  # the segments that are in the index
+        self._known: set[str] = set()  # the segments that are in the index
+        self._looked = False
         self._waiting: dict[str, bytes] = {}
-        self._size, self._since = 0, 0.0
+        self._size = 0
+        self._timer: threading.Timer | None = None
 
     def read(self, key: str) -> bytes | None:
         """The bytes of the key; None if it was written neither by this process nor before this process first looked."""
         with self._lock:
             if key in self._waiting:
                 return self._waiting[key]
-            if self._known is None:
+            if not self._looked:
                 self._load()
             place = self._places.get(key)
         return None if place is None else self._data(*place)
@@ -67,16 +71,33 @@ class Segments:
     def write(self, key: str, data: bytes) -> None:
         """Keep the bytes of a key."""
         with self._lock:
-            if not self._waiting:
-                self._since = time.monotonic()
             self._size += len(data) - len(self._waiting.get(key, b""))
             self._waiting[key] = data
-            if self._size >= ROOM or time.monotonic() >= self._since + EVERY:
+            if self._size >= ROOM:
                 self.flush()
+            elif self._timer is None:
+                self._timer = threading.Timer(EVERY, self._flush_in_time)
+                self._timer.daemon = True
+                self._timer.start()
+
+    def outdated(self) -> None:
+        """Look for what others have written at the next `read`."""
+        self._looked = False
+
+    def _flush_in_time(self) -> None:
+        with self._lock:
+            self._timer = None
+            try:
+                self.flush()
+            except (ServiceError, UserError, OSError) as error:
+                _log.warning("%s", error)  # the data wait on, and the end of the bundle raises it
 
     def flush(self) -> None:
         """Write the waiting data. Raises ServiceError."""
         with self._lock:
+            if self._timer:
+                self._timer.cancel()
+                self._timer = None
             if not self._waiting:
                 return
             places, at = {}, 0
@@ -95,23 +116,20 @@ class Segments:
 
     def _load(self) -> None:
         """Read the indexes of the segments that are new."""
-        known = self._known or set()
-        for segment in remote.find(f"{self.root}/*.seg"):
+        for segment in remote.directly_in(self.root):
             match = _NAME.fullmatch(segment)
-            if segment in known or match is None:
+            if segment in self._known or match is None:
                 continue
             head, size = int(match[1]), int(match[2])
             data = remote.get(segment, 0, head if size > WHOLE else None)
             if size <= WHOLE:
                 _recent.put(segment, data)
             self._add(segment, head, json.loads(data[:head]))
-            known.add(segment)
-        self._known = known
+        self._looked = True
 
     def _add(self, segment: str, head: int, places: dict[str, tuple[int, int]]) -> None:
         self._places.add(segment, places, head)
-        if self._known is not None:
-            self._known.add(segment)
+        self._known.add(segment)
 
     def _data(self, segment: str, at: int, size: int) -> bytes | None:
         whole = _recent.get(segment)
@@ -130,6 +148,12 @@ def flush() -> None:
     """Write the waiting data of all stores of this process, before other processes are told about them."""
     for store in list(_all(os.getpid()).values()):
         store.flush()
+
+
+def outdated() -> None:
+    """Let all stores of this process look for what other processes have written, at their next read."""
+    for store in list(_all(os.getpid()).values()):
+        store.outdated()
 
 
 def forget(folder: str) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from pipeline.storage import remote, segments
 from pipeline.storage.segments import Segments
+from schemas.errors import ServiceError
 from tests.pipeline import disk
 
 
@@ -62,10 +65,55 @@ def test_what_waits_is_bounded(root, monkeypatch):
     assert Segments(root).read("9") == b"y" * 30 and len(remote.find(f"{root}/*.seg")) == 3
 
 
-def test_what_waits_is_written_after_a_while(root, monkeypatch):
+def test_what_waits_is_written_after_a_while_though_nothing_more_comes(root, monkeypatch):
+    monkeypatch.setattr(segments, "EVERY", 0.05)
+    store = Segments(root)
+    store.write("a", b"one")
+    store.write("b", b"two")
+    for _ in range(200):
+        if disk.operations["write"]:
+            break
+        time.sleep(0.05)
+    assert Segments(root).read("b") == b"two" and disk.operations["write"] == 1
+
+
+def test_a_store_that_fails_in_between_is_tried_again_and_told_at_the_end(root, monkeypatch, caplog):
     monkeypatch.setattr(segments, "EVERY", 0.0)
-    Segments(root).write("a", b"one")
+
+    def broken(*_, **__):
+        raise ServiceError("the store is away")
+
+    store = Segments(root)
+    with monkeypatch.context() as away:
+        away.setattr(disk.DiskBucket, "write", broken)
+        store.write("a", b"one")
+        for _ in range(200):
+            if caplog.messages:
+                break
+            time.sleep(0.05)
+        assert caplog.messages == ["the store is away"]
+        with pytest.raises(ServiceError, match="the store is away"):
+            store.flush()
+    store.flush()
     assert Segments(root).read("a") == b"one"
+
+
+def test_a_worker_in_which_a_stage_starts_anew_sees_what_others_have_left(root):
+    ours, lost = segments.of(root), Segments(root)
+    assert ours.read("a") is None
+    lost.write("a", b"one")
+    lost.flush()
+    assert ours.read("a") is None  # no listing for each key that is not there
+    segments.outdated()
+    disk.operations.clear()
+    assert ours.read("a") == b"one" and ours.read("b") is None and disk.operations["list"] == 1
+
+
+def test_the_name_of_a_store_is_no_glob(root):
+    store = Segments(f"{root}/run [1]*")
+    store.write("a", b"one")
+    store.flush()
+    assert Segments(f"{root}/run [1]*").read("a") == b"one"
 
 
 def test_other_objects_in_the_folder_are_passed_over(root):
