@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import collections
 import concurrent.futures
+import contextlib
 import itertools
 import json
 import random
@@ -75,9 +76,8 @@ class Client:
         picture: Callable[[str], bytes] | None = None,
     ):
         self.url, self.model, self.identity = base_url(url), model, identity or model
-        self.timeout, self.patience, self.cache, self.ready = timeout, patience, cache, ready
-        self.picture = picture
-        self.shown = shown(self.url)
+        self.timeout, self.patience, self.cache = timeout, patience, cache
+        self.ready, self.picture, self.shown = ready, picture, shown(self.url)
         self._away_since: float | None = None
         self._answered, self._failures = False, 0
         self._counts: collections.Counter[str] = collections.Counter()
@@ -249,18 +249,19 @@ class Client:
             except TimeoutError:
                 self._slots.overloaded(sent)
                 fault, since = LlmFault("timeout", f"no answer within {self.timeout:g} s"), started
-                if self._slots.silence > 2 * self.patience:
-                    raise LlmFault("unreachable", f"no answer to any question in {2 * self.patience:g} s") from None
             except (aiohttp.ClientError, OSError) as error:
                 said = f"{type(error).__name__}: {clean(error)}"
                 broken += not isinstance(error, aiohttp.ClientConnectorError)
-                if broken >= BROKEN_TRIES and await self._alive():  # so it is not the server, but this question
+                if broken >= BROKEN_TRIES and await self._answers(body):  # so it is not the server, but this question
                     raise LlmFault("server_error", f"{said}, {broken} times") from error
                 fault, since = self._away(said)
             pause = min(FIRST_PAUSE * 2**attempt, LONGEST_PAUSE, self.patience / 4) * random.uniform(0.5, 1)
-            pause = max(pause, min(wanted, self.patience / 4))
-            now = time.monotonic() + pause
-            if now > since + self.patience or (fault.kind == "server_error" and attempt + 1 >= ERROR_TRIES):
+            now = time.monotonic() + (pause := max(pause, min(wanted, self.patience / 4)))
+            over = now > since + self.patience or (fault.kind == "server_error" and attempt + 1 >= ERROR_TRIES)
+            blamed = fault.kind == "timeout" or (fault.kind == "server_error" and self._answered)
+            if over and blamed and not await self._answers(body):
+                fault, over = LlmFault("unreachable", fault.detail), now > started + self.patience
+            if over:
                 raise fault
             if now > started + 2 * self.patience:  # it comes and goes: perhaps this question kills it
                 raise LlmFault("timeout", f"no answer in {2 * self.patience:g} s: {fault}")
@@ -268,13 +269,13 @@ class Client:
             await asyncio.sleep(pause)
         raise AssertionError("unreachable")
 
-    async def _alive(self) -> bool:
-        """Whether the server answers a request that asks nothing."""
-        try:
-            async with self._http.get(f"{self.url}/models", allow_redirects=False) as reply:
-                return reply.status < 500
-        except (aiohttp.ClientError, OSError):
-            return False
+    async def _answers(self, body: dict[str, Any]) -> bool:
+        """Whether the server answers a question of one word; if it does not, another question is not why it fails."""
+        hello = body | {"messages": [{"role": "user", "content": "Hello"}], "max_tokens": 1}
+        with contextlib.suppress(TimeoutError, aiohttp.ClientError, OSError):
+            async with self._http.post(f"{self.url}/chat/completions", json=hello, allow_redirects=False) as reply:
+                return reply.status < 500 and reply.status not in AWAY
+        return False
 
     def _away(self, detail: str) -> tuple[LlmFault, float]:
         """The fault of an unreachable server, and the time since when it is unreachable."""

@@ -25,7 +25,6 @@ class Slots:
         self.most, self.limit = most, float(most)
         self._used = 0
         self._lowered = -PAUSE  # when
-        self._waits_since: float | None = None  # for any answer
         self._turns: collections.deque[asyncio.Future[None]] = collections.deque()
 
     async def __aenter__(self) -> Self:
@@ -61,7 +60,6 @@ class Slots:
 
     def answered(self) -> None:
         """The server has answered in time."""
-        self._waits_since = None
         self.limit = min(self.limit + max(1.0, GROWTH * self.limit) / self.limit, self.most)
 
     def overloaded(self, since: float) -> None:
@@ -69,11 +67,5 @@ class Slots:
 
         Of questions that were in flight together, or soon after, only the first counts.
         """
-        self._waits_since = self._waits_since or since
         if since > self._lowered + PAUSE:
             self.limit, self._lowered = max(self.limit / 2, 1.0), time.monotonic()
-
-    @property
-    def silence(self) -> float:
-        """The seconds in which questions were in flight, and none was answered."""
-        return time.monotonic() - self._waits_since if self._waits_since else 0.0

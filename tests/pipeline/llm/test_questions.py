@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import time
 
 import pytest
 
@@ -194,6 +195,21 @@ def test_an_invalid_answer_leaves_the_other_candidates():
     assert got == GeneratedInstruction(GOOD, "crafts", 2) and len(requests) == 5
     with pytest.raises(LlmFault, match="invalid_answer"):
         run(write, lambda body: "no JSON")
+
+
+def test_a_slow_server_does_not_decide_which_candidate_is_taken():
+    """With the others alone, the instruction would be another one at the next run."""
+    seeds = []
+    run(lambda c: write(c, candidates=1), lambda body: seeds.append(body["seed"]) or always_good(body))
+
+    def slow(body):
+        if body["seed"] == seeds[0]:
+            time.sleep(0.5)
+        return always_good(body)
+
+    with FakeOpenAI(reply=slow) as server, Client(server.url, "fake", timeout=0.2, patience=0.3) as client:
+        with pytest.raises(LlmFault):
+            client.submit(write(client)).result(30)
 
 
 @pytest.mark.parametrize(
