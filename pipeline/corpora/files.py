@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.storage import uris
 from pipeline.storage.bucket import is_remote
+from pipeline.storage.listing import tree
 from schemas.errors import UserError
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def find_below(path: str, suffixes: tuple[str, ...]) -> list[tuple[str, str]]:
             if _wanted(name := file.removeprefix(root).lstrip("/"), suffixes)
         ]
     found = []
-    for folder, folders, files in uris.tree(path):
+    for folder, folders, files in tree(path):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         below = os.path.relpath(folder, path)
         found += [name if below == "." else f"{below}/{name}" for name in files]
