@@ -47,9 +47,9 @@ def attach(work: str, sign: str | None = None, pause: float | None = None) -> tu
         stack.enter_context(progress.shown(run.counts, tuple(map(stage_title, STAGES))))
         alone = _when_free(stack, run, pause)
         now = _still(found, work)
-        while now.engine_job and not now.published and not whole.ended(run):
-            state = engine.state(now)
-            print(f"  job {now.engine_job} on the engine: {state}; {_so_far(run)}", file=sys.stderr, flush=True)
+        while now.goes_on and not now.published and not whole.ended(run):
+            state = engine.state(now) if now.engine_job else engine.UNKNOWN
+            print(f"  {now.goes_on}: {state}; {_so_far(run)}", file=sys.stderr, flush=True)
             if state == engine.FAILED:
                 raise RuntimeError(f"the engine says that job {now.engine_job} has failed")
             if state == engine.DONE:

@@ -84,15 +84,18 @@ def build(
         if not replace:
             publish.check_models(run)
             publish.check_inputs(output, inputs)
-        if (before := job.left(work)) and before.engine_job:
+        if (before := job.left(work)) and before.goes_on:
             print(
-                f"run {before.id} is given up: its job {before.engine_job} may still be going on, and can be cancelled",
+                f"run {before.id} is given up: {before.goes_on} may still be going on, and can be cancelled",
                 file=sys.stderr,
             )
+        alone()  # reading all that may have taken long
         publish.prepare_output(run)
         if _is_local(options):
             run = dataclasses.replace(run, groups=stack.enter_context(groups.folder(run)))
-        record = job.of(run, inputs, allow_empty=allow_empty, signed=key is not None)
+        record = job.of(
+            run, inputs, allow_empty=allow_empty, signed=key is not None, template=engine.is_template(options)
+        )
         job.save(record, work)
         if not is_remote(work):
             stack.enter_context(logs.to_file(log))

@@ -14,6 +14,8 @@ from apache_beam.runners.runner import PipelineState
 from pipeline.launch import metrics
 from pipeline.launch.job import Job
 
+TIMEOUT = 30.0
+"""Seconds for an answer of the job server."""
 RUNNING, DONE, FAILED, UNKNOWN = "running", "done", "failed", "unknown"
 
 
@@ -62,4 +64,12 @@ def collect(job: Job) -> metrics.Metrics:
 @contextlib.contextmanager
 def _result(job: Job) -> Any:
     with grpc.insecure_channel(job.endpoint) as channel:
-        yield PipelineResult(beam_job_api_pb2_grpc.JobServiceStub(channel), job.engine_job, (), ())
+        stub = beam_job_api_pb2_grpc.JobServiceStub(grpc.intercept_channel(channel, _InTime()))
+        yield PipelineResult(stub, job.engine_job, (), ())
+
+
+class _InTime(grpc.UnaryUnaryClientInterceptor):  # type: ignore[misc]  # grpc has no types
+    """Gives up a request that has no answer after TIMEOUT; Beam's client would wait for ever."""
+
+    def intercept_unary_unary(self, ask: Any, details: Any, request: Any) -> Any:
+        return ask(details._replace(timeout=TIMEOUT), request)

@@ -32,8 +32,8 @@ class Job:
     """The last run of a work folder, and everything that publishing it needs.
 
     id: the run's. config: its settings. host, process: where its launcher is. engine_job: the id that an engine gave
-    its job, if the job goes on without the launcher; endpoint: the job server that knows it. signed: the build was given
-    a key.
+    its job, if the job goes on without the launcher; endpoint: the job server that knows it. template: its jobs are
+    started by others, from a template. signed: the build was given a key.
     """
 
     id: str
@@ -48,7 +48,15 @@ class Job:
     process: int
     engine_job: str = ""
     endpoint: str = ""
+    template: bool = False
     published: bool = False
+
+    @property
+    def goes_on(self) -> str:
+        """What may go on without the launcher, in words; "" if nothing does."""
+        if self.template:
+            return "a job of its template"
+        return f"job {self.engine_job} on the engine" if self.engine_job else ""
 
     @property
     def launcher(self) -> str:
@@ -56,7 +64,7 @@ class Job:
         return f"process {self.process} on {self.host}"
 
 
-def of(run: Run, inputs: Sequence[Json], *, allow_empty: bool, signed: bool) -> Job:
+def of(run: Run, inputs: Sequence[Json], *, allow_empty: bool, signed: bool, template: bool = False) -> Job:
     """The record of a run that is about to start."""
     return Job(
         run.id,
@@ -69,6 +77,7 @@ def of(run: Run, inputs: Sequence[Json], *, allow_empty: bool, signed: bool) -> 
         signed,
         socket.gethostname(),
         os.getpid(),
+        template=template,
     )
 
 

@@ -3,7 +3,7 @@
 A run writes it if there is none, renews it while it goes on, and deletes it at its end. A lease that was not renewed in
 time may be taken over. All of these are conditional writes (the object must still be the one that was read), so of several
 launchers one succeeds, whatever their clocks say. A launcher that stood still and wakes up finds another lease when it
-renews its own, which it does before it publishes.
+renews its own, which it does before it begins, before it publishes, and while it does.
 """
 
 from __future__ import annotations
@@ -31,6 +31,9 @@ EVERY = 30.0
 SKEW = 30.0
 """Seconds by which two launchers' clocks may differ: a lease is taken over only so long after its end. If they differ
 by more, a run may lose its folder while it goes on, and ends without publishing."""
+FRESH = 5.0
+"""Seconds for which a renewal is believed when the lease is checked. A machine that stood still may wake up with a clock
+that stood still, too, so how long the lease should hold says nothing."""
 _TRIES = 5  # leases that may come and go while one is being taken
 
 _log = logging.getLogger(__name__)
@@ -64,7 +67,7 @@ class Lease:
         self.folder, self.url = folder, f"{folder}/.lease"
         self._holder = Holder(run, socket.gethostname(), os.getpid(), uuid.uuid4().hex, 0.0)
         self._clock, self._lock = clock, threading.Lock()
-        self._until = 0.0
+        self._until, self._renewed = 0.0, -FRESH
         self._lost = ""
 
     def take(self) -> None:
@@ -72,7 +75,7 @@ class Lease:
         for _ in range(_TRIES):
             mine = self._next()
             with contextlib.suppress(FileExistsError, FileNotFoundError):  # it changed meanwhile: look again
-                self._until = self._take(mine).until
+                self._until, self._renewed = self._take(mine).until, time.monotonic()
                 return
         raise ServiceError(f"{self.url} changes hands all the time; {AGAIN}")
 
@@ -95,7 +98,7 @@ class Lease:
         with self._lock:
             if self._lost:
                 raise ServiceError(self._lost)
-            mine = self._next()
+            mine = self._holder
             for _ in range(_TRIES):
                 try:
                     found, version = self._read()
@@ -105,16 +108,17 @@ class Lease:
                     raise self._taken(f"{found} has taken it")
                 if found == mine:  # the reply to the last try was lost
                     break
+                mine = self._next()  # now: reading may have taken long
                 with contextlib.suppress(FileExistsError, FileNotFoundError):
                     remote.replace(self.url, _bytes(mine), version)
                     break
             else:
                 raise ServiceError(f"{self.url} could not be renewed; {AGAIN}")
-            self._until = mine.until
+            self._until, self._renewed = mine.until, time.monotonic()
 
     def check(self) -> None:
-        """Raise ServiceError if another run has taken the lease; asks the store only if it has ended."""
-        if self._lost or self._clock() >= self._until:
+        """Raise ServiceError if another run has taken the lease; asks the store, if that is not FRESH seconds ago."""
+        if self._lost or self._clock() >= self._until or time.monotonic() >= self._renewed + FRESH:
             self.renew()
 
     def give_back(self) -> None:

@@ -19,6 +19,7 @@ from pipeline.launch import job, metrics, whole
 from pipeline.run import Run
 from pipeline.storage import remote, segments, uris
 from pipeline.storage.bucket import is_remote
+from pipeline.storage.folder import RemoteFolder
 from pipeline.storage.store import open_bytes, write_bytes
 from schemas.codec import Json, config_hash, manifest_bytes
 from schemas.errors import UserError
@@ -33,6 +34,7 @@ MOVING = "moving"
 HEADER = "# The configuration of this folder; give this file to --config to build it again.\n"
 _ADVICE = "choose another --output, or give --replace. Nothing was overwritten"
 UNPUBLISHED = {
+    ".lease",
     ".work",
     ".staging",
     "config.yaml",
@@ -59,9 +61,9 @@ def check_output(output: str, config: configuration.Config, replace: bool = Fals
     manifest = _manifest(output)
     ours = _config_text(config)
     theirs = _text(f"{output}/config.yaml")
-    there = set() if is_remote(output) or not os.path.isdir(output) else set(os.listdir(output))
+    there = _names_in(output)
     if manifest is None:
-        known = UNPUBLISHED if theirs.startswith(HEADER) else {".work"}
+        known = UNPUBLISHED if theirs.startswith(HEADER) else {".lease", ".work"}
         strangers = sorted(there - known - _unfinished(there))
         if strangers:
             raise UserError(
@@ -73,6 +75,13 @@ def check_output(output: str, config: configuration.Config, replace: bool = Fals
         another = manifest.get("config_hash") != config_hash(configuration.as_dict(config))
     if another and not replace:
         raise UserError(f"{output} contains the results of another configuration; {_ADVICE}")
+
+
+def _names_in(folder: str) -> set[str]:
+    """The files and folders directly in a folder, local or in a bucket; none if it does not exist."""
+    if is_remote(folder):
+        return {found.name for found in RemoteFolder(folder).entries()}
+    return set(os.listdir(folder)) if os.path.isdir(folder) else set()
 
 
 def _unfinished(names: Iterable[str]) -> set[str]:

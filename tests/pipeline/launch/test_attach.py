@@ -12,6 +12,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 
@@ -143,7 +144,7 @@ def test_a_build_gives_a_left_run_up_and_notes_that_it_has_published_its_own(
     change(left, engine_job="job-1")
     with server() as llm:
         build(config, str(left / "out"), llm_url=llm.url, work=str(left / "work"))
-    assert f"run {before} is given up: its job job-1 may still be going on" in capsys.readouterr().err
+    assert f"run {before} is given up: job job-1 on the engine may still be going on" in capsys.readouterr().err
     assert (left / "out/manifest.json").read_bytes() == expected
     assert run_of(left).published and run_of(left).id != before
     assert main(["publish", "--work", f"{left}/work", "--run", before]) == 2
@@ -168,6 +169,22 @@ def test_results_that_are_not_whole_are_not_published(left, capsys, damage, said
     error = capsys.readouterr().err
     assert re.search(f"the results of run [0-9a-f]{{12}} are not whole: .*{said}", error)
     assert not (left / "out/manifest.json").exists() and not (left / "out/shards").exists()
+
+
+def test_attach_waits_for_a_job_that_somebody_starts_from_a_template(left, expected, capsys):
+    end = staging(left) / "end.json"
+    end.rename(left / "end.json")
+    change(left, template=True)
+
+    def finish() -> None:
+        (left / "end.json").rename(end)
+
+    soon = threading.Timer(1.0, finish)
+    soon.start()
+    attach.attach(f"{left}/work", pause=0.1)
+    soon.join()
+    assert "a job of its template: unknown; 3 shards and 1 part of the ledger" in capsys.readouterr().err
+    assert (left / "out/manifest.json").read_bytes() == expected
 
 
 @pytest.mark.parametrize("moves", range(0, 9, 2))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import types
 
 import pytest
@@ -37,3 +38,11 @@ def test_a_job_of_dataflow_goes_on_and_one_that_was_not_sent_does_not():
 def test_only_a_job_server_in_another_process_can_be_asked_later():
     assert engine.endpoint(PipelineOptions([SERVER])) == "127.0.0.1:8099"
     assert engine.endpoint(PipelineOptions(["--job_endpoint=embed"])) == engine.endpoint(PipelineOptions([])) == ""
+
+
+def test_a_job_server_that_never_answers_leaves_the_state_unknown(monkeypatch):
+    monkeypatch.setattr(engine, "TIMEOUT", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        asked = types.SimpleNamespace(endpoint=f"127.0.0.1:{silent.getsockname()[1]}", engine_job="job-1")
+        assert engine.state(asked) == engine.UNKNOWN
+        assert engine.collect(asked) == {}

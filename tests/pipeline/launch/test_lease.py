@@ -135,6 +135,32 @@ def test_a_clock_that_is_far_ahead_costs_the_holder_its_run_but_never_lets_both_
     second.renew()
 
 
+def test_a_launcher_whose_clock_stood_still_with_it_is_told(folder, clock, monkeypatch):
+    """A machine that was stopped for a while may go on with the time at which it was stopped."""
+    first, second = Lease(folder, "first", clock), Lease(folder, "second", Clock(clock.now + LIFE + SKEW))
+    first.take()
+    first.check()
+    second.take()
+    first._renewed -= leases.FRESH
+    with pytest.raises(ServiceError, match="run second .* has taken it"):
+        first.check()
+
+
+def test_a_renewal_holds_from_when_it_is_written(folder, clock, monkeypatch):
+    first = Lease(folder, "first", clock)
+    first.take()
+    read = first._read
+
+    def slowly():
+        clock.now += LIFE
+        return read()
+
+    monkeypatch.setattr(first, "_read", slowly)
+    first.renew()
+    assert said(folder)["until"] == clock.now + LIFE
+    first.check()
+
+
 @pytest.mark.parametrize("expired", [False, True], ids=["a free folder", "an expired lease"])
 def test_of_many_launchers_at_once_one_gets_the_folder(folder, clock, expired):
     if expired:

@@ -7,7 +7,9 @@ import pathlib
 import pytest
 
 from pipeline.launch.publish import check_inputs, check_models, check_output, prepare_output, publish
+from pipeline.storage.store import write_bytes
 from schemas.errors import UserError
+from tests.pipeline import disk  # noqa: F401  (disk://)
 from tests.pipeline.runs import a_run
 
 
@@ -31,6 +33,28 @@ def test_shards_that_lost_their_manifest_are_kept_from_another_config(tmp_path):
     check_output(run.output, run.config)
     with pytest.raises(UserError, match="contains the results of another configuration"):
         check_output(run.output, dataclasses.replace(run.config, limit=3))
+
+
+@pytest.mark.parametrize("name", ["shards/theirs.tar", "data.csv", "a/b/c"])
+def test_a_folder_of_a_bucket_that_another_program_uses_is_refused(tmp_path, name):
+    run = dataclasses.replace(a_run(tmp_path), output=f"disk:/{tmp_path}/theirs")
+    check_output(run.output, run.config)
+    write_bytes(f"{run.output}/{name}", b"-")
+    with pytest.raises(UserError, match=rf"files that are not this pipeline's \({name.split('/')[0]}\)"):
+        check_output(run.output, run.config, replace=True)
+
+
+def test_a_folder_of_a_bucket_with_results_of_another_configuration_is_refused(tmp_path):
+    run = dataclasses.replace(a_run(tmp_path), output=f"disk:/{tmp_path}/out")
+    write_bytes(f"{run.output}/.lease", b"{}")  # of a run that was killed at once
+    check_output(run.output, run.config)
+    prepare_output(run)
+    write_bytes(f"{run.output}/shards/a.tar", b"-")
+    check_output(run.output, run.config)
+    another = dataclasses.replace(run.config, limit=3)
+    with pytest.raises(UserError, match="contains the results of another configuration"):
+        check_output(run.output, another)
+    check_output(run.output, another, replace=True)
 
 
 def test_what_a_run_left_before_it_published_may_be_written_over(tmp_path):
