@@ -20,6 +20,7 @@ from pipeline.corpora.files import NO_UTF8, Files, check_name, root_of, sampled,
 from pipeline.storage import uris
 from pipeline.storage.store import open_bytes
 from pipeline.storage.uris import is_http
+from schemas.errors import AGAIN, ServiceError
 from schemas.records import Document, Fault, Segment
 
 JSONL = (".jsonl", ".jsonl.gz", ".jsonl.zip", ".tar")
@@ -186,8 +187,18 @@ def records(part: Part, shape: Format) -> Iterator[tuple[int, Record | BadRecord
     elif part.file.endswith(".parquet"):
         found = enumerate(rows.read(part.file, part.offset, shape.columns), part.first)
     else:
-        found = enumerate(lines.read(part.file, part.offset, part.size, part.member), part.first)
+        found = enumerate(_lines(part), part.first)
     return itertools.islice(found, part.count)
+
+
+def _lines(part: Part) -> Iterator[Record | BadRecord | None]:
+    """The lines of a part. Raises ServiceError if a plain file has fewer of them than when it was divided into parts."""
+    missing = part.count if part.count is not None and part.size is not None else 0
+    for line in lines.read(part.file, part.offset, part.size, part.member):
+        missing -= 1
+        yield line
+    if missing > 0:
+        raise ServiceError(f"{part.file} has become shorter since the run began: {missing:,} lines are gone; {AGAIN}")
 
 
 def read(part: Part, shape: Format) -> Iterator[Document | Fault]:

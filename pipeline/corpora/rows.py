@@ -63,11 +63,11 @@ def _ask(path: str, group: int | None, columns: tuple[str, ...]) -> Iterator[tup
     Raises BadRecord if the file is the reason that there is no answer, and OSError if it does not exist.
     """
     open_bytes(path).close()
-    idle = _idle(os.getpid())
+    idle = _idle(os.getpid(), is_remote(path))
     try:
         child = idle.get_nowait()
     except queue.Empty:
-        child = Child("pipeline.storage.parquet", _QUIET | _credentials())
+        child = Child("pipeline.storage.parquet", _QUIET | (_credentials() if is_remote(path) else {}))
     try:
         child.send({"path": path if is_remote(path) else os.path.abspath(path), "group": group, "columns": columns})
         frame = child.receive()
@@ -87,16 +87,16 @@ def _ask(path: str, group: int | None, columns: tuple[str, ...]) -> Iterator[tup
 
 
 def _credentials() -> dict[str, str]:
-    """The environment without this project's own variables.
-
-    Clients of object stores take their settings from it.
-    """
+    """The environment without this project's own variables: clients of object stores take their settings from it."""
     return {name: value for name, value in os.environ.items() if not name.startswith("LEAFINSTRUCT_")}
 
 
-@functools.lru_cache(maxsize=1)
-def _idle(process: int) -> queue.LifoQueue[Child]:
-    """The idle children. `process`, a process id, makes a forked worker start its own instead of using its parent's."""
+@functools.lru_cache(maxsize=2)
+def _idle(process: int, remote: bool) -> queue.LifoQueue[Child]:
+    """The idle children; those for object stores have credentials.
+
+    `process`, a process id, makes a forked worker start its own instead of using its parent's.
+    """
     children: queue.LifoQueue[Child] = queue.LifoQueue()
 
     def end() -> None:

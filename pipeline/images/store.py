@@ -32,7 +32,7 @@ from schemas.records import Image, SizedImage, StoredImage
 
 _PREFIX = 64 << 10
 _MISSING = {errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP}
-_UNREADABLE = {errno.EACCES, errno.EPERM, errno.EISDIR, errno.ENODEV, errno.ENXIO, errno.EINVAL, errno.EIO}
+_UNREADABLE = {errno.EACCES, errno.EPERM, errno.EISDIR, errno.ENODEV, errno.ENXIO, errno.EINVAL}
 _counting = threading.Lock()
 _recent = Recent(256 << 20)
 """Recent sources and images of object stores: what one stage has read or written, the next one gets without a

@@ -11,6 +11,8 @@ from schemas.printable import printable
 
 OURS = ("pipeline", "filters", "prompts", "schemas", "moss", "models")
 LEVELS = ("debug", "info", "warning", "error")
+_SECRETIVE = ("boto3", "botocore", "google.auth", "urllib3")
+"""Libraries whose messages of the level DEBUG have the headers and bodies of requests, and so credentials."""
 _FORMAT = logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s")
 
 
@@ -25,6 +27,8 @@ def to_terminal(level: str) -> None:
     handler.addFilter(lambda record: _shown(record, getattr(logging, level.upper())))
     root.addHandler(handler)
     root.setLevel(logging.INFO if level != "debug" else logging.DEBUG)
+    for name in _SECRETIVE:
+        logging.getLogger(name).setLevel(logging.INFO)
 
 
 class _Printable(logging.Formatter):

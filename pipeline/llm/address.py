@@ -10,7 +10,7 @@ from schemas.errors import UserError
 def base_url(url: str) -> str:
     """The base address for `/chat/completions`; `/v1` is added if there is no path.
 
-    Raises UserError if it is not an http(s) address.
+    Raises UserError if it is not an http(s) address, or has a part that may be a secret.
     """
     try:
         parts = urllib.parse.urlsplit(url)
@@ -19,6 +19,11 @@ def base_url(url: str) -> str:
         good = False
     if not good or not url.isprintable() or " " in url:
         raise UserError(f"{shown(url)!r} is not an http(s) address, such as http://127.0.0.1:8000/v1.")
+    if parts.username is not None or parts.query or parts.fragment:
+        raise UserError(
+            f"the address {shown(url)} must be without a user name, a password and a query, because it is published "
+            "with the configuration; give a key in the environment variable of the API key instead."
+        )
     return url.rstrip("/") if parts.path.strip("/") else f"{url.rstrip('/')}/v1"
 
 

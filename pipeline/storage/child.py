@@ -19,8 +19,11 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import IO, Any
 
+from schemas.errors import ServiceError, UserError
+
 _FRAME = struct.Struct("<II")  # bytes of the JSON that follows, and of the data behind it
 _CRASHES = (signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL)
+_PASSED_ON: dict[str, type[Exception]] = {"OSError": OSError, "ServiceError": ServiceError, "UserError": UserError}
 _KEPT = ("LD_LIBRARY_PATH", "PYTHONHOME", "PYTHONDONTWRITEBYTECODE")
 
 
@@ -61,7 +64,11 @@ class Child:
             raise self._why() from None
 
     def receive(self) -> tuple[Any, bytes]:
-        """Wait for a reply. Raises the errors of `send`, and RuntimeError for an exception in the child."""
+        """Wait for a reply.
+
+        Raises the errors of `send`, the OSError, ServiceError or UserError that the child raised, and RuntimeError for
+        any other exception in the child.
+        """
         assert self._process.stdout
         try:
             head, data = receive(self._process.stdout)
@@ -69,6 +76,9 @@ class Child:
             raise self._why() from None
         if "bug" in head:
             raise RuntimeError(f"in a child process: {head['bug']}")
+        if "raised" in head:
+            kind, *arguments = head["raised"]
+            raise _PASSED_ON[kind](*arguments)
         return head, data
 
     def end(self) -> None:
@@ -108,7 +118,12 @@ def serve(answer: Callable[[Any, bytes, Callable[..., None]], None]) -> None:
                 answer(request, data, lambda head, data=b"": send(replies, head, data))
             except (EOFError, BrokenPipeError):
                 raise
+            except (ServiceError, UserError) as error:
+                send(replies, {"raised": (type(error).__name__, str(error))})
             except Exception as error:  # noqa: BLE001 - the parent raises it
+                if isinstance(error, OSError) and error.errno:
+                    send(replies, {"raised": ("OSError", error.errno, error.strerror, error.filename)})
+                    continue
                 send(replies, {"bug": f"{type(error).__name__}: {error}"})
             del data
 

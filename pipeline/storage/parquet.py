@@ -6,6 +6,7 @@ memory and time, and a row that would be too large for the other side is a fault
 
 from __future__ import annotations
 
+import errno
 import marshal
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -24,6 +25,7 @@ SECONDS, BYTES_A_SECOND = 30, 1_000_000
 MAX_BYTES, MAX_VALUES = 32 << 20, 1_000_000
 """The limits of a row: the same as for a line of JSON (`corpora/lines.py`)."""
 DAMAGE = (pyarrow.ArrowException, OSError)  # pyarrow raises either for broken bytes
+_AWAY = (errno.ENOENT, errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.ENOTCONN)  # not because of the bytes
 _BAD_VALUE = (pyarrow.ArrowException, ValueError, ArithmeticError, LookupError)  # dates out of range, unknown zones
 _BATCH = 64  # rows decoded at once
 _FRAME = 4 << 20  # bytes of rows that are sent at once
@@ -67,6 +69,8 @@ def answer(request: Any, _: bytes, reply: Callable[..., None]) -> None:
     except MemoryError:
         last = {"last": ("too_long", f"it takes more than {MEMORY:,} bytes of memory to read")}
     except (*DAMAGE, *_BAD_VALUE) as error:
+        if isinstance(error, OSError) and error.errno in _AWAY:
+            raise
         last = {"last": ("unreadable", one_line(unquoted(error)))}
     reply({"rows": [len(row) for row in waiting], **last}, b"".join(waiting))
 

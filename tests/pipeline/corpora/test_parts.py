@@ -17,7 +17,7 @@ from pipeline import corpora
 from pipeline.corpora import lines
 from pipeline.corpora.parts import JSONL
 from pipeline.corpora.parts import read as read_with
-from schemas.errors import UserError
+from schemas.errors import ServiceError, UserError
 from schemas.records import Document, Fault
 from tests.pipeline import disk  # noqa: F401  (Beam knows file systems by their classes)
 
@@ -260,3 +260,12 @@ def test_check_passes_when_one_file_of_several_is_good(jsonl, tmp_path):
     (tmp_path / "b.tar").write_bytes(b"no tar" * 1000)
     jsonl(record(1), name="c.jsonl")
     corpora.check("native", str(tmp_path))
+
+
+def test_lines_that_were_there_when_the_run_began_and_are_gone_stop_it(jsonl):
+    path = Path(jsonl(*map(record, range(5))))
+    [part] = corpora.parts("native", str(path))
+    path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:3]))
+    with pytest.raises(ServiceError, match="docs.jsonl has become shorter since the run began: 2 lines are gone"):
+        list(corpora.read(part))
+    assert len(list(corpora.read(dataclasses.replace(part, count=3)))) == 3

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 
 from pipeline.storage import child
+from schemas.errors import ServiceError
 
 
 def answer(request, data, reply):
@@ -20,6 +22,10 @@ def answer(request, data, reply):
                 os._exit(3)
             case b"B":
                 raise KeyError("x")
+            case b"D":
+                raise OSError(errno.EIO, "Input/output error", "a file")
+            case b"V":
+                raise ServiceError("the store is away")
             case b"M":
                 try:
                     bytes(request["memory"] + (64 << 20))

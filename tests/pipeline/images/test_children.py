@@ -17,6 +17,7 @@ import pytest
 from pipeline.images import children, decode
 from pipeline.images.children import BUDGET, Budget, Children
 from pipeline.images.faults import ImageFault
+from schemas.errors import ServiceError
 from tests.pipeline.images.hostile import HOSTILE, encoded, photo, png
 
 LIMITS = {"max_side": 512, "max_pixels": 50_000_000}
@@ -71,7 +72,10 @@ def test_a_decoder_that_crashes_loops_or_hoards_is_the_image_s_fault(faulty, ord
     assert faulty("").data == b"fine"  # by another child
 
 
-@pytest.mark.parametrize("order, error", [("K", MemoryError), ("X", RuntimeError), ("B", RuntimeError)])
+@pytest.mark.parametrize(
+    "order, error",
+    [("K", MemoryError), ("X", RuntimeError), ("B", RuntimeError), ("D", OSError), ("V", ServiceError)],
+)
 def test_what_is_not_the_image_s_fault_stops_the_run(faulty, order, error):
     with pytest.raises(error):
         faulty(order)

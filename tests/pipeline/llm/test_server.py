@@ -75,6 +75,15 @@ def test_it_serves_until_it_is_closed(tmp_path, capfd):
     assert f"Fake: ready at {server.url}" in capfd.readouterr().err
 
 
+def test_it_does_not_get_the_key_of_another_server(tmp_path, monkeypatch):
+    monkeypatch.setenv("LEAFINSTRUCT_LLM_KEY", "secret")
+    monkeypatch.setenv("HF_HOME", "/models")
+    with started(tmp_path):
+        for pid in pids(tmp_path):
+            names = psutil.Process(pid).environ()
+            assert "LEAFINSTRUCT_LLM_KEY" not in names and names["HF_HOME"] == "/models"
+
+
 @pytest.mark.parametrize("which", ["server", "guard"])
 def test_a_server_that_is_killed_comes_back_on_its_port(server, tmp_path, which):
     first = pids(tmp_path)
