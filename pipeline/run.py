@@ -54,12 +54,12 @@ class Run:
     @property
     def counts(self) -> str:
         """The folder where workers write their counts for the progress line."""
-        return f"{self.work}/counts"
+        return f"{self.work}/counts/{self.id}"
 
     @property
     def failures(self) -> str:
-        """The folder where workers record the errors that stop the run."""
-        return f"{self.work}/failures"
+        """The folder where workers record the errors that stop this run; one that was given up has another."""
+        return f"{self.work}/failures/{self.id}"
 
     def store(self, name: str) -> str:
         """The folder of a store, by name.

@@ -95,7 +95,11 @@ def _still(found: Job, work: str) -> Job:
 def _ours(found: Job, work: str) -> Iterator[None]:
     """What both commands do around their work, as `build` does: errors, signals, the log."""
     log = log_of(work)
-    with translated(found.output, work, f"{work}/failures", log), stopped_by_signals(), contextlib.ExitStack() as stack:
+    with (
+        translated(found.output, work, f"{work}/failures/{found.id}", log),
+        stopped_by_signals(),
+        contextlib.ExitStack() as stack,
+    ):
         if not is_remote(work):
             stack.enter_context(logs.to_file(log))
         yield

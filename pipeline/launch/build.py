@@ -72,10 +72,10 @@ def build(
         raise UserError("--output must name a folder")
     output, work = output.rstrip("/"), (work or f"{output.rstrip('/')}/.work").rstrip("/")
     bucket.check(output, work)
-    log = log_of(work)
-    with translated(output, work, f"{work}/failures", log), stopped_by_signals(), contextlib.ExitStack() as stack:
+    id_, log = uuid.uuid4().hex[:12], log_of(work)
+    with translated(output, work, f"{work}/failures/{id_}", log), stopped_by_signals(), contextlib.ExitStack() as stack:
         publish.check_output(output, config, replace)  # a folder of something else is not even locked
-        run = _prepare(config, output, work, keep_going)
+        run = _prepare(id_, config, output, work, keep_going)
         if retry_failed:
             run = dataclasses.replace(run, retry=uuid.uuid4().hex)
         alone = stack.enter_context(exclusive_lock(output, work, run=run.id))
@@ -168,7 +168,7 @@ def configured(
     return config
 
 
-def _prepare(config: configuration.Config, output: str, work: str, keep_going: bool) -> Run:
+def _prepare(id_: str, config: configuration.Config, output: str, work: str, keep_going: bool) -> Run:
     """The run: its model server and its versions.
 
     Number formats are decided here, so that every worker uses the same.
@@ -198,7 +198,6 @@ def _prepare(config: configuration.Config, output: str, work: str, keep_going: b
         rate_prompt=prompts.rate_version(),
         write_prompt=prompts.write_version(config.domains),
     )
-    id_ = uuid.uuid4().hex[:12]
     preset = configuration.preset(config)
     return Run(config, preset, prompts, output, work, url, name, wanted, provenance, keep_going, id=id_)
 

@@ -148,10 +148,7 @@ def prepare_output(run: Run) -> None:
     """
     for folder in (
         f"{run.output}/.staging",
-        run.counts,
-        run.failures,
-        run.store("dropped"),
-        run.store("groups"),
+        *(f"{run.work}/{name}" for name in ("counts", "failures", "dropped", "groups")),
         run.llm_wanted,
     ):
         if folder:
