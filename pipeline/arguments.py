@@ -50,7 +50,8 @@ def parser(description: str, commands: Mapping[str, Callable[..., int]]) -> argp
     made.add_argument("--limit", type=int, help="the maximum number of records to read")
     made.add_argument(
         "--llm-url",
-        help="an OpenAI-compatible server, such as http://127.0.0.1:8000/v1; without it the pipeline starts a server",
+        help="an OpenAI-compatible server, such as http://127.0.0.1:8000/v1, or several, with commas; without it the "
+        "pipeline starts a server",
     )
     made.add_argument(
         "--llm-server", choices=("auto", "vllm", "llama.cpp"), help="which server the pipeline starts (llm.server)"

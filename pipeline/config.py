@@ -89,14 +89,15 @@ class Llm:
 
     `model` is a folder, hub name or GGUF file for a server that the pipeline starts: `server` is vllm, llama.cpp or
     auto (the first of them that is installed), and `dtype` is vLLM's number format (auto, bfloat16, float16, float32).
-    `name` is the server's name for the model; `url` is the address of a server that is already running. `concurrency`
-    is the number of questions in flight, `timeout` the seconds for one request, `deadline` the seconds after which a
-    question without an answer has failed, `max_model_len` the most tokens of prompt and answer.
+    `name` is the server's name for the model; `url` has the addresses of servers that are already running, separated by
+    commas; `key_file` is a file with their key. `concurrency` is the number of questions in flight, `timeout` the seconds
+    for one answer, `deadline` those for a question, `max_model_len` the most tokens of prompt and answer.
     """
 
     model: str
     name: str
     url: str | None = None
+    key_file: str | None = None
     server: str = "auto"
     dtype: str = "auto"
     concurrency: int = 64
@@ -181,7 +182,7 @@ class Config:
 
 
 NOT_IN_HASH = {
-    "llm": ("url", "server", "dtype", "concurrency", "timeout", "deadline"),
+    "llm": ("url", "key_file", "server", "dtype", "concurrency", "timeout", "deadline"),
     "clip": ("dtype", "batch_documents"),
     "images": ("workers", "timeout"),
     "web": ("contact", "per_host", "delay"),

@@ -12,9 +12,6 @@ from pipeline.storage.uris import folders_of
 from prompts import PromptSet
 from schemas.records import Provenance
 
-LLM_KEY = "LEAFINSTRUCT_LLM_KEY"
-"""The environment variable with the API key of a model server that needs one; it is never written to a file."""
-
 
 @dataclasses.dataclass(frozen=True)
 class Run:

@@ -53,7 +53,7 @@ def served(config: Config, work: str) -> Iterator[Run]:
     prompts = dataclasses.replace(load_prompts(config.prompts), control=tokens_of(config.llm.model))
     with contextlib.ExitStack() as stack:
         if url := config.llm.url:
-            wanted, name = "", served_model(url, config.llm.name)
+            wanted, name = "", served_model(config.llm)
             identity = name
         else:
             wanted = stack.enter_context(tempfile.TemporaryDirectory())

@@ -20,7 +20,7 @@ from pipeline.graph import asking, stages
 from pipeline.launch.stored import read, scoring
 from pipeline.launch.try_out import NO_SCORES
 from pipeline.llm import questions
-from pipeline.llm.client import LlmFault
+from pipeline.llm.faults import LlmFault
 from pipeline.llm.questions import Candidate
 from pipeline.run import Run
 from schemas.codec import mean_coherence
@@ -92,10 +92,10 @@ def candidates(run: Run, excerpts: Excerpts) -> dict[str, list[Candidate]]:
     The title is taken away: the pipeline would take an instruction made of it without ranking it.
     """
     count, untitled = run.config.instructions.candidates, [dataclasses.replace(one, title="") for one in excerpts]
-    with asking.connect(run) as client:
+    with asking.connect(run)[0] as client:
         ask = asking.ask_each(
-            client,
-            lambda one: questions.judged(
+            [client],
+            lambda client, one: questions.judged(
                 client, run.prompts, one, run.config.domains, asking.wordings(run, one), count
             ),
         )

@@ -27,7 +27,8 @@ from models.language import measures
 from models.language.damage import ASPECT, can_shuffle, damage
 from models.language.data import DOMAINS, PROMPTS, documents, pick, sections
 from pipeline.config import Instructions
-from pipeline.llm.client import Client, LlmFault
+from pipeline.llm.client import Client
+from pipeline.llm.faults import LlmFault
 from pipeline.llm.probe import check_server
 from pipeline.llm.questions import Candidate, judged, of_title, rate, taken
 from prompts.shown import shown_text

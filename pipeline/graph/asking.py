@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import collections
 import concurrent.futures
-import os
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 from pipeline.graph.transforms import Step
 from pipeline.instances.assemble import split
-from pipeline.llm import on_demand, questions
-from pipeline.llm.client import Client, LlmFault
-from pipeline.run import LLM_KEY, Run, image_store
+from pipeline.llm import address, keys, on_demand, questions
+from pipeline.llm.client import Client
+from pipeline.llm.faults import LlmFault
+from pipeline.run import Run, image_store
 from pipeline.storage.store import Store
 from prompts.wordings import Wording
 from schemas.errors import AGAIN, ServiceError
@@ -22,23 +23,22 @@ Future = concurrent.futures.Future
 
 def rate_text(run: Run) -> Step[ScoredDocument, Future[RatedDocument]]:
     """Ask the language model for its ratings."""
-    client = connect(run)
 
-    async def rate(document: ScoredDocument) -> RatedDocument:
+    async def rate(client: Client, document: ScoredDocument) -> RatedDocument:
         return RatedDocument.of(document, ratings=await questions.rate(client, run.prompts, document))
 
-    return ask_each(client, rate)
+    return ask_each(connect(run), rate)
 
 
 def write_instruction(run: Run) -> Step[RatedDocument, Future[InstructedDocument | Drop]]:
     """Ask the language model for several instructions and the domain; the best that passes the checks is taken."""
-    client, domains, candidates = connect(run), run.config.domains, run.config.instructions.candidates
+    domains, candidates = run.config.domains, run.config.instructions.candidates
 
-    async def write(document: RatedDocument) -> InstructedDocument | Drop:
+    async def write(client: Client, document: RatedDocument) -> InstructedDocument | Drop:
         written = await questions.write(client, run.prompts, document, domains, wordings(run, document), candidates)
         return written if isinstance(written, Drop) else InstructedDocument.of(document, generated=written)
 
-    return ask_each(client, write)
+    return ask_each(connect(run), write)
 
 
 def wordings(run: Run, document: StoredDocument) -> tuple[Wording, ...]:
@@ -48,15 +48,18 @@ def wordings(run: Run, document: StoredDocument) -> tuple[Wording, ...]:
     return run.prompts.wordings.choose(document, wanted.kinds, wanted.with_pictures, salt, context=bool(context))
 
 
-def ask_each(client: Client, question: Callable[[Any], Coroutine[Any, Any, Any]]) -> Step[Any, Future[Any]]:
-    """A step that starts the coroutine `question(document)` on the client's event loop.
+def ask_each(
+    clients: Sequence[Client], question: Callable[[Client, Any], Coroutine[Any, Any, Any]]
+) -> Step[Any, Future[Any]]:
+    """A step that starts the coroutine `question(client, document)` on the event loop of the least busy client.
 
     A server that stays unreachable or busy for too long stops the run, because every other document would fail too.
     """
+    waiting: collections.Counter[Client] = collections.Counter()  # documents
 
-    async def asked(document: Document) -> Any:
+    async def asked(client: Client, document: Document) -> Any:
         try:
-            return await question(document)
+            return await question(client, document)
         except LlmFault as fault:
             if fault.kind != "unreachable":
                 raise
@@ -64,21 +67,38 @@ def ask_each(client: Client, question: Callable[[Any], Coroutine[Any, Any, Any]]
                 f"the model server at {client.shown} stopped answering ({fault.detail}); check it and {AGAIN}"
             ) from None
 
-    return Step(lambda document: client.submit(asked(document)), client.close, client.counts)
+    def ask(document: Document) -> Future[Any]:
+        client = min(clients, key=lambda one: waiting[one] / one.limit)
+        waiting[client] += 1
+        future = client.submit(asked(client, document))
+        future.add_done_callback(lambda _: waiting.subtract([client]))
+        return future
+
+    def close() -> None:
+        for client in clients:
+            client.close()
+
+    def counts() -> dict[str, int]:
+        return dict(sum((collections.Counter(client.counts()) for client in clients), collections.Counter()))
+
+    return Step(ask, close, counts)
 
 
-def connect(run: Run) -> Client:
-    """A client of the model server, with a cache of answers; a server of the pipeline starts at the first question."""
+def connect(run: Run) -> list[Client]:
+    """Clients of the model servers, with a cache of answers; one of the pipeline starts at the first question."""
     llm = run.config.llm
-    return Client(
-        run.llm_url,
-        run.llm_name,
-        llm.concurrency,
-        llm.timeout,
-        Store(run.store("answers"), ".json"),
-        os.environ.get(LLM_KEY),
-        patience=llm.deadline,
-        identity=run.provenance.llm,
-        ready=lambda: on_demand.ready(run.llm_wanted),
-        picture=image_store(run).read,
-    )
+    return [
+        Client(
+            url,
+            run.llm_name,
+            llm.concurrency,
+            llm.timeout,
+            Store(run.store("answers"), ".json"),
+            keys.of(llm) if llm.url else None,
+            patience=llm.deadline,
+            identity=run.provenance.llm,
+            ready=lambda: on_demand.ready(run.llm_wanted),
+            picture=image_store(run).read,
+        )
+        for url in address.several(run.llm_url)
+    ]

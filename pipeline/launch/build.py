@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import os
 import sys
 import uuid
 from collections.abc import Sequence
@@ -25,10 +24,10 @@ from pipeline.launch.errors import translated
 from pipeline.launch.inputs import fingerprints
 from pipeline.launch.lock import exclusive_lock
 from pipeline.launch.signals import stopped_by_signals
-from pipeline.llm import choice, on_demand
+from pipeline.llm import choice, keys, on_demand
 from pipeline.llm.address import shown
 from pipeline.llm.probe import check_server, probe
-from pipeline.run import LLM_KEY, Run
+from pipeline.run import Run
 from pipeline.storage import bucket
 from pipeline.storage.bucket import is_remote
 from prompts import load as load_prompts
@@ -178,9 +177,9 @@ def _prepare(id_: str, config: configuration.Config, output: str, work: str, kee
     print(f"coherence model: {form}", file=sys.stderr)
     config = dataclasses.replace(config, clip=dataclasses.replace(config.clip, dtype=form.name))
     if url := config.llm.url:
-        name = served_model(url, config.llm.name)
+        name = served_model(config.llm)
         identity, wanted = name, ""
-        probe(url, name, prompts, os.environ.get(LLM_KEY))
+        probe(url, name, prompts, keys.of(config.llm))
     elif is_remote(work):
         raise UserError(
             f"a model server that the pipeline starts serves only this machine, and {work} is for many; "
@@ -202,17 +201,20 @@ def _prepare(id_: str, config: configuration.Config, output: str, work: str, kee
     return Run(config, preset, prompts, output, work, url, name, wanted, provenance, keep_going, id=id_)
 
 
-def served_model(url: str, name: str) -> str:
-    """The configuration's model, or the only one that the server has; instances name the model that was used."""
-    key = os.environ.get(LLM_KEY)
+def served_model(llm: configuration.Llm) -> str:
+    """The configuration's model, or the only one that its servers have; instances name the model that was used.
+
+    Raises UserError if a server does not answer, or refuses the key.
+    """
+    url, secret = llm.url or "", keys.of(llm)
     try:
-        return check_server(url, name, key)
+        return check_server(url, llm.name, secret)
     except UserError as refusal:
         try:
-            only = check_server(url, None, key)
+            only = check_server(url, None, secret)
         except UserError:
             raise refusal from None
-        print(f"{shown(url)} has no {name}; asking its only model, {only}", file=sys.stderr)
+        print(f"{shown(url)} has no {llm.name}; asking its only model, {only}", file=sys.stderr)
         return only
 
 

@@ -58,7 +58,7 @@ def plan(
     settings = configured(config, corpora_, limit, llm_url)
     bucket.check(work)
     url = settings.llm.url
-    llm = served_model(url, settings.llm.name) if url else choice.reserve(settings.llm)[2]
+    llm = served_model(settings.llm) if url else choice.reserve(settings.llm)[2]
     run, counts = measured(settings, work, llm), Counter[str]()
     run = dataclasses.replace(run, prompts=dataclasses.replace(run.prompts, control=tokens_of(settings.llm.model)))
     repeats, recurring = _identified(run, counts)

@@ -6,7 +6,6 @@ import collections
 import concurrent.futures
 import contextlib
 import heapq
-import os
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -20,15 +19,16 @@ from pipeline.coherence.damage import order
 from pipeline.coherence.scorer import Scorer
 from pipeline.graph import asking, reading, stages
 from pipeline.graph.window import Window
-from pipeline.launch.build import configured
+from pipeline.launch.build import configured, served_model
 from pipeline.launch.proof import proofs
 from pipeline.launch.score_rows import SCHEMA, Rate, Row, excerpt_of, rate_all, row_of
 from pipeline.launch.stored import measured, read
-from pipeline.llm.probe import check_server, probe
+from pipeline.llm import keys
+from pipeline.llm.probe import probe
 from pipeline.report.scored import EXPLANATIONS, page
-from pipeline.run import LLM_KEY, Run, image_store
+from pipeline.run import Run, image_store
 from pipeline.storage.store import replacing, write_bytes
-from schemas.errors import RecordFault, UserError
+from schemas.errors import RecordFault
 from schemas.records import Document, Drop, Fault, ScoredDocument, StoredDocument, StoredImage, Text
 from schemas.stage_names import STORE_IMAGES
 
@@ -67,12 +67,8 @@ def _prepared(config: str, corpus: str, work: str, limit: int | None, llm_url: s
     settings = configured(config, [corpus], limit, llm_url)
     name = ""
     if llm_url:
-        key = os.environ.get(LLM_KEY)
-        try:
-            name = check_server(llm_url, settings.llm.name, key)
-        except UserError:
-            name = check_server(llm_url, None, key)
-        probe(llm_url, name, prompts.load(settings.prompts), key)
+        name = served_model(settings.llm)
+        probe(llm_url, name, prompts.load(settings.prompts), keys.of(settings.llm))
     scorer = Scorer(settings.clip.model, settings.clip.pretrained, settings.clip.dtype, ocr=settings.ocr)
     return measured(settings, work, name), scorer
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
-import os
 import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
@@ -15,9 +14,10 @@ from pipeline.coherence.damage import KINDS
 from pipeline.graph import asking, stages
 from pipeline.launch.build import configured
 from pipeline.launch.stored import excerpting, measured, scoring, stored_documents
-from pipeline.llm.client import LlmFault
+from pipeline.llm import keys
+from pipeline.llm.faults import LlmFault
 from pipeline.llm.probe import check_server
-from pipeline.run import LLM_KEY, Run
+from pipeline.run import Run
 from pipeline.selftest.page import page
 from pipeline.selftest.result import TRUE, Judged, summary, text
 from pipeline.storage.store import write_bytes
@@ -43,7 +43,7 @@ def selftest(
         raise UserError(f"--documents must be at least 2, not {documents}")
     config = configured(path, corpora, limit, llm_url)
     if url := config.llm.url:
-        name = check_server(url, config.llm.name, os.environ.get(LLM_KEY))
+        name = check_server(url, config.llm.name, keys.of(config.llm))
         run = measured(config, work, name)
     else:
         run = measured(config, work)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import itertools
-import os
 import tempfile
 import textwrap
 from collections.abc import Awaitable, Iterator
@@ -21,11 +20,12 @@ from pipeline.graph.stages import filter_ratings
 from pipeline.instances.excerpt import best_excerpt
 from pipeline.launch.build import configured, served_model
 from pipeline.launch.stored import stored_documents
-from pipeline.llm import choice, on_demand, questions
-from pipeline.llm.client import Client, LlmFault
+from pipeline.llm import choice, keys, on_demand, questions
+from pipeline.llm.client import Client
+from pipeline.llm.faults import LlmFault
 from pipeline.llm.probe import probe
 from pipeline.llm.questions import Candidate
-from pipeline.run import LLM_KEY, Run
+from pipeline.run import Run
 from prompts import Prompt, load
 from prompts.control import tokens_of
 from schemas.errors import ServiceError, UserError
@@ -56,7 +56,7 @@ def try_out(
     with tempfile.TemporaryDirectory(prefix="leafinstruct-") as work, contextlib.ExitStack() as stack:
         run = _prepared(config, work, stack)
         excerpts = _excerpts(run, documents)
-        client = asking.connect(run)
+        client = asking.connect(run)[0]
         stack.callback(client.close)
         yield f"{count(len(excerpts), 'document')}, model {run.llm_name}, prompts {run.prompts.name}"
         verdicts = []
@@ -75,8 +75,8 @@ def _prepared(config: Config, work: str, stack: contextlib.ExitStack) -> Run:
     prompts = dataclasses.replace(load(config.prompts), control=tokens_of(config.llm.model))
     wanted = ""
     if url := config.llm.url:
-        name = served_model(url, config.llm.name)
-        probe(url, name, prompts, os.environ.get(LLM_KEY))
+        name = served_model(config.llm)
+        probe(url, name, prompts, keys.of(config.llm))
     else:
         llm, url, _ = choice.reserve(config.llm)
         config, name, wanted = dataclasses.replace(config, llm=llm), llm.name, f"{work}/llm"

@@ -21,10 +21,19 @@ def base_url(url: str) -> str:
         raise UserError(f"{shown(url)!r} is not an http(s) address, such as http://127.0.0.1:8000/v1.")
     if parts.username is not None or parts.query or parts.fragment:
         raise UserError(
-            f"the address {shown(url)} must be without a user name, a password and a query, because it is published "
-            "with the configuration; give a key in the environment variable of the API key instead."
+            f"the address {shown(url)} must be without a user name, a password and a query, because it goes to an engine "
+            "with the job, which keeps it: give the key in LEAFINSTRUCT_LLM_KEY or llm.key_file instead."
         )
     return url.rstrip("/") if parts.path.strip("/") else f"{url.rstrip('/')}/v1"
+
+
+def several(urls: str) -> tuple[str, ...]:
+    """The addresses of several servers, which are separated by commas.
+
+    >>> several("http://127.0.0.1:8000/v1, http://127.0.0.1:8001/v1")
+    ('http://127.0.0.1:8000/v1', 'http://127.0.0.1:8001/v1')
+    """
+    return tuple(url.strip() for url in urls.split(",") if url.strip())
 
 
 def shown(url: str) -> str:

@@ -21,13 +21,14 @@ from typing import Any, TypeVar
 import aiohttp
 
 from pipeline.llm.address import base_url, headers, shown
+from pipeline.llm.faults import AWAY, LlmFault, refuse
 from pipeline.llm.pictures import messages_of
 from pipeline.llm.responses import MOST_BYTES, Answer, body_of, check, clean, message, parse, read, tokens
 from pipeline.llm.slots import Slots
 from pipeline.storage.store import Store, content_key
 from prompts import Prompt
 from schemas import retry_after
-from schemas.errors import RecordFault, ServiceError, UserError
+from schemas.errors import ServiceError
 
 TRIES = 3  # for a question: asked again if its answer is invalid
 ERROR_TRIES = 6  # for a question at which the server fails: about 8 seconds, in which it may recover
@@ -35,19 +36,9 @@ BROKEN_TRIES = 10  # for a question whose connection breaks while the server ans
 FIRST_FAILURES = 20  # so many failed questions before the first answer stop the run
 RETRY_TEMPERATURE = 0.7  # at 0 another seed would give the same answer
 FIRST_PAUSE, LONGEST_PAUSE = 0.25, 8.0  # seconds between tries while the server does not answer
-AWAY = (429, 502, 503, 504)  # no server, or a busy one: not because of the question, and temporary
-CLOSED = (402, 404, 405)  # no credit, no such model or path: the same for every question, and permanent
 
 
 T = TypeVar("T")
-
-
-class LlmFault(RecordFault):
-    """A question without a valid answer.
-
-    Kinds: `unreachable` (no server, or a busy one, for longer than `patience`: other questions would fail too),
-    `timeout`, `server_error` (another 5xx), `refused` (4xx), `invalid_answer`.
-    """
 
 
 class Client:
@@ -95,6 +86,11 @@ class Client:
             headers=headers(api_key),
             timeout=aiohttp.ClientTimeout(total=self.timeout),
         )
+
+    @property
+    def limit(self) -> float:
+        """How many questions are asked at once now."""
+        return self._slots.limit
 
     def counts(self) -> dict[str, int]:
         """The totals so far: questions, answers from the cache, retried requests, and tokens."""
@@ -244,7 +240,7 @@ class Client:
                 if reply.status == 200 and data.lstrip().startswith(b"{"):
                     return data
                 said = f"{reply.status}: {message(data.decode(errors='replace'))}"
-                self._refuse(reply.status, said)
+                refuse(reply.status, said, self.shown, self.model)
                 fault, since = self._away(said) if reply.status in AWAY else (LlmFault("server_error", said), started)
             except TimeoutError:
                 self._slots.overloaded(sent)
@@ -281,20 +277,3 @@ class Client:
         """The fault of an unreachable server, and the time since when it is unreachable."""
         self._away_since = self._away_since or time.monotonic()
         return LlmFault("unreachable", detail), self._away_since
-
-    def _refuse(self, status: int, said: str) -> None:
-        """Raise the error of a status that a retry would not change."""
-        if status in (401, 403):
-            raise UserError(f"The model server at {self.shown} refuses the API key ({status}): set the right one.")
-        if 300 <= status < 400:
-            raise UserError(
-                f"The model server at {self.shown} points to another address ({status}), which is not "
-                "followed: give that address yourself."
-            )
-        if status in CLOSED:
-            raise UserError(
-                f"The model server at {self.shown} takes no questions for {clean(self.model, 80)!r} ({said}): "
-                "mend that and run the same command again; what was finished is kept."
-            )
-        if 400 <= status < 500 and status not in (408, *AWAY):
-            raise LlmFault("refused", said)

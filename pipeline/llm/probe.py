@@ -7,8 +7,9 @@ import urllib.error
 import urllib.request
 from typing import NoReturn
 
-from pipeline.llm.address import base_url, headers, shown
-from pipeline.llm.client import Client, LlmFault
+from pipeline.llm.address import base_url, headers, several, shown
+from pipeline.llm.client import Client
+from pipeline.llm.faults import LlmFault
 from pipeline.llm.questions import rating
 from pipeline.llm.responses import MOST_BYTES, clean, parse
 from pipeline.llm.server import say
@@ -20,6 +21,7 @@ SECONDS = 60.0
 """The time limit for the answer. A request with a schema takes a 135M model on two cores about 2 s; the first one may
 take longer."""
 
+_NO_ADDRESS = "the address of the model server is empty: give one, such as http://127.0.0.1:8000/v1."
 NAMES = 8
 """The most models of a server that a message lists."""
 
@@ -33,12 +35,17 @@ _TEXT = Document(
 )
 
 
-def probe(url: str, model: str, prompts: PromptSet, api_key: str | None = None, seconds: float = SECONDS) -> None:
-    """Ask the pipeline's first question about a text of two sentences.
+def probe(urls: str, model: str, prompts: PromptSet, api_key: str | None = None, seconds: float = SECONDS) -> None:
+    """Ask each server (`address.several`) the pipeline's first question about a text of two sentences.
 
     Raises UserError, with the server's error message, if there is no valid answer within `seconds` (three times as long
     if invalid answers come first).
     """
+    for url in several(urls):
+        _probe(url, model, prompts, api_key, seconds)
+
+
+def _probe(url: str, model: str, prompts: PromptSet, api_key: str | None, seconds: float) -> None:
     with Client(url, model, 1, seconds, api_key=api_key, patience=min(seconds, 5.0)) as client:
         try:
             if not client.submit(rating(client, prompts, _TEXT)).result(3 * seconds).logprobs:
@@ -61,8 +68,18 @@ def _explain(place: str, fault: LlmFault) -> NoReturn:
     )
 
 
-def check_server(url: str, model: str | None, api_key: str | None = None) -> str:
-    """The id of the model to ask: `model` if the server has it, its only one if `model` is None; else UserError."""
+def check_server(urls: str, model: str | None, api_key: str | None = None) -> str:
+    """The id of the model to ask: `model` if each server has it, their only one if `model` is None; else UserError."""
+    found = {_served(url, model, api_key) for url in several(urls)}
+    if len(found) != 1:
+        names = " and ".join(map(repr, sorted(found)))
+        raise UserError(
+            f"the model servers have different models ({names}): give servers of one." if found else _NO_ADDRESS
+        )
+    return found.pop()
+
+
+def _served(url: str, model: str | None, api_key: str | None) -> str:
     place = shown(url)
     try:
         request = urllib.request.Request(f"{base_url(url)}/models", headers=headers(api_key))

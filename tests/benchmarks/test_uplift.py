@@ -36,7 +36,7 @@ from moss.batch import Sample
 from moss.small import build
 from moss.small.pretrain import SOURCES
 from pipeline.config import CoherenceRules, Excerpt, Ocr, parse_corpus
-from pipeline.llm.client import LlmFault
+from pipeline.llm.faults import LlmFault
 from pipeline.llm.questions import Candidate
 from schemas.errors import UserError
 from schemas.records import Coherence, ScoredDocument, StoredDocument, StoredImage, Text

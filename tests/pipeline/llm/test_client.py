@@ -15,7 +15,8 @@ from aiohttp import web
 
 from pipeline.graph.window import Window
 from pipeline.llm.address import base_url
-from pipeline.llm.client import Client, LlmFault
+from pipeline.llm.client import Client
+from pipeline.llm.faults import LlmFault
 from pipeline.llm.probe import check_server
 from pipeline.llm.server import free_port
 from pipeline.llm.slots import PAUSE, Slots

@@ -10,7 +10,8 @@ import pytest
 
 from pipeline.graph.asking import ask_each
 from pipeline.llm import questions
-from pipeline.llm.client import Client, LlmFault
+from pipeline.llm.client import Client
+from pipeline.llm.faults import LlmFault
 from pipeline.storage.store import Store
 from prompts import load as load_prompts
 from prompts.wordings import Wording
@@ -231,7 +232,7 @@ def test_a_slow_server_does_not_decide_which_candidate_is_taken():
 def test_what_is_wrong_with_the_server_ends_the_run_and_not_each_document(trouble, ends_the_run):
     with FakeOpenAI() as server:
         client = Client(server.url, "fake", timeout=0.3, patience=0.5)
-        step = ask_each(client, lambda document: questions.rate(client, PROMPTS, document))
+        step = ask_each([client], lambda client, document: questions.rate(client, PROMPTS, document))
         try:
             error = step(Document("d", "test", (Text(trouble),))).exception(30)
             assert isinstance(error, UserError | ServiceError) is ends_the_run
@@ -243,7 +244,7 @@ def test_what_is_wrong_with_the_server_ends_the_run_and_not_each_document(troubl
 def test_a_proxy_without_a_server_ends_the_run_in_one_line():
     with FakeOpenAI() as server:
         client = Client(server.url, "fake", patience=0.5)
-        step = ask_each(client, lambda document: questions.rate(client, PROMPTS, document))
+        step = ask_each([client], lambda client, document: questions.rate(client, PROMPTS, document))
         error = step(Document("d", "test", (Text("!502"),))).exception(30)
         step.close()
     assert str(error) == (

@@ -6,7 +6,8 @@ import json
 
 import pytest
 
-from pipeline.llm.client import Client, LlmFault
+from pipeline.llm.client import Client
+from pipeline.llm.faults import LlmFault
 from pipeline.llm.responses import MOST_BYTES, clean, message, parse, read
 from pipeline.storage.store import Store
 from tests.fake_openai import FakeOpenAI
