@@ -23,6 +23,30 @@ from tests.pipeline.runs import ROOT
 DOCUMENTS = 120
 
 
+@pytest.mark.parametrize(
+    "exact, memory, seconds, code",
+    [(True, 1.3, 1.15, 0), (True, 1.31, 1.0, 1), (True, 1.0, 1.16, 1), (False, 1.0, 1.0, 1)],
+)
+def test_the_command_fails_if_a_target_is_missed_or_a_document_is(monkeypatch, capsys, exact, memory, seconds, code):
+    from benchmarks.rehearsal import __main__ as command
+
+    def rehearse(folder, documents, **options):
+        many = documents == 1200
+        return {
+            "documents": documents,
+            "exact": exact,
+            "peak_bytes": memory * 1e9 if many else 1e9,
+            "seconds_a_document": seconds if many else 1.0,
+        }, None
+
+    monkeypatch.setattr(command, "rehearse", rehearse)
+    monkeypatch.setattr(sys, "argv", ["rehearsal", "--documents", "120", "1200", "--json"])
+    with pytest.raises(SystemExit) as end:
+        command.main()
+    assert end.value.code == code
+    assert bool(json.loads(capsys.readouterr().out)["missed"]) == (code == 1 and exact)
+
+
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     """(folder, figures, truth) of a rehearsal in a counted store, as the command does it."""
