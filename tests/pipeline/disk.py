@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import collections
 import hashlib
+import io
 import os
 import pathlib
 import shutil
@@ -46,6 +47,15 @@ class DiskBucket:
         with open(path, "xb" if absent else "wb") as target:
             shutil.copyfileobj(file, target)
 
+    def read_version(self, name):
+        data = self.read(name)
+        return data, hashlib.sha256(data).hexdigest()
+
+    def replace(self, name, data, version):
+        if self.read_version(name)[1] != version:
+            raise FileExistsError(name)
+        self.write(name, io.BytesIO(data))
+
     def list(self, prefix, deep):
         folder = self._path(os.path.dirname(prefix), "list")
         found = folder.rglob("*") if deep else folder.glob("*")
@@ -62,8 +72,10 @@ class DiskBucket:
         goal.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(self.root / source, goal)
 
-    def delete(self, name):
+    def delete(self, name, version=""):
         path = self._path(name, "delete")
+        if version and path.is_file() and self.read_version(name)[1] != version:
+            raise FileExistsError(name)
         if path.is_file():
             path.unlink()
 
