@@ -15,7 +15,7 @@ from typing import Any
 
 from pipeline.corpora.fields import BadRecord, Record
 from pipeline.storage.bucket import is_remote
-from pipeline.storage.child import Child, Lost
+from pipeline.storage.child import Child, Lost, without_keys
 from pipeline.storage.store import open_bytes
 
 MOST_ROWS = 1_000
@@ -67,7 +67,7 @@ def _ask(path: str, group: int | None, columns: tuple[str, ...]) -> Iterator[tup
     try:
         child = idle.get_nowait()
     except queue.Empty:
-        child = Child("pipeline.storage.parquet", _QUIET | (_credentials() if is_remote(path) else {}))
+        child = Child("pipeline.storage.parquet", _QUIET | (without_keys() if is_remote(path) else {}))
     try:
         child.send({"path": path if is_remote(path) else os.path.abspath(path), "group": group, "columns": columns})
         frame = child.receive()
@@ -84,11 +84,6 @@ def _ask(path: str, group: int | None, columns: tuple[str, ...]) -> Iterator[tup
     yield frame
     if frame[0]["last"]:
         raise BadRecord(*frame[0]["last"])
-
-
-def _credentials() -> dict[str, str]:
-    """The environment without this project's own variables: clients of object stores take their settings from it."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("LEAFINSTRUCT_")}
 
 
 @functools.lru_cache(maxsize=2)

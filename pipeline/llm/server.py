@@ -23,6 +23,7 @@ import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
 
+from pipeline.storage.child import without_keys
 from schemas.errors import UserError
 
 GUARD = Path(__file__).with_name("process_guard.py")
@@ -106,7 +107,7 @@ class Server:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
                 cwd=self.log_path.parent,  # not the project's: vLLM must not import its packages
-                env={**self.program.environment, **_without_keys(os.environ), "TMPDIR": self._folder},
+                env={**self.program.environment, **without_keys(), "TMPDIR": self._folder},
             )
 
     def _wait_until_healthy(self, guard: subprocess.Popen[bytes]) -> None:
@@ -148,11 +149,6 @@ class Server:
         self._guard.wait()
         if not self._closing.is_set():
             say(f"{name}: the server died again after {RESTARTS} restarts and stays down; see {self.log_path}")
-
-
-def _without_keys(environment: Mapping[str, str]) -> dict[str, str]:
-    """The environment without this project's own variables, among which is the key of another server."""
-    return {name: value for name, value in environment.items() if not name.startswith("LEAFINSTRUCT_")}
 
 
 def free_port(host: str = HOST) -> int:

@@ -101,6 +101,11 @@ class Child:
         return RuntimeError(f"a child process ended with code {code}")
 
 
+def without_keys() -> dict[str, str]:
+    """The environment without this project's own variables, among which is the key of a model server."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("LEAFINSTRUCT_")}
+
+
 def serve(answer: Callable[[Any, bytes, Callable[..., None]], None]) -> None:
     """The main loop of a child: call `answer(request, data, reply)` for each request.
 
