@@ -67,7 +67,8 @@ def _ask(path: str, group: int | None, columns: tuple[str, ...]) -> Iterator[tup
     try:
         child = idle.get_nowait()
     except queue.Empty:
-        child = Child("pipeline.storage.parquet", _QUIET | (without_keys() if is_remote(path) else {}))
+        settings = without_keys() if is_remote(path) else {}  # from which clients of stores take theirs
+        child = Child("pipeline.storage.parquet", _QUIET | settings)
     try:
         child.send({"path": path if is_remote(path) else os.path.abspath(path), "group": group, "columns": columns})
         frame = child.receive()
