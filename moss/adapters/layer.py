@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 import torch
-from peft.tuners.tuners_utils import BaseTunerLayer
+from peft.tuners.tuners_utils import BaseTunerLayer, check_adapters_to_merge
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
@@ -184,8 +184,8 @@ class MossLinear(nn.Module, BaseTunerLayer):
         return delta
 
     def merge(self, safe_merge: bool = False, adapter_names: list[str] | None = None) -> None:
-        """Add the text branch to the base weight. `MossModel` only allows this on request."""
-        for adapter in adapter_names or self.active_adapters:
+        """Add the text branch to the base weight, once. `MossModel` only allows this on request."""
+        for adapter in check_adapters_to_merge(self, adapter_names):
             if adapter not in self.configs:
                 continue
             weight = self.base_layer.weight

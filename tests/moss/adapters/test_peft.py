@@ -122,6 +122,20 @@ def test_merging():
             torch.testing.assert_close(merged(text).logits, expected, atol=1e-5, rtol=1e-4)
 
 
+@torch.no_grad()
+@pytest.mark.parametrize("kind", ["lora", "feature"])
+def test_what_is_merged_is_not_merged_again(kind):
+    model, text = adapted(kind), text_only(20)
+    expected = model(text).logits
+    model.merge_adapter(modality="text")
+    with pytest.warns(UserWarning, match="already merged, nothing to do"):
+        model.merge_adapter(modality="text")
+    torch.testing.assert_close(model(text).logits, expected, atol=1e-5, rtol=1e-4)
+    with pytest.warns(UserWarning, match="already merged, nothing to do"):
+        plain = model.merge_and_unload(modality="text")
+    torch.testing.assert_close(plain(text).logits, expected, atol=1e-5, rtol=1e-4)
+
+
 def test_what_cannot_be_is_refused():
     with pytest.raises(ValueError, match="needs grid"):
         MossConfig(target_modules=["q_proj"])
