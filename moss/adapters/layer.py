@@ -101,6 +101,8 @@ class MossLinear(nn.Module, BaseTunerLayer):
                     parameter[0] = 1
 
     def forward(self, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        if self.merged_adapters:
+            self._check_merged()
         out: Tensor = self.base_layer(x, *args, **kwargs)
         if self._disable_adapters or self.merged_adapters:
             return out
@@ -194,6 +196,18 @@ class MossLinear(nn.Module, BaseTunerLayer):
                 raise ValueError(f"adapter {adapter} has weights that are not finite; it was not merged")
             weight.data = merged
             self.merged_adapters.append(adapter)
+
+    def _check_merged(self) -> None:
+        """Unmerge if the adapters are off, as PEFT's LoRA does. Raises ValueError if others are active than merged."""
+        if self._disable_adapters:
+            self.unmerge()
+            return
+        active = [name for name in self.active_adapters if name in self.configs]
+        if set(active) != set(self.merged_adapters):
+            raise ValueError(
+                f"merged is {', '.join(self.merged_adapters)}, active is {', '.join(active) or 'no adapter'}: the output "
+                "would be that of what is merged. Call unmerge_adapter(), or set_adapter() with what is merged"
+            )
 
     def unmerge(self) -> None:
         while self.merged_adapters:

@@ -136,6 +136,18 @@ def test_what_is_merged_is_not_merged_again(kind):
     torch.testing.assert_close(plain(text).logits, expected, atol=1e-5, rtol=1e-4)
 
 
+@torch.no_grad()
+@pytest.mark.parametrize("kind", ["lora", "feature"])
+def test_a_merged_adapter_can_be_switched_off_and_on(kind):
+    model, text = adapted(kind), text_only(20)
+    expected, plain = model(text).logits, decoder()(text).logits
+    assert (expected - plain).abs().max() > 0.01
+    model.merge_adapter(modality="text")
+    with model.disable_adapter():
+        torch.testing.assert_close(model(text).logits, plain, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(model(text).logits, expected, atol=1e-5, rtol=1e-4)
+
+
 def test_what_cannot_be_is_refused():
     with pytest.raises(ValueError, match="needs grid"):
         MossConfig(target_modules=["q_proj"])

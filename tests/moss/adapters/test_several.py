@@ -85,6 +85,21 @@ def test_what_cannot_be_combined_is_refused_with_a_reason():
 
 
 @torch.no_grad()
+def test_what_is_merged_does_not_run_as_another_adapter():
+    model, ids = two("lora", "lora"), sequence()
+    model.set_adapter("other")
+    other = model(ids).logits
+    model.merge_adapter(["default"])
+    with pytest.raises(ValueError, match="merged is default, active is other: .* Call unmerge_adapter"):
+        model(ids)
+    model.unmerge_adapter()
+    torch.testing.assert_close(model(ids).logits, other, atol=1e-5, rtol=1e-4)
+    model.merge_adapter(["other", "default"])  # the sum of both, of which one is active
+    with pytest.raises(ValueError, match="merged is other, default, active is other"):
+        model(ids)
+
+
+@torch.no_grad()
 def test_unloading_removes_every_adapter():
     model, ids = two(), sequence()
     plain = model.unload()
