@@ -49,7 +49,7 @@ class MossLinear(nn.Module, BaseTunerLayer):
         super().__init__()
         self.base_layer = base_layer
         self.router = router
-        self.index = router.next_index()
+        self.index = router.add(self)
         self.in_features, self.out_features = base_layer.in_features, base_layer.out_features
         self._disable_adapters = False
         self.merged_adapters: list[str] = []

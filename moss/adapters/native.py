@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from torch import Tensor
@@ -15,22 +15,33 @@ from transformers import PreTrainedModel
 from moss.adapters.config import MossConfig
 
 
-def routing_ids(core: PreTrainedModel, ids: Tensor, kwargs: dict[str, Any], configs: Sequence[MossConfig]) -> Tensor:
+def routing_ids(
+    core: PreTrainedModel, ids: Tensor, kwargs: dict[str, Any], active: Callable[[], Sequence[MossConfig]]
+) -> Tensor:
     """The ids (B, L) with image tokens (and row ends) in place of the images' placeholders.
 
     `ids` itself without images.
 
-    The images are encoded here, once: `mm_encoder_outputs` replaces `pixel_values` in kwargs. Raises ValueError for
-    images whose grid is not the adapters', and for an encoder that does not return the tokens of its images.
+    The images are encoded here, once: `mm_encoder_outputs` replaces `pixel_values` in kwargs. `active` gives the
+    settings of the active adapters that tell images from text; without any, `ids` are returned. Raises ValueError for
+    active adapters with different images, for images whose grid is not the adapters', and for an encoder that does not
+    return the tokens of its images.
     """
     outputs = (kwargs.get("mm_encoder_outputs") or {}).get("image")
     if outputs is None and kwargs.get("pixel_values") is None:
         return ids
-    placeholder = _placeholder(core)
-    for config in configs:
-        low, high = config.image_ids
-        if placeholder is not None and low <= placeholder < high:
-            return ids  # the adapters were made for placeholders
+    configs = active()
+    if not configs:
+        return ids
+    config = configs[0]
+    if len({(other.image_grid, other.row_end_id, other.image_ids) for other in configs}) > 1:
+        raise ValueError(
+            "the active adapters have different grids, row ends or image_token_ids, so the tokens of an image given as "
+            "pixel_values differ too: activate one of them, or give the image tokens as ids"
+        )
+    placeholder, (low, high) = _placeholder(core), config.image_ids
+    if placeholder is not None and low <= placeholder < high:
+        return ids  # the adapters were made for placeholders
     if placeholder is None or not hasattr(
         core, "get_image_tokens"
     ):  # Janus reads through SigLIP, whose features are no image tokens
@@ -43,7 +54,6 @@ def routing_ids(core: PreTrainedModel, ids: Tensor, kwargs: dict[str, Any], conf
         given = {name: kwargs.pop(name) for name in ("pixel_values", "image_sizes") if kwargs.get(name) is not None}
         outputs = core.get_image_features(**given, return_dict=True)  # type: ignore[operator]  # a method of its class
         kwargs["mm_encoder_outputs"] = {**(kwargs.get("mm_encoder_outputs") or {}), "image": outputs}
-    config = configs[0]
     rows, columns = config.image_grid
     for grid in _grids(outputs, rows * columns):
         if grid != (rows, columns):
@@ -51,7 +61,7 @@ def routing_ids(core: PreTrainedModel, ids: Tensor, kwargs: dict[str, Any], conf
                 f"a picture of {grid[0]} x {grid[1]} image tokens; the adapter's grid is {rows} x "
                 f"{columns}: resize the picture"
             )
-    block = ids.new_full((rows, config.row_stride), config.image_ids[0])
+    block = ids.new_full((rows, config.row_stride), low)
     if config.row_end_id is not None:
         block[:, columns] = config.row_end_id
     at = ids == placeholder

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
+from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import Tensor
 from transformers import DynamicCache, PreTrainedModel
 
@@ -55,7 +56,7 @@ class MossRouter:
     def __init__(self, core: PreTrainedModel) -> None:
         self.call: Call | None = None
         self.entered: PreTrainedModel | None = None
-        self.layers = 0
+        self.layers: list[BaseTunerLayer] = []
         decoder = core.get_decoder()  # type: ignore[no-untyped-call]  # transformers does not type it
         self.hooks = [
             hook
@@ -71,9 +72,15 @@ class MossRouter:
         for hook in self.hooks:
             hook.remove()
 
-    def next_index(self) -> int:
-        self.layers += 1
-        return self.layers - 1
+    def add(self, layer: BaseTunerLayer) -> int:
+        """Add an adapted layer. Returns its number."""
+        self.layers.append(layer)
+        return len(self.layers) - 1
+
+    def active(self) -> list[MossConfig]:
+        """The settings of the adapters that are active in some layer and tell images from text."""
+        on = {name for layer in self.layers if not layer.disable_adapters for name in layer.active_adapters}
+        return [config for name, config in self.configs.items() if name in on and config.kind != "lora"]
 
     def before(
         self, module: PreTrainedModel, args: tuple[Any, ...], kwargs: Mapping[str, Any]
@@ -86,13 +93,12 @@ class MossRouter:
         if self.entered is not None:
             return args, kwargs
         ids = kwargs.pop("moss_ids", None)
-        known = [config for config in self.configs.values() if config.kind != "lora"]
-        if not known:
+        if all(config.kind == "lora" for config in self.configs.values()):
             return args, kwargs
         if ids is None:
             ids = kwargs.get("input_ids", args[0] if args else None)
             if ids is not None:
-                ids = routing_ids(module, ids, kwargs, known)
+                ids = routing_ids(module, ids, kwargs, self.active)
         if ids is not None:
             self.call = Call(ids, self._state(module, ids, kwargs))
         self.entered = module
