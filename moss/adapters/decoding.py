@@ -173,21 +173,28 @@ def state_of(cache: Any) -> DecodeState:
     """
     state: DecodeState | None = getattr(cache, "moss_state", None)
     length = cache.get_seq_length()
-    if isinstance(length, Tensor):  # a static cache's; on a GPU its value would have to be waited for
-        length = None if length.is_cuda or torch.compiler.is_compiling() else int(length)
-    if length == 0 and (state is None or state.seen):
+    if isinstance(length, Tensor):  # a static cache's
+        # on a GPU the program waits for its value, so it is read once a cache: at the prompt, outside of CUDA graphs
+        unread = torch.compiler.is_compiling() or (state is not None and _must_wait(length))
+        length = None if unread else int(length)
+    if length == 0 and state is not None and state.seen:
         state = None
+    seen = 0 if state is None else state.seen
+    if length is not None and length != seen:
+        raise ValueError(
+            f"this cache holds {length} tokens, of which the adapters saw {seen}: fill it with the "
+            "adapted model from the start (past_key_values=DynamicCache(config=...)), and do not crop it"
+        )
     if state is None:
         state = cache.moss_state = DecodeState()
         for name in REORDERING:
             setattr(cache, name, _Refused(name))
         cache.reset = _Reset(cache)
-    if length is not None and length != state.seen:
-        raise ValueError(
-            f"this cache holds {length} tokens, of which the adapters saw {state.seen}: fill it with the "
-            "adapted model from the start (past_key_values=DynamicCache(config=...)), and do not crop it"
-        )
     return state
+
+
+def _must_wait(value: Tensor) -> bool:
+    return value.is_cuda
 
 
 @dataclasses.dataclass(frozen=True)

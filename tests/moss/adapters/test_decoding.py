@@ -1,12 +1,14 @@
 """Cached decoding: the convolution remembers what it needs, and says so when it cannot."""
 
+import contextlib
 import copy
 
 import pytest
 import torch
-from transformers import DynamicCache
+from transformers import DynamicCache, StaticCache
 
 from moss import MossConfig
+from moss.adapters import decoding
 from tests.moss.adapters.little import KINDS, LOW, adapted, decoder, sequence
 
 every_kind = pytest.mark.parametrize("kind", KINDS)
@@ -99,6 +101,35 @@ def test_a_cache_that_the_adapters_did_not_fill_is_refused():
     decoder()(ids, past_key_values=cache, use_cache=True)
     with pytest.raises(ValueError, match=f"holds {ids.shape[1]} tokens, of which the adapters saw 0"):
         model(ids[:, :1], past_key_values=cache, use_cache=True)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("gpu", [False, True], ids=["the length is known", "it must be waited for"])
+def test_a_static_cache_of_the_plain_model_is_refused(monkeypatch, gpu):
+    """On a GPU too, where its length is read once: `_must_wait` says here what it says there."""
+    monkeypatch.setattr(decoding, "_must_wait", lambda value: gpu)
+    model, ids = adapted("feature"), sequence()
+    cache = StaticCache(config=model.config, max_cache_len=64)
+    decoder()(ids[:, :20], past_key_values=cache, use_cache=True)
+    for _ in range(2):  # also if it is tried again
+        with pytest.raises(ValueError, match="holds 20 tokens, of which the adapters saw 0"):
+            model(ids[:, 20:], past_key_values=cache, use_cache=True)
+    cache.reset()
+    parts = [model(part, past_key_values=cache, use_cache=True).logits for part in ids.split(13, dim=1)]
+    torch.testing.assert_close(torch.cat(parts, 1), model(ids).logits, atol=2e-5, rtol=1e-5)
+
+
+@torch.no_grad()
+def test_a_static_caches_length_is_not_waited_for_at_every_token(monkeypatch):
+    """A wrong length, which is refused where it is read, goes unnoticed while tokens are decoded."""
+    model, ids = adapted("feature"), sequence()
+    for gpu, refused in ((False, pytest.raises(ValueError, match="holds 3 tokens")), (True, contextlib.nullcontext())):
+        monkeypatch.setattr(decoding, "_must_wait", lambda value, gpu=gpu: gpu)
+        cache = StaticCache(config=model.config, max_cache_len=64)
+        model(ids[:, :20], past_key_values=cache, use_cache=True)
+        cache.layers[0].cumulative_length.fill_(3)
+        with refused:
+            model(ids[:, 20:21], past_key_values=cache, use_cache=True)
 
 
 @torch.no_grad()
