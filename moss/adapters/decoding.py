@@ -216,7 +216,7 @@ class _Reset:
     cache: Any
 
     def __call__(self) -> None:
-        del self.cache.moss_state
+        vars(self.cache).pop("moss_state", None)  # there is none after another reset
         type(self.cache).reset(self.cache)
 
 

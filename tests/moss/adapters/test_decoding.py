@@ -133,6 +133,17 @@ def test_a_static_caches_length_is_not_waited_for_at_every_token(monkeypatch):
 
 
 @torch.no_grad()
+@pytest.mark.parametrize("kind", [DynamicCache, StaticCache])
+def test_a_cache_can_be_reset_twice(kind):
+    model, ids = adapted("feature"), sequence()
+    cache = kind(config=model.config, **({"max_cache_len": 64} if kind is StaticCache else {}))
+    first = model(ids, past_key_values=cache, use_cache=True).logits
+    cache.reset()
+    cache.reset()
+    assert torch.equal(model(ids, past_key_values=cache, use_cache=True).logits, first)
+
+
+@torch.no_grad()
 def test_the_cache_that_a_forward_returns_can_be_continued():
     model, ids = adapted("feature"), sequence()
     first = model(ids[:, :20], use_cache=True)
