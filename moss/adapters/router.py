@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import threading
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -50,12 +51,13 @@ class MossRouter:
     """Shared by all layers of a model; `before` and `after` are hooks on its core and on the text decoder within.
 
     A plain object without weights. Between forward passes it is empty, so that a layer that is called by itself raises
-    an error instead of using the plan of another call.
+    an error instead of using the plan of another call. It belongs to one thread at a time.
     """
 
     def __init__(self, core: PreTrainedModel) -> None:
         self.call: Call | None = None
         self.entered: PreTrainedModel | None = None
+        self.thread: int | None = None
         self.layers: list[BaseTunerLayer] = []
         decoder = core.get_decoder()  # type: ignore[no-untyped-call]  # transformers does not type it
         self.hooks = [
@@ -87,21 +89,27 @@ class MossRouter:
     ) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Forward pre-hook: stores the ids and the state on the cache.
 
-        The ids are `moss_ids` (removed from kwargs) or `input_ids`.
+        The ids are `moss_ids` (removed from kwargs) or `input_ids`. Raises RuntimeError if another thread is in a
+        forward pass.
         """
         kwargs = dict(kwargs)
-        if self.entered is not None:
-            return args, kwargs
-        ids = kwargs.pop("moss_ids", None)
         if all(config.kind == "lora" for config in self.configs.values()):
+            kwargs.pop("moss_ids", None)
             return args, kwargs
+        self._claim()
+        if self.entered not in (
+            None,
+            module,
+        ):  # if it is this module, an interrupt has cut off the earlier forward pass
+            return args, kwargs
+        self.call, self.entered = None, module
+        ids = kwargs.pop("moss_ids", None)
         if ids is None:
             ids = kwargs.get("input_ids", args[0] if args else None)
             if ids is not None:
                 ids = routing_ids(module, ids, kwargs, self.active)
         if ids is not None:
             self.call = Call(ids, self._state(module, ids, kwargs))
-        self.entered = module
         return args, kwargs
 
     def _state(self, module: PreTrainedModel, ids: Tensor, kwargs: dict[str, Any]) -> DecodeState | None:
@@ -116,8 +124,24 @@ class MossRouter:
 
     def after(self, module: PreTrainedModel, args: Any, output: Any) -> None:
         """Forward hook, also called after an error: removes everything of this forward pass."""
-        if self.entered is module:
-            self.call = self.entered = None
+        if self.entered is module and (torch.compiler.is_compiling() or self.thread in (None, threading.get_ident())):
+            self.call = self.entered = self.thread = None
+
+    def _claim(self) -> bool:
+        """Make this thread the one that the plan is for. Returns whether it was not yet.
+
+        Compiled code keeps its plan to itself and needs no claim. Raises RuntimeError if another thread is in between.
+        """
+        if torch.compiler.is_compiling():
+            return False
+        own = threading.get_ident()
+        if self.thread is not None and self.thread != own:
+            raise RuntimeError(
+                "another thread is calling this model, and the adapters' plan (which tokens are an image's) would be "
+                "mixed up: call it from one thread at a time, or load a copy of the model for each"
+            )
+        before, self.thread = self.thread, own
+        return before is None
 
     def here(self) -> Call:
         """The current forward pass. Raises RuntimeError if there is none whose ids are known."""
@@ -140,8 +164,11 @@ class MossRouter:
 
     @contextlib.contextmanager
     def _restored(self, earlier: Call | None) -> Iterator[None]:
+        claimed = self._claim()
         present, self.call = self.call, earlier
         try:
             yield
         finally:
             self.call = present
+            if claimed:
+                self.thread = None

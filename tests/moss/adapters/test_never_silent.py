@@ -1,6 +1,7 @@
 """What would give a wrong result without an error gives the right one, or an error. The plain loop is the measure."""
 
 import functools
+import threading
 
 import peft
 import pytest
@@ -188,6 +189,65 @@ def test_a_forward_that_failed_leaves_nothing_to_the_next():
     router = model.base_model.router
     assert router.call is None and router.entered is None
     assert torch.equal(model(ids).logits, expected)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("kind", ["feature", "lora"])
+def test_two_threads_in_one_model_are_refused(kind):
+    """The second comes while the first is in its first layer; the first is right, and afterwards so is the second.
+    A shared LoRA has no plan, so both are right."""
+    model, ids, other = adapted(kind), sequence(seed=1), sequence(seed=2).roll(3, dims=1)
+    other[:, :3] = 7
+    expected = [model(ids).logits, model(other).logits]
+    found, inside, done = {}, threading.Event(), threading.Event()
+
+    def second():
+        inside.wait(60)
+        try:
+            found["second"] = model(other).logits
+        except RuntimeError as error:
+            found["error"] = str(error)
+        done.set()
+
+    def meet(*_):
+        if threading.current_thread() is not thread:
+            inside.set()
+            assert done.wait(60)
+
+    thread = threading.Thread(target=torch.no_grad()(second))
+    thread.start()
+    layer = model.get_base_model().model.layers[0]
+    hook = layer.register_forward_pre_hook(meet)
+    first = model(ids).logits
+    hook.remove()
+    thread.join(60)
+    assert torch.equal(first, expected[0])
+    if kind == "lora":
+        assert torch.equal(found["second"], expected[1])
+        return
+    assert "call it from one thread at a time" in found["error"] and "second" not in found
+    later = threading.Thread(target=torch.no_grad()(lambda: found.update(second=model(other).logits)))
+    later.start()
+    later.join(60)
+    assert torch.equal(found["second"], expected[1])
+
+
+@torch.no_grad()
+def test_a_forward_that_was_interrupted_leaves_nothing_to_the_next():
+    """torch runs no hooks after Ctrl-C."""
+    model, ids = adapted("feature"), sequence(seed=1)
+    other = ids.roll(3, dims=1)
+    other[:, :3] = 7
+    expected = model(other).logits
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    hook = model.get_base_model().model.layers[1].register_forward_pre_hook(interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        model(ids)
+    hook.remove()
+    assert torch.equal(model(other).logits, expected)
 
 
 @pytest.mark.parametrize("switch", ["gradient_checkpointing_enable", "activation_checkpointing_enable"])
