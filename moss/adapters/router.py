@@ -114,7 +114,7 @@ class MossRouter:
 
     def _state(self, module: PreTrainedModel, ids: Tensor, kwargs: dict[str, Any]) -> DecodeState | None:
         cache = kwargs.get("past_key_values")
-        if cache is None and kwargs.get("use_cache") and not torch.is_grad_enabled():
+        if cache is None and not torch.is_grad_enabled() and _uses_cache(module, kwargs):
             cache = kwargs["past_key_values"] = DynamicCache(config=module.config)
         if cache is None:
             return None
@@ -172,3 +172,12 @@ class MossRouter:
             self.call = present
             if claimed:
                 self.thread = None
+
+
+def _uses_cache(module: PreTrainedModel, kwargs: dict[str, Any]) -> bool:
+    """Whether the forward pass returns a cache, as transformers decides it."""
+    if kwargs.get("use_cache") is not None:
+        return bool(kwargs["use_cache"])
+    decoder = module.get_decoder()  # type: ignore[no-untyped-call]  # transformers does not type it
+    checkpointing = decoder.training and getattr(decoder, "gradient_checkpointing", False)
+    return bool(getattr(decoder.config, "use_cache", False)) and not checkpointing

@@ -3,13 +3,16 @@
 import contextlib
 import copy
 
+import numpy as np
 import pytest
 import torch
 from transformers import DynamicCache, StaticCache
 
 from moss import MossConfig
 from moss.adapters import decoding
-from tests.moss.adapters.little import KINDS, LOW, adapted, decoder, sequence
+from moss.backbones import chameleon, emu3, janus
+from tests.moss import hands
+from tests.moss.adapters.little import KINDS, LOW, adapted, awaken, decoder, sequence
 
 every_kind = pytest.mark.parametrize("kind", KINDS)
 
@@ -144,12 +147,34 @@ def test_a_cache_can_be_reset_twice(kind):
 
 
 @torch.no_grad()
-def test_the_cache_that_a_forward_returns_can_be_continued():
+@pytest.mark.parametrize("asked", [{}, {"use_cache": True}, {"use_cache": None}], ids=str)
+def test_the_cache_that_a_forward_returns_can_be_continued(asked):
     model, ids = adapted("feature"), sequence()
-    first = model(ids[:, :20], use_cache=True)
+    first = model(ids[:, :20], **asked)
     second = model(ids[:, 20:], past_key_values=first.past_key_values, use_cache=True)
     expected = model(ids).logits
     torch.testing.assert_close(torch.cat([first.logits, second.logits], 1), expected, atol=2e-5, rtol=1e-5)
+    assert model(ids, use_cache=False).past_key_values is None
+    model.config.use_cache = False
+    assert model(ids).past_key_values is None
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("backbone", [chameleon, emu3, janus])
+def test_the_cache_that_a_backbone_returns_can_be_continued(backbone):
+    """Some of them have their decoder's settings in a part of their own."""
+    made = hands.adapt(backbone.tiny(), kernel_size=2)
+    awaken(made.model).eval()
+    layout = made.layout
+    ids = torch.tensor([[5, 6, *layout.block(np.arange(layout.rows * layout.columns).reshape(layout.rows, -1)), 7, 7]])
+    given = {"input_ids": ids}
+    if backbone is janus:
+        given = {"inputs_embeds": torch.randn(*ids.shape, 96), "moss_ids": ids}
+    expected = made.core(**given).last_hidden_state
+    first = made.core(**{name: value[:, :20] for name, value in given.items()})
+    second = made.core(**{name: value[:, 20:] for name, value in given.items()}, past_key_values=first.past_key_values)
+    found = torch.cat([first.last_hidden_state, second.last_hidden_state], 1)
+    torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
 
 
 @torch.no_grad()
