@@ -10,7 +10,7 @@ from typing import Any
 from peft import PeftConfig
 from peft.tuners.tuners_utils import BaseTuner
 from torch import nn
-from torch.utils.checkpoint import checkpoint
+from torch.utils.checkpoint import checkpoint, noop_context_fn
 from transformers import PreTrainedModel
 
 from moss.adapters.config import MossConfig
@@ -176,12 +176,19 @@ def _set_checkpointing(
 def _with_plan(function: Callable[..., Any], router: MossRouter) -> Callable[..., Any]:
     """A checkpoint function that recomputes a segment with the plan of its own forward.
 
-    Raises ValueError for a reentrant one.
+    Raises ValueError for a reentrant one, and for one with a context_fn of the user's.
     """
-    given = getattr(function, "keywords", {})
+    given = dict(getattr(function, "keywords", {}))
     if given.get("use_reentrant"):
         raise ValueError(
             "reentrant checkpointing recomputes a layer with the latest forward's plan, which gives wrong "
             "gradients when two forwards come before a backward: use_reentrant must be False"
         )
-    return functools.partial(function, **{"context_fn": router.checkpoint_context, **given, "use_reentrant": False})
+    # that of a router is left behind where the model had other adapters before
+    context = given.get("context_fn", noop_context_fn)
+    if context is not noop_context_fn and not isinstance(getattr(context, "__self__", None), MossRouter):
+        raise ValueError(
+            "a context_fn of your own cannot be combined with MoSS adapters: they need theirs, to recompute a layer "
+            "with the plan of its own forward pass. Leave context_fn out of gradient_checkpointing_kwargs"
+        )
+    return functools.partial(function, context_fn=router.checkpoint_context, use_reentrant=False)

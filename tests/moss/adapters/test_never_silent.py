@@ -1,5 +1,6 @@
 """What would give a wrong result without an error gives the right one, or an error. The plain loop is the measure."""
 
+import contextlib
 import functools
 import threading
 
@@ -271,6 +272,39 @@ def test_checkpointing_keeps_each_forwards_plan_whenever_it_is_switched_on(switc
         return gradients(model)
 
     assert_same(made(True), made(False))
+
+
+def test_checkpointing_that_was_left_on_serves_the_next_adapters():
+    ids = sequence()
+
+    def made(checkpointing: bool):
+        plain = decoder()
+        for _ in range(2):  # the second time, the first one's plan is no longer filled
+            model = awaken(peft.get_peft_model(plain, config())).train()
+            if checkpointing:
+                model.get_base_model().gradient_checkpointing_enable()
+                model.enable_input_require_grads()
+                checkpointing = False
+            loss_of(model, ids).backward()
+            found = gradients(model)
+            plain = model.unload()
+        return found
+
+    assert_same(made(True), made(False))
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_context_of_the_users_own_in_checkpointing_is_refused(when):
+    def switch(model):
+        own = {"context_fn": lambda: (contextlib.nullcontext(), contextlib.nullcontext())}
+        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs=own)
+        return model
+
+    with pytest.raises(ValueError, match="Leave context_fn out of gradient_checkpointing_kwargs"):
+        if when == "before":
+            peft.get_peft_model(switch(decoder()), config())
+        else:
+            switch(adapted("feature").get_base_model())
 
 
 def test_checkpointing_around_the_adapters_back_says_so():
