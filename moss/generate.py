@@ -35,7 +35,7 @@ from moss.evaluation import metrics
 from moss.generation import answers, decoding, page
 from moss.generation.answers import GenerationResult, Segments
 from moss.generation.sampling import Sampling
-from moss.training import runs
+from moss.training import fingerprints, runs
 from schemas.errors import UserError
 from schemas.records import Instance, Text
 
@@ -67,7 +67,7 @@ def generate(options: argparse.Namespace) -> int:
     _check_pictures(generalist)
     output = pathlib.Path(options.output)
     answers.check_output(output)
-    facts = {"model": name, "weights": runs.fingerprint(generalist), "sampling": dataclasses.asdict(sampling)}
+    facts = {"model": name, "weights": fingerprints.whole(generalist), "sampling": dataclasses.asdict(sampling)}
     if options.shards:
         chosen = itertools.islice(instances.read(pathlib.Path(options.shards), sources), options.limit)
         return answer_shards(generalist, chosen, sampling, output, facts, options)

@@ -28,7 +28,7 @@ from moss import MossConfig, backbones, data
 from moss.backbones.generalist import Generalist
 from moss.batch import Batch
 from moss.settings import Settings, add_arguments, flat, load
-from moss.training import checkpoints
+from moss.training import checkpoints, fingerprints
 from moss.training.checkpoints import Position
 from moss.training.step import rate_of, train_step, trained
 from moss.training.validation import validate
@@ -70,12 +70,9 @@ def train(settings: Settings, *, resume: bool = False) -> Position:
         )
     position = checkpoints.resume_position(folder, settings) if folder else Position()
     generalist = build(settings, folder)
-    backbone = checkpoints.backbone_fingerprint(generalist)
-    if folder and position.backbone not in ("", backbone):
-        raise UserError(
-            f"{folder} was trained on another backbone than {settings.backbone.path} holds now; give that "
-            "one back, or name another output"
-        )
+    backbone = fingerprints.backbone(generalist)
+    if folder:
+        fingerprints.check(folder, position.backbone, backbone, settings.backbone.path)
     generalist = generalist.to(accelerator.device)
     dataset = open_dataset(settings, generalist, accelerator, exclude_sources=settings.data.held_out_sources)
     held_out = None

@@ -12,7 +12,6 @@ There is no state of a random number generator: `moss.train` seeds every step fr
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 import os
 import pathlib
@@ -132,16 +131,6 @@ def prune(output: str, keep: int | None) -> None:
     found = sorted(pathlib.Path(output).glob(f"{PREFIX}[0-9]*"), key=lambda path: int(path.name.removeprefix(PREFIX)))
     for folder in found[:-keep] if keep else ():
         shutil.rmtree(folder)
-
-
-def backbone_fingerprint(generalist: Generalist) -> str:
-    """12 hex digits of the frozen weights: their names, shapes and first values."""
-    digest = hashlib.sha256()
-    for name, weight in generalist.named_parameters():
-        if not weight.requires_grad:
-            first = weight.detach().flatten()[:8].float().cpu().tolist()
-            digest.update(f"{name} {tuple(weight.shape)} {first}".encode())
-    return digest.hexdigest()[:12]
 
 
 def load_weights(folder: pathlib.Path | str, generalist: Generalist, *, trainable: bool = False) -> Generalist:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 import math
 import os
@@ -17,7 +16,7 @@ from moss import backbones
 from moss.adapters.config import Adapter
 from moss.backbones.generalist import Generalist
 from moss.settings import Backbone, Data, Settings, Training
-from moss.training import checkpoints
+from moss.training import checkpoints, fingerprints
 from schemas.errors import UserError
 
 
@@ -53,11 +52,13 @@ def find_run(folder: str | pathlib.Path) -> Run:
 def load_run(folder: str | pathlib.Path, *, adapters: bool = True) -> Generalist:
     """A run's backbone with the trained weights (without them if `adapters` is false), for measuring and generating.
 
-    On the GPU if there is one.
+    On the GPU if there is one. Raises UserError if the backbone is not the one that the run was trained on.
     """
     run = find_run(folder)
     torch.manual_seed(run.settings.training.seed)  # a continuous backbone may come with new weights
     generalist = load_backbone(run.settings.backbone)
+    then = json.loads((run.checkpoint / "state.json").read_text()).get("backbone", "")
+    fingerprints.check(run.checkpoint, then, fingerprints.backbone(generalist), run.settings.backbone.path)
     if adapters:
         checkpoints.load_weights(run.checkpoint, generalist)
     return generalist.to(_device()).eval()
@@ -72,15 +73,6 @@ def load_backbone(backbone: Backbone) -> Generalist:
         torch.cuda.set_device(_device())
     generalist = backbones.load(backbone.name, backbone.path, getattr(torch, backbone.dtype), **backbone.options)
     return generalist.to(_device()).eval()
-
-
-def fingerprint(generalist: Generalist) -> str:
-    """12 hex digits of all weights: their names, shapes and first values, adapters and new weights included."""
-    digest = hashlib.sha256()
-    for name, weight in generalist.named_parameters():
-        first = weight.detach().flatten()[:8].float().cpu().tolist()
-        digest.update(f"{name} {tuple(weight.shape)} {first}".encode())
-    return digest.hexdigest()[:12]
 
 
 def share(text: str | None) -> tuple[int, int]:
