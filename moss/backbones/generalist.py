@@ -149,7 +149,8 @@ class Generalist(nn.Module):
         """
         head = self.plain_model.lm_head
         bias = None if head.bias is None else head.bias[self.layout.low : self.layout.high]
-        return linear(hidden, head.weight[self.layout.low : self.layout.high], bias)
+        weight = head.weight[self.layout.low : self.layout.high]
+        return linear(hidden.to(weight.dtype), weight, bias)  # a trained head is in float32
 
     def image_scores(self, hidden: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """(I, d) and targets -> loss, hit, log_z, each (I,)."""

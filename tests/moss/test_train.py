@@ -296,6 +296,27 @@ def test_the_command_reads_overrides_and_says_what_is_wrong(shards, tmp_path, ca
     assert (tmp_path / "out" / "checkpoint-00000001" / "adapter" / "adapter_config.json").exists()
 
 
+@pytest.mark.parametrize("precision", ["no", "bf16"])
+def test_whole_modules_over_a_bf16_base_take_steps_that_bf16_would_round_away(shards, tmp_path, precision):
+    """Its weights are about 0.3, where the next number in bfloat16 is more than 0.001 away."""
+    adapter = {"modules_to_save": ("lm_head",)}
+    settings = small.settings(
+        shards, tmp_path / "out", adapter=adapter, steps=2, warmup=0, learning_rate_extra=1e-5, precision=precision
+    )
+    settings = dataclasses.replace(settings, backbone=dataclasses.replace(settings.backbone, dtype="bfloat16"))
+    run(settings)
+    saved = load_file(tmp_path / "out" / "checkpoint-00000002" / "adapter" / "adapter_model.safetensors")
+    [name] = [name for name in saved if "lm_head" in name]
+    moved = saved[name] - small.bare(torch.bfloat16).plain_model.lm_head.weight.float()
+    assert saved[name].dtype == torch.float32 and 0 < moved.abs().max() < 3e-5
+    assert (moved != 0).float().mean() > 0.5
+    loaded = checkpoints.load_weights(tmp_path / "out" / "checkpoint-00000002", small.bare(torch.bfloat16))
+    hidden = torch.randn(3, 16, dtype=torch.bfloat16)
+    low, high = loaded.layout.low, loaded.layout.high
+    torch.testing.assert_close(loaded.image_logits(hidden), (hidden.float() @ saved[name][low:high].T))
+    torch.testing.assert_close(loaded.text_logits(hidden), (hidden.float() @ saved[name].T).bfloat16())
+
+
 def test_whole_modules_are_trained_saved_and_resumed(shards, tmp_path):
     """lm_head beside the adapters, with its own rate; its weights are in the checkpoint and in the loaded run."""
     adapter = {"modules_to_save": ("lm_head",)}
