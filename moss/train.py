@@ -28,7 +28,7 @@ from moss import MossConfig, backbones, data
 from moss.backbones.generalist import Generalist
 from moss.batch import Batch
 from moss.settings import Settings, add_arguments, flat, load
-from moss.training import checkpoints, fingerprints
+from moss.training import checkpoints, fingerprints, trackers
 from moss.training.checkpoints import Position
 from moss.training.step import rate_of, train_step, trained
 from moss.training.validation import validate
@@ -54,6 +54,7 @@ def train(settings: Settings, *, resume: bool = False) -> Position:
     Returns the position reached.
     """
     training = settings.training
+    trackers.check(training.trackers)
     accelerator = Accelerator(
         mixed_precision=training.precision, log_with=list(training.trackers), project_dir=settings.output
     )

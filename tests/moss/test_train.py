@@ -9,6 +9,7 @@ import sys
 import pytest
 import torch
 from accelerate.state import AcceleratorState
+from accelerate.utils import LoggerType
 from safetensors.torch import load_file
 
 from moss import backbones, data, train
@@ -315,6 +316,19 @@ def test_whole_modules_over_a_bf16_base_take_steps_that_bf16_would_round_away(sh
     low, high = loaded.layout.low, loaded.layout.high
     torch.testing.assert_close(loaded.image_logits(hidden), (hidden.float() @ saved[name][low:high].T))
     torch.testing.assert_close(loaded.text_logits(hidden), (hidden.float() @ saved[name].T).bfloat16())
+
+
+def test_trackers_that_cannot_be_used_are_said_before_anything_is_loaded(tmp_path, monkeypatch, capsys):
+    def load(*_, **__):
+        raise AssertionError("loaded")
+
+    monkeypatch.setattr(backbones, "load", load)
+    with pytest.raises(UserError, match="there is no tracker 'tensorbord'; choose among .*tensorboard, .*wandb"):
+        run(small.settings("none", tmp_path, trackers=("tensorboard", "tensorbord")))
+    monkeypatch.setattr("moss.training.trackers.get_available_trackers", lambda: [LoggerType.TENSORBOARD])
+    with pytest.raises(UserError, match="wandb is not installed; install its package, or leave it out"):
+        run(small.settings("none", tmp_path, trackers=("tensorboard", "wandb")))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_whole_modules_are_trained_saved_and_resumed(shards, tmp_path):
