@@ -95,6 +95,9 @@ class Settings:
     adapter: Adapter = dataclasses.field(default_factory=Adapter)
 
 
+SECTIONS = {"backbone": Backbone, "data": Data, "training": Training, "adapter": Adapter}
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of a command that reads settings: `config`, a path, and `overrides`, a list, for `load`."""
     parser.add_argument(
@@ -130,6 +133,20 @@ def flat(settings: Settings) -> dict[str, Any]:
         below = value.items() if isinstance(value, dict) else [("", value)]
         table |= {f"{name}.{key}".rstrip("."): list(v) if isinstance(v, tuple) else v for key, v in below}
     return table
+
+
+def completed(table: dict[str, Any]) -> dict[str, Any]:
+    """A stored table of `flat`, with the defaults of keys that it lacks.
+
+    An earlier version, which did not have a key, did what the key's default does now.
+    """
+    defaults = {
+        f"{name}.{field.name}": list(field.default) if isinstance(field.default, tuple) else field.default
+        for name, kind in SECTIONS.items()
+        for field in dataclasses.fields(kind)
+        if field.default is not dataclasses.MISSING
+    }
+    return {**defaults, **table}
 
 
 def _override(tree: Any, text: str) -> None:

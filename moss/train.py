@@ -79,7 +79,7 @@ def train(settings: Settings, *, resume: bool = False) -> Position:
     held_out = None
     if training.validate_every:
         held_out = open_dataset(settings, generalist, accelerator, sources=settings.data.held_out_sources)
-    if folder and position.samples != dataset.fingerprint:
+    if folder and position.samples not in ("", dataset.fingerprint):
         raise UserError(
             f"{folder} was trained on other shards than {settings.shards} holds now; give these back, or "
             "name another output"

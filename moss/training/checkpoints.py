@@ -24,7 +24,7 @@ from torch.distributed.checkpoint.state_dict import StateDictOptions, get_optimi
 from torch.distributed.tensor import DTensor
 
 from moss.backbones.generalist import Generalist
-from moss.settings import Settings, flat
+from moss.settings import Settings, completed, flat
 from schemas.errors import UserError
 
 PREFIX = "checkpoint-"
@@ -105,13 +105,26 @@ def latest(output: str) -> pathlib.Path | None:
 
 
 def resume_position(folder: pathlib.Path, settings: Settings) -> Position:
-    """The position of a checkpoint's run. Raises UserError if these settings would make it another run."""
+    """The position of a checkpoint's run.
+
+    Raises UserError if these settings would make it another run, or if the checkpoint does not say enough to tell.
+    """
     state = json.loads((folder / "state.json").read_text())
-    then, now = state.pop("settings"), flat(settings)
+    then, now = completed(state.get("settings", {})), flat(settings)
+    lost = {field.name for field in dataclasses.fields(Position)} - {"samples", "backbone"} - state.keys()
+    strange = [
+        *(f"it does not say {name}" for name in sorted(lost | (now.keys() - then.keys()))),
+        *(f"it has {key} {then[key]!r}, which this version does not know" for key in sorted(then.keys() - now.keys())),
+    ]
+    if strange:
+        raise UserError(
+            f"{folder} was written by another version: {'; '.join(strange)}; resume with that version, or name another "
+            "output"
+        )
     changed = [
-        f"{key} was {then.get(key)!r} and is now {now.get(key)!r}"
-        for key in sorted(then.keys() | now.keys())
-        if then.get(key) != now.get(key) and key not in MAY_DIFFER
+        f"{key} was {then[key]!r} and is now {now[key]!r}"
+        for key in sorted(now)
+        if then[key] != now[key] and key not in MAY_DIFFER
     ]
     size = then["training.rows"] * then["training.accumulate"]
     if size != settings.training.rows * settings.training.accumulate:
@@ -123,7 +136,7 @@ def resume_position(folder: pathlib.Path, settings: Settings) -> Position:
         raise UserError(
             f"{folder} belongs to another run: {'; '.join(changed)}; give these values back, or name another output"
         )
-    return Position(**state)
+    return Position(**{field.name: state[field.name] for field in dataclasses.fields(Position) if field.name in state})
 
 
 def prune(output: str, keep: int | None) -> None:

@@ -13,9 +13,8 @@ import torch
 from safetensors import safe_open
 
 from moss import backbones
-from moss.adapters.config import Adapter
 from moss.backbones.generalist import Generalist
-from moss.settings import Backbone, Data, Settings, Training
+from moss.settings import SECTIONS, Backbone, Settings, completed
 from moss.training import checkpoints, fingerprints
 from schemas.errors import UserError
 
@@ -46,7 +45,8 @@ def find_run(folder: str | pathlib.Path) -> Run:
     checkpoint = folder if (folder / "state.json").exists() else checkpoints.latest(str(folder))
     if checkpoint is None:
         raise UserError(f"{folder} holds no checkpoint; give the output folder of `python -m moss.train`")
-    return Run(checkpoint, _settings(json.loads((checkpoint / "state.json").read_text())["settings"]))
+    stored = json.loads((checkpoint / "state.json").read_text()).get("settings", {})
+    return Run(checkpoint, _settings(completed(stored), checkpoint))
 
 
 def load_run(folder: str | pathlib.Path, *, adapters: bool = True) -> Generalist:
@@ -91,12 +91,17 @@ def _device() -> torch.device:
     return torch.device(f"cuda:{number}" if torch.cuda.is_available() else "cpu")
 
 
-def _settings(table: dict[str, Any]) -> Settings:
-    """The inverse of `moss.settings.flat`."""
-    parts = {"backbone": Backbone, "data": Data, "training": Training, "adapter": Adapter}
-    built = {
-        name: kind(**{field.name: _plain(table[f"{name}.{field.name}"]) for field in dataclasses.fields(kind)})
-        for name, kind in parts.items()
+def _settings(table: dict[str, Any], checkpoint: pathlib.Path) -> Settings:
+    """The inverse of `moss.settings.flat`. Raises UserError for a table that lacks what has no default."""
+    keys = {name: [field.name for field in dataclasses.fields(kind)] for name, kind in SECTIONS.items()}
+    needed = {f"{name}.{key}" for name, names in keys.items() for key in names} | {"shards", "output"}
+    if needed - table.keys():
+        raise UserError(
+            f"{checkpoint}/state.json does not say {', '.join(sorted(needed - table.keys()))}: it is damaged, or was "
+            "written by another version; use that version, or train again"
+        )
+    built: dict[str, Any] = {
+        name: kind(**{key: _plain(table[f"{name}.{key}"]) for key in keys[name]}) for name, kind in SECTIONS.items()
     }
     return Settings(table["shards"], table["output"], **built)
 

@@ -6,7 +6,7 @@ import torch
 from safetensors.torch import load_file
 
 from moss.settings import Training
-from moss.training import checkpoints
+from moss.training import checkpoints, runs
 from moss.training.checkpoints import Position
 from schemas.errors import UserError
 from tests.moss import small
@@ -116,3 +116,46 @@ def test_only_the_newest_are_kept(tmp_path):
     assert len(list(tmp_path.iterdir())) == 3
     checkpoints.prune(str(tmp_path), 2)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoint-00000010", "checkpoint-00000015"]
+
+
+@pytest.fixture
+def saved(tmp_path):
+    """A checkpoint, its settings, and a function that changes its state.json."""
+    settings, generalist = small.settings("s", tmp_path), small.adapted()
+    folder = checkpoints.save(str(tmp_path), generalist, stepped(generalist), Position(3, 1, 2), settings, writes=True)
+
+    def edit(change):
+        state = json.loads((folder / "state.json").read_text())
+        change(state)
+        (folder / "state.json").write_text(json.dumps(state))
+
+    return folder, settings, edit
+
+
+def test_settings_that_an_earlier_version_did_not_have_are_their_defaults(saved):
+    folder, settings, edit = saved
+    new = ["training.decay", "training.lowest_share", "training.trackers", "adapter.modules_to_save", "backbone.size"]
+    edit(lambda state: [state["settings"].pop(key) for key in new] + [state.pop("samples"), state.pop("backbone")])
+    assert checkpoints.resume_position(folder, settings) == Position(3, 1, 2)
+    assert runs.find_run(folder).settings == settings
+    other = dataclasses.replace(settings, training=dataclasses.replace(settings.training, decay="none"))
+    with pytest.raises(UserError, match="training.decay was 'cosine' and is now 'none'; give these values back"):
+        checkpoints.resume_position(folder, other)
+
+
+def test_what_no_default_explains_is_said(saved):
+    folder, settings, edit = saved
+    edit(lambda state: [state["settings"].pop("data.length"), state["settings"].update({"training.mood": 1})])
+    with pytest.raises(UserError) as error:
+        checkpoints.resume_position(folder, settings)
+    assert str(error.value) == (
+        f"{folder} was written by another version: it does not say data.length; it has training.mood 1, which this "
+        "version does not know; resume with that version, or name another output"
+    )
+    with pytest.raises(UserError, match="state.json does not say data.length: it is damaged, or was written by"):
+        runs.find_run(folder)
+    edit(lambda state: [state.pop("settings"), state.pop("epoch")])
+    with pytest.raises(UserError, match="does not say data.length; it does not say epoch; it does not say output"):
+        checkpoints.resume_position(folder, settings)
+    with pytest.raises(UserError, match="does not say .*training.steps: it is damaged"):
+        runs.find_run(folder)
