@@ -27,7 +27,7 @@ from moss.backbones.generalist import Generalist
 from moss.settings import Settings, completed, flat
 from schemas.errors import UserError
 
-PREFIX = "checkpoint-"
+PREFIX, DELETED = "checkpoint-", ".deleted"
 MAY_DIFFER = {
     "output",
     "shards",
@@ -100,8 +100,7 @@ def save(
 
 def latest(output: str) -> pathlib.Path | None:
     """The checkpoint of the highest step in a run's folder, or None."""
-    found = [path for path in pathlib.Path(output).glob(f"{PREFIX}*") if path.name.removeprefix(PREFIX).isdigit()]
-    return max(found, key=lambda path: int(path.name.removeprefix(PREFIX)), default=None)
+    return next(reversed(_checkpoints(output)), None)
 
 
 def resume_position(folder: pathlib.Path, settings: Settings) -> Position:
@@ -140,9 +139,13 @@ def resume_position(folder: pathlib.Path, settings: Settings) -> Position:
 
 
 def prune(output: str, keep: int | None) -> None:
-    """Delete a run's checkpoints except the `keep` with the highest steps; None keeps all."""
-    found = sorted(pathlib.Path(output).glob(f"{PREFIX}[0-9]*"), key=lambda path: int(path.name.removeprefix(PREFIX)))
-    for folder in found[:-keep] if keep else ():
+    """Delete a run's checkpoints except the `keep` with the highest steps; None keeps all.
+
+    A checkpoint is renamed before it is deleted, so that what has its name is whole however the run ends.
+    """
+    for folder in _checkpoints(output)[:-keep] if keep else ():
+        os.replace(folder, folder.with_name(f".{folder.name}{DELETED}"))
+    for folder in pathlib.Path(output).glob(f".{PREFIX}*{DELETED}"):  # those of a run that ended meanwhile, too
         shutil.rmtree(folder)
 
 
@@ -160,6 +163,12 @@ def load_optimizer(folder: pathlib.Path, generalist: Generalist, optimizer: torc
     """Load the moments of a prepared model's optimiser, sharded or not."""
     moments = torch.load(folder / "optimizer.pt", map_location="cpu", weights_only=True)
     set_optimizer_state_dict(generalist, optimizer, moments, options=WHOLE)
+
+
+def _checkpoints(output: str) -> list[pathlib.Path]:
+    """The checkpoints in a run's folder by their steps; copies with other names are the user's."""
+    found = [path for path in pathlib.Path(output).glob(f"{PREFIX}*") if path.name.removeprefix(PREFIX).isdigit()]
+    return sorted(found, key=lambda path: int(path.name.removeprefix(PREFIX)))
 
 
 def _adapted(generalist: Generalist) -> PeftModel:

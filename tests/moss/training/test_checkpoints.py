@@ -118,6 +118,35 @@ def test_only_the_newest_are_kept(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoint-00000010", "checkpoint-00000015"]
 
 
+def test_a_users_copy_of_a_checkpoint_is_left_alone(tmp_path):
+    for name in ("checkpoint-00000005", "checkpoint-00000005.best", "checkpoint-00000010", "checkpoint-00000100.best"):
+        (tmp_path / name).mkdir()
+    checkpoints.prune(str(tmp_path), 1)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "checkpoint-00000005.best",
+        "checkpoint-00000010",
+        "checkpoint-00000100.best",
+    ]
+
+
+def test_a_deletion_that_was_cut_off_leaves_no_half_checkpoint_and_is_completed_later(tmp_path, monkeypatch):
+    for step in (5, 10):
+        (tmp_path / f"checkpoint-{step:08d}" / "adapter").mkdir(parents=True)
+        (tmp_path / f"checkpoint-{step:08d}" / "state.json").write_text("{}")
+
+    def killed(folder):
+        (folder / "state.json").unlink()
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("shutil.rmtree", killed)
+        checkpoints.prune(str(tmp_path), 1)
+    assert checkpoints.latest(str(tmp_path)).name == "checkpoint-00000010"
+    assert [path.name for path in tmp_path.glob("checkpoint-*")] == ["checkpoint-00000010"]
+    checkpoints.prune(str(tmp_path), 1)
+    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint-00000010"]
+
+
 @pytest.fixture
 def saved(tmp_path):
     """A checkpoint, its settings, and a function that changes its state.json."""
