@@ -132,6 +132,7 @@ def train(settings: Settings, *, resume: bool = False) -> Position:
                         epoch=0,
                         rank=accelerator.process_index,
                         ranks=accelerator.num_processes,
+                        complete=False,
                     ),
                 )
                 accelerator.log(measured, step=position.step)

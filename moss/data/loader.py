@@ -35,19 +35,21 @@ def batches(
     parts together are the batch that one process would get. The order depends only on (seed, epoch). `workers`
     processes read ahead. An epoch is extended with its first rows to a multiple of `whole` rows (default `rows`), so no
     sample is lost and every rank takes the same number of steps, but a few samples occur twice in an epoch. Without
-    `complete` (for measuring, with one rank only), the last batch is short instead, and every sample occurs once.
+    `complete` (for measuring), the rows added have no targets and no keys, so that every sample counts once.
     `condition_dropout` is the share of samples, drawn anew every epoch, that lose instruction and context; their rows
     keep their other samples. Raises ValueError for rows that the ranks cannot share evenly, and the errors of `pack`.
     """
-    if rows % ranks or (whole or rows) % rows or not (complete or ranks == 1):
+    if rows % ranks or (whole or rows) % rows:
         raise ValueError(f"{ranks} ranks cannot share batches of {rows} rows evenly")
     share = rows // ranks
-    parts = [
-        batch[rank * share : (rank + 1) * share]
-        for batch in _global(dataset, rows, length, seed, epoch, (whole or rows) if complete else 1)
-    ]
+    packed = pack(dataset.lengths.tolist(), length, seed, epoch)
+    counted = None if complete else len(packed)
+    packed += [packed[n % len(packed)] for n in range(-len(packed) % (whole or rows))]
+    starts = range(rank * share, len(packed), rows)
+    parts = [packed[at : at + share] for at in starts]
+    left = [share if counted is None else max(0, min(share, counted - at)) for at in starts]
     loader = torch.utils.data.DataLoader(
-        _Steps(dataset, parts, length, condition_dropout, seed, epoch),
+        _Steps(dataset, parts, left, length, condition_dropout, seed, epoch),
         sampler=range(start, len(parts)),
         batch_size=None,
         num_workers=workers,
@@ -64,19 +66,13 @@ def steps(dataset: Samples, *, rows: int, length: int, seed: int, epoch: int) ->
     return -(-len(pack(dataset.lengths.tolist(), length, seed, epoch)) // rows)
 
 
-def _global(dataset: Samples, rows: int, length: int, seed: int, epoch: int, whole: int) -> list[list[list[int]]]:
-    packed = pack(dataset.lengths.tolist(), length, seed, epoch)
-    missing = -len(packed) % whole
-    packed += [packed[n % len(packed)] for n in range(missing)]
-    return [packed[at : at + rows] for at in range(0, len(packed), rows)]
-
-
 @dataclasses.dataclass(frozen=True)
 class _Steps(torch.utils.data.Dataset[Batch]):
-    """A dataset of batches by step, for worker processes."""
+    """A dataset of batches by step, for worker processes. Of a step's rows, the first `counted` have targets."""
 
     samples: Samples
     rows: list[list[list[int]]]
+    counted: list[int]
     length: int
     condition_dropout: float
     seed: int
@@ -90,7 +86,8 @@ class _Steps(torch.utils.data.Dataset[Batch]):
             [self.samples.bare(number) if self._dropped(number) else self.samples[number] for number in row]
             for row in self.rows[step]
         ]
-        return collate(rows, self.length, self.samples.layout, self.samples.tokenizer.pad)
+        made = collate(rows, self.length, self.samples.layout, self.samples.tokenizer.pad)
+        return _without_targets(made, sum(map(len, rows[: self.counted[step]])))
 
     def _dropped(self, number: int) -> bool:
         """Whether a sample loses its condition.
@@ -101,3 +98,11 @@ class _Steps(torch.utils.data.Dataset[Batch]):
             return False
         drawn = np.random.default_rng([self.seed, self.epoch, number]).random()
         return bool(drawn < self.condition_dropout)
+
+
+def _without_targets(batch: Batch, first: int) -> Batch:
+    """The batch in which the samples from number `first` on have no targets."""
+    if first == len(batch.keys):
+        return batch
+    text, image = (torch.where(of < first, of, -1) for of in (batch.text_of, batch.image_of))
+    return dataclasses.replace(batch, text_of=text, image_of=image, keys=batch.keys[:first])

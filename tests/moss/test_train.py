@@ -142,6 +142,45 @@ def test_validation_pruning_and_rates_by_branch(shards, tmp_path):
     assert groups[0]["lr"] == pytest.approx(5 * groups[1]["lr"])
 
 
+def test_the_validation_loss_is_the_mean_over_targets_whatever_the_rows(shards, tmp_path, monkeypatch):
+    """Before and after, each sample counts once: also where a batch has room for more rows than there are."""
+    found = {}
+    measure = train.validate
+
+    def keeping(accelerator, model, batches):
+        found[rows] = measure(accelerator, model, batches)
+        return found[rows]
+
+    monkeypatch.setattr(train, "validate", keeping)
+    monkeypatch.setattr(
+        train, "train_step", lambda *_, **__: {"stop": 0.0, "tokens": 1.0, "loss/text": 0, "loss/image": 0}
+    )
+    for rows in (1, 2, 5):
+        settings = small.settings(
+            shards,
+            tmp_path / str(rows),
+            data={"length": 190, "held_out_sources": ("source-1",)},
+            steps=1,
+            warmup=0,
+            rows=rows,
+            validate_every=1,
+        )
+        run(settings)
+    made = train.build(settings).eval()
+    held_out = data.open_samples(shards, made, max_length=190, progress=False, sources=("source-1",))
+    sums = torch.zeros(2, 2)
+    for number in range(len(held_out)):
+        batch = data.collate([[held_out[number]]], 190, made.layout, made.tokenizer.pad)
+        with torch.no_grad():
+            scores = made(batch)
+        for at, (loss, of) in enumerate(((scores.text_loss, batch.text_of), (scores.image_loss, batch.image_of))):
+            sums[at] += torch.tensor([loss[of >= 0].sum(), (of >= 0).sum()])
+    assert len(held_out) % 2 and len(held_out) > 1
+    for rows in (1, 2, 5):
+        assert found[rows]["validation/text"] == pytest.approx(float(sums[0, 0] / sums[0, 1]), rel=1e-5)
+        assert found[rows]["validation/image"] == pytest.approx(float(sums[1, 0] / sums[1, 1]), rel=1e-5)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interruption_ends_the_step_saves_and_can_be_resumed(uninterrupted, tmp_path, monkeypatch, number, capsys):
     drawn = data.batches

@@ -54,12 +54,31 @@ def test_the_last_batch_is_filled_up_with_the_first_rows(dataset):
     assert collections.Counter(more[0]) == dict.fromkeys(dataset.keys, 3)
 
 
-def test_measuring_sees_every_sample_once(dataset):
-    run = list(batches(dataset, **{**PLAN, "rows": 4}, complete=False))
+@pytest.mark.parametrize("ranks", [1, 2, 8])
+def test_measuring_counts_every_sample_once(dataset, ranks):
+    """With rows that have no targets in the place of those that are missing, even if a rank has no other."""
+    once = list(batches(dataset, **{**PLAN, "rows": 1}, complete=False))
+    assert len(once) % 8
+    run = [
+        batch
+        for rank in range(ranks)
+        for batch in batches(dataset, **{**PLAN, "rows": 8}, rank=rank, ranks=ranks, complete=False)
+    ]
+    assert {batch.ids.shape for batch in run} == {(8 // ranks, 400)} and len(run) == ranks * -(-len(once) // 8)
     assert sorted(key for some in keys(run) for key in some) == sorted(dataset.keys)
-    assert run[-1].ids.shape[0] < 4
-    with pytest.raises(ValueError, match="2 ranks cannot share"):
-        batches(dataset, **PLAN, ranks=2, complete=False)
+    for name in ("text", "image"):
+        targets = [
+            sorted(
+                (batch.keys[of], *target.flatten().tolist())
+                for batch in some
+                for of, target in zip(
+                    getattr(batch, f"{name}_of").tolist(), getattr(batch, f"{name}_target"), strict=True
+                )
+                if of >= 0
+            )
+            for some in (run, once)
+        ]
+        assert targets[0] == targets[1] and targets[0]
 
 
 def test_orders_differ_by_epoch_and_repeat_by_seed(dataset):
@@ -127,5 +146,7 @@ def test_condition_dropout_takes_instruction_and_context_from_a_share_and_no_out
         assert torch.equal(one.image_target[one.image_of >= 0], other.image_target[other.image_of >= 0])
     prompt = samples.bare_prompt(dataset.tokenizer)
     assert bare[0].ids[0, : len(prompt)].tolist() == prompt
-    dropped = [{k for n, k in enumerate(dataset.keys) if _Steps(dataset, [], 1, 0.5, 1, e)._dropped(n)} for e in (0, 1)]
+    dropped = [
+        {k for n, k in enumerate(dataset.keys) if _Steps(dataset, [], [], 1, 0.5, 1, e)._dropped(n)} for e in (0, 1)
+    ]
     assert dropped[0] != dropped[1]
