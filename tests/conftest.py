@@ -17,6 +17,7 @@ if "PYTEST_XDIST_WORKER_COUNT" in os.environ:
 SLOW = (
     "pipeline/llm/test_real_servers.py",
     "moss/test_train.py",
+    "moss/test_two_processes.py",
     "pipeline/launch/test_build.py",
     "pipeline/launch/test_signals.py",
     "models/test_language.py",

@@ -1,11 +1,14 @@
-"""torchrun --nproc_per_node 2 -m tests.moss.two_processes FOLDER: three steps, unsharded and sharded.
+"""torchrun --nproc_per_node 2 -m tests.moss.two_processes FOLDER SHARDS: three steps, unsharded and sharded.
 
 The first process has two rows with images, the second two of text alone; together they are the batch of one process.
+Then a run of `moss.train` on the shards that is stopped after three steps, for one process to go on with.
 """
 
 from __future__ import annotations
 
+import itertools
 import pathlib
+import signal
 import sys
 
 import torch
@@ -13,7 +16,7 @@ from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from accelerate.utils import DistributedType, FullyShardedDataParallelPlugin
 
-from moss import train
+from moss import backbones, data, train
 from moss.batch import Batch
 from moss.training import checkpoints
 from moss.training.step import train_step
@@ -55,6 +58,22 @@ def run(output: pathlib.Path, batches: list[Batch], sharded: bool = False, preci
     assert all(torch.equal(_local(optimizer.state[p]["exp_avg"]), _local(value)) for p, value in before.items())
 
 
+def stopped(shards: str, output: pathlib.Path, rank: int) -> None:
+    """A run of six steps; in the third, the second process alone is asked to stop."""
+    AcceleratorState._reset_state()
+    drawn, count = data.batches, itertools.count(1)
+
+    def interrupting(*args, **options):
+        for batch in drawn(*args, **options):
+            if next(count) == 6 and rank == 1:  # of two micro-batches a step
+                signal.raise_signal(signal.SIGTERM)
+            yield batch
+
+    data.batches = interrupting
+    backbones.load = lambda name, path, dtype, **_: small.bare(dtype)
+    assert train.train(small.settings(shards, output, accumulate=2, save_every=100)).step == 3
+
+
 def shard(state: AcceleratorState, precision: str) -> None:
     """What `accelerate launch --use_fsdp --fsdp_version 2` sets; without GPUs accelerate 1.15 does not set it."""
     plugin = FullyShardedDataParallelPlugin(
@@ -77,4 +96,6 @@ if __name__ == "__main__":
     run(folder / "ddp", own)
     run(folder / "fsdp2", own, sharded=True)
     run(folder / "fsdp2-bf16", own, sharded=True, precision="bf16")
-    torch.distributed.destroy_process_group()
+    stopped(sys.argv[2], folder / "stopped", rank)
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()

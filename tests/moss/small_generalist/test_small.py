@@ -155,3 +155,9 @@ def test_the_small_tokenizer_restores_pictures_it_was_not_trained_on():
     flat = np.square(pictures - pictures.mean((1, 2), keepdims=True)).mean((1, 2, 3))
     assert figures["psnr"] > (10 * np.log10(255**2 / flat.clip(min=1))).mean() + 3
     assert figures["perplexity"] > 100
+
+
+def test_all_weights_together_are_under_20_mb():
+    files = list(train_vq.HERE.parent.rglob("*.safetensors"))
+    assert {"model.safetensors", "vq.safetensors", "pixel_decoder.safetensors"} <= {file.name for file in files}
+    assert sum(file.stat().st_size for file in files) < 20e6
