@@ -8,7 +8,9 @@ One folder for each answer, with answer.json and images.
 
 A segment is {"type": "text", "text": ...} or {"type": "image", "image": FILE}; FILE is null for a picture that the
 system began and did not deliver. `expects` are the kinds of segments that the task asks for; without it, both. The key
-is the question's: systems are compared key by key. Other names in answer.json are ignored.
+is the question's: systems are compared key by key. "failed" is the reason why there is no (whole) answer, if the system
+was not asked properly, such as a server that refused: the judge leaves the question out, so that this is no score. Other
+names in answer.json are ignored.
 """
 
 from __future__ import annotations
@@ -34,6 +36,8 @@ from schemas.records import Text
 
 FILE = "answer.json"
 KINDS = ("text", "image")
+MOST_FAILED = 0.05
+"""The largest share of failed answers, or of questions to a judge without a valid reply; with more, a command stops."""
 Segments = Sequence[Text | PIL.Image.Image | pathlib.Path]
 """Texts and images; a path is an image that is read when it is needed."""
 
@@ -42,7 +46,8 @@ Segments = Sequence[Text | PIL.Image.Image | pathlib.Path]
 class Answered:
     """A question and one system's answer.
 
-    expects: what the task asks for, of KINDS. missing: pictures that the system began and did not deliver.
+    expects: what the task asks for, of KINDS. missing: pictures that the system began and did not deliver. failed: why
+    this is no answer to judge; empty if it is one.
     """
 
     key: str
@@ -51,6 +56,7 @@ class Answered:
     output: Segments
     expects: tuple[str, ...] = KINDS
     missing: int = 0
+    failed: str = ""
 
     @property
     def texts(self) -> list[str]:
@@ -101,9 +107,21 @@ def files(answer: Answered, more: dict[str, Any] | None = None) -> dict[str, byt
             *({"type": "image", "image": None} for _ in range(answer.missing)),
         ],
         "expects": list(answer.expects),
+        **({"failed": answer.failed} if answer.failed else {}),
         **(more or {}),
     }
     return {FILE: json.dumps(record, indent=2, ensure_ascii=False).encode() + b"\n", **members}
+
+
+def check_failed(reasons: Sequence[str], advice: str) -> int:
+    """How many answers failed; `reasons` is what each of them has in `failed`.
+
+    Raises UserError, with the first reason and the advice, if more than MOST_FAILED did.
+    """
+    failed = [reason for reason in reasons if reason]
+    if len(failed) > MOST_FAILED * len(reasons):
+        raise UserError(f"{len(failed)} of {len(reasons)} answers failed (the first: {failed[0]}); {advice}")
+    return len(failed)
 
 
 def name_of(key: str) -> str:
@@ -137,9 +155,13 @@ def _answer(place: pathlib.Path) -> Answered:
         context, _ = _read(record.get("context", []), place)
         output, missing = _read(record["output"], place)
         expects = tuple(record.get("expects", KINDS))
-        if not isinstance(record["instruction"], str) or not expects or not set(expects) <= set(KINDS):
+        instruction, failed = record["instruction"], record.get("failed", "")
+        if not isinstance(instruction, str) or not expects or not set(expects) <= set(KINDS):
             raise ValueError("instruction must be a text, expects a list of text and image")
-        return Answered(str(record.get("key") or place.name), record["instruction"], context, output, expects, missing)
+        if not isinstance(failed, str):
+            raise ValueError("failed must be a text")
+        key = str(record.get("key") or place.name)
+        return Answered(key, instruction, context, output, expects, missing, failed)
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise UserError(f"{path} is no answer as moss/answers/folder.py describes it: {error!r}") from error
 

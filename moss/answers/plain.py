@@ -38,7 +38,7 @@ def read(folder: pathlib.Path, questions: Sequence[Answered]) -> Iterator[Answer
     for question in questions:
         place = places.get(question.key) or places.get(name_of(question.key))
         output, missing = _output(place) if place else ([], 0)
-        yield dataclasses.replace(question, output=output, missing=missing)
+        yield dataclasses.replace(question, output=output, missing=missing, failed="")
 
 
 def natural(name: str) -> list[tuple[int, str]]:

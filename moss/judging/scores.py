@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from moss.answers.folder import Answered
+from moss.answers.folder import MOST_FAILED, Answered
 from moss.judging import aspects
 from moss.judging.aspects import ASPECTS
 from moss.servers import client
@@ -16,8 +16,6 @@ from schemas.errors import RecordFault, UserError
 
 TEMPERATURE = 0.7
 """The temperature of repeated questions: at 0 all repeats would get the same answer."""
-MOST_FAILED = 0.05
-"""The largest share of questions without a valid answer; with more, the command stops."""
 
 
 @dataclasses.dataclass(frozen=True)

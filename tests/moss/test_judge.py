@@ -62,6 +62,27 @@ def test_a_judge_that_looks_gives_a_table_and_the_same_command_asks_nothing_agai
     assert json.loads(first["verdicts.jsonl"].splitlines()[0])["system"] == "good"
 
 
+def test_a_failed_answer_is_no_score_and_too_many_stop(tmp_path, capsys):
+    def system(name, failing, many=21):
+        found = [fake.answer(n) for n in range(many)]
+        for n in failing:
+            found[n] = dataclasses.replace(found[n], output=[], failed="refused: 400: no")
+        return f"{name}={write(tmp_path / name, found)}"
+
+    with fake.FakeVision(fake.honest) as server:
+        assert run(server, tmp_path, [system("good", []), system("other", [3])]) == 0
+        found = json.loads((tmp_path / "out/results.json").read_text())
+        assert run(server, tmp_path, [system("good", []), system("other", [3, 4])]) == 2
+    said = capsys.readouterr()
+    assert found["questions"] == 20 and found["left_out"] == {"good": {}, "other": {"q3": "refused: 400: no"}}
+    assert [s["scores"]["helpfulness"]["value"] for s in found["systems"]] == [5, 5]
+    assert (
+        found["systems"][1]["preference"]["lost"] == 0 and found["systems"][1]["figures"]["empty answers"]["value"] == 0
+    )
+    assert "1 more are left out for all systems" in said.out and "other 1 (the first: refused: 400: no)" in said.out
+    assert "2 of 21 answers failed" in said.err and "other cannot be judged" in said.err
+
+
 def test_a_judge_that_does_not_notice_damage_gets_no_table(answered, tmp_path, capsys):
     with fake.FakeVision(fake.blind) as server:
         assert run(server, tmp_path, answered) == 2

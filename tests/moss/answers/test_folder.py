@@ -31,9 +31,11 @@ def test_an_answer_comes_back_as_it_was_written(tmp_path):
         fake.answer(1).output,
         ("image",),
         missing=2,
+        failed="refused",
     )
     [found] = folder.read(write(tmp_path / "a", [written]))
     assert (found.key, found.instruction, found.expects, found.missing) == ("wiki/1.2", "Paint.", ("image",), 2)
+    assert found.failed == "refused"
     assert shown(found.context) == shown(written.context) and shown(found.output) == shown(written.output)
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
 
