@@ -134,16 +134,28 @@ def name_of(key: str) -> str:
 
 
 def publish(folder: pathlib.Path, files: Iterable[tuple[str, bytes]]) -> None:
-    """Write a folder with these files (path in it, content) atomically; it replaces an earlier one."""
+    """Write a folder with these files (path in it, content) atomically.
+
+    It replaces an earlier one, which stays if the new one cannot take its place. A process that is killed leaves
+    `.NAME.<32 hex digits>` beside the folder, or the earlier folder as `.NAME.<32 hex digits>.old`.
+    """
     folder = folder.absolute()
     partial = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}")
+    old = partial.with_name(f"{partial.name}.old")
     try:
         partial.mkdir(parents=True)
         for name, content in files:
             (partial / name).parent.mkdir(parents=True, exist_ok=True)
             (partial / name).write_bytes(content)
-        shutil.rmtree(folder, ignore_errors=True)
-        os.replace(partial, folder)
+        if folder.exists():
+            os.replace(folder, old)
+        try:
+            os.replace(partial, folder)
+        except OSError:
+            if old.exists():
+                os.replace(old, folder)
+            raise
+        shutil.rmtree(old, ignore_errors=True)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 

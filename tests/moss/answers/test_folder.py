@@ -40,6 +40,24 @@ def test_an_answer_comes_back_as_it_was_written(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
 
 
+def test_an_earlier_folder_stays_if_the_new_one_cannot_take_its_place(tmp_path, monkeypatch):
+    folder.publish(tmp_path / "a", [("one.txt", b"1")])
+    replace = folder.os.replace
+
+    def failing(source, target):
+        if target == tmp_path / "a" and not str(source).endswith(".old"):
+            raise OSError("the disk")
+        replace(source, target)
+
+    monkeypatch.setattr(folder.os, "replace", failing)
+    with pytest.raises(OSError, match="the disk"):
+        folder.publish(tmp_path / "a", [("one.txt", b"2")])
+    assert (tmp_path / "a/one.txt").read_bytes() == b"1" and len(list(tmp_path.iterdir())) == 1
+    monkeypatch.undo()
+    folder.publish(tmp_path / "a", [("two.txt", b"2")])
+    assert [path.name for path in (tmp_path / "a").iterdir()] == ["two.txt"] and len(list(tmp_path.iterdir())) == 1
+
+
 @pytest.mark.parametrize(
     "record,said",
     [
