@@ -93,6 +93,8 @@ def answer_shards(
 ) -> int:
     """Answer this process's share of instances, `options.batch` at a time, and write the page of all that there are."""
     rank, ranks = runs.share(options.share)
+    if ranks == 1:
+        folder.tidy(output)
     answers.check_same(output, facts)
     entries, waiting = [], []
     for number, (instance, pictures) in enumerate(chosen):

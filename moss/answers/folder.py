@@ -21,6 +21,7 @@ import itertools
 import json
 import os
 import pathlib
+import re
 import shutil
 import urllib.parse
 import uuid
@@ -36,6 +37,8 @@ from schemas.records import Text
 
 FILE = "answer.json"
 KINDS = ("text", "image")
+LEFT = re.compile(r"\.(?P<name>.+)\.[0-9a-f]{32}(?P<old>\.old)?", re.DOTALL)
+"""The names that a killed process leaves, see `publish`."""
 MOST_FAILED = 0.05
 """The largest share of failed answers, or of questions to a judge without a valid reply; with more, a command stops."""
 Segments = Sequence[Text | PIL.Image.Image | pathlib.Path]
@@ -137,7 +140,7 @@ def publish(folder: pathlib.Path, files: Iterable[tuple[str, bytes]]) -> None:
     """Write a folder with these files (path in it, content) atomically.
 
     It replaces an earlier one, which stays if the new one cannot take its place. A process that is killed leaves
-    `.NAME.<32 hex digits>` beside the folder, or the earlier folder as `.NAME.<32 hex digits>.old`.
+    `.NAME.<32 hex digits>` beside the folder, or the earlier folder as `.NAME.<32 hex digits>.old` (see `tidy`).
     """
     folder = folder.absolute()
     partial = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}")
@@ -158,6 +161,23 @@ def publish(folder: pathlib.Path, files: Iterable[tuple[str, bytes]]) -> None:
         shutil.rmtree(old, ignore_errors=True)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def tidy(place: pathlib.Path) -> None:
+    """Remove what killed processes left in a folder while they published in it.
+
+    An earlier folder that was moved away and not replaced is put back. Only for a process that publishes there alone:
+    what another one is just writing looks the same.
+    """
+    for path in sorted(place.glob(".*")):
+        if not (left := LEFT.fullmatch(path.name)):
+            continue
+        if left["old"] and not (place / left["name"]).exists():
+            os.replace(path, place / left["name"])
+        elif path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink()
 
 
 def _answer(place: pathlib.Path) -> Answered:

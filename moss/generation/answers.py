@@ -81,13 +81,14 @@ def check_same(output: pathlib.Path, facts: dict[str, Any]) -> None:
 
 
 def check_output(place: pathlib.Path) -> None:
-    """Raise UserError unless the folder is new, or has earlier answers, which may be replaced."""
+    """Raise UserError unless the folder is new, or has earlier answers to instances and what a killed process left."""
     if place.exists() and not (place.is_dir() and all(map(_ours, place.iterdir()))):
         raise UserError(f"{place} holds something else than answers; name another --output")
 
 
 def _ours(path: pathlib.Path) -> bool:
     return (
-        bool(re.fullmatch(rf"page\.html|{re.escape(folder.FILE)}|\d+\.png", path.name))
+        path.name.startswith(".")
+        or bool(re.fullmatch(rf"page\.html|{re.escape(folder.FILE)}|\d+\.png", path.name))
         or (path / folder.FILE).is_file()
     )

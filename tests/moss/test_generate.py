@@ -305,6 +305,26 @@ def test_shards_are_answered_in_batches_by_processes_that_can_be_stopped(config,
     assert "with another sampling; name another --output" in capsys.readouterr().err
 
 
+def test_what_a_killed_process_left_neither_stops_the_next_nor_is_an_answer(config, tmp_path):
+    example.write(tmp_path / "built")
+    run = ["--config", config, "--shards", str(tmp_path / "built"), "--max-tokens", "12", "--output"]
+    out = tmp_path / "out"
+    assert generate.main([*run, str(out), "--limit", "1"]) == 0
+    [first] = [path.parent for path in out.glob("*/answer.json")]
+    left, moved, page = (out / f".{name}.{'0f' * 16}" for name in ("other", first.name, "page"))
+    left.mkdir()
+    (left / "00.png").write_bytes(b"half")
+    page.write_text("half")
+    first.rename(f"{moved}.old")
+    before = (moved.with_name(f"{moved.name}.old") / "answer.json").stat().st_mtime_ns
+    assert generate.main([*run, str(out), "--limit", "2", "--share", "1/2"]) == 0  # others may be at work: nothing goes
+    assert left.exists() and page.exists()
+    assert generate.main([*run, str(out), "--limit", "2"]) == 0
+    assert (first / "answer.json").stat().st_mtime_ns == before
+    assert not [path.name for path in out.iterdir() if path.name.startswith(".")]
+    assert len(list(out.glob("*/answer.json"))) == 2
+
+
 @pytest.mark.parametrize(
     "wrong,said",
     [
