@@ -66,7 +66,7 @@ def generate(options: argparse.Namespace) -> int:
         generalist, name = runs.load_backbone(backbone), f"{backbone.name} {backbone.path}, without adapters"
     _check_pictures(generalist)
     output = pathlib.Path(options.output)
-    answers.check_output(output)
+    answers.check_output(output, one=not options.shards)
     facts = {"model": name, "weights": runs.fingerprint(generalist), "sampling": dataclasses.asdict(sampling)}
     if options.shards:
         chosen = itertools.islice(instances.read(pathlib.Path(options.shards), sources), options.limit)

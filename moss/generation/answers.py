@@ -80,15 +80,23 @@ def check_same(output: pathlib.Path, facts: dict[str, Any]) -> None:
             raise UserError(f"{path} was written by another model or with another sampling; name another --output")
 
 
-def check_output(place: pathlib.Path) -> None:
-    """Raise UserError unless the folder is new, or has earlier answers to instances and what a killed process left."""
-    if place.exists() and not (place.is_dir() and all(map(_ours, place.iterdir()))):
+def check_output(place: pathlib.Path, *, one: bool) -> None:
+    """Raise UserError unless the folder is new, or holds what this command may replace.
+
+    one: a single answer, which replaces the whole folder, and so only another single answer. Else answers to instances,
+    each in a folder, perhaps beside what a killed process left.
+    """
+    if not place.exists():
+        return
+    found = list(place.iterdir()) if place.is_dir() else [place]
+    files = rf"page\.html|{re.escape(folder.FILE)}|\d+\.png" if one else r"page\.html|\..*"
+    strange = [path for path in found if not re.fullmatch(files, path.name)]
+    answered = [path for path in strange if (path / folder.FILE).is_file()]
+    if one and answered:
+        raise UserError(
+            f"{place} holds the answers to {len(answered)} instances, which one answer would replace; name another --output"
+        )
+    if not one and (place / folder.FILE).is_file():
+        raise UserError(f"{place} holds a single answer; name another --output for answers to --shards")
+    if strange and (one or answered != strange):
         raise UserError(f"{place} holds something else than answers; name another --output")
-
-
-def _ours(path: pathlib.Path) -> bool:
-    return (
-        path.name.startswith(".")
-        or bool(re.fullmatch(rf"page\.html|{re.escape(folder.FILE)}|\d+\.png", path.name))
-        or (path / folder.FILE).is_file()
-    )

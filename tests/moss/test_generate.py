@@ -305,6 +305,20 @@ def test_shards_are_answered_in_batches_by_processes_that_can_be_stopped(config,
     assert "with another sampling; name another --output" in capsys.readouterr().err
 
 
+def test_one_answer_and_those_of_a_run_do_not_replace_each_other(config, tmp_path, capsys):
+    example.write(tmp_path / "built")
+    run = ["--config", config, "--max-tokens", "12", "--output"]
+    of_shards, of_one = ["--shards", str(tmp_path / "built"), "--limit", "1"], ["--instruction", "x"]
+    assert generate.main([*run, str(tmp_path / "many"), *of_shards]) == 0
+    assert generate.main([*run, str(tmp_path / "one"), *of_one]) == 0
+    before = {path: path.read_bytes() for path in tmp_path.rglob("answer.json")}
+    assert generate.main([*run, str(tmp_path / "many"), *of_one]) == 2
+    assert "answers to 1 instances, which one answer would replace" in capsys.readouterr().err
+    assert generate.main([*run, str(tmp_path / "one"), *of_shards]) == 2
+    assert "holds a single answer" in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in tmp_path.rglob("answer.json")} == before and len(before) == 2
+
+
 def test_what_a_killed_process_left_neither_stops_the_next_nor_is_an_answer(config, tmp_path):
     example.write(tmp_path / "built")
     run = ["--config", config, "--shards", str(tmp_path / "built"), "--max-tokens", "12", "--output"]
