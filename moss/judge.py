@@ -110,8 +110,11 @@ def read(arguments: Sequence[str]) -> dict[str, list[Answered]]:
                 f"{min(strangers)}. An answer that a system did not give has an empty output"
             )
         for one, other in zip(own, theirs, strict=True):
-            if one.instruction.strip() != other.instruction.strip():
-                raise UserError(f"{first} and {name} have other instructions under the key {one.key}")
+            if part := folder.other_part(one, other):
+                raise UserError(
+                    f"{first} and {name} answer other questions under the key {one.key}: their {part} differs. Give "
+                    f'both the question\'s own "instruction", "context" and "expects" in {folder.FILE}'
+                )
     return found
 
 

@@ -41,7 +41,8 @@ LEFT = re.compile(r"\.(?P<name>.+)\.[0-9a-f]{32}(?P<old>\.old)?", re.DOTALL)
 """The names that a killed process leaves, see `publish`."""
 MOST_FAILED = 0.05
 """The largest share of failed answers, or of questions to a judge without a valid reply; with more, a command stops."""
-Segments = Sequence[Text | PIL.Image.Image | pathlib.Path]
+Segment = Text | PIL.Image.Image | pathlib.Path
+Segments = Sequence[Segment]
 """Texts and images; a path is an image that is read when it is needed."""
 
 
@@ -68,6 +69,26 @@ class Answered:
     @property
     def pictures(self) -> list[PIL.Image.Image | pathlib.Path]:
         return [segment for segment in self.output if not isinstance(segment, Text)]
+
+
+def other_part(one: Answered, other: Answered) -> str:
+    """The part in which two answers' questions differ: "instruction", "context", "expects"; empty if they are the same.
+
+    Blanks around texts do not count; images are the same if their pixels are.
+    """
+    if one.instruction.strip() != other.instruction.strip():
+        return "instruction"
+    if len(one.context) != len(other.context) or not all(map(_same, one.context, other.context)):
+        return "context"
+    return "" if set(one.expects) == set(other.expects) else "expects"
+
+
+def _same(one: Segment, other: Segment) -> bool:
+    if isinstance(one, Text) or isinstance(other, Text):
+        return isinstance(one, Text) and isinstance(other, Text) and one.text.strip() == other.text.strip()
+    if isinstance(one, pathlib.Path) and isinstance(other, pathlib.Path) and one.read_bytes() == other.read_bytes():
+        return True
+    return (first := opened(one)).size == (second := opened(other)).size and first.tobytes() == second.tobytes()
 
 
 def opened(picture: PIL.Image.Image | pathlib.Path) -> PIL.Image.Image:

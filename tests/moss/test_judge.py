@@ -153,13 +153,32 @@ def test_every_damage_changes_what_it_says_and_nothing_else():
     "change,said",
     [
         (lambda found: found[:-1], "1 keys are in one alone, such as q5"),
-        (lambda found: [dataclasses.replace(found[0], instruction="Other."), *found[1:]], "under the key q0"),
+        (lambda found: [dataclasses.replace(found[0], instruction="Other."), *found[1:]], "key q0: their instruction"),
+        (lambda found: [dataclasses.replace(found[0], expects=("text",)), *found[1:]], "key q0: their expects"),
+        (lambda found: [dataclasses.replace(found[0], context=[]), *found[1:]], "key q0: their context"),
+        (
+            lambda found: [*found[:2], dataclasses.replace(found[2], context=[fake.picture_of("red", 5)]), *found[3:]],
+            "key q2: their context",
+        ),
     ],
 )
 def test_systems_must_answer_the_same_questions(change, said, tmp_path):
     found = [fake.answer(n) for n in range(N)]
+    found[2] = dataclasses.replace(found[2], context=[fake.picture_of("red", 4)])
     with pytest.raises(UserError, match=said):
         judge.read([f"a={write(tmp_path / 'a', found)}", f"b={write(tmp_path / 'b', change(found))}"])
+
+
+def test_the_same_question_may_be_written_in_other_forms(tmp_path):
+    """Blanks, and pictures as other files with the same pixels."""
+    picture = fake.picture_of("red", 4)
+    found = [dataclasses.replace(fake.answer(n), context=[Text("Look."), picture]) for n in range(2)]
+    theirs = [
+        dataclasses.replace(a, instruction=f" {a.instruction}\n", context=[Text("Look. "), picture]) for a in found
+    ]
+    place = write(tmp_path / "b", theirs)
+    picture.save(tmp_path / "b" / "q0" / "00.png", compress_level=0)
+    assert list(judge.read([f"a={write(tmp_path / 'a', found)}", f"b={place}"])) == ["a", "b"]
 
 
 def test_wrong_options_and_foreign_folders_are_refused(answered, tmp_path, capsys):
