@@ -64,11 +64,17 @@ class Answered:
 
     @property
     def texts(self) -> list[str]:
-        return [segment.text for segment in self.output if isinstance(segment, Text)]
+        """The texts that are more than blanks."""
+        return [segment.text for segment in self.output if isinstance(segment, Text) and segment.text.strip()]
 
     @property
     def pictures(self) -> list[PIL.Image.Image | pathlib.Path]:
         return [segment for segment in self.output if not isinstance(segment, Text)]
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is neither an image nor any text but blanks."""
+        return not self.texts and not self.pictures
 
 
 def other_part(one: Answered, other: Answered) -> str:

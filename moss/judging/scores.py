@@ -94,10 +94,10 @@ def prefer(server: Server, answers: Sequence[Answered], others: Sequence[Answere
     won = np.zeros(len(answers))
     asked = []
     for n, (one, other) in enumerate(zip(answers, others, strict=True)):
-        if one.output and other.output:
-            asked.append(n)
+        if one.empty or other.empty:
+            won[n] = other.empty - one.empty
         else:
-            won[n] = bool(one.output) - bool(other.output)
+            asked.append(n)
     jobs = [(n, swapped) for n in asked for swapped in (False, True)]
     found = client.ask_all(
         server,

@@ -7,8 +7,9 @@ import pytest
 
 from moss import judge
 from moss.answers import folder
-from moss.judging import aspects, controls
+from moss.judging import aspects, controls, figures, scores
 from moss.judging.published import PUBLISHED
+from moss.servers.client import Server
 from schemas.errors import UserError
 from schemas.records import Text
 from tests.moss.servers import fake
@@ -127,9 +128,20 @@ def test_a_missing_modality_is_zero_without_asking():
     no_text = dataclasses.replace(whole, output=whole.pictures)
     assert aspects.scored_as_zero(no_text) == ("text_quality", "text_image_coherence")
     assert len(aspects.scored_as_zero(dataclasses.replace(whole, output=[]))) == 5
+    blank = dataclasses.replace(whole, output=[Text(" \n"), *whole.pictures])
+    assert aspects.scored_as_zero(blank) == ("text_quality", "text_image_coherence")
+    assert len(aspects.scored_as_zero(dataclasses.replace(whole, output=[Text(" \n")]))) == 5
     editing = dataclasses.replace(no_text, expects=("image",))
     assert aspects.scored_as_zero(editing) == ()
     assert [a.name for a in aspects.judged(editing)] == ["perceptual_quality", "image_coherence", "helpfulness"]
+
+
+def test_blanks_are_no_answer_and_lose_without_a_question():
+    whole, blank = fake.answer(0), dataclasses.replace(fake.answer(0), output=[Text("\n")])
+    found = scores.prefer(Server("http://127.0.0.1:1/v1", "none"), [blank, whole, blank], [whole, blank, blank])
+    assert found.won.tolist() == [-1, 1, 0]
+    [empty] = [c for c in figures.columns([whole, blank], None) if c.title == "empty answers"]
+    assert empty.total.tolist() == [0, 1]
 
 
 def test_every_damage_changes_what_it_says_and_nothing_else():
