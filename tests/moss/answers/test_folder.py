@@ -133,6 +133,7 @@ def test_interleavedbench_becomes_answers(tmp_path):
 
 def test_plain_folders_become_answers_in_the_natural_order_of_their_files(tmp_path, capsys):
     questions = write(tmp_path / "questions", [fake.answer(n) for n in range(3)])
+    (tmp_path / "left" / "q2").mkdir(parents=True)
     for name, text in (("2.txt", "Second."), ("10.txt", "Tenth."), ("1.txt", "First.")):
         (tmp_path / "left" / "q0").mkdir(parents=True, exist_ok=True)
         (tmp_path / "left" / "q0" / name).write_text(text)
@@ -147,9 +148,27 @@ def test_plain_folders_become_answers_in_the_natural_order_of_their_files(tmp_pa
     colours = {fake.picture_of(colour, 1).tobytes(): colour for colour in fake.COLOURS}
     assert [colours.get(p, p) for p in shown(first.output)] == ["First.", "Second.", "red", "Tenth."]
     assert [colours.get(p, p) for p in shown(second.output)] == ["Before", "green", "between", "blue", "after"]
-    assert second.missing == 1 and not third.output and third.instruction == fake.answer(2).instruction
+    assert second.missing == 1 and third.instruction == fake.answer(2).instruction
+    assert not third.output and not third.failed and "3 answers, in" in capsys.readouterr().out
     (tmp_path / "left" / "q9").mkdir()
     assert command.main([*run, str(tmp_path / "other")]) == 2 and "no question q9" in capsys.readouterr().err
+
+
+def test_a_folder_that_is_not_there_is_a_failed_answer_and_many_are_refused(tmp_path, capsys):
+    questions = write(tmp_path / "questions", [fake.answer(n) for n in range(20)])
+    for n in range(19):
+        (tmp_path / "left" / f"q{n}").mkdir(parents=True)
+        (tmp_path / "left" / f"q{n}" / "1.txt").write_text("Text.")
+    run = ["folders", str(tmp_path / "left"), "--questions", str(questions), "--output"]
+    assert command.main([*run, str(tmp_path / "out")]) == 0
+    assert "20 answers (1 of them have no folder, such as q19" in capsys.readouterr().out
+    assert {a.key: a.failed for a in folder.read(tmp_path / "out") if a.failed} == {
+        "q19": f"{tmp_path / 'left'} has no folder q19"
+    }
+    (tmp_path / "left" / "q7" / "1.txt").unlink()
+    (tmp_path / "left" / "q7").rmdir()
+    assert command.main([*run, str(tmp_path / "other")]) == 2 and not (tmp_path / "other").exists()
+    assert "2 of 20 answers failed" in capsys.readouterr().err
 
 
 def test_names_sort_by_their_numbers():
