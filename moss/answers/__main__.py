@@ -37,6 +37,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     missing = (
         f" ({len(failed)} of them have no folder, such as {failed[0]}: moss.judge leaves them out)" if failed else ""
     )
+    if options.kind == "interleavedbench":
+        print(interleavedbench.tasks(pathlib.Path(options.source)))
     print(f"{len(written)} answers{missing}, in {output}")
     return 0
 

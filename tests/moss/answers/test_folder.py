@@ -101,7 +101,7 @@ def conversation(number, question, answer, images, **more):
     return {"id": f"task_{number}", "image": images, "conversations": turns, **more}
 
 
-def test_interleavedbench_becomes_answers(tmp_path):
+def test_interleavedbench_becomes_answers(tmp_path, capsys):
     (tmp_path / "images").mkdir()
     for colour in fake.COLOURS:
         fake.picture_of(colour, 1).save(tmp_path / "images" / f"{colour}.png")
@@ -115,11 +115,15 @@ def test_interleavedbench_becomes_answers(tmp_path):
         conversation(
             2, "Make it blue. <image>", "<image>", ["red.png", "blue.png"], task_name="Sequential Image Editing"
         ),
-        conversation(3, "Tell a story.", "Once.", []),
+        conversation(3, "Tell a story.", "Once.", [], use_case="Story"),
     ]
     (tmp_path / "bench.json").write_text(json.dumps(records))
     run = ["interleavedbench", str(tmp_path / "bench.json"), "--output"]
     assert command.main([*run, str(tmp_path / "out")]) == 0
+    said = capsys.readouterr().out
+    assert "1 without a task (none of task_name, task, use_case is in the record): text and images are expected" in said
+    assert "1 of task 'Sequential Image Editing': images only are expected" in said
+    assert "1 of task 'Story': text and images are expected" in said
     first, second, third = folder.read(tmp_path / "out")
     colours = {fake.picture_of(colour, 1).tobytes(): colour for colour in fake.COLOURS}
     assert first.instruction == "Go on with this." and third.texts == ["Once."]
