@@ -27,7 +27,8 @@ import PIL.Image
 from moss.answers import folder
 from moss.answers.folder import Answered, opened
 from moss.servers import client
-from moss.servers.client import Question, Server, picture_part, text_part
+from moss.servers.client import Question, picture_part, text_part
+from moss.servers.transport import Server
 from schemas.errors import AGAIN, RecordFault, ServiceError, UserError, exit_code
 from schemas.records import Text
 

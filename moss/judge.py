@@ -24,7 +24,7 @@ from moss.judging import aspects, controls, figures, report, scores
 from moss.judging.clip import Clip
 from moss.judging.report import System
 from moss.servers import client
-from moss.servers.client import Server
+from moss.servers.transport import Server
 from schemas.codec import json_bytes
 from schemas.errors import ServiceError, UserError, exit_code
 

@@ -11,7 +11,7 @@ from moss.answers.folder import MOST_FAILED, Answered
 from moss.judging import aspects
 from moss.judging.aspects import ASPECTS
 from moss.servers import client
-from moss.servers.client import Server
+from moss.servers.transport import Server
 from schemas.errors import RecordFault, UserError
 
 TEMPERATURE = 0.7

@@ -9,7 +9,7 @@ from moss import judge
 from moss.answers import folder
 from moss.judging import aspects, controls, figures, scores
 from moss.judging.published import PUBLISHED
-from moss.servers.client import Server
+from moss.servers.transport import Server
 from schemas.errors import UserError
 from schemas.records import Text
 from tests.moss.servers import fake
