@@ -110,6 +110,14 @@ def markdown(found: dict[str, Any], *, published: bool) -> str:
             f"Preferred to `{first}`, each pair judged in both orders:\n",
             _table(["system", "won", "lost", "won - lost", "orders agree"], [_preferred(s) for s in others]),
         ]
+    parts += [
+        "Questions to the judge without a valid reply, which are in no mean, answers that failed, and the standard "
+        "deviation of a score over repeats:\n",
+        _table(
+            ["system", "scores without reply", "pairs without reply", "failed answers", "spread over repeats"],
+            [_unjudged(s, len(found["left_out"].get(s["name"], {}))) for s in systems],
+        ),
+    ]
     names = list(systems[0]["figures"])
     parts += [
         "## Without a judge\n",
@@ -188,6 +196,13 @@ def _preferred(system: dict[str, Any]) -> list[str]:
     found = system["preference"]
     agreed = "none asked" if found["orders_agree"] is None else f"{found['orders_agree']:.0%}"
     return [system["name"], f"{found['won']:.0%}", f"{found['lost']:.0%}", _cell(found["net"], "+"), agreed]
+
+
+def _unjudged(system: dict[str, Any], failed: int) -> list[str]:
+    pairs = str(system["preference"]["not_judged"]) if "preference" in system else "none asked"
+    spread = system["spread_over_repeats"]
+    known = "not repeated" if spread is None else f"{spread:.2f}"
+    return [system["name"], str(system["not_judged"]), pairs, str(failed), known]
 
 
 def _table(head: list[str], rows: list[list[str]]) -> str:

@@ -120,6 +120,33 @@ def test_answers_outside_the_schema_are_asked_for_again_and_too_many_stop(answer
     assert "no valid answer to 12 of 12 questions" in capsys.readouterr().err
 
 
+def test_what_was_not_judged_and_how_much_repeats_differ_is_in_the_report(tmp_path, capsys):
+    """One of 21 answers gets no valid score in the second repeat; text quality is 5 or 4, in turn."""
+
+    def moody(body):
+        wanted = body["response_format"]["json_schema"]["schema"]["properties"]
+        if "better" in wanted:
+            return "no" if "thing3 " in json.dumps(body["messages"]) and "SECOND" in str(body) else fake.honest(body)
+        if body["seed"] % 1000 and "thing2 " in json.dumps(body["messages"]):
+            return "no"
+        found = json.loads(fake.honest(body))
+        if "text_quality" in found and found["text_quality"]["score"] == 5:
+            found["text_quality"]["score"] -= body["seed"] % 1000
+        return json.dumps(found)
+
+    answers = [fake.answer(n) for n in range(21)]
+    other = [fake.answer(n, colour="red") for n in range(21)]
+    named = [f"one={write(tmp_path / 'one', answers)}", f"other={write(tmp_path / 'other', other)}"]
+    with fake.FakeVision(moody) as server:
+        assert run(server, tmp_path, named) == 0
+    one, second = json.loads((tmp_path / "out/results.json").read_text())["systems"]
+    assert (one["not_judged"], second["preference"]["not_judged"]) == (1, 2)
+    # a fifth of the scores, of two repeats each, differ by 1: 20 of 20 * 5 deviations are the root of 1/2
+    assert one["spread_over_repeats"] == pytest.approx(0.5**0.5 / 5)
+    said = capsys.readouterr().out
+    assert "| one | 1 | none asked | 0 | 0.14 |" in said and "| other | 1 | 2 | 0 | 0.14 |" in said
+
+
 def test_a_missing_modality_is_zero_without_asking():
     whole = fake.answer(0)
     assert aspects.scored_as_zero(whole) == ()
