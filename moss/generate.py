@@ -67,7 +67,12 @@ def generate(options: argparse.Namespace) -> int:
     _check_pictures(generalist)
     output = pathlib.Path(options.output)
     answers.check_output(output, one=not options.shards)
-    facts = {"model": name, "weights": runs.fingerprint(generalist), "sampling": dataclasses.asdict(sampling)}
+    facts = {
+        "model": name,
+        "weights": runs.fingerprint(generalist),
+        "decoder": pixels_of(generalist).decoder_fingerprint,
+        "sampling": dataclasses.asdict(sampling),
+    }
     if options.shards:
         chosen = itertools.islice(instances.read(pathlib.Path(options.shards), sources), options.limit)
         return answer_shards(generalist, chosen, sampling, output, facts, options)
@@ -101,7 +106,9 @@ def answer_shards(
         context, reference = (instances.with_pictures(part, pictures) for part in (instance.context, instance.output))
         question = GenerationResult(instance.key, instance.instruction, context, None, [], reference)
         entries.append(question)
-        if number % ranks == rank and not (output / instance.key / folder.FILE).is_file():
+        if (output / instance.key / folder.FILE).is_file():
+            answers.check_question(question, output)
+        elif number % ranks == rank:
             waiting.append(question)
     left_out = 0
     for at in tqdm(range(0, len(waiting), options.batch), desc="answering", unit=" batches"):

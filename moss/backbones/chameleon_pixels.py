@@ -14,7 +14,7 @@ from torch import Tensor
 from transformers import ChameleonVQVAEConfig
 from transformers.models.chameleon.modeling_chameleon import ChameleonVQVAE
 
-from moss.backbones.hub import opaque
+from moss.backbones.hub import fingerprint, opaque
 from moss.backbones.pixel_decoder import PixelDecoder
 from schemas.errors import UserError
 
@@ -56,6 +56,10 @@ class ChameleonPixels:
                 digest.update(name.encode())
                 digest.update(weight.cpu().numpy().tobytes())
         return digest.hexdigest()[:16]
+
+    @functools.cached_property
+    def decoder_fingerprint(self) -> str:
+        return self.fingerprint if self.decoder is None else fingerprint(self.decoder, self.fingerprint)
 
     @torch.no_grad()
     def encode(self, images: Sequence[PIL.Image.Image]) -> np.ndarray:

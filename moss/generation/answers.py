@@ -18,6 +18,8 @@ from schemas.errors import UserError
 from schemas.records import Text
 
 Segments = list[Text | PIL.Image.Image]
+NAMES = {"weights": "model", "decoder": "pixel decoder", "sampling": "sampling"}
+"""What decides an answer besides its question: the field in answer.json, and how messages call it."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,11 +75,23 @@ def shown(facts: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 def check_same(output: pathlib.Path, facts: dict[str, Any]) -> None:
-    """Raise UserError unless existing answers are of the same weights and sampling."""
+    """Raise UserError unless existing answers are of the same weights, decoder and sampling."""
     for path in sorted(output.glob(f"[!.]*/{folder.FILE}")):
         record = parse_json(path.read_bytes())
-        if any(record.get(key) != facts[key] for key in ("weights", "sampling")):
-            raise UserError(f"{path} was written by another model or with another sampling; name another --output")
+        for key in ("weights", "decoder", "sampling"):
+            if record.get(key) != facts[key]:
+                raise UserError(f"{path} was written with another {NAMES[key]}; name another --output")
+
+
+def check_question(question: GenerationResult, output: pathlib.Path) -> None:
+    """Raise UserError if the answer to a question's key in `output` is one to another question."""
+    [found] = folder.read(output / question.key)
+    asked = Answered(question.key, question.instruction, question.context, [], found.expects)
+    if part := folder.other_part(asked, found):
+        raise UserError(
+            f"{output / question.key} answers another question: the {part} under this key is another one now; name "
+            "another --output"
+        )
 
 
 def check_output(place: pathlib.Path, *, one: bool) -> None:

@@ -305,6 +305,25 @@ def test_shards_are_answered_in_batches_by_processes_that_can_be_stopped(config,
     assert "with another sampling; name another --output" in capsys.readouterr().err
 
 
+def test_answers_to_other_questions_or_of_another_decoder_are_not_kept(config, tmp_path, capsys):
+    example.write(tmp_path / "built")
+    run = ["--config", config, "--shards", str(tmp_path / "built"), "--limit", "2", "--max-tokens", "12"]
+    run += ["--output", str(tmp_path / "out")]
+    assert generate.main(run) == 0 == generate.main(run)
+    path = next((tmp_path / "out").glob("*/answer.json"))
+    known = json.loads(path.read_text())
+    for change, said in (
+        ({"instruction": "Another."}, "the instruction under this key is another one now"),
+        ({"context": [{"type": "text", "text": "More."}]}, "the context under this key is another one now"),
+        ({"decoder": "0123"}, "with another pixel decoder"),
+        ({"weights": "0123"}, "with another model"),
+    ):
+        path.write_text(json.dumps({**known, **change}))
+        assert generate.main(run) == 2 and said in capsys.readouterr().err
+    path.write_text(json.dumps(known))
+    assert generate.main(run) == 0
+
+
 def test_one_answer_and_those_of_a_run_do_not_replace_each_other(config, tmp_path, capsys):
     example.write(tmp_path / "built")
     run = ["--config", config, "--max-tokens", "12", "--output"]
