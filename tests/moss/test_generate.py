@@ -209,6 +209,14 @@ def test_an_answer_has_room_for_as_many_images_as_its_reference():
     assert decoding.budget(layout, Sampling(max_tokens=5), images=12) == 5
 
 
+@pytest.mark.parametrize("own,most,expected", [(9, 5, 5), (5, 9, 5), (None, 5, 5), (5, None, 5)])
+def test_the_smaller_of_a_prompts_budget_and_the_samplings_holds(own, most, expected):
+    made = chameleon.tiny()
+    asked = decoding.Prompt(prompt_of(made).ids.tolist(), None, own)
+    [written] = decoding.answers(made, [asked], Sampling(max_tokens=most))
+    assert written.budget == expected and len(written.ids) <= expected
+
+
 def test_a_prompt_that_fills_the_context_is_refused():
     made = chameleon.tiny()
     with pytest.raises(UserError, match="give less context"):
