@@ -61,6 +61,13 @@ def generate(options: argparse.Namespace) -> int:
         run = runs.find_run(options.checkpoint)
         sources = sources or run.settings.data.held_out_sources
         generalist, name = runs.load_run(run.checkpoint), str(run.checkpoint)
+        if sampling.image_guidance != 1 and not run.settings.training.condition_dropout:
+            print(
+                f"moss.generate: {run.checkpoint} was trained with training.condition_dropout 0, so the adapters never saw "
+                "an answer without instruction and context, which --image-guidance asks them for: train with 0.1, or "
+                "compare with --image-guidance 1",
+                file=sys.stderr,
+            )
     else:
         backbone = settings.load(options.config).backbone
         generalist, name = runs.load_backbone(backbone), f"{backbone.name} {backbone.path}, without adapters"

@@ -1,6 +1,7 @@
 """Answers of tiny backbones with random weights: whole images, the same ones again by seed, and as files."""
 
 import json
+import types
 
 import numpy as np
 import PIL.Image
@@ -330,6 +331,20 @@ def test_answers_to_other_questions_or_of_another_decoder_are_not_kept(config, t
         assert generate.main(run) == 2 and said in capsys.readouterr().err
     path.write_text(json.dumps(known))
     assert generate.main(run) == 0
+
+
+@pytest.mark.parametrize(
+    "dropout,guidance,warned", [(0.0, "2", True), (0.1, "2", False), (0.0, "1", False)], ids=["never", "seen", "none"]
+)
+def test_guidance_that_was_not_trained_is_said(tmp_path, capsys, monkeypatch, dropout, guidance, warned):
+    trained = types.SimpleNamespace(
+        data=types.SimpleNamespace(held_out_sources=()), training=types.SimpleNamespace(condition_dropout=dropout)
+    )
+    monkeypatch.setattr(generate.runs, "find_run", lambda _: types.SimpleNamespace(checkpoint="c", settings=trained))
+    monkeypatch.setattr(generate.runs, "load_run", lambda _: continuous.tiny().eval())
+    run = ["--checkpoint", "c", "--instruction", "x", "--max-tokens", "3", "--output", str(tmp_path / "out")]
+    assert generate.main([*run, "--image-guidance", guidance]) == 0
+    assert ("trained with training.condition_dropout 0" in capsys.readouterr().err) == warned
 
 
 def test_one_answer_and_those_of_a_run_do_not_replace_each_other(config, tmp_path, capsys):
