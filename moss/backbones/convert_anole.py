@@ -52,7 +52,7 @@ def convert(vqgan: Path, checkpoint: Path) -> tuple[Path, int]:
     decoder = {name: weight for name, weight in published.items() if name.startswith(("decoder.", "post_quant_conv."))}
     _check_shapes(decoder, PixelDecoder(vq_config(config)).state_dict(), vqgan)
     with torch.device("meta"):
-        encoder = ChameleonVQVAE(config.vq_config)
+        encoder = ChameleonVQVAE(vq_config(config))
     compared = _check_equal(published, checkpoint, set(dict(encoder.named_parameters())))
     target = checkpoint / PIXEL_DECODER
     temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex}")
