@@ -8,11 +8,13 @@ import pytest
 from moss import judge
 from moss.answers import folder
 from moss.judging import aspects, controls, figures, scores
+from moss.judging.clip import Clip
 from moss.judging.published import PUBLISHED
 from moss.servers.transport import Server
 from schemas.errors import UserError
 from schemas.records import Text
 from tests.moss.servers import fake
+from tests.tiny_clip import clip_folder
 
 N = 6
 
@@ -94,6 +96,40 @@ def test_a_judge_that_does_not_notice_damage_gets_no_table(answered, tmp_path, c
     assert found["systems"] == [] and [c["change"]["text_quality"]["value"] for c in found["controls"]] == [0] * 4
     assert (tmp_path / "out/verdicts.jsonl").read_bytes() == b""
     assert "helpfulness 5.0" not in (tmp_path / "out/page.html").read_text()
+
+
+@pytest.mark.parametrize("name,aspect,_", controls.CONTROLS, ids=[name for name, _, _ in controls.CONTROLS])
+def test_a_judge_that_fails_one_control_alone_gets_no_table(answered, tmp_path, capsys, name, aspect, _):
+    def half_blind(body):
+        found = json.loads(fake.honest(body))
+        if aspect in found:
+            found[aspect]["score"] = 5
+        return json.dumps(found)
+
+    with fake.FakeVision(half_blind) as server:
+        assert run(server, tmp_path, answered) == 2
+    said = capsys.readouterr().out
+    assert f"does not notice: {name}. " in said and "| good |" not in said
+    found = json.loads((tmp_path / "out/results.json").read_text())
+    assert [c["name"] for c in found["controls"] if not c["passed"]] == [name] and found["systems"] == []
+    assert (tmp_path / "out/verdicts.jsonl").read_bytes() == b""
+
+
+def test_clip_gives_the_judges_report_its_columns(answered, tmp_path, capsys):
+    clip = clip_folder(tmp_path / "clip")
+    with fake.FakeVision(fake.honest) as server:
+        assert run(server, tmp_path, answered, "--clip", clip) == 0
+        assert run(server, tmp_path, answered, "--clip", f"local-dir:{tmp_path}/nowhere") == 2
+    said = capsys.readouterr()
+    assert "--clip: open_clip cannot load" in said.err and "| CLIP text-image, image 1 |" in said.out
+    found = json.loads((tmp_path / "out/results.json").read_text())
+    assert found["clip"] == clip
+    good = found["systems"][0]["figures"]
+    measure, answers = Clip(clip), folder.read(tmp_path / "good")
+    expected = [measure.coherence(answer).matched[0] for answer in answers]
+    assert good["CLIP text-image"]["value"] == pytest.approx(sum(expected) / N)
+    assert good["CLIP text-image, image 1"]["value"] == pytest.approx(sum(expected) / N)
+    assert good["copies of the context"]["value"] == 0 and good["CLIP margin"]["value"] is None  # one image each
 
 
 def test_a_judge_that_favours_the_first_place_makes_ties(answered, tmp_path):
