@@ -17,22 +17,9 @@ from moss.generation.sampling import Sampling
 from moss.generation.whole_images import FREE, WholeImages, forced, not_text, places
 from schemas.errors import UserError
 from schemas.records import Text
-from tests.moss.hands import adapt, picture
+from tests.moss.hands import adapt, eager, picture
 
 BACKBONES = {"chameleon": chameleon, "emu3": emu3, "continuous": continuous, "janus": janus}
-
-
-def eager(generalist, liking: float):
-    """The same generalist with another wish to begin images; random weights rarely do."""
-    own, begin = generalist.text_logits, generalist.layout.begin
-
-    def text_logits(hidden):
-        logits = own(hidden).clone()
-        logits[:, begin] += liking
-        return logits
-
-    generalist.text_logits = text_logits
-    return generalist
 
 
 @pytest.fixture(params=BACKBONES)

@@ -1,13 +1,17 @@
 """The command moss.generate: what it writes, keeps and refuses."""
 
+import dataclasses
 import json
 import types
 
 import pytest
 
 from moss import generate
+from moss.answers import folder
 from moss.backbones import continuous
-from tests.moss.hands import picture
+from moss.generation import decoding
+from schemas.records import Text
+from tests.moss.hands import eager, picture
 from tests.schemas import example
 
 
@@ -166,6 +170,30 @@ def test_what_a_killed_process_left_neither_stops_the_next_nor_is_an_answer(conf
     assert (first / "answer.json").stat().st_mtime_ns == before
     assert not [path.name for path in out.iterdir() if path.name.startswith(".")]
     assert len(list(out.glob("*/answer.json"))) == 2
+
+
+def test_an_answer_may_have_as_many_images_as_its_instance(config, tmp_path, monkeypatch):
+    """Ten, which is more than the eight that an answer has room for by itself."""
+    own, others = example.instance, [example.instance(3 * n) for n in range(10)]  # of one picture each
+
+    def instance(number):
+        made, files = own(number)
+        if number:
+            return made, files
+        pictures = [segment for one, _ in others for segment in one.output if not isinstance(segment, Text)]
+        files = {digest: data for _, some in others for digest, data in some.items()}
+        return dataclasses.replace(made, output=(made.output[0], *pictures)), files
+
+    monkeypatch.setattr(example, "instance", instance)
+    example.write(tmp_path / "built", 1)
+    monkeypatch.setattr(decoding, "TEXT_TOKENS", 12)
+    monkeypatch.setattr(generate.runs, "load_backbone", lambda _: eager(continuous.tiny().eval(), 30.0))
+    run = ["--config", config, "--shards", str(tmp_path / "built"), "--output", str(tmp_path / "out"), "--greedy"]
+    assert generate.main(run) == 0
+    [answer] = folder.read(tmp_path / "out")
+    assert len(answer.pictures) == 10 and not answer.missing
+    assert {folder.opened(picture).size for picture in answer.pictures} == {(32, 32)}
+    assert (tmp_path / "out/page.html").read_text().count("<img") == 20
 
 
 @pytest.mark.parametrize(
