@@ -44,10 +44,20 @@ def install() -> None:
     """Put modules of PEFT's names with these parts in the place of PEFT's, of which some may be loaded."""
     for name in [name for name in sys.modules if name.partition(".")[0] == "peft"]:
         del sys.modules[name]
-    own = {"PeftConfig": PeftConfig, "LoraConfig": LoraConfig, "PeftModel": PeftModel, "get_peft_model": get_peft_model}
-    mappings = {f"PEFT_TYPE_TO_{kind}_MAPPING": {} for kind in ("CONFIG", "PREFIX", "TUNER")}
-    tuners = {"BaseTuner": BaseTuner, "BaseTunerLayer": BaseTunerLayer}
-    parts = {"peft": own, "peft.mapping": mappings, "peft.tuners": {}, "peft.tuners.tuners_utils": tuners}
+    own: dict[str, Any] = {
+        "PeftConfig": PeftConfig,
+        "LoraConfig": LoraConfig,
+        "PeftModel": PeftModel,
+        "get_peft_model": get_peft_model,
+    }
+    mappings: dict[str, Any] = {f"PEFT_TYPE_TO_{kind}_MAPPING": {} for kind in ("CONFIG", "PREFIX", "TUNER")}
+    tuners: dict[str, Any] = {"BaseTuner": BaseTuner, "BaseTunerLayer": BaseTunerLayer}
+    parts: dict[str, dict[str, Any]] = {
+        "peft": own,
+        "peft.mapping": mappings,
+        "peft.tuners": {},
+        "peft.tuners.tuners_utils": tuners,
+    }
     for name, content in parts.items():
         module = types.ModuleType(name, __doc__)
         vars(module).update(content)
