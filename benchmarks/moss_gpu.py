@@ -3,8 +3,9 @@
     python -m benchmarks.moss_gpu --minutes 12 --json > gpu.json
     python -m benchmarks.moss_gpu --tiny --device cpu           # the same code with tiny shapes, to see that it runs
 
-It needs torch and transformers on the machine, and PEFT with what PEFT imports, which it also takes from a folder made
-elsewhere: `pip install --no-deps --target build/site peft accelerate psutil`. Parts:
+It needs torch and transformers on the machine, and no network. Where PEFT is missing, too, it takes PEFT from a folder
+made elsewhere (`pip install --no-deps --target build/site peft accelerate psutil`), or a stand-in with the same
+arithmetic (benchmarks/peft_stand_in.py); "peft" in the report says which. Parts:
 
     step     forward, backward, AdamW: a decoder of 7B shape (4,096 wide) with 4 layers, one row of 8,192 packed tokens,
              bf16 base, float32 adapters, under autocast, LoRA too. Time and peak memory; at most 1.10 of LoRA's time
@@ -12,8 +13,11 @@ elsewhere: `pip install --no-deps --target build/site peft accelerate psutil`. P
     images   512 px images a second through Chameleon's tokenizer (its shape, random weights)
     equal    the adapters' output on this device against the CPU's, float32, and decoding against the full forward
 
-Every part reports its result, its error, or that the time was over; nothing is left out silently. The exit code
-is 1 where anything is missing or unequal. Speeds are compared in turns within the run: medians of the ratios.
+Speeds are compared in turns within the run: medians of the ratios, over the "rounds" that there was time for.
+"targets" has every target with what was found and whether it is met; "not_measured" names everything that has no
+figure, with its reason. The exit code is 0 if both are in order: all measured and equal, all targets met. Otherwise it is
+1, and 2 without a GPU. With --tiny, whose figures mean nothing, targets are not compared, and a part that only a GPU has
+may be missing.
 """
 
 from __future__ import annotations
@@ -21,256 +25,61 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
-import pathlib
-import statistics
 import sys
 import time
 import traceback
-from collections.abc import Callable
 from typing import Any
 
-SITE = pathlib.Path(__file__).parent.parent / "build" / "site"
-try:
-    import peft
-except ModuleNotFoundError:
-    sys.path.append(str(SITE))
-    try:
-        import peft  # noqa: F401 - only to see whether it is installed
-    except ModuleNotFoundError as error:
-        sys.exit(
-            f"moss_gpu: {error}. Where there is a network: pip install --no-deps --target {SITE} peft accelerate "
-            "psutil; then run this again, or copy that folder here"
-        )
-
 import torch
-from transformers import DynamicCache, StaticCache
 
-from benchmarks import moss_step
+from benchmarks import peft_stand_in
 
-VARIANTS = {"feature k=2": {}, "feature k=3": {"kernel_size": 3}, "rank k=2": {"conv_space": "rank"}}
+PEFT = peft_stand_in.ready_peft()
+
+# isort: split
+from benchmarks.moss_gpu_parts import NOT, TINY, VARIANTS, Shape, decode, equal, images, step  # after PEFT is there
+
 TARGETS = {"step": 1.10, "decode": 0.9}
+"""At most this part of LoRA's time a step; at least this part of LoRA's tokens a second in a CUDA graph."""
 
 
-@dataclasses.dataclass(frozen=True)
-class Shape:
-    """Sizes of a run. samples: packed into a row, of which 8,192 tokens are kept. decoded: tokens a round."""
-
-    width: int = 4096
-    layers: int = 4
-    decode_layers: int = 32
-    rank: int = 128
-    rounds: int = 9
-    samples: int = 8
-    decoded: int = 64
-    resolution: int = 512
-    images: int = 64
-
-
-TINY = Shape(width=128, layers=1, decode_layers=2, rank=4, rounds=2, samples=2, decoded=4, resolution=32, images=2)
+def targets(found: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Each target of each variant: what it is, what was found (None: not measured), and whether it is met."""
+    rows = {}
+    for name in VARIANTS:
+        for part, place, key, sign in (
+            ("step", found["step"], "ratio", "at most"),
+            ("decode", _of(found["decode"], "graph"), "share", "at least"),
+        ):
+            value = _of(_of(place, name), key)
+            value = value if isinstance(value, float) else None
+            wanted = TARGETS[part]
+            met = value is not None and (value <= wanted if part == "step" else value >= wanted)
+            rows[f"{part}, {name}"] = {"target": f"{sign} {wanted}", "found": value, "met": met}
+    return rows
 
 
-def packed(samples: int, device: str) -> tuple[torch.Tensor, torch.Tensor]:
-    """ids and positions (1, L): samples of 64 text tokens, an image of 1,024 and 64 text tokens."""
-    text = (moss_step.GRID * moss_step.GRID) // 8
-    generator = torch.Generator().manual_seed(0)
-    low = moss_step.LOW
-    parts = []
-    for _ in range(samples):
-        words = torch.randint(low + 8192, 8448, (text,), generator=generator)
-        image = torch.randint(low, low + 8192, (moss_step.GRID**2,), generator=generator)
-        parts.append(torch.cat([words[: text // 2], image, words[text // 2 :]]))
-    length = len(parts[0])
-    ids = torch.cat(parts)[:8192][None]
-    positions = torch.arange(length).repeat(samples)[:8192][None]
-    return ids.to(device), positions.to(device)
+def not_measured(found: dict[str, Any]) -> dict[str, str]:
+    """The parts without a figure, with their reasons."""
+    rows = {}
+    for part in ("equal", "step", "images", "decode"):
+        for name, value in ((part, found[part]), (f"{part}, graph", _of(found[part], "graph"))):
+            if isinstance(value, str) and value.startswith(NOT):
+                rows[name] = value.removeprefix(NOT)
+            elif error := _of(value, "error"):
+                rows[name] = error
+    return rows
 
 
-def step(shape: Shape, device: str, until: float) -> dict[str, Any]:
-    """Ratio to LoRA of time and of peak memory, for each variant."""
-    ids, positions = packed(shape.samples, device)
-    names = ["PEFT LoRA", *VARIANTS]
-    models, optimisers = {}, {}
-    for name in names:
-        base = moss_step.decoder(shape.layers, shape.width, torch.bfloat16, device)
-        models[name] = moss_step.adapted(base, VARIANTS.get(name) if name in VARIANTS else None, shape.rank)
-        optimisers[name] = torch.optim.AdamW([p for p in models[name].parameters() if p.requires_grad], lr=1e-4)
-    peaks: dict[str, list[float]] = {name: [] for name in names}
-    kind = torch.device(device).type
-
-    def once(name: str, model: torch.nn.Module) -> None:
-        if kind == "cuda":
-            torch.cuda.reset_peak_memory_stats()
-        before = torch.cuda.memory_allocated() if kind == "cuda" else 0
-        with torch.autocast(kind, torch.bfloat16):
-            core = model.get_base_model().model
-            loss = (
-                core(input_ids=ids, position_ids=positions, use_cache=False).last_hidden_state.float().square().mean()
-            )
-        loss.backward()
-        optimisers[name].step()
-        optimisers[name].zero_grad()
-        if kind == "cuda":
-            peaks[name].append((torch.cuda.max_memory_allocated() - before) / 2**20)
-
-    times = turns(models, once, shape.rounds, device, until)
-    return {
-        "tokens": ids.shape[1],
-        "layers": shape.layers,
-        "width": shape.width,
-        "rank": shape.rank,
-        **{
-            name: {
-                "ratio": ratio(times, name),
-                "seconds": statistics.median(times[name]),
-                "peak_mib": statistics.median(peaks[name]) if peaks[name] else None,
-                "peak_ratio": (
-                    statistics.median(peaks[name]) / statistics.median(peaks["PEFT LoRA"]) if peaks[name] else None
-                ),
-            }
-            for name in names
-        },
-    }
+def _of(value: Any, key: str) -> Any:
+    return value.get(key) if isinstance(value, dict) else None
 
 
-@torch.no_grad()
-def decode(shape: Shape, device: str, until: float) -> dict[str, Any]:
-    """Share of LoRA's tokens/s for each variant: with a CUDA graph, and token by token."""
-    ids = moss_step.sequences(1, device)
-    base = moss_step.decoder(shape.decode_layers, shape.width, torch.bfloat16, device)
-    found: dict[str, Any] = {"layers": shape.decode_layers, "width": shape.width, "rank": shape.rank}
-    for way in ("graph", "eager") if device != "cpu" else ("eager",):
-        runs: dict[str, Callable[[], None]] = {}
-        for name in ("PEFT LoRA", *VARIANTS):
-            # every variant wraps the same frozen decoder, which is copied by reference: only the adapters are new
-            model = moss_step.adapted(_shared(base), VARIANTS.get(name) if name in VARIANTS else None, shape.rank)
-            runs[name] = decoder_loop(model.to(torch.bfloat16).eval(), ids, shape, graph=way == "graph")
-        times = turns(runs, lambda name, run: run(), shape.rounds, device, until)
-        found[way] = {
-            name: {"share": 1 / ratio(times, name), "tokens_per_second": shape.decoded / statistics.median(times[name])}
-            for name in runs
-        }
-    return found
-
-
-def decoder_loop(model: torch.nn.Module, ids: torch.Tensor, shape: Shape, *, graph: bool) -> Callable[[], None]:
-    """A function that decodes `shape.decoded` image tokens after a prompt, each time in the same static cache."""
-    core, at = model.get_base_model().model, 72
-    room = 1152 + 4 * shape.decoded
-    cache = StaticCache(config=core.config, max_cache_len=room)
-    core(input_ids=ids[:, :at], past_key_values=cache, use_cache=True)
-    token, position = ids[:, at : at + 1].clone(), torch.full((1, 1), at, device=ids.device)
-
-    def one() -> None:
-        core(input_ids=token, position_ids=position, past_key_values=cache, use_cache=True)
-
-    def restart() -> None:
-        cache.reset()
-        core(input_ids=ids[:, :at], past_key_values=cache, use_cache=True)
-
-    if not graph:
-
-        def eager() -> None:
-            restart()
-            for _ in range(shape.decoded):
-                one()
-
-        return eager
-    stream = torch.cuda.Stream()
-    with torch.cuda.stream(stream):
-        for _ in range(3):
-            one()
-    torch.cuda.current_stream().wait_stream(stream)
-    captured = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(captured):
-        one()
-    # image tokens of one image at most: a graph is replayed within the grid that the prompt began
-    return lambda: [captured.replay() for _ in range(shape.decoded)] and None
-
-
-def images(shape: Shape, device: str, until: float) -> dict[str, Any]:
-    """Images per second through a VQ tokenizer of Chameleon's published shape."""
-    import numpy as np
-    import PIL.Image
-    from transformers import ChameleonVQVAEConfig
-    from transformers.models.chameleon.modeling_chameleon import ChameleonVQVAE
-
-    from moss.backbones.chameleon_pixels import ChameleonPixels
-
-    settings = (
-        {} if shape.resolution == 512 else {"resolution": shape.resolution, "base_channels": 32, "num_embeddings": 64}
-    )
-    config = ChameleonVQVAEConfig(**settings)
-    pixels = ChameleonPixels(ChameleonVQVAE(config), None, np.arange(config.num_embeddings))
-    random = np.random.default_rng(0)
-    given = [
-        PIL.Image.fromarray(random.integers(0, 256, (shape.resolution, shape.resolution, 3), dtype=np.uint8))
-        for _ in range(shape.images)
-    ]
-    pixels.encode(given[:2])
-    began = moss_step.clock(device)
-    pixels.encode(given)
-    return {"images_per_second": len(given) / (moss_step.clock(device) - began), "resolution": shape.resolution}
-
-
-@torch.no_grad()
-def equal(shape: Shape, device: str, until: float) -> dict[str, Any]:
-    """Largest differences, float32, of adapters with random weights: this device to the CPU; cached to whole."""
-    torch.manual_seed(0)
-    found = {}
-    ids = moss_step.sequences(1, "cpu")[:, 40:200]
-    for name, settings in VARIANTS.items():
-        model = moss_step.adapted(moss_step.decoder(2, 256, torch.float32, "cpu"), settings, 8).eval()
-        for key, value in model.named_parameters():
-            if "moss_" in key:
-                torch.nn.init.normal_(value, std=0.1)
-        core = model.get_base_model().model
-        expected = core(input_ids=ids).last_hidden_state
-        core = model.to(device).get_base_model().model
-        whole = core(input_ids=ids.to(device)).last_hidden_state
-        cache, parts = DynamicCache(config=core.config), []
-        for start, end in ((0, 60), *((n, n + 1) for n in range(60, ids.shape[1]))):
-            parts.append(
-                core(input_ids=ids[:, start:end].to(device), past_key_values=cache, use_cache=True).last_hidden_state
-            )
-        scale = expected.abs().max().item()
-        found[name] = {
-            "to_cpu": (whole.cpu() - expected).abs().max().item() / scale,
-            "decoding": (torch.cat(parts, 1) - whole).abs().max().item() / scale,
-        }
-        if max(found[name].values()) > 1e-3:
-            raise AssertionError(f"{name} differs: {found[name]}")
-    return found
-
-
-def turns(
-    what: dict[str, Any], run: Callable[[str, Any], None], rounds: int, device: str, until: float
-) -> dict[str, list[float]]:
-    """The seconds of run(name, value), in turns, after a warm-up round.
-
-    At least one round; then until the time `until`.
-    """
-    times: dict[str, list[float]] = {name: [] for name in what}
-    for turn in range(rounds + 1):
-        if turn > 1 and time.monotonic() > until:
-            break
-        for name, value in what.items():
-            began = moss_step.clock(device)
-            run(name, value)
-            if turn:
-                times[name].append(moss_step.clock(device) - began)
-    return times
-
-
-def ratio(times: dict[str, list[float]], name: str) -> float:
-    return statistics.median(t / b for t, b in zip(times[name], times["PEFT LoRA"], strict=False))
-
-
-def _shared(model: torch.nn.Module) -> torch.nn.Module:
-    """A copy of the modules that shares every weight."""
-    import copy
-
-    memo = {id(tensor): tensor for tensor in (*model.parameters(), *model.buffers())}
-    return copy.deepcopy(model, memo)
+def exit_code(found: dict[str, Any], *, tiny: bool) -> int:
+    """0 if everything was measured and every target is met (see above for `tiny`), else 1."""
+    if tiny:
+        return int(any(not reason.startswith("a CUDA graph needs") for reason in found["not_measured"].values()))
+    return int(bool(found["not_measured"]) or not all(row["met"] for row in found["targets"].values()))
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -283,30 +92,29 @@ def main(arguments: list[str] | None = None) -> int:
     if options.device != "cpu" and not torch.cuda.is_available():
         print("moss_gpu: torch sees no GPU here; --tiny --device cpu shows only that the script runs", file=sys.stderr)
         return 2
-    shape, began, missing = TINY if options.tiny else Shape(), time.monotonic(), False
+    shape, began = TINY if options.tiny else Shape(), time.monotonic()
     found: dict[str, Any] = {
         "device": torch.cuda.get_device_name() if options.device != "cpu" else "cpu",
         "torch": torch.__version__,
+        "peft": PEFT,
         "shape": dataclasses.asdict(shape),
-        "targets": TARGETS,
     }
     parts = {"equal": equal, "step": step, "images": images, "decode": decode}
     for number, (name, part) in enumerate(parts.items()):
         left = began + 60 * options.minutes - time.monotonic()
         if left <= 0:
-            found[name], missing = "not measured: the time was over", True
+            found[name] = f"{NOT}the time was over"
             continue
         try:
             found[name] = part(shape, options.device, time.monotonic() + left / (len(parts) - number))
         except Exception as error:  # noqa: BLE001 - the other parts are still worth their time; the error is in the report
-            found[name], missing = (
-                {"error": f"{type(error).__name__}: {error}", "at": traceback.format_exc(limit=-2)},
-                True,
-            )
+            found[name] = {"error": f"{type(error).__name__}: {error}", "at": traceback.format_exc(limit=-2)}
         if options.device != "cpu":
             torch.cuda.empty_cache()
+    found["targets"] = "not compared: --tiny" if options.tiny else targets(found)
+    found["not_measured"] = not_measured(found)
     print(json.dumps(found, indent=2) if options.json else "\n".join(f"{k}: {v}" for k, v in found.items()))
-    return int(missing)
+    return exit_code(found, tiny=options.tiny)
 
 
 if __name__ == "__main__":

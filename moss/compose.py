@@ -27,17 +27,21 @@ import PIL.Image
 from moss.answers import folder
 from moss.answers.folder import Answered, opened
 from moss.servers import client
-from moss.servers.client import Question, Server, picture_part, text_part
-from schemas.errors import RecordFault, ServiceError, UserError, exit_code
+from moss.servers.client import Question, picture_part, text_part
+from moss.servers.transport import Server
+from schemas.errors import AGAIN, RecordFault, ServiceError, UserError, exit_code
 from schemas.records import Text
 
 MOST = 12
 """Segments of an answer: more than any instance of ours has images."""
+MAX_TOKENS = 8192
+"""Tokens of a plan: MOST segments of 400 words, each with a prompt of 100, as JSON."""
 _SYSTEM = (
     "You answer requests with text and pictures in turn. You cannot draw: for every picture write a prompt for an "
     "image generator that knows nothing of the request or of the other pictures, so describe subject, style and "
     "setting in full each time, and keep them the same where pictures belong together. Reply with JSON alone: "
-    'segments in reading order, each a "text" and the "picture" prompt that follows it; either may be empty.'
+    f'at most {MOST} segments in reading order, each a "text" and the "picture" prompt that follows it; either may be '
+    "empty."
 )
 _SCHEMA: dict[str, Any] = {
     "type": "object",
@@ -55,6 +59,9 @@ _SCHEMA: dict[str, Any] = {
     "required": ["segments"],
     "additionalProperties": False,
 }
+
+
+Plan = list[dict[str, str]] | RecordFault
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -78,19 +85,21 @@ def compose(options: argparse.Namespace) -> int:
         Server(client.base_url(url), model or client.model_of(client.base_url(url)), cache, options.concurrency)
         for url, model in ((options.llm_url, options.llm_model), (options.image_url, options.image_model))
     )
-    plans = [
-        [] if isinstance(plan, RecordFault) else plan["segments"][:MOST]
-        for plan in client.ask_all(writer, questions, question, progress="writing")
-    ]
-    prompts = list(dict.fromkeys(part["picture"].strip() for plan in plans for part in plan if part["picture"].strip()))
+    replies = client.ask_all(writer, questions, question, progress="writing")
+    refused = [str(reply) if isinstance(reply, RecordFault) else "" for reply in replies]
+    folder.check_failed(refused, f"check the server at {writer.url}, and {AGAIN}")  # before pictures are paid for
+    plans: list[Plan] = [r if isinstance(r, RecordFault) else r["segments"][:MOST] for r in replies]
+    cut = sum(not isinstance(r, RecordFault) and len(r["segments"]) > MOST for r in replies)
+    prompts = list(dict.fromkeys(prompt for plan in plans for prompt in prompts_of(plan)))
     drawn = dict(zip(prompts, client.draw_all(painter, prompts, options.size, progress="drawing"), strict=True))
+    reasons = [answered(asked, plan, drawn).failed for asked, plan in zip(questions, plans, strict=True)]
+    failed = folder.check_failed(reasons, f"check the servers at {writer.url} and {painter.url}, and {AGAIN}")
     facts = {"text_model": writer.model, "image_model": painter.model, "size": options.size}
     folder.publish(output, _files(questions, plans, drawn, facts))
-    empty = sum(not plan for plan in plans)
-    refused = sum(isinstance(picture, RecordFault) for picture in drawn.values())
+    missing = sum(isinstance(picture, RecordFault) for picture in drawn.values())
     print(
-        f"{len(questions)} answers, {len(prompts)} pictures asked for; {empty} questions without a valid reply, "
-        f"{refused} pictures refused. {output}"
+        f"{len(questions)} answers, {failed} of them failed ({sum(map(bool, refused))} without a valid reply, {missing} of "
+        f"{len(prompts)} pictures not drawn), which moss.judge leaves out; {cut} cut after {MOST} segments. {output}"
     )
     return 0
 
@@ -104,29 +113,40 @@ def question(asked: Answered) -> Question:
         ("text",): "Answer with text alone: leave every picture empty.",
     }[tuple(kind for kind in folder.KINDS if kind in asked.expects)]
     content = [text_part(f"{asked.instruction}\n\n{wanted}"), *context]
-    return Question([{"role": "system", "content": _SYSTEM}, {"role": "user", "content": content}], _SCHEMA)
+    messages: list[dict[str, Any]] = [{"role": "system", "content": _SYSTEM}, {"role": "user", "content": content}]
+    return Question(messages, _SCHEMA, max_tokens=MAX_TOKENS)
 
 
-def answered(asked: Answered, plan: Sequence[dict[str, str]], drawn: dict[str, Any]) -> Answered:
-    """The answer of a plan with its images; an image that was refused counts as missing."""
+def prompts_of(plan: Plan) -> list[str]:
+    """The image prompts of a plan, in their order."""
+    if isinstance(plan, RecordFault):
+        return []
+    return [part["picture"].strip() for part in plan if part["picture"].strip()]
+
+
+def answered(asked: Answered, plan: Plan, drawn: dict[str, Any]) -> Answered:
+    """The answer of a plan with its images; it failed if there is no plan, or if an image was not drawn."""
+    if isinstance(plan, RecordFault):
+        return dataclasses.replace(asked, output=[], missing=0, failed=f"no plan: {plan}")
     output: list[Text | PIL.Image.Image] = []
-    missing = 0
+    refused: list[str] = []
     for part in plan:
         if part["text"].strip():
             output.append(Text(part["text"].strip()))
         if prompt := part["picture"].strip():
             if isinstance(drawn[prompt], RecordFault):
-                missing += 1
+                refused.append(str(drawn[prompt]))
             else:
                 output.append(PIL.Image.open(io.BytesIO(drawn[prompt])))
-    return dataclasses.replace(asked, output=output, missing=missing)
+    failed = f"{len(refused)} pictures were not drawn, the first: {refused[0]}" if refused else ""
+    return dataclasses.replace(asked, output=output, missing=len(refused), failed=failed)
 
 
 def _files(
-    questions: Sequence[Answered], plans: Sequence[list[dict[str, str]]], drawn: dict[str, Any], facts: dict[str, str]
+    questions: Sequence[Answered], plans: Sequence[Plan], drawn: dict[str, Any], facts: dict[str, str]
 ) -> Iterator[tuple[str, bytes]]:
     for asked, plan in zip(questions, plans, strict=True):
-        more = {**facts, "prompts": [part["picture"] for part in plan if part["picture"].strip()]}
+        more = {**facts, "prompts": prompts_of(plan)}
         for name, content in folder.files(answered(asked, plan, drawn), more).items():
             yield f"{folder.name_of(asked.key)}/{name}", content
 

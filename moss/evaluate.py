@@ -6,13 +6,14 @@
 The name `base` stands for its run's backbone without the trained weights. All runs must have the same backbone, so that
 they read the same tokens. Intervals are 95 % bootstrap intervals over instances (see `moss.evaluation.bootstrap`);
 differences are to the run named `lora`, paired by instance. Writes table.md, results.json and instances.npz (the sums
-from which the table is computed).
+from which the table is computed) together: they replace those of an earlier run, and nothing else.
 """
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
+import io
 import json
 import pathlib
 import sys
@@ -21,6 +22,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from moss import data
+from moss.answers import folder
 from moss.evaluation import measure, table
 from moss.generation.decoding import has_slots
 from moss.generation.sampling import Sampling
@@ -28,11 +30,13 @@ from moss.training import runs
 from moss.training.runs import Run
 from schemas.errors import UserError
 
+FILES = ("table.md", "results.json", "instances.npz")
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
-        found = {name: runs.find_run(folder) for name, folder in _named(options.runs).items()}
+        found = {name: runs.find_run(place) for name, place in _named(options.runs).items()}
         _same_backbone(found)
         evaluate(options, found)
         return 0
@@ -42,6 +46,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def evaluate(options: argparse.Namespace, found: dict[str, Run]) -> None:
+    output = pathlib.Path(options.output)
+    if output.exists() and not (output.is_dir() and {path.name for path in output.iterdir()} <= set(FILES)):
+        raise UserError(f"{output} holds something else than a comparison; name another --output")
     first = next(iter(found.values())).settings
     sources = options.sources or first.data.held_out_sources or None
     if sources is None:
@@ -71,10 +78,9 @@ def evaluate(options: argparse.Namespace, found: dict[str, Run]) -> None:
         "instances": len(methods[0].sums.keys),
         "runs": {name: str(run.checkpoint) for name, run in found.items()},
     }
-    output = pathlib.Path(options.output)
-    output.mkdir(parents=True, exist_ok=True)
+    sums_file = io.BytesIO()
     np.savez_compressed(
-        output / "instances.npz",
+        sums_file,
         keys=np.array(methods[0].sums.keys),
         **{
             f"{method.name}.{part}": getattr(method.sums, part)
@@ -82,18 +88,18 @@ def evaluate(options: argparse.Namespace, found: dict[str, Run]) -> None:
             for part in ("text", "boundary", "image")
         },
     )
-    (output / "results.json").write_text(json.dumps({**about, "methods": results}, indent=2) + "\n", encoding="utf-8")
-    (output / "table.md").write_text(text, encoding="utf-8")
+    figures = json.dumps({**about, "methods": results}, indent=2) + "\n"
+    folder.publish(output, zip(FILES, (text.encode(), figures.encode(), sums_file.getvalue()), strict=True))
     print(text)
 
 
 def _named(arguments: Sequence[str]) -> dict[str, str]:
     named = {}
     for argument in arguments:
-        name, equals, folder = argument.partition("=")
-        if not (name and equals and folder) or name in named:
+        name, equals, place = argument.partition("=")
+        if not (name and equals and place) or name in named:
             raise UserError(f"--runs wants NAME=FOLDER, each name once, such as moss=out/moss; not {argument!r}")
-        named[name] = folder
+        named[name] = place
     return named
 
 

@@ -61,13 +61,25 @@ def generate(options: argparse.Namespace) -> int:
         run = runs.find_run(options.checkpoint)
         sources = sources or run.settings.data.held_out_sources
         generalist, name = runs.load_run(run.checkpoint), str(run.checkpoint)
+        if sampling.image_guidance != 1 and not run.settings.training.condition_dropout:
+            print(
+                f"moss.generate: {run.checkpoint} was trained with training.condition_dropout 0, so the adapters never saw "
+                "an answer without instruction and context, which --image-guidance asks them for: train with 0.1, or "
+                "compare with --image-guidance 1",
+                file=sys.stderr,
+            )
     else:
         backbone = settings.load(options.config).backbone
         generalist, name = runs.load_backbone(backbone), f"{backbone.name} {backbone.path}, without adapters"
     _check_pictures(generalist)
     output = pathlib.Path(options.output)
-    answers.check_output(output)
-    facts = {"model": name, "weights": fingerprints.whole(generalist), "sampling": dataclasses.asdict(sampling)}
+    answers.check_output(output, one=not options.shards)
+    facts = {
+        "model": name,
+        "weights": fingerprints.whole(generalist),
+        "decoder": pixels_of(generalist).decoder_fingerprint,
+        "sampling": dataclasses.asdict(sampling),
+    }
     if options.shards:
         chosen = itertools.islice(instances.read(pathlib.Path(options.shards), sources), options.limit)
         return answer_shards(generalist, chosen, sampling, output, facts, options)
@@ -93,13 +105,17 @@ def answer_shards(
 ) -> int:
     """Answer this process's share of instances, `options.batch` at a time, and write the page of all that there are."""
     rank, ranks = runs.share(options.share)
+    if ranks == 1:
+        folder.tidy(output)
     answers.check_same(output, facts)
     entries, waiting = [], []
     for number, (instance, pictures) in enumerate(chosen):
         context, reference = (instances.with_pictures(part, pictures) for part in (instance.context, instance.output))
         question = GenerationResult(instance.key, instance.instruction, context, None, [], reference)
         entries.append(question)
-        if number % ranks == rank and not (output / instance.key / folder.FILE).is_file():
+        if (output / instance.key / folder.FILE).is_file():
+            answers.check_question(question, output)
+        elif number % ranks == rank:
             waiting.append(question)
     left_out = 0
     for at in tqdm(range(0, len(waiting), options.batch), desc="answering", unit=" batches"):

@@ -4,7 +4,8 @@
         --output out/judged [--repeats 3] [--clip local-dir:build/models/coherence] [--published]
 
 Every NAME=DIR is a folder of answers (moss/answers/folder.py), all to the same questions; differences and preferences
-are to the first. Writes report.md, results.json, verdicts.jsonl and page.html. Controls come first: damaged answers
+are to the first. A question to which any system's answer failed ("failed" in answer.json) is left out and counted.
+Writes report.md, results.json, verdicts.jsonl and page.html. Controls come first: damaged answers
 that this judge has to score lower. If a control fails, the report says by how much, and has no table (exit code 2).
 Answers of the judge are cached in OUTPUT.cache: the same command asks nothing twice.
 """
@@ -23,7 +24,7 @@ from moss.judging import aspects, controls, figures, report, scores
 from moss.judging.clip import Clip
 from moss.judging.report import System
 from moss.servers import client
-from moss.servers.client import Server
+from moss.servers.transport import Server
 from schemas.codec import json_bytes
 from schemas.errors import ServiceError, UserError, exit_code
 
@@ -47,7 +48,7 @@ def judge(options: argparse.Namespace) -> int:
     output = pathlib.Path(options.output)
     if output.exists() and not (output.is_dir() and {path.name for path in output.iterdir()} <= set(FILES)):
         raise UserError(f"{output} holds something else than a report; name another --output")
-    answers = read(options.answers)
+    answers, left_out = without_failed(read(options.answers))
     if options.controls and options.controls not in answers:
         raise UserError(f"--controls must be one of {', '.join(answers)}")
     url = client.base_url(options.llm_url)
@@ -73,7 +74,7 @@ def judge(options: argparse.Namespace) -> int:
         "controls_from": sound,
         "answers": dict(argument.split("=", 1) for argument in options.answers),
     }
-    found_results = report.results(systems, outcomes, options.seed)
+    found_results = report.results(systems, outcomes, options.seed, left_out)
     text = report.markdown(found_results, published=options.published)
     facts = [(key.replace("_", " "), str(value)) for key, value in about.items()]
     if not passed:
@@ -109,9 +110,26 @@ def read(arguments: Sequence[str]) -> dict[str, list[Answered]]:
                 f"{min(strangers)}. An answer that a system did not give has an empty output"
             )
         for one, other in zip(own, theirs, strict=True):
-            if one.instruction.strip() != other.instruction.strip():
-                raise UserError(f"{first} and {name} have other instructions under the key {one.key}")
+            if part := folder.other_part(one, other):
+                raise UserError(
+                    f"{first} and {name} answer other questions under the key {one.key}: their {part} differs. Give "
+                    f'both the question\'s own "instruction", "context" and "expects" in {folder.FILE}'
+                )
     return found
+
+
+def without_failed(answers: dict[str, list[Answered]]) -> tuple[dict[str, list[Answered]], dict[str, dict[str, str]]]:
+    """The answers to the questions that no system failed at, and by system its failed keys with their reasons.
+
+    A question is left out for all systems, so that all are compared on the same ones. Raises UserError for a system
+    that failed too often.
+    """
+    failed = {name: {answer.key: answer.failed for answer in own if answer.failed} for name, own in answers.items()}
+    for name, own in answers.items():
+        advice = f"{name} cannot be judged by the rest: make these answers again"
+        folder.check_failed([answer.failed for answer in own], advice)
+    keys = {key for some in failed.values() for key in some}
+    return {name: [answer for answer in own if answer.key not in keys] for name, own in answers.items()}, failed
 
 
 def best(systems: Sequence[System]) -> str:

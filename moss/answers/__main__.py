@@ -28,12 +28,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         output = pathlib.Path(options.output)
         if output.exists():
             raise UserError(f"{output} is there already; name another --output")
-        written: set[str] = set()
+        written: dict[str, str] = {}
         folder.publish(output, _files(itertools.islice(_answers(options), options.limit), written))
     except UserError as error:
         print(f"moss.answers: {error}", file=sys.stderr)
         return 2
-    print(f"{len(written)} answers, in {output}")
+    failed = [key for key, reason in written.items() if reason]
+    missing = (
+        f" ({len(failed)} of them have no folder, such as {failed[0]}: moss.judge leaves them out)" if failed else ""
+    )
+    if options.kind == "interleavedbench":
+        print(interleavedbench.tasks(pathlib.Path(options.source)))
+    print(f"{len(written)} answers{missing}, in {output}")
     return 0
 
 
@@ -44,12 +50,12 @@ def of_shards(shards: pathlib.Path, sources: Sequence[str] = ()) -> Iterator[Ans
         yield Answered(instance.key, instance.instruction, context, output)
 
 
-def _files(answers: Iterable[Answered], written: set[str]) -> Iterator[tuple[str, bytes]]:
-    """The files of the answers, one answer in memory at a time; its key is added to `written`."""
+def _files(answers: Iterable[Answered], written: dict[str, str]) -> Iterator[tuple[str, bytes]]:
+    """The files of the answers, one in memory at a time; its key is added to `written`, with why it failed, if so."""
     for answer in answers:
         if answer.key in written:
             raise UserError(f"{answer.key} comes twice")
-        written.add(answer.key)
+        written[answer.key] = answer.failed
         for file, content in folder.files(answer).items():
             yield f"{folder.name_of(answer.key)}/{file}", content
 

@@ -8,7 +8,9 @@ One folder for each answer, with answer.json and images.
 
 A segment is {"type": "text", "text": ...} or {"type": "image", "image": FILE}; FILE is null for a picture that the
 system began and did not deliver. `expects` are the kinds of segments that the task asks for; without it, both. The key
-is the question's: systems are compared key by key. Other names in answer.json are ignored.
+is the question's: systems are compared key by key. "failed" is the reason why there is no (whole) answer, if the system
+was not asked properly, such as a server that refused: the judge leaves the question out, so that this is no score. Other
+names in answer.json are ignored.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ import itertools
 import json
 import os
 import pathlib
+import re
 import shutil
 import urllib.parse
 import uuid
@@ -34,7 +37,12 @@ from schemas.records import Text
 
 FILE = "answer.json"
 KINDS = ("text", "image")
-Segments = Sequence[Text | PIL.Image.Image | pathlib.Path]
+LEFT = re.compile(r"\.(?P<name>.+)\.[0-9a-f]{32}(?P<old>\.old)?", re.DOTALL)
+"""The names that a killed process leaves, see `publish`."""
+MOST_FAILED = 0.05
+"""The largest share of failed answers, or of questions to a judge without a valid reply; with more, a command stops."""
+Segment = Text | PIL.Image.Image | pathlib.Path
+Segments = Sequence[Segment]
 """Texts and images; a path is an image that is read when it is needed."""
 
 
@@ -42,7 +50,8 @@ Segments = Sequence[Text | PIL.Image.Image | pathlib.Path]
 class Answered:
     """A question and one system's answer.
 
-    expects: what the task asks for, of KINDS. missing: pictures that the system began and did not deliver.
+    expects: what the task asks for, of KINDS. missing: pictures that the system began and did not deliver. failed: why
+    this is no answer to judge; empty if it is one.
     """
 
     key: str
@@ -51,14 +60,41 @@ class Answered:
     output: Segments
     expects: tuple[str, ...] = KINDS
     missing: int = 0
+    failed: str = ""
 
     @property
     def texts(self) -> list[str]:
-        return [segment.text for segment in self.output if isinstance(segment, Text)]
+        """The texts that are more than blanks."""
+        return [segment.text for segment in self.output if isinstance(segment, Text) and segment.text.strip()]
 
     @property
     def pictures(self) -> list[PIL.Image.Image | pathlib.Path]:
         return [segment for segment in self.output if not isinstance(segment, Text)]
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is neither an image nor any text but blanks."""
+        return not self.texts and not self.pictures
+
+
+def other_part(one: Answered, other: Answered) -> str:
+    """The part in which two answers' questions differ: "instruction", "context", "expects"; empty if they are the same.
+
+    Blanks around texts do not count; images are the same if their pixels are.
+    """
+    if one.instruction.strip() != other.instruction.strip():
+        return "instruction"
+    if len(one.context) != len(other.context) or not all(map(_same, one.context, other.context)):
+        return "context"
+    return "" if set(one.expects) == set(other.expects) else "expects"
+
+
+def _same(one: Segment, other: Segment) -> bool:
+    if isinstance(one, Text) or isinstance(other, Text):
+        return isinstance(one, Text) and isinstance(other, Text) and one.text.strip() == other.text.strip()
+    if isinstance(one, pathlib.Path) and isinstance(other, pathlib.Path) and one.read_bytes() == other.read_bytes():
+        return True
+    return (first := opened(one)).size == (second := opened(other)).size and first.tobytes() == second.tobytes()
 
 
 def opened(picture: PIL.Image.Image | pathlib.Path) -> PIL.Image.Image:
@@ -101,9 +137,21 @@ def files(answer: Answered, more: dict[str, Any] | None = None) -> dict[str, byt
             *({"type": "image", "image": None} for _ in range(answer.missing)),
         ],
         "expects": list(answer.expects),
+        **({"failed": answer.failed} if answer.failed else {}),
         **(more or {}),
     }
     return {FILE: json.dumps(record, indent=2, ensure_ascii=False).encode() + b"\n", **members}
+
+
+def check_failed(reasons: Sequence[str], advice: str) -> int:
+    """How many answers failed; `reasons` is what each of them has in `failed`.
+
+    Raises UserError, with the first reason and the advice, if more than MOST_FAILED did.
+    """
+    failed = [reason for reason in reasons if reason]
+    if len(failed) > MOST_FAILED * len(reasons):
+        raise UserError(f"{len(failed)} of {len(reasons)} answers failed (the first: {failed[0]}); {advice}")
+    return len(failed)
 
 
 def name_of(key: str) -> str:
@@ -116,18 +164,47 @@ def name_of(key: str) -> str:
 
 
 def publish(folder: pathlib.Path, files: Iterable[tuple[str, bytes]]) -> None:
-    """Write a folder with these files (path in it, content) atomically; it replaces an earlier one."""
+    """Write a folder with these files (path in it, content) atomically.
+
+    It replaces an earlier one, which stays if the new one cannot take its place. A process that is killed leaves
+    `.NAME.<32 hex digits>` beside the folder, or the earlier folder as `.NAME.<32 hex digits>.old` (see `tidy`).
+    """
     folder = folder.absolute()
     partial = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}")
+    old = partial.with_name(f"{partial.name}.old")
     try:
         partial.mkdir(parents=True)
         for name, content in files:
             (partial / name).parent.mkdir(parents=True, exist_ok=True)
             (partial / name).write_bytes(content)
-        shutil.rmtree(folder, ignore_errors=True)
-        os.replace(partial, folder)
+        if folder.exists():
+            os.replace(folder, old)
+        try:
+            os.replace(partial, folder)
+        except OSError:
+            if old.exists():
+                os.replace(old, folder)
+            raise
+        shutil.rmtree(old, ignore_errors=True)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def tidy(place: pathlib.Path) -> None:
+    """Remove what killed processes left in a folder while they published in it.
+
+    An earlier folder that was moved away and not replaced is put back. Only for a process that publishes there alone:
+    what another one is just writing looks the same.
+    """
+    for path in sorted(place.glob(".*")):
+        if not (left := LEFT.fullmatch(path.name)):
+            continue
+        if left["old"] and not (place / left["name"]).exists():
+            os.replace(path, place / left["name"])
+        elif path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink()
 
 
 def _answer(place: pathlib.Path) -> Answered:
@@ -137,9 +214,13 @@ def _answer(place: pathlib.Path) -> Answered:
         context, _ = _read(record.get("context", []), place)
         output, missing = _read(record["output"], place)
         expects = tuple(record.get("expects", KINDS))
-        if not isinstance(record["instruction"], str) or not expects or not set(expects) <= set(KINDS):
+        instruction, failed = record["instruction"], record.get("failed", "")
+        if not isinstance(instruction, str) or not expects or not set(expects) <= set(KINDS):
             raise ValueError("instruction must be a text, expects a list of text and image")
-        return Answered(str(record.get("key") or place.name), record["instruction"], context, output, expects, missing)
+        if not isinstance(failed, str):
+            raise ValueError("failed must be a text")
+        key = str(record.get("key") or place.name)
+        return Answered(key, instruction, context, output, expects, missing, failed)
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise UserError(f"{path} is no answer as moss/answers/folder.py describes it: {error!r}") from error
 

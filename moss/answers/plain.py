@@ -2,8 +2,9 @@
 
 Each answer is a folder that is named by the question's key. It has texts (.txt, .md) and images, in the natural order
 of their names: `1.txt`, `1.png`, `2.txt`, `10.png`. In a text, `<image>` or `[IMG...]` (one or several in a row) stands
-for the next image; images without a placeholder are placed by their names. The questions come from another folder of
-answers, such as the reference answers.
+for the next image; images without a placeholder are placed by their names. An empty folder is an empty answer, a missing
+one a failed answer: whether the system gave none, or the copy is not whole, cannot be seen. The questions come from
+another folder of answers, such as the reference answers.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import pathlib
 import re
 from collections.abc import Iterator, Sequence
 
-from moss.answers.folder import Answered, name_of
+from moss.answers.folder import Answered, check_failed, name_of
 from schemas.errors import UserError
 from schemas.records import Text
 
@@ -23,9 +24,9 @@ MARK = re.compile(r"<image>|(?:\[IMG\d*\]\s*)+")
 
 
 def read(folder: pathlib.Path, questions: Sequence[Answered]) -> Iterator[Answered]:
-    """An answer to every question, an empty one if its folder does not exist.
+    """An answer to every question, a failed one if its folder does not exist.
 
-    Raises UserError if no folder has the name of a key, or one has a name that is not a key.
+    Raises UserError if no folder has the name of a key, if one has a name that is not a key, and if too many are missing.
     """
     known = {name: question for question in questions for name in (question.key, name_of(question.key))}
     places = {path.name: path for path in folder.iterdir() if path.is_dir()} if folder.is_dir() else {}
@@ -35,10 +36,12 @@ def read(folder: pathlib.Path, questions: Sequence[Answered]) -> Iterator[Answer
             f"{folder} must hold one folder an answer, named by the question's key"
             + (f"; there is no question {', '.join(strangers[:3])}" if strangers else "")
         )
-    for question in questions:
-        place = places.get(question.key) or places.get(name_of(question.key))
+    found = [places.get(question.key) or places.get(name_of(question.key)) for question in questions]
+    absent = ["" if place else f"{folder} has no folder {q.key}" for q, place in zip(questions, found, strict=True)]
+    check_failed(absent, "copy the rest; an answer that the system did not give is an empty folder")
+    for question, place, failed in zip(questions, found, absent, strict=True):
         output, missing = _output(place) if place else ([], 0)
-        yield dataclasses.replace(question, output=output, missing=missing)
+        yield dataclasses.replace(question, output=output, missing=missing, failed=failed)
 
 
 def natural(name: str) -> list[tuple[int, str]]:

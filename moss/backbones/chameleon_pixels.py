@@ -14,7 +14,7 @@ from torch import Tensor
 from transformers import ChameleonVQVAEConfig
 from transformers.models.chameleon.modeling_chameleon import ChameleonVQVAE
 
-from moss.backbones.hub import opaque
+from moss.backbones.hub import fingerprint, opaque
 from moss.backbones.pixel_decoder import PixelDecoder
 from schemas.errors import UserError
 
@@ -24,7 +24,7 @@ BATCH = 16
 
 
 class ChameleonPixels:
-    """The VQ tokenizer with its decoder, in float32 on the GPU if there is one.
+    """The VQ tokenizer with its decoder, in float32 on `device`: if there is none given, the GPU if there is one.
 
     Pictures are brought to the model's square as Meta's own tokenizer does
     (https://github.com/facebookresearch/chameleon, inference/image_tokenizer.py): white behind transparency, the middle
@@ -35,8 +35,14 @@ class ChameleonPixels:
     and names of image tokens need not be in the codebook's order.
     """
 
-    def __init__(self, vq: ChameleonVQVAE, decoder: PixelDecoder | None, codebook_number: np.ndarray) -> None:
-        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    def __init__(
+        self,
+        vq: ChameleonVQVAE,
+        decoder: PixelDecoder | None,
+        codebook_number: np.ndarray,
+        device: torch.device | None = None,
+    ) -> None:
+        self.device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
         for part in (vq, decoder):
             if part is not None:
                 part.float().to(self.device).eval().requires_grad_(False)
@@ -56,6 +62,10 @@ class ChameleonPixels:
                 digest.update(name.encode())
                 digest.update(weight.cpu().numpy().tobytes())
         return digest.hexdigest()[:16]
+
+    @functools.cached_property
+    def decoder_fingerprint(self) -> str:
+        return self.fingerprint if self.decoder is None else fingerprint(self.decoder, self.fingerprint)
 
     @torch.no_grad()
     def encode(self, images: Sequence[PIL.Image.Image]) -> np.ndarray:

@@ -209,7 +209,8 @@ class PatchPixels:
     """
 
     def __init__(self, patch: int = 4) -> None:
-        self.patch, self.channels, self.fingerprint = patch, patch * patch * 3, f"patch-pixels-{patch}"
+        self.patch, self.channels = patch, patch * patch * 3
+        self.fingerprint = self.decoder_fingerprint = f"patch-pixels-{patch}"
 
     def encode(self, images: Sequence[PIL.Image.Image]) -> np.ndarray:
         pixels = np.stack([np.asarray(square(image, GRID * self.patch), dtype=np.float32) for image in images])
@@ -240,6 +241,10 @@ class ClipPixels:
     @functools.cached_property
     def fingerprint(self) -> str:
         return fingerprint(self.visual, str(self.preprocess))
+
+    @property
+    def decoder_fingerprint(self) -> str:
+        return self.fingerprint  # there is no way back
 
     @torch.no_grad()
     def encode_raw(self, images: Sequence[PIL.Image.Image]) -> Tensor:

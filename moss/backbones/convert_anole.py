@@ -18,8 +18,10 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import pickle
 import sys
+import uuid
 from pathlib import Path
 
 import torch
@@ -27,6 +29,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 from transformers import ChameleonConfig
+from transformers.models.chameleon.modeling_chameleon import ChameleonVQVAE
 
 from moss.backbones.chameleon import PIXEL_DECODER, vq_config
 from moss.backbones.pixel_decoder import PixelDecoder
@@ -48,9 +51,17 @@ def convert(vqgan: Path, checkpoint: Path) -> tuple[Path, int]:
     published = read_vqgan(vqgan)
     decoder = {name: weight for name, weight in published.items() if name.startswith(("decoder.", "post_quant_conv."))}
     _check_shapes(decoder, PixelDecoder(vq_config(config)).state_dict(), vqgan)
-    compared = _check_equal(published, checkpoint)
-    save_file({name: weight.contiguous() for name, weight in decoder.items()}, checkpoint / PIXEL_DECODER)
-    return checkpoint / PIXEL_DECODER, compared
+    with torch.device("meta"):
+        encoder = ChameleonVQVAE(vq_config(config))
+    compared = _check_equal(published, checkpoint, set(dict(encoder.named_parameters())))
+    target = checkpoint / PIXEL_DECODER
+    temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex}")
+    try:
+        save_file({name: weight.contiguous() for name, weight in decoder.items()}, temporary)
+        os.replace(temporary, target)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return target, compared
 
 
 def read_vqgan(path: Path) -> dict[str, Tensor]:
@@ -75,8 +86,9 @@ def _check_shapes(decoder: dict[str, Tensor], expected: dict[str, Tensor], vqgan
         raise UserError(f"{vqgan} also has {surplus[0]}, which vq_config in config.json leaves no place for.")
 
 
-def _check_equal(published: dict[str, Tensor], checkpoint: Path) -> int:
-    compared = 0
+def _check_equal(published: dict[str, Tensor], checkpoint: Path, wanted: set[str]) -> int:
+    """Compare the checkpoint's encoder and codebook with the published ones, of which all `wanted` must be there."""
+    compared: set[str] = set()
     for file in sorted(checkpoint.glob("*.safetensors")):
         if file.name == PIXEL_DECODER:
             continue
@@ -87,8 +99,18 @@ def _check_equal(published: dict[str, Tensor], checkpoint: Path) -> int:
                     ours = tensors.get_tensor(key)
                     if not torch.equal(ours, published[name].to(ours.dtype)):
                         raise UserError(f"{name} differs between {file} and the vqgan.ckpt; take both from one model.")
-                    compared += 1
-    return compared
+                    compared.add(name)
+    if missing := sorted(wanted - compared):
+        where = (
+            f"{checkpoint} has no {PREFIX}{missing[0]}"
+            if missing[0] in published
+            else f"vqgan.ckpt has no {missing[0]}"
+        )
+        raise UserError(
+            f"{len(missing)} of {len(wanted)} weights of the encoder and the codebook could not be compared: {where}. "
+            "Take both whole from one model, the checkpoint in transformers' safetensors."
+        )
+    return len(compared)
 
 
 def main() -> int:

@@ -107,6 +107,11 @@ class EvaPixels:
     def fingerprint(self) -> str:
         return fingerprint(self.visual, PREPROCESSING)
 
+    @functools.cached_property
+    def decoder_fingerprint(self) -> str:
+        rest = (self.fingerprint, fingerprint(self.decoder.unet), str(self.decoder.scheduler.config), STEPS, GUIDANCE)
+        return fingerprint(self.decoder.vae, *rest)
+
     def encode(self, images: Sequence[PIL.Image.Image]) -> np.ndarray:
         """float16 (N, 8, 8, c)."""
         return in_batches(self._encode, images, BATCH)

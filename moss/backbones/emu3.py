@@ -162,6 +162,10 @@ class Emu3Pixels:
     def fingerprint(self) -> str:
         return fingerprint(self.model.vqmodel, self.size, self.processor.image_mean, self.processor.image_std)
 
+    @property
+    def decoder_fingerprint(self) -> str:
+        return self.fingerprint  # which is of both directions
+
     def encode(self, images: Sequence[PIL.Image.Image]) -> np.ndarray:
         return in_batches(self._encode, images, max(1, BATCH_PIXELS // self.size**2))
 

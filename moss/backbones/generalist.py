@@ -41,6 +41,10 @@ class Pixels(Protocol):
     def fingerprint(self) -> str:
         """A text that changes if the same image would give other codes."""
 
+    @property
+    def decoder_fingerprint(self) -> str:
+        """A text that changes if the same codes would give another picture."""
+
     def encode(self, images: Sequence[PIL.Image.Image]) -> np.ndarray:
         """Codes, uint16 (N, rows, columns), or vectors, float16 (N, rows, columns, c)."""
 

@@ -156,6 +156,10 @@ class JanusPixels:
     def fingerprint(self) -> str:
         return fingerprint(self.vq, self.size)
 
+    @property
+    def decoder_fingerprint(self) -> str:
+        return self.fingerprint  # which is of both directions
+
     def encode(self, images: Sequence[PIL.Image.Image]) -> np.ndarray:
         return in_batches(self._encode, images, max(1, BATCH_PIXELS // self.size**2))
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import os
 import pathlib
-import time
 from collections.abc import Sequence
 
 import numpy as np
@@ -13,7 +12,7 @@ from tqdm import tqdm
 
 from moss.backbones.generalist import Generalist, TextTokenizer, pixels_of
 from moss.batch import Sample
-from moss.data import lengths, samples, sidecar
+from moss.data import lengths, samples, sidecar, waiting
 from moss.layout import ImageLayout
 from schemas.codec import from_json
 from schemas.errors import UserError
@@ -95,11 +94,10 @@ def prepare(
 
 def _lengths(path: pathlib.Path, layout: ImageLayout, tokenizer: TextTokenizer, own: bool) -> list[int]:
     """The lengths that `prepare` measured; those of another process may not exist yet."""
-    while (found := lengths.read(path, layout, tokenizer)) is None:
-        if own:
-            found = lengths.measure(path, layout, tokenizer)
-            break
-        time.sleep(1.0)
+    if own:
+        found = lengths.measure(path, layout, tokenizer)
+    else:
+        found = waiting.until(lambda: lengths.read(path, layout, tokenizer), f"the lengths of the instances in {path}")
     return [int(length) for length in found]
 
 

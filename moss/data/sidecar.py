@@ -13,6 +13,7 @@ A sidecar has `sidecar.json` (what it was made from), then for each instance `<k
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import io
 import itertools
@@ -20,7 +21,6 @@ import json
 import os
 import pathlib
 import tarfile
-import time
 import urllib.parse
 import uuid
 from collections.abc import Iterable, Iterator
@@ -31,6 +31,7 @@ import PIL.Image
 from tqdm import tqdm
 
 from moss.backbones.generalist import Pixels
+from moss.data import waiting
 from schemas import tar
 from schemas.checks import manifest as manifests
 from schemas.checks import sample as sample_checks
@@ -78,7 +79,7 @@ def encode_shards(
         raise UserError(f"{folder}: {defects[0]}. Give the output folder of `leafinstruct build`.")
     target = pathlib.Path(cache or folder / ".work" / "codes") / urllib.parse.quote(pixels.fingerprint, safe="")
     wanted = {target / shard["name"]: shard for shard in manifest["shards"][rank::ranks]}
-    missing = {path: shard for path, shard in wanted.items() if _made_from(path) != _header(shard, pixels)}
+    missing = {path: shard for path, shard in wanted.items() if made_from(path) != _header(shard, pixels)}
     with tqdm(
         total=sum(shard["instances"] for shard in missing.values()),
         desc="encoding images",
@@ -95,17 +96,18 @@ def wait_for(
 ) -> list[pathlib.Path]:
     """All sidecars of a dataset folder; waits until the processes that encode them have written them.
 
-    It checks the files, without a time limit: a barrier of torch.distributed would give up after ten minutes.
+    It checks the files, without a time limit (a barrier of torch.distributed would give up after ten minutes), and says
+    every minute which one is missing.
     """
     folder = pathlib.Path(folder)
     manifest, _ = manifests.read(LocalFolder(os.fspath(folder)))
     if manifest is None:
         raise UserError(f"{folder} has no manifest. Give the output folder of `leafinstruct build`.")
     target = pathlib.Path(cache or folder / ".work" / "codes") / urllib.parse.quote(pixels.fingerprint, safe="")
-    for shard in manifest["shards"]:
-        while _made_from(target / shard["name"]) != _header(shard, pixels):
-            time.sleep(seconds)
-    return [target / shard["name"] for shard in manifest["shards"]]
+    paths = [target / shard["name"] for shard in manifest["shards"]]
+    for path, shard in zip(paths, manifest["shards"], strict=True):
+        waiting.until(functools.partial(_finished, path, _header(shard, pixels)), str(path), seconds)
+    return paths
 
 
 def places(path: pathlib.Path) -> Iterator[tuple[Any, Place]]:
@@ -129,7 +131,7 @@ def places(path: pathlib.Path) -> Iterator[tuple[Any, Place]]:
 
 def fingerprint(paths: Iterable[pathlib.Path]) -> str:
     """12 hex digits that identify sidecars of these shards and codes."""
-    return hashlib.sha256(json.dumps([_made_from(path) for path in paths]).encode()).hexdigest()[:12]
+    return hashlib.sha256(json.dumps([made_from(path) for path in paths]).encode()).hexdigest()[:12]
 
 
 def load(path: pathlib.Path, place: Place) -> tuple[Any, np.ndarray]:
@@ -149,11 +151,15 @@ def _content(file: tarfile.TarFile, member: tarfile.TarInfo | None) -> bytes:
     return opened.read()
 
 
+def _finished(path: pathlib.Path, header: dict[str, Any]) -> pathlib.Path | None:
+    return path if made_from(path) == header else None
+
+
 def _header(shard: dict[str, Any], pixels: Pixels) -> dict[str, Any]:
     return {"format": 1, "instances": shard["instances"], "pixels": pixels.fingerprint, "sha256": shard["sha256"]}
 
 
-def _made_from(path: pathlib.Path) -> dict[str, Any] | None:
+def made_from(path: pathlib.Path) -> dict[str, Any] | None:
     """The header of a sidecar; None if there is none that can be read."""
     try:
         with tarfile.open(path, "r:") as file:

@@ -18,6 +18,8 @@ from schemas.errors import UserError
 from schemas.records import Text
 
 Segments = list[Text | PIL.Image.Image]
+NAMES = {"weights": "model", "decoder": "pixel decoder", "sampling": "sampling"}
+"""What decides an answer besides its question: the field in answer.json, and how messages call it."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,21 +75,42 @@ def shown(facts: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 def check_same(output: pathlib.Path, facts: dict[str, Any]) -> None:
-    """Raise UserError unless existing answers are of the same weights and sampling."""
+    """Raise UserError unless existing answers are of the same weights, decoder and sampling."""
     for path in sorted(output.glob(f"[!.]*/{folder.FILE}")):
         record = parse_json(path.read_bytes())
-        if any(record.get(key) != facts[key] for key in ("weights", "sampling")):
-            raise UserError(f"{path} was written by another model or with another sampling; name another --output")
+        for key in ("weights", "decoder", "sampling"):
+            if record.get(key) != facts[key]:
+                raise UserError(f"{path} was written with another {NAMES[key]}; name another --output")
 
 
-def check_output(place: pathlib.Path) -> None:
-    """Raise UserError unless the folder is new, or has earlier answers, which may be replaced."""
-    if place.exists() and not (place.is_dir() and all(map(_ours, place.iterdir()))):
+def check_question(question: GenerationResult, output: pathlib.Path) -> None:
+    """Raise UserError if the answer to a question's key in `output` is one to another question."""
+    [found] = folder.read(output / question.key)
+    asked = Answered(question.key, question.instruction, question.context, [], found.expects)
+    if part := folder.other_part(asked, found):
+        raise UserError(
+            f"{output / question.key} answers another question: the {part} under this key is another one now; name "
+            "another --output"
+        )
+
+
+def check_output(place: pathlib.Path, *, one: bool) -> None:
+    """Raise UserError unless the folder is new, or holds what this command may replace.
+
+    one: a single answer, which replaces the whole folder, and so only another single answer. Else answers to instances,
+    each in a folder, perhaps beside what a killed process left.
+    """
+    if not place.exists():
+        return
+    found = list(place.iterdir()) if place.is_dir() else [place]
+    files = rf"page\.html|{re.escape(folder.FILE)}|\d+\.png" if one else r"page\.html|\..*"
+    strange = [path for path in found if not re.fullmatch(files, path.name)]
+    answered = [path for path in strange if (path / folder.FILE).is_file()]
+    if one and answered:
+        raise UserError(
+            f"{place} holds the answers to {len(answered)} instances, which one answer would replace; name another --output"
+        )
+    if not one and (place / folder.FILE).is_file():
+        raise UserError(f"{place} holds a single answer; name another --output for answers to --shards")
+    if strange and (one or answered != strange):
         raise UserError(f"{place} holds something else than answers; name another --output")
-
-
-def _ours(path: pathlib.Path) -> bool:
-    return (
-        bool(re.fullmatch(rf"page\.html|{re.escape(folder.FILE)}|\d+\.png", path.name))
-        or (path / folder.FILE).is_file()
-    )

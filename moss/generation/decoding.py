@@ -38,7 +38,7 @@ class PromptTooLong(UserError):
 class Prompt:
     """The ids of a prompt, and the vectors of its images for a continuous backbone.
 
-    budget: the most new tokens; None: as `Sampling` says.
+    budget: the most new tokens, if `Sampling.max_tokens` is not less; None: as `Sampling` says.
     """
 
     ids: Sequence[int]
@@ -243,7 +243,8 @@ class _Row:
 
     def __init__(self, generalist: Generalist, prompt: Prompt, sampling: Sampling) -> None:
         device = next(generalist.model.parameters()).device
-        wanted = budget(generalist.layout, sampling) if prompt.budget is None else prompt.budget
+        limits = [most for most in (prompt.budget, sampling.max_tokens) if most is not None]
+        wanted = min(limits, default=budget(generalist.layout, sampling))
         self.budget = min(wanted, check_room(generalist, prompt) or wanted)
         given = prompt.vectors
         self.vectors = None if given is None or not len(given) else torch.from_numpy(given).float().to(device)

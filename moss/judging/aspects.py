@@ -85,10 +85,9 @@ def scored_as_zero(answer: Answered) -> tuple[str, ...]:
 
     An empty answer is 0 in all aspects of its task.
     """
-    empty = not answer.output
     kinds = {"text"} if answer.texts else set()
     kinds |= {"image"} if answer.pictures else set()
-    return tuple(a.name for a in judged(answer) if empty or not set(a.needs) <= kinds)
+    return tuple(a.name for a in judged(answer) if answer.empty or not set(a.needs) <= kinds)
 
 
 def judged(answer: Answered) -> tuple[Aspect, ...]:
@@ -148,6 +147,7 @@ def _request(answer: Answered) -> list[dict[str, Any]]:
 
 
 def _parts(segments: Segments) -> list[dict[str, Any]]:
-    if not segments:
+    shown = [s for s in segments if not isinstance(s, Text) or s.text.strip()]
+    if not shown:
         return [text_part("(nothing)")]
-    return [text_part(s.text) if isinstance(s, Text) else picture_part(opened(s)) for s in segments]
+    return [text_part(s.text) if isinstance(s, Text) else picture_part(opened(s)) for s in shown]

@@ -2,7 +2,9 @@
 
 The pipeline scores documents in the same way (docs/format.md): an image's *matched* score is its best cosine with a
 sentence next to it, the *mismatched* one the mean of its best cosines with the text next to the answer's other images.
-`moss/` must not import the pipeline, so this is a small separate implementation, without batches and caches.
+`moss/` must not import the pipeline, so this is a small separate implementation, without batches and caches; a test
+compares both. It differs where a text has Markdown or abbreviations, of which the pipeline's sentences know, and an
+image without any text beside it has no score here, and 0 there.
 """
 
 from __future__ import annotations
@@ -23,10 +25,13 @@ import torch
 from moss.answers.folder import Answered, Segments, opened
 from schemas.errors import UserError
 from schemas.records import Text
+from schemas.words import words
 
 COPY = 0.95
 """The cosine from which an image counts as a copy of another."""
 BATCH = 16
+NEAREST = 6
+"""The number of sentences on each side of an image that count as its own text, as in the pipeline."""
 _SENTENCE = re.compile(r"(?<=[.!?。！？])\s+|\n+")
 
 
@@ -114,14 +119,30 @@ class Clip:
 
 
 def neighbours(segments: Segments) -> list[list[str]]:
-    """For every image, the sentences of the text right before and right after it.
+    """For every image, the sentences of the text next to it: up to NEAREST before and after, the nearest first.
+
+    Images that follow each other share the text around them; the text of an image ends at the next image.
 
     >>> neighbours([Text("One. Two."), PIL.Image.new("RGB", (1, 1)), Text("Three.")])
-    [['One.', 'Two.', 'Three.']]
+    [['Two.', 'One.', 'Three.']]
     """
-    found = []
-    for n, segment in enumerate(segments):
+    return [
+        [*_beside(segments[:n][::-1], -1), *_beside(segments[n + 1 :], 1)]
+        for n, segment in enumerate(segments)
+        if not isinstance(segment, Text)
+    ]
+
+
+def _beside(segments: Segments, step: int) -> list[str]:
+    """The nearest sentences of segments that begin at an image; step -1: they are in reverse order."""
+    found: list[str] = []
+    for segment in segments:
         if not isinstance(segment, Text):
-            beside = [s for s in (*segments[max(0, n - 1) : n], *segments[n + 1 : n + 2]) if isinstance(s, Text)]
-            found.append([part.strip() for s in beside for part in _SENTENCE.split(s.text) if part.strip()])
-    return found
+            if found:
+                break
+            continue
+        parts = (part.strip() for part in _SENTENCE.split(segment.text))
+        found += [part for part in parts if words(part)][::step]
+        if len(found) >= NEAREST:
+            break
+    return found[:NEAREST]

@@ -17,7 +17,7 @@ from moss.evaluation import bootstrap
 from moss.evaluation.bootstrap import Estimate
 from moss.judging import scores
 from moss.judging.aspects import ASPECTS
-from moss.servers.client import Server
+from moss.servers.transport import Server
 from schemas.errors import UserError
 from schemas.records import Text
 

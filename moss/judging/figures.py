@@ -35,7 +35,7 @@ def columns(answers: Sequence[Answered], coherence: Sequence[Coherence] | None) 
         Column("words", np.array([len(" ".join(a.texts).split()) for a in answers], dtype=np.float64), ones),
         Column("images", pictures, ones),
         Column("images delivered / begun", pictures, begun),
-        Column("empty answers", np.array([not a.output for a in answers], dtype=np.float64), ones),
+        Column("empty answers", np.array([a.empty for a in answers], dtype=np.float64), ones),
         Column("repeated 4-grams", repeated[:, 0], repeated[:, 1]),
     ]
     if coherence is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -34,10 +34,12 @@ class System:
     columns: Sequence[Column]
 
 
-def results(systems: Sequence[System], outcomes: Sequence[Outcome], seed: int) -> dict[str, Any]:
+def results(
+    systems: Sequence[System], outcomes: Sequence[Outcome], seed: int, left_out: Mapping[str, Mapping[str, str]]
+) -> dict[str, Any]:
     """All figures, with 95 % bootstrap intervals over questions.
 
-    Differences are to the first system, paired by question and over questions that both were scored on. `mean` is over
+    left_out: by system the keys of its failed answers, with the reasons; no system is measured on them. Differences are to the first system, paired by question and over questions that both were scored on. `mean` is over
     all scores.
     """
     drawn = bootstrap.draws(len(systems[0].answers), seed)
@@ -76,7 +78,12 @@ def results(systems: Sequence[System], outcomes: Sequence[Outcome], seed: int) -
         }
         for outcome in outcomes
     ]
-    return {"questions": len(systems[0].answers), "systems": rows, "controls": controls}
+    return {
+        "questions": len(systems[0].answers),
+        "left_out": {name: dict(reasons) for name, reasons in left_out.items()},
+        "systems": rows,
+        "controls": controls,
+    }
 
 
 def markdown(found: dict[str, Any], *, published: bool) -> str:
@@ -92,7 +99,7 @@ def markdown(found: dict[str, Any], *, published: bool) -> str:
     others = [system for system in systems if "differences" in system]
     parts += [
         "## Scores\n",
-        f"0 to 5, the mean over {found['questions']} questions, with 95 % intervals.\n",
+        f"0 to 5, the mean over {found['questions']} questions, with 95 % intervals.{_left_out(found['left_out'])}\n",
         _table(["system", *titles, "mean"], [_row(s["name"], s["scores"]) for s in systems]),
     ]
     if others:
@@ -103,6 +110,14 @@ def markdown(found: dict[str, Any], *, published: bool) -> str:
             f"Preferred to `{first}`, each pair judged in both orders:\n",
             _table(["system", "won", "lost", "won - lost", "orders agree"], [_preferred(s) for s in others]),
         ]
+    parts += [
+        "Questions to the judge without a valid reply, which are in no mean, answers that failed, and the standard "
+        "deviation of a score over repeats:\n",
+        _table(
+            ["system", "scores without reply", "pairs without reply", "failed answers", "spread over repeats"],
+            [_unjudged(s, len(found["left_out"].get(s["name"], {}))) for s in systems],
+        ),
+    ]
     names = list(systems[0]["figures"])
     parts += [
         "## Without a judge\n",
@@ -114,6 +129,15 @@ def markdown(found: dict[str, Any], *, published: bool) -> str:
             lines = [[name, *(f"{v:.2f}" for v in values), f"{sum(values) / 5:.2f}"] for name, values in rows]
             parts.append(_table([source, *titles, "mean"], lines))
     return "\n".join(parts)
+
+
+def _left_out(failed: dict[str, dict[str, str]]) -> str:
+    """A sentence about the questions that were left out; empty if there are none."""
+    keys = {key for reasons in failed.values() for key in reasons}
+    if not keys:
+        return ""
+    named = [f"{name} {len(own)} (the first: {next(iter(own.values()))})" for name, own in failed.items() if own]
+    return f" {len(keys)} more are left out for all systems, because an answer to them failed: {', '.join(named)}."
 
 
 def controls_table(controls: Sequence[dict[str, Any]]) -> str:
@@ -172,6 +196,13 @@ def _preferred(system: dict[str, Any]) -> list[str]:
     found = system["preference"]
     agreed = "none asked" if found["orders_agree"] is None else f"{found['orders_agree']:.0%}"
     return [system["name"], f"{found['won']:.0%}", f"{found['lost']:.0%}", _cell(found["net"], "+"), agreed]
+
+
+def _unjudged(system: dict[str, Any], failed: int) -> list[str]:
+    pairs = str(system["preference"]["not_judged"]) if "preference" in system else "none asked"
+    spread = system["spread_over_repeats"]
+    known = "not repeated" if spread is None else f"{spread:.2f}"
+    return [system["name"], str(system["not_judged"]), pairs, str(failed), known]
 
 
 def _table(head: list[str], rows: list[list[str]]) -> str:

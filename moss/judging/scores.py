@@ -7,17 +7,15 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from moss.answers.folder import Answered
+from moss.answers.folder import MOST_FAILED, Answered
 from moss.judging import aspects
 from moss.judging.aspects import ASPECTS
 from moss.servers import client
-from moss.servers.client import Server
+from moss.servers.transport import Server
 from schemas.errors import RecordFault, UserError
 
 TEMPERATURE = 0.7
 """The temperature of repeated questions: at 0 all repeats would get the same answer."""
-MOST_FAILED = 0.05
-"""The largest share of questions without a valid answer; with more, the command stops."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,10 +94,10 @@ def prefer(server: Server, answers: Sequence[Answered], others: Sequence[Answere
     won = np.zeros(len(answers))
     asked = []
     for n, (one, other) in enumerate(zip(answers, others, strict=True)):
-        if one.output and other.output:
-            asked.append(n)
+        if one.empty or other.empty:
+            won[n] = other.empty - one.empty
         else:
-            won[n] = bool(one.output) - bool(other.output)
+            asked.append(n)
     jobs = [(n, swapped) for n in asked for swapped in (False, True)]
     found = client.ask_all(
         server,

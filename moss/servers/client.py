@@ -2,7 +2,8 @@
 
 Answers are cached under a hash of their question (the model's name is part of it, the address is not), so the same
 command asks nothing twice. Errors are those of `schemas.errors`: what a user has to fix is a UserError, a server that
-stays unreachable is a ServiceError, and one question without a valid answer is a RecordFault, which is returned.
+stays unreachable is a ServiceError, and one question without a valid answer, or that the server fails on while it
+answers others, is a RecordFault, which is returned.
 """
 
 from __future__ import annotations
@@ -15,46 +16,25 @@ import hashlib
 import io
 import json
 import os
-import pathlib
-import time
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
-import aiohttp
 import jsonschema
 import PIL.Image
 from tqdm import tqdm
 
-from schemas import retry_after
+from moss.servers import transport
+from moss.servers.transport import Connection, Message, Server
 from schemas.codec import parse_json
-from schemas.errors import AGAIN, RecordFault, ServiceError, UserError, one_line
+from schemas.errors import RecordFault, UserError, one_line
 
-KEY = "LEAFINSTRUCT_LLM_KEY"
-"""The environment variable with the API key of a server that needs one; the pipeline reads the same."""
 TRIES = 3
 """How often a question is asked, each time with another seed, until its answer fits the schema."""
 SHOWN = 768
 """The longer side in pixels of an image that is sent: more costs tokens and helps a judge little."""
 
 T = TypeVar("T")
-Message = dict[str, Any]
-
-
-@dataclasses.dataclass(frozen=True)
-class Server:
-    """An OpenAI-compatible server, and how to ask it.
-
-    url: the base address, with /v1. cache: a folder, or None. concurrency: the most questions at once. timeout: seconds
-    for one answer. patience: seconds for a server that is unreachable or busy.
-    """
-
-    url: str
-    model: str
-    cache: pathlib.Path | None = None
-    concurrency: int = 8
-    timeout: float = 300.0
-    patience: float = 120.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,14 +79,14 @@ def picture_part(picture: PIL.Image.Image) -> dict[str, Any]:
 def model_of(url: str) -> str:
     """The name of the first model that a server lists. Raises UserError for a server that lists none."""
 
-    async def first(session: aiohttp.ClientSession) -> str:
-        status, data = await _post(session, Server(url, ""), "models", None)
+    async def first(connection: Connection) -> str:
+        status, data = await transport.post(connection, "models", None)
         try:
             return str(json.loads(data)["data"][0]["id"])
         except (ValueError, LookupError, TypeError):
             raise UserError(f"{url} lists no model ({status}); name one") from None
 
-    return asyncio.run(_with_session(Server(url, ""), first))
+    return asyncio.run(transport.connected(Server(url, ""), first))
 
 
 def ask_all(server: Server, items: Sequence[T], question: Callable[[T], Question], *, progress: str = "") -> list[Any]:
@@ -118,11 +98,11 @@ def ask_all(server: Server, items: Sequence[T], question: Callable[[T], Question
 
     asking: dict[str, asyncio.Lock] = collections.defaultdict(asyncio.Lock)
 
-    async def one(session: aiohttp.ClientSession, item: T) -> Any:
+    async def one(connection: Connection, item: T) -> Any:
         asked = await asyncio.to_thread(question, item)
         name = _name("answer", server.model, dataclasses.asdict(asked))
         async with asking[name]:  # who asks the same at the same time waits, and finds the answer in the cache
-            return await _ask(session, server, asked, name)
+            return await _ask(connection, asked, name)
 
     return _all(server, items, one, progress)
 
@@ -130,23 +110,23 @@ def ask_all(server: Server, items: Sequence[T], question: Callable[[T], Question
 def draw_all(server: Server, prompts: Sequence[str], size: str, *, progress: str = "") -> list[Any]:
     """The bytes of a PNG for every prompt, by /images/generations; a RecordFault if the server refuses one."""
 
-    async def one(session: aiohttp.ClientSession, prompt: str) -> Any:
-        return await _draw(session, server, prompt, size)
+    async def one(connection: Connection, prompt: str) -> Any:
+        return await _draw(connection, prompt, size)
 
     return _all(server, prompts, one, progress)
 
 
 def _all(
-    server: Server, items: Sequence[T], one: Callable[[aiohttp.ClientSession, T], Awaitable[Any]], progress: str
+    server: Server, items: Sequence[T], one: Callable[[Connection, T], Awaitable[Any]], progress: str
 ) -> list[Any]:
-    async def run(session: aiohttp.ClientSession) -> list[Any]:
+    async def run(connection: Connection) -> list[Any]:
         slots = asyncio.Semaphore(server.concurrency)
         with tqdm(total=len(items), desc=progress, disable=not progress) as bar:
 
             async def turn(item: T) -> Any:
                 async with slots:
                     try:
-                        return await one(session, item)
+                        return await one(connection, item)
                     except RecordFault as fault:
                         return fault
                     finally:
@@ -160,23 +140,16 @@ def _all(
                     task.cancel()
                 await asyncio.gather(*tasks, return_exceptions=True)
 
-    return asyncio.run(_with_session(server, run))
+    return asyncio.run(transport.connected(server, run))
 
 
-async def _with_session(server: Server, run: Callable[[aiohttp.ClientSession], Awaitable[T]]) -> T:
-    key = os.environ.get(KEY)
-    async with aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=4),  # vLLM closes idle connections after 5 s
-        headers={"Authorization": f"Bearer {key}"} if key else {},
-        timeout=aiohttp.ClientTimeout(total=server.timeout),
-    ) as session:
-        return await run(session)
-
-
-async def _ask(session: aiohttp.ClientSession, server: Server, question: Question, name: str) -> Any:
+async def _ask(connection: Connection, question: Question, name: str) -> Any:
+    server = connection.server
     kept = _kept(server, name)
     try:
-        return _checked(json.loads(kept)["text"], question.schema)
+        known = _checked(json.loads(kept)["text"], question.schema)
+        connection.answered += 1
+        return known
     except (ValueError, LookupError, TypeError):
         pass  # not in the cache, or a damaged file
     body = {
@@ -189,9 +162,11 @@ async def _ask(session: aiohttp.ClientSession, server: Server, question: Questio
             "json_schema": {"name": "answer", "schema": question.schema, "strict": True},
         },
     }
+    plain = {"model": server.model, "messages": [{"role": "user", "content": "Reply with yes."}], "max_tokens": 8}
     said = ""
     for attempt in range(TRIES):
-        status, data = await _post(session, server, "chat/completions", body | {"seed": question.seed + 1000 * attempt})
+        asked = body | {"seed": question.seed + 1000 * attempt}
+        status, data = await transport.post(connection, "chat/completions", asked, plain)
         if status != 200:
             raise RecordFault("refused", f"{status}: {one_line(data.decode(errors='replace'))}")
         try:
@@ -208,15 +183,18 @@ async def _ask(session: aiohttp.ClientSession, server: Server, question: Questio
     raise RecordFault("invalid_answer", said)
 
 
-async def _draw(session: aiohttp.ClientSession, server: Server, prompt: str, size: str) -> bytes:
+async def _draw(connection: Connection, prompt: str, size: str) -> bytes:
+    server = connection.server
     name = _name("picture", server.model, [prompt, size])
     if (kept := _kept(server, name)) and _is_picture(kept):
+        connection.answered += 1
         return kept
-    body = {"model": server.model, "prompt": prompt, "n": 1, "size": size, "response_format": "b64_json"}
-    status, data = await _post(session, server, "images/generations", body)
+    plain = {"model": server.model, "prompt": "a white circle", "n": 1, "size": size}
+    body = plain | {"prompt": prompt, "response_format": "b64_json"}
+    status, data = await transport.post(connection, "images/generations", body, plain)
     if status == 400 and b"response_format" in data:  # some models always send base64 and refuse to be asked for it
         del body["response_format"]
-        status, data = await _post(session, server, "images/generations", body)
+        status, data = await transport.post(connection, "images/generations", body, plain)
     if status != 200:
         raise RecordFault("refused", f"{status}: {one_line(data.decode(errors='replace'))}")
     try:
@@ -227,38 +205,6 @@ async def _draw(session: aiohttp.ClientSession, server: Server, prompt: str, siz
         raise RecordFault("invalid_answer", "the reply's picture cannot be read")
     _keep(server, name, picture)
     return picture
-
-
-async def _post(session: aiohttp.ClientSession, server: Server, path: str, body: Message | None) -> tuple[int, bytes]:
-    """The status and body of a reply about the question; a GET if `body` is None.
-
-    Waits for a server that is unreachable or busy, at least as long as its `Retry-After` asks for. Raises UserError for
-    a refused key and an unknown path or model, ServiceError after `patience` seconds.
-    """
-    started, pause = time.monotonic(), 0.25
-    while True:
-        wanted = 0.0  # seconds that the server asks for
-        try:
-            async with session.request(
-                "GET" if body is None else "POST", f"{server.url}/{path}", json=body, allow_redirects=False
-            ) as reply:
-                status, data = reply.status, await reply.read()
-                wanted = retry_after.seconds(reply.headers.get("retry-after", ""))
-        except (aiohttp.ClientError, OSError, TimeoutError) as error:
-            said = one_line(error) or type(error).__name__
-        else:
-            said = f"{status}: {one_line(data.decode(errors='replace'))}"
-            if status in (401, 403):
-                raise UserError(f"{server.url} refuses the API key ({status}); set {KEY} to the right one")
-            if 300 <= status < 400 or status in (402, 404, 405):
-                raise UserError(f"{server.url} takes no questions for {server.model!r} at {path} ({said})")
-            if status != 429 and status < 500:
-                return status, data
-        wait = max(pause, wanted)
-        if time.monotonic() + wait > started + server.patience:
-            raise ServiceError(f"{server.url} did not answer within {server.patience:g} s ({said}); {AGAIN}")
-        await asyncio.sleep(wait)
-        pause = min(2 * pause, 8.0)
 
 
 def _checked(text: str, schema: dict[str, Any]) -> Any:

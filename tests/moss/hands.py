@@ -22,6 +22,19 @@ def picture(seed: int, width: int = 40, height: int = 48) -> PIL.Image.Image:
     return PIL.Image.fromarray(coarse).resize((width, height), PIL.Image.Resampling.NEAREST)
 
 
+def eager(generalist, liking: float):
+    """The same generalist with another wish to begin images; random weights rarely do."""
+    own, begin = generalist.text_logits, generalist.layout.begin
+
+    def text_logits(hidden):
+        logits = own(hidden).clone()
+        logits[:, begin] += liking
+        return logits
+
+    generalist.text_logits = text_logits
+    return generalist
+
+
 def sample(generalist: Generalist, key: str, *parts: str | PIL.Image.Image) -> Sample:
     """bos, the parts, eos. The first part is context; everything after it is trained."""
     text, layout = generalist.tokenizer, generalist.layout

@@ -3,11 +3,13 @@
 import json
 import pathlib
 
+import PIL.Image
 import pytest
 from accelerate.state import AcceleratorState
 
 from moss import encode, generate, settings, train
 from moss.training import checkpoints
+from tests.moss import hands
 from tests.moss.stand_ins import STAND_INS
 from tests.schemas import example
 
@@ -34,7 +36,7 @@ def test_no_config_of_a_backbone_is_left_out():
 
 
 @pytest.mark.parametrize("name", STAND_INS)
-def test_a_config_runs_from_a_checkpoints_folder_to_answers(name, shards, tmp_path, capsys):
+def test_a_config_runs_from_a_checkpoints_folder_to_answers(name, shards, tmp_path, capsys, monkeypatch):
     more = STAND_INS[name](tmp_path / "checkpoint")
     chosen = [
         f"shards={shards}",
@@ -58,11 +60,20 @@ def test_a_config_runs_from_a_checkpoints_folder_to_answers(name, shards, tmp_pa
     assert train.main([*config, "--set", "training.steps=3", "--resume"]) == 0
     assert checkpoints.latest(str(tmp_path / "out")).name == "checkpoint-00000003"
 
-    run = ["--checkpoint", str(tmp_path / "out"), "--shards", str(shards), "--limit", "1", "--max-tokens", "80"]
+    # random weights rarely begin an image: these always do, as often as there is room
+    load = generate.runs.load_run
+    monkeypatch.setattr(generate.runs, "load_run", lambda folder: hands.eager(load(folder), 30.0))
+    run = ["--checkpoint", str(tmp_path / "out"), "--shards", str(shards), "--limit", "1", "--max-tokens", "200"]
+    run += ["--max-images", "1", "--greedy"]
     code = generate.main([*run, "--output", str(tmp_path / "answers")])
     if name == "moss_continuous":  # CLIP's features have no way back to pixels
         assert code == 2 and "Emu2-Gen" in capsys.readouterr().err
         return
     assert code == 0
     [answer] = [json.loads(path.read_text()) for path in (tmp_path / "answers").glob("*/answer.json")]
-    assert answer["instruction"].startswith("Explain") and answer["tokens"] <= 80
+    assert answer["instruction"].startswith("Explain") and answer["tokens"] <= 200
+    [drawn] = [part for part in answer["output"] if part["type"] == "image"]
+    [path] = (tmp_path / "answers").glob(f"*/{drawn['image']}")
+    with PIL.Image.open(path) as image:
+        image.load()
+        assert image.format == "PNG" and image.size == (drawn["width"], drawn["height"])

@@ -37,6 +37,31 @@ def built(tmp_path_factory):
     return str(folder / "shards"), found
 
 
+def test_a_comparison_is_written_whole_and_replaces_only_a_comparison(built, tmp_path, capsys, monkeypatch):
+    shards, found = built
+    run = ["--shards", shards, "--runs", f"lora={found['lora']}", "--output", str(tmp_path / "out")]
+    assert evaluate.main(run) == 0
+    before = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
+    assert set(before) == set(evaluate.FILES)
+    write = evaluate.folder.pathlib.Path.write_bytes
+
+    def killed(path, data):
+        if path.name == evaluate.FILES[-1]:
+            raise KeyboardInterrupt
+        return write(path, data)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(evaluate.folder.pathlib.Path, "write_bytes", killed)
+        with pytest.raises(KeyboardInterrupt):
+            evaluate.main([*run, "--seed", "1"])
+    assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == before
+    assert evaluate.main(run) == 0
+    assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == before
+    (tmp_path / "out/notes.txt").write_text("mine")
+    assert evaluate.main(run) == 2 and (tmp_path / "out/notes.txt").exists()
+    assert "name another --output" in capsys.readouterr().err
+
+
 def test_the_command_writes_a_table_of_base_lora_and_moss(built, tmp_path, capsys):
     shards, found = built
     named = [f"base={found['lora']}", *(f"{name}={folder}" for name, folder in found.items())]

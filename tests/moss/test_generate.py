@@ -8,7 +8,7 @@ import pytest
 import torch
 from transformers import LogitsProcessorList
 
-from moss import data, generate
+from moss import data
 from moss.backbones import chameleon, continuous, emu3, janus
 from moss.evaluation import metrics
 from moss.generation import answers, decoding
@@ -17,23 +17,9 @@ from moss.generation.sampling import Sampling
 from moss.generation.whole_images import FREE, WholeImages, forced, not_text, places
 from schemas.errors import UserError
 from schemas.records import Text
-from tests.moss.hands import adapt, picture
-from tests.schemas import example
+from tests.moss.hands import adapt, eager, picture
 
 BACKBONES = {"chameleon": chameleon, "emu3": emu3, "continuous": continuous, "janus": janus}
-
-
-def eager(generalist, liking: float):
-    """The same generalist with another wish to begin images; random weights rarely do."""
-    own, begin = generalist.text_logits, generalist.layout.begin
-
-    def text_logits(hidden):
-        logits = own(hidden).clone()
-        logits[:, begin] += liking
-        return logits
-
-    generalist.text_logits = text_logits
-    return generalist
 
 
 @pytest.fixture(params=BACKBONES)
@@ -209,117 +195,18 @@ def test_an_answer_has_room_for_as_many_images_as_its_reference():
     assert decoding.budget(layout, Sampling(max_tokens=5), images=12) == 5
 
 
+@pytest.mark.parametrize("own,most,expected", [(9, 5, 5), (5, 9, 5), (None, 5, 5), (5, None, 5)])
+def test_the_smaller_of_a_prompts_budget_and_the_samplings_holds(own, most, expected):
+    made = chameleon.tiny()
+    asked = decoding.Prompt(prompt_of(made).ids.tolist(), None, own)
+    [written] = decoding.answers(made, [asked], Sampling(max_tokens=most))
+    assert written.budget == expected and len(written.ids) <= expected
+
+
 def test_a_prompt_that_fills_the_context_is_refused():
     made = chameleon.tiny()
     with pytest.raises(UserError, match="give less context"):
         answer(made, [3] * 5000, None, Sampling())
-
-
-@pytest.fixture
-def config(tmp_path):
-    path = tmp_path / "run.yaml"
-    path.write_text(
-        "shards: x\noutput: y\nbackbone: {name: continuous}\ndata: {length: 512}\ntraining: {steps: 1, rows: 1}\n"
-    )
-    return str(path)
-
-
-def test_the_command_writes_a_folder_and_replaces_only_answers(config, tmp_path, capsys):
-    picture(5).save(tmp_path / "cake.png")
-    (tmp_path / "more.json").write_text(
-        json.dumps([{"type": "text", "text": "Stir."}, {"type": "image", "image": "cake.png"}])
-    )
-    arguments = [
-        "--config",
-        config,
-        "--instruction",
-        "Bake <b>it</b>.",
-        "--max-tokens",
-        "90",
-        "--output",
-        str(tmp_path / "out"),
-        "--context",
-        "It rises.",
-        str(tmp_path / "cake.png"),
-        str(tmp_path / "more.json"),
-    ]
-    assert generate.main(arguments) == 0
-    record = json.loads((tmp_path / "out/answer.json").read_text())
-    assert record["instruction"] == "Bake <b>it</b>." and record["tokens"] <= 90 and record["sampling"]["seed"] == 0
-    page = (tmp_path / "out/page.html").read_text()
-    assert "Bake &lt;b&gt;it&lt;/b&gt;." in page
-    assert page.count("<img") == len(list((tmp_path / "out").glob("*.png"))) >= 2
-    assert generate.main([*arguments, "--seed", "1"]) == 0
-    assert json.loads((tmp_path / "out/answer.json").read_text())["sampling"]["seed"] == 1
-    (tmp_path / "out/notes.txt").write_text("mine")
-    assert generate.main(arguments) == 2 and (tmp_path / "out/notes.txt").exists()
-    assert "name another --output" in capsys.readouterr().err
-    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
-
-
-def test_the_command_answers_a_built_folders_instances(config, tmp_path):
-    example.write(tmp_path / "built")
-    assert (
-        generate.main(
-            [
-                "--config",
-                config,
-                "--shards",
-                str(tmp_path / "built"),
-                "--limit",
-                "2",
-                "--max-tokens",
-                "20",
-                "--output",
-                str(tmp_path / "out"),
-            ]
-        )
-        == 0
-    )
-    folders = [path for path in (tmp_path / "out").iterdir() if path.is_dir()]
-    assert len(folders) == 2 and all((folder / "answer.json").is_file() for folder in folders)
-    page = (tmp_path / "out/page.html").read_text()
-    assert page.count("<h3>Reference</h3>") == 2 and all(folder.name in page for folder in folders)
-
-
-def test_shards_are_answered_in_batches_by_processes_that_can_be_stopped(config, tmp_path, capsys, monkeypatch):
-    example.write(tmp_path / "built")
-    run = ["--config", config, "--shards", str(tmp_path / "built"), "--limit", "5", "--max-tokens", "12"]
-
-    def written(name):
-        found = {path.parent.name: path.read_bytes() for path in (tmp_path / name).glob("*/answer.json")}
-        return {key: (json.loads(data)["output"], json.loads(data)["tokens"]) for key, data in found.items()}
-
-    assert generate.main([*run, "--output", str(tmp_path / "one")]) == 0
-    assert generate.main([*run, "--output", str(tmp_path / "two"), "--batch", "2", "--share", "0/2"]) == 0
-    assert len(written("two")) == 3
-    first = next((tmp_path / "two").glob("*/answer.json"))
-    stamp = first.stat().st_mtime_ns
-    monkeypatch.setenv("RANK", "1")
-    monkeypatch.setenv("WORLD_SIZE", "2")
-    assert generate.main([*run, "--output", str(tmp_path / "two"), "--batch", "2"]) == 0
-    assert written("two") == written("one") and len(written("one")) == 5
-    assert first.stat().st_mtime_ns == stamp
-    assert (tmp_path / "two/page.html").read_text() == (tmp_path / "one/page.html").read_text()
-    assert generate.main([*run, "--output", str(tmp_path / "two"), "--seed", "1"]) == 2
-    assert "with another sampling; name another --output" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize(
-    "wrong,said",
-    [
-        (["--batch", "0"], "at least 1"),
-        (["--image-guidance", "-1"], "at least 0"),
-        (["--text-temperature", "0"], "--greedy"),
-        (["--text-top-p", "1.5"], "at most 1"),
-        (["--max-tokens", "0"], "at least 1"),
-        (["--context", "nowhere.png"], "nowhere.png"),
-        (["--context", "nowhere.json"], "nowhere.json"),
-    ],
-)
-def test_what_cannot_be_is_said_in_a_sentence(config, tmp_path, capsys, wrong, said):
-    assert generate.main(["--config", config, "--instruction", "x", "--output", str(tmp_path / "out"), *wrong]) == 2
-    assert said in capsys.readouterr().err and not (tmp_path / "out").exists()
 
 
 def test_written_pictures_are_what_answer_json_names():

@@ -7,11 +7,14 @@ import pytest
 
 from moss import judge
 from moss.answers import folder
-from moss.judging import aspects, controls
+from moss.judging import aspects, controls, figures, scores
+from moss.judging.clip import Clip
 from moss.judging.published import PUBLISHED
+from moss.servers.transport import Server
 from schemas.errors import UserError
 from schemas.records import Text
 from tests.moss.servers import fake
+from tests.tiny_clip import clip_folder
 
 N = 6
 
@@ -62,6 +65,27 @@ def test_a_judge_that_looks_gives_a_table_and_the_same_command_asks_nothing_agai
     assert json.loads(first["verdicts.jsonl"].splitlines()[0])["system"] == "good"
 
 
+def test_a_failed_answer_is_no_score_and_too_many_stop(tmp_path, capsys):
+    def system(name, failing, many=21):
+        found = [fake.answer(n) for n in range(many)]
+        for n in failing:
+            found[n] = dataclasses.replace(found[n], output=[], failed="refused: 400: no")
+        return f"{name}={write(tmp_path / name, found)}"
+
+    with fake.FakeVision(fake.honest) as server:
+        assert run(server, tmp_path, [system("good", []), system("other", [3])]) == 0
+        found = json.loads((tmp_path / "out/results.json").read_text())
+        assert run(server, tmp_path, [system("good", []), system("other", [3, 4])]) == 2
+    said = capsys.readouterr()
+    assert found["questions"] == 20 and found["left_out"] == {"good": {}, "other": {"q3": "refused: 400: no"}}
+    assert [s["scores"]["helpfulness"]["value"] for s in found["systems"]] == [5, 5]
+    assert (
+        found["systems"][1]["preference"]["lost"] == 0 and found["systems"][1]["figures"]["empty answers"]["value"] == 0
+    )
+    assert "1 more are left out for all systems" in said.out and "other 1 (the first: refused: 400: no)" in said.out
+    assert "2 of 21 answers failed" in said.err and "other cannot be judged" in said.err
+
+
 def test_a_judge_that_does_not_notice_damage_gets_no_table(answered, tmp_path, capsys):
     with fake.FakeVision(fake.blind) as server:
         assert run(server, tmp_path, answered) == 2
@@ -72,6 +96,40 @@ def test_a_judge_that_does_not_notice_damage_gets_no_table(answered, tmp_path, c
     assert found["systems"] == [] and [c["change"]["text_quality"]["value"] for c in found["controls"]] == [0] * 4
     assert (tmp_path / "out/verdicts.jsonl").read_bytes() == b""
     assert "helpfulness 5.0" not in (tmp_path / "out/page.html").read_text()
+
+
+@pytest.mark.parametrize("name,aspect,_", controls.CONTROLS, ids=[name for name, _, _ in controls.CONTROLS])
+def test_a_judge_that_fails_one_control_alone_gets_no_table(answered, tmp_path, capsys, name, aspect, _):
+    def half_blind(body):
+        found = json.loads(fake.honest(body))
+        if aspect in found:
+            found[aspect]["score"] = 5
+        return json.dumps(found)
+
+    with fake.FakeVision(half_blind) as server:
+        assert run(server, tmp_path, answered) == 2
+    said = capsys.readouterr().out
+    assert f"does not notice: {name}. " in said and "| good |" not in said
+    found = json.loads((tmp_path / "out/results.json").read_text())
+    assert [c["name"] for c in found["controls"] if not c["passed"]] == [name] and found["systems"] == []
+    assert (tmp_path / "out/verdicts.jsonl").read_bytes() == b""
+
+
+def test_clip_gives_the_judges_report_its_columns(answered, tmp_path, capsys):
+    clip = clip_folder(tmp_path / "clip")
+    with fake.FakeVision(fake.honest) as server:
+        assert run(server, tmp_path, answered, "--clip", clip) == 0
+        assert run(server, tmp_path, answered, "--clip", f"local-dir:{tmp_path}/nowhere") == 2
+    said = capsys.readouterr()
+    assert "--clip: open_clip cannot load" in said.err and "| CLIP text-image, image 1 |" in said.out
+    found = json.loads((tmp_path / "out/results.json").read_text())
+    assert found["clip"] == clip
+    good = found["systems"][0]["figures"]
+    measure, answers = Clip(clip), folder.read(tmp_path / "good")
+    expected = [measure.coherence(answer).matched[0] for answer in answers]
+    assert good["CLIP text-image"]["value"] == pytest.approx(sum(expected) / N)
+    assert good["CLIP text-image, image 1"]["value"] == pytest.approx(sum(expected) / N)
+    assert good["copies of the context"]["value"] == 0 and good["CLIP margin"]["value"] is None  # one image each
 
 
 def test_a_judge_that_favours_the_first_place_makes_ties(answered, tmp_path):
@@ -98,6 +156,33 @@ def test_answers_outside_the_schema_are_asked_for_again_and_too_many_stop(answer
     assert "no valid answer to 12 of 12 questions" in capsys.readouterr().err
 
 
+def test_what_was_not_judged_and_how_much_repeats_differ_is_in_the_report(tmp_path, capsys):
+    """One of 21 answers gets no valid score in the second repeat; text quality is 5 or 4, in turn."""
+
+    def moody(body):
+        wanted = body["response_format"]["json_schema"]["schema"]["properties"]
+        if "better" in wanted:
+            return "no" if "thing3 " in json.dumps(body["messages"]) and "SECOND" in str(body) else fake.honest(body)
+        if body["seed"] % 1000 and "thing2 " in json.dumps(body["messages"]):
+            return "no"
+        found = json.loads(fake.honest(body))
+        if "text_quality" in found and found["text_quality"]["score"] == 5:
+            found["text_quality"]["score"] -= body["seed"] % 1000
+        return json.dumps(found)
+
+    answers = [fake.answer(n) for n in range(21)]
+    other = [fake.answer(n, colour="red") for n in range(21)]
+    named = [f"one={write(tmp_path / 'one', answers)}", f"other={write(tmp_path / 'other', other)}"]
+    with fake.FakeVision(moody) as server:
+        assert run(server, tmp_path, named) == 0
+    one, second = json.loads((tmp_path / "out/results.json").read_text())["systems"]
+    assert (one["not_judged"], second["preference"]["not_judged"]) == (1, 2)
+    # a fifth of the scores, of two repeats each, differ by 1: 20 of 20 * 5 deviations are the root of 1/2
+    assert one["spread_over_repeats"] == pytest.approx(0.5**0.5 / 5)
+    said = capsys.readouterr().out
+    assert "| one | 1 | none asked | 0 | 0.14 |" in said and "| other | 1 | 2 | 0 | 0.14 |" in said
+
+
 def test_a_missing_modality_is_zero_without_asking():
     whole = fake.answer(0)
     assert aspects.scored_as_zero(whole) == ()
@@ -106,9 +191,20 @@ def test_a_missing_modality_is_zero_without_asking():
     no_text = dataclasses.replace(whole, output=whole.pictures)
     assert aspects.scored_as_zero(no_text) == ("text_quality", "text_image_coherence")
     assert len(aspects.scored_as_zero(dataclasses.replace(whole, output=[]))) == 5
+    blank = dataclasses.replace(whole, output=[Text(" \n"), *whole.pictures])
+    assert aspects.scored_as_zero(blank) == ("text_quality", "text_image_coherence")
+    assert len(aspects.scored_as_zero(dataclasses.replace(whole, output=[Text(" \n")]))) == 5
     editing = dataclasses.replace(no_text, expects=("image",))
     assert aspects.scored_as_zero(editing) == ()
     assert [a.name for a in aspects.judged(editing)] == ["perceptual_quality", "image_coherence", "helpfulness"]
+
+
+def test_blanks_are_no_answer_and_lose_without_a_question():
+    whole, blank = fake.answer(0), dataclasses.replace(fake.answer(0), output=[Text("\n")])
+    found = scores.prefer(Server("http://127.0.0.1:1/v1", "none"), [blank, whole, blank], [whole, blank, blank])
+    assert found.won.tolist() == [-1, 1, 0]
+    [empty] = [c for c in figures.columns([whole, blank], None) if c.title == "empty answers"]
+    assert empty.total.tolist() == [0, 1]
 
 
 def test_every_damage_changes_what_it_says_and_nothing_else():
@@ -132,13 +228,32 @@ def test_every_damage_changes_what_it_says_and_nothing_else():
     "change,said",
     [
         (lambda found: found[:-1], "1 keys are in one alone, such as q5"),
-        (lambda found: [dataclasses.replace(found[0], instruction="Other."), *found[1:]], "under the key q0"),
+        (lambda found: [dataclasses.replace(found[0], instruction="Other."), *found[1:]], "key q0: their instruction"),
+        (lambda found: [dataclasses.replace(found[0], expects=("text",)), *found[1:]], "key q0: their expects"),
+        (lambda found: [dataclasses.replace(found[0], context=[]), *found[1:]], "key q0: their context"),
+        (
+            lambda found: [*found[:2], dataclasses.replace(found[2], context=[fake.picture_of("red", 5)]), *found[3:]],
+            "key q2: their context",
+        ),
     ],
 )
 def test_systems_must_answer_the_same_questions(change, said, tmp_path):
     found = [fake.answer(n) for n in range(N)]
+    found[2] = dataclasses.replace(found[2], context=[fake.picture_of("red", 4)])
     with pytest.raises(UserError, match=said):
         judge.read([f"a={write(tmp_path / 'a', found)}", f"b={write(tmp_path / 'b', change(found))}"])
+
+
+def test_the_same_question_may_be_written_in_other_forms(tmp_path):
+    """Blanks, and pictures as other files with the same pixels."""
+    picture = fake.picture_of("red", 4)
+    found = [dataclasses.replace(fake.answer(n), context=[Text("Look."), picture]) for n in range(2)]
+    theirs = [
+        dataclasses.replace(a, instruction=f" {a.instruction}\n", context=[Text("Look. "), picture]) for a in found
+    ]
+    place = write(tmp_path / "b", theirs)
+    picture.save(tmp_path / "b" / "q0" / "00.png", compress_level=0)
+    assert list(judge.read([f"a={write(tmp_path / 'a', found)}", f"b={place}"])) == ["a", "b"]
 
 
 def test_wrong_options_and_foreign_folders_are_refused(answered, tmp_path, capsys):

@@ -31,11 +31,31 @@ def test_an_answer_comes_back_as_it_was_written(tmp_path):
         fake.answer(1).output,
         ("image",),
         missing=2,
+        failed="refused",
     )
     [found] = folder.read(write(tmp_path / "a", [written]))
     assert (found.key, found.instruction, found.expects, found.missing) == ("wiki/1.2", "Paint.", ("image",), 2)
+    assert found.failed == "refused"
     assert shown(found.context) == shown(written.context) and shown(found.output) == shown(written.output)
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+def test_an_earlier_folder_stays_if_the_new_one_cannot_take_its_place(tmp_path, monkeypatch):
+    folder.publish(tmp_path / "a", [("one.txt", b"1")])
+    replace = folder.os.replace
+
+    def failing(source, target):
+        if target == tmp_path / "a" and not str(source).endswith(".old"):
+            raise OSError("the disk")
+        replace(source, target)
+
+    monkeypatch.setattr(folder.os, "replace", failing)
+    with pytest.raises(OSError, match="the disk"):
+        folder.publish(tmp_path / "a", [("one.txt", b"2")])
+    assert (tmp_path / "a/one.txt").read_bytes() == b"1" and len(list(tmp_path.iterdir())) == 1
+    monkeypatch.undo()
+    folder.publish(tmp_path / "a", [("two.txt", b"2")])
+    assert [path.name for path in (tmp_path / "a").iterdir()] == ["two.txt"] and len(list(tmp_path.iterdir())) == 1
 
 
 @pytest.mark.parametrize(
@@ -81,7 +101,7 @@ def conversation(number, question, answer, images, **more):
     return {"id": f"task_{number}", "image": images, "conversations": turns, **more}
 
 
-def test_interleavedbench_becomes_answers(tmp_path):
+def test_interleavedbench_becomes_answers(tmp_path, capsys):
     (tmp_path / "images").mkdir()
     for colour in fake.COLOURS:
         fake.picture_of(colour, 1).save(tmp_path / "images" / f"{colour}.png")
@@ -95,11 +115,15 @@ def test_interleavedbench_becomes_answers(tmp_path):
         conversation(
             2, "Make it blue. <image>", "<image>", ["red.png", "blue.png"], task_name="Sequential Image Editing"
         ),
-        conversation(3, "Tell a story.", "Once.", []),
+        conversation(3, "Tell a story.", "Once.", [], use_case="Story"),
     ]
     (tmp_path / "bench.json").write_text(json.dumps(records))
     run = ["interleavedbench", str(tmp_path / "bench.json"), "--output"]
     assert command.main([*run, str(tmp_path / "out")]) == 0
+    said = capsys.readouterr().out
+    assert "1 without a task (none of task_name, task, use_case is in the record): text and images are expected" in said
+    assert "1 of task 'Sequential Image Editing': images only are expected" in said
+    assert "1 of task 'Story': text and images are expected" in said
     first, second, third = folder.read(tmp_path / "out")
     colours = {fake.picture_of(colour, 1).tobytes(): colour for colour in fake.COLOURS}
     assert first.instruction == "Go on with this." and third.texts == ["Once."]
@@ -113,6 +137,7 @@ def test_interleavedbench_becomes_answers(tmp_path):
 
 def test_plain_folders_become_answers_in_the_natural_order_of_their_files(tmp_path, capsys):
     questions = write(tmp_path / "questions", [fake.answer(n) for n in range(3)])
+    (tmp_path / "left" / "q2").mkdir(parents=True)
     for name, text in (("2.txt", "Second."), ("10.txt", "Tenth."), ("1.txt", "First.")):
         (tmp_path / "left" / "q0").mkdir(parents=True, exist_ok=True)
         (tmp_path / "left" / "q0" / name).write_text(text)
@@ -127,9 +152,27 @@ def test_plain_folders_become_answers_in_the_natural_order_of_their_files(tmp_pa
     colours = {fake.picture_of(colour, 1).tobytes(): colour for colour in fake.COLOURS}
     assert [colours.get(p, p) for p in shown(first.output)] == ["First.", "Second.", "red", "Tenth."]
     assert [colours.get(p, p) for p in shown(second.output)] == ["Before", "green", "between", "blue", "after"]
-    assert second.missing == 1 and not third.output and third.instruction == fake.answer(2).instruction
+    assert second.missing == 1 and third.instruction == fake.answer(2).instruction
+    assert not third.output and not third.failed and "3 answers, in" in capsys.readouterr().out
     (tmp_path / "left" / "q9").mkdir()
     assert command.main([*run, str(tmp_path / "other")]) == 2 and "no question q9" in capsys.readouterr().err
+
+
+def test_a_folder_that_is_not_there_is_a_failed_answer_and_many_are_refused(tmp_path, capsys):
+    questions = write(tmp_path / "questions", [fake.answer(n) for n in range(20)])
+    for n in range(19):
+        (tmp_path / "left" / f"q{n}").mkdir(parents=True)
+        (tmp_path / "left" / f"q{n}" / "1.txt").write_text("Text.")
+    run = ["folders", str(tmp_path / "left"), "--questions", str(questions), "--output"]
+    assert command.main([*run, str(tmp_path / "out")]) == 0
+    assert "20 answers (1 of them have no folder, such as q19" in capsys.readouterr().out
+    assert {a.key: a.failed for a in folder.read(tmp_path / "out") if a.failed} == {
+        "q19": f"{tmp_path / 'left'} has no folder q19"
+    }
+    (tmp_path / "left" / "q7" / "1.txt").unlink()
+    (tmp_path / "left" / "q7").rmdir()
+    assert command.main([*run, str(tmp_path / "other")]) == 2 and not (tmp_path / "other").exists()
+    assert "2 of 20 answers failed" in capsys.readouterr().err
 
 
 def test_names_sort_by_their_numbers():

@@ -222,3 +222,13 @@ def test_a_vocabulary_map_that_does_not_fit_is_refused(folder, tmp_path, change,
 
 def test_tiny_by_name():
     assert backbones.load("chameleon", "tiny", torch.bfloat16).plain_model.lm_head.weight.dtype == torch.bfloat16
+
+
+def test_another_decoder_changes_the_decoders_fingerprint_alone():
+    one, other, changed, blind = (chameleon.tiny().pixels for _ in range(4))
+    assert (one.fingerprint, one.decoder_fingerprint) == (other.fingerprint, other.decoder_fingerprint)
+    with torch.no_grad():
+        next(changed.decoder.parameters()).add_(1)
+    blind.decoder = None
+    assert changed.fingerprint == other.fingerprint == blind.fingerprint
+    assert len({other.decoder_fingerprint, changed.decoder_fingerprint, blind.decoder_fingerprint}) == 3

@@ -6,6 +6,7 @@ import sys
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from moss.backbones import chameleon, convert_anole
 from schemas.errors import UserError
@@ -67,6 +68,41 @@ def test_what_does_not_belong_together_is_refused(published, name, change, messa
     assert not (folder / "pixel_decoder.safetensors").exists()
     assert run(monkeypatch, vqgan, folder) == 2
     assert name in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "kept,said",
+    [
+        (lambda name: False, r"\d+ of \d+ weights .*folder has no model.vqmodel.encoder.conv_in.bias"),
+        (lambda name: not name.endswith("encoder.conv_out.bias"), "1 of .* has no model.vqmodel.encoder.conv_out.bias"),
+        (
+            lambda name: not name.endswith("quantize.embedding.weight"),
+            "1 of .* has no model.vqmodel.quantize.embedding",
+        ),
+    ],
+)
+def test_a_checkpoint_without_the_whole_encoder_is_refused(published, kept, said):
+    """Weights under other names, in another format, or of which some are missing, were compared with nothing."""
+    folder, vqgan, _ = published
+    for file in folder.glob("*.safetensors"):
+        save_file({name: weight for name, weight in load_file(file).items() if kept(name)}, file)
+    with pytest.raises(UserError, match=said):
+        convert_anole.convert(vqgan, folder)
+    assert not (folder / "pixel_decoder.safetensors").exists()
+
+
+def test_a_decoder_is_written_whole_or_not_at_all(published, monkeypatch):
+    folder, vqgan, _ = published
+
+    def full(_, path):
+        path.write_bytes(b"half")
+        raise OSError("no space left")
+
+    before = sorted(path.name for path in folder.iterdir())
+    monkeypatch.setattr(convert_anole, "save_file", full)
+    with pytest.raises(OSError, match="no space"):
+        convert_anole.convert(vqgan, folder)
+    assert sorted(path.name for path in folder.iterdir()) == before
 
 
 class Harmful:

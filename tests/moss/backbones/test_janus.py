@@ -117,3 +117,16 @@ def test_a_model_in_bfloat16_still_has_pixels():
     generalist.model.to(torch.bfloat16)
     codes = generalist.pixels.encode([hands.picture(1)])
     assert codes.shape == (1, 8, 8) and generalist.pixels.decode(codes[0]).size == (32, 32)
+
+
+def test_images_are_encoded_in_batches_that_fit(plain, monkeypatch):
+    pixels, images = plain.pixels, [hands.picture(n) for n in range(5)]
+    whole, sizes, own = pixels.encode(images), [], pixels._encode
+    monkeypatch.setattr(pixels, "_encode", lambda some: sizes.append(len(some)) or own(some))
+    assert len(pixels.encode(images)) == 5 and sizes == [5]  # of this size, 64 of them would fit
+    sizes.clear()
+    monkeypatch.setattr(janus, "BATCH_PIXELS", 2 * pixels.size**2 + 1)
+    assert np.array_equal(pixels.encode(images), whole) and sizes == [2, 2, 1]
+    sizes.clear()
+    monkeypatch.setattr(janus, "BATCH_PIXELS", 1)  # one that does not fit goes alone
+    assert np.array_equal(pixels.encode(images), whole) and sizes == [1] * 5

@@ -7,10 +7,11 @@ import pytest
 
 from moss.judging import figures
 from moss.judging.clip import Clip, neighbours
+from pipeline.coherence.scorer import Scorer
 from schemas.errors import UserError
 from schemas.records import Text
 from tests.moss.servers import fake
-from tests.tiny_clip import clip_folder
+from tests.tiny_clip import clip_folder, document, picture
 
 
 @pytest.fixture(scope="module")
@@ -31,10 +32,13 @@ def test_scores_are_the_best_cosine_beside_less_those_beside_others(clip):
     pictures = clip.pictures(PICTURES[:3])
     texts = clip.texts(["A red cup.", "It is full.", "Green now."])
     cosines = pictures @ texts.T
-    expected = [cosines[0].max(), cosines[1, 2]]
-    np.testing.assert_allclose(found.matched[:2], expected, atol=1e-6)
-    assert np.isnan(found.matched[2])  # between two pictures: no text beside it
-    margin = (expected[0] - cosines[0, 2] + expected[1] - cosines[1].max()) / 2
+    first, last = cosines.max(1), cosines[:, 2]  # beside the first picture: all; the others share one sentence
+    expected = [first[0], last[1], last[2]]
+    np.testing.assert_allclose(found.matched, expected, atol=1e-6)
+    margin = sum(
+        (expected[0] - last[0], expected[1] - (first[1] + last[1]) / 2, expected[2] - (first[2] + last[2]) / 2)
+    )
+    margin /= 3
     assert found.margin == pytest.approx(margin, abs=1e-6)
     between = pictures @ pictures.T
     assert found.between == pytest.approx((between[0, 1] + between[0, 2] + between[1, 2]) / 3, abs=1e-6)
@@ -46,8 +50,37 @@ def test_copies_and_repetitions_are_counted(clip):
     assert clip.coherence(dataclasses.replace(ANSWER, output=[Text("x")])).between is None
 
 
-def test_neighbours_are_the_texts_at_a_picture():
-    assert neighbours([Text("a. b\nc"), PICTURES[0], PICTURES[1], Text("d")]) == [["a.", "b", "c"], ["d"]]
+def test_a_picture_without_any_text_beside_it_has_no_score(clip):
+    found = clip.coherence(dataclasses.replace(ANSWER, output=[PICTURES[0], Text("..."), PICTURES[1]]))
+    assert np.isnan(found.matched).all() and found.margin is None
+
+
+def test_neighbours_are_the_nearest_sentences_and_pictures_in_a_row_share_them():
+    assert neighbours([Text("a. b\nc"), PICTURES[0], PICTURES[1], Text("d")]) == [["c", "b", "a.", "d"]] * 2
+    many = [f"Sentence {n}." for n in range(9)]
+    page = [Text(" ".join(many[:4])), Text(" ".join(many[4:])), PICTURES[0], *map(Text, many), PICTURES[1]]
+    assert neighbours(page) == [[*many[:2:-1], *many[:6]], many[:2:-1]]
+
+
+PAGES = [
+    ["Cut the board. Sand the wood.", 0, "Paint it red.", 1, "The brush is red! And the cat?"],
+    ["One two three. Four five six.", 0, 1, "The paint is red.", "A cat of the house.", 2],
+    [" ".join(f"This is sentence number {n}." for n in range(9)), 3, "A last word."],
+]
+
+
+def test_scores_are_the_pipelines_of_the_same_texts_and_pictures(tmp_path):
+    """Two implementations of one definition: pictures in a row, many sentences, several texts on a side."""
+    name = clip_folder(tmp_path / "model")
+    theirs, ours = Scorer(name, dtype="float32"), Clip(name)
+    shown = {str(n): picture(str(n)) for n in range(4)}
+    expected = theirs.score([document(*page) for page in PAGES], shown.__getitem__)
+    for page, known in zip(PAGES, expected, strict=True):
+        output = [shown[str(part)] if isinstance(part, int) else Text(part) for part in page]
+        found = ours.coherence(dataclasses.replace(ANSWER, context=[], output=output))
+        np.testing.assert_allclose(found.matched, known.matched, atol=1e-4)
+        assert found.margin == (None if known.margin is None else pytest.approx(known.margin, abs=2e-4))
+    assert len({score for known in expected for score in known.matched}) == 6
 
 
 def test_columns_count_form_and_place(clip):
@@ -56,7 +89,7 @@ def test_columns_count_form_and_place(clip):
     found = {c.title: c for c in figures.columns(answers, [clip.coherence(a) for a in answers])}
     assert found["images"].total.tolist() == [3, 0] and found["empty answers"].total.tolist() == [0, 1]
     assert found["images delivered / begun"].count.tolist() == [3, 1] and found["words"].total.tolist() == [8, 0]
-    assert found["CLIP text-image, image 3"].count.tolist() == [0, 0]
+    assert found["CLIP text-image, image 3"].count.tolist() == [1, 0]
     assert found["CLIP text-image, image 2"].count.tolist() == [1, 0]
     assert "CLIP margin" not in {c.title for c in figures.columns(answers, None)}
 

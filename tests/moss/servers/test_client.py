@@ -1,5 +1,6 @@
 """Failures of a server as the errors that say what to do, and a cache that outlives them."""
 
+import asyncio
 import json
 import time
 
@@ -7,7 +8,8 @@ import PIL.Image
 import pytest
 
 from moss.servers import client
-from moss.servers.client import Question, Server
+from moss.servers.client import Question
+from moss.servers.transport import Server
 from schemas.errors import RecordFault, ServiceError, UserError
 from tests.moss.servers import fake
 
@@ -45,7 +47,7 @@ def test_a_busy_server_is_waited_for_and_one_that_stays_away_ends_the_run():
         server.raw = busy
         assert client.ask_all(Server(server.url, "m"), [7], question) == [{"n": 7}] and len(seen) == 3
         server.raw = lambda body: (500, {"error": {"message": "broken"}})
-        with pytest.raises(ServiceError, match=r"did not answer within 0.5 s \(500.*broken"):
+        with pytest.raises(ServiceError, match=r"did not answer \(\d tries in \d+\.\d s; the last: 500.*broken"):
             client.ask_all(Server(server.url, "m", patience=0.5), [7], question)
         gone = server.url
     with pytest.raises(ServiceError, match="run the same command again"):
@@ -64,9 +66,59 @@ def test_a_busy_server_is_left_alone_as_long_as_it_asks():
         assert client.ask_all(Server(server.url, "m"), [7], question) == [{"n": 7}]
         assert seen[1] - seen[0] >= 2  # it would have been asked again after 0.25 s
         seen.clear()
-        with pytest.raises(ServiceError, match=r"within 1 s \(429"):  # so it is not asked in vain
+        with pytest.raises(ServiceError, match=r"1 tries in \d+\.\d s; the last: 429"):  # so it is not asked in vain
             client.ask_all(Server(server.url, "m", patience=1), [7], question)
         assert len(seen) == 1
+
+
+def bad(body, fault):
+    """Question 7 gets the fault, every other one its answer; one in plain words too."""
+    text = body["messages"][0]["content"]
+    return (
+        fault
+        if text != "Reply with yes." and text[0]["text"] == "7"
+        else (200, fake.FakeVision._wrapped(None, '{"n": 1}'))
+    )
+
+
+def test_a_question_that_the_server_fails_on_is_a_fault_of_its_own_while_it_answers_others(tmp_path):
+    with fake.FakeVision(answered) as server:
+        server.raw = lambda body: bad(body, (500, {"error": {"message": "no such pixels"}}))
+        asked = Server(server.url, "m", tmp_path / "cache", patience=0.5)
+        for _ in range(2):  # the second time the other answer is in the cache
+            first, fault = client.ask_all(asked, [3, 7], question)
+            assert first == {"n": 1} and isinstance(fault, RecordFault) and fault.kind == "server_error"
+            assert "no such pixels" in fault.detail and " tries in " in fault.detail
+        server.raw = lambda body: (500, {})  # it answered the first one once, and now nothing at all
+        with pytest.raises(ServiceError, match="run the same command again"):
+            client.ask_all(asked, [3, 7], question)
+        server.raw = lambda body: bad(body, (503, {}))  # busy, which is never a question's fault
+        with pytest.raises(ServiceError, match="the last: 503"):
+            client.ask_all(asked, [3, 7], question)
+
+
+def test_a_question_without_an_answer_in_time_is_asked_once_more_and_the_time_is_said():
+    seen = []
+
+    def slow(body):
+        seen.append(body)
+        return bad(body, (200, {}))
+
+    with fake.FakeVision(answered) as server:
+        own = server._complete
+
+        async def hanging(body):
+            found = slow(body)
+            if found == (200, {}):
+                await asyncio.sleep(30)
+            return found
+
+        server._complete = hanging
+        asked = Server(server.url, "m", timeout=1.5, patience=0.5)
+        [_, fault] = client.ask_all(asked, [3, 7], question)
+        assert fault.kind == "server_error" and fault.detail.startswith("no answer in 1.5 s (2 tries in ")
+        server._complete = own
+        assert len(seen) == 4  # both questions, the second one once more, and one in plain words
 
 
 @pytest.mark.parametrize("status,said", [(401, "API key"), (404, "takes no questions"), (307, "takes no questions")])
