@@ -79,11 +79,8 @@ def train(settings: Settings, *, resume: bool = False) -> Position:
     held_out = None
     if training.validate_every:
         held_out = open_dataset(settings, generalist, accelerator, sources=settings.data.held_out_sources)
-    if folder and position.samples not in ("", dataset.fingerprint):
-        raise UserError(
-            f"{folder} was trained on other shards than {settings.shards} holds now; give these back, or "
-            "name another output"
-        )
+    if folder and (said := data.check_resumed(position.samples, dataset.fingerprint, str(folder), settings.shards)):
+        accelerator.print(said)
     accelerator.print(f"data: {dataset.report}\ntrainable parameters: {sizes(generalist)}")
     model, optimizer = prepare(accelerator, generalist, settings)
     if folder:

@@ -4,7 +4,7 @@ Images encoded once, texts put into a template, whole samples packed into rows o
 """
 
 from moss.data.collation import collate
-from moss.data.dataset import Report, Samples, open_samples, prepare
+from moss.data.dataset import Report, Samples, check_resumed, open_samples, prepare
 from moss.data.loader import batches, steps
 from moss.data.samples import bare_prompt, prompt_sample
 
@@ -13,6 +13,7 @@ __all__ = [
     "Samples",
     "bare_prompt",
     "batches",
+    "check_resumed",
     "collate",
     "open_samples",
     "prepare",

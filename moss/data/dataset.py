@@ -46,7 +46,8 @@ class Report:
 class Samples:
     """Samples by number, in the order of the shards; `lengths` int64 (len,) are their tokens.
 
-    `fingerprint` identifies the shards that they were made from, and the codes of their images.
+    `fingerprint` identifies the shards that they were made from, the codes of their images and the text tokenizer, as
+    `SHARDS-TOKENIZER` (see `check_resumed`).
 
     It has their positions, but neither their tokens nor open files, so it can be sent to other processes.
     """
@@ -71,6 +72,27 @@ class Samples:
         """A sample without its instruction and context, for condition dropout."""
         instance, codes = sidecar.load(*self.places[number])
         return samples.bare_sample(from_json(instance), codes, self.layout, self.tokenizer, self.train_boundaries)
+
+
+def check_resumed(then: str, now: str, run: str, shards: str) -> str:
+    """What to say about a run that resumes: its samples' fingerprint was `then` and is `now`; empty if that is as it was.
+
+    Raises UserError if they were made from other shards or by another text tokenizer.
+    """
+    (codes, *tokenizer), (codes_now, *tokenizer_now) = (text.split("-", 1) for text in (then, now))
+    if then and codes != codes_now:
+        raise UserError(
+            f"{run} was trained on other shards than {shards} holds now; give these back, or name another output"
+        )
+    if not tokenizer:
+        unknown = "text tokenizer is" if then else "shards and text tokenizer are"
+        return f"{run} was written by an earlier version: whether its {unknown} as now is not known"
+    if tokenizer != tokenizer_now:
+        raise UserError(
+            f"{run} was trained with another text tokenizer than the backbone's folder holds now; give that one back, or "
+            "name another output"
+        )
+    return ""
 
 
 def prepare(
@@ -166,6 +188,6 @@ def open_samples(
         layout,
         tokenizer,
         train_boundaries,
-        sidecar.fingerprint(paths),
+        f"{sidecar.fingerprint(paths)}-{tokenizer.fingerprint}",
         tuple(places),
     )

@@ -5,7 +5,7 @@ import pickle
 import numpy as np
 import pytest
 
-from moss.data import open_samples, samples
+from moss.data import check_resumed, open_samples, samples
 from schemas.codec import from_json
 from schemas.errors import UserError
 from tests.moss.data import stub
@@ -91,6 +91,19 @@ def test_a_backbone_without_an_image_tokenizer(folder):
     model.pixels = None
     with pytest.raises(UserError, match="stub was loaded without an image tokenizer"):
         open_samples(folder, model, max_length=1000)
+
+
+def test_another_tokenizer_is_another_data_set_and_an_earlier_version_said_nothing_of_it(folder):
+    generalist = stub.generalist()
+    generalist.tokenizer.fingerprint = "bytes/2"
+    one = opened(folder).fingerprint
+    other = open_samples(folder, generalist, max_length=1000, progress=False).fingerprint
+    assert check_resumed(one, one, "RUN", "DIR") == ""
+    with pytest.raises(UserError, match="RUN was trained with another text tokenizer"):
+        check_resumed(one, other, "RUN", "DIR")
+    with pytest.raises(UserError, match="RUN was trained on other shards than DIR holds"):
+        check_resumed("0123456789ab-bytes/1", one, "RUN", "DIR")
+    assert "RUN was written by an earlier version" in check_resumed(one.split("-")[0], one, "RUN", "DIR")
 
 
 def test_samples_go_to_other_processes(folder):
