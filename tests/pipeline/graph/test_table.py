@@ -29,6 +29,24 @@ def test_entries_are_found_and_no_entries_too(entries, found):
         assert_that(asked, equal_to(found))
 
 
+def test_keys_of_one_hash_are_told_apart(monkeypatch):
+    monkeypatch.setattr(table, "_hash", lambda key: b"12345678" if key != "c" else b"87654321")
+    monkeypatch.setattr(table, "_unpacked", {})
+    both = table_of({"a": 1, "b": 2, "c": 3, b"a": 4})
+    assert [both.get(key) for key in ("a", "b", "c", b"a", "d")] == [1, 2, 3, 4, None]
+
+
+def test_it_is_that_of_a_dictionary_of_any_size_in_any_order():
+    entries = {
+        key: (n, str(n))
+        for n, key in enumerate([*map(str, range(3000)), *(bytes([n % 256, n // 256]) for n in range(3000))])
+    }
+    found = table_of(entries)
+    assert all(found.get(key) == value and key in found for key, value in entries.items())
+    assert found == table_of(dict(reversed(entries.items())))
+    assert "3000" not in found and found.get(b"", "nothing") == "nothing"
+
+
 def test_it_is_unpacked_once_and_few_are_kept(monkeypatch):
     monkeypatch.setattr(table, "_unpacked", {})
     first = pickle.loads(pickle.dumps(table_of({"a": 1})))
