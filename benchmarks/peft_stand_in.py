@@ -51,17 +51,32 @@ def install() -> None:
         "get_peft_model": get_peft_model,
     }
     mappings: dict[str, Any] = {f"PEFT_TYPE_TO_{kind}_MAPPING": {} for kind in ("CONFIG", "PREFIX", "TUNER")}
-    tuners: dict[str, Any] = {"BaseTuner": BaseTuner, "BaseTunerLayer": BaseTunerLayer}
+    tuners: dict[str, Any] = {
+        "BaseTuner": BaseTuner,
+        "BaseTunerLayer": BaseTunerLayer,
+        "check_adapters_to_merge": check_adapters_to_merge,
+    }
     parts: dict[str, dict[str, Any]] = {
         "peft": own,
         "peft.mapping": mappings,
         "peft.tuners": {},
         "peft.tuners.tuners_utils": tuners,
+        "peft.utils": {},
+        "peft.utils.other": {"ModulesToSaveWrapper": ModulesToSaveWrapper},
     }
     for name, content in parts.items():
         module = types.ModuleType(name, __doc__)
         vars(module).update(content)
         sys.modules[name] = module
+
+
+def check_adapters_to_merge(layer: Any, names: list[str] | None = None) -> list[str]:
+    """The adapters to merge: these, or the active ones, without those that are merged already."""
+    return [name for name in names or layer.active_adapters if name not in layer.merged_adapters]
+
+
+class ModulesToSaveWrapper(nn.Module):
+    """A module that is trained whole; nothing here makes one."""
 
 
 @dataclasses.dataclass

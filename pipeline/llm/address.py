@@ -33,7 +33,7 @@ def several(urls: str) -> tuple[str, ...]:
     >>> several("http://127.0.0.1:8000/v1, http://127.0.0.1:8001/v1")
     ('http://127.0.0.1:8000/v1', 'http://127.0.0.1:8001/v1')
     """
-    return tuple(url.strip() for url in urls.split(",") if url.strip())
+    return tuple(url.strip(" ") for url in urls.split(",") if url.strip())
 
 
 def shown(url: str) -> str:
