@@ -40,7 +40,8 @@ def build(pipeline: beam.Pipeline, run: Run) -> None:
         passed: beam.PCollection[Any] = outputs["passed"]
         return passed
 
-    parts = pipeline | "Run" >> beam.Create([run]) | "Plan" >> beam.FlatMap(reading.plan) | "Spread" >> beam.Reshuffle()
+    files = pipeline | "Run" >> beam.Create([run]) | "Plan" >> beam.FlatMap(reading.plan)
+    parts = files | "Divide" >> reading.Divide(run)
     identified = parts | "Identify" >> beam.FlatMap(reading.identify, run).with_outputs(HEADINGS, main="identities")
     near = run.config.duplicates.text_at_least
     repeats = identified["identities"] | "Find duplicates" >> Repeats(near, disk) | "Duplicates" >> AsTable()

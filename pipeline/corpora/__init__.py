@@ -1,6 +1,6 @@
 """Reads corpora: from files of any known format to documents.
 
-`check` before anything runs, `parts` to spread the work, `read` in the workers. A new format is one file that ends in
+`check` before anything runs, `parts` (or its steps, which workers share) to spread the work, `read` in the workers. A new format is one file that ends in
 `FORMAT = Format(...)`: listed in FORMATS, or a module of your own that the configuration names (docs/extending.md).
 """
 
@@ -11,7 +11,8 @@ import functools
 import importlib
 from collections.abc import Iterator
 
-from pipeline.corpora.parts import Format, Part, cut
+from pipeline.corpora import cut
+from pipeline.corpora.parts import Format, Part
 from pipeline.corpora.parts import limited as _limited
 from pipeline.corpora.parts import read as _read
 from schemas.errors import UserError, one_line
@@ -97,11 +98,27 @@ def check(format: str, path: str, benchmark: bool = False) -> None:
 
 
 def parts(format: str, path: str, share: float = 1.0) -> Iterator[Part]:
-    """Cut a corpus (a folder, a file, a glob or a tar; local, or an object-store URL) into parts.
+    """Divide a corpus (a folder, a file, a glob or a tar; local, or an object-store URL) into parts, in order.
 
     `share` of its records are read, always the same ones.
     """
-    return (dataclasses.replace(part, share=share) for part in cut(format, format_of(format), path))
+    for file in files(format, path, share):
+        yield from parts_of(file)
+
+
+def parts_of(file: Part) -> Iterator[Part]:
+    """The parts of one of the `files`, in order."""
+    return cut.numbered(part for some in divided(file) for part in cut.counted(some))
+
+
+def files(format: str, path: str, share: float = 1.0) -> Iterator[Part]:
+    """The files of a corpus, not divided yet: see `cut`, whose steps they have yet to go."""
+    return (dataclasses.replace(part, share=share) for part in cut.files(format, format_of(format), path))
+
+
+def divided(part: Part) -> Iterator[Part]:
+    """The parts of a file, whose lines may have to be counted yet."""
+    return cut.divided(part, format_of(part.format))
 
 
 def limited(part: Part, most: int) -> tuple[Part, int]:

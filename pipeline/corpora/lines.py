@@ -1,4 +1,4 @@
-"""Reads JSON Lines: cuts a file at line starts, and decodes lines one by one.
+"""Reads JSON Lines: divides a file at line starts, and decodes lines one by one.
 
 What a compressed file decompresses to is bounded.
 """
@@ -18,6 +18,8 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from typing import IO, BinaryIO
+
+import numpy as np
 
 from pipeline.corpora.fields import BadRecord, Record, said
 from pipeline.storage.store import open_bytes
@@ -50,12 +52,8 @@ _BZ2_DAMAGE = "Invalid data stream"  # bz2 has no error of its own: this OSError
 
 @dataclasses.dataclass(frozen=True)
 class Lines:
-    """A run of lines of a file.
+    """A run of lines of a file: the byte where it starts, and how many bytes and lines there are."""
 
-    The number of the first (from 1), the byte where it starts, and how many bytes and lines there are.
-    """
-
-    first: int
     offset: int
     size: int
     count: int
@@ -67,25 +65,27 @@ def members(path: str) -> list[str]:
         return _members(archive)
 
 
-def cut(file: BinaryIO, offset: int = 0, size: int = sys.maxsize) -> Iterator[Lines]:
-    """Runs of PART_LINES lines (or a multiple, if the lines are short) in the next `size` bytes of an open file."""
-    file.seek(offset)
-    end, at = offset + size, offset
-    start, first, count = offset, 1, 0  # the current run
-    last = b""
-    while block := file.read(min(_BLOCK, end - at)):
-        position, breaks, last = 0, block.count(b"\n"), block[-1:]
-        while breaks >= (missing := PART_LINES - count % PART_LINES):
-            for _ in range(missing):
-                position = block.index(b"\n", position) + 1
-            breaks, count = breaks - missing, count + missing
-            if at + position - start >= LEAST_PART:
-                yield Lines(first, start, at + position - start, count)
-                start, first, count = at + position, first + count, 0
-        count += breaks
+def runs(file: BinaryIO, offset: int, size: int, *, inside: bool = False) -> Iterator[Lines]:
+    """Runs of PART_LINES lines (or a multiple, if the lines are short) of those that start in a range of an open file.
+
+    They cover the range; the last line may go on behind it. `inside`: the range does not begin where a line does, but
+    inside the file, so its first line starts after the first line break; if there is none, the only run has 0 lines.
+    """
+    at, end = offset - inside, offset + size
+    start, before, total = offset, 0, int(not inside)  # of the current run its byte and the lines before it; lines
+    file.seek(at)
+    while at < end - 1 and (block := file.read(min(_BLOCK, end - 1 - at))):
+        starts = at + 1 + np.flatnonzero(np.frombuffer(block, np.uint8) == ord("\n"))
+        for which in range(-total % PART_LINES, len(starts), PART_LINES):
+            place, number = int(starts[which]), total + which
+            if number == 0:
+                start = place
+            elif place - start >= LEAST_PART:
+                yield Lines(start, place - start, number - before)
+                start, before = place, number
+        total += len(starts)
         at += len(block)
-    if at > start:
-        yield Lines(first, start, at - start, count + (last != b"\n"))
+    yield Lines(start, end - start, total - before)
 
 
 def read(path: str, offset: int, size: int | None, member: str = "") -> Iterator[Record | BadRecord | None]:

@@ -1,4 +1,4 @@
-"""Divides corpora into parts and reads them; every record that cannot be read becomes a fault.
+"""Reads parts of corpora; every record that cannot be read becomes a fault.
 
 A reader itself is a function of one decoded record and its place; it knows nothing of files. See docs/corpora.md.
 """
@@ -9,16 +9,14 @@ import dataclasses
 import hashlib
 import itertools
 import json
-import os
 from collections.abc import Callable, Iterable, Iterator
 from urllib.parse import quote
 
 from pipeline.corpora import limits, lines, rows
 from pipeline.corpora.controls import cleaned
 from pipeline.corpora.fields import BadRecord, Record, relative, said, string
-from pipeline.corpora.files import NO_UTF8, Files, check_name, root_of, sampled, spelt
+from pipeline.corpora.files import Files, sampled
 from pipeline.storage import uris
-from pipeline.storage.store import open_bytes
 from pipeline.storage.uris import is_http
 from schemas.errors import AGAIN, ServiceError
 from schemas.records import Document, Fault, Segment
@@ -118,7 +116,8 @@ class Part:
     or row. `offset` is the byte at which that line starts, or the row group of a Parquet file; `size` the bytes and
     `count` the lines or rows that follow, None for a compressed file, which is read to its end. A smaller `count` reads
     less. `images` is the folder of local images, `local` whether there is one. `fault` says why the file could not be
-    cut. `share` is the share of the records that is read.
+    cut. `share` is the share of the records that is read. `counted` is False as long as the file is not divided, or its
+    lines are not counted (`cut.py`).
     """
 
     format: str
@@ -133,51 +132,13 @@ class Part:
     local: bool = False
     fault: str = ""
     share: float = 1.0
+    counted: bool = True
 
     def place(self, number: int) -> Place:
         inside = f"!/{self.member}" if self.member else ""
         return Place(
             self.format, f"{self.name}{inside}:{number}", f"{self.file}{inside}:{number}", self.images, self.local
         )
-
-
-def cut(format: str, shape: Format, path: str) -> Iterator[Part]:
-    """The parts of every file that `path` means, in order of file and line.
-
-    Raises UserError for a name that is not UTF-8, because neither the ledger nor an instance can hold it.
-    """
-    if shape.files:
-        for part in shape.files.cut(Part(format, path, ""), shape):
-            check_name(part.file)
-            yield (
-                part
-                if spelt(part.member) == part.member
-                else dataclasses.replace(part, member=spelt(part.member), fault=NO_UTF8)
-            )
-        return
-    root, found, folders = root_of(path), uris.find(path, shape.suffixes), uris.folders_of(path)
-    for file in found:
-        check_name(file)
-    for file in found:
-        part = Part(format, file, file.removeprefix(root).lstrip("/") or os.path.basename(file))
-        if refusal := uris.refusal(file, folders):
-            yield dataclasses.replace(part, fault=refusal)
-            continue
-        if file.endswith(".tar"):
-            yield from _cut_tar(part, shape.images)
-            continue
-        images = f"{os.path.dirname(file) or '.'}/{shape.images}"
-        part = dataclasses.replace(part, images=images, local=uris.exists(images))
-        if file.endswith(".parquet"):
-            yield from _cut_parquet(part)
-        elif file.endswith(".zip"):
-            yield from _cut_zip(part)
-        elif file.endswith(".gz"):
-            yield part
-        else:
-            with open_bytes(file) as opened:
-                for run in lines.cut(opened):
-                    yield dataclasses.replace(part, **dataclasses.asdict(run))
 
 
 def records(part: Part, shape: Format) -> Iterator[tuple[int, Record | BadRecord | None]]:
@@ -242,48 +203,6 @@ def limited(part: Part, most: int, shape: Format) -> tuple[Part, int]:
         count = sum(1 for _ in itertools.islice(records(part, shape), most))
     count = min(count, most)
     return dataclasses.replace(part, count=count), count
-
-
-def _cut_tar(part: Part, images: str) -> Iterator[Part]:
-    """The JSON Lines members of a tar, cut like files; the images lie beside them in the tar."""
-    index = uris.tar_index(part.file)
-    names = [n for n in index.members if n.endswith(".jsonl") and not os.path.basename(n).startswith(".")]
-    for name in sorted(names):
-        if spelt(name) != name:
-            yield dataclasses.replace(part, member=spelt(name), fault=NO_UTF8)
-            continue
-        offset, size = index.members[name]
-        folder = f"{part.file}!/{os.path.dirname(name)}/{images}".replace("!//", "!/")
-        member = dataclasses.replace(part, member=name, images=folder, local=uris.exists(folder))
-        with open_bytes(part.file) as opened:
-            for run in lines.cut(opened, offset, size):
-                yield dataclasses.replace(member, **dataclasses.asdict(run))
-    if index.error:
-        yield dataclasses.replace(part, fault=index.error)
-
-
-def _cut_zip(part: Part) -> Iterator[Part]:
-    """One part for each file in the zip. If there is only one, places have the name of the zip."""
-    try:
-        names = lines.members(part.file)
-    except lines.DAMAGE as error:
-        yield dataclasses.replace(part, fault=said(error))
-        return
-    for name in names:
-        yield dataclasses.replace(part, member=name if len(names) > 1 else "")
-
-
-def _cut_parquet(part: Part) -> Iterator[Part]:
-    """One part for each row group: a part that starts inside a row group would have to decode all of it."""
-    try:
-        counts = rows.counts(part.file)
-    except BadRecord as damage:
-        yield dataclasses.replace(part, fault=damage.detail)
-        return
-    first = 1
-    for group, count in enumerate(counts):
-        yield dataclasses.replace(part, first=first, offset=group, count=count)
-        first += count
 
 
 def _fault(place: Place, error: BadRecord) -> Fault:

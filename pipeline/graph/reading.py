@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import collections
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import apache_beam as beam
@@ -12,6 +13,7 @@ from filters.duplicates import text_digest
 from filters.headings import heading_keys
 from filters.near_duplicates import signature
 from pipeline import corpora
+from pipeline.corpora import cut
 from pipeline.corpora.parts import REPEATED, Part
 from pipeline.graph import failures, outcomes, progress
 from pipeline.graph.headings import HEADINGS
@@ -20,44 +22,94 @@ from pipeline.graph.repeats import Identity, Repeat
 from pipeline.graph.table import Table
 from pipeline.graph.transforms import ENDED, Stage, Step
 from pipeline.run import Run
+from pipeline.sources import Corpus
 from schemas.errors import UserError
 from schemas.records import Document, Drop, Fault
 from schemas.stage_names import DEDUPLICATE, READ
 
+PLAN = "plan"
+"""What failures are recorded under before a document is read."""
+
 
 def plan(run: Run) -> Iterator[Part]:
-    """As `parts`; an error is recorded in the work folder."""
-    with failures.recorded(run.failures, "plan"):
-        yield from parts(run)
+    """The files of the corpora, or finished parts where a limit has to count records. Raises UserError as `parts`."""
+    with failures.recorded(run.failures, PLAN):
+        limited = run.config.limit is not None or any(corpus.limit is not None for corpus in run.config.corpora)
+        yield from parts(run) if limited else (file for _, file in _files(run))
+
+
+class Divide(beam.PTransform[Any, Any]):
+    """Files -> parts: the workers open the files, and count lines by ranges of bytes."""
+
+    def __init__(self, run: Run):
+        super().__init__()
+        self.run = run
+
+    def expand(self, files: beam.PCollection[Part]) -> beam.PCollection[Part]:
+        parts: beam.PCollection[Part] = (
+            files
+            | "Spread files" >> beam.Reshuffle()
+            | "Open" >> beam.FlatMap(_divided, self.run)
+            | "Spread ranges" >> beam.Reshuffle()
+            | "Count lines" >> beam.FlatMap(_counted, self.run)
+            | "Group by file" >> beam.GroupByKey()
+            | "Number" >> beam.FlatMap(_numbered)
+            | "Spread parts" >> beam.Reshuffle()
+        )
+        return parts
+
+
+def _divided(file: Part, run: Run) -> Iterator[Part]:
+    with failures.recorded(run.failures, PLAN, file.name):
+        yield from corpora.divided(file)
+
+
+def _counted(part: Part, run: Run) -> Iterator[tuple[str, Part]]:
+    with failures.recorded(run.failures, PLAN, part.name):
+        for found in cut.counted(part):
+            yield f"{found.file}!/{found.member}", found
+
+
+def _numbered(file: tuple[str, Iterable[Part]]) -> Iterator[Part]:
+    return cut.numbered(sorted(file[1], key=lambda part: part.offset))
 
 
 def records(run: Run) -> Iterator[Document | Fault]:
     """All documents and faults of the corpora, in their order, for a command that works outside of the graph."""
-    for part in plan(run):
+    for part in parts(run):
         yield from corpora.read(part)
 
 
 def parts(run: Run) -> Iterator[Part]:
-    """Divide the corpora into parts. Raises UserError if two corpora contain the same file.
+    """Divide the corpora into parts, in order. Raises UserError if two corpora contain the same file.
 
     Each corpus has its own `limit` of records (lines, rows, pages), and the configuration has one for all of them
     together.
     """
-    left = run.config.limit
-    owners: dict[str, object] = {}
-    for corpus in run.config.corpora:
-        own = corpus.limit
-        for part in corpora.parts(corpus.format, corpus.path, corpus.weight):
-            if owners.setdefault(part.file, corpus) is not corpus:
-                raise UserError(f"two corpora of the configuration contain {part.file}; name it once")
-            limits = [limit for limit in (left, own) if limit is not None]
+    taken: collections.Counter[Corpus] = collections.Counter()
+    for corpus, file in _files(run):
+        for part in corpora.parts_of(file):
+            limits = []
+            if run.config.limit is not None:
+                limits.append(run.config.limit - taken.total())
+            if corpus.limit is not None:
+                limits.append(corpus.limit - taken[corpus])
             if limits:
                 if min(limits) <= 0:
                     break
                 part, count = corpora.limited(part, min(limits))
-                left = None if left is None else left - count
-                own = None if own is None else own - count
+                taken[corpus] += count
             yield part
+
+
+def _files(run: Run) -> Iterator[tuple[Corpus, Part]]:
+    """Each file of the corpora, not divided yet, and its corpus."""
+    owners: dict[str, Corpus] = {}
+    for corpus in run.config.corpora:
+        for file in corpora.files(corpus.format, corpus.path, corpus.weight):
+            if owners.setdefault(file.file, corpus) is not corpus:
+                raise UserError(f"two corpora of the configuration contain {file.file}; name it once")
+            yield corpus, file
 
 
 class Read(Stage):

@@ -19,7 +19,7 @@ from pipeline.coherence.version import clip_format, clip_version
 from pipeline.dataset import ledger
 from pipeline.graph import progress
 from pipeline.graph.outcomes import BUG
-from pipeline.launch import engine, groups, job, logs, metrics, publish
+from pipeline.launch import arenas, engine, groups, job, logs, metrics, publish
 from pipeline.launch.errors import translated
 from pipeline.launch.inputs import fingerprints
 from pipeline.launch.lock import exclusive_lock
@@ -91,6 +91,7 @@ def build(
         alone()  # reading all that may have taken long
         publish.prepare_output(run)
         if _is_local(options):
+            arenas.limit()
             run = dataclasses.replace(run, groups=stack.enter_context(groups.folder(run)))
         record = job.of(
             run, inputs, allow_empty=allow_empty, signed=key is not None, template=engine.is_template(options)

@@ -9,14 +9,14 @@ import json
 import os
 from collections.abc import Iterator, Sequence
 
-from pipeline.corpora import parts
+from pipeline.corpora import files
 from pipeline.corpora.files import root_of, spelt
 from pipeline.sources import Corpus
 from pipeline.storage.bucket import is_remote
 from pipeline.storage.listing import tree
 from pipeline.storage.remote import described
 from pipeline.storage.store import open_bytes
-from pipeline.storage.uris import is_inside
+from pipeline.storage.uris import exists, is_inside
 from schemas.codec import Json
 
 THREADS = 8
@@ -42,17 +42,18 @@ def fingerprints(corpora: Sequence[Corpus], ours: Sequence[str] = ()) -> list[Js
 def _fingerprint(corpus: Corpus, ours: tuple[str, ...]) -> Json:
     records: set[str] = set()
     folders: set[str] = set()
-    for part in parts(corpus.format, corpus.path):
+    for part in files(corpus.format, corpus.path):
         if is_remote(part.file) or os.path.isfile(part.file):
             records.add(part.file)
-        if part.local and ".tar!" not in part.images:
+        if part.images and ".tar!" not in part.images:
             folders.add(part.images.rstrip("/"))
+    folders = {folder for folder in folders if exists(folder)}
     apart = sorted(folder for folder in folders if folders.isdisjoint(_above(folder)))
-    images = (found for folder in apart for found in _below(folder, ours) if found[0] not in records)
-    files = itertools.chain(((path, None) for path in sorted(records)), images)
+    images = (image for folder in apart for image in _below(folder, ours) if image[0] not in records)
+    found = itertools.chain(((path, None) for path in sorted(records)), images)
     root, digest, count, size = root_of(corpus.path), hashlib.sha256(), 0, 0
     with concurrent.futures.ThreadPoolExecutor(THREADS) as pool:
-        while some := list(itertools.islice(files, TOGETHER)):  # millions of images are never all in memory
+        while some := list(itertools.islice(found, TOGETHER)):  # millions of images are never all in memory
             for entry in pool.map(lambda file: _entry(root, *file), some):
                 digest.update(f"{json.dumps(entry)}\n".encode())
                 count, size = count + 1, size + entry[1]

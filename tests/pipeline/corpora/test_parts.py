@@ -7,6 +7,7 @@ import gzip
 import io
 import json
 import pickle
+import random
 import tarfile
 import zipfile
 from pathlib import Path
@@ -14,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from pipeline import corpora
-from pipeline.corpora import lines
+from pipeline.corpora import cut, lines
 from pipeline.corpora.parts import JSONL
 from pipeline.corpora.parts import read as read_with
 from schemas.errors import ServiceError, UserError
@@ -59,6 +60,27 @@ def test_long_lines_and_a_missing_last_line_break(jsonl, monkeypatch):
     parts = list(corpora.parts("native", path))
     assert [(p.first, p.count) for p in parts] == [(1, 200), (201, 200), (401, 1)]
     assert ids(d for p in parts for d in corpora.read(p)) == [f"d{i}" for i in range(401)]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_ranges_of_any_length_hold_every_line_once_under_its_number(jsonl, read_all, tmp_path, monkeypatch, seed):
+    some = random.Random(seed)
+    monkeypatch.setattr(lines, "_BLOCK", some.randint(1, 3000))
+    monkeypatch.setattr(lines, "PART_LINES", some.randint(1, 9))
+    monkeypatch.setattr(lines, "LEAST_PART", some.randint(1, 500))
+    found = [b"" if some.random() < 0.2 else record(i, "x" * some.choice([1, 1, 9, 4000])) for i in range(60)]
+    path = jsonl(*found)
+    if seed % 2:  # without its last line break
+        Path(path).write_bytes(Path(path).read_bytes()[:-1])
+    data = Path(path).read_bytes()
+    read = read_all("native", path)
+    assert [(d.id, d.location) for d in read] == [(f"d{i}", f"{path}:{i + 1}") for i in range(60) if found[i]]
+    for size in (1, 2, some.randint(3, 300), 5000, len(data) - 1):
+        monkeypatch.setattr(cut, "RANGE", size)
+        parts = list(corpora.parts("native", path))
+        assert [r for part in parts for r in corpora.read(part)] == read
+        assert b"".join(data[part.offset : part.offset + part.size] for part in parts) == data
+        assert all(part.count and part.counted for part in parts)
 
 
 def test_every_malformed_line_is_one_fault_and_stops_nothing(jsonl, read_all, monkeypatch):
