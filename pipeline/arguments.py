@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Callable, Mapping
 
 from pipeline.launch import logs
+from schemas.stage_names import UNTIL
 
 
 def parser(description: str, commands: Mapping[str, Callable[..., int]]) -> argparse.ArgumentParser:
@@ -69,6 +70,19 @@ def parser(description: str, commands: Mapping[str, Callable[..., int]]) -> argp
     )
     made.add_argument("--allow-empty", action="store_true", help="publish even if no document was kept")
     made.add_argument("--sign", metavar="KEY", help="an OpenSSH private key (Ed25519), to sign the folder with")
+    made.add_argument(
+        "--until",
+        choices=UNTIL,
+        help="end after this stage and publish nothing: what was fetched and scored is kept for the next run, which may "
+        "be one on other machines",
+    )
+    made.add_argument(
+        "--scoring-hint",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="a Beam resource hint for the stage that runs the coherence model, such as min_ram=16GB; may be repeated",
+    )
     made.add_argument(
         "--replace",
         action="store_true",

@@ -65,6 +65,8 @@ def build(options: argparse.Namespace, beam_flags: list[str]) -> int:
             retry_failed=options.retry_failed,
             sign=options.sign,
             replace=options.replace,
+            until=options.until,
+            scoring_hints=options.scoring_hint,
         ),
     )
 

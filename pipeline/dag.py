@@ -8,6 +8,7 @@ to `Assemble` the stages are fused, and only ids, ranks and small ledger rows ar
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import apache_beam as beam
@@ -24,18 +25,26 @@ from pipeline.run import Run
 from schemas import stage_names as name
 
 
-def build(pipeline: beam.Pipeline, run: Run) -> None:
+def build(
+    pipeline: beam.Pipeline, run: Run, until: str | None = None, scoring_hints: Mapping[str, str] | None = None
+) -> None:
     """Add the whole graph to `pipeline`; it writes shards, index parts and ledger parts below `run.staging`.
 
-    What it writes last says that all of them are there (`writing.write_end`).
+    What it writes last says that all of them are there (`writing.write_end`). until: the last stage, if not all
+    are wanted; then nothing is written below `run.staging` that outlives the run. scoring_hints: Beam's resource hints
+    for the stage that runs the coherence model. Raises ValueError for a hint that Beam does not know.
     """
     images, clip, llm = run.config.images, run.config.clip, run.config.llm
     size, salt = run.config.shards.size, run.config.shards.salt
     disk = disk_of(run)
     ended = []
 
-    def stage(documents: beam.PCollection[Any], do: Stage, *side: AsSingleton) -> beam.PCollection[Any]:
-        outputs = documents | do.label >> beam.ParDo(do, *side).with_outputs(ENDED, main="passed")
+    def stage(
+        documents: beam.PCollection[Any], do: Stage, *side: AsSingleton, hints: Mapping[str, str] | None = None
+    ) -> beam.PCollection[Any]:
+        transform = beam.ParDo(do, *side)
+        transform.with_resource_hints(**(hints or {}))
+        outputs = documents | do.label >> transform.with_outputs(ENDED, main="passed")
         ended.append(outputs[ENDED])
         passed: beam.PCollection[Any] = outputs["passed"]
         return passed
@@ -52,6 +61,8 @@ def build(pipeline: beam.Pipeline, run: Run) -> None:
     docs = stage(docs, Each(run, name.FILTER_TEXT, stages.filter_text))
     docs = stage(docs, Each(run, name.FILTER_HEADERS, stages.filter_headers))
     docs = stage(docs, InFlight(run, name.STORE_IMAGES, stages.store_images, images.workers))
+    if until == name.STORE_IMAGES:
+        return
     if run.config.duplicates.of_images:
         limits = run.config.duplicates
         repeated = (
@@ -66,7 +77,10 @@ def build(pipeline: beam.Pipeline, run: Run) -> None:
         docs = stage(docs, Each(run, name.DECONTAMINATE, benchmark.decontaminate))
     if run.config.ocr:
         docs = stage(docs, Batches(run, name.READ_IMAGES, ocr.read_images, clip.batch_documents))
-    docs = stage(docs, Batches(run, name.SCORE_COHERENCE, stages.score_coherence, clip.batch_documents))
+    scoring = Batches(run, name.SCORE_COHERENCE, stages.score_coherence, clip.batch_documents)
+    docs = stage(docs, scoring, hints=scoring_hints)
+    if until == name.SCORE_COHERENCE:
+        return
     docs = stage(docs, Each(run, name.FILTER_COHERENCE, stages.filter_coherence))
     docs = stage(docs, Each(run, name.FILTER_IMAGES, stages.filter_images))
     docs = stage(docs, TakeExcerpt(run, name.TAKE_EXCERPT, stages.take_excerpt), AsSingleton(recurring))

@@ -31,6 +31,9 @@ STAGES = (
 )
 """The stages at which a document can end, in their order."""
 
+UNTIL = (STORE_IMAGES, SCORE_COHERENCE)
+"""The stages after which a run can be stopped, because the next run finds all that they made."""
+
 
 def stages_of(config: Mapping[str, Any]) -> tuple[str, ...]:
     """The stages of a run, in their order: three are there only if its configuration asks for them.

@@ -78,6 +78,11 @@ def publish_run(work: str, id_: str, sign: str | None = None) -> tuple[Job, Buil
 def _found(work: str, sign: str | None) -> Job:
     bucket.check(work)
     found = job.load(work)
+    if found.until:
+        raise UserError(
+            f"run {found.id} was to end after {stage_title(found.until)!r}, so there is nothing to publish: "
+            "build without --until, which finds what it kept"
+        )
     if found.signed and not sign and not found.published:
         raise UserError(f"run {found.id} was started with a key: give the same one with --sign")
     return found

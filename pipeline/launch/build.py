@@ -12,6 +12,7 @@ from pathlib import Path
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
 from apache_beam.runners.runner import create_runner
+from apache_beam.transforms.resources import parse_resource_hints
 
 from pipeline import __version__, corpora, dag, opt_outs
 from pipeline import config as configuration
@@ -54,10 +55,14 @@ def build(
     retry_failed: bool = False,
     sign: str | None = None,
     replace: bool = False,
+    until: str | None = None,
+    scoring_hints: Sequence[str] = (),
 ) -> Built | None:
     """Run the whole pipeline and publish to `output`, signed with the OpenSSH key in the file `sign`, if any.
 
-    Returns None if Beam's flags ask for a template: the job is described, and neither started nor published.
+    Returns None if nothing is published: because Beam's flags ask for a template, so that the job is described and not
+    started, or because the run ends at the stage `until`. `scoring_hints` (NAME=VALUE) are Beam's resource hints for the
+    stage that runs the coherence model.
     `replace` allows it to replace a finished folder that was built from other files, or with another configuration.
     `keep_going` makes ledger rows of bugs instead of stopping; `allow_empty` publishes a dataset without instances;
     `retry_failed` asks again for images that could not be fetched and may be now.
@@ -65,7 +70,7 @@ def build(
     store failed in spite of retries; BugError.
     """
     config = configured(config_path, corpora, limit, llm_url, llm_server)
-    options = _beam_options(list(beam_flags))
+    options, hints = _beam_options(list(beam_flags)), _hints(scoring_hints)
     key = private_key(sign) if sign else None
     if not output.strip("/"):
         raise UserError("--output must name a folder")
@@ -74,13 +79,13 @@ def build(
     id_, log = uuid.uuid4().hex[:12], log_of(work)
     with translated(output, work, f"{work}/failures/{id_}", log), stopped_by_signals(), contextlib.ExitStack() as stack:
         publish.check_output(output, config, replace)  # a folder of something else is not even locked
-        run = _prepare(id_, config, output, work, keep_going)
+        run = _prepare(id_, config, output, work, keep_going, asking=not until)
         if retry_failed:
             run = dataclasses.replace(run, retry=uuid.uuid4().hex)
         alone = stack.enter_context(exclusive_lock(output, work, run=run.id))
         publish.check_output(output, config, replace)  # another run may have published while this one prepared
-        inputs = fingerprints(config.corpora, (output, work))
-        if not replace:
+        inputs = [] if until else fingerprints(config.corpora, (output, work))
+        if not replace and not until:
             publish.check_models(run)
             publish.check_inputs(output, inputs)
         if (before := job.left(work)) and before.goes_on:
@@ -94,12 +99,17 @@ def build(
             arenas.limit()
             run = dataclasses.replace(run, groups=stack.enter_context(groups.folder(run)))
         record = job.of(
-            run, inputs, allow_empty=allow_empty, signed=key is not None, template=engine.is_template(options)
+            run,
+            inputs,
+            allow_empty=allow_empty,
+            signed=key is not None,
+            template=engine.is_template(options),
+            until=until or "",
         )
         job.save(record, work)
         if not is_remote(work):
             stack.enter_context(logs.to_file(log))
-        if not config.llm.url:
+        if not config.llm.url and not until:
             stack.enter_context(
                 on_demand.when_wanted(run.config.llm, run.llm_url, run.llm_wanted, Path(work) / "llm.log", run.prompts)
             )
@@ -108,14 +118,23 @@ def build(
         )
         with progress.shown(run.counts, tuple(map(stage_title, STAGES))):
             pipeline = beam.Pipeline(options=options)
-            dag.build(pipeline, run)
+            dag.build(pipeline, run, until, hints)
             result = pipeline.run()
             if engine.is_template(options):
-                print(f"when the job has ended: leafinstruct publish --work {work} --run {run.id}", file=sys.stderr)
+                if not until:
+                    print(f"when the job has ended: leafinstruct publish --work {work} --run {run.id}", file=sys.stderr)
                 return None
             if engine_job := engine.lasting(result, options):
                 job.save(dataclasses.replace(record, engine_job=engine_job, endpoint=engine.endpoint(options)), work)
             result.wait_until_finish()
+        if until:
+            publish.remove(f"{output}/.staging")
+            job.published(run)  # nothing of it is left to do
+            print(
+                f"ended after {stage_title(until)!r}: build without --until to go on, with what {work} keeps",
+                file=sys.stderr,
+            )
+            return None
         found = metrics.collect(result)
         funnel = publish.publish(run, found, inputs=inputs, allow_empty=allow_empty, key=key, alone=alone)
     return built(funnel, found, log)
@@ -168,8 +187,8 @@ def configured(
     return config
 
 
-def _prepare(id_: str, config: configuration.Config, output: str, work: str, keep_going: bool) -> Run:
-    """The run: its model server and its versions.
+def _prepare(id_: str, config: configuration.Config, output: str, work: str, keep_going: bool, *, asking: bool) -> Run:
+    """The run: its model server, if there is `asking`, and its versions.
 
     Number formats are decided here, so that every worker uses the same.
     """
@@ -177,16 +196,17 @@ def _prepare(id_: str, config: configuration.Config, output: str, work: str, kee
     form = clip_format(config.clip.dtype)
     print(f"coherence model: {form}", file=sys.stderr)
     config = dataclasses.replace(config, clip=dataclasses.replace(config.clip, dtype=form.name))
-    if url := config.llm.url:
+    url, name, identity, wanted = config.llm.url or "", config.llm.name, "", ""
+    if asking and url:
         name = served_model(config.llm)
-        identity, wanted = name, ""
+        identity = name
         probe(url, name, prompts, keys.of(config.llm))
-    elif is_remote(work):
+    elif asking and is_remote(work):
         raise UserError(
             f"a model server that the pipeline starts serves only this machine, and {work} is for many; "
             "give the address of a server that all workers can reach (--llm-url), or a local --work"
         )
-    else:
+    elif asking:
         llm, url, identity = choice.reserve(config.llm)
         config = dataclasses.replace(config, llm=llm)
         name, wanted = config.llm.name, f"{work}/llm"
@@ -217,6 +237,16 @@ def served_model(llm: configuration.Llm) -> str:
             raise refusal from None
         print(f"{shown(url)} has no {llm.name}; asking its only model, {only}", file=sys.stderr)
         return only
+
+
+def _hints(given: Sequence[str]) -> dict[str, str]:
+    """Beam's resource hints. Raises UserError for one that it does not know."""
+    hints = dict(hint.partition("=")[::2] for hint in given)
+    try:
+        parse_resource_hints(hints)
+    except ValueError as error:
+        raise UserError(f"--scoring-hint: {error}") from error
+    return hints
 
 
 def _is_local(options: PipelineOptions) -> bool:

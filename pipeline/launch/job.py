@@ -33,7 +33,8 @@ class Job:
 
     id: the run's. config: its settings. host, process: where its launcher is. engine_job: the id that an engine gave
     its job, if the job goes on without the launcher; endpoint: the job server that knows it. template: its jobs are
-    started by others, from a template. signed: the build was given a key.
+    started by others, from a template. signed: the build was given a key. until: the stage after which the run ends
+    without anything to publish.
     """
 
     id: str
@@ -50,6 +51,7 @@ class Job:
     endpoint: str = ""
     template: bool = False
     published: bool = False
+    until: str = ""
 
     @property
     def goes_on(self) -> str:
@@ -64,7 +66,9 @@ class Job:
         return f"process {self.process} on {self.host}"
 
 
-def of(run: Run, inputs: Sequence[Json], *, allow_empty: bool, signed: bool, template: bool = False) -> Job:
+def of(
+    run: Run, inputs: Sequence[Json], *, allow_empty: bool, signed: bool, template: bool = False, until: str = ""
+) -> Job:
     """The record of a run that is about to start."""
     return Job(
         run.id,
@@ -78,6 +82,7 @@ def of(run: Run, inputs: Sequence[Json], *, allow_empty: bool, signed: bool, tem
         socket.gethostname(),
         os.getpid(),
         template=template,
+        until=until,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import apache_beam as beam
 import pytest
@@ -12,7 +13,9 @@ from apache_beam.portability.api import beam_runner_api_pb2 as proto
 from pipeline import arguments, dag
 from pipeline.cli import COMMANDS, main
 from pipeline.launch import job as jobs
+from pipeline.run import Run
 from pipeline.storage import remote
+from schemas.stage_names import STAGES, stage_title
 from tests.answers import server
 from tests.pipeline.runs import ROOT, a_run, demo_config
 from tests.pipeline.storage import emulators
@@ -25,8 +28,13 @@ LARGEST_JOB = 10 << 20
 
 @pytest.fixture(scope="module")
 def job(tmp_path_factory) -> proto.Pipeline:
+    return made(a_run(tmp_path_factory.mktemp("dataflow")))
+
+
+def made(run: Run, **wanted: Any) -> proto.Pipeline:
+    """The job as Dataflow would get it."""
     pipeline = beam.Pipeline(options=PipelineOptions(FLAGS))
-    dag.build(pipeline, a_run(tmp_path_factory.mktemp("dataflow")))
+    dag.build(pipeline, run, **wanted)
     assert pipeline.run().state == "DONE"
     return pipeline.runner.proto_pipeline
 
@@ -41,6 +49,41 @@ def test_every_step_runs_in_the_image_that_is_named_on_the_same_machines(job):
     images = {proto.DockerPayload.FromString(one.payload).container_image for one in environments}
     assert images == {"IMAGE"}
     assert [dict(one.resource_hints) for one in environments] == [{}]
+
+
+def test_only_the_stage_with_the_coherence_model_asks_for_other_machines(tmp_path):
+    accelerator = "type:nvidia-l4;count:1;install-nvidia-driver"
+    job = made(a_run(tmp_path), scoring_hints={"accelerator": accelerator, "min_ram": "16GB"})
+    hinted = [
+        one.unique_name
+        for one in of(job, "beam:transform:pardo:v1")
+        if job.components.environments[one.environment_id].resource_hints
+    ]
+    assert {name.split("/")[0] for name in hinted} == {"Score coherence"}
+    [hints] = {
+        tuple(sorted(one.resource_hints.items())) for one in job.components.environments.values() if one.resource_hints
+    }
+    assert hints == (
+        ("beam:resources:accelerator:v1", accelerator.encode()),
+        ("beam:resources:min_ram_bytes:v1", b"16000000000"),
+    )
+
+
+def test_a_hint_that_beam_does_not_know_is_refused(tmp_path, capsys):
+    command = ["build", "--config", demo_config(tmp_path), "--output", f"{tmp_path}/out", "--scoring-hint"]
+    assert main([*command, "gpus=1"]) == 2
+    assert "--scoring-hint: Unknown resource hint: gpus" in capsys.readouterr().err
+    assert main([*command, "min_ram=much"]) == 2
+    assert "min_ram has invalid value much" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("until, last", [("store_images", "Store images"), ("score_coherence", "Score coherence")])
+def test_a_job_can_end_with_images_or_with_scores(tmp_path, until, last):
+    stages = [
+        one.unique_name.split("/")[0] for one in of(made(a_run(tmp_path), until=until), "beam:transform:pardo:v1")
+    ]
+    titles = [stage_title(stage) for stage in STAGES if stage_title(stage) in stages]
+    assert titles[-1] == last and "Write shards" not in stages and "Write end" not in stages
 
 
 def test_no_step_has_state_or_timers(job):

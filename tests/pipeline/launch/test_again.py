@@ -9,9 +9,13 @@ import pytest
 
 from benchmarks.memory import HashScorer
 from pipeline.coherence import scorer
+from pipeline.launch import publish
+from pipeline.launch.attach import attach
 from pipeline.launch.build import build
 from pipeline.storage import segments
 from pipeline.storage.uris import read_bytes
+from schemas.errors import UserError
+from schemas.stage_names import UNTIL, stage_title
 from tests.answers import server
 from tests.pipeline import disk  # noqa: F401  (disk://)
 from tests.pipeline.runs import COHERENCE, ROOT, demo_config, demo_tree
@@ -66,6 +70,24 @@ def test_other_thresholds_score_nothing_again_and_ask_only_what_is_new(folder, c
     _, asked_third = run(folder, "loose again", loose, corpora)
     assert asked_third == []
     assert _manifest(folder, "loose") == _manifest(folder, "loose again")
+
+
+def test_runs_that_end_after_images_and_after_scores_leave_only_the_questions_to_the_last(
+    folder, corpora, tmp_path, capsys
+):
+    config, out = demo_config(_made(tmp_path / "config")), f"{folder}/in three"
+    for until in UNTIL:
+        segments._all.cache_clear()
+        assert build(config, out, corpora=list(corpora), work=f"{folder}/work", until=until) is None
+        assert f"ended after {stage_title(until)!r}" in capsys.readouterr().err
+        assert publish._names_in(out) == {"config.yaml"}
+        with pytest.raises(UserError, match=f"was to end after '{stage_title(until)}', so there is nothing to publish"):
+            attach(f"{folder}/work")
+    last, _ = run(folder, "in three", config, corpora)
+    assert "images_normalised" not in last["store_images"] and last["store_images"]["images_known"] > 0
+    assert "scored" not in last["score_coherence"] and last["score_coherence"]["from_cache"] > 0
+    run(f"{folder}/apart", "in one", config, corpora)
+    assert _manifest(folder, "in three") == _manifest(f"{folder}/apart", "in one")
 
 
 def test_a_corpus_that_comes_later_is_all_that_is_fetched_scored_and_asked(folder, corpora, tmp_path):
