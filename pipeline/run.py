@@ -8,6 +8,7 @@ from filters.presets import Preset
 from pipeline.config import Config
 from pipeline.images.fetch import Http, agent
 from pipeline.images.store import ImageStore
+from pipeline.storage import tars
 from pipeline.storage.uris import folders_of
 from prompts import PromptSet
 from schemas.records import Provenance
@@ -65,6 +66,11 @@ class Run:
         so they are in its staging folder and are deleted with it.
         """
         return f"{self.staging if name in ('instances', 'notes') else self.work}/{name}"
+
+
+def prepare(run: Run) -> None:
+    """What every worker does before it reads a corpus or its images."""
+    tars.keep_in(run.store("tars"))
 
 
 def image_store(run: Run, *, noting: bool = False) -> ImageStore:

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from pipeline.storage import tars
+
 # Before torch is imported; programs that tests start inherit it.
 if "PYTEST_XDIST_WORKER_COUNT" in os.environ:
     share = max(1, (os.cpu_count() or 1) // int(os.environ["PYTEST_XDIST_WORKER_COUNT"]))
@@ -34,3 +36,9 @@ def signals() -> Iterator[None]:
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     yield
     assert {number: signal.getsignal(number) for number in before} == before
+
+
+@pytest.fixture(autouse=True)
+def indexes_of_tars(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process knows the work folder of one run, and a test process those of many."""
+    monkeypatch.setattr(tars, "_kept", None)

@@ -16,6 +16,7 @@ from pipeline.corpora.files import NO_UTF8, check_name, root_of, spelt
 from pipeline.corpora.parts import Format, Part
 from pipeline.storage import uris
 from pipeline.storage.store import open_bytes
+from pipeline.storage.tars import tar_index
 
 RANGE = 64 << 20
 """The bytes of plain JSON Lines whose lines are counted at a time."""
@@ -101,7 +102,7 @@ def numbered(parts: Iterable[Part]) -> Iterator[Part]:
 
 def _of_tar(part: Part, images: str) -> Iterator[Part]:
     """The JSON Lines members of a tar; the images lie beside them in the tar."""
-    index = uris.tar_index(part.file)
+    index = tar_index(part.file)
     names = [n for n in index.members if n.endswith(".jsonl") and not os.path.basename(n).startswith(".")]
     for name in sorted(names):
         if spelt(name) != name:

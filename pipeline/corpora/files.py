@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pipeline.storage import uris
 from pipeline.storage.bucket import is_remote
 from pipeline.storage.listing import tree
+from pipeline.storage.tars import tar_index
 from schemas.errors import UserError
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def find_below(path: str, suffixes: tuple[str, ...]) -> list[tuple[str, str]]:
     `path` is a folder, taken at any depth, a file, a glob, or an uncompressed tar; `root` ends in `.tar!` for a tar.
     """
     if path.endswith(".tar"):
-        return [(f"{path}!", name) for name in sorted(uris.tar_index(path).members) if _wanted(name, suffixes)]
+        return [(f"{path}!", name) for name in sorted(tar_index(path).members) if _wanted(name, suffixes)]
     if is_remote(path) or not os.path.isdir(path):
         pattern = path if path.endswith(suffixes) or not is_remote(path) else f"{path.rstrip('/')}/**"
         root = root_of(path) if not os.path.isfile(path) else os.path.dirname(path) or "."

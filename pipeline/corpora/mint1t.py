@@ -17,7 +17,8 @@ from pipeline.corpora import lines
 from pipeline.corpora.fields import BadRecord, array, string
 from pipeline.corpora.files import Files, beside
 from pipeline.corpora.parts import Format, Part, Place
-from pipeline.storage.uris import exists, read_bytes, tar_index
+from pipeline.storage.tars import tar_index
+from pipeline.storage.uris import exists, read_bytes
 from schemas.records import Document, Image, Segment, Text
 
 _ONE = ("tiff", "tif", "jpg", "jpeg", "png", "webp")

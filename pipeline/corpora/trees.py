@@ -17,7 +17,8 @@ from pipeline.corpora.fields import BadRecord
 from pipeline.corpora.files import Files, find_below
 from pipeline.corpora.lines import MAX_LINE, decoded
 from pipeline.corpora.parts import Format, Part, Place
-from pipeline.storage.uris import is_http, read_bytes, refusal, tar_index
+from pipeline.storage.tars import tar_index
+from pipeline.storage.uris import is_http, read_bytes, refusal
 
 
 def cut(part: Part, shape: Format) -> Iterator[Part]:

@@ -21,7 +21,7 @@ from pipeline.graph.metrics import DROPPED, FAILED, PASSED
 from pipeline.graph.repeats import Identity, Repeat
 from pipeline.graph.table import Table
 from pipeline.graph.transforms import ENDED, Stage, Step
-from pipeline.run import Run
+from pipeline.run import Run, prepare
 from pipeline.sources import Corpus
 from schemas.errors import UserError
 from schemas.records import Document, Drop, Fault
@@ -34,6 +34,7 @@ PLAN = "plan"
 def plan(run: Run) -> Iterator[Part]:
     """The files of the corpora, or finished parts where a limit has to count records. Raises UserError as `parts`."""
     with failures.recorded(run.failures, PLAN):
+        prepare(run)
         limited = run.config.limit is not None or any(corpus.limit is not None for corpus in run.config.corpora)
         yield from parts(run) if limited else (file for _, file in _files(run))
 
@@ -61,6 +62,7 @@ class Divide(beam.PTransform[Any, Any]):
 
 def _divided(file: Part, run: Run) -> Iterator[Part]:
     with failures.recorded(run.failures, PLAN, file.name):
+        prepare(run)
         yield from corpora.divided(file)
 
 
@@ -151,6 +153,7 @@ def identify(part: Part, run: Run) -> Iterator[Any]:
     """
     near = run.config.duplicates.text_at_least is not None
     with failures.recorded(run.failures, "identify", part.name):
+        prepare(run)
         for record in corpora.read(part):
             progress.counter(run.counts).tick(progress.IDENTIFY)
             if isinstance(record, Document):

@@ -70,6 +70,11 @@ class Store:
         else:
             write_bytes(self.path(key), data)
 
+    def flush(self) -> None:
+        """Let other processes see what this one has written."""
+        if is_remote(self.root):
+            segments.of(self.root).flush()
+
     def find(self, key: str) -> bytes | None:
         """As `read`, but also finds what another process has just written."""
         return segments.of(self.root).find(key) if is_remote(self.root) else self.read(key)

@@ -1,6 +1,6 @@
 """Files by their URI: a path, `archive.tar!/member`, or an object-store URL (`gs://`, `s3://`).
 
-A tar is read in place: the first access reads all its headers, once per process; after that a member takes one seek.
+A tar is read in place: the first access reads all its headers (`tars`); after that a member takes one seek.
 """
 
 from __future__ import annotations
@@ -9,38 +9,15 @@ import errno
 import functools
 import os
 import re
-import threading
 
 from pipeline.storage import remote
 from pipeline.storage.bucket import is_remote
 from pipeline.storage.listing import globbed
 from pipeline.storage.store import open_bytes
-from pipeline.storage.tar_index import TarIndex, walk
+from pipeline.storage.tars import tar_index
 
 _MEMBER = ".tar!/"
 _NOT_THERE = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.EACCES}
-_AHEAD = 64 << 10  # bytes read with each header in a store: small files after it are skipped without a request
-_walking = threading.Lock()
-
-
-def tar_index(path: str) -> TarIndex:
-    """Where the files of an uncompressed tar are; the files before a damaged header stay readable.
-
-    The last 16 indexes are cached, each as long as the size and the modification time of the tar do not change. A tar
-    in an object store is assumed not to change: a check would cost one request per image. Raises OSError if it cannot
-    be opened.
-    """
-    if is_remote(path):
-        with _walking:  # only one of several threads of a process reads it
-            return _walk(path, (0, 0))
-    status = os.stat(path)
-    return _walk(path, (status.st_size, status.st_mtime_ns))
-
-
-@functools.lru_cache(maxsize=16)
-def _walk(path: str, version: tuple[int, int]) -> TarIndex:
-    with remote.open_read(path, _AHEAD) if is_remote(path) else open_bytes(path) as file:
-        return walk(file)
 
 
 def read_bytes(uri: str, at_most: int = -1, folders: tuple[str, ...] = ()) -> bytes:

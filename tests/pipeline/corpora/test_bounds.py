@@ -225,7 +225,7 @@ def test_a_tar_of_every_format_is_read_as_tarfile_reads_it(tmp_path, format):
             info = tarfile.TarInfo(f"other{kind.decode()}")
             info.type, info.linkname, info.size = kind, "/etc/passwd", 700
             tar.addfile(info)
-    from pipeline.storage.uris import tar_index
+    from pipeline.storage.tars import tar_index
 
     with tarfile.open(tmp_path / "a.tar") as tar:
         expected = {m.name.removeprefix("./"): (m.offset_data, m.size) for m in tar if m.isreg()}

@@ -12,7 +12,7 @@ import pytest
 
 from pipeline.images import store as images
 from pipeline.images.store import ImageStore
-from pipeline.storage import bucket, segments, uris
+from pipeline.storage import bucket, segments, tars, uris
 from pipeline.storage.store import write_bytes
 from schemas.records import Image
 from tests.pipeline.storage import emulators
@@ -56,6 +56,7 @@ def store(request, monkeypatch):
 
 def forget():
     """Know no more than a new process."""
+    tars._walk.cache_clear()
     images._recent._found.clear()
     segments._recent._found.clear()
     segments._all.cache_clear()
@@ -76,7 +77,7 @@ def test_a_picture_costs_one_read_and_a_tenth_of_a_write_and_none_is_read_again(
             tar.addfile(info, io.BytesIO(data))
     write_bytes(f"{url}/corpus.tar", archive.getvalue())
     source = [Image(f"{url}/corpus.tar!/{seed}.jpg", "", "") for seed in range(PICTURES)]
-    uris.tar_index(f"{url}/corpus.tar")  # once a process
+    tars.tar_index(f"{url}/corpus.tar")  # once a process
     counts.clear()
 
     pictures = an_image_store(url)
@@ -110,3 +111,33 @@ def test_a_tars_index_is_read_once_and_without_its_pictures(store):
         assert uris.read_bytes(f"{url}/large.tar!/{seed}.bin", 10) == bytes(10)
     assert counts["size"] == 1 and counts["read"] <= 5 + 6
     assert counts["bytes"] <= 6 * 64 * 1024 + 5 * 10
+
+
+def tar_of(*sizes: int) -> bytes:
+    archive = io.BytesIO()
+    with tarfile.open(fileobj=archive, mode="w") as tar:
+        for number, size in enumerate(sizes):
+            info = tarfile.TarInfo(f"{number}.bin")
+            info.size = size
+            tar.addfile(info, io.BytesIO(bytes(size)))
+    return archive.getvalue()
+
+
+def test_a_tars_index_is_made_by_one_process_for_all_and_anew_if_the_tar_changes(store):
+    url, counts = store
+    write_bytes(f"{url}/large.tar", tar_of(*[100_000] * 40))
+    forget()
+    tars.keep_in(f"{url}/work/tars")
+    first = tars.tar_index(f"{url}/large.tar")
+    assert counts["read"] >= 40
+    for _ in range(2):
+        forget()
+        counts.clear()
+        assert tars.tar_index(f"{url}/large.tar") == first
+        assert (counts["read"], counts["size"], counts["write"]) == (1, 0, 0) and counts["list"] <= 2
+    write_bytes(f"{url}/large.tar", tar_of(*[100_000] * 39, 99_999)[:-20_000])
+    forget()
+    changed = tars.tar_index(f"{url}/large.tar")
+    assert changed.members["39.bin"][1] < first.members["39.bin"][1] and changed.error
+    forget()
+    assert tars.tar_index(f"{url}/large.tar") == changed

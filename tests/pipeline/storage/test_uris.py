@@ -8,7 +8,8 @@ import tarfile
 
 import pytest
 
-from pipeline.storage.uris import exists, find, is_http, read_bytes, split_member, tar_index
+from pipeline.storage.tars import tar_index
+from pipeline.storage.uris import exists, find, is_http, read_bytes, split_member
 
 
 @pytest.fixture
