@@ -77,13 +77,6 @@ def parser(description: str, commands: Mapping[str, Callable[..., int]]) -> argp
         "be one on other machines",
     )
     made.add_argument(
-        "--scoring-hint",
-        action="append",
-        default=[],
-        metavar="NAME=VALUE",
-        help="a Beam resource hint for the stage that runs the coherence model, such as min_ram=16GB; may be repeated",
-    )
-    made.add_argument(
         "--replace",
         action="store_true",
         help="replace a finished folder, also one that was built from other files or with another configuration",

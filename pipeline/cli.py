@@ -66,7 +66,6 @@ def build(options: argparse.Namespace, beam_flags: list[str]) -> int:
             sign=options.sign,
             replace=options.replace,
             until=options.until,
-            scoring_hints=options.scoring_hint,
         ),
     )
 

@@ -8,7 +8,6 @@ to `Assemble` the stages are fused, and only ids, ranks and small ledger rows ar
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import apache_beam as beam
@@ -25,26 +24,19 @@ from pipeline.run import Run
 from schemas import stage_names as name
 
 
-def build(
-    pipeline: beam.Pipeline, run: Run, until: str | None = None, scoring_hints: Mapping[str, str] | None = None
-) -> None:
-    """Add the whole graph to `pipeline`; it writes shards, index parts and ledger parts below `run.staging`.
+def build(pipeline: beam.Pipeline, run: Run, until: str | None = None) -> None:
+    """Add the graph to `pipeline`; it writes shards, index parts and ledger parts below `run.staging`.
 
-    What it writes last says that all of them are there (`writing.write_end`). until: the last stage, if not all
-    are wanted; then nothing is written below `run.staging` that outlives the run. scoring_hints: Beam's resource hints
-    for the stage that runs the coherence model. Raises ValueError for a hint that Beam does not know.
+    What it writes last says that all of them are there (`writing.write_end`). With `until`, that stage is the last, and
+    what is kept are images and scores, in the work folder.
     """
     images, clip, llm = run.config.images, run.config.clip, run.config.llm
     size, salt = run.config.shards.size, run.config.shards.salt
     disk = disk_of(run)
     ended = []
 
-    def stage(
-        documents: beam.PCollection[Any], do: Stage, *side: AsSingleton, hints: Mapping[str, str] | None = None
-    ) -> beam.PCollection[Any]:
-        transform = beam.ParDo(do, *side)
-        transform.with_resource_hints(**(hints or {}))
-        outputs = documents | do.label >> transform.with_outputs(ENDED, main="passed")
+    def stage(documents: beam.PCollection[Any], do: Stage, *side: AsSingleton) -> beam.PCollection[Any]:
+        outputs = documents | do.label >> beam.ParDo(do, *side).with_outputs(ENDED, main="passed")
         ended.append(outputs[ENDED])
         passed: beam.PCollection[Any] = outputs["passed"]
         return passed
@@ -77,8 +69,7 @@ def build(
         docs = stage(docs, Each(run, name.DECONTAMINATE, benchmark.decontaminate))
     if run.config.ocr:
         docs = stage(docs, Batches(run, name.READ_IMAGES, ocr.read_images, clip.batch_documents))
-    scoring = Batches(run, name.SCORE_COHERENCE, stages.score_coherence, clip.batch_documents)
-    docs = stage(docs, scoring, hints=scoring_hints)
+    docs = stage(docs, Batches(run, name.SCORE_COHERENCE, stages.score_coherence, clip.batch_documents))
     if until == name.SCORE_COHERENCE:
         return
     docs = stage(docs, Each(run, name.FILTER_COHERENCE, stages.filter_coherence))

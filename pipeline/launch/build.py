@@ -12,7 +12,6 @@ from pathlib import Path
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
 from apache_beam.runners.runner import create_runner
-from apache_beam.transforms.resources import parse_resource_hints
 
 from pipeline import __version__, corpora, dag, opt_outs
 from pipeline import config as configuration
@@ -56,13 +55,11 @@ def build(
     sign: str | None = None,
     replace: bool = False,
     until: str | None = None,
-    scoring_hints: Sequence[str] = (),
 ) -> Built | None:
     """Run the whole pipeline and publish to `output`, signed with the OpenSSH key in the file `sign`, if any.
 
     Returns None if nothing is published: because Beam's flags ask for a template, so that the job is described and not
-    started, or because the run ends at the stage `until`. `scoring_hints` (NAME=VALUE) are Beam's resource hints for the
-    stage that runs the coherence model.
+    started, or because the run ends after the stage `until`.
     `replace` allows it to replace a finished folder that was built from other files, or with another configuration.
     `keep_going` makes ledger rows of bugs instead of stopping; `allow_empty` publishes a dataset without instances;
     `retry_failed` asks again for images that could not be fetched and may be now.
@@ -70,7 +67,7 @@ def build(
     store failed in spite of retries; BugError.
     """
     config = configured(config_path, corpora, limit, llm_url, llm_server)
-    options, hints = _beam_options(list(beam_flags)), _hints(scoring_hints)
+    options = _beam_options(list(beam_flags))
     key = private_key(sign) if sign else None
     if not output.strip("/"):
         raise UserError("--output must name a folder")
@@ -118,7 +115,7 @@ def build(
         )
         with progress.shown(run.counts, tuple(map(stage_title, STAGES))):
             pipeline = beam.Pipeline(options=options)
-            dag.build(pipeline, run, until, hints)
+            dag.build(pipeline, run, until)
             result = pipeline.run()
             if engine.is_template(options):
                 if not until:
@@ -237,16 +234,6 @@ def served_model(llm: configuration.Llm) -> str:
             raise refusal from None
         print(f"{shown(url)} has no {llm.name}; asking its only model, {only}", file=sys.stderr)
         return only
-
-
-def _hints(given: Sequence[str]) -> dict[str, str]:
-    """Beam's resource hints. Raises UserError for one that it does not know."""
-    hints = dict(hint.partition("=")[::2] for hint in given)
-    try:
-        parse_resource_hints(hints)
-    except ValueError as error:
-        raise UserError(f"--scoring-hint: {error}") from error
-    return hints
 
 
 def _is_local(options: PipelineOptions) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 import apache_beam as beam
 import pytest
@@ -31,10 +30,10 @@ def job(tmp_path_factory) -> proto.Pipeline:
     return made(a_run(tmp_path_factory.mktemp("dataflow")))
 
 
-def made(run: Run, **wanted: Any) -> proto.Pipeline:
+def made(run: Run, *flags: str, until: str | None = None) -> proto.Pipeline:
     """The job as Dataflow would get it."""
-    pipeline = beam.Pipeline(options=PipelineOptions(FLAGS))
-    dag.build(pipeline, run, **wanted)
+    pipeline = beam.Pipeline(options=PipelineOptions([*FLAGS, *flags]))
+    dag.build(pipeline, run, until)
     assert pipeline.run().state == "DONE"
     return pipeline.runner.proto_pipeline
 
@@ -51,30 +50,14 @@ def test_every_step_runs_in_the_image_that_is_named_on_the_same_machines(job):
     assert [dict(one.resource_hints) for one in environments] == [{}]
 
 
-def test_only_the_stage_with_the_coherence_model_asks_for_other_machines(tmp_path):
+def test_a_pass_runs_on_the_machines_that_it_asks_for(tmp_path):
     accelerator = "type:nvidia-l4;count:1;install-nvidia-driver"
-    job = made(a_run(tmp_path), scoring_hints={"accelerator": accelerator, "min_ram": "16GB"})
-    hinted = [
-        one.unique_name
-        for one in of(job, "beam:transform:pardo:v1")
-        if job.components.environments[one.environment_id].resource_hints
+    hints = [f"--resource_hint=accelerator={accelerator}", "--resource_hint=min_ram=16GB"]
+    job = made(a_run(tmp_path), *hints, until="score_coherence")
+    used = {one.environment_id for one in job.components.transforms.values()} - {""}
+    assert [dict(job.components.environments[id_].resource_hints) for id_ in used] == [
+        {"beam:resources:accelerator:v1": accelerator.encode(), "beam:resources:min_ram_bytes:v1": b"16000000000"}
     ]
-    assert {name.split("/")[0] for name in hinted} == {"Score coherence"}
-    [hints] = {
-        tuple(sorted(one.resource_hints.items())) for one in job.components.environments.values() if one.resource_hints
-    }
-    assert hints == (
-        ("beam:resources:accelerator:v1", accelerator.encode()),
-        ("beam:resources:min_ram_bytes:v1", b"16000000000"),
-    )
-
-
-def test_a_hint_that_beam_does_not_know_is_refused(tmp_path, capsys):
-    command = ["build", "--config", demo_config(tmp_path), "--output", f"{tmp_path}/out", "--scoring-hint"]
-    assert main([*command, "gpus=1"]) == 2
-    assert "--scoring-hint: Unknown resource hint: gpus" in capsys.readouterr().err
-    assert main([*command, "min_ram=much"]) == 2
-    assert "min_ram has invalid value much" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("until, last", [("store_images", "Store images"), ("score_coherence", "Score coherence")])
