@@ -12,6 +12,7 @@ goes on here after another worker was lost, which has left results.
 
 from __future__ import annotations
 
+import concurrent.futures
 import functools
 import json
 import logging
@@ -21,6 +22,7 @@ import threading
 import uuid
 
 from pipeline.storage import remote
+from pipeline.storage.bucket import CONNECTIONS
 from pipeline.storage.places import Places
 from pipeline.storage.recent import Recent
 from schemas.errors import ServiceError, UserError
@@ -31,6 +33,8 @@ EVERY = 30.0
 """The seconds after which waiting data are written: the most work that is lost when a process is killed."""
 WHOLE = 1 << 20
 """Segments of up to so many bytes are read completely and kept; in a larger one, each key is read by its range."""
+TOGETHER = 256
+"""Indexes that are read before the next ones are asked for."""
 _NAME = re.compile(r".*/[0-9a-f]{32}-(\d+)-(\d+)\.seg")
 _recent = Recent(64 << 20)
 _log = logging.getLogger(__name__)
@@ -115,16 +119,14 @@ class Segments:
             self._waiting, self._size = {}, 0
 
     def _load(self) -> None:
-        """Read the indexes of the segments that are new."""
-        for segment in remote.directly_in(self.root):
-            match = _NAME.fullmatch(segment)
-            if segment in self._known or match is None:
-                continue
-            head, size = int(match[1]), int(match[2])
-            data = remote.get(segment, 0, head if size > WHOLE else None)
-            if size <= WHOLE:
-                _recent.put(segment, data)
-            self._add(segment, head, json.loads(data[:head]))
+        """Read the indexes of the segments that are new, several at once: a large run leaves a hundred thousand."""
+        listed = [segment for segment in remote.directly_in(self.root) if segment not in self._known]
+        new = [match for segment in listed if (match := _NAME.fullmatch(segment))]
+        if new:
+            with concurrent.futures.ThreadPoolExecutor(min(CONNECTIONS, len(new))) as pool:
+                for at in range(0, len(new), TOGETHER):  # not all of them in memory
+                    for (segment, head), places in pool.map(_index, new[at : at + TOGETHER]):
+                        self._add(segment, head, places)
         self._looked = True
 
     def _add(self, segment: str, head: int, places: dict[str, tuple[int, int]]) -> None:
@@ -137,6 +139,15 @@ class Segments:
             whole = remote.get(segment)
             _recent.put(segment, whole)
         return remote.get(segment, at, at + size) if whole is None else whole[at : at + size]
+
+
+def _index(name: re.Match[str]) -> tuple[tuple[str, int], dict[str, tuple[int, int]]]:
+    """A segment with the bytes of its index, and the index."""
+    segment, head, size = name[0], int(name[1]), int(name[2])
+    data = remote.get(segment, 0, head if size > WHOLE else None)
+    if size <= WHOLE:
+        _recent.put(segment, data)
+    return (segment, head), json.loads(data[:head])
 
 
 def of(root: str) -> Segments:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 
 import pytest
@@ -120,3 +121,23 @@ def test_other_objects_in_the_folder_are_passed_over(root):
     with remote.writing(f"{root}/strange.seg") as file:
         file.write(b"{}")
     assert Segments(root).read("a") is None
+
+
+def test_the_indexes_of_many_segments_are_read_at_once_and_each_once(root, monkeypatch):
+    monkeypatch.setattr(segments, "TOGETHER", 4)
+    store = Segments(root)
+    for i in range(8):
+        store.write(str(i), str(i).encode())
+        store.flush()
+    segments._recent._found.clear()
+    four, read = threading.Barrier(4, timeout=30), disk.DiskBucket.read
+
+    def waiting(*arguments):
+        four.wait()
+        return read(*arguments)
+
+    disk.operations.clear()
+    monkeypatch.setattr(disk.DiskBucket, "read", waiting)
+    again = Segments(root)
+    assert [again.read(str(i)) for i in range(8)] == [str(i).encode() for i in range(8)]
+    assert (disk.operations["list"], disk.operations["read"]) == (1, 8)
