@@ -327,6 +327,6 @@ def test_a_worker_that_is_killed_loses_nothing(config, first, tmp_path):
             listener.join()
             run.stderr.close()
         if code:
-            assert code == 2 and said[-1].startswith("leafinstruct: ")
+            assert code == 4 and said[-1].startswith("leafinstruct: ")
             subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
     assert (tmp_path / "out/manifest.json").read_bytes() == (first / "out/manifest.json").read_bytes()
