@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterator, Sequence
 
 from filters.headings import box
 from filters.words import heading_level, plain, words
+from pipeline.instances.alone import of_the_course
 from schemas.records import Image, Segment, Text
 
 SECTION, SENTENCE = 2, 1
@@ -21,7 +22,11 @@ MOST_SEGMENTS = 200
 """The most segments of an excerpt: those without words count for no other limit."""
 _TAIL = 400  # characters: of a longer text only so many are searched for what its last sentence announces
 
-_ITEM = r"(?:[-*+•]|\\(?=[-*])|\d{1,3}[.)]|[a-z][.)]|(?i:step|question|problem) (?:\d+|[a-z]+)\b[.:)]?)\s"
+_LATER = r"(?i:task|part|option|phase|method) (?:[2-9]|\d\d+|[b-zB-Z])\b[.:)]?(?:\s|$)"
+_ITEM = (
+    r"(?:(?:[-*+•]|\\(?=[-*])|\d{1,3}[.)]|[a-z][.)]|(?i:step|question|problem) (?:\d+|[a-z]+)\b[.:)]?)\s"
+    rf"|{_LATER})"
+)
 _FIRST = re.compile(r"\s*(?:(?:(?i:step|question|problem) )?1\b[.:)]?|(?i:step|question|problem) (?i:one|a)\b[.:)]?)\s")
 _NUMBERED = re.compile(r"\s*(?:\d{1,3}|[a-z])[.)]\s")
 _GOES_ON = re.compile(rf"\s*(?:{_ITEM}|[a-z]|[)}}\]>.,;])")
@@ -58,7 +63,9 @@ _ANNOUNCES = re.compile(
     r" to)\b[^.!?]*[.!?]?[\s*_]*$"
     r"|\b(?:below|(?:next|subsequent|following) (?:chapter|section|lesson|step|paragraph)s?"
     r"|later (?:on )?in this \w+)"
-    r"[.!][\s*_]*$|\b(?:like|as) (?:this|follows)[.!]?[\s*_]*$",
+    r"[.!][\s*_]*$|\b(?:read|see|watch) the following\b[^.!?]*[.!?]?[\s*_]*$"
+    r"|\bwe(?:['’]ll| will| shall) (?:see|discuss|explore|look|examine)\b[^.!?]*\b(?:below|later|next|following)\b[^.!?]*"
+    r"[.!?]?[\s*_]*$|\b(?:like|as) (?:this|follows)[.!]?[\s*_]*$",
     re.I,
 )
 """The last sentence says that something follows. Knows English alone."""
@@ -120,7 +127,8 @@ def boxed(segments: Sequence[Segment]) -> frozenset[int]:
     """The positions of all segments in boxes: from the box's heading to the next heading of its level or a higher one.
 
     A box for teachers also ends before a paragraph of `LESSON_AGAIN` words, if it is not the first one: such boxes
-    stand in the middle of a text, which goes on below them without a heading. A document's byline is a box too.
+    stand in the middle of a text, which goes on below them without a heading. A document's byline is a box too, and so is
+    a paragraph about the course.
     """
     found = set()
     kind, level, began = "", 0, 0
@@ -131,7 +139,9 @@ def boxed(segments: Sequence[Segment]) -> frozenset[int]:
                 kind, level, began = box(segment.text), here, i
             elif kind == "teaching" and i > began + 1 and _is_lesson(segment.text):
                 kind = ""
-            elif i < 4 and len(words(segment.text)) <= 12 and _BYLINE.match(segment.text):
+            elif of_the_course(segment.text) or (
+                i < 4 and len(words(segment.text)) <= 12 and _BYLINE.match(segment.text)
+            ):
                 found.add(i)
         if kind:
             found.add(i)
@@ -197,8 +207,10 @@ class Form:
             return SECTION
         segment, after = self.segments[last], self.segments[last + 1]
         said = next((s.text for s in reversed(self.segments[max(last - 9, 0) : last + 1]) if isinstance(s, Text)), "")
+        quoting = said.count("“") > said.count("”")
         said = said.rstrip()[-_TAIL:]
-        if _ANNOUNCES.search(said) or (isinstance(segment, Text) and said.endswith(":")):
+        asks = self.written and said.endswith("?")
+        if quoting or asks or _ANNOUNCES.search(said) or (isinstance(segment, Text) and said.endswith(":")):
             return 0
         if last + 1 in self.boxed:
             return SECTION
@@ -211,7 +223,7 @@ class Form:
             return SENTENCE if isinstance(segment, Image) else 0  # of several images for one text some may be left out
         if not self.written:
             return SENTENCE
-        if goes_on(after.text) or said.endswith("?"):
+        if goes_on(after.text):
             return 0
         if isinstance(segment, Image):  # what follows may explain it, or go on with the text above it
             return 0 if leans_back(after.text) or self._breaks_off(last - 1) else SENTENCE

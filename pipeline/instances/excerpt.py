@@ -5,8 +5,8 @@ interleaved sequences has space for a few images (Chameleon: 3 in 4,096 tokens).
 segments within the given numbers of words and images. It begins where a reader could begin: at the document's beginning
 or at a heading; headings that recur across the source's documents do not count. If no such excerpt has an image,
 because the first image is too far below its heading, it begins at a paragraph that continues nothing. It ends where
-something is finished (`pipeline/instances/ends.py`), and it never has a part of a box for teachers or about the book
-(`filters/headings.py`).
+something is finished (`pipeline/instances/ends.py`), names nothing that came before and has all that it announces (`alone.py`), and it never
+has a part of a box for teachers or about the book (`filters/headings.py`).
 """
 
 from __future__ import annotations
@@ -20,10 +20,13 @@ from typing import Generic
 from filters.drop_images import AnyDocument
 from filters.headings import heading_key
 from filters.words import plain, sentences, words
-from pipeline.instances.ends import Form, goes_on, knows, leads_on, leans_back
+from pipeline.instances import alone
+from pipeline.instances.ends import SECTION, Form, goes_on, knows, leads_on, leans_back
 from schemas.codec import mean_margin
 from schemas.records import Coherence, Image, ScoredDocument, Text
 
+FIRST = 3
+"""The number of texts with which an excerpt begins: what these say is above is outside of it. This project's choice."""
 _PROSE = re.compile(r"\s*[\"'“‘«(¿¡*_]*[^\W\d_a-z]\S*\s(?:\s*\S+\s){10}")
 """A paragraph of prose: it begins with a letter, and not a small one, and has at least twelve words."""
 
@@ -119,7 +122,8 @@ class _Page(Generic[AnyDocument]):
         for i, text in self.texts:
             inside = self.form.levels[i] or i in self.form.boxed
             prose = not self.form.written or (_PROSE.match(text) and not goes_on(text) and not leans_back(text))
-            if prose and not inside and not knows(_first_sentence(text), above, self.document.title):
+            first = _first_sentence(text)
+            if prose and not inside and not alone.presumes(first) and not knows(first, above, self.document.title):
                 found.append(i)
             above.update(map(str.casefold, words(text)))
         return found
@@ -129,8 +133,18 @@ class _Page(Generic[AnyDocument]):
         for start in starts:
             for grade, stop in self.form.ends(start, limits.max_words, limits.max_images):
                 enough = sum(self.form.counts[start:stop]) >= limits.min_words
-                if enough and any(isinstance(s, Image) for s in self.segments[start:stop]):
+                illustrated = any(isinstance(s, Image) for s in self.segments[start:stop])
+                if enough and illustrated and self._alone(start, stop, grade):
                     yield grade, self._excerpt(start, stop)
+
+    def _alone(self, start: int, stop: int, grade: int) -> bool:
+        """Whether the texts of an excerpt name nothing that came before it, and it has all that they announce."""
+        texts = [s.text for s in self.segments[start:stop] if isinstance(s, Text)]
+        if any(map(alone.refers_back, texts)) or any(map(alone.refers_above, texts[:FIRST])):
+            return False
+        if stop < len(self.segments) and any(map(alone.announces_all, texts[: 2 * FIRST])):
+            return False
+        return grade == SECTION or not any(map(alone.announces_section, texts))
 
     def _text(self, at: int) -> str:
         segment = self.segments[at] if at < len(self.segments) else None

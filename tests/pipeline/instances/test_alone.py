@@ -1,0 +1,90 @@
+"""Excerpts that name what came before, or do not have all that they announce, are not taken."""
+
+from __future__ import annotations
+
+import pytest
+
+from pipeline.instances.ends import boxed
+from pipeline.instances.excerpt import best_excerpt
+from schemas.records import Document, Image, Text
+
+IMAGE = Image("a.jpg")
+PLAIN = "Cut the board with a saw, hold it with one hand, and saw slowly until the piece falls off. Sand the edge."
+BELOW = "Glue dries in an hour if the room is warm, and in a day if it is cold; press both boards together firmly."
+
+
+def chosen(*parts: str, min_words: int = 10) -> list[str] | None:
+    """The texts of the best excerpt of a document whose empty parts are images."""
+    segments = tuple(Text(part) if part else IMAGE for part in parts)
+    found = best_excerpt(Document("d", "s", segments), max_words=60, max_images=1, min_words=min_words)
+    return None if found is None else [segment.text for segment in found.segments if isinstance(segment, Text)]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Open the scene from the previous tutorial.",
+        "Take the board that you made in lesson 3.",
+        "As we noted, boards warp.",
+        "We already installed the saw.",
+        "Earlier, you have read about saws.",
+        "Based on our earlier example, saw again.",
+        "Having discussed saws, we now turn to glue.",
+        "Run the saw as before.",
+        "Use the file you created above.",
+    ],
+)
+def test_what_names_something_before_it_is_no_excerpt(text):
+    assert chosen("# Sawing", f"{text} {PLAIN}", "", "# Gluing", BELOW, "") == ["# Gluing", BELOW]
+    assert chosen("# Sawing", PLAIN, "", "# Gluing", BELOW, "") == ["# Sawing", PLAIN]
+
+
+def test_what_stands_above_may_be_inside_the_excerpt():
+    texts = ["# Sawing", "Mark the board.", "Draw a line.", "Take a saw.", f"Saw the line that you made above. {PLAIN}"]
+    assert chosen(*texts, "", "# Gluing", BELOW, "") == texts
+
+
+def test_an_excerpt_that_announces_the_whole_document_is_the_whole_document():
+    opening = f"This article explains how to saw and glue. {PLAIN}"
+    assert chosen("# Sawing", opening, "", "# Gluing", BELOW) == ["# Sawing", opening, "# Gluing", BELOW]
+    assert chosen("# Sawing", opening, "", "# Gluing", BELOW, "") == ["# Gluing", BELOW]
+
+
+def test_an_excerpt_that_announces_its_section_ends_with_one():
+    opening = f"In this section, you will learn to saw. {PLAIN}"
+    assert chosen("# Sawing", opening, "", "## Faster", BELOW * 2, "# Gluing", BELOW, "") == ["# Gluing", BELOW]
+    assert chosen("# Sawing", opening, "", "# Gluing", BELOW, "") == ["# Sawing", opening]
+
+
+@pytest.mark.parametrize(
+    "last", ["What falls off?", "He said: “Saw slowly.", "Read the following list.", "We will see more of this below."]
+)
+def test_an_excerpt_does_not_end_with_a_question_a_quotation_or_an_announcement(last):
+    assert chosen("# Sawing", f"{PLAIN} {last}", "", "# Gluing", BELOW, "") == ["# Gluing", BELOW]
+
+
+@pytest.mark.parametrize("heading", ["# Option 2: gluing", "# Task 2", "# Part 4", "# Phase b."])
+def test_a_later_part_is_no_beginning(heading):
+    assert chosen("Text.", "# Sawing", PLAIN, "", heading, BELOW * 2, "", min_words=30) == [BELOW * 2]
+    found = chosen("Text.", "# Sawing", PLAIN, "", "# Part of it", BELOW * 2, "", min_words=30)
+    assert found == ["# Part of it", BELOW * 2]
+
+
+@pytest.mark.parametrize(
+    "paragraph", ["Several boards broke.", "The large board was dry.", "Nails hold boards, too.", "But glue is better."]
+)
+def test_a_paragraph_that_adds_to_something_is_no_beginning(paragraph):
+    long = "Word " * 60 + "end."
+    assert chosen("# Sawing", long, f"{paragraph} {PLAIN}", "") is None
+    assert chosen("# Sawing", long, f"Boards break. {PLAIN}", "") == [f"Boards break. {PLAIN}"]
+
+
+def test_a_paragraph_about_the_course_is_a_box():
+    texts = (
+        "# Sawing",
+        "This lesson was taught in a series.",
+        "Text.",
+        "> Sketchnote by Ann.",
+        "Hearty thanks to all.",
+    )
+    assert boxed(tuple(map(Text, texts))) == {1, 3, 4}
