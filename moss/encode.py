@@ -4,8 +4,9 @@
     torchrun --nproc_per_node 8 -m moss.encode --config configs/moss_anole.yaml
     python -m moss.encode --config configs/moss_anole.yaml --share 3/16      # one of 16 jobs, from 0 on
 
-`moss.train` does the same at its start if it was not done. The processes share the shards and communicate only through
-files, so none waits for another in a collective that could time out. All processes must have access to the same folder.
+`moss.train` does the same at its start if it was not done. Each process has images decoded by `data.workers` others, as
+far as there are cores. The processes share the shards and communicate only through files, so none waits for another in
+a collective that could time out. All processes must have access to the same folder.
 """
 
 from __future__ import annotations
@@ -29,7 +30,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         rank, ranks = runs.share(options.share)
         config = settings.load(options.config, options.overrides)
         generalist = runs.load_backbone(config.backbone)
-        paths = data.prepare(pathlib.Path(config.shards), generalist, rank=rank, ranks=ranks)
+        paths = data.prepare(
+            pathlib.Path(config.shards), generalist, rank=rank, ranks=ranks, workers=config.data.workers
+        )
     except UserError as error:
         print(f"moss.encode: {error}", file=sys.stderr)
         return 2

@@ -190,6 +190,7 @@ def open_dataset(
         progress=accelerator.is_main_process,
         rank=accelerator.process_index,
         ranks=accelerator.num_processes,
+        workers=settings.data.workers,
         sources=sources,
         exclude_sources=exclude_sources,
     )

@@ -51,6 +51,7 @@ class ChameleonPixels:
         self.code = torch.argsort(self.codebook_number)
         self.resolution = vq.config.resolution
         self.side = grid_side(vq.config)
+        self.prepare = functools.partial(fitted, side=self.resolution)
 
     @functools.cached_property
     def fingerprint(self) -> str:
@@ -96,7 +97,12 @@ def grid_side(config: ChameleonVQVAEConfig) -> int:
 
 def square(image: PIL.Image.Image, side: int) -> np.ndarray:
     """uint8 (side, side, 3): the picture's middle square. Transparent parts become white."""
-    return np.array(PIL.ImageOps.fit(opaque(image), (side, side), PIL.Image.Resampling.LANCZOS))
+    return np.array(fitted(image, side))
+
+
+def fitted(image: PIL.Image.Image, side: int) -> PIL.Image.Image:
+    """The picture's middle square, which is returned unchanged if it is given again."""
+    return PIL.ImageOps.fit(opaque(image), (side, side), PIL.Image.Resampling.LANCZOS)
 
 
 def as_input(squares: Tensor) -> Tensor:

@@ -211,6 +211,7 @@ class PatchPixels:
     def __init__(self, patch: int = 4) -> None:
         self.patch, self.channels = patch, patch * patch * 3
         self.fingerprint = self.decoder_fingerprint = f"patch-pixels-{patch}"
+        self.prepare = functools.partial(square, size=GRID * patch)
 
     def encode(self, images: Sequence[PIL.Image.Image]) -> np.ndarray:
         pixels = np.stack([np.asarray(square(image, GRID * self.patch), dtype=np.float32) for image in images])

@@ -102,6 +102,8 @@ class EvaPixels:
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.visual, self.folder = visual.train(False).requires_grad_(False).to(device), folder
         self.channels = int(visual.embed_dim)
+        assert visual.patch_embed.img_size is not None
+        self.prepare = functools.partial(stretched, size=visual.patch_embed.img_size)
 
     @functools.cached_property
     def fingerprint(self) -> str:
@@ -125,9 +127,7 @@ class EvaPixels:
 
     def preprocess(self, image: PIL.Image.Image) -> Tensor:
         """float32 (3, H, H). As the authors do, an image is stretched to a square, not cropped."""
-        size = self.visual.patch_embed.img_size
-        assert size is not None
-        scaled = np.asarray(opaque(image).resize(size, PIL.Image.Resampling.BICUBIC), dtype=np.float32) / 255
+        scaled = np.asarray(self.prepare(image), dtype=np.float32) / 255
         mean, deviation = (np.array(numbers, np.float32) for numbers in (OPENAI_CLIP_MEAN, OPENAI_CLIP_STD))
         normal = (scaled - mean) / deviation
         return torch.from_numpy(normal).permute(2, 0, 1)
@@ -157,6 +157,11 @@ class EvaPixels:
             )
         weight = next(self.visual.parameters())
         return Decoder(self.folder, weight.dtype, weight.device)
+
+
+def stretched(image: PIL.Image.Image, size: tuple[int, int]) -> PIL.Image.Image:
+    """The image in RGB and in this size, not cropped; it is returned unchanged if it is given again."""
+    return opaque(image).resize(size, PIL.Image.Resampling.BICUBIC)
 
 
 class Decoder:

@@ -157,6 +157,7 @@ class Emu3Pixels:
     ) -> None:
         self.model, self.processor, self.layout, self.eos = model.model, processor, layout, eos
         self.size = layout.rows * model.model.vqmodel.vision_spatial_factor
+        self.prepare = functools.partial(square, size=self.size)
 
     @functools.cached_property
     def fingerprint(self) -> str:

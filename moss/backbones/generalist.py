@@ -35,7 +35,11 @@ class TextTokenizer(Protocol):
 
 
 class Pixels(Protocol):
-    """Converts images to what the model reads, and back."""
+    """Converts images to what the model reads, and back.
+
+    It may also have `prepare`, a plain function that brings an image to the size that `encode` wants, and that changes
+    nothing about its codes: worker processes call it on what they have decoded.
+    """
 
     @property
     def fingerprint(self) -> str:

@@ -117,7 +117,10 @@ def opaque(image: PIL.Image.Image) -> PIL.Image.Image:
 
 
 def square(image: PIL.Image.Image, size: int) -> PIL.Image.Image:
-    """The middle square of an image, in RGB, resized to `size` pixels: no stretching, no borders."""
+    """The middle square of an image, in RGB, resized to `size` pixels: no stretching, no borders.
+
+    Given again, it is returned unchanged.
+    """
     return PIL.ImageOps.fit(opaque(image), (size, size), PIL.Image.Resampling.BICUBIC)
 
 

@@ -151,6 +151,7 @@ class JanusPixels:
         self.vq = vq
         self.grid = self.vq.config.num_patches
         self.size = self.grid * 2 ** (len(self.vq.config.channel_multiplier) - 1)
+        self.prepare = functools.partial(square, size=self.size)
 
     @functools.cached_property
     def fingerprint(self) -> str:

@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from moss.backbones.generalist import Generalist, TextTokenizer, pixels_of
 from moss.batch import Sample
-from moss.data import lengths, samples, sidecar, waiting
+from moss.data import lengths, pictures, samples, sidecar, waiting
 from moss.layout import ImageLayout
 from schemas.codec import from_json
 from schemas.errors import UserError
@@ -103,12 +103,15 @@ def prepare(
     progress: bool = True,
     rank: int = 0,
     ranks: int = 1,
+    workers: int = 0,
 ) -> list[pathlib.Path]:
     """Encode this process's share of a dataset folder, and measure its instances' lengths; returns the sidecars.
 
-    Earlier results are used again. Raises UserError as `sidecar.encode_shards` does.
+    Earlier results are used again. At most `workers` processes decode images, and no more than this machine has cores
+    for. Raises UserError as `sidecar.encode_shards` does.
     """
-    paths = sidecar.encode_shards(shards, pixels_of(generalist), cache, progress, rank, ranks)
+    workers = pictures.within_cores(workers)
+    paths = sidecar.encode_shards(shards, pixels_of(generalist), cache, progress, rank, ranks, workers)
     for path in tqdm(paths, desc="measuring lengths", unit=" shards", disable=not progress):
         lengths.measure(path, generalist.layout, generalist.tokenizer)
     return paths
@@ -136,6 +139,7 @@ def open_samples(
     progress: bool = True,
     rank: int = 0,
     ranks: int = 1,
+    workers: int = 0,
 ) -> Samples:
     """The instances of a dataset folder that fit into `max_length` tokens and have at most `max_images` images.
 
@@ -153,7 +157,7 @@ def open_samples(
     too_long = too_many = other = 0
     longest: tuple[int, str] = (0, "")
     shortest: int | None = None
-    prepare(shards, generalist, cache=cache, progress=progress, rank=rank, ranks=ranks)
+    prepare(shards, generalist, cache=cache, progress=progress, rank=rank, ranks=ranks, workers=workers)
     paths = sidecar.wait_for(shards, pixels_of(generalist), cache)
     for number, path in enumerate(tqdm(paths, desc="reading lengths", unit=" shards", disable=not progress)):
         measured = _lengths(path, layout, tokenizer, own=number % ranks == rank)

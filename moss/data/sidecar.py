@@ -12,6 +12,7 @@ A sidecar has `sidecar.json` (what it was made from), then for each instance `<k
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import hashlib
@@ -27,15 +28,12 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
-import PIL.Image
 from tqdm import tqdm
 
 from moss.backbones.generalist import Pixels
-from moss.data import waiting
+from moss.data import pictures, waiting
 from schemas import tar
 from schemas.checks import manifest as manifests
-from schemas.checks import sample as sample_checks
-from schemas.checks.tarball import Problem, Reader, entries
 from schemas.codec import json_bytes, parse_json
 from schemas.errors import UserError
 from schemas.folder import LocalFolder
@@ -63,15 +61,17 @@ def encode_shards(
     progress: bool = True,
     rank: int = 0,
     ranks: int = 1,
+    workers: int = 0,
 ) -> list[pathlib.Path]:
     """Encode the shards of a dataset folder that are not encoded yet; returns their sidecars, in order.
 
-    Each of `ranks` processes encodes every ranks-th shard, from its `rank` on, and gets only their sidecars.
+    Each of `ranks` processes encodes every ranks-th shard, from its `rank` on, and gets only their sidecars. `workers`
+    processes of each check instances and decode images ahead of the tokenizer; they change nothing else.
 
     A sidecar is used again as long as the manifest gives its shard the same sha256. Each is written atomically, so a
     stopped run continues where it was, and processes may do the same work at the same time. The sidecars' bytes depend
     only on the shard and on `pixels`. Raises UserError for a folder without a manifest, and for the first defect of a
-    shard that `leafinstruct validate --deep` would report, with the shard and the key.
+    shard that `leafinstruct validate --deep` would report, with the shard and the key; and if a worker ends.
     """
     folder = pathlib.Path(folder)
     manifest, defects = manifests.read(LocalFolder(os.fspath(folder)))
@@ -86,8 +86,18 @@ def encode_shards(
         unit=" instances",
         disable=not (progress and missing),
     ) as bar:
-        for path, shard in missing.items():
-            _write(path, _header(shard, pixels), _encoded(folder, shard, manifest, pixels), bar)
+        prepare = getattr(pixels, "prepare", None)
+        try:
+            # closed at once: an error would keep its workers running
+            with contextlib.closing(
+                pictures.decoded(folder, list(missing.values()), manifest, prepare, workers)
+            ) as instances:
+                for path, shard in missing.items():
+                    _write(path, _header(shard, pixels), _encoded(folder, instances, pixels), bar)
+        except RuntimeError as error:
+            if said := pictures.ended(error):
+                raise said from error
+            raise
     return list(wanted)
 
 
@@ -170,62 +180,28 @@ def made_from(path: pathlib.Path) -> dict[str, Any] | None:
 
 
 def _encoded(
-    folder: pathlib.Path, shard: dict[str, Any], manifest: dict[str, Any], pixels: Pixels
+    folder: pathlib.Path, instances: Iterator[pictures.Decoded], pixels: Pixels
 ) -> Iterator[tuple[str, bytes, bytes]]:
-    """The (key, JSON file, .npy file) of each instance.
+    """The (key, JSON file, .npy file) of each instance up to the shard's end.
 
     The batches are always the same, because a batch's size may change the last bits.
     """
-    waiting: list[tuple[str, bytes, list[PIL.Image.Image]]] = []
-    for instance in itertools.chain(_instances(folder, shard, manifest), [None]):
-        if instance is not None:
+    waiting: list[pictures.Decoded] = []
+    for instance in instances:
+        if instance.problem:
+            raise _broken(folder, instance.shard, instance.key, instance.problem)
+        if instance.key:
             waiting.append(instance)
-        pictures = [picture for _, _, some in waiting for picture in some]
-        if pictures and (instance is None or len(pictures) >= BATCH):
-            codes = iter(pixels.encode(pictures))
-            for key, data, some in waiting:
+        images = [image for some in waiting for image in some.images]
+        if images and (not instance.key or len(images) >= BATCH):
+            codes = iter(pixels.encode(images))
+            for some in waiting:
                 file = io.BytesIO()
-                np.save(file, np.stack(list(itertools.islice(codes, len(some)))), allow_pickle=False)
-                yield key, data, file.getvalue()
+                np.save(file, np.stack(list(itertools.islice(codes, len(some.images)))), allow_pickle=False)
+                yield some.key, some.data, file.getvalue()
             waiting = []
-
-
-def _instances(
-    folder: pathlib.Path, shard: dict[str, Any], manifest: dict[str, Any]
-) -> Iterator[tuple[str, bytes, list[PIL.Image.Image]]]:
-    """The (key, JSON file, images) of each instance of a shard, in one pass, with one instance in memory."""
-    name, count = shard["name"], 0
-    try:
-        with open(folder / "shards" / name, "rb") as file:
-            reader = Reader(file)
-            for key, group in itertools.groupby(entries(reader), key=lambda entry: entry.key):
-                members = []
-                for entry in group:
-                    if isinstance(entry, Problem):
-                        raise _broken(folder, name, key, entry.message)
-                    members.append(entry)
-                _, defects = sample_checks.check(members, name, manifest, None)
-                if defects:
-                    raise _broken(folder, name, key, "; ".join(f"{d.pointer} {d.message}".strip() for d in defects))
-                files = {member.member: member.data for member in members}
-                instance = parse_json(files["json"])
-                yield (
-                    key,
-                    files["json"],
-                    [
-                        PIL.Image.open(io.BytesIO(files[segment["image"]]))
-                        for segment in instance["context"] + instance["output"]
-                        if segment["type"] == "image"
-                    ],
-                )
-                count += 1
-            digest = reader.finish()
-    except OSError as error:
-        raise _broken(folder, name, "", str(error)) from error
-    if count != shard["instances"]:
-        raise _broken(folder, name, "", f"holds {count} instances; the manifest says {shard['instances']}")
-    if digest != shard["sha256"]:
-        raise _broken(folder, name, "", f"has the sha256 {digest}; the manifest says {shard['sha256']}")
+        if not instance.key:
+            return
 
 
 def _broken(folder: pathlib.Path, shard: str, key: str, message: str) -> UserError:

@@ -23,8 +23,8 @@ def pixels():
     return stub.generalist().pixels
 
 
-def encode(folder, pixels):
-    return sidecar.encode_shards(folder, pixels, progress=False)
+def encode(folder, pixels, workers=0):
+    return sidecar.encode_shards(folder, pixels, progress=False, workers=workers)
 
 
 @pytest.mark.parametrize("continuous", [False, True])
@@ -124,6 +124,7 @@ def without_a_picture(path):
     shards.write_shard(str(path), [samples[0], (*samples[1][:2], samples[1][2][:-1]), samples[2]])
 
 
+@pytest.mark.parametrize("workers", [0, 2])
 @pytest.mark.parametrize(
     "change, says",
     [
@@ -134,13 +135,25 @@ def without_a_picture(path):
         (lambda path: overwritten(path, "json", b'{"contexT"'), '"context" is a required property'),
     ],
 )
-def test_a_broken_shard_names_itself_and_the_instance(folder, pixels, change, says):
+def test_a_broken_shard_names_itself_and_the_instance(folder, pixels, change, says, workers):
     change(folder / "shards" / SHARD)
     with pytest.raises(UserError) as raised:
-        encode(folder, pixels)
+        encode(folder, pixels, workers)
     message = str(raised.value)
     assert f"{SHARD}, instance {KEY}: " in message and says in message and "leafinstruct validate" in message
     assert [path.name for path in (folder / ".work/codes/brightness%2F1").iterdir()] == ["leafinstruct-00000.tar"]
+
+
+def test_the_first_of_two_faults_is_told_also_where_the_reader_is_ahead(folder, pixels):
+    """The damaged picture of the first shard, not the second shard, which is not there."""
+    overwritten(folder / "shards" / SHARD, "00", b"GIF89a")
+    (folder / "shards" / "leafinstruct-00002.tar").unlink()
+    said = []
+    for workers in (0, 2):
+        with pytest.raises(UserError, match=f"instance {KEY}: .*00.jpg cannot be decoded") as raised:
+            encode(folder, pixels, workers)
+        said.append(str(raised.value))
+    assert said[0] == said[1]
 
 
 def test_a_shard_that_is_not_the_manifests(folder, pixels):
