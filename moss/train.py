@@ -21,14 +21,13 @@ import torch
 from accelerate import Accelerator
 from accelerate.optimizer import AcceleratedOptimizer
 from peft import get_peft_model
-from torch.distributed.fsdp import MixedPrecisionPolicy
 from tqdm import tqdm
 
 from moss import MossConfig, backbones, data
 from moss.backbones.generalist import Generalist
 from moss.batch import Batch
 from moss.settings import Settings, add_arguments, flat, load
-from moss.training import checkpoints, fingerprints, trackers
+from moss.training import checkpoints, fingerprints, sharded, trackers
 from moss.training.checkpoints import Position
 from moss.training.step import rate_of, train_step, trained
 from moss.training.validation import validate
@@ -58,6 +57,7 @@ def train(settings: Settings, *, resume: bool = False) -> Position:
     accelerator = Accelerator(
         mixed_precision=training.precision, log_with=list(training.trackers), project_dir=settings.output
     )
+    sharded.plugin(accelerator)
     if training.rows % accelerator.num_processes:
         raise UserError(
             f"training.rows is {training.rows}; make it a multiple of {accelerator.num_processes}, the "
@@ -70,11 +70,12 @@ def train(settings: Settings, *, resume: bool = False) -> Position:
             "or name another output"
         )
     position = checkpoints.resume_position(folder, settings) if folder else Position()
-    generalist = build(settings, folder)
-    backbone = fingerprints.backbone(generalist)
+    with sharded.in_turn(accelerator, settings.backbone.path):
+        generalist = build(settings, folder)
+        generalist = sharded.to_device(accelerator, generalist)
+    backbone = sharded.fingerprint(accelerator, generalist)
     if folder:
         fingerprints.check(folder, position.backbone, backbone, settings.backbone.path)
-    generalist = generalist.to(accelerator.device)
     dataset = open_dataset(settings, generalist, accelerator, exclude_sources=settings.data.held_out_sources)
     held_out = None
     if training.validate_every:
@@ -214,12 +215,7 @@ def prepare(
     optimizer = torch.optim.AdamW(groups, weight_decay=settings.training.weight_decay)
     if settings.training.compile:
         generalist.core.compile()  # its shapes never change; the output layer's do, with the number of targets
-    plugin = getattr(accelerator.state, "fsdp_plugin", None)
-    if plugin and accelerator.mixed_precision == "bf16":  # accelerate's default rounds losses and gradients
-        plugin.mixed_precision_policy = MixedPrecisionPolicy(param_dtype=torch.bfloat16, reduce_dtype=torch.float32)
-    kinds = {type(module).__name__ for module in generalist.modules()}
-    # the modules that FSDP2 shards as units, which accelerate looks up here
-    vars(generalist)["_no_split_modules"] = sorted(kinds.intersection(generalist.plain_model._no_split_modules or ()))
+    sharded.make_ready(accelerator, generalist)
     prepared: tuple[torch.nn.Module, AcceleratedOptimizer] = accelerator.prepare(generalist, optimizer)
     return prepared
 

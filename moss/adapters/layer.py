@@ -82,7 +82,8 @@ class MossLinear(nn.Module, BaseTunerLayer):
         for name, shape in shapes.items():
             getattr(self, name)[adapter_name] = nn.Parameter(torch.empty(shape))
         self.reset_parameters(adapter_name)
-        self._move_adapter_to_device_of_base_layer(adapter_name)
+        empty = self.base_layer.weight.is_meta  # FSDP2 fills the base layer later, but not from this adapter's weights
+        self._move_adapter_to_device_of_base_layer(adapter_name, torch.device("cpu") if empty else None)
 
     def reset_parameters(self, adapter_name: str) -> None:
         for name in self.adapter_layer_names:

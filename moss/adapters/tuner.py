@@ -79,7 +79,10 @@ class MossModel(BaseTuner):
         layer = MossLinear(target, adapter_name, config, self.router)
         if adapter_name not in self.active_adapters:
             layer.requires_grad_(False)
-        self._replace_module(parent, target_name, layer, target)
+        if target.weight.is_meta:  # PEFT would move the adapter there
+            setattr(parent, target_name, layer)
+        else:
+            self._replace_module(parent, target_name, layer, target)
 
     def inject_adapter(
         self,

@@ -26,6 +26,7 @@ from transformers.models.chameleon.modeling_chameleon import ChameleonImageVocab
 
 from moss.backbones.chameleon_pixels import ChameleonPixels, grid_side
 from moss.backbones.generalist import Generalist
+from moss.backbones.hub import pretrained
 from moss.backbones.pixel_decoder import PixelDecoder
 from moss.layout import ImageLayout
 from schemas.errors import UserError
@@ -111,7 +112,7 @@ def load(path: Path | str, *, dtype: torch.dtype = torch.float32) -> Generalist:
         if not (folder / name).is_file():
             raise UserError(f"{folder} has no {name}; name a folder in the format of transformers.")
     text = ChameleonText((folder / "tokenizer.json").read_text(encoding="utf-8"))
-    model = ChameleonForInterleaved.from_pretrained(folder, dtype=dtype, local_files_only=True)
+    model = pretrained(ChameleonForInterleaved, folder, dtype=dtype, layers="model.layers", local_files_only=True)
     decoder = None
     if (folder / PIXEL_DECODER).is_file():
         decoder = PixelDecoder(vq_config(model.config))

@@ -47,6 +47,7 @@ from moss.backbones.hub import (
     in_batches,
     load_tokenizer,
     opaque,
+    pretrained,
     square,
     tiny_decoder,
 )
@@ -72,7 +73,7 @@ def load(
     every time. Raises UserError for a folder or a model that does not fit.
     """
     folder = check_folder(path)
-    model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype)
+    model = pretrained(AutoModelForCausalLM, folder, dtype=dtype, layers="model.layers")
     pixels = clip_pixels(clip, clip_weights) if clip else PatchPixels()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)  # every process of a run starts with the same new weights

@@ -25,7 +25,16 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel, PreTrai
 from moss.backbones.continuous import Continuous, linear_layers
 from moss.backbones.emu2_pixels import GRID, EvaPixels, Vision, filled, tower
 from moss.backbones.generalist import Generalist
-from moss.backbones.hub import HubText, byte_tokenizer, check_folder, enlarge, load_tokenizer, tiny_decoder, token_id
+from moss.backbones.hub import (
+    HubText,
+    byte_tokenizer,
+    check_folder,
+    enlarge,
+    load_tokenizer,
+    pretrained,
+    tiny_decoder,
+    token_id,
+)
 from moss.layout import ImageLayout
 from schemas.errors import UserError
 
@@ -42,7 +51,7 @@ def load(path: Path | str, *, dtype: torch.dtype = torch.float32) -> Emu2:
             raise UserError(f"{folder} has no {name}: convert Emu2's folder with python -m moss.backbones.convert_emu2")
     vision = Vision.of(json.loads((folder / VISION).read_text(encoding="utf-8")))
     visual = filled(vision, load_file(folder / VISUAL)).to(dtype)
-    model = LlamaForCausalLM.from_pretrained(folder, dtype=dtype)
+    model = pretrained(LlamaForCausalLM, folder, dtype=dtype, layers="model.layers")
     made = Emu2(model, load_tokenizer(folder), EvaPixels(visual, folder))
     made.extra.load_state_dict(load_file(folder / PROJECTIONS))
     made.extra.to(dtype)

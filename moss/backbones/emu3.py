@@ -40,6 +40,7 @@ from moss.backbones.hub import (
     fingerprint,
     in_batches,
     load_tokenizer,
+    pretrained,
     square,
     tiny_decoder,
 )
@@ -67,7 +68,8 @@ def load(path: Path | str, *, dtype: torch.dtype = torch.float32, size: int = 25
     folder = check_folder(path)
     config = Emu3Config.from_pretrained(folder)
     config.get_text_config().attention_dropout = 0.0
-    model = Emu3ForConditionalGeneration.from_pretrained(folder, config=config, dtype=dtype)
+    layers = "model.text_model.layers"
+    model = pretrained(Emu3ForConditionalGeneration, folder, config=config, dtype=dtype, layers=layers)
     processor = Emu3ImageProcessor.from_pretrained(folder)
     return _generalist(model, load_tokenizer(folder), processor, size)
 

@@ -13,9 +13,11 @@ import numpy as np
 import PIL.Image
 import PIL.ImageOps
 import tokenizers
+import torch
 from tokenizers import decoders, models, pre_tokenizers
 from torch import nn
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
+from transformers.integrations import is_fsdp_enabled  # type: ignore[attr-defined]  # transformers exports it lazily
 
 from schemas.errors import UserError
 
@@ -106,6 +108,18 @@ def check_folder(path: Path | str) -> Path:
             '"tiny" for random weights'
         )
     return Path(path)
+
+
+def pretrained(kind: Any, folder: Path, *, dtype: torch.dtype, layers: str, **more: Any) -> Any:
+    """`kind.from_pretrained`, for a class of transformers; `layers` is the name of the decoder's layers in it.
+
+    Weights that the file has in `dtype` are not copied: they are pages of the file, which all processes of a machine
+    share. Where accelerate is asked to shard the model and to load it once (FSDP_CPU_RAM_EFFICIENT_LOADING), the layers
+    are loaded on the first process alone; on the others they are on torch's "meta" device, until accelerate fills them.
+    """
+    if is_fsdp_enabled() and torch.distributed.get_rank() != 0:
+        more["device_map"] = {layers: "meta", "": "cpu"}
+    return kind.from_pretrained(folder, dtype=dtype, **more)
 
 
 def opaque(image: PIL.Image.Image) -> PIL.Image.Image:

@@ -39,6 +39,7 @@ from moss.backbones.hub import (
     fingerprint,
     in_batches,
     load_tokenizer,
+    pretrained,
     square,
     tiny_decoder,
     token_id,
@@ -59,7 +60,7 @@ def load(path: Path | str, *, dtype: torch.dtype = torch.float32) -> Janus:
     The image tokenizer stays in float32. Raises UserError for another kind of folder.
     """
     folder = check_folder(path)
-    model = JanusForConditionalGeneration.from_pretrained(folder, dtype=dtype)
+    model = pretrained(JanusForConditionalGeneration, folder, dtype=dtype, layers="model.language_model.layers")
     return Janus(model, load_tokenizer(folder))
 
 

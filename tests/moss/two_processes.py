@@ -74,10 +74,10 @@ def stopped(shards: str, output: pathlib.Path, rank: int) -> None:
     assert train.train(small.settings(shards, output, accumulate=2, save_every=100)).step == 3
 
 
-def shard(state: AcceleratorState, precision: str) -> None:
+def shard(state: AcceleratorState, precision: str, once: bool = False) -> None:
     """What `accelerate launch --use_fsdp --fsdp_version 2` sets; without GPUs accelerate 1.15 does not set it."""
     plugin = FullyShardedDataParallelPlugin(
-        fsdp_version=2, auto_wrap_policy="transformer_based_wrap", cpu_ram_efficient_loading=False
+        fsdp_version=2, auto_wrap_policy="transformer_based_wrap", cpu_ram_efficient_loading=once
     )
     if precision != "no":
         plugin.set_mixed_precision(precision)
