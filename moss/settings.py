@@ -81,6 +81,7 @@ class Training:
     trackers: tuple[str, ...] = ("tensorboard",)
     validate_every: int = 0
     condition_dropout: float = 0.0
+    attention: Literal["sdpa", "eager", "flash_attention_2", "flex_attention"] | None = None
 
 
 @dataclasses.dataclass(frozen=True)

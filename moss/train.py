@@ -27,7 +27,7 @@ from moss import MossConfig, backbones, data
 from moss.backbones.generalist import Generalist
 from moss.batch import Batch
 from moss.settings import Settings, add_arguments, flat, load
-from moss.training import checkpoints, fingerprints, sharded, trackers
+from moss.training import attention, checkpoints, fingerprints, sharded, trackers
 from moss.training.checkpoints import Position
 from moss.training.step import rate_of, train_step, trained
 from moss.training.validation import validate
@@ -72,6 +72,7 @@ def train(settings: Settings, *, resume: bool = False) -> Position:
     position = checkpoints.resume_position(folder, settings) if folder else Position()
     with sharded.in_turn(accelerator, settings.backbone.path):
         generalist = build(settings, folder)
+        attention.choose(generalist, settings, accelerator.device)
         generalist = sharded.to_device(accelerator, generalist)
     backbone = sharded.fingerprint(accelerator, generalist)
     if folder:
@@ -86,6 +87,7 @@ def train(settings: Settings, *, resume: bool = False) -> Position:
     model, optimizer = prepare(accelerator, generalist, settings)
     if folder:
         checkpoints.load_optimizer(folder, generalist, optimizer.optimizer)
+    attention.check_isolated(accelerator, model, generalist, training.rows // accelerator.num_processes)
     accelerator.init_trackers("moss", {key: str(value) for key, value in flat(settings).items()})
 
     feed = micro_batches(dataset, settings, position, accelerator)

@@ -8,9 +8,10 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 import PIL.Image
 from peft import PeftModel
-from torch import Tensor, nn
+from torch import Tensor, cat, int32, nn
 from torch.nn.functional import cross_entropy, linear
 from transformers import Cache
+from transformers.utils.generic import is_flash_attention_requested
 
 from moss.batch import Batch
 from moss.layout import ImageLayout
@@ -134,8 +135,14 @@ class Generalist(nn.Module):
         routed = {"moss_ids": ids} if hasattr(self.core, "moss_router") else {}
         return self.run_core(positions, cache, mask, inputs_embeds=embedded, **routed)
 
-    def run_core(self, positions: Tensor | None, cache: Cache | None, mask: Tensor | None, **inputs: Tensor) -> Tensor:
-        """The last hidden states (B, L, d) of the core, called as transformers calls it."""
+    def run_core(self, positions: Tensor | None, cache: Cache | None, mask: Tensor | None, **inputs: Any) -> Tensor:
+        """The last hidden states (B, L, d) of the core, called as transformers calls it.
+
+        Samples in a row are kept apart by the mask that transformers makes of positions that begin again. Flash
+        attention has no mask and gets their lengths instead.
+        """
+        if positions is not None and cache is None and mask is None and self._flash:
+            inputs |= sample_lengths(positions)
         found: Tensor = self.core(
             attention_mask=mask,
             position_ids=positions,
@@ -144,6 +151,10 @@ class Generalist(nn.Module):
             **inputs,
         ).last_hidden_state
         return found
+
+    @property
+    def _flash(self) -> bool:
+        return bool(is_flash_attention_requested(self.core.get_decoder().config))
 
     def text_logits(self, hidden: Tensor) -> Tensor:
         """(N, d) -> (N, vocabulary), with image tokens if they are in the vocabulary."""
@@ -169,6 +180,19 @@ class Generalist(nn.Module):
         text = _scores(self.text_logits(hidden[batch.text_at]), batch.text_target)
         image = self.image_scores(hidden[batch.image_at], batch.image_target)
         return TokenScores(*text, *image)
+
+
+def sample_lengths(positions: Tensor) -> dict[str, Any]:
+    """What flash attention needs of positions (B, L) that are 0 where a sample begins, under transformers' names.
+
+    transformers would find it only for a single row, and where the model hands positions on (Chameleon does not);
+    elsewhere samples would see each other.
+    """
+    flat = positions.flatten()
+    starts = (flat == 0).nonzero().flatten()
+    bounds = cat([starts, starts.new_tensor([len(flat)])]).to(int32)
+    longest = int(bounds.diff().max())
+    return {"cu_seq_lens_q": bounds, "cu_seq_lens_k": bounds, "max_length_q": longest, "max_length_k": longest}
 
 
 def pixels_of(generalist: Generalist) -> Pixels:

@@ -36,6 +36,7 @@ MAY_DIFFER = {
     "training.log_every",
     "training.gradient_checkpointing",
     "training.compile",
+    "training.attention",
     "training.keep",
     "training.trackers",
     "training.validate_every",

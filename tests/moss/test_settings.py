@@ -112,10 +112,18 @@ def test_no_is_a_precision(tmp_path):
     )
 
 
+def test_attention_is_one_of_four_or_the_models_default(tmp_path):
+    assert load(tmp_path, LEAST).training.attention is None
+    assert load(tmp_path, LEAST, "training.attention=eager").training.attention == "eager"
+    assert load(tmp_path, LEAST, "training.attention=null").training.attention is None
+    said = refused(tmp_path, LEAST, "training.attention=paged")
+    assert said == ("training.attention must be one of sdpa, eager, flash_attention_2, flex_attention, not 'paged'")
+
+
 def test_flat_names_every_value(tmp_path):
     table = settings.flat(load(tmp_path, LEAST))
     assert table["shards"] == "s" and table["training.steps"] == 4 and table["data.held_out_sources"] == []
-    assert table["adapter.r_image"] is None and len(table) == 47
+    assert table["adapter.r_image"] is None and len(table) == 48
 
 
 def test_options_belong_to_their_backbone():
