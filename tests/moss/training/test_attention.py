@@ -8,6 +8,7 @@ import dataclasses
 
 import pytest
 import torch
+from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from transformers import modeling_flash_attention_utils as flash
 from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS, sdpa_mask
@@ -183,3 +184,13 @@ def test_a_run_whose_samples_see_each_other_does_not_begin(little, shards, tmp_p
     ):
         run(small.settings(shards, tmp_path, rows=rows))
     assert not list(tmp_path.rglob("checkpoint-*"))
+
+
+def test_the_proof_compiles_nothing():
+    AcceleratorState._reset_state(reset_partial_state=True)
+    generalist, compiled = small.adapted(), []
+    generalist.core.compile(backend=lambda graph, _: compiled.append(graph) or graph.forward)
+    accelerator = Accelerator(cpu=True)
+    attention.check_isolated(accelerator, generalist, generalist, 2)
+    assert not compiled and generalist.training
+    AcceleratorState._reset_state(reset_partial_state=True)
