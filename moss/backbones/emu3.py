@@ -120,8 +120,6 @@ def image_layout(config: Emu3Config, tokenizer: PreTrainedTokenizerFast, size: i
     """The layout of an image as transformers' Emu3Processor writes it.
 
     Start, "rows*columns" as text, the image marker, the rows, each with its end, end of file, end of image.
-
-    start, "rows*columns" as text, the image marker, the rows, each with its end, end of file, end of image.
     """
     vq = config.vq_config
     if not isinstance(vq, Emu3VQVAEConfig):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 
+import numpy as np
 import torch
 from accelerate import Accelerator
 from transformers.utils.generic import is_flash_attention_requested
@@ -79,5 +80,4 @@ def probe(generalist: Generalist, rows: int, before: str) -> Batch:
 
 
 def _sample(key: str, ids: list[int]) -> Sample:
-    given = torch.tensor(ids).numpy()
-    return Sample(key, given, given == given, given * 0)
+    return Sample(key, np.array(ids), np.ones(len(ids), bool), np.zeros(len(ids), np.int64))
