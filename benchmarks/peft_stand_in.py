@@ -107,8 +107,8 @@ class BaseTunerLayer:
     def active_adapters(self) -> list[str]:
         return [self._active_adapter]
 
-    def _move_adapter_to_device_of_base_layer(self, adapter_name: str) -> None:
-        self.to(self.base_layer.weight.device)  # type: ignore[attr-defined]  # of the nn.Module that inherits it
+    def _move_adapter_to_device_of_base_layer(self, adapter_name: str, device: Any = None) -> None:
+        self.to(device or self.base_layer.weight.device)  # type: ignore[attr-defined]  # of the nn.Module that inherits it
 
 
 class BaseTuner(nn.Module):

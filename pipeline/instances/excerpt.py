@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import bisect
 import dataclasses
+import functools
 import re
 from collections.abc import Callable, Container, Iterator
 from typing import Generic
@@ -101,6 +102,8 @@ class _Page(Generic[AnyDocument]):
         }
 
         self.headings = sorted(self.titles)
+        # A text is in many excerpts.
+        self._refers_back, self._announces_section = map(functools.cache, (alone.refers_back, alone.announces_section))
         self.images = [i for i, s in enumerate(self.segments) if isinstance(s, Image)]
 
     def beginnings(self) -> list[int]:
@@ -140,11 +143,11 @@ class _Page(Generic[AnyDocument]):
     def _alone(self, start: int, stop: int, grade: int) -> bool:
         """Whether the texts of an excerpt name nothing that came before it, and it has all that they announce."""
         texts = [s.text for s in self.segments[start:stop] if isinstance(s, Text)]
-        if any(map(alone.refers_back, texts)) or any(map(alone.refers_above, texts[:FIRST])):
+        if any(map(self._refers_back, texts)) or any(map(alone.refers_above, texts[:FIRST])):
             return False
         if stop < len(self.segments) and any(map(alone.announces_all, texts[: 2 * FIRST])):
             return False
-        return grade == SECTION or not any(map(alone.announces_section, texts))
+        return grade == SECTION or not any(map(self._announces_section, texts))
 
     def _text(self, at: int) -> str:
         segment = self.segments[at] if at < len(self.segments) else None
