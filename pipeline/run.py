@@ -68,8 +68,8 @@ class Run:
         return f"{self.staging if name in ('instances', 'notes') else self.work}/{name}"
 
 
-def prepare(run: Run) -> None:
-    """What every worker does before it reads a corpus or its images."""
+def keep_tar_indexes(run: Run) -> None:
+    """Every worker calls this before it reads a corpus or its images, so that one finds the files of a tar for all."""
     tars.keep_in(run.store("tars"))
 
 

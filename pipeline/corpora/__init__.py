@@ -1,7 +1,8 @@
 """Reads corpora: from files of any known format to documents.
 
-`check` before anything runs, `parts` (or its steps, which workers share) to spread the work, `read` in the workers. A new format is one file that ends in
-`FORMAT = Format(...)`: listed in FORMATS, or a module of your own that the configuration names (docs/extending.md).
+`check` before anything runs, `parts` (or its steps, which workers share) to spread the work, `read` in the workers. A
+new format is one file that ends in `FORMAT = Format(...)`: listed in FORMATS, or a module of your own that the
+configuration names (docs/extending.md).
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """Divides corpora into parts: lists the files, divides each, counts the lines of plain JSON Lines, and numbers them.
 
-Each step needs only what the one before has given, so that many workers share the work: `files` opens nothing,
+Each step needs only what the one before has given, so that many workers share the work: `files` opens none (but tars of
+formats that are neither lines nor rows),
 `divided` opens one file, `counted` reads one range of bytes, and `numbered` reads nothing.
 """
 
@@ -42,9 +43,13 @@ def files(format: str, shape: Format, path: str) -> Iterator[Part]:
         check_name(file)
     for file in found:
         name = file.removeprefix(root).lstrip("/") or os.path.basename(file)
-        part = Part(format, file, name, counted=False, images=f"{os.path.dirname(file) or '.'}/{shape.images}")
-        refusal = uris.refusal(file, folders)
-        yield dataclasses.replace(part, counted=True, fault=refusal) if refusal else part
+        if refusal := uris.refusal(file, folders):
+            yield Part(format, file, name, fault=refusal)
+        elif file.endswith(".tar"):
+            yield Part(format, file, name, counted=False)  # its images are in it
+        else:
+            images = f"{os.path.dirname(file) or '.'}/{shape.images}"
+            yield Part(format, file, name, images=images, counted=False)
 
 
 def divided(part: Part, shape: Format) -> Iterator[Part]:

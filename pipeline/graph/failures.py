@@ -77,8 +77,16 @@ def record(folder: str, stage: str, document: str, error: Exception) -> None:
 
 def read(folder: str) -> Failure | None:
     """The failure in `folder` to report, by the order of KINDS; None if there is none."""
-    found = [Failure(**json.loads(uris.read_bytes(path))) for path in uris.find(folder, (".json",))]
-    return min(found, key=lambda failure: KINDS.index(failure.kind), default=None)
+    return min(_all(folder), key=lambda failure: KINDS.index(failure.kind), default=None)
+
+
+def bugs(folder: str) -> list[Failure]:
+    """The bugs in `folder`, each kind once: with --keep-going, a run goes on after them."""
+    return [failure for failure in _all(folder) if failure.kind == BUG]
+
+
+def _all(folder: str) -> list[Failure]:
+    return [Failure(**json.loads(uris.read_bytes(path))) for path in uris.find(folder, (".json",))]
 
 
 def _message(error: Exception) -> str:

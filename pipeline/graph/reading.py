@@ -21,7 +21,7 @@ from pipeline.graph.metrics import DROPPED, FAILED, PASSED
 from pipeline.graph.repeats import Identity, Repeat
 from pipeline.graph.table import Table
 from pipeline.graph.transforms import ENDED, Stage, Step
-from pipeline.run import Run, prepare
+from pipeline.run import Run, keep_tar_indexes
 from pipeline.sources import Corpus
 from schemas.errors import UserError
 from schemas.records import Document, Drop, Fault
@@ -29,12 +29,14 @@ from schemas.stage_names import DEDUPLICATE, READ
 
 PLAN = "plan"
 """What failures are recorded under before a document is read."""
+RANGES = "ranges"
+"""The tag of the output with the ranges of bytes whose lines are not counted yet."""
 
 
 def plan(run: Run) -> Iterator[Part]:
     """The files of the corpora, or finished parts where a limit has to count records. Raises UserError as `parts`."""
     with failures.recorded(run.failures, PLAN):
-        prepare(run)
+        keep_tar_indexes(run)
         limited = run.config.limit is not None or any(corpus.limit is not None for corpus in run.config.corpora)
         yield from parts(run) if limited else (file for _, file in _files(run))
 
@@ -47,29 +49,33 @@ class Divide(beam.PTransform[Any, Any]):
         self.run = run
 
     def expand(self, files: beam.PCollection[Part]) -> beam.PCollection[Part]:
-        parts: beam.PCollection[Part] = (
-            files
-            | "Spread files" >> beam.Reshuffle()
-            | "Open" >> beam.FlatMap(_divided, self.run)
+        divided = (
+            files | "Spread files" >> beam.Reshuffle() | "Open" >> beam.FlatMap(_divided, self.run).with_outputs(RANGES)
+        )
+        numbered = (
+            divided[RANGES]
             | "Spread ranges" >> beam.Reshuffle()
             | "Count lines" >> beam.FlatMap(_counted, self.run)
             | "Group by file" >> beam.GroupByKey()
             | "Number" >> beam.FlatMap(_numbered)
-            | "Spread parts" >> beam.Reshuffle()
+        )
+        parts: beam.PCollection[Part] = (
+            (divided[None], numbered) | "All parts" >> beam.Flatten() | "Spread parts" >> beam.Reshuffle()
         )
         return parts
 
 
-def _divided(file: Part, run: Run) -> Iterator[Part]:
+def _divided(file: Part, run: Run) -> Iterator[Any]:
     with failures.recorded(run.failures, PLAN, file.name):
-        prepare(run)
-        yield from corpora.divided(file)
+        keep_tar_indexes(run)
+        for part in corpora.divided(file):
+            yield part if part.counted else beam.pvalue.TaggedOutput(RANGES, part)
 
 
 def _counted(part: Part, run: Run) -> Iterator[tuple[str, Part]]:
     with failures.recorded(run.failures, PLAN, part.name):
         for found in cut.counted(part):
-            yield f"{found.file}!/{found.member}", found
+            yield found.file, found
 
 
 def _numbered(file: tuple[str, Iterable[Part]]) -> Iterator[Part]:
@@ -90,18 +96,26 @@ def parts(run: Run) -> Iterator[Part]:
     """
     taken: collections.Counter[Corpus] = collections.Counter()
     for corpus, file in _files(run):
+        if _left(run, corpus, taken) == 0:
+            continue
         for part in corpora.parts_of(file):
-            limits = []
-            if run.config.limit is not None:
-                limits.append(run.config.limit - taken.total())
-            if corpus.limit is not None:
-                limits.append(corpus.limit - taken[corpus])
-            if limits:
-                if min(limits) <= 0:
-                    break
-                part, count = corpora.limited(part, min(limits))
+            left = _left(run, corpus, taken)
+            if left == 0:
+                break
+            if left is not None:
+                part, count = corpora.limited(part, left)
                 taken[corpus] += count
             yield part
+
+
+def _left(run: Run, corpus: Corpus, taken: collections.Counter[Corpus]) -> int | None:
+    """How many records the limits still allow of a corpus; None without a limit."""
+    limits = []
+    if run.config.limit is not None:
+        limits.append(run.config.limit - taken.total())
+    if corpus.limit is not None:
+        limits.append(corpus.limit - taken[corpus])
+    return max(min(limits), 0) if limits else None
 
 
 def _files(run: Run) -> Iterator[tuple[Corpus, Part]]:
@@ -153,7 +167,7 @@ def identify(part: Part, run: Run) -> Iterator[Any]:
     """
     near = run.config.duplicates.text_at_least is not None
     with failures.recorded(run.failures, "identify", part.name):
-        prepare(run)
+        keep_tar_indexes(run)
         for record in corpora.read(part):
             progress.counter(run.counts).tick(progress.IDENTIFY)
             if isinstance(record, Document):

@@ -26,7 +26,7 @@ from pipeline.graph.table import AsTable, Table
 from pipeline.graph.transforms import Stage, Step
 from pipeline.graph.union import Components
 from pipeline.graph.window import Window
-from pipeline.run import Run, image_store, prepare
+from pipeline.run import Run, image_store, keep_tar_indexes
 from pipeline.storage import segments
 from schemas.errors import RecordFault, one_line
 from schemas.records import Document, Drop, DroppedDocument, StoredDocument
@@ -58,7 +58,7 @@ class Seen:
 
 def look(part: Part, run: Run, repeats: Table) -> Iterator[Seen]:
     """The images of the documents that reach *Store images* and pass it."""
-    prepare(run)
+    keep_tar_indexes(run)
     images, near = image_store(run, noting=True), bool(run.config.duplicates.image_distance)
     text, headers, store = stages.filter_text(run), stages.filter_headers(run, images), stages.store_images(run, images)
     window: Window[Document, Any] = Window(run.config.images.workers)

@@ -23,7 +23,7 @@ from pipeline.graph.failed_share import FailedShare
 from pipeline.graph.metrics import DROPPED, FAILED, PASSED, StageMetrics
 from pipeline.graph.window import Window
 from pipeline.report.dropped import keep_sample
-from pipeline.run import Run, image_store, prepare
+from pipeline.run import Run, image_store, keep_tar_indexes
 from pipeline.storage import segments
 from schemas.errors import RecordFault
 from schemas.outcome import Outcome
@@ -69,7 +69,7 @@ class Stage(beam.DoFn):
         return stage_title(self.stage)
 
     def setup(self) -> None:
-        prepare(self.run)
+        keep_tar_indexes(self.run)
         with failures.recorded(self.run.failures, self.stage):
             self.step = self.make(self.run)
         segments.outdated()

@@ -1,4 +1,7 @@
-"""What texts say that shows that they do not stand alone: they name what came before, or announce more. Knows English."""
+"""What texts say that shows that they do not stand alone: they name what came before, or announce more.
+
+The lists of words are English, and were made from what readers found (docs/quality.md); so were the lengths in them.
+"""
 
 from __future__ import annotations
 
@@ -12,43 +15,43 @@ _DID = (
     r"(?:noted?|mentioned|discussed|saw|seen|learned|learnt|read|described|created|installed|built|wrote|written"
     r"|retrieved|used|made|set up|assembled|defined|added|chose|chosen|configured|downloaded)"
 )
+_WE = r"(?:we|you|I)(?:['’]ve| have| had)?"
 _BEFORE = r"(?:earlier|before|previously|already|above)"
+_SHOWS = (
+    r"(?:guides?|shows?|explains?|describes?|walks?|teach(?:es)?|covers?|demonstrates?|discuss(?:es)?|delves?|explores?"
+    r"|introduces?|presents?|focuses)"
+)
+_WILL = r"[^.!?\n]{0,40}\b(?:you|we|I)(?:['’]ll| will| are going| want|['’]re going)\b"
 _REFERS_BACK = re.compile(
-    rf"\b(?:previous|preceding|prior|earlier|last) (?:{_WORKS}|{_PARTS})s?\b"
-    rf"|\b(?:we|you|I)(?:['’]ve| have| had)? (?:\w+ )?{_DID}\b[^.!?\n]{{0,80}}\b(?:earlier|previously|in (?:the )?(?:last|previous)"
-    rf"|in (?:lesson|part|chapter|section|step|task|exercise) \d+)\b"
-    rf"|\b(?:we|you)(?:['’]ve| have| had)? {_BEFORE} {_DID}\b"
-    rf"|\b{_BEFORE},? (?:we|you)(?:['’]ve| have| had)? {_DID}\b"
+    rf"\b(?:previous|preceding|prior|earlier|(?:the|our|your) last) {_WORKS}s?\b"
+    rf"|\b{_WE} (?:\w+ )?{_DID}\b[^.!?\n]{{0,80}}\b(?:earlier|previously|in (?:the )?(?:last|previous)"
+    r"|in (?:lesson|part|chapter|section|step|task|exercise) \d+)\b"
+    rf"|\b{_WE} {_BEFORE} {_DID}\b|\b{_BEFORE},? {_WE} {_DID}\b"
     r"|\bour (?:earlier|previous|last)\b|\bas (?:we|I) (?:noted|mentioned|discussed|saw|have seen)\b"
     r"|\bnot yet (?:discussed|covered|introduced)\b|\bhaving (?:discussed|seen|learned|covered|looked)\b"
     r"|\bwe now turn\b|\bexample earlier\b",
     re.I,
 )
-_JUST_ABOVE = re.compile(
-    rf"\b(?:as|like) before\b|\b(?:we|you)(?:['’]ve| have| had)? (?:just )?{_DID} (?:\w+ )?(?:above|before)\b"
-    rf"|\b{_DID} (?:above|before)\b",
+_REFERS_ABOVE = re.compile(
+    rf"\b(?:previous|preceding|prior|earlier) {_PARTS}s?\b|\b(?:as|like) before\b"
+    rf"|\b{_WE} (?:just )?{_DID} (?:\w+ )?(?:above|before)\b|\b{_DID} (?:above|before)\b",
     re.I,
 )
 _ANNOUNCES_ALL = re.compile(
-    rf"\b(?:this|the following) {_WORKS} (?:will |is going to )?(?:also )?(?:guides?|shows?|explains?|describes?|walks?|teach(?:es)?"
-    r"|covers?|demonstrates?|discuss(?:es)?|delves?|explores?|introduces?|presents?|provides? (?:a|an) (?:walk|step))\b"
-    rf"|\bin this {_WORKS}[^.!?\n]{{0,40}}\b(?:you|we|I)(?:['’]ll| will| are going| want|['’]re going)\b",
+    rf"\b(?:this|the following) {_WORKS} (?:will |is going to )?(?:also )?(?:{_SHOWS}|provides? an? (?:walk|step))\b"
+    rf"|\bin this {_WORKS}{_WILL}",
     re.I,
 )
-_ANNOUNCES_SECTION = re.compile(
-    rf"\bthis {_PARTS} (?:will |of the \w+ )*(?:guides?|shows?|explains?|describes?|walks?|covers?|demonstrates?|discuss(?:es)?"
-    r"|explores?|introduces?|focuses)\b"
-    rf"|\bin this {_PARTS}[^.!?\n]{{0,40}}\b(?:you|we|I)(?:['’]ll| will| are going| want|['’]re going)\b",
-    re.I,
-)
+_ANNOUNCES_SECTION = re.compile(rf"\bthis {_PARTS} (?:will |of the \w+ )*{_SHOWS}\b|\bin this {_PARTS}{_WILL}", re.I)
 _OF_THE_COURSE = re.compile(
-    r"\s*(?:>\s*)?(?:[*_]*sketchnote\b|this lesson was taught\b|[*_]*click the images? above\b|hearty thanks\b|meet the team\b"
-    r"|[*_]*project goal:|\[?!?\[?include)",
+    r"\s*(?:>\s*)?[*_]*(?:sketchnote\b|this lesson was taught\b|click the images? above\b|hearty thanks\b"
+    r"|meet the team\b|project goal:|\[!include\b)",
     re.I,
 )
 _PRESUMES = re.compile(
-    r"\s*(?:but|while|when the|several|few|more than|looking at|after you)\b|\s*the (?:[\w-]+ )?[\w-]+ (?:was|were|is|are|had|has)\b"
-    r"|.*\b(?:also(?! (?:called|known))|too)\b",
+    r"\s*(?:but|while|when the|several|few|more than|looking at|after you)\b"
+    r"|\s*the (?:[\w-]+ )?[\w-]+ (?:was|were|is|are|had|has)\b"
+    r"|.*\b(?:also(?! (?:called|known))\b|too\s*(?:[,.;!?]|$))",
     re.I | re.S,
 )
 
@@ -70,7 +73,7 @@ def refers_above(text: str) -> bool:
     >>> refers_above("Use the file that you created above."), refers_above("Use a file.")
     (True, False)
     """
-    return bool(_JUST_ABOVE.search(text))
+    return bool(_REFERS_ABOVE.search(text))
 
 
 def presumes(sentence: str) -> bool:

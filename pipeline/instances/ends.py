@@ -22,7 +22,7 @@ MOST_SEGMENTS = 200
 """The most segments of an excerpt: those without words count for no other limit."""
 _TAIL = 400  # characters: of a longer text only so many are searched for what its last sentence announces
 
-_LATER = r"(?i:task|part|option|phase|method) (?:[2-9]|\d\d+|[b-zB-Z])\b[.:)]?(?:\s|$)"
+_LATER = r"(?i:task|part|option|phase|method) (?:[2-9]|\d\d+|[b-zB-Z])\b(?:[.:)]|\s*$|\s+[-–—])"
 _ITEM = (
     r"(?:(?:[-*+•]|\\(?=[-*])|\d{1,3}[.)]|[a-z][.)]|(?i:step|question|problem) (?:\d+|[a-z]+)\b[.:)]?)\s"
     rf"|{_LATER})"
@@ -127,8 +127,8 @@ def boxed(segments: Sequence[Segment]) -> frozenset[int]:
     """The positions of all segments in boxes: from the box's heading to the next heading of its level or a higher one.
 
     A box for teachers also ends before a paragraph of `LESSON_AGAIN` words, if it is not the first one: such boxes
-    stand in the middle of a text, which goes on below them without a heading. A document's byline is a box too, and so is
-    a paragraph about the course.
+    stand in the middle of a text, which goes on below them without a heading. A document's byline is a box too, and so
+    is a paragraph about the course.
     """
     found = set()
     kind, level, began = "", 0, 0

@@ -5,8 +5,8 @@ interleaved sequences has space for a few images (Chameleon: 3 in 4,096 tokens).
 segments within the given numbers of words and images. It begins where a reader could begin: at the document's beginning
 or at a heading; headings that recur across the source's documents do not count. If no such excerpt has an image,
 because the first image is too far below its heading, it begins at a paragraph that continues nothing. It ends where
-something is finished (`pipeline/instances/ends.py`), names nothing that came before and has all that it announces (`alone.py`), and it never
-has a part of a box for teachers or about the book (`filters/headings.py`).
+something is finished (`pipeline/instances/ends.py`), names nothing that came before and has all that it announces
+(`alone.py`), and it never has a part of a box for teachers or about the book (`filters/headings.py`).
 """
 
 from __future__ import annotations

@@ -79,9 +79,14 @@ def _found(work: str, sign: str | None) -> Job:
     bucket.check(work)
     found = job.load(work)
     if found.until:
+        on = (
+            f"; {found.goes_on} may still be going on, so look there first"
+            if found.goes_on and not found.published
+            else ""
+        )
         raise UserError(
             f"run {found.id} was to end after {stage_title(found.until)!r}, so there is nothing to publish: "
-            "build without --until, which finds what it kept"
+            f"build without --until, which finds what it kept{on}"
         )
     if found.signed and not sign and not found.published:
         raise UserError(f"run {found.id} was started with a key: give the same one with --sign")

@@ -17,7 +17,7 @@ from pipeline import __version__, corpora, dag, opt_outs
 from pipeline import config as configuration
 from pipeline.coherence.version import clip_format, clip_version
 from pipeline.dataset import ledger
-from pipeline.graph import progress
+from pipeline.graph import failures, progress
 from pipeline.graph.outcomes import BUG
 from pipeline.launch import arenas, engine, groups, job, logs, metrics, publish
 from pipeline.launch.errors import translated
@@ -58,8 +58,8 @@ def build(
 ) -> Built | None:
     """Run the whole pipeline and publish to `output`, signed with the OpenSSH key in the file `sign`, if any.
 
-    Returns None if nothing is published: because Beam's flags ask for a template, so that the job is described and not
-    started, or because the run ends after the stage `until`.
+    Returns None if Beam's flags ask for a template: the job is described, and neither started nor published. A run that
+    ends after the stage `until` publishes nothing.
     `replace` allows it to replace a finished folder that was built from other files, or with another configuration.
     `keep_going` makes ledger rows of bugs instead of stopping; `allow_empty` publishes a dataset without instances;
     `retry_failed` asks again for images that could not be fetched and may be now.
@@ -93,7 +93,7 @@ def build(
         alone()  # reading all that may have taken long
         publish.prepare_output(run)
         if _is_local(options):
-            arenas.limit()
+            stack.enter_context(arenas.limited())
             run = dataclasses.replace(run, groups=stack.enter_context(groups.folder(run)))
         record = job.of(
             run,
@@ -124,22 +124,25 @@ def build(
             if engine_job := engine.lasting(result, options):
                 job.save(dataclasses.replace(record, engine_job=engine_job, endpoint=engine.endpoint(options)), work)
             result.wait_until_finish()
+        found = metrics.collect(result)
         if until:
-            publish.remove(f"{output}/.staging")
-            job.published(run)  # nothing of it is left to do
+            alone()
+            publish.leave_unpublished(run)
             print(
                 f"ended after {stage_title(until)!r}: build without --until to go on, with what {work} keeps",
                 file=sys.stderr,
             )
-            return None
-        found = metrics.collect(result)
+            return Built("", metrics.text(found), len(failures.bugs(run.failures)), log)
         funnel = publish.publish(run, found, inputs=inputs, allow_empty=allow_empty, key=key, alone=alone)
     return built(funnel, found, log)
 
 
 @dataclasses.dataclass(frozen=True)
 class Built:
-    """A published run: its funnel and its metrics as text, how many documents a bug failed, and where the log is."""
+    """A run: its funnel and its metrics as text, how many documents a bug failed, and where the log is.
+
+    Of a run that ended without publishing (`until`), the funnel is empty and `bugs` are kinds of bugs.
+    """
 
     funnel: str
     metrics: str

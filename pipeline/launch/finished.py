@@ -14,6 +14,11 @@ def of_build(output: str, built: Built | None) -> int:
     """Print the result of a build, if it has one, and where to find it; returns the exit code."""
     if built is None:
         return 0
+    if not built.funnel:  # it ended before it could publish, as was asked for
+        print(built.metrics)
+        if built.bugs:
+            print(f"leafinstruct: documents failed because of a bug; tracebacks are in {built.log}", file=sys.stderr)
+        return 3 if built.bugs else 0
     print(built.funnel)
     print(f"\n{built.metrics}")
     print(f"\nOpen {output}/report.html; check with: leafinstruct validate {output} --deep")

@@ -54,7 +54,9 @@ def _fingerprint(corpus: Corpus, ours: tuple[str, ...]) -> Json:
     root, digest, count, size = root_of(corpus.path), hashlib.sha256(), 0, 0
     with concurrent.futures.ThreadPoolExecutor(THREADS) as pool:
         while some := list(itertools.islice(found, TOGETHER)):  # millions of images are never all in memory
-            for entry in pool.map(lambda file: _entry(root, *file), some):
+            for (path, _), entry in zip(some, pool.map(lambda file: _entry(root, *file), some), strict=True):
+                if not entry[1] and path in records:  # a file without a record
+                    continue
                 digest.update(f"{json.dumps(entry)}\n".encode())
                 count, size = count + 1, size + entry[1]
     return {

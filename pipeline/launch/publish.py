@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -224,6 +225,15 @@ def publish(
     alone()
     _move(run, alone)
     return counts
+
+
+def leave_unpublished(run: Run) -> None:
+    """Remove what a run that publishes nothing has staged, and note that nothing of it is left to do."""
+    remove(run.staging)
+    if not is_remote(run.output):
+        with contextlib.suppress(OSError):  # of another run, or not there
+            os.rmdir(f"{run.output}/.staging")
+    job.published(run)
 
 
 def _index_rows(run: Run) -> Iterator[IndexRow]:

@@ -33,8 +33,8 @@ EVERY = 30.0
 """The seconds after which waiting data are written: the most work that is lost when a process is killed."""
 WHOLE = 1 << 20
 """Segments of up to so many bytes are read completely and kept; in a larger one, each key is read by its range."""
-TOGETHER = 256
-"""Indexes that are read before the next ones are asked for."""
+TOGETHER = 8 << 20
+"""The bytes of indexes that are in memory at once, about; decoded, they take several times as much."""
 _NAME = re.compile(r".*/[0-9a-f]{32}-(\d+)-(\d+)\.seg")
 _recent = Recent(64 << 20)
 _log = logging.getLogger(__name__)
@@ -124,8 +124,11 @@ class Segments:
         new = [match for segment in listed if (match := _NAME.fullmatch(segment))]
         if new:
             with concurrent.futures.ThreadPoolExecutor(min(CONNECTIONS, len(new))) as pool:
-                for at in range(0, len(new), TOGETHER):  # not all of them in memory
-                    for (segment, head), places in pool.map(_index, new[at : at + TOGETHER]):
+                while new:
+                    some = [new.pop()]
+                    while new and len(some) < CONNECTIONS and sum(int(name[1]) for name in some) < TOGETHER:
+                        some.append(new.pop())
+                    for (segment, head), places in pool.map(_index, some):
                         self._add(segment, head, places)
         self._looked = True
 

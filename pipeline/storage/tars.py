@@ -6,6 +6,7 @@ found.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import os
@@ -17,6 +18,8 @@ from pipeline.storage.bucket import is_remote
 from pipeline.storage.store import Store, content_key, open_bytes
 from pipeline.storage.tar_index import TarIndex, walk
 
+VERSION = 1
+"""Another one where `walk` finds other files."""
 _AHEAD = 64 << 10  # bytes read with each header in a store: small files after it are skipped without a request
 _walking = threading.Lock()
 _kept: Store | None = None
@@ -54,10 +57,11 @@ def _walk(path: str, version: tuple[int, int]) -> TarIndex:
 def _of_object(path: str) -> TarIndex:
     """The index of a tar in a bucket, from the store if it has that of these very bytes."""
     described = [(size, checksum) for url, size, checksum in remote.described(path) if url == path]
-    key = content_key("tar", path, *described)
+    key = content_key("tar", VERSION, path, *described)
     if _kept and described and (data := _kept.find(key)):
-        members, error = json.loads(zlib.decompress(data))
-        return TarIndex({name: (at, size) for name, (at, size) in members.items()}, error)
+        with contextlib.suppress(zlib.error, ValueError):  # of a file that a power cut left
+            members, error = json.loads(zlib.decompress(data))
+            return TarIndex({name: (at, size) for name, (at, size) in members.items()}, error)
     with remote.open_read(path, _AHEAD) as file:
         found = walk(file)
     if _kept and described:

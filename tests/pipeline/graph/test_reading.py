@@ -1,5 +1,6 @@
 """Work items, and documents that come twice."""
 
+import dataclasses
 import gzip
 import json
 
@@ -37,6 +38,20 @@ def test_limit_takes_no_more_of_a_compressed_file_than_it_holds(tmp_path):
         parts = list(reading.plan(a_run(tmp_path, corpora=corpus, limit=limit)))
         assert [part.count for part in parts] == counts
         assert sum(len(list(corpora.read(part))) for part in parts) == limit
+
+
+def test_a_limit_opens_no_file_behind_it(tmp_path, monkeypatch):
+    for name in "abc":
+        (tmp_path / f"{name}.jsonl").write_bytes(b'{"id": "a", "segments": []}\n' * 2)
+    opened = []
+    divided = corpora.divided
+    monkeypatch.setattr(corpora, "divided", lambda part: opened.append(part.name) or divided(part))
+    corpus = Corpus("native", str(tmp_path))
+    assert len(list(reading.plan(a_run(tmp_path, corpora=(corpus,), limit=3)))) == 2
+    assert opened == ["a.jsonl", "b.jsonl"]
+    own = dataclasses.replace(corpus, limit=2)
+    opened.clear()
+    assert len(list(reading.plan(a_run(tmp_path, corpora=(own,))))) == 1 and opened == ["a.jsonl"]
 
 
 def test_a_file_in_two_corpora_is_refused(tmp_path):

@@ -141,3 +141,15 @@ def test_a_tars_index_is_made_by_one_process_for_all_and_anew_if_the_tar_changes
     assert changed.members["39.bin"][1] < first.members["39.bin"][1] and changed.error
     forget()
     assert tars.tar_index(f"{url}/large.tar") == changed
+
+
+def test_an_index_that_was_cut_is_made_again(store, tmp_path):
+    url, _ = store
+    write_bytes(f"{url}/cut.tar", tar_of(10, 20))
+    tars.keep_in(str(tmp_path))
+    first = tars.tar_index(f"{url}/cut.tar")
+    [kept] = tmp_path.rglob("*.zlib")
+    for left in (0, 30):
+        kept.write_bytes(kept.read_bytes()[:left])
+        forget()
+        assert tars.tar_index(f"{url}/cut.tar") == first and len(kept.read_bytes()) > 30

@@ -44,6 +44,22 @@ def test_what_stands_above_may_be_inside_the_excerpt():
     assert chosen(*texts, "", "# Gluing", BELOW, "") == texts
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Repeat the previous step for each board.",
+        "The last step is to sand the edge.",
+        "Include the nails and stir.",
+        "Water that is too hot kills yeast.",
+        "Part B vitamins help.",
+        "Phase 2 trials are long.",
+    ],
+)
+def test_what_only_sounds_like_it_stays(text):
+    texts = ["# Sawing", "Mark the board.", "Draw a line.", "Take a saw.", f"{text} {PLAIN}"]
+    assert chosen(*texts, "", "# Gluing", BELOW, "") == texts
+
+
 def test_an_excerpt_that_announces_the_whole_document_is_the_whole_document():
     opening = f"This article explains how to saw and glue. {PLAIN}"
     assert chosen("# Sawing", opening, "", "# Gluing", BELOW) == ["# Sawing", opening, "# Gluing", BELOW]

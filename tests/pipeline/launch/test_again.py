@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 
 import pytest
 
 from benchmarks.memory import HashScorer
+from pipeline.cli import main
 from pipeline.coherence import scorer
+from pipeline.images import store as images
+from pipeline.launch import build as launching
 from pipeline.launch import publish
 from pipeline.launch.attach import attach
 from pipeline.launch.build import build
 from pipeline.storage import segments
 from pipeline.storage.uris import read_bytes
-from schemas.errors import UserError
+from schemas.errors import ServiceError, UserError
 from schemas.stage_names import UNTIL, stage_title
 from tests.answers import server
 from tests.pipeline import disk  # noqa: F401  (disk://)
@@ -78,7 +82,8 @@ def test_runs_that_end_after_images_and_after_scores_leave_only_the_questions_to
     config, out = demo_config(_made(tmp_path / "config")), f"{folder}/in three"
     for until in UNTIL:
         segments._all.cache_clear()
-        assert build(config, out, corpora=list(corpora), work=f"{folder}/work", until=until) is None
+        ended = build(config, out, corpora=list(corpora), work=f"{folder}/work", until=until)
+        assert ended and not ended.funnel and not ended.bugs and stage_title(until) in ended.metrics
         assert f"ended after {stage_title(until)!r}" in capsys.readouterr().err
         assert publish._names_in(out) == {"config.yaml"}
         with pytest.raises(UserError, match=f"was to end after '{stage_title(until)}', so there is nothing to publish"):
@@ -88,6 +93,37 @@ def test_runs_that_end_after_images_and_after_scores_leave_only_the_questions_to
     assert "scored" not in last["score_coherence"] and last["score_coherence"]["from_cache"] > 0
     run(f"{folder}/apart", "in one", config, corpora)
     assert _manifest(folder, "in three") == _manifest(f"{folder}/apart", "in one")
+
+
+def test_a_bug_is_told_by_a_run_that_ends_before_it_publishes(corpora, tmp_path, monkeypatch, capsys):
+    config = demo_config(_made(tmp_path / "config"))
+    monkeypatch.setattr(images, "read_header", lambda data: data.no_such_thing)
+    given = ["--output", f"{tmp_path}/out", "--corpus", corpora[0], "--until", "store_images", "--keep-going"]
+    assert main(["build", "--config", config, *given]) == 3
+    said = capsys.readouterr()
+    assert "documents failed because of a bug; tracebacks are in" in said.err and "Filter headers" in said.out
+
+
+def test_a_run_that_lost_its_folders_leaves_those_of_the_other_run(corpora, tmp_path, monkeypatch):
+    config, out = demo_config(_made(tmp_path / "config")), tmp_path / "out"
+
+    @contextlib.contextmanager
+    def lost(*folders, run):
+        def alone():
+            if (out / ".staging" / run).is_dir() or (out / "config.yaml").exists():
+                (out / ".staging/other").mkdir(parents=True, exist_ok=True)
+                calls.append(run)
+            if len(calls) > 1:
+                raise ServiceError("taken over")
+
+        calls = []
+        yield alone
+
+    monkeypatch.setattr(launching, "exclusive_lock", lost)
+    with pytest.raises(ServiceError, match="taken over"):
+        for _ in range(2):
+            build(config, str(out), corpora=list(corpora[:1]), until="store_images")
+    assert (out / ".staging/other").is_dir()
 
 
 def test_a_corpus_that_comes_later_is_all_that_is_fetched_scored_and_asked(folder, corpora, tmp_path):

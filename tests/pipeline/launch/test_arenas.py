@@ -40,9 +40,16 @@ def counted(before: str = "", **environment: str) -> int:
 
 @pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "malloc_info"), reason="the C library has no malloc_info")
 def test_a_process_and_its_children_have_few_arenas_unless_the_user_says_otherwise():
-    limited = "from pipeline.launch import arenas; arenas.limit()\n"
+    limited = "from pipeline.launch import arenas; block = arenas.limited(); block.__enter__()\n"
     child = f"import os, subprocess, sys; os.execv(sys.executable, [sys.executable, '-c', {COUNT!r}])\n"
     assert counted() > arenas.ARENAS
     assert counted(limited) == arenas.ARENAS
     assert counted(limited + child) == arenas.ARENAS
     assert counted(limited, MALLOC_ARENA_MAX="5") == 5
+
+
+def test_the_variable_is_that_of_the_caller_afterwards(monkeypatch):
+    monkeypatch.delenv(arenas.VARIABLE, raising=False)
+    with arenas.limited():
+        assert os.environ[arenas.VARIABLE] == str(arenas.ARENAS)
+    assert arenas.VARIABLE not in os.environ

@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import tarfile
 
 import pytest
 
@@ -38,6 +39,17 @@ def test_the_same_files_have_the_same_fingerprint_wherever_they_lie_and_however_
     assert taken(corpus) == before
     corpus.rename(tmp_path / "moved")
     assert taken(tmp_path / "moved")["sha256"] == before["sha256"]
+
+
+def test_files_without_records_and_what_lies_beside_a_tar_are_no_input(corpus, tmp_path):
+    before = taken(corpus)
+    (corpus / "empty.jsonl").touch()
+    assert taken(corpus) == before
+    (tmp_path / "tars/images").mkdir(parents=True)
+    (tmp_path / "tars/images/big.png").write_bytes(b"of no corpus")
+    with tarfile.open(tmp_path / "tars/c.tar", "w") as tar:
+        tar.add(corpus / "docs.jsonl", "docs.jsonl")
+    assert taken(tmp_path / "tars")["files"] == 1
 
 
 @pytest.mark.parametrize(

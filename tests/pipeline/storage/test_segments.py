@@ -124,7 +124,7 @@ def test_other_objects_in_the_folder_are_passed_over(root):
 
 
 def test_the_indexes_of_many_segments_are_read_at_once_and_each_once(root, monkeypatch):
-    monkeypatch.setattr(segments, "TOGETHER", 4)
+    monkeypatch.setattr(segments, "CONNECTIONS", 4)
     store = Segments(root)
     for i in range(8):
         store.write(str(i), str(i).encode())
