@@ -10,6 +10,7 @@ import builtins
 import contextlib
 import errno
 import os
+import tempfile
 import types
 from collections.abc import Iterator
 from pathlib import Path
@@ -75,6 +76,8 @@ def place(request, tmp_path_factory) -> Iterator[tuple[str, Breaker]]:
         patch.setattr(beam.transforms.core, "get_signature", _inspected_once())
         patch.setattr(PipelineOptions, "view_as", _viewed_once())
         patch.setattr(scorer, "Scorer", HashScorer)
+        # The stores of several processes have the same names, and a run deletes the groups of earlier ones of its store.
+        patch.setattr(tempfile, "tempdir", str(tmp_path_factory.mktemp("groups")))
         if request.param == "disk":
             root = str(tmp_path_factory.mktemp("disk"))
             for module, name in ON_DISK:
