@@ -1,8 +1,8 @@
 """Divides corpora into parts: lists the files, divides each, counts the lines of plain JSON Lines, and numbers them.
 
 Each step needs only what the one before has given, so that many workers share the work: `files` opens none (but tars of
-formats that are neither lines nor rows),
-`divided` opens one file, `counted` reads one range of bytes, and `numbered` reads nothing.
+formats that are neither lines nor rows), `divided` opens one file, `counted` reads one range of bytes, and `numbered`
+reads nothing.
 """
 
 from __future__ import annotations

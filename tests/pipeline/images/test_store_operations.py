@@ -127,7 +127,7 @@ def test_a_tars_index_is_made_by_one_process_for_all_and_anew_if_the_tar_changes
     url, counts = store
     write_bytes(f"{url}/large.tar", tar_of(*[100_000] * 40))
     forget()
-    tars.keep_in(f"{url}/work/tars")
+    tars.keep_in(f"{url}/kept/tars")
     first = tars.tar_index(f"{url}/large.tar")
     assert counts["read"] >= 40
     for _ in range(2):
