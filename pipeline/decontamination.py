@@ -15,7 +15,7 @@ from pipeline.held_out import COUNTS, SCHEMA
 from pipeline.images.children import normalise
 from pipeline.images.faults import ImageFault
 from pipeline.images.frames import read_bytes
-from pipeline.storage.store import write_bytes
+from pipeline.storage.files import write_bytes
 from pipeline.storage.uris import is_http
 from schemas.errors import UserError
 from schemas.images import open_published

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from pipeline.storage import bucket as stores
-from pipeline.storage.store import open_bytes, replacing
+from pipeline.storage.files import open_bytes, replacing
 
 SCHEME = "counted"
 PAGE = 1000

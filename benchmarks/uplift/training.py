@@ -25,7 +25,7 @@ from moss.data import collate
 from moss.data.packing import pack
 from moss.settings import Settings, load
 from moss.training.step import train_step
-from pipeline.storage.store import write_bytes
+from pipeline.storage.files import write_bytes
 
 CONFIG = "configs/moss_ordering.yaml"
 

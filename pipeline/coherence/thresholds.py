@@ -16,7 +16,7 @@ import PIL.Image
 from pipeline.coherence.scorer import Scorer
 from pipeline.coherence.witness import KEYS as WEIGHTS
 from pipeline.config import CoherenceRules, Ocr
-from pipeline.storage.store import write_bytes
+from pipeline.storage.files import write_bytes
 from schemas.errors import UserError
 from schemas.records import Coherence, StoredDocument, StoredImage, Text
 

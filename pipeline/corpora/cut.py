@@ -16,7 +16,7 @@ from pipeline.corpora.fields import BadRecord, said
 from pipeline.corpora.files import NO_UTF8, check_name, root_of, spelt
 from pipeline.corpora.parts import Format, Part
 from pipeline.storage import uris
-from pipeline.storage.store import open_bytes
+from pipeline.storage.files import open_bytes
 from pipeline.storage.tars import tar_index
 
 RANGE = 64 << 20

@@ -12,7 +12,7 @@ from pipeline.corpora import lines
 from pipeline.corpora.fields import BadRecord
 from pipeline.corpora.files import Files, beside
 from pipeline.corpora.parts import Format, Part
-from pipeline.storage.store import open_bytes
+from pipeline.storage.files import open_bytes
 
 _BETWEEN = re.compile(r"[\s,]*")
 _START = re.compile(r"(?:\xef\xbb\xbf)?\s*\[")

@@ -22,7 +22,7 @@ from typing import IO, BinaryIO
 import numpy as np
 
 from pipeline.corpora.fields import BadRecord, Record, said
-from pipeline.storage.store import open_bytes
+from pipeline.storage.files import open_bytes
 
 PART_LINES = 200
 MAX_LINE = 32 << 20  # bytes; a longer line is a fault, so that one of them cannot fill the memory

@@ -16,7 +16,7 @@ from typing import Any
 from pipeline.corpora.fields import BadRecord, Record
 from pipeline.storage.bucket import is_remote
 from pipeline.storage.child import Child, Lost, without_keys
-from pipeline.storage.store import open_bytes
+from pipeline.storage.files import open_bytes
 
 MOST_ROWS = 1_000
 """A file may have this many rows more than it has bytes; more rows than that can only be hostile."""

@@ -22,7 +22,7 @@ from pipeline.corpora.fields import BadRecord, string
 from pipeline.corpora.files import Files, beside
 from pipeline.corpora.lines import MAX_LINE
 from pipeline.corpora.parts import Format, Part, Place
-from pipeline.storage.store import open_bytes
+from pipeline.storage.files import open_bytes
 from pipeline.storage.uris import is_http
 from schemas.records import Document
 

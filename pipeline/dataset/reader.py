@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pipeline.storage.store import open_bytes
+from pipeline.storage.files import open_bytes
 from schemas.arrow import is_index
 from schemas.codec import Json, parse_json
 from schemas.defects import READ_ERRORS

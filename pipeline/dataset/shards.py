@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.storage.store import open_bytes, replacing, write_bytes
+from pipeline.storage.files import open_bytes, replacing, write_bytes
 from schemas import tar
 from schemas.arrow import LEDGER, ROW_GROUP, index_rows, index_schema, index_table, outcome_table
 from schemas.codec import Json, config_hash, manifest_bytes

@@ -93,7 +93,7 @@ def connect(run: Run) -> list[Client]:
             run.llm_name,
             llm.concurrency,
             llm.timeout,
-            Store(run.store("answers"), ".json"),
+            Store(run.store("answers")),
             keys.of(llm) if llm.url else None,
             patience=llm.deadline,
             identity=run.provenance.llm,

@@ -28,7 +28,7 @@ def check_images(run: Run, scorer: Callable[[], Scorer]) -> Check:
     """
     rules = {rule.function.__name__: rule for rule in run.preset.content_rules}
     detectors = {name: _detector(name, run, scorer) for name in rules}
-    cache, images = Store(run.store("content"), ".json"), image_store(run)
+    cache, images = Store(run.store("content")), image_store(run)
 
     def measured(name: str, hashes: Iterable[str]) -> dict[str, float]:
         keys = {sha256: content_key("content", name, detectors[name].version, sha256) for sha256 in hashes}

@@ -15,7 +15,8 @@ import traceback
 from collections.abc import Iterator
 
 from pipeline.storage import uris
-from pipeline.storage.store import content_key, write_bytes
+from pipeline.storage.files import write_bytes
+from pipeline.storage.store import content_key
 from schemas.errors import RecordFault, ServiceError, UserError, one_line
 
 USER, SERVICE, BUG = "user", "service", "bug"

@@ -31,7 +31,7 @@ def read_images(run: Run) -> Step[list[StoredDocument], list[StoredDocument]]:
         raise UserError(
             f"`ocr` in the configuration needs {error.name or 'an OCR engine'}: pip install 'leafinstruct[ocr]'."
         ) from error
-    cache, images = Store(run.store("ocr"), ".json"), image_store(run)
+    cache, images = Store(run.store("ocr")), image_store(run)
     reader: Reader | None = None
     counts = {"read": 0, "with_text": 0, "from_cache": 0}
 

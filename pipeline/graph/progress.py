@@ -18,7 +18,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from pipeline.every import every
 from pipeline.storage.bucket import is_remote
-from pipeline.storage.store import write_bytes
+from pipeline.storage.files import write_bytes
 from schemas.stage_names import ASSEMBLE, READ, stage_title
 
 EVERY = 0.5

@@ -27,7 +27,7 @@ from pipeline.graph.transforms import Stage, Step
 from pipeline.graph.union import Components
 from pipeline.graph.window import Window
 from pipeline.run import Run, image_store, keep_tar_indexes
-from pipeline.storage import segments
+from pipeline.storage import packs
 from schemas.errors import RecordFault, one_line
 from schemas.records import Document, Drop, DroppedDocument, StoredDocument
 from schemas.stage_names import COMPARE_IMAGES
@@ -74,7 +74,7 @@ def look(part: Part, run: Run, repeats: Table) -> Iterator[Seen]:
                 yield from _seen(found, images, near)
         finally:
             store.close()
-        segments.flush()  # the notes, for other processes
+        packs.flush()  # the notes, for other processes
 
 
 def _passed(document: Document | None, step: Step[Document, Any]) -> Document | None:

@@ -146,7 +146,7 @@ def score_coherence(run: Run, scorer: Scorer | None = None) -> Step[list[StoredD
     If the preset has `content` rules, the images that break them are removed here. scorer: a model that is loaded
     already; without it, it is loaded if a score is not in the cache.
     """
-    cache, images = Store(run.store("scores"), ".json"), image_store(run)
+    cache, images = Store(run.store("scores")), image_store(run)
     counts = {"scored": 0, "from_cache": 0}
 
     @functools.cache
@@ -263,7 +263,7 @@ def filter_ratings(run: Run) -> Step[RatedDocument, RatedDocument | Drop]:
 
 def assemble_instance(run: Run) -> Step[InstructedDocument, Staged]:
     """Make the instance and put its JSON into a store; only its key and its ledger row are passed on."""
-    instances, config = Store(run.store("instances"), ".json"), run.config
+    instances, config = Store(run.store("instances")), run.config
 
     def step(document: InstructedDocument) -> Staged:
         key = codec.key_of(document.id)

@@ -24,7 +24,7 @@ from pipeline.graph.metrics import DROPPED, FAILED, PASSED, StageMetrics
 from pipeline.graph.window import Window
 from pipeline.report.dropped import keep_sample
 from pipeline.run import Run, image_store, keep_tar_indexes
-from pipeline.storage import segments
+from pipeline.storage import packs
 from schemas.errors import RecordFault
 from schemas.outcome import Outcome
 from schemas.records import Document, Drop, DroppedDocument
@@ -72,7 +72,7 @@ class Stage(beam.DoFn):
         keep_tar_indexes(self.run)
         with failures.recorded(self.run.failures, self.stage):
             self.step = self.make(self.run)
-        segments.outdated()
+        packs.outdated()
         self.counter = progress.counter(self.run.counts)
         self.images = image_store(self.run)
         self.lowest: dict[str, list[str]] = {}
@@ -86,7 +86,7 @@ class Stage(beam.DoFn):
     def finish_bundle(self) -> Iterator[Any] | None:
         self.metrics.add_counts(self.step.counts())
         with failures.recorded(self.run.failures, self.stage):
-            segments.flush()
+            packs.flush()
         return None
 
     def result(self, document: Document, get: Callable[[], Any]) -> Any:

@@ -9,7 +9,8 @@ from collections.abc import Iterable, Iterator
 from pipeline.dataset import shards
 from pipeline.graph import failures
 from pipeline.run import Run, image_store
-from pipeline.storage.store import Store, write_bytes
+from pipeline.storage.files import write_bytes
+from pipeline.storage.store import Store
 from schemas.codec import shard_name
 from schemas.errors import AGAIN, ServiceError
 from schemas.outcome import KEPT, Outcome
@@ -35,7 +36,7 @@ def write_shard(group: tuple[int, Iterable[tuple[int, Staged]]], run: Run) -> It
 def _write_shard(number: int, ranked: Iterable[tuple[int, Staged]], run: Run) -> Iterator[Outcome]:
     name = shard_name(number)
     staged = [s for _, s in sorted(ranked, key=lambda pair: pair[0])]
-    instances, images = Store(run.store("instances"), ".json"), image_store(run)
+    instances, images = Store(run.store("instances")), image_store(run)
 
     def samples() -> Iterator[shards.Sample]:
         for one in staged:

@@ -14,7 +14,7 @@ import PIL.Image
 
 from pipeline.images.faults import ImageFault
 from pipeline.storage import child
-from pipeline.storage.store import open_bytes
+from pipeline.storage.files import open_bytes
 from schemas.errors import unquoted
 
 MEMORY, SECONDS = 2_000_000_000, 120

@@ -83,10 +83,10 @@ class ImageStore:
     ):
         self.max_side, self.max_bytes, self.max_pixels, self.http = max_side, max_bytes, max_pixels, http
         self.folders, self.retry, self.noting = folders, retry, noting
-        self.notes = Store(notes, ".json") if notes else None
+        self.notes = Store(notes) if notes else None
         self.pictures = Store(f"{root}/pictures")
-        self.sources = Store(f"{root}/sources", ".json")
-        self.addresses = Store(f"{root}/addresses", ".json")
+        self.sources = Store(f"{root}/sources")
+        self.addresses = Store(f"{root}/addresses")
         self._counts: collections.Counter[str] = collections.Counter()
 
     def header(self, uri: str) -> Header:
@@ -148,16 +148,16 @@ class ImageStore:
         """The bytes of a stored image. Raises FileNotFoundError for a hash that was never stored."""
         data = self._picture(sha256, sure=True)
         if data is None:
-            raise FileNotFoundError(self.pictures.path(sha256))
+            raise FileNotFoundError(f"there is no image {sha256} in {self.pictures.root}")
         return data
 
     def _picture(self, sha256: str, sure: bool = False) -> bytes | None:
-        path = self.pictures.path(sha256)
-        if not is_remote(path):
-            return self.pictures.read(sha256)
-        data = _recent.get(path)
-        if data is None and (data := self.pictures.find(sha256) if sure else self.pictures.read(sha256)) is not None:
-            _recent.put(path, data)
+        name = f"{self.pictures.root}/{sha256}"
+        if (data := _recent.get(name)) is not None:
+            return data
+        data = self.pictures.find(sha256) if sure else self.pictures.read(sha256)
+        if data is not None and is_remote(name):
+            _recent.put(name, data)
         return data
 
     def counts(self) -> dict[str, int]:
@@ -204,8 +204,8 @@ class ImageStore:
         sha256 = hashlib.sha256(picture.data).hexdigest()
         if not self._has(sha256):
             self.pictures.write(sha256, picture.data)
-            if is_remote(path := self.pictures.path(sha256)):
-                _recent.put(path, picture.data)
+            if is_remote(self.pictures.root):
+                _recent.put(f"{self.pictures.root}/{sha256}", picture.data)
         stored = {
             "sha256": sha256,
             "width": picture.width,

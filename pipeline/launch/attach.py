@@ -138,7 +138,7 @@ def _so_far(run: Run) -> str:
         stores = []
         for name in ("images", "scores", "answers"):
             sizes = [size for _, size, _ in remote.described(f"{run.work}/{name}/")]
-            stores.append(f"{name} {count(len(sizes), 'segment')} of {sum(sizes) / 1e6:,.1f} MB")
+            stores.append(f"{name} {count(len(sizes), 'pack')} of {sum(sizes) / 1e6:,.1f} MB")
         text += f"; {', '.join(stores)}"
     return text
 

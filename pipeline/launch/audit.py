@@ -9,7 +9,7 @@ from pipeline.audit.page import page
 from pipeline.audit.sample import outcomes, sample
 from pipeline.dataset.wording import count
 from pipeline.storage import uris
-from pipeline.storage.store import write_bytes
+from pipeline.storage.files import write_bytes
 from schemas.errors import UserError
 
 

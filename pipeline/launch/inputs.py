@@ -13,9 +13,9 @@ from pipeline.corpora import files
 from pipeline.corpora.files import root_of, spelt
 from pipeline.sources import Corpus
 from pipeline.storage.bucket import is_remote
+from pipeline.storage.files import open_bytes
 from pipeline.storage.listing import tree
 from pipeline.storage.remote import described
-from pipeline.storage.store import open_bytes
 from pipeline.storage.uris import exists, is_inside
 from schemas.codec import Json
 

@@ -15,7 +15,7 @@ from pipeline import config as configuration
 from pipeline.run import Run
 from pipeline.storage import uris
 from pipeline.storage.bucket import is_remote
-from pipeline.storage.store import write_bytes
+from pipeline.storage.files import write_bytes
 from prompts import load as load_prompts
 from schemas import settings
 from schemas.codec import Json

@@ -152,11 +152,11 @@ class _Kept:
 
     def __init__(self, run: Run, recurring: frozenset[bytes], counts: Counter[str]):
         self.run, self.recurring, self.counts = run, recurring, counts
-        self.images, self.scores = image_store(run), Store(run.store("scores"), ".json")
+        self.images, self.scores = image_store(run), Store(run.store("scores"))
         self.filter_text, self.filter_headers = stages.filter_text(run), stages.filter_headers(run)
         self.store_images, self.score_coherence = stages.store_images(run), stages.score_coherence(run)
         self.excerpt_of, self.filter_ratings = excerpting(run, recurring), stages.filter_ratings(run)
-        answers = Store(run.store("answers"), ".json")
+        answers = Store(run.store("answers"))
         nobody = "http://127.0.0.1:9/v1"  # never asked: `ready` raises before
         self.client = Client(nobody, "", cache=answers, identity=run.provenance.llm, ready=_not_kept)
 

@@ -18,10 +18,10 @@ from pipeline import report
 from pipeline.dataset import card, ledger, shards
 from pipeline.launch import job, metrics, whole
 from pipeline.run import Run
-from pipeline.storage import remote, segments, uris
+from pipeline.storage import packs, remote, uris
 from pipeline.storage.bucket import is_remote
+from pipeline.storage.files import open_bytes, write_bytes
 from pipeline.storage.folder import RemoteFolder
-from pipeline.storage.store import open_bytes, write_bytes
 from schemas.codec import Json, config_hash, manifest_bytes
 from schemas.errors import UserError
 from schemas.index import IndexRow
@@ -276,8 +276,8 @@ def _rename(source: str, target: str) -> None:
 
 def remove(path: str) -> None:
     """Delete a file, or a folder with its contents; a path that does not exist is ignored."""
+    packs.forget(path)
     if is_remote(path):
-        segments.forget(path)
         remote.remove(path)
     elif os.path.isdir(path):
         shutil.rmtree(path)

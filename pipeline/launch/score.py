@@ -27,7 +27,7 @@ from pipeline.llm import keys
 from pipeline.llm.probe import probe
 from pipeline.report.scored import EXPLANATIONS, page
 from pipeline.run import Run, image_store
-from pipeline.storage.store import replacing, write_bytes
+from pipeline.storage.files import replacing, write_bytes
 from schemas.errors import RecordFault
 from schemas.records import Document, Drop, Fault, ScoredDocument, StoredDocument, StoredImage, Text
 from schemas.stage_names import STORE_IMAGES

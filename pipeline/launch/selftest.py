@@ -20,7 +20,7 @@ from pipeline.llm.probe import check_server
 from pipeline.run import Run
 from pipeline.selftest.page import page
 from pipeline.selftest.result import TRUE, Judged, summary, text
-from pipeline.storage.store import write_bytes
+from pipeline.storage.files import write_bytes
 from schemas.codec import Json, json_bytes
 from schemas.errors import UserError
 from schemas.records import Drop, ScoredDocument, StoredDocument

@@ -26,6 +26,7 @@ from pipeline.llm.faults import LlmFault
 from pipeline.llm.probe import probe
 from pipeline.llm.questions import Candidate
 from pipeline.run import Run
+from pipeline.storage import packs
 from prompts import Prompt, load
 from prompts.control import tokens_of
 from schemas.errors import ServiceError, UserError
@@ -55,6 +56,7 @@ def try_out(
     config = configured(path, corpora, limit, llm_url, llm_server)
     with tempfile.TemporaryDirectory(prefix="leafinstruct-") as work, contextlib.ExitStack() as stack:
         run = _prepared(config, work, stack)
+        stack.callback(packs.forget, work)
         excerpts = _excerpts(run, documents)
         client = asking.connect(run)[0]
         stack.callback(client.close)

@@ -18,7 +18,7 @@ from pipeline.config import Llm
 from pipeline.llm import choice
 from pipeline.llm.probe import probe
 from pipeline.llm.server import Server, say
-from pipeline.storage.store import write_bytes
+from pipeline.storage.files import write_bytes
 from prompts import PromptSet
 from schemas.errors import UserError
 

@@ -16,7 +16,7 @@ from pipeline.report.gallery import gallery, mini
 from pipeline.report.pictures import Album
 from pipeline.report.render import render
 from pipeline.report.tally import Tally, tally
-from pipeline.storage.store import write_bytes
+from pipeline.storage.files import write_bytes
 from schemas.codec import Json
 from schemas.records import MOST_CANDIDATES
 from schemas.stage_names import STAGES, stage_title

@@ -16,7 +16,7 @@ import PIL.Image
 
 from pipeline.report.pictures import jpeg
 from pipeline.storage import uris
-from pipeline.storage.store import write_bytes
+from pipeline.storage.files import write_bytes
 from schemas.codec import Json
 from schemas.outcome import Outcome
 from schemas.records import Document, Image

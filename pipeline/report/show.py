@@ -14,7 +14,7 @@ from pipeline.dataset.reader import index_rows, read_instance
 from pipeline.dataset.wording import number
 from pipeline.report.gallery import card
 from pipeline.report.render import render
-from pipeline.storage.store import write_bytes
+from pipeline.storage.files import write_bytes
 from schemas.codec import Json
 from schemas.errors import UserError
 from schemas.printable import line, printable

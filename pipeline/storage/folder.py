@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from typing import BinaryIO
 
 from pipeline.storage.bucket import is_remote
+from pipeline.storage.files import open_bytes
 from pipeline.storage.remote import described
-from pipeline.storage.store import open_bytes
 from schemas.errors import UserError
 from schemas.folder import DIRECTORY, FILE, Folder, Found, LocalFolder
 

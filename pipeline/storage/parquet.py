@@ -15,7 +15,7 @@ import pyarrow
 import pyarrow.parquet
 
 from pipeline.storage import child
-from pipeline.storage.store import open_bytes
+from pipeline.storage.files import open_bytes
 from schemas.errors import one_line, unquoted
 
 MEMORY = 2_000_000_000

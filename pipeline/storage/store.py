@@ -1,23 +1,16 @@
-"""A folder of files named by their keys: images, scores, answers and finished instances are in such stores.
+"""Values by their keys: images, scores, answers and finished instances are in such stores.
 
-Plain files need no server and no locking, survive a killed run, and are shared by all workers: every writer of a key
-writes the same value. In an object store, many results share a file: see `segments.py`.
+A store is a folder, local or in a bucket, of files that hold many values each (`packs.py`). It needs no server and no
+locking, survives a killed run, and is shared by all workers: every writer of a key writes the same value.
 """
 
 from __future__ import annotations
 
-import contextlib
-import errno
 import hashlib
 import json
-import os
-import stat
-import uuid
-from collections.abc import Iterator
-from typing import Any, BinaryIO
+from typing import Any
 
-from pipeline.storage import remote, segments
-from pipeline.storage.bucket import is_remote
+from pipeline.storage import packs
 
 
 def content_key(*parts: Any) -> str:
@@ -27,30 +20,17 @@ def content_key(*parts: Any) -> str:
 
 
 class Store:
-    """One file per key, `root/ab/abcdef...suffix`, or segments in an object store.
+    """The store in the folder `root`, a path or a URL. Cheap to make and to pickle; each process has one state for all.
 
-    A write is atomic: a temporary name, then a rename.
-
-    Files are not flushed to the disk (fsync takes a millisecond or more per file), so a power failure may leave empty
-    or truncated files. Readers check the content and treat such a file as missing.
+    A value that a power failure has damaged reads as one that was never written, or as other bytes: readers check it.
     """
 
-    def __init__(self, root: str, suffix: str = ""):
-        self.root, self.suffix = str(root), suffix
-
-    def path(self, key: str) -> str:
-        """The path of the key's file, whether it exists or not."""
-        return f"{self.root}/{key[:2]}/{key}{self.suffix}"
+    def __init__(self, root: str):
+        self.root = str(root)
 
     def read(self, key: str) -> bytes | None:
-        """The bytes of the key; None if it was never written."""
-        if is_remote(self.root):
-            return segments.of(self.root).read(key)
-        try:
-            with open_bytes(self.path(key)) as file:
-                return file.read()
-        except FileNotFoundError:
-            return None
+        """The bytes of the key; None if it was written neither by this process nor before this process first looked."""
+        return packs.of(self.root).read(key)
 
     def read_json(self, key: str) -> Any:
         """The value of the key; None if it was never written, or is damaged."""
@@ -60,65 +40,14 @@ class Store:
         except ValueError:
             return None
 
-    def write(self, key: str, data: bytes) -> None:
-        """Write the bytes of the key, completely or not at all.
+    def find(self, key: str) -> bytes | None:
+        """As `read`, but also finds what another process has written since."""
+        return packs.of(self.root).find(key)
 
-        In an object store, when the bundle ends (`segments`).
-        """
-        if is_remote(self.root):
-            segments.of(self.root).write(key, data)
-        else:
-            write_bytes(self.path(key), data)
+    def write(self, key: str, data: bytes) -> None:
+        """Keep the bytes of the key: written when the bundle ends, or soon (`packs.py`)."""
+        packs.of(self.root).write(key, data)
 
     def flush(self) -> None:
         """Let other processes see what this one has written."""
-        if is_remote(self.root):
-            segments.of(self.root).flush()
-
-    def find(self, key: str) -> bytes | None:
-        """As `read`, but also finds what another process has just written."""
-        return segments.of(self.root).find(key) if is_remote(self.root) else self.read(key)
-
-
-def open_bytes(path: str, block: int = remote.BLOCK) -> BinaryIO:
-    """Open a regular file for reading; `block` is the bytes of one request to an object store.
-
-    Raises FileNotFoundError if there is none, also on object stores, and another OSError for a folder, a pipe, a socket
-    or a device, because opening one of these may block for ever.
-    """
-    return remote.open_read(path, block) if is_remote(path) else open(path, "rb", opener=_regular)
-
-
-@contextlib.contextmanager
-def replacing(path: str) -> Iterator[BinaryIO]:
-    """Write to a file that gets its name only when it is complete: readers never see a part of it."""
-    if is_remote(path):
-        with remote.writing(path) as file:
-            yield file
-        return
-    temporary = f"{path}.{uuid.uuid4().hex}.tmp"
-    os.makedirs(os.path.dirname(path), exist_ok=True)
-    try:
-        with open(temporary, "wb") as file:
-            yield file
-        os.replace(temporary, path)
-    except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(temporary)
-        raise
-
-
-def write_bytes(path: str, data: bytes) -> None:
-    """Write a file atomically."""
-    with replacing(path) as file:
-        file.write(data)
-
-
-def _regular(path: str, flags: int) -> int:
-    descriptor = os.open(path, flags | os.O_NONBLOCK | os.O_NOCTTY)
-    mode = os.fstat(descriptor).st_mode
-    if stat.S_ISREG(mode):
-        return descriptor
-    os.close(descriptor)
-    code = errno.EISDIR if stat.S_ISDIR(mode) else errno.ENODEV
-    raise OSError(code, "is a folder" if stat.S_ISDIR(mode) else "is no regular file", path)
+        packs.of(self.root).flush()

@@ -15,7 +15,8 @@ import zlib
 
 from pipeline.storage import remote
 from pipeline.storage.bucket import is_remote
-from pipeline.storage.store import Store, content_key, open_bytes
+from pipeline.storage.files import open_bytes
+from pipeline.storage.store import Store, content_key
 from pipeline.storage.tar_index import TarIndex, walk
 
 VERSION = 1
@@ -29,7 +30,7 @@ def keep_in(root: str) -> None:
     """From now on, this process keeps the indexes of tars in buckets in the store `root`, and looks for them there."""
     global _kept
     if _kept is None or _kept.root != root:
-        _kept = Store(root, ".json.zlib")
+        _kept = Store(root)
 
 
 def tar_index(path: str) -> TarIndex:

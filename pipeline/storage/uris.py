@@ -12,8 +12,8 @@ import re
 
 from pipeline.storage import remote
 from pipeline.storage.bucket import is_remote
+from pipeline.storage.files import open_bytes
 from pipeline.storage.listing import globbed
-from pipeline.storage.store import open_bytes
 from pipeline.storage.tars import tar_index
 
 _MEMBER = ".tar!/"

@@ -30,8 +30,7 @@ import psutil
 import spark
 from processes import Failed, Missing, process
 
-from pipeline.storage import segments
-from pipeline.storage.store import Store
+from pipeline.storage.files import write_bytes
 from pipeline.storage.uris import read_bytes
 from tests import answers
 from tests.fake_openai import FakeOpenAI
@@ -171,10 +170,8 @@ def hand_over(first: Path, root: str, names: tuple[str, ...]) -> None:
     """Copy what the first run kept."""
     work = f"{root}/work"
     for name in names:
-        kept = Store(f"{work}/{name}", ".json")
-        for file in sorted((first / "work" / name).rglob("*.json")):
-            kept.write(file.stem, file.read_bytes())
-    segments.flush()
+        for file in sorted((first / "work" / name).glob("*.pack")):
+            write_bytes(f"{work}/{name}/{file.name}", file.read_bytes())
 
 
 if __name__ == "__main__":

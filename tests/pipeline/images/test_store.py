@@ -20,7 +20,7 @@ from pipeline.images.faults import ImageFault
 from pipeline.images.fetch import Http
 from pipeline.images.header import Header
 from pipeline.images.store import ImageStore, header
-from pipeline.storage import segments, store
+from pipeline.storage import packs
 from pipeline.storage.uris import folders_of
 from schemas.records import Image, SizedImage
 from tests.pipeline import disk  # noqa: F401  (Beam knows file systems by their classes)
@@ -83,12 +83,14 @@ def test_a_second_run_decodes_nothing_and_writes_nothing(tmp_path, pictures, mon
     (tmp_path / "b.jpg").write_bytes(jpeg())
     (tmp_path / "b.jpg").write_bytes((tmp_path / "a.jpg").read_bytes())
     first = pictures.store(Image(f"{tmp_path}/a.jpg"))
+    packs.flush()
     before = files(tmp_path / "store")
     assert len(before) == 2
     monkeypatch.setattr(images, "normalise", None)  # calling it would raise TypeError
     again = pickle.loads(pickle.dumps(pictures))
     assert again.store(Image(f"{tmp_path}/a.jpg")) == first
     assert again.store(Image(f"{tmp_path}/b.jpg")).sha256 == first.sha256
+    packs.flush()
     assert files(tmp_path / "store") == before
 
 
@@ -138,22 +140,28 @@ def test_other_limits_make_another_picture(tmp_path, pictures):
 def test_a_picture_that_vanished_from_the_store_is_made_again(tmp_path, pictures):
     (tmp_path / "a.jpg").write_bytes(jpeg())
     stored = pictures.store(Image(f"{tmp_path}/a.jpg"))
-    os.unlink(pictures.pictures.path(stored.sha256))
+    packs.flush()
+    (pack,) = (tmp_path / "store/pictures").glob("*.pack")
+    os.unlink(pack)
     with pytest.raises(FileNotFoundError):
         pictures.open(stored.sha256)
     assert pictures.store(Image(f"{tmp_path}/a.jpg")) == stored and pictures.open(stored.sha256)
 
 
-@pytest.mark.parametrize("keep", [0, 30])
+@pytest.mark.parametrize("keep", [0, 30, -1])
 @pytest.mark.parametrize("folder", ["pictures", "sources"])
 def test_what_a_power_cut_damaged_is_made_again(tmp_path, pictures, folder, keep):
     (tmp_path / "a.jpg").write_bytes(jpeg())
     stored = pictures.store(Image(f"{tmp_path}/a.jpg"))
-    (damaged,) = (tmp_path / "store" / folder).glob("*/*")
+    packs.flush()
+    (damaged,) = (tmp_path / "store" / folder).glob("*.pack")
     whole = damaged.read_bytes()
     damaged.write_bytes(whole[:keep])
+    packs._all.cache_clear()  # as a new process
     assert pictures.store(Image(f"{tmp_path}/a.jpg")) == stored
-    assert damaged.read_bytes() == whole
+    packs.flush()
+    (new,) = (tmp_path / "store" / folder).glob("*.pack")
+    assert new != damaged and new.read_bytes() == whole
 
 
 def test_sources_that_give_nothing(tmp_path, pictures):
@@ -191,8 +199,8 @@ def test_sources_and_store_may_lie_in_an_object_store(tmp_path):
         assert pictures.header(uri) == Header(96, 48, "JPEG")
         stored = pictures.store(Image(uri))
         assert pictures.open(stored.sha256).size == (64, 32) and stored.extension == "jpg"
-    segments.flush()
-    assert len(list(tmp_path.rglob("*.seg"))) == 2  # of pictures and of sources
+    packs.flush()
+    assert len(list(tmp_path.rglob("*.pack"))) == 2  # of pictures and of sources
     assert kind(pictures.store, Image(f"disk:/{tmp_path}/no.jpg")) == "missing"
 
 
@@ -206,7 +214,7 @@ def test_what_one_pass_has_stored_another_pass_of_the_run_does_not_read_again(tm
 
     looking = of_a_pass(noting=True)
     stored = looking.store(looking.sized(source))
-    segments.flush()
+    packs.flush()
     (tmp_path / "a.jpg").unlink()  # whoever reads it again fails
     later = of_a_pass(noting=False)
     assert later.header(source.uri) == Header(96, 48, "JPEG")
@@ -216,19 +224,19 @@ def test_what_one_pass_has_stored_another_pass_of_the_run_does_not_read_again(tm
 
 
 def test_a_pass_in_another_process_finds_what_was_stored_after_it_began(tmp_path):
-    """It has listed the store's segments before; the notes are listed at its first question for one."""
+    """It has listed the store's packs before; the notes are listed at its first question for one."""
     (tmp_path / "a.jpg").write_bytes(jpeg())
     uri, limits = f"disk:/{tmp_path}/a.jpg", ", ".join(f"{name}={value}" for name, value in LIMITS.items())
     began = ImageStore(f"disk:/{tmp_path}/store", notes=f"disk:/{tmp_path}/notes", **LIMITS)
     assert began.pictures.read("0" * 64) is None
     script = f"""if True:
         from pipeline.images.store import ImageStore
-        from pipeline.storage import segments
+        from pipeline.storage import packs
         from schemas.records import Image
         from tests.pipeline import disk
         looking = ImageStore("disk:/{tmp_path}/store", notes="disk:/{tmp_path}/notes", noting=True, {limits})
         print(looking.store(Image({uri!r})).sha256)
-        segments.flush()
+        packs.flush()
     """
     other = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
     (tmp_path / "a.jpg").unlink()
@@ -242,7 +250,7 @@ def test_a_noted_picture_that_vanished_is_read_again_and_a_local_one_is_not_note
     looking = ImageStore(f"disk:/{tmp_path}/store", notes=notes, noting=True, **LIMITS)
     stored = looking.store(Image(f"disk:/{tmp_path}/a.jpg"))
     looking.store(Image(f"{tmp_path}/a.jpg"))
-    segments.flush()
+    packs.flush()
     elsewhere = ImageStore(f"disk:/{tmp_path}/another store", notes=notes, **LIMITS)
     assert elsewhere.store(Image(f"disk:/{tmp_path}/a.jpg")).sha256 == stored.sha256
     assert elsewhere.counts()["images_normalised"] == 1
@@ -257,9 +265,11 @@ def test_a_full_disk_is_no_fault_of_the_picture(tmp_path, pictures, monkeypatch)
     def full(path, data):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(store, "write_bytes", full)
-    with pytest.raises(OSError, match="No space left"):
-        pictures.store(Image(f"{tmp_path}/a.jpg"))
+    with monkeypatch.context() as without_room:
+        without_room.setattr(packs, "write_bytes", full)
+        without_room.setattr(packs, "ROOM", 100)
+        with pytest.raises(OSError, match="No space left"):
+            pictures.store(Image(f"{tmp_path}/a.jpg"))
 
 
 def test_running_out_of_memory_is_no_fault_that_is_kept(tmp_path, monkeypatch):
@@ -319,8 +329,10 @@ def test_a_damaged_answer_is_asked_for_again(tmp_path):
         pictures = ImageStore(str(tmp_path), **LIMITS, http=Http(allow_private_hosts=True, retries=0))
         stored = pictures.store(Image(server.url("/a.jpg")))
         for folder in ("addresses", "pictures"):
-            (damaged,) = (tmp_path / folder).glob("*/*")
+            packs.flush()
+            (damaged,) = (tmp_path / folder).glob("*.pack")
             damaged.write_bytes(b"")
+            packs._all.cache_clear()  # as a new process
             assert pictures.store(Image(server.url("/a.jpg"))) == stored
         assert pictures.open(stored.sha256).size == (64, 32) and len(server.asked) == 3
 

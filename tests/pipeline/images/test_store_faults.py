@@ -9,8 +9,8 @@ import pytest
 
 from pipeline.images import store as images
 from pipeline.images.store import ImageStore
-from pipeline.storage import segments
-from pipeline.storage.store import write_bytes
+from pipeline.storage import packs
+from pipeline.storage.files import write_bytes
 from schemas.errors import ServiceError
 from schemas.records import Image
 from tests.pipeline import disk
@@ -19,8 +19,8 @@ from tests.pipeline import disk
 def forget():
     """Know no more than a new process."""
     images._recent._found.clear()
-    segments._recent._found.clear()
-    segments._all.cache_clear()
+    packs._recent._found.clear()
+    packs._all.cache_clear()
 
 
 def run(url: str) -> list[str]:
@@ -32,7 +32,7 @@ def run(url: str) -> list[str]:
         stored = [pictures.store(pictures.sized(image)).sha256 for image in source]
         for sha256 in stored:
             pictures.open(sha256)
-        segments.flush()
+        packs.flush()
     return stored
 
 

@@ -16,7 +16,7 @@ from pipeline.launch import build as launching
 from pipeline.launch import publish
 from pipeline.launch.attach import attach
 from pipeline.launch.build import build
-from pipeline.storage import segments
+from pipeline.storage import packs
 from pipeline.storage.uris import read_bytes
 from schemas.errors import ServiceError, UserError
 from schemas.stage_names import UNTIL, stage_title
@@ -50,7 +50,7 @@ def folder(request, tmp_path, monkeypatch) -> str:
 
 def run(folder: str, name: str, config: str, corpora: tuple[str, ...]) -> tuple[dict, list[str]]:
     """The metrics of a build, and the texts that were asked about."""
-    segments._all.cache_clear()
+    packs._all.cache_clear()
     with server() as llm:
         build(
             config, f"{folder}/{name}", corpora=list(corpora), llm_url=llm.url, work=f"{folder}/work", allow_empty=True
@@ -81,7 +81,7 @@ def test_runs_that_end_after_images_and_after_scores_leave_only_the_questions_to
 ):
     config, out = demo_config(_made(tmp_path / "config")), f"{folder}/in three"
     for until in UNTIL:
-        segments._all.cache_clear()
+        packs._all.cache_clear()
         ended = build(config, out, corpora=list(corpora), work=f"{folder}/work", until=until)
         assert ended and not ended.funnel and not ended.bugs and stage_title(until) in ended.metrics
         assert f"ended after {stage_title(until)!r}" in capsys.readouterr().err

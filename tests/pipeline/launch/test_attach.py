@@ -380,7 +380,7 @@ def test_a_run_in_a_bucket_is_published_without_its_launcher(store, config, expe
     job.save(dataclasses.replace(job.load(work), engine_job="job-1"), work)
     monkeypatch.setattr(attach.time, "sleep", lambda _: remote.put_if_absent(end, written))
     assert main(["attach", "--work", work]) == 0
-    line = r"unknown; 3 shards and 1 part of the ledger; images \d+ segments? of [\d.]+ MB, scores \d+ segment"
+    line = r"unknown; 3 shards and 1 part of the ledger; images \d+ packs? of [\d.]+ MB, scores \d+ pack"
     assert re.search(line, capsys.readouterr().err)
     assert remote.get(f"{out}/manifest.json") == expected
     assert list(examine(opened(out)).defects) == []

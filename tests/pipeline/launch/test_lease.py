@@ -12,7 +12,7 @@ from pipeline.launch import lease as leases
 from pipeline.launch.lease import EVERY, LIFE, SKEW, Held, Lease, leased
 from pipeline.launch.lock import exclusive_lock
 from pipeline.storage import remote
-from pipeline.storage.store import write_bytes
+from pipeline.storage.files import write_bytes
 from schemas.errors import ServiceError, UserError
 from tests.pipeline.storage.conftest import store  # noqa: F401
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections import Counter
 
 import pytest
@@ -13,9 +14,12 @@ from pipeline.launch.build import build, configured
 from pipeline.launch.plan import Prices, plan, text
 from pipeline.launch.stored import measured
 from pipeline.run import image_store
+from pipeline.storage import packs
+from pipeline.storage.store import Store
 from schemas.records import Image
 from tests.answers import MODEL, server
 from tests.pipeline import web
+from tests.pipeline.kept import values
 from tests.pipeline.runs import ROOT, demo_tree
 
 COHERENCE = ROOT / "build/models/coherence"
@@ -29,8 +33,8 @@ def config(folder, **changes) -> str:
     tree["llm"]["name"] = MODEL
     tree["clip"]["model"] = f"local-dir:{COHERENCE}"
     tree |= {"prompts": "instruct", "instructions": {"candidates": CANDIDATES}}
-    for name, values in changes.items():
-        tree[name] = tree.get(name, {}) | values
+    for name, changed in changes.items():
+        tree[name] = tree.get(name, {}) | changed
     path = folder / f"{len(list(folder.glob('*.yaml')))}.yaml"
     path.write_text(yaml.safe_dump(tree))
     return str(path)
@@ -87,16 +91,19 @@ def test_after_a_build_only_documents_with_damaged_local_images_are_to_score(pla
     assert after["scores there"] + after["documents to_score"] >= metrics["score_coherence"]["scored"]
 
 
-def test_an_answer_that_is_lost_is_to_be_asked_again_and_no_other(planned):
+def test_an_answer_that_is_lost_is_to_be_asked_again_and_no_other(planned, tmp_path):
     folder, _, after, _ = planned
-    answers = {path: json.loads(path.read_text())["text"] for path in (folder / "work/answers").rglob("*.json")}
+    answers = values(folder / "work/answers")
     for word, again in (("instruction", 1), ("fluency", 1 + CANDIDATES)):
-        path = next(path for path, answer in sorted(answers.items()) if word in answer)
-        data = path.read_bytes()
-        path.unlink()
+        lost = next(key for key, data in sorted(answers.items()) if word in json.loads(data)["text"])
+        work = tmp_path / word
+        shutil.copytree(folder / "work", work, ignore=shutil.ignore_patterns("answers"))
+        for key, data in answers.items():
+            if key != lost:
+                Store(f"{work}/answers").write(key, data)
+        packs.flush()
         with server() as llm:
-            found = plan(str(folder / "0.yaml"), [CORPUS], str(folder / "work"), llm_url=llm.url)
-        path.write_bytes(data)
+            found = plan(str(folder / "0.yaml"), [CORPUS], str(work), llm_url=llm.url)
         assert found["documents to_ask"] == 1
         assert found["questions to_ask"] - after["questions to_ask"] == again
 

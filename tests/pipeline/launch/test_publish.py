@@ -7,7 +7,7 @@ import pathlib
 import pytest
 
 from pipeline.launch.publish import check_inputs, check_models, check_output, prepare_output, publish
-from pipeline.storage.store import write_bytes
+from pipeline.storage.files import write_bytes
 from schemas.errors import UserError
 from tests.pipeline import disk  # noqa: F401  (disk://)
 from tests.pipeline.runs import a_run

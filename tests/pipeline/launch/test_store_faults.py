@@ -24,7 +24,7 @@ from pipeline.coherence import scorer
 from pipeline.images import store as images
 from pipeline.launch import lease
 from pipeline.launch.build import build
-from pipeline.storage import bucket, remote, segments
+from pipeline.storage import bucket, packs, remote
 from pipeline.storage.folder import opened
 from schemas.defects import Defect
 from schemas.errors import BugError, ServiceError, UserError
@@ -148,8 +148,8 @@ def config(tmp_path_factory) -> str:
 def run(config: str, folder: str) -> None:
     """As a process of its own would: it knows nothing of the runs before."""
     images._recent._found.clear()
-    segments._recent._found.clear()
-    segments._all.cache_clear()
+    packs._recent._found.clear()
+    packs._all.cache_clear()
     with server() as llm:
         build(config, f"{folder}/out", llm_url=llm.url, work=f"{folder}/work")
 

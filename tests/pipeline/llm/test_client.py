@@ -24,6 +24,7 @@ from pipeline.storage.store import Store
 from prompts import Prompt
 from schemas.errors import ServiceError, UserError
 from tests.fake_openai import FakeOpenAI
+from tests.pipeline.kept import values
 from tests.pipeline.web import no_web_server
 
 SCHEMA = {
@@ -398,7 +399,7 @@ def test_a_question_that_the_server_fails_at_and_whether_it_answers_others(serve
 def test_a_second_run_asks_nothing_whatever_the_address(tmp_path):
     for run in range(2):
         with FakeOpenAI() as server:  # another port each time
-            with Client(server.url, "fake", cache=Store(str(tmp_path), ".json")) as client:
+            with Client(server.url, "fake", cache=Store(str(tmp_path))) as client:
                 answers = [ask(client, f"q {i}", logprobs=2) for i in range(5)]
             assert len(server.requests) == (0 if run else 5)
             assert {answer.cached for answer in answers} == {bool(run)}
@@ -406,7 +407,7 @@ def test_a_second_run_asks_nothing_whatever_the_address(tmp_path):
 
 
 def test_each_part_of_the_question_is_part_of_its_key(server, tmp_path):
-    store = Store(str(tmp_path), ".json")
+    store = Store(str(tmp_path))
     with Client(server.url, "fake", cache=store) as client:
         for parameters in ({}, {"seed": 1}, {"temperature": 0.5}, {"max_tokens": 9}, {"logprobs": 1}):
             assert not ask(client, "q", **parameters).cached
@@ -418,12 +419,12 @@ def test_each_part_of_the_question_is_part_of_its_key(server, tmp_path):
 
 
 def test_only_valid_answers_are_kept_under_the_question_first_asked(server, tmp_path):
-    with Client(server.url, "fake", cache=Store(str(tmp_path), ".json")) as client:
+    with Client(server.url, "fake", cache=Store(str(tmp_path))) as client:
         fault(client, "!wrong")
-        assert not list(tmp_path.rglob("*.json"))
+        assert not values(tmp_path)
         ask(client, "!garbage*1")
         assert ask(client, "!garbage*1").cached
-    assert len(list(tmp_path.rglob("*.json"))) == 1
+    assert len(values(tmp_path)) == 1
 
 
 def test_a_cached_answer_that_a_stricter_check_refuses_is_asked_again(server, tmp_path):
@@ -431,7 +432,7 @@ def test_a_cached_answer_that_a_stricter_check_refuses_is_asked_again(server, tm
         if json.loads(answer.text)["grade"] < 4:
             raise ValueError("too low")
 
-    with Client(server.url, "fake", cache=Store(str(tmp_path), ".json")) as client:
+    with Client(server.url, "fake", cache=Store(str(tmp_path))) as client:
         ask(client, "q")
         server.reply = lambda body: '{"grade": 5}'
         answer = ask(client, "q", validate=high)
@@ -444,7 +445,7 @@ def test_the_server_is_only_wanted_for_what_the_cache_does_not_know(server, tmp_
     async def ready():
         calls.append(1)
 
-    with Client(server.url, "fake", cache=Store(str(tmp_path), ".json"), ready=ready) as client:
+    with Client(server.url, "fake", cache=Store(str(tmp_path)), ready=ready) as client:
         ask(client, "q")
         ask(client, "q")
     assert len(calls) == 1

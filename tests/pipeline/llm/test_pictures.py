@@ -22,7 +22,7 @@ def ask(folder, *prompts, picture=FILES.__getitem__):
     """The requests that the server gets of these prompts."""
     with (
         FakeOpenAI() as server,
-        Client(server.url, "fake", cache=Store(str(folder), ".json"), picture=picture) as client,
+        Client(server.url, "fake", cache=Store(str(folder)), picture=picture) as client,
     ):
         for prompt in prompts:
             client.submit(client.ask(prompt)).result(30)

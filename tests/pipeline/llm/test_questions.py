@@ -38,7 +38,7 @@ GOOD = "Explain how to fold a boat from a sheet of paper."
 def run(question, reply, folder=None):
     """What `question(client)` came to, and the requests that the server got."""
     with FakeOpenAI(reply=reply) as server:
-        with Client(server.url, "fake", cache=folder and Store(str(folder), ".json")) as client:
+        with Client(server.url, "fake", cache=folder and Store(str(folder))) as client:
             return client.submit(question(client)).result(30), server.requests
 
 

@@ -11,6 +11,7 @@ from pipeline.llm.faults import LlmFault
 from pipeline.llm.responses import MOST_BYTES, clean, message, parse, read
 from pipeline.storage.store import Store
 from tests.fake_openai import FakeOpenAI
+from tests.pipeline.kept import values
 from tests.pipeline.llm.test_client import prompt
 
 GOOD = '{"grade": 4}'
@@ -73,11 +74,11 @@ def test_a_malformed_reply_is_asked_again_and_never_kept(tmp_path, body):
 
     with (
         FakeOpenAI(raw=raw) as server,
-        Client(server.url, "fake", patience=30.0, cache=Store(str(tmp_path), ".json")) as client,
+        Client(server.url, "fake", patience=30.0, cache=Store(str(tmp_path))) as client,
     ):
         answer = client.submit(client.ask(prompt("q"), logprobs=2)).result(30)
     assert (answer.text, answer.cached, len(sent)) == (GOOD, False, 2)
-    assert [json.loads(path.read_text())["text"] for path in tmp_path.rglob("*.json")] == [GOOD]
+    assert [json.loads(data)["text"] for data in values(tmp_path).values()] == [GOOD]
 
 
 @pytest.mark.parametrize("body", MALFORMED.values(), ids=MALFORMED)
@@ -105,11 +106,11 @@ def test_a_server_that_sends_nothing_else_fails_the_question_with_a_short_reason
     ],
 )
 def test_a_damaged_answer_in_the_cache_is_asked_again(tmp_path, kept):
-    store = Store(str(tmp_path), ".json")
+    store = Store(str(tmp_path))
     with FakeOpenAI(reply=lambda _: GOOD) as server, Client(server.url, "fake", cache=store) as client:
         client.submit(client.ask(prompt("q"))).result(30)
-        (path,) = tmp_path.rglob("*.json")
-        path.write_text(kept)
+        (key,) = values(tmp_path)
+        store.write(key, kept.encode())
         answer = client.submit(client.ask(prompt("q"))).result(30)
     assert (answer.text, answer.cached, len(server.requests)) == (GOOD, False, 2)
 

@@ -10,7 +10,8 @@ import threading
 import pytest
 
 from pipeline.storage import bucket, remote
-from pipeline.storage.store import Store, open_bytes, replacing, write_bytes
+from pipeline.storage.files import open_bytes, replacing, write_bytes
+from pipeline.storage.store import Store
 from schemas.errors import ServiceError, UserError
 from tests.pipeline.storage import emulators
 

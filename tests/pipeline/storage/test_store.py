@@ -1,36 +1,58 @@
-"""Files named by their key."""
+"""Values by their keys, in files of many values."""
 
 import os
 
 import pytest
 
+from pipeline.storage import packs
 from pipeline.storage.store import Store, content_key
+from tests.pipeline.kept import values
 
 
 def test_what_is_written_is_read(tmp_path):
-    store = Store(tmp_path / "s", ".json")
-    assert store.read("abcd") is None and store.read_json("abcd") is None
+    store = Store(tmp_path / "s")
+    assert store.read("abcd") is None and store.read_json("abcd") is None and not (tmp_path / "s").exists()
     store.write("abcd", b"1")
     store.write("abcd", b"1")
-    assert store.read("abcd") == b"1" and store.read_json("abcd") == 1
-    assert os.listdir(tmp_path / "s" / "ab") == ["abcd.json"]
+    store.write("ef", b"")
+    assert store.read("abcd") == store.find("abcd") == b"1" and store.read_json("abcd") == 1
+    assert values(tmp_path / "s") == {"abcd": b"1", "ef": b""} and len(os.listdir(tmp_path / "s")) == 1
 
 
 @pytest.mark.parametrize("left", [b"", b'{"a": "w\xc3', b'{"a": [1, 2', bytes(30)])
 def test_a_damaged_value_is_as_one_that_was_never_written(tmp_path, left):
-    store = Store(tmp_path, ".json")
+    store = Store(tmp_path)
     store.write("abcd", left)
     assert store.read_json("abcd") is None
 
 
-def test_a_failed_write_leaves_nothing(tmp_path, monkeypatch):
+def test_a_failed_write_leaves_nothing_and_is_made_up_for_later(tmp_path, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(os, "replace", full)
-    with pytest.raises(OSError, match="No space"):
-        Store(tmp_path).write("abcd", b"1")
-    assert os.listdir(tmp_path / "ab") == []
+    store = Store(tmp_path)
+    with monkeypatch.context() as disk:
+        disk.setattr(os, "replace", full)
+        store.write("abcd", b"1")
+        with pytest.raises(OSError, match="No space"):
+            store.flush()
+        assert os.listdir(tmp_path) == []
+    assert values(tmp_path) == {"abcd": b"1"}
+
+
+def test_one_folder_is_one_store_whatever_it_is_called(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Store("s").write("abcd", b"1")
+    assert Store(tmp_path / "s").read("abcd") == Store("../" + tmp_path.name + "/s").read("abcd") == b"1"
+
+
+def test_what_waits_for_a_folder_that_is_deleted_does_not_bring_it_back(tmp_path):
+    for delete in (os.rmdir, lambda folder: packs.forget(str(folder))):
+        Store(tmp_path / "s").write("abcd", b"1")
+        delete(tmp_path / "s")
+        packs.flush()
+        assert not list(tmp_path.glob("s/*"))
+        assert Store(tmp_path / "s").read("abcd") is None
 
 
 def test_the_key_is_about_content():

@@ -1,0 +1,228 @@
+"""Stores many values in one immutable file, a pack: a bucket bills each object, and millions of files are slow anywhere.
+
+A pack is named `<random>-<bytes of its index>-<bytes>.pack`, and has its index (JSON: key -> offset and size of the
+value) and then the values. What is written stays in memory until there are ROOM bytes of it, EVERY seconds (SOON on a
+disk) have passed, the bundle ends or the process ends. Readers of the same process see it at once, other processes
+after it has been flushed. All writers of a key write the same value. Packs are not flushed to the disk (fsync), so a
+power failure may leave a damaged one: what it held counts as never written, and is written again.
+
+Each process that reads a store lists it once, and reads the index of each pack; of each key it holds 28 bytes
+(`places.py`). It lists it again, for new packs, when a stage starts anew in it (`outdated`): perhaps because the job
+goes on here after another worker was lost, which has left results.
+"""
+
+from __future__ import annotations
+
+import atexit
+import concurrent.futures
+import functools
+import json
+import logging
+import os
+import re
+import threading
+import uuid
+
+from pipeline.storage.bucket import CONNECTIONS, is_remote
+from pipeline.storage.files import directly_in, get, write_bytes
+from pipeline.storage.places import Places
+from pipeline.storage.recent import Recent
+from schemas.errors import ServiceError, UserError
+
+ROOM = 32 << 20
+"""The most bytes that wait in memory for their pack."""
+EVERY = 30.0
+"""The seconds after which waiting values go into a bucket: the most work that is lost when a process is killed."""
+SOON = 1.0
+"""The same for a disk, where writing costs nothing."""
+WHOLE = 1 << 20
+"""Packs of up to so many bytes are got from a bucket completely, and kept; of larger ones, each value by its range."""
+TOGETHER = 8 << 20
+"""The bytes of indexes that are in memory at once, about; decoded, they take several times as much."""
+_NAME = re.compile(r".*/[0-9a-f]{32}-(\d+)-(\d+)\.pack", re.S)
+_recent = Recent(64 << 20)
+_log = logging.getLogger(__name__)
+
+
+class Packs:
+    """The store below `root`, as this process sees it. Threads may share it."""
+
+    def __init__(self, root: str):
+        self.root, self._every = root, EVERY if is_remote(root) else SOON
+        self._lock = threading.RLock()
+        self._places = Places()
+        self._known: set[str] = set()  # the packs that are in the table
+        self._looked = False
+        self._waiting: dict[str, bytes] = {}
+        self._size = 0
+        self._timer: threading.Timer | None = None
+        self._failed = False  # the last flush of the timer
+
+    def read(self, key: str) -> bytes | None:
+        """The bytes of the key; None if it was written neither by this process nor before this process first looked."""
+        with self._lock:
+            if key in self._waiting:
+                return self._waiting[key]
+            if not self._looked:
+                self._load()
+            place = self._places.get(key)
+        return None if place is None else self._value(*place)
+
+    def find(self, key: str) -> bytes | None:
+        """As `read`, but also looks for what other processes have written since."""
+        data = self.read(key)
+        if data is None:
+            with self._lock:
+                self._load()
+            data = self.read(key)
+        return data
+
+    def write(self, key: str, data: bytes) -> None:
+        """Keep the bytes of a key."""
+        with self._lock:
+            if not self._waiting and not is_remote(self.root):
+                os.makedirs(self.root, exist_ok=True)
+            self._size += len(data) - len(self._waiting.get(key, b""))
+            self._waiting[key] = data
+            if self._size >= ROOM or self._failed:
+                self.flush()
+            elif self._timer is None:
+                self._timer = threading.Timer(self._every, self._flush_in_time)
+                self._timer.daemon = True
+                self._timer.start()
+
+    def outdated(self) -> None:
+        """Look for what others have written at the next `read`."""
+        self._looked = False
+
+    def _flush_in_time(self) -> None:
+        with self._lock:
+            self._timer = None
+            try:
+                self.flush()
+            except (ServiceError, UserError, OSError) as error:
+                self._failed = (
+                    True  # the values wait on; the next write, or the end of the bundle, tries again and raises
+                )
+                _log.warning("%s", error)
+
+    def flush(self) -> None:
+        """Write the waiting values. Raises ServiceError, and OSError for a disk."""
+        with self._lock:
+            if not is_remote(self.root) and not os.path.isdir(self.root):
+                self.drop()  # somebody has deleted the folder, with all that was in it
+            if self._timer:
+                self._timer.cancel()
+                self._timer = None
+            if not self._waiting:
+                return
+            places, at = {}, 0
+            for key, data in self._waiting.items():
+                places[key] = (at, len(data))
+                at += len(data)
+            head = json.dumps(places, separators=(",", ":")).encode()
+            pack = f"{self.root}/{uuid.uuid4().hex}-{len(head)}-{len(head) + at}.pack"
+            whole = b"".join([head, *self._waiting.values()])
+            write_bytes(pack, whole)
+            self._add(pack, len(head), places)
+            if _kept_whole(pack, len(whole)):
+                _recent.put(pack, whole)
+            self._waiting, self._size, self._failed = {}, 0, False
+
+    def drop(self) -> None:
+        """Write nothing of what waits."""
+        with self._lock:
+            if self._timer:
+                self._timer.cancel()
+                self._timer = None
+            self._waiting, self._size = {}, 0
+
+    def _load(self) -> None:
+        """Read the indexes of the packs that are new, several at once: a large run leaves a hundred thousand."""
+        listed = [pack for pack in directly_in(self.root) if pack not in self._known]
+        new = [match for pack in listed if (match := _NAME.fullmatch(pack))]
+        if new:
+            with concurrent.futures.ThreadPoolExecutor(min(CONNECTIONS, len(new))) as pool:
+                while new:
+                    some = [new.pop()]
+                    while new and len(some) < CONNECTIONS and sum(int(name[1]) for name in some) < TOGETHER:
+                        some.append(new.pop())
+                    for (pack, head), places in pool.map(_index, some):
+                        self._add(pack, head, places)
+        self._looked = True
+
+    def _add(self, pack: str, head: int, places: dict[str, tuple[int, int]]) -> None:
+        self._places.add(pack, places, head)
+        self._known.add(pack)
+
+    def _value(self, pack: str, at: int, size: int) -> bytes | None:
+        whole = _recent.get(pack)
+        try:
+            if whole is None and _kept_whole(pack, int(pack.rsplit("-", 1)[1].removesuffix(".pack"))):
+                whole = get(pack)
+                _recent.put(pack, whole)
+            data = get(pack, at, at + size) if whole is None else whole[at : at + size]
+        except FileNotFoundError:  # somebody has deleted it since
+            return None
+        return data if len(data) == size else None
+
+
+def _kept_whole(pack: str, size: int) -> bool:
+    return size <= WHOLE and is_remote(pack)
+
+
+def _index(name: re.Match[str]) -> tuple[tuple[str, int], dict[str, tuple[int, int]]]:
+    """A pack with the bytes of its index, and the index; an empty one for a damaged pack."""
+    pack, head, size = name[0], int(name[1]), int(name[2])
+    data = get(pack, 0, None if (whole := _kept_whole(pack, size)) else head)
+    try:
+        if not is_remote(pack) and os.path.getsize(pack) != size:
+            raise ValueError("cut")
+        places = json.loads(data[:head])
+    except ValueError:
+        _log.warning("%s is damaged, perhaps by a power failure; what it held is made again", pack)
+        if not is_remote(pack):
+            os.unlink(pack)
+        return (pack, head), {}
+    if whole:
+        _recent.put(pack, data)
+    return (pack, head), places
+
+
+def of(root: str) -> Packs:
+    """The store below `root`; each process has one."""
+    root = root if is_remote(root) else os.path.abspath(root)
+    return _all(os.getpid()).setdefault(root, Packs(root))
+
+
+def flush() -> None:
+    """Write the waiting values of all stores of this process, before other processes are told about them."""
+    for store in list(_all(os.getpid()).values()):
+        store.flush()
+
+
+def outdated() -> None:
+    """Let all stores of this process look for what other processes have written, at their next read."""
+    for store in list(_all(os.getpid()).values()):
+        store.outdated()
+
+
+def forget(folder: str) -> None:
+    """Forget what is known about stores in a folder that is about to be deleted."""
+    folder = folder.rstrip("/") if is_remote(folder) else os.path.abspath(folder)
+    stores = _all(os.getpid())
+    for root in [root for root in stores if f"{root}/".startswith(f"{folder}/")]:
+        stores.pop(root).drop()
+
+
+@functools.lru_cache(maxsize=1)
+def _all(process: int) -> dict[str, Packs]:
+    atexit.register(_flush_at_exit)
+    return {}
+
+
+def _flush_at_exit() -> None:
+    try:
+        flush()
+    except (ServiceError, UserError, OSError) as error:  # of which the run has told already
+        _log.info("%s", error)

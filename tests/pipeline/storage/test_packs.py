@@ -1,0 +1,172 @@
+"""Many values in one file, on a disk or in a bucket."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from pipeline.storage import packs
+from pipeline.storage.files import directly_in, write_bytes
+from pipeline.storage.packs import Packs
+from schemas.errors import ServiceError
+from tests.pipeline import disk
+from tests.pipeline.runs import ROOT
+
+
+@pytest.fixture
+def root(tmp_path):
+    disk.operations.clear()
+    return f"disk:/{tmp_path}/store"
+
+
+@pytest.fixture(params=["disk", "bucket"])
+def anywhere(request, root, tmp_path):
+    return root if request.param == "bucket" else str(tmp_path / "store")
+
+
+def test_what_is_written_is_read_at_once_and_by_others_when_it_is_flushed(anywhere):
+    ours, theirs = Packs(anywhere), Packs(anywhere)
+    assert theirs.read("a") is None
+    ours.write("a", b"one")
+    ours.write("b", b"")
+    assert ours.read("a") == b"one" and theirs.find("a") is None
+    ours.flush()
+    assert theirs.read("a") is None and theirs.find("a") == b"one" and theirs.read("b") == b""
+    assert ours.read("a") == Packs(anywhere).read("a") == b"one"
+
+
+def test_a_thousand_results_are_one_write_one_listing_and_one_read(root):
+    store = Packs(root)
+    for i in range(1000):
+        store.write(str(i), b"x" * i)
+    store.flush()
+    store.flush()  # nothing more to write
+    assert disk.operations["write"] == 1
+    packs._recent._found.clear()
+    disk.operations.clear()
+    again = Packs(root)
+    assert all(again.read(str(i)) == b"x" * i for i in range(1000))
+    assert (disk.operations["list"], disk.operations["read"]) == (1, 1)
+
+
+def test_a_key_of_a_large_pack_costs_its_own_bytes(root, monkeypatch):
+    store = Packs(root)
+    for key in "abc":
+        store.write(key, key.encode() * 600_000)
+    store.flush()
+    asked, read = [], disk.DiskBucket.read
+    monkeypatch.setattr(disk.DiskBucket, "read", lambda *a: asked.append(read(*a)) or asked[-1])
+    assert Packs(root).read("b") == b"b" * 600_000
+    assert len(asked) == 2 and len(asked[0]) < 100 and len(asked[1]) == 600_000
+
+
+def test_what_waits_is_bounded(anywhere, monkeypatch):
+    monkeypatch.setattr(packs, "ROOM", 100)
+    store = Packs(anywhere)
+    for i in range(10):
+        store.write(str(i), b"x" * 30)
+    assert len(directly_in(anywhere)) == 2
+    store.write("9", b"y" * 30)  # of a key that waits, the room is that of its last value
+    store.flush()
+    assert Packs(anywhere).read("9") == b"y" * 30 and len(directly_in(anywhere)) == 3
+
+
+def test_what_waits_is_written_after_a_while_though_nothing_more_comes(anywhere, monkeypatch):
+    monkeypatch.setattr(packs, "EVERY", packs.SOON)
+    store = Packs(anywhere)
+    store.write("a", b"one")
+    store.write("b", b"two")
+    for _ in range(300):
+        if Packs(anywhere).read("b"):
+            break
+        time.sleep(0.1)
+    assert Packs(anywhere).read("b") == b"two" and len(directly_in(anywhere)) == 1
+
+
+def test_a_store_that_fails_in_between_is_tried_again_and_told_at_the_end(root, monkeypatch, caplog):
+    monkeypatch.setattr(packs, "EVERY", 0.0)
+
+    def broken(*_, **__):
+        raise ServiceError("the store is away")
+
+    store = Packs(root)
+    with monkeypatch.context() as away:
+        away.setattr(disk.DiskBucket, "write", broken)
+        store.write("a", b"one")
+        for _ in range(200):
+            if caplog.messages:
+                break
+            time.sleep(0.05)
+        assert caplog.messages == ["the store is away"]
+        for again in (store.flush, lambda: store.write("b", b"two")):
+            with pytest.raises(ServiceError, match="the store is away"):
+                again()
+    store.write("c", b"three")
+    assert [Packs(root).read(key) for key in "abc"] == [b"one", b"two", b"three"]
+
+
+def test_a_worker_in_which_a_stage_starts_anew_sees_what_others_have_left(anywhere):
+    ours, lost = packs.of(anywhere), Packs(anywhere)
+    assert ours.read("a") is None
+    lost.write("a", b"one")
+    lost.flush()
+    assert ours.read("a") is None  # no listing for each key that is not there
+    packs.outdated()
+    disk.operations.clear()
+    assert ours.read("a") == b"one" and ours.read("b") is None and disk.operations["list"] <= 1
+
+
+def test_the_name_of_a_store_is_no_glob(anywhere):
+    store = Packs(f"{anywhere}/run [1]*")
+    store.write("a", b"one")
+    store.flush()
+    assert Packs(f"{anywhere}/run [1]*").read("a") == b"one"
+
+
+def test_other_objects_in_the_folder_are_passed_over(anywhere):
+    write_bytes(f"{anywhere}/strange.pack", b"{}")
+    assert Packs(anywhere).read("a") is None
+
+
+def test_the_indexes_of_many_packs_are_read_at_once_and_each_once(root, monkeypatch):
+    monkeypatch.setattr(packs, "CONNECTIONS", 4)
+    store = Packs(root)
+    for i in range(8):
+        store.write(str(i), str(i).encode())
+        store.flush()
+    packs._recent._found.clear()
+    four, read = threading.Barrier(4, timeout=30), disk.DiskBucket.read
+
+    def waiting(*arguments):
+        four.wait()
+        return read(*arguments)
+
+    disk.operations.clear()
+    monkeypatch.setattr(disk.DiskBucket, "read", waiting)
+    again = Packs(root)
+    assert [again.read(str(i)) for i in range(8)] == [str(i).encode() for i in range(8)]
+    assert (disk.operations["list"], disk.operations["read"]) == (1, 8)
+
+
+@pytest.mark.parametrize("cut", [lambda data: data[:-1], lambda data: bytes(len(data)), lambda data: b""])
+def test_a_pack_that_a_power_failure_damaged_holds_nothing_and_goes(tmp_path, cut, caplog):
+    store = Packs(str(tmp_path))
+    for key in "ab":
+        store.write(key, b"one")
+        store.flush()
+    first, second = map(Path, directly_in(str(tmp_path)))
+    first.write_bytes(cut(first.read_bytes()))
+    again = Packs(str(tmp_path))
+    assert {again.read("a"), again.read("b")} == {None, b"one"}
+    assert [str(second)] == directly_in(str(tmp_path)) and str(first) in caplog.messages[0]
+
+
+def test_values_that_wait_when_a_process_ends_are_written(tmp_path):
+    script = f"from pipeline.storage.store import Store; Store({str(tmp_path)!r}).write('a', b'one')"
+    subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=True)
+    assert Packs(str(tmp_path)).read("a") == b"one"
