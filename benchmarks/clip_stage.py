@@ -19,9 +19,7 @@ from __future__ import annotations
 import argparse
 import json
 import pickle
-import shutil
 import statistics
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -30,7 +28,7 @@ from unittest import mock
 
 import torch
 
-from benchmarks.steps import CONFIG, a_run, run_step
+from benchmarks.steps import CONFIG, a_run, run_step, temporary_work
 from pipeline import config as configuration
 from pipeline import corpora
 from pipeline.coherence import scorer as clip
@@ -39,6 +37,7 @@ from pipeline.coherence.scorer import Scorer, neighbours
 from pipeline.graph import stages
 from pipeline.graph.transforms import Batches
 from pipeline.images.store import ImageStore
+from pipeline.launch.publish import remove
 from pipeline.run import Run, image_store
 from schemas.records import Document, Image, StoredDocument
 from schemas.stage_names import SCORE_COHERENCE
@@ -165,7 +164,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
+    with temporary_work() as folder:
         run = a_run(folder, configuration.load(str(CONFIG)))
         store = image_store(run)
         documents = stored(options.corpus, options.limit, store)
@@ -180,7 +179,7 @@ def main() -> None:
         for repeat in range(options.repeats):
             for name in list(contenders)[:: -1 if repeat % 2 else 1]:
                 scorer.forget()
-                shutil.rmtree(run.store("scores"), ignore_errors=True)
+                remove(run.store("scores"))
                 times[name].append(seconds(contenders[name]))
     items = len(hashes) + len(texts)
     rates = {name: items / statistics.median(values) for name, values in times.items()}

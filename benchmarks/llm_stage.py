@@ -24,7 +24,7 @@ from typing import Any
 
 import aiohttp
 
-from benchmarks.steps import CONFIG, a_run, run_step
+from benchmarks.steps import CONFIG, a_run, run_step, temporary_work
 from pipeline import config as configuration
 from pipeline.corpora import parts, read
 from pipeline.graph import asking
@@ -92,7 +92,7 @@ def stage(url: str, model: str, documents: list[Document], concurrency: int) -> 
     """The stage *Rate text* in Beam's local runner, with an empty cache."""
     config = configuration.load(str(CONFIG))
     config = dataclasses.replace(config, llm=dataclasses.replace(config.llm, concurrency=concurrency, timeout=600.0))
-    with tempfile.TemporaryDirectory() as folder:
+    with temporary_work() as folder:
         run = a_run(folder, config, url, model)
         run_step(documents, InFlight(run, RATE_TEXT, asking.rate_text, concurrency))
 

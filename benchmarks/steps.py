@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import contextlib
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import apache_beam as beam
@@ -12,6 +14,7 @@ from pipeline import config as configuration
 from pipeline.graph import stages
 from pipeline.graph.transforms import ENDED
 from pipeline.run import Run
+from pipeline.storage import packs
 from schemas.errors import RecordFault
 from schemas.outcome import Outcome
 from schemas.records import Document, Provenance
@@ -32,6 +35,16 @@ def a_run(work: str, config: configuration.Config, llm_url: str = "http://127.0.
         "",
         Provenance("", "", "clip", llm_name, "", ""),
     )
+
+
+@contextlib.contextmanager
+def temporary_work() -> Iterator[str]:
+    """A work folder that goes with the block, with what its stores have not written yet."""
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            yield folder
+        finally:
+            packs.forget(folder)
 
 
 def passing(run: Run) -> Callable[[Document], Document | None]:

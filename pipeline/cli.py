@@ -14,6 +14,7 @@ import sys
 import configs
 from pipeline import arguments
 from pipeline.launch import finished, logs
+from pipeline.storage import packs
 from schemas.errors import BugError, ServiceError, UserError, exit_code
 from schemas.printable import line, printable
 
@@ -28,7 +29,9 @@ def main(argv: list[str] | None = None) -> int:
     if rest and options.command is not build:
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     try:
-        return int(options.command(options, rest))
+        code = int(options.command(options, rest))
+        packs.flush()  # what a command without Beam's bundles has kept
+        return code
     except (UserError, BugError, ServiceError) as error:
         print(printable(f"leafinstruct: {error}"), file=sys.stderr)
         return exit_code(error)

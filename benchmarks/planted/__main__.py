@@ -25,7 +25,7 @@ import yaml
 
 from benchmarks.planted import corpus, figures
 from benchmarks.planted.kinds import KINDS, counts
-from benchmarks.steps import a_run
+from benchmarks.steps import a_run, temporary_work
 from filters.personal_data import KINDS as PERSONAL
 from models import HELD_OUT
 from pipeline.dataset import ledger
@@ -51,7 +51,7 @@ def drawn(config: str, given: list[str], count: int, seed: str) -> list[corpus.P
     """The planted documents. Raises ValueError for too few of them, UserError if a corpus cannot be read."""
     counts(count)  # before anything is read
     settings = configured(config, given, None)
-    with tempfile.TemporaryDirectory() as work:
+    with temporary_work() as work:
         documents = corpus.originals(a_run(work, settings), settings.corpora, seed)
         return corpus.plant(list(documents), count)
 

@@ -93,7 +93,7 @@ class Hashed(io.RawIOBase):
 
 @contextlib.contextmanager
 def hashed(path: str) -> Iterator[Hashed]:
-    """Write to a file atomically (`store.replacing`), and compute its size and sha256."""
+    """Write to a file atomically (`storage.files.replacing`), and compute its size and sha256."""
     with replacing(path) as file:
         yield Hashed(file)
 

@@ -1,6 +1,6 @@
 """The image store: every image is fetched once, decoded once, and kept in normal form under the hash of its bytes.
 
-Three folders under the root: `pictures/` has the files themselves, `sources/` maps a source's hash to a stored image
+Three stores under the root: `pictures/` has the images themselves, `sources/` maps a source's hash to a stored image
 (so that a second run decodes nothing), `addresses/` maps an http(s) address to a stored image or a fault (so that it
 fetches nothing).
 """
@@ -105,8 +105,8 @@ class ImageStore:
 
         The source is fetched, decoded and stored if it is new.
 
-        Raises ImageFault with a kind of `faults.KINDS` if the source gives no image, and OSError if the store cannot be
-        written (a full disk).
+        Raises ImageFault with a kind of `faults.KINDS` if the source gives no image. A store that cannot be written (a
+        full disk) raises OSError, here or at the end of the bundle.
         """
         stored = self._fetched(image.uri)["stored"] if is_http(image.uri) else self._read_and_stored(image.uri)
         return StoredImage(image.uri, image.alt, image.caption, **stored)
@@ -145,9 +145,9 @@ class ImageStore:
             return None
 
     def read(self, sha256: str) -> bytes:
-        """The bytes of a stored image. Raises FileNotFoundError for a hash that was never stored."""
+        """The bytes of a stored image. Raises FileNotFoundError for one that was never stored, or is damaged."""
         data = self._picture(sha256, sure=True)
-        if data is None:
+        if data is None or hashlib.sha256(data).hexdigest() != sha256:
             raise FileNotFoundError(f"there is no image {sha256} in {self.pictures.root}")
         return data
 
@@ -212,7 +212,7 @@ class ImageStore:
             "height": picture.height,
             "extension": extension(picture.data),
         }
-        self.sources.write(key, json.dumps(stored).encode())  # last, because it says that the image is stored
+        self.sources.write(key, json.dumps(stored).encode())
         return stored
 
     def _source_key(self, source: bytes) -> str:

@@ -86,7 +86,7 @@ def _names_in(folder: str) -> set[str]:
 
 
 def _unfinished(names: Iterable[str]) -> set[str]:
-    """Files of ours that a killed run did not finish writing (`storage.store.replacing`)."""
+    """Files of ours that a killed run did not finish writing (`storage.files.replacing`)."""
     found = map(_UNFINISHED.fullmatch, names)
     return {match[0] for match in found if match and match[1] in UNPUBLISHED}
 

@@ -1,7 +1,7 @@
 """The client of an OpenAI-compatible server: asks many questions at once, validates the answers and caches them.
 
-Each answer is stored under a hash of its question as soon as it arrives: a second run asks nothing again, and a killed
-run keeps what was finished. The server's address is not part of the question.
+Each answer is stored under a hash of its question when it arrives (`storage/packs.py` says how soon it is on the disk):
+a second run asks nothing again, and a killed run keeps what was finished. The server's address is not part of the question.
 """
 
 from __future__ import annotations
@@ -214,7 +214,7 @@ class Client:
             answer = Answer(**parse(data), cached=True)
             check(answer, schema, validate)
         except (ValueError, TypeError):
-            return None  # a damaged file, or `validate` has become stricter since
+            return None  # damaged, or `validate` has become stricter since
         return answer
 
     async def _post(self, body: dict[str, Any]) -> bytes:

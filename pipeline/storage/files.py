@@ -32,7 +32,7 @@ def get(path: str, start: int = 0, end: int | None = None) -> bytes:
 
 
 def directly_in(folder: str) -> list[str]:
-    """The files directly in a folder, sorted; its name is no glob. None if there is no such folder."""
+    """The files directly in a folder, sorted; its name is no glob. An empty list if there is no such folder."""
     if is_remote(folder):
         return remote.directly_in(folder)
     with contextlib.suppress(FileNotFoundError), os.scandir(folder) as found:
@@ -59,10 +59,13 @@ def replacing(path: str) -> Iterator[BinaryIO]:
         raise
 
 
-def write_bytes(path: str, data: bytes) -> None:
-    """Write a file atomically."""
+def write_bytes(path: str, data: bytes, lasting: bool = False) -> None:
+    """Write a file atomically; `lasting`: so that a power failure cannot damage it any more (some milliseconds)."""
     with replacing(path) as file:
         file.write(data)
+        if lasting and not is_remote(path):
+            file.flush()
+            os.fsync(file.fileno())
 
 
 def _regular(path: str, flags: int) -> int:

@@ -1,26 +1,30 @@
 """Stores many values in one immutable file, a pack: a bucket bills each object, and millions of files are slow anywhere.
 
-A pack is named `<random>-<bytes of its index>-<bytes>.pack`, and has its index (JSON: key -> offset and size of the
-value) and then the values. What is written stays in memory until there are ROOM bytes of it, EVERY seconds (SOON on a
-disk) have passed, the bundle ends or the process ends. Readers of the same process see it at once, other processes
-after it has been flushed. All writers of a key write the same value. Packs are not flushed to the disk (fsync), so a
-power failure may leave a damaged one: what it held counts as never written, and is written again.
+A pack is named `<time in nanoseconds>-<random>-<bytes of its index>-<bytes>.pack`, and has its index (JSON: key ->
+offset and size of the value) and then the values. What is written stays in memory until there are ROOM bytes of it,
+EVERY seconds (SOON on a disk) have passed, the bundle ends or the process ends. Readers of the same process see it at
+once, other processes after it has been flushed. Of a key that was written more than once, the newest pack's value counts.
+What a damaged pack held counts as never written.
 
-Each process that reads a store lists it once, and reads the index of each pack; of each key it holds 28 bytes
-(`places.py`). It lists it again, for new packs, when a stage starts anew in it (`outdated`): perhaps because the job
-goes on here after another worker was lost, which has left results.
+Each process that reads a store lists it once, and reads the index of each pack; it holds 28 bytes of each key
+(`places.py`) and about 200 of each pack. It lists a bucket again, for new packs, when a stage starts anew in it
+(`outdated`): perhaps because the job goes on here after another worker was lost, which has left results. On a disk it
+looks whether there are new packs whenever it lacks a key.
 """
 
 from __future__ import annotations
 
 import atexit
+import collections
 import concurrent.futures
+import contextlib
 import functools
 import json
 import logging
 import os
 import re
 import threading
+import time
 import uuid
 
 from pipeline.storage.bucket import CONNECTIONS, is_remote
@@ -35,11 +39,13 @@ EVERY = 30.0
 """The seconds after which waiting values go into a bucket: the most work that is lost when a process is killed."""
 SOON = 1.0
 """The same for a disk, where writing costs nothing."""
+REST = 20
+"""A process spends at most one part in so many of its time on looking for what others have put on a disk."""
 WHOLE = 1 << 20
 """Packs of up to so many bytes are got from a bucket completely, and kept; of larger ones, each value by its range."""
 TOGETHER = 8 << 20
 """The bytes of indexes that are in memory at once, about; decoded, they take several times as much."""
-_NAME = re.compile(r".*/[0-9a-f]{32}-(\d+)-(\d+)\.pack", re.S)
+_NAME = re.compile(r".*/\d{20}-[0-9a-f]{32}-(\d+)-(\d+)\.pack", re.S)
 _recent = Recent(64 << 20)
 _log = logging.getLogger(__name__)
 
@@ -53,19 +59,23 @@ class Packs:
         self._places = Places()
         self._known: set[str] = set()  # the packs that are in the table
         self._looked = False
+        self._changed, self._rested = 0, 0.0  # when the folder on the disk had last changed; when to look again
         self._waiting: dict[str, bytes] = {}
         self._size = 0
         self._timer: threading.Timer | None = None
-        self._failed = False  # the last flush of the timer
+        self.failed = False  # whether the last flush has failed
 
     def read(self, key: str) -> bytes | None:
-        """The bytes of the key; None if it was written neither by this process nor before this process first looked."""
+        """The bytes of the key; None if it was never written, or in a bucket since this process first looked there."""
         with self._lock:
             if key in self._waiting:
                 return self._waiting[key]
             if not self._looked:
                 self._load()
             place = self._places.get(key)
+            if place is None and self._has_changed():
+                self._load()
+                place = self._places.get(key)
         return None if place is None else self._value(*place)
 
     def find(self, key: str) -> bytes | None:
@@ -80,16 +90,15 @@ class Packs:
     def write(self, key: str, data: bytes) -> None:
         """Keep the bytes of a key."""
         with self._lock:
-            if not self._waiting and not is_remote(self.root):
-                os.makedirs(self.root, exist_ok=True)
             self._size += len(data) - len(self._waiting.get(key, b""))
             self._waiting[key] = data
-            if self._size >= ROOM or self._failed:
+            if self._size >= ROOM or self.failed:
                 self.flush()
             elif self._timer is None:
-                self._timer = threading.Timer(self._every, self._flush_in_time)
-                self._timer.daemon = True
-                self._timer.start()
+                timer = threading.Timer(self._every, self._flush_in_time)
+                timer.daemon = True
+                timer.start()
+                self._timer = timer
 
     def outdated(self) -> None:
         """Look for what others have written at the next `read`."""
@@ -101,16 +110,13 @@ class Packs:
             try:
                 self.flush()
             except (ServiceError, UserError, OSError) as error:
-                self._failed = (
-                    True  # the values wait on; the next write, or the end of the bundle, tries again and raises
-                )
-                _log.warning("%s", error)
+                _log.warning(
+                    "%s", error
+                )  # the values wait on; the next write, or the bundle's end, tries again and raises
 
     def flush(self) -> None:
         """Write the waiting values. Raises ServiceError, and OSError for a disk."""
         with self._lock:
-            if not is_remote(self.root) and not os.path.isdir(self.root):
-                self.drop()  # somebody has deleted the folder, with all that was in it
             if self._timer:
                 self._timer.cancel()
                 self._timer = None
@@ -121,13 +127,14 @@ class Packs:
                 places[key] = (at, len(data))
                 at += len(data)
             head = json.dumps(places, separators=(",", ":")).encode()
-            pack = f"{self.root}/{uuid.uuid4().hex}-{len(head)}-{len(head) + at}.pack"
+            pack = f"{self.root}/{time.time_ns():020d}-{uuid.uuid4().hex}-{len(head)}-{len(head) + at}.pack"
             whole = b"".join([head, *self._waiting.values()])
-            write_bytes(pack, whole)
+            self.failed = True
+            write_bytes(pack, whole, lasting=True)
             self._add(pack, len(head), places)
             if _kept_whole(pack, len(whole)):
                 _recent.put(pack, whole)
-            self._waiting, self._size, self._failed = {}, 0, False
+            self._waiting, self._size, self.failed = {}, 0, False
 
     def drop(self) -> None:
         """Write nothing of what waits."""
@@ -139,17 +146,35 @@ class Packs:
 
     def _load(self) -> None:
         """Read the indexes of the packs that are new, several at once: a large run leaves a hundred thousand."""
-        listed = [pack for pack in directly_in(self.root) if pack not in self._known]
-        new = [match for pack in listed if (match := _NAME.fullmatch(pack))]
-        if new:
+        began = time.monotonic()
+        self._has_changed()
+        self._looked = True  # before the listing: whoever finds this outdated meanwhile is right
+        try:
+            listed = [pack for pack in directly_in(self.root) if pack not in self._known]
+            new = collections.deque(match for pack in listed if (match := _NAME.fullmatch(pack)))  # the oldest first
+            if not new:
+                return
             with concurrent.futures.ThreadPoolExecutor(min(CONNECTIONS, len(new))) as pool:
                 while new:
-                    some = [new.pop()]
+                    some = [new.popleft()]
                     while new and len(some) < CONNECTIONS and sum(int(name[1]) for name in some) < TOGETHER:
-                        some.append(new.pop())
+                        some.append(new.popleft())
                     for (pack, head), places in pool.map(_index, some):
                         self._add(pack, head, places)
-        self._looked = True
+        except BaseException:
+            self._looked = False
+            raise
+        finally:
+            now = time.monotonic()
+            self._rested = now + REST * (now - began)
+
+    def _has_changed(self) -> bool:
+        """Whether there may be new packs on the disk since this was last asked; False for a bucket."""
+        before = self._changed
+        if not is_remote(self.root) and time.monotonic() >= self._rested:
+            with contextlib.suppress(FileNotFoundError):
+                self._changed = os.stat(self.root).st_mtime_ns
+        return self._changed != before
 
     def _add(self, pack: str, head: int, places: dict[str, tuple[int, int]]) -> None:
         self._places.add(pack, places, head)
@@ -174,15 +199,15 @@ def _kept_whole(pack: str, size: int) -> bool:
 def _index(name: re.Match[str]) -> tuple[tuple[str, int], dict[str, tuple[int, int]]]:
     """A pack with the bytes of its index, and the index; an empty one for a damaged pack."""
     pack, head, size = name[0], int(name[1]), int(name[2])
-    data = get(pack, 0, None if (whole := _kept_whole(pack, size)) else head)
     try:
+        data = get(pack, 0, None if (whole := _kept_whole(pack, size)) else head)
         if not is_remote(pack) and os.path.getsize(pack) != size:
             raise ValueError("cut")
         places = json.loads(data[:head])
+    except FileNotFoundError:  # somebody has deleted it since it was listed
+        return (pack, head), {}
     except ValueError:
-        _log.warning("%s is damaged, perhaps by a power failure; what it held is made again", pack)
-        if not is_remote(pack):
-            os.unlink(pack)
+        _log.warning("%s is damaged; what it held is made again", pack)
         return (pack, head), {}
     if whole:
         _recent.put(pack, data)
@@ -190,8 +215,7 @@ def _index(name: re.Match[str]) -> tuple[tuple[str, int], dict[str, tuple[int, i
 
 
 def of(root: str) -> Packs:
-    """The store below `root`; each process has one."""
-    root = root if is_remote(root) else os.path.abspath(root)
+    """The store below `root`, a URL or a path without links; each process has one."""
     return _all(os.getpid()).setdefault(root, Packs(root))
 
 
@@ -209,7 +233,7 @@ def outdated() -> None:
 
 def forget(folder: str) -> None:
     """Forget what is known about stores in a folder that is about to be deleted."""
-    folder = folder.rstrip("/") if is_remote(folder) else os.path.abspath(folder)
+    folder = folder.rstrip("/") if is_remote(folder) else os.path.realpath(folder)
     stores = _all(os.getpid())
     for root in [root for root in stores if f"{root}/".startswith(f"{folder}/")]:
         stores.pop(root).drop()
@@ -222,7 +246,8 @@ def _all(process: int) -> dict[str, Packs]:
 
 
 def _flush_at_exit() -> None:
-    try:
-        flush()
-    except (ServiceError, UserError, OSError) as error:  # of which the run has told already
-        _log.info("%s", error)
+    for store in [store for store in _all(os.getpid()).values() if not store.failed]:  # of a failure was told already
+        try:
+            store.flush()
+        except (ServiceError, UserError, OSError) as error:
+            _log.warning("%s", error)

@@ -1,4 +1,4 @@
-"""Where each key of many segments is, in 28 bytes of memory for each: the table of `segments.py`."""
+"""Where each key of many packs is, in 28 bytes of memory for each: the table of `packs.py`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _HALF = np.dtype("<u8")
 
 @dataclasses.dataclass(frozen=True)
 class _Run:
-    """Some keys, sorted by the first half of their digest: both halves, and segment number, offset and size of each."""
+    """Some keys, sorted by the first half of their digest: both halves, and pack number, offset and size of each."""
 
     first: npt.NDArray[np.uint64]
     second: npt.NDArray[np.uint64]
@@ -23,22 +23,22 @@ class _Run:
 
 
 class Places:
-    """Key -> (segment, offset, size). Of a key that is added twice the last place counts."""
+    """Key -> (pack, offset, size). Of a key that is added twice the last place counts."""
 
     def __init__(self) -> None:
-        self._segments: list[str] = []
+        self._packs: list[str] = []
         self._runs: list[_Run] = []  # each more than twice as long as the next one, so there are few
 
-    def add(self, segment: str, places: Mapping[str, tuple[int, int]], head: int) -> None:
-        """Add the keys of a segment: offset from `head` and size of each."""
+    def add(self, pack: str, places: Mapping[str, tuple[int, int]], head: int) -> None:
+        """Add the keys of a pack: offset from `head` and size of each."""
         if not places:
             return
         digests = np.frombuffer(b"".join(map(_digest, places)), dtype=_HALF).reshape(-1, 2)
         found = np.empty((len(places), 3), dtype=np.uint32)
-        found[:, 0] = len(self._segments)
+        found[:, 0] = len(self._packs)
         found[:, 1:] = np.array(list(places.values()), dtype=np.uint32)
         found[:, 1] += head
-        self._segments.append(segment)
+        self._packs.append(pack)
         runs = [_Run(digests[:, 0], digests[:, 1], found)]
         count = len(places)
         while self._runs and len(self._runs[-1].first) <= 2 * count:
@@ -53,8 +53,8 @@ class Places:
             at = int(np.searchsorted(run.first, first))
             while at < len(run.first) and run.first[at] == first:
                 if run.second[at] == second:
-                    segment, start, size = map(int, run.places[at])
-                    return self._segments[segment], start, size
+                    pack, start, size = map(int, run.places[at])
+                    return self._packs[pack], start, size
                 at += 1
         return None
 

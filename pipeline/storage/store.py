@@ -1,16 +1,19 @@
 """Values by their keys: images, scores, answers and finished instances are in such stores.
 
 A store is a folder, local or in a bucket, of files that hold many values each (`packs.py`). It needs no server and no
-locking, survives a killed run, and is shared by all workers: every writer of a key writes the same value.
+locking, survives a killed run, and is shared by all workers: what one has written, the others find, on a disk after a
+second, in a bucket as `read` and `find` say. Of two values of a key the newer one counts.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
 from typing import Any
 
 from pipeline.storage import packs
+from pipeline.storage.bucket import is_remote
 
 
 def content_key(*parts: Any) -> str:
@@ -22,14 +25,14 @@ def content_key(*parts: Any) -> str:
 class Store:
     """The store in the folder `root`, a path or a URL. Cheap to make and to pickle; each process has one state for all.
 
-    A value that a power failure has damaged reads as one that was never written, or as other bytes: readers check it.
+    A value that a disk has damaged may read as other bytes: readers check it.
     """
 
     def __init__(self, root: str):
-        self.root = str(root)
+        self.root = str(root) if is_remote(str(root)) else os.path.realpath(root)
 
     def read(self, key: str) -> bytes | None:
-        """The bytes of the key; None if it was written neither by this process nor before this process first looked."""
+        """The bytes of the key; None if it was never written, or in a bucket since this process first looked there."""
         return packs.of(self.root).read(key)
 
     def read_json(self, key: str) -> Any:
@@ -41,7 +44,7 @@ class Store:
             return None
 
     def find(self, key: str) -> bytes | None:
-        """As `read`, but also finds what another process has written since."""
+        """As `read`, but in a bucket, too, finds what another process has written since."""
         return packs.of(self.root).find(key)
 
     def write(self, key: str, data: bytes) -> None:

@@ -29,7 +29,7 @@ _kept: Store | None = None
 def keep_in(root: str) -> None:
     """From now on, this process keeps the indexes of tars in buckets in the store `root`, and looks for them there."""
     global _kept
-    if _kept is None or _kept.root != root:
+    if _kept is None or _kept.root != Store(root).root:
         _kept = Store(root)
 
 
@@ -60,7 +60,7 @@ def _of_object(path: str) -> TarIndex:
     described = [(size, checksum) for url, size, checksum in remote.described(path) if url == path]
     key = content_key("tar", VERSION, path, *described)
     if _kept and described and (data := _kept.find(key)):
-        with contextlib.suppress(zlib.error, ValueError):  # of a file that a power cut left
+        with contextlib.suppress(zlib.error, ValueError):  # damaged
             members, error = json.loads(zlib.decompress(data))
             return TarIndex({name: (at, size) for name, (at, size) in members.items()}, error)
     with remote.open_read(path, _AHEAD) as file:

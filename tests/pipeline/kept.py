@@ -12,8 +12,8 @@ def values(folder: Path) -> dict[str, bytes]:
     """The value of each key; what waits in this process is written first."""
     packs.flush()
     found = {}
-    for pack in folder.glob("*.pack"):
-        head, data = int(pack.stem.split("-")[1]), pack.read_bytes()
+    for pack in sorted(folder.glob("*.pack")):  # the oldest first
+        head, data = int(pack.stem.split("-")[2]), pack.read_bytes()
         for key, (at, size) in json.loads(data[:head]).items():
             found[key] = data[head + at : head + at + size]
     return found

@@ -160,8 +160,8 @@ def test_what_a_power_cut_damaged_is_made_again(tmp_path, pictures, folder, keep
     packs._all.cache_clear()  # as a new process
     assert pictures.store(Image(f"{tmp_path}/a.jpg")) == stored
     packs.flush()
-    (new,) = (tmp_path / "store" / folder).glob("*.pack")
-    assert new != damaged and new.read_bytes() == whole
+    _, new = sorted((tmp_path / "store" / folder).glob("*.pack"))
+    assert new.read_bytes() == whole
 
 
 def test_sources_that_give_nothing(tmp_path, pictures):
@@ -262,7 +262,7 @@ def test_a_noted_picture_that_vanished_is_read_again_and_a_local_one_is_not_note
 def test_a_full_disk_is_no_fault_of_the_picture(tmp_path, pictures, monkeypatch):
     (tmp_path / "a.jpg").write_bytes(jpeg())
 
-    def full(path, data):
+    def full(*_, **__):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as without_room:
@@ -330,8 +330,8 @@ def test_a_damaged_answer_is_asked_for_again(tmp_path):
         stored = pictures.store(Image(server.url("/a.jpg")))
         for folder in ("addresses", "pictures"):
             packs.flush()
-            (damaged,) = (tmp_path / folder).glob("*.pack")
-            damaged.write_bytes(b"")
+            for damaged in (tmp_path / folder).glob("*.pack"):
+                damaged.write_bytes(b"")
             packs._all.cache_clear()  # as a new process
             assert pictures.store(Image(server.url("/a.jpg"))) == stored
         assert pictures.open(stored.sha256).size == (64, 32) and len(server.asked) == 3
