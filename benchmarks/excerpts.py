@@ -3,8 +3,8 @@
     python -m benchmarks.excerpts --corpus native:../shared/corpora/howto.tar --config configs/howto.yaml --seed u > excerpts.md
 
 Of the documents that pass the rules about texts and headers, those with the lowest hashes of seed and id. The excerpt of
-each is chosen without scores, so the coherence model takes no part in it. Images are shown as `[IMAGE]`. The number of
-documents without an excerpt goes to standard error.
+each is chosen without scores, so the coherence model takes no part in it. Images are shown as `[IMAGE]`; with `--titles`,
+what an instruction would be made of stands above the excerpt. The number of documents without an excerpt goes to standard error.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ def main() -> None:
     parser.add_argument("--config", default="configs/howto.yaml")
     parser.add_argument("--count", type=int, default=100, help="(default: %(default)s)")
     parser.add_argument("--seed", default="", help="any text")
+    parser.add_argument("--titles", action="store_true", help="show the titles of excerpt and document, too")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as work:
         run = a_run(work, configuration.load(options.config))
@@ -39,7 +40,8 @@ def main() -> None:
     excerpts = [excerpt for excerpt in found if excerpt]
     for number, excerpt in enumerate(excerpts, 1):
         texts = (s.text if isinstance(s, Text) else "[IMAGE]" for s in excerpt.segments)
-        print(f"\n######## EXCERPT {number}\n", *texts, sep="\n\n")
+        titles = [f"[TITLE: {' / '.join(filter(None, (excerpt.part_of, excerpt.title)))}]"] if options.titles else []
+        print(f"\n######## EXCERPT {number}\n", *titles, *texts, sep="\n\n")
     images = sum(len(excerpt.images) for excerpt in excerpts) / len(excerpts)
     print(
         f"{len(found)} documents, {len(found) - len(excerpts)} of them without an excerpt; {images:.2f} images in each",

@@ -6,6 +6,7 @@ The lists of words are English, and were made from what readers found (docs/qual
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 _WORKS = (
     r"(?:walkthrough|tutorial|article|guide|lesson|chapter|document|page|post|module|project|activity|appendix|unit)"
@@ -29,7 +30,9 @@ _REFERS_BACK = re.compile(
     rf"|\b{_WE} {_BEFORE} {_DID}\b|\b{_BEFORE},? {_WE} {_DID}\b"
     r"|\bour (?:earlier|previous|last)\b|\bas (?:we|I) (?:noted|mentioned|discussed|saw|have seen)\b"
     r"|\bnot yet (?:discussed|covered|introduced)\b|\bhaving (?:discussed|seen|learned|covered|looked)\b"
-    r"|\bwe now turn\b|\bexample earlier\b",
+    r"|\bwe now turn\b|\bexample earlier\b|\bcoming back now\b|\[above\]\(#"
+    rf"|\bas {_DID} (?:previously|earlier|before|above)\b|\b(?:discussed|covered) in the (?:previous|last) \w+"
+    rf"|\b{_DID} in (?:chapter|part|lesson)\b",
     re.I,
 )
 _REFERS_ABOVE = re.compile(
@@ -42,10 +45,17 @@ _ANNOUNCES_ALL = re.compile(
     rf"|\bin this {_WORKS}{_WILL}",
     re.I,
 )
+_ANNOUNCES_LATER = re.compile(
+    rf"\bin the (?:next|following) (?:{_WORKS}|section)s?\b|\b(?:next|following) {_WORKS} (?:will |we )?{_SHOWS}"
+    r"|\bmore (?:on|about) (?:that|this|it) (?:later|below|at the end)\b|\bexplain(?:ed)? (?:later|below)\b"
+    r"|\beach example below\b|\bwe[’']ll (?:fix|see|come back to) (?:this|that|it|these) (?:problem )?(?:later|with|in the)\b",
+    re.I,
+)
+_LOST_CODE = re.compile(r"```[^\n`]*\n\s*```|\.\. code-tab::[^\n]*\s*\Z|\[!(?:code|include)", re.I)
 _ANNOUNCES_SECTION = re.compile(rf"\bthis {_PARTS} (?:will |of the \w+ )*{_SHOWS}\b|\bin this {_PARTS}{_WILL}", re.I)
 _OF_THE_COURSE = re.compile(
     r"\s*(?:>\s*)?[*_]*(?:sketchnote\b|this lesson was taught\b|click the images? above\b|hearty thanks\b"
-    r"|meet the team\b|project goal:|\[!include\b)",
+    r"|meet the team\b|project goal:|(?:many|special) thanks to\b|\[!include\b)",
     re.I,
 )
 _PRESUMES = re.compile(
@@ -101,6 +111,34 @@ def announces_section(text: str) -> bool:
     (True, False)
     """
     return bool(_ANNOUNCES_SECTION.search(text))
+
+
+def announces_later(text: str) -> bool:
+    """Whether a text says that something follows in another part.
+
+    >>> announces_later("Glue is explained in the next chapter."), announces_later("Glue follows.")
+    (True, False)
+    """
+    return bool(_ANNOUNCES_LATER.search(text))
+
+
+def lost_code(text: str) -> bool:
+    """Whether a text has a place for code, and no code in it: the corpus has lost it.
+
+    >>> lost_code("Run this: ```sh\\n```"), lost_code("Run this: ```sh\\nls\\n```")
+    (True, False)
+    """
+    return bool(_LOST_CODE.search(text))
+
+
+def lacks_solution(headings: Sequence[str]) -> bool:
+    """Whether a worked example has a strategy and no solution.
+
+    >>> lacks_solution(["Strategy", "Discussion"]), lacks_solution(["Strategy", "Solution"])
+    (True, False)
+    """
+    found = [heading.casefold() for heading in headings]
+    return any(h.startswith("strategy") for h in found) and not any(h.startswith("solution") for h in found)
 
 
 def of_the_course(text: str) -> bool:

@@ -187,6 +187,7 @@ class Form:
         floor = 1 if start == 0 else self.sections[start] + (self.levels[start] == 0)
         found: dict[int, int] = {}
         count = images = 0
+        bare = False  # whether nothing but images stands below the last heading
         numbered = False  # whether a list whose items are all "1." has begun below the last heading
         for i in range(start, min(len(self.segments), start + MOST_SEGMENTS)):
             segment, level = self.segments[i], self.levels[i]
@@ -195,9 +196,11 @@ class Form:
             outside = i > start and 0 < level < floor
             if images > max_images or count > max_words or i in self.boxed or outside:
                 break
+            bare = bool(level) or (bare and isinstance(segment, Image))
             numbered = not level and (numbered or _is_first(segment))
             goes_on_below = numbered and i + 1 < len(self.segments) and _is_first(self.segments[i + 1])
-            if not level and not goes_on_below and (grade := self._finished(i)):
+            untold = bare and self.written and i + 1 < len(self.segments) and not self.levels[i + 1]
+            if not level and not untold and not goes_on_below and (grade := self._finished(i)):
                 found[grade] = i + 1
         yield from sorted(found.items(), reverse=True)
 

@@ -103,7 +103,10 @@ class _Page(Generic[AnyDocument]):
 
         self.headings = sorted(self.titles)
         # A text is in many excerpts.
-        self._refers_back, self._announces_section = map(functools.cache, (alone.refers_back, alone.announces_section))
+        cached = (alone.refers_back, alone.announces_section, alone.announces_later, alone.lost_code)
+        self._refers_back, self._announces_section, self._announces_later, self._lost_code = map(
+            functools.cache, cached
+        )
         self.images = [i for i, s in enumerate(self.segments) if isinstance(s, Image)]
 
     def beginnings(self) -> list[int]:
@@ -144,6 +147,12 @@ class _Page(Generic[AnyDocument]):
         """Whether the texts of an excerpt name nothing that came before it, and it has all that they announce."""
         texts = [s.text for s in self.segments[start:stop] if isinstance(s, Text)]
         if any(map(self._refers_back, texts)) or any(map(alone.refers_above, texts[:FIRST])):
+            return False
+        headings = [i for i in range(start, stop) if self.form.levels[i]]
+        if any(map(self._lost_code, texts)) or alone.lacks_solution([plain(self._text(i)) for i in headings]):
+            return False
+        last = [self._text(i) for i in range(headings[-1] if headings else start, stop)]
+        if stop < len(self.segments) and any(map(self._announces_later, last)):
             return False
         if stop < len(self.segments) and any(map(alone.announces_all, texts[: 2 * FIRST])):
             return False

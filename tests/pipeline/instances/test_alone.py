@@ -32,6 +32,9 @@ def chosen(*parts: str, min_words: int = 10) -> list[str] | None:
         "Having discussed saws, we now turn to glue.",
         "Run the saw as before.",
         "Use the file you created above.",
+        "As mentioned previously, boards warp.",
+        "Use the saw that you chose in chapter 2.",
+        "Saw again (see [above](#sawing)).",
     ],
 )
 def test_what_names_something_before_it_is_no_excerpt(text):
@@ -64,6 +67,47 @@ def test_an_excerpt_that_announces_the_whole_document_is_the_whole_document():
     opening = f"This article explains how to saw and glue. {PLAIN}"
     assert chosen("# Sawing", opening, "", "# Gluing", BELOW) == ["# Sawing", opening, "# Gluing", BELOW]
     assert chosen("# Sawing", opening, "", "# Gluing", BELOW, "") == ["# Gluing", BELOW]
+
+
+@pytest.mark.parametrize(
+    "later",
+    ["Glue comes in the next chapter.", "Glue is in the following section.", "Glue smells (more on that later)."],
+)
+def test_what_is_announced_for_later_must_be_there(later):
+    texts = ["# Sawing", f"{PLAIN} {later}"]
+    assert chosen(*texts, "", "# Gluing", BELOW, "") == ["# Gluing", BELOW]
+    assert chosen(*texts, "", "## Gluing", "Glue dries. It does.", "# Sanding", BELOW * 3) == [
+        *texts,
+        "## Gluing",
+        "Glue dries. It does.",
+    ]
+    assert chosen(*texts, "") == texts
+
+
+@pytest.mark.parametrize("lost", ["Run this:\n```sh\n```", ".. code-tab:: python\n", "[!code-sh[Main](saw.sh)]"])
+def test_code_that_the_corpus_has_lost_is_missed(lost):
+    assert chosen("# Sawing", PLAIN, lost, "", "# Gluing", BELOW, "") == ["# Gluing", BELOW]
+
+
+def test_a_worked_example_needs_its_solution():
+    example = [
+        "# Sawing",
+        PLAIN,
+        "## Strategy",
+        "Saw slowly.",
+        "## Solution",
+        "It took an hour.",
+        "## Discussion",
+        "Saws cut.",
+    ]
+    assert chosen(*example, "", "# Gluing", BELOW * 2) == example
+    assert chosen(*example[:4], *example[6:], "", "# Gluing", BELOW, "") == ["# Gluing", BELOW]
+
+
+def test_an_excerpt_does_not_end_with_a_heading_whose_text_is_missing():
+    sawing = ["# Sawing", PLAIN, "## Faster"]
+    assert chosen(*sawing, "", BELOW * 3, "# Gluing", BELOW, "") == ["# Gluing", BELOW]
+    assert chosen(*sawing, "", "# Gluing", BELOW * 3) == sawing
 
 
 def test_an_excerpt_that_announces_its_section_ends_with_one():

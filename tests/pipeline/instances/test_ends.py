@@ -102,7 +102,7 @@ def test_an_excerpt_ends_where_something_is_finished(parts, kept):
 @pytest.mark.parametrize(
     "above, ends",
     [(long(31), True), (long(31)[:-1], False), (long(30)[:-1], True), (long(31)[:-1] + ":", True),
-     ("- " + long(31)[:-1], True), ("# " + long(31)[:-1], True), (long(31)[:-1] + "\n", False)],
+     ("- " + long(31)[:-1], True), ("# " + long(31)[:-1], False), (long(31)[:-1] + "\n", False)],
 )  # fmt: skip
 def test_an_image_is_an_end_unless_the_paragraph_above_it_breaks_off(above, ends):
     assert found(above, "", "Saws cut.", most=len(words(above))) == ([(1, 2)] if ends else [])
