@@ -37,7 +37,7 @@ ROOM = 32 << 20
 """The most bytes that wait in memory for their pack."""
 EVERY = 30.0
 """The seconds after which waiting values go into a bucket: the most work that is lost when a process is killed."""
-SOON = 1.0
+SOON = 5.0
 """The same for a disk, where writing costs nothing."""
 REST = 20
 """A process spends at most one part in so many of its time on looking for what others have put on a disk."""

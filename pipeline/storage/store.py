@@ -1,8 +1,8 @@
 """Values by their keys: images, scores, answers and finished instances are in such stores.
 
 A store is a folder, local or in a bucket, of files that hold many values each (`packs.py`). It needs no server and no
-locking, survives a killed run, and is shared by all workers: what one has written, the others find, on a disk after a
-second, in a bucket as `read` and `find` say. Of two values of a key the newer one counts.
+locking, survives a killed run, and is shared by all workers: what one has written, the others find, on a disk after some
+seconds, in a bucket as `read` and `find` say. Of two values of a key the newer one counts.
 """
 
 from __future__ import annotations
