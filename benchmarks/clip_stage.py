@@ -28,7 +28,7 @@ from unittest import mock
 
 import torch
 
-from benchmarks.steps import CONFIG, a_run, run_step, temporary_work
+from benchmarks.steps import CONFIG, a_run, run_step
 from pipeline import config as configuration
 from pipeline import corpora
 from pipeline.coherence import scorer as clip
@@ -39,6 +39,7 @@ from pipeline.graph.transforms import Batches
 from pipeline.images.store import ImageStore
 from pipeline.launch.publish import remove
 from pipeline.run import Run, image_store
+from pipeline.storage import packs
 from schemas.records import Document, Image, StoredDocument
 from schemas.stage_names import SCORE_COHERENCE
 
@@ -164,7 +165,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    with temporary_work() as folder:
+    with packs.temporary() as folder:
         run = a_run(folder, configuration.load(str(CONFIG)))
         store = image_store(run)
         documents = stored(options.corpus, options.limit, store)

@@ -24,7 +24,7 @@ from typing import Any
 
 import aiohttp
 
-from benchmarks.steps import CONFIG, a_run, run_step, temporary_work
+from benchmarks.steps import CONFIG, a_run, run_step
 from pipeline import config as configuration
 from pipeline.corpora import parts, read
 from pipeline.graph import asking
@@ -32,6 +32,7 @@ from pipeline.graph.transforms import InFlight
 from pipeline.instances.excerpt import best_excerpt
 from pipeline.llm import choice, questions
 from pipeline.llm.server import Server
+from pipeline.storage import packs
 from prompts import load as load_prompts
 from schemas.codec import Json
 from schemas.records import Document, Text
@@ -92,7 +93,7 @@ def stage(url: str, model: str, documents: list[Document], concurrency: int) -> 
     """The stage *Rate text* in Beam's local runner, with an empty cache."""
     config = configuration.load(str(CONFIG))
     config = dataclasses.replace(config, llm=dataclasses.replace(config.llm, concurrency=concurrency, timeout=600.0))
-    with temporary_work() as folder:
+    with packs.temporary() as folder:
         run = a_run(folder, config, url, model)
         run_step(documents, InFlight(run, RATE_TEXT, asking.rate_text, concurrency))
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import apache_beam as beam
@@ -14,7 +12,6 @@ from pipeline import config as configuration
 from pipeline.graph import stages
 from pipeline.graph.transforms import ENDED
 from pipeline.run import Run
-from pipeline.storage import packs
 from schemas.errors import RecordFault
 from schemas.outcome import Outcome
 from schemas.records import Document, Provenance
@@ -35,16 +32,6 @@ def a_run(work: str, config: configuration.Config, llm_url: str = "http://127.0.
         "",
         Provenance("", "", "clip", llm_name, "", ""),
     )
-
-
-@contextlib.contextmanager
-def temporary_work() -> Iterator[str]:
-    """A work folder that goes with the block, with what its stores have not written yet."""
-    with tempfile.TemporaryDirectory() as folder:
-        try:
-            yield folder
-        finally:
-            packs.forget(folder)
 
 
 def passing(run: Run) -> Callable[[Document], Document | None]:

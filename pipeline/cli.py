@@ -14,7 +14,6 @@ import sys
 import configs
 from pipeline import arguments
 from pipeline.launch import finished, logs
-from pipeline.storage import packs
 from schemas.errors import BugError, ServiceError, UserError, exit_code
 from schemas.printable import line, printable
 
@@ -30,6 +29,8 @@ def main(argv: list[str] | None = None) -> int:
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     try:
         code = int(options.command(options, rest))
+        from pipeline.storage import packs  # here, because numpy would be half of the time of --help
+
         packs.flush()  # what a command without Beam's bundles has kept
         return code
     except (UserError, BugError, ServiceError) as error:

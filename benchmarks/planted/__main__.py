@@ -17,7 +17,6 @@ import argparse
 import collections
 import json
 import sys
-import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -25,12 +24,13 @@ import yaml
 
 from benchmarks.planted import corpus, figures
 from benchmarks.planted.kinds import KINDS, counts
-from benchmarks.steps import a_run, temporary_work
+from benchmarks.steps import a_run
 from filters.personal_data import KINDS as PERSONAL
 from models import HELD_OUT
 from pipeline.dataset import ledger
 from pipeline.launch.build import build, configured
 from pipeline.run import image_store
+from pipeline.storage import packs
 
 PRODUCTION = Path(__file__).parents[2] / "configs/leafinstruct.yaml"
 CORPORA = ["native:../shared/corpora/howto-large.tar", "native:../shared/corpora/howto.tar"]
@@ -51,7 +51,7 @@ def drawn(config: str, given: list[str], count: int, seed: str) -> list[corpus.P
     """The planted documents. Raises ValueError for too few of them, UserError if a corpus cannot be read."""
     counts(count)  # before anything is read
     settings = configured(config, given, None)
-    with temporary_work() as work:
+    with packs.temporary() as work:
         documents = corpus.originals(a_run(work, settings), settings.corpora, seed)
         return corpus.plant(list(documents), count)
 
@@ -80,7 +80,7 @@ def main() -> None:
     parser.add_argument("--llm-url", help="a model server that is already running")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as temporary:
+    with packs.temporary() as temporary:
         folder = Path(options.work or temporary)
         folder.mkdir(parents=True, exist_ok=True)
         try:

@@ -147,16 +147,19 @@ class ImageStore:
     def read(self, sha256: str) -> bytes:
         """The bytes of a stored image. Raises FileNotFoundError for one that was never stored, or is damaged."""
         data = self._picture(sha256, sure=True)
-        if data is None or hashlib.sha256(data).hexdigest() != sha256:
+        if data is None:
             raise FileNotFoundError(f"there is no image {sha256} in {self.pictures.root}")
         return data
 
     def _picture(self, sha256: str, sure: bool = False) -> bytes | None:
+        """The image's bytes; None if it is not stored, or damaged. `sure`: also if another process has just stored it."""
         name = f"{self.pictures.root}/{sha256}"
         if (data := _recent.get(name)) is not None:
             return data
         data = self.pictures.find(sha256) if sure else self.pictures.read(sha256)
-        if data is not None and is_remote(name):
+        if data is None or hashlib.sha256(data).hexdigest() != sha256:
+            return None
+        if is_remote(name):
             _recent.put(name, data)
         return data
 
@@ -224,9 +227,7 @@ class ImageStore:
         return dict(known) if known is not None and self._has(known["sha256"]) else None
 
     def _has(self, sha256: str, sure: bool = False) -> bool:
-        """Whether the image is stored, and complete; `sure`: also if another process has just stored it."""
-        data = self._picture(sha256, sure)
-        return data is not None and hashlib.sha256(data).hexdigest() == sha256
+        return self._picture(sha256, sure) is not None
 
     def _fetched(self, url: str) -> Json:
         """Fetch and store, once for all runs: {"header", "stored"}.

@@ -107,6 +107,7 @@ class _Page(Generic[AnyDocument]):
         self._refers_back, self._announces_section, self._announces_later, self._lost_code = map(
             functools.cache, cached
         )
+        self._heading = functools.cache(lambda i: plain(self._text(i)))
         self.images = [i for i, s in enumerate(self.segments) if isinstance(s, Image)]
 
     def beginnings(self) -> list[int]:
@@ -149,10 +150,10 @@ class _Page(Generic[AnyDocument]):
         if any(map(self._refers_back, texts)) or any(map(alone.refers_above, texts[:FIRST])):
             return False
         headings = [i for i in range(start, stop) if self.form.levels[i]]
-        if any(map(self._lost_code, texts)) or alone.lacks_solution([plain(self._text(i)) for i in headings]):
+        if any(map(self._lost_code, texts)) or alone.lacks_solution(list(map(self._heading, headings))):
             return False
-        last = [self._text(i) for i in range(headings[-1] if headings else start, stop)]
-        if stop < len(self.segments) and any(map(self._announces_later, last)):
+        last = range(headings[-1] if headings else start, stop)
+        if stop < len(self.segments) and any(self._announces_later(self._text(i)) for i in last):
             return False
         if stop < len(self.segments) and any(map(alone.announces_all, texts[: 2 * FIRST])):
             return False

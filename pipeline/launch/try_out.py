@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import itertools
-import tempfile
 import textwrap
 from collections.abc import Awaitable, Iterator
 from pathlib import Path
@@ -54,9 +53,8 @@ def try_out(
     if documents < 1:
         raise UserError(f"--documents must be at least 1, not {documents}")
     config = configured(path, corpora, limit, llm_url, llm_server)
-    with tempfile.TemporaryDirectory(prefix="leafinstruct-") as work, contextlib.ExitStack() as stack:
+    with packs.temporary() as work, contextlib.ExitStack() as stack:
         run = _prepared(config, work, stack)
-        stack.callback(packs.forget, work)
         excerpts = _excerpts(run, documents)
         client = asking.connect(run)[0]
         stack.callback(client.close)

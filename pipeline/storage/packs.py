@@ -23,9 +23,11 @@ import json
 import logging
 import os
 import re
+import tempfile
 import threading
 import time
 import uuid
+from collections.abc import Iterator
 
 from pipeline.storage.bucket import CONNECTIONS, is_remote
 from pipeline.storage.files import directly_in, get, write_bytes
@@ -110,16 +112,13 @@ class Packs:
             try:
                 self.flush()
             except (ServiceError, UserError, OSError) as error:
-                _log.warning(
-                    "%s", error
-                )  # the values wait on; the next write, or the bundle's end, tries again and raises
+                # The values wait on; the next write, or the end of the bundle, tries again and raises.
+                _log.warning("%s", error)
 
     def flush(self) -> None:
         """Write the waiting values. Raises ServiceError, and OSError for a disk."""
         with self._lock:
-            if self._timer:
-                self._timer.cancel()
-                self._timer = None
+            self._stop_timer()
             if not self._waiting:
                 return
             places, at = {}, 0
@@ -139,10 +138,13 @@ class Packs:
     def drop(self) -> None:
         """Write nothing of what waits."""
         with self._lock:
-            if self._timer:
-                self._timer.cancel()
-                self._timer = None
+            self._stop_timer()
             self._waiting, self._size = {}, 0
+
+    def _stop_timer(self) -> None:
+        if self._timer:
+            self._timer.cancel()
+            self._timer = None
 
     def _load(self) -> None:
         """Read the indexes of the packs that are new, several at once: a large run leaves a hundred thousand."""
@@ -216,7 +218,8 @@ def _index(name: re.Match[str]) -> tuple[tuple[str, int], dict[str, tuple[int, i
 
 def of(root: str) -> Packs:
     """The store below `root`, a URL or a path without links; each process has one."""
-    return _all(os.getpid()).setdefault(root, Packs(root))
+    stores = _all(os.getpid())
+    return stores.get(root) or stores.setdefault(root, Packs(root))
 
 
 def flush() -> None:
@@ -237,6 +240,16 @@ def forget(folder: str) -> None:
     stores = _all(os.getpid())
     for root in [root for root in stores if f"{root}/".startswith(f"{folder}/")]:
         stores.pop(root).drop()
+
+
+@contextlib.contextmanager
+def temporary() -> Iterator[str]:
+    """A folder for stores that goes with the block, with what they have not written yet."""
+    with tempfile.TemporaryDirectory(prefix="leafinstruct-") as folder:
+        try:
+            yield folder
+        finally:
+            forget(folder)
 
 
 @functools.lru_cache(maxsize=1)
