@@ -23,7 +23,6 @@ import pathlib
 import random
 import statistics
 import subprocess
-import tempfile
 import time
 from multiprocessing.connection import Connection
 
@@ -35,6 +34,7 @@ from aiohttp import web
 from pipeline.images.faults import ImageFault
 from pipeline.images.fetch import Http
 from pipeline.images.store import ImageStore
+from pipeline.storage import packs
 from schemas.records import Image
 
 SECONDS = 2.0  # for one answer
@@ -70,7 +70,7 @@ def main() -> None:
     options = parser.parse_args()
 
     def both(paths: list[str]) -> tuple[_Run, _Run]:
-        with tempfile.TemporaryDirectory() as folder:
+        with packs.temporary() as folder:
             with _Server(options.hosts) as hosts:
                 urls = [hosts[n % len(hosts)] + path for n, path in enumerate(paths)]
                 ours = _ours(folder, urls, options.threads)

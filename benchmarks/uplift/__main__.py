@@ -22,6 +22,7 @@ import argparse
 import contextlib
 import dataclasses
 import json
+import os
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -59,6 +60,7 @@ def served(config: Config, work: str) -> Iterator[Run]:
             wanted = stack.enter_context(tempfile.TemporaryDirectory())
             llm, url, identity = choice.reserve(config.llm)
             config, name = dataclasses.replace(config, llm=llm), llm.name
+            os.makedirs(work, exist_ok=True)  # for the log
             stack.enter_context(on_demand.when_wanted(llm, url, wanted, Path(work) / "llm.log", prompts))
         run = measured(config, work, identity)
         yield dataclasses.replace(run, prompts=prompts, llm_url=url, llm_name=name, llm_wanted=wanted)

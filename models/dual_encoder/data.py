@@ -93,6 +93,7 @@ def features(corpus: str, work: pathlib.Path, model: str) -> Features:
             return Features(items, torch.tensor(kept["pictures"]), torch.tensor(kept["texts"]))
     towers = Towers(model)
     made = Features(items, towers.pictures(hashes, store.open), towers.texts(texts))
+    work.mkdir(parents=True, exist_ok=True)  # the store may not have written yet
     np.savez(path, hashes=hashes, names=texts, pictures=made.pictures.numpy(), texts=made.texts.numpy())
     return made
 
