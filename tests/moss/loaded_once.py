@@ -10,11 +10,11 @@ import os
 import pathlib
 import sys
 
-import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 
 from moss import settings, train
+from tests.moss.processes import leave
 from tests.moss.two_processes import shard
 
 MEANT = {"ACCELERATE_USE_FSDP": "true", "FSDP_CPU_RAM_EFFICIENT_LOADING": "true"}
@@ -78,4 +78,4 @@ if __name__ == "__main__":
     for name in sys.argv[3:]:
         AcceleratorState._reset_state()
         run(folder, sys.argv[2], name, folder / "two" / name)
-    torch.distributed.destroy_process_group()
+    leave()

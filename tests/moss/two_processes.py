@@ -21,6 +21,7 @@ from moss.batch import Batch
 from moss.training import checkpoints
 from moss.training.step import train_step
 from tests.moss import small
+from tests.moss.processes import leave
 
 WITH_IMAGES, OF_TEXT = [small.ROWS[0], small.ROWS[3]], [small.ROWS[2], [small.sample("g", 11, 0, 9)]]
 WHOLE = small.batches(2, [WITH_IMAGES[0], OF_TEXT[0], WITH_IMAGES[1], OF_TEXT[1]])
@@ -97,5 +98,4 @@ if __name__ == "__main__":
     run(folder / "fsdp2", own, sharded=True)
     run(folder / "fsdp2-bf16", own, sharded=True, precision="bf16")
     stopped(sys.argv[2], folder / "stopped", rank)
-    if torch.distributed.is_initialized():
-        torch.distributed.destroy_process_group()
+    leave()

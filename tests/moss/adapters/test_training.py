@@ -8,6 +8,7 @@ from torch.distributed.fsdp import fully_shard
 from torch.nn.parallel import DistributedDataParallel
 
 from tests.moss.adapters.little import KINDS, adapted, sequence, text_only
+from tests.moss.processes import leave
 
 every_kind = pytest.mark.parametrize("kind", KINDS)
 
@@ -76,25 +77,23 @@ def test_compiles_without_a_graph_break(kind):
 def _train_on_one_of_two(rank: int, folder: str) -> None:
     torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=2)
-    try:
-        for wrap in ("ddp", "fsdp2"):
-            model = adapted("feature").train()
-            if wrap == "ddp":
-                wrapped = DistributedDataParallel(model)
-            else:
-                for layer in model.get_base_model().model.layers:
-                    fully_shard(layer)
-                wrapped = fully_shard(model)
-            _train(wrapped, lambda: loss_of(wrapped, (sequence(), text_only(52))[rank]))  # rank 1 has no image at all
-            state = {
-                n: (p.full_tensor() if wrap == "fsdp2" else p).detach().clone()
-                for n, p in model.named_parameters()
-                if p.requires_grad
-            }
-            if rank == 0:
-                torch.save(state, f"{folder}/{wrap}.pt")
-    finally:
-        dist.destroy_process_group()
+    for wrap in ("ddp", "fsdp2"):
+        model = adapted("feature").train()
+        if wrap == "ddp":
+            wrapped = DistributedDataParallel(model)
+        else:
+            for layer in model.get_base_model().model.layers:
+                fully_shard(layer)
+            wrapped = fully_shard(model)
+        _train(wrapped, lambda: loss_of(wrapped, (sequence(), text_only(52))[rank]))  # rank 1 has no image at all
+        state = {
+            n: (p.full_tensor() if wrap == "fsdp2" else p).detach().clone()
+            for n, p in model.named_parameters()
+            if p.requires_grad
+        }
+        if rank == 0:
+            torch.save(state, f"{folder}/{wrap}.pt")
+    leave()
 
 
 def _train(model, loss) -> None:
