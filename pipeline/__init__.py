@@ -1,3 +1,3 @@
 """The pipeline: the only package that imports Beam."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.dev0"

@@ -22,8 +22,8 @@ def parser(description: str, commands: Mapping[str, Callable[..., int]]) -> argp
             "--log-level",
             choices=logs.LEVELS,
             default="warning",
-            help="which messages the terminal shows (default: %(default)s); the log file in the work "
-            "folder has all of them",
+            help="which messages the terminal shows (default: %(default)s); build, attach and publish also write a "
+            "log file, of the level info or debug",
         )
         return made
 

@@ -7,6 +7,7 @@ import pathlib
 import re
 
 import pytest
+import yaml
 
 from pipeline.cli import COMMANDS
 
@@ -62,3 +63,11 @@ def test_make_targets_that_a_page_names_are_there(page):
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.M))
     named = {name for text in code(page) for name in re.findall(r"(?:^|[ (])make ([a-z][a-z-]*)", text)}
     assert named <= targets
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_blocks_of_code_are_whole(page):
+    text = (ROOT / page).read_text()
+    assert not re.findall(r"^ *```\w*[^\w\n].*", text, re.M)  # text behind a fence: a block that was wrapped like prose
+    for block in re.findall(r"^```yaml\n(.*?)^```", text, re.M | re.S):
+        list(yaml.safe_load_all(block))

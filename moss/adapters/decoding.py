@@ -29,9 +29,6 @@ class Weights(NamedTuple):
 
     down: (r + taps, in) or, in rank space, (r + r_image, in) with `kernel` (K * r_image, r_image). up: (r + r_image,
     out), with the scales in it.
-
-    Down (r + taps, in) or, in rank space, (r + r_image, in) with `kernel` (K * r_image, r_image); up (r + r_image,
-    out), with the scales in it.
     """
 
     down: Tensor

@@ -89,7 +89,7 @@ def plain_errors(model: str, pretrained: str | None) -> Iterator[None]:
         yield
     except (OSError, ValueError, RuntimeError, AssertionError) as error:  # open_clip asserts that shapes agree
         mend = (
-            "run `make models`, which puts the embedded model together"
+            "run `make models` or `python -m models.build`, which put the embedded model together"
             if model.startswith(LOCAL)
             else (
                 "check clip.model and clip.pretrained in the config, and the network if the weights are to be downloaded"

@@ -28,7 +28,8 @@ def reserve(llm: Llm) -> tuple[Llm, str, str]:
         and llm.model.startswith(("build/", "./", "/", "../"))
     ):
         raise UserError(
-            f"there is no model in {llm.model}: run `make models`, or name another in the config (llm.model)"
+            f"there is no model in {llm.model}: run `make models` or `python -m models.build`, or name another in the "
+            "config (llm.model)"
         )
     llm = dataclasses.replace(llm, server=_server(llm))
     why = "as its file has it"
@@ -39,7 +40,7 @@ def reserve(llm: Llm) -> tuple[Llm, str, str]:
             )
         # more at once would only wait in its queue, and on a slow processor for longer than llm.timeout
         llm = dataclasses.replace(llm, concurrency=min(llm.concurrency, llama_cpp.SLOTS))
-    elif not vllm.on_gpu():
+    elif not vllm.on_gpu(vllm.find_python()):
         form = number_format.choose(llm.dtype)
         llm, why = dataclasses.replace(llm, dtype=form.name), str(form)
     elif llm.dtype == "auto":

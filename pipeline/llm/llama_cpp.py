@@ -31,8 +31,8 @@ def gguf_file(model: str) -> Path:
     if path.is_file():
         return path
     raise UserError(
-        f"llama.cpp reads a GGUF file, and there is no {path}: run `make models` for the embedded model, or "
-        "name a .gguf file in the config (llm.model)"
+        f"llama.cpp reads a GGUF file, and there is no {path}: run `make models` or `python -m models.build` for "
+        "the embedded model, or name a .gguf file in the config (llm.model)"
     )
 
 

