@@ -37,9 +37,9 @@ from pipeline.coherence.scorer import Scorer, neighbours
 from pipeline.graph import stages
 from pipeline.graph.transforms import Batches
 from pipeline.images.store import ImageStore
-from pipeline.launch.publish import remove
 from pipeline.run import Run, image_store
 from pipeline.storage import packs
+from pipeline.storage.removal import remove
 from schemas.records import Document, Image, StoredDocument
 from schemas.stage_names import SCORE_COHERENCE
 

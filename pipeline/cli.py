@@ -14,7 +14,7 @@ import sys
 import configs
 from pipeline import arguments
 from pipeline.launch import finished, logs
-from schemas.errors import BugError, ServiceError, UserError, exit_code
+from schemas.errors import BugError, ServiceError, UserError, exit_code, is_users
 from schemas.printable import line, printable
 
 
@@ -46,7 +46,7 @@ def main(argv: list[str] | None = None) -> int:
             line(f"leafinstruct: {error.filename or options.command.__name__.rstrip('_')}: {error.strerror or error}"),
             file=sys.stderr,
         )
-        return 2
+        return 2 if is_users(error) else 4
 
 
 def build(options: argparse.Namespace, beam_flags: list[str]) -> int:

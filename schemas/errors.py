@@ -7,6 +7,7 @@ exception is a bug: it stops the run with a traceback in the log.
 
 from __future__ import annotations
 
+import errno
 import re
 
 
@@ -58,6 +59,21 @@ def exit_code(error: UserError | BugError | ServiceError) -> int:
     (2, 4)
     """
     return 2 if isinstance(error, UserError) else 3 if isinstance(error, BugError) else 4
+
+
+_USERS = {
+    getattr(errno, name)
+    for name in "ENOENT EACCES EPERM EROFS ENOTDIR EISDIR ENAMETOOLONG EEXIST ELOOP ENODEV EINVAL".split()
+}
+
+
+def is_users(error: OSError) -> bool:
+    """Whether the user has to mend this: a path that is not there, may not be used or is something else.
+
+    >>> is_users(PermissionError(errno.EACCES, "", "out")), is_users(OSError(errno.EIO, "", "out"))
+    (True, False)
+    """
+    return bool(error.filename) and error.errno in _USERS
 
 
 def one_line(text: object, limit: int = 300) -> str:

@@ -72,7 +72,7 @@ def build(
     if not output.strip("/"):
         raise UserError("--output must name a folder")
     output, work = output.rstrip("/"), (work or f"{output.rstrip('/')}/.work").rstrip("/")
-    bucket.check(output, work)
+    bucket.check_folders(output, work)
     id_, log = uuid.uuid4().hex[:12], log_of(work)
     with translated(output, work, f"{work}/failures/{id_}", log), stopped_by_signals(), contextlib.ExitStack() as stack:
         publish.check_output(output, config, replace)  # a folder of something else is not even locked
@@ -161,7 +161,7 @@ LOCAL_RUNNER = "FnApiRunner"
 
 def log_of(work: str) -> str:
     """Where a run's log is."""
-    return f"{work}/leafinstruct.log" if not is_remote(work) else "the runner's log"
+    return f"{work}/leafinstruct.log" if not is_remote(work) else f"{work}/failures, or the runner's log"
 
 
 def configured(

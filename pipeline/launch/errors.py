@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from pipeline.graph import failures
 from pipeline.graph.failures import BUG, USER, Failure
-from schemas.errors import AGAIN, BugError, ServiceError, UserError
+from schemas.errors import AGAIN, BugError, ServiceError, UserError, is_users
 from schemas.stage_names import stage_title
 
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -84,9 +84,10 @@ def _of_launcher(error: Exception, output: str, work: str, log: str) -> Exceptio
     if isinstance(error, OSError):
         if error.errno in _DISK_FULL:
             return _full(output)
-        name = os.path.abspath(str(error.filename or output))
-        if any(f"{name}/".startswith(f"{os.path.abspath(folder)}/") for folder in (output, work)):
-            return UserError(f"cannot write to {error.filename or output}: {error.strerror}; choose another --output")
+        name = os.path.abspath(str(error.filename))
+        below = any(f"{name}/".startswith(f"{os.path.abspath(folder)}/") for folder in (output, work))
+        if below and is_users(error):
+            return UserError(f"cannot write to {error.filename}: {error.strerror}; choose another --output")
         return ServiceError(f"{error.filename or 'a file'}: {error.strerror or error}; fix it and {AGAIN}")
     if _is_full(work):  # no worker could record that
         return _full(output)

@@ -18,6 +18,7 @@ from pipeline.storage.listing import tree
 from pipeline.storage.remote import described
 from pipeline.storage.uris import exists, is_inside
 from schemas.codec import Json
+from schemas.errors import UserError
 
 THREADS = 8
 BLOCK = 1 << 20
@@ -36,7 +37,11 @@ def fingerprints(corpora: Sequence[Corpus], ours: Sequence[str] = ()) -> list[Js
     Local files are read completely. In an object store, the store's own checksums of the files with records are used,
     and names and sizes of the images.
     """
-    return [_fingerprint(corpus, tuple(map(os.path.realpath, ours))) for corpus in corpora]
+    return [_fingerprint(corpus, tuple(map(_absolute, ours))) for corpus in corpora]
+
+
+def _absolute(path: str) -> str:
+    return path.rstrip("/") if is_remote(path) else os.path.realpath(path)
 
 
 def _fingerprint(corpus: Corpus, ours: tuple[str, ...]) -> Json:
@@ -44,6 +49,11 @@ def _fingerprint(corpus: Corpus, ours: tuple[str, ...]) -> Json:
     folders: set[str] = set()
     for part in files(corpus.format, corpus.path):
         if is_remote(part.file) or os.path.isfile(part.file):
+            if any(_absolute(part.file).startswith(f"{folder}/") for folder in ours):
+                raise UserError(
+                    f"{corpus.format}:{corpus.path} has {part.file}, which a run has written: choose an --output and "
+                    "a --work outside of the corpus"
+                )
             records.add(part.file)
         if part.images and ".tar!" not in part.images:
             folders.add(part.images.rstrip("/"))
@@ -75,7 +85,9 @@ def _above(folder: str) -> Iterator[str]:
 def _below(folder: str, ours: tuple[str, ...]) -> Iterator[tuple[str, int | None]]:
     """The regular files of a tree, except hidden ones, with their size if the store has stated it; in a fixed order."""
     if is_remote(folder):
-        yield from ((path, size) for path, size, _ in described(f"{folder.rstrip('/')}/"))
+        for path, size, _ in described(f"{folder.rstrip('/')}/"):
+            if not any(path.startswith(f"{own}/") for own in ours):
+                yield path, size
         return
     for at, folders, names in tree(folder):
         folders[:] = sorted(

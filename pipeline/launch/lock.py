@@ -13,7 +13,7 @@ from pipeline.storage.bucket import is_remote
 
 @contextlib.contextmanager
 def exclusive_lock(*folders: str, run: str = "") -> Iterator[Callable[[], None]]:
-    """Lock these folders until the end of the block: local ones by `flock`, those in an object store by a lease.
+    """Lock these folders until the end of the block: local ones by a lock on `FOLDER/.lease`, remote ones by a lease.
 
     A lock is released when the process ends in any way; a lease ends some time after it (`launch.lease`). `run` is the
     id that a lease names. Yields a function that raises ServiceError if a lease was lost. Raises Held, a UserError, if
@@ -22,14 +22,7 @@ def exclusive_lock(*folders: str, run: str = "") -> Iterator[Callable[[], None]]
     with contextlib.ExitStack() as stack:
         for folder in {os.path.realpath(folder): None for folder in folders if not is_remote(folder)}:
             os.makedirs(folder, exist_ok=True)
-            held = os.open(folder, os.O_RDONLY)
-            stack.callback(os.close, held)
-            try:
-                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise Held(
-                    f"another run is using {folder}; wait until it ends, or give this one another --output and --work"
-                ) from None
+            stack.enter_context(_locked(folder))
         remote = {folder.rstrip("/"): None for folder in folders if is_remote(folder)}
         leases = [stack.enter_context(leased(folder, run)) for folder in remote]
 
@@ -38,3 +31,27 @@ def exclusive_lock(*folders: str, run: str = "") -> Iterator[Callable[[], None]]
                 lease.check()
 
         yield check
+
+
+@contextlib.contextmanager
+def _locked(folder: str) -> Iterator[None]:
+    """Lock a local folder. A file is locked, because NFS keeps the lock of a folder from other machines."""
+    path = f"{folder}/.lease"
+    while True:
+        held = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(held)
+            raise Held(
+                f"another run is using {folder}; wait until it ends, or give this one another --output and --work"
+            ) from None
+        if os.path.exists(path) and os.path.samestat(os.fstat(held), os.stat(path)):
+            break
+        os.close(held)  # whoever held it has deleted it since we opened it
+    try:
+        yield
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)
+        os.close(held)

@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import re
-import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
@@ -18,10 +17,11 @@ from pipeline import report
 from pipeline.dataset import card, ledger, shards
 from pipeline.launch import job, metrics, whole
 from pipeline.run import Run
-from pipeline.storage import packs, remote, uris
+from pipeline.storage import remote, uris
 from pipeline.storage.bucket import is_remote
-from pipeline.storage.files import open_bytes, write_bytes
+from pipeline.storage.files import open_bytes, settle, write_bytes
 from pipeline.storage.folder import RemoteFolder
+from pipeline.storage.removal import remove
 from schemas.codec import Json, config_hash, manifest_bytes
 from schemas.errors import UserError
 from schemas.index import IndexRow
@@ -60,6 +60,10 @@ def check_output(output: str, config: configuration.Config, replace: bool = Fals
     `replace` allows a folder with another configuration, but not files of another program.
     """
     manifest = _manifest(output)
+    if not is_remote(output):
+        for name in ("shards", "ledger"):
+            if os.path.islink(f"{output}/{name}"):
+                raise UserError(f"{output}/{name} is a link, and a run replaces it: make {output} itself the link")
     ours = _config_text(config)
     theirs = _text(f"{output}/config.yaml")
     there = _names_in(output)
@@ -253,6 +257,7 @@ def _move(run: Run, alone: Callable[[], None]) -> None:
         _rename(f"{staging}/config.yaml", f"{output}/config.yaml")  # from here on the folder is this run's
         for folder in ("shards", "ledger"):
             remove(f"{output}/{folder}")
+        settle(staging)
         write_bytes(f"{staging}/{MOVING}", b"")
     for folder, suffixes in FOLDERS:
         for path in uris.find(f"{staging}/{folder}", suffixes):
@@ -261,6 +266,8 @@ def _move(run: Run, alone: Callable[[], None]) -> None:
     for name in ("index.parquet", "README.md", "report.html", "metrics.json", RUN, SIGNATURE, MANIFEST):
         if uris.exists(f"{staging}/{name}"):
             alone()
+            if name == MANIFEST:
+                settle(output)
             _rename(f"{staging}/{name}", f"{output}/{name}")
     job.published(run)
     remove(f"{output}/.staging")
@@ -272,14 +279,3 @@ def _rename(source: str, target: str) -> None:
         return
     os.makedirs(os.path.dirname(target), exist_ok=True)
     os.replace(source, target)
-
-
-def remove(path: str) -> None:
-    """Delete a file, or a folder with its contents; a path that does not exist is ignored."""
-    packs.forget(path)
-    if is_remote(path):
-        remote.remove(path)
-    elif os.path.isdir(path):
-        shutil.rmtree(path)
-    elif os.path.exists(path):
-        os.unlink(path)

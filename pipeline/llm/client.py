@@ -15,6 +15,7 @@ import json
 import random
 import threading
 import time
+import weakref
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
@@ -72,6 +73,7 @@ class Client:
         self._away_since: float | None = None
         self._answered, self._failures = False, 0
         self._counts: collections.Counter[str] = collections.Counter()
+        self._turns: weakref.WeakValueDictionary[str, asyncio.Lock] = weakref.WeakValueDictionary()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="llm", daemon=True)
         self._thread.start()
@@ -142,33 +144,41 @@ class Client:
         shown = [list(prompt.pictures)] if prompt.pictures else []
         key = content_key("answer", self.identity, question, messages, prompt.schema, *shown)
         self._counts["questions"] += 1
-        if answer := await self._remembered(key, prompt.schema, validate):
-            self._counts["from_cache"] += 1
+        # Of equal questions one is asked, and the others take its answer, as a later run will. The lock goes with them.
+        async with self._turns.setdefault(key, asyncio.Lock()) if self.cache else contextlib.nullcontext():
+            if answer := await self._remembered(key, prompt.schema, validate):
+                self._counts["from_cache"] += 1
+                return answer
+            answer = await self._asked(prompt, question, validate)
+            if self.cache:
+                data = json.dumps({"text": answer.text, "logprobs": answer.logprobs}, ensure_ascii=False)
+                await asyncio.to_thread(self.cache.write, key, data.encode())
             return answer
+
+    async def _asked(
+        self, prompt: Prompt, question: dict[str, Any], validate: Callable[[Answer], object] | None
+    ) -> Answer:
+        """The server's answer to a question that was not asked before; it counts what fails."""
         if self.ready:
             await self.ready()
+        messages = list(prompt.messages)
         body = {
             "model": self.model,
             "messages": await asyncio.to_thread(messages_of, prompt, self.picture) if prompt.pictures else messages,
-            "temperature": temperature,
-            "seed": seed,
-            "max_tokens": max_tokens,
+            **{name: question[name] for name in ("temperature", "seed", "max_tokens")},
             "response_format": {
                 "type": "json_schema",
                 "json_schema": {"name": "answer", "schema": prompt.schema, "strict": True},
             },
         }
-        if logprobs:
-            body |= {"logprobs": True, "top_logprobs": logprobs}
+        if question["logprobs"]:
+            body |= {"logprobs": True, "top_logprobs": question["logprobs"]}
         try:
             answer = await self._answer(body, prompt.schema, validate)
         except LlmFault as fault:
             self._count(fault)
             raise
         self._answered = True
-        if self.cache:
-            data = json.dumps({"text": answer.text, "logprobs": answer.logprobs}, ensure_ascii=False)
-            await asyncio.to_thread(self.cache.write, key, data.encode())
         return answer
 
     async def _answer(

@@ -10,6 +10,7 @@ import contextlib
 import dataclasses
 import http.client
 import os
+import random
 import re
 import shutil
 import socket
@@ -24,7 +25,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from pipeline.storage.child import without_keys
-from schemas.errors import UserError
+from schemas.errors import ServiceError, UserError
 
 GUARD = Path(__file__).with_name("process_guard.py")
 HOST = "127.0.0.1"
@@ -152,10 +153,12 @@ class Server:
 
 
 def free_port(host: str = HOST) -> int:
-    """A port that is free now."""
-    with socket.socket() as probe:
-        probe.bind((host, 0))
-        return int(probe.getsockname()[1])
+    """A port that is free now, below those that systems give to whoever asks for any: it stays free until it is used."""
+    for port in random.SystemRandom().sample(range(20_000, 32_000), 100):
+        with contextlib.suppress(OSError), socket.socket() as probe:
+            probe.bind((host, port))
+            return port
+    raise ServiceError(f"no free port was found on {host}")
 
 
 def last_lines(path: Path, count: int) -> list[str]:

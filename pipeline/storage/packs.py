@@ -1,7 +1,8 @@
 """Stores many values in one immutable file, a pack: a bucket bills each object, and millions of files are slow anywhere.
 
-A pack is named `<time in nanoseconds>-<random>-<bytes of its index>-<bytes>.pack`, and has its index (JSON: key ->
-offset and size of the value) and then the values. What is written stays in memory until there are ROOM bytes of it,
+A pack is named `<time in nanoseconds>-<random>-<CRC-32 of its index>-<bytes of its index>-<bytes>.pack`, and has its
+index (JSON: key -> offset and size of the value) and then the values, each with a CRC-32 of key and value behind it. What
+is written stays in memory until there are ROOM bytes of it,
 EVERY seconds (SOON on a disk) have passed, the bundle ends or the process ends. Readers of the same process see it at
 once, other processes after it has been flushed. Of a key that was written more than once, the newest pack's value counts.
 What a damaged pack held counts as never written.
@@ -27,6 +28,7 @@ import tempfile
 import threading
 import time
 import uuid
+import zlib
 from collections.abc import Iterator
 
 from pipeline.storage.bucket import CONNECTIONS, is_remote
@@ -45,9 +47,12 @@ REST = 20
 """A process spends at most one part in so many of its time on looking for what others have put on a disk."""
 WHOLE = 1 << 20
 """Packs of up to so many bytes are got from a bucket completely, and kept; of larger ones, each value by its range."""
+SETTLED = 2 * 10**9
+"""The nanoseconds after which a folder's time cannot stand for two changes: NFS and others count in whole seconds."""
 TOGETHER = 8 << 20
 """The bytes of indexes that are in memory at once, about; decoded, they take several times as much."""
-_NAME = re.compile(r".*/\d{20}-[0-9a-f]{32}-(\d+)-(\d+)\.pack", re.S)
+_NAME = re.compile(r".*/(?P<time>\d{20})-[0-9a-f]{32}-(?P<crc>[0-9a-f]{8})-(?P<head>\d+)-(?P<size>\d+)\.pack", re.S)
+_CRC = 4  # bytes
 _recent = Recent(64 << 20)
 _log = logging.getLogger(__name__)
 
@@ -60,6 +65,7 @@ class Packs:
         self._lock = threading.RLock()
         self._places = Places()
         self._known: set[str] = set()  # the packs that are in the table
+        self._newest = 0  # the time in the name of the newest
         self._looked = False
         self._changed, self._rested = 0, 0.0  # when the folder on the disk had last changed; when to look again
         self._waiting: dict[str, bytes] = {}
@@ -78,7 +84,7 @@ class Packs:
             if place is None and self._has_changed():
                 self._load()
                 place = self._places.get(key)
-        return None if place is None else self._value(*place)
+        return None if place is None else _value(key, *place)
 
     def find(self, key: str) -> bytes | None:
         """As `read`, but also looks for what other processes have written since."""
@@ -124,12 +130,18 @@ class Packs:
             places, at = {}, 0
             for key, data in self._waiting.items():
                 places[key] = (at, len(data))
-                at += len(data)
+                at += len(data) + _CRC
             head = json.dumps(places, separators=(",", ":")).encode()
-            pack = f"{self.root}/{time.time_ns():020d}-{uuid.uuid4().hex}-{len(head)}-{len(head) + at}.pack"
-            whole = b"".join([head, *self._waiting.values()])
-            self.failed = True
-            write_bytes(pack, whole, lasting=True)
+            # newer than what was there, also where that is from a machine whose clock is ahead
+            now = max(time.time_ns(), self._newest + 1)
+            numbers = f"{zlib.crc32(head):08x}-{len(head)}-{len(head) + at}"
+            pack = f"{self.root}/{now:020d}-{uuid.uuid4().hex}-{numbers}.pack"
+            whole = b"".join([head, *(part for key, data in self._waiting.items() for part in (data, _crc(key, data)))])
+            try:
+                write_bytes(pack, whole, lasting=True)
+            except Exception:  # not where the process is being stopped: what is kept at its end shall try again
+                self.failed = True
+                raise
             self._add(pack, len(head), places)
             if _kept_whole(pack, len(whole)):
                 _recent.put(pack, whole)
@@ -156,13 +168,16 @@ class Packs:
             new = collections.deque(match for pack in listed if (match := _NAME.fullmatch(pack)))  # the oldest first
             if not new:
                 return
+            room = _recent.room // 2
             with concurrent.futures.ThreadPoolExecutor(min(CONNECTIONS, len(new))) as pool:
                 while new:
                     some = [new.popleft()]
-                    while new and len(some) < CONNECTIONS and sum(int(name[1]) for name in some) < TOGETHER:
+                    while new and len(some) < CONNECTIONS and sum(int(name["head"]) for name in some) < TOGETHER:
                         some.append(new.popleft())
-                    for (pack, head), places in pool.map(_index, some):
-                        self._add(pack, head, places)
+                    whole = [room > 0 and _kept_whole(name[0], int(name["size"])) for name in some]
+                    room -= sum(int(name["size"]) for name, one in zip(some, whole, strict=True) if one)
+                    for name, places in zip(some, pool.map(_index, some, whole), strict=True):
+                        self._add(name[0], int(name["head"]), places)
         except BaseException:
             self._looked = False
             raise
@@ -172,48 +187,60 @@ class Packs:
 
     def _has_changed(self) -> bool:
         """Whether there may be new packs on the disk since this was last asked; False for a bucket."""
-        before = self._changed
-        if not is_remote(self.root) and time.monotonic() >= self._rested:
-            with contextlib.suppress(FileNotFoundError):
-                self._changed = os.stat(self.root).st_mtime_ns
-        return self._changed != before
+        if is_remote(self.root) or time.monotonic() < self._rested:
+            return False
+        before, settled = self._changed, True
+        with contextlib.suppress(FileNotFoundError):
+            changed = os.stat(self.root).st_mtime_ns
+            settled = time.time_ns() - changed > SETTLED
+            self._changed = changed if settled else 0
+        return self._changed != before or not settled
 
     def _add(self, pack: str, head: int, places: dict[str, tuple[int, int]]) -> None:
         self._places.add(pack, places, head)
         self._known.add(pack)
+        self._newest = max(self._newest, int(pack.removeprefix(f"{self.root}/")[:20]))
 
-    def _value(self, pack: str, at: int, size: int) -> bytes | None:
-        whole = _recent.get(pack)
-        try:
-            if whole is None and _kept_whole(pack, int(pack.rsplit("-", 1)[1].removesuffix(".pack"))):
-                whole = get(pack)
-                _recent.put(pack, whole)
-            data = get(pack, at, at + size) if whole is None else whole[at : at + size]
-        except FileNotFoundError:  # somebody has deleted it since
-            return None
-        return data if len(data) == size else None
+
+def _crc(key: str, data: bytes) -> bytes:
+    return zlib.crc32(data, zlib.crc32(key.encode())).to_bytes(_CRC, "big")
+
+
+def _value(key: str, pack: str, at: int, size: int) -> bytes | None:
+    """The bytes of a key, which are at this place; None if they are damaged, or deleted."""
+    whole, end = _recent.get(pack), at + size + _CRC
+    try:
+        if whole is None and _kept_whole(pack, int(pack.rsplit("-", 1)[1].removesuffix(".pack"))):
+            whole = get(pack)
+            _recent.put(pack, whole)
+        found = get(pack, at, end) if whole is None else whole[at:end]
+    except FileNotFoundError:  # somebody has deleted it since
+        return None
+    data = found[:size]
+    if found[size:] != _crc(key, data):
+        _log.warning("%s is damaged; what it held is made again", pack)
+        return None
+    return data
 
 
 def _kept_whole(pack: str, size: int) -> bool:
     return size <= WHOLE and is_remote(pack)
 
 
-def _index(name: re.Match[str]) -> tuple[tuple[str, int], dict[str, tuple[int, int]]]:
-    """A pack with the bytes of its index, and the index; an empty one for a damaged pack."""
-    pack, head, size = name[0], int(name[1]), int(name[2])
+def _index(name: re.Match[str], whole: bool) -> dict[str, tuple[int, int]]:
+    """The index of a pack, an empty one of a damaged pack; `whole`: get it completely, and keep it."""
+    pack, head = name[0], int(name["head"])
     try:
-        data = get(pack, 0, None if (whole := _kept_whole(pack, size)) else head)
-        if not is_remote(pack) and os.path.getsize(pack) != size:
-            raise ValueError("cut")
-        places = json.loads(data[:head])
+        data = get(pack, 0, None if whole else head)
+        cut = not is_remote(pack) and os.path.getsize(pack) != int(name["size"])
     except FileNotFoundError:  # somebody has deleted it since it was listed
-        return (pack, head), {}
-    except ValueError:
+        return {}
+    if cut or zlib.crc32(data[:head]) != int(name["crc"], 16):
         _log.warning("%s is damaged; what it held is made again", pack)
-        return (pack, head), {}
+        return {}
     if whole:
         _recent.put(pack, data)
-    return (pack, head), places
+    return dict(json.loads(data[:head]))
 
 
 def of(root: str) -> Packs:

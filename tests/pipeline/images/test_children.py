@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import concurrent.futures
+import contextlib
 import os
 import pathlib
 import signal
@@ -25,11 +26,11 @@ LIMITS = {"max_side": 512, "max_pixels": 50_000_000}
 
 def of_all_children() -> list[int]:
     """The ids of this process's children."""
-    return [
-        int(pid)
-        for task in pathlib.Path("/proc/self/task").iterdir()
-        for pid in (task / "children").read_text().split()
-    ]
+    found: list[int] = []
+    for task in pathlib.Path("/proc/self/task").iterdir():
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # a thread that has ended meanwhile
+            found += map(int, (task / "children").read_text().split())
+    return found
 
 
 def memory(pid: int) -> int:

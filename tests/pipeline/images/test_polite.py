@@ -166,7 +166,7 @@ def test_a_host_that_wants_longer_pauses_than_the_deadline_is_not_asked():
 
 @pytest.mark.parametrize("date", [False, True])
 def test_retry_after_is_waited_for_where_there_is_time(date):
-    wait = email.utils.formatdate(time.time() + 2, usegmt=True) if date else "1"
+    wait = email.utils.formatdate(time.time() + 3, usegmt=True) if date else "1"
     busy = answer(status=429, headers=[("Retry-After", wait)])
     with Server({"/a.jpg": [busy, answer(b"x")], "/b.jpg": answer(b"x")}) as server:
         began = time.monotonic()

@@ -12,7 +12,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 
@@ -171,18 +170,17 @@ def test_results_that_are_not_whole_are_not_published(left, capsys, damage, said
     assert not (left / "out/manifest.json").exists() and not (left / "out/shards").exists()
 
 
-def test_attach_waits_for_a_job_that_somebody_starts_from_a_template(left, expected, capsys):
+def test_attach_waits_for_a_job_that_somebody_starts_from_a_template(left, expected, capsys, monkeypatch):
     end = staging(left) / "end.json"
     end.rename(left / "end.json")
     change(left, template=True)
 
-    def finish() -> None:
-        (left / "end.json").rename(end)
+    def finish(seconds: float) -> None:
+        if seconds == 0.1 and not end.exists():
+            (left / "end.json").rename(end)
 
-    soon = threading.Timer(1.0, finish)
-    soon.start()
+    monkeypatch.setattr(attach.time, "sleep", finish)
     attach.attach(f"{left}/work", pause=0.1)
-    soon.join()
     assert "a job of its template: unknown; 3 shards and 1 part of the ledger" in capsys.readouterr().err
     assert (left / "out/manifest.json").read_bytes() == expected
 

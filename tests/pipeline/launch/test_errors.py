@@ -34,6 +34,13 @@ def test_a_path_of_the_output_cannot_be_written_and_any_other_cannot_be_read(tmp
         )
 
 
+def test_a_disk_that_fails_is_no_wrong_setting(tmp_path):
+    for path in (tmp_path / "out/shards", tmp_path / "kept/a.pack"):
+        assert said(tmp_path, ServiceError, os_error(errno.EIO, path)).startswith(f"{path}: Input/output error; fix it")
+    for error in (OSError(errno.EIO, "Input/output error"), OSError(errno.EMFILE, "Too many open files")):
+        assert said(tmp_path, ServiceError, error).startswith(f"a file: {error.strerror}; fix it and run the same")
+
+
 def test_a_full_disk(tmp_path):
     assert "is full; free some space and run the same command" in said(
         tmp_path, ServiceError, OSError(errno.ENOSPC, "x")

@@ -9,6 +9,7 @@ import pytest
 
 from pipeline.launch.inputs import fingerprints
 from pipeline.sources import Corpus
+from schemas.errors import UserError
 from tests.pipeline import disk  # noqa: F401
 
 RECORD = {"id": "a", "texts": ["one", "two"], "images": ["a.png"]}
@@ -91,6 +92,24 @@ def test_what_a_run_writes_into_its_own_corpus_is_no_input(corpus):
     (corpus / "images/out/manifest.json").write_text("{}")
     assert taken(corpus) != before
     assert taken(corpus, [corpus / "images/out"]) == before
+
+
+def test_what_a_run_writes_into_its_own_corpus_in_a_bucket_is_no_input(corpus):
+    before = taken(f"disk:/{corpus}")
+    (corpus / "images/out").mkdir()
+    (corpus / "images/out/.lease").write_text("{}")
+    assert taken(f"disk:/{corpus}") != before
+    assert taken(f"disk:/{corpus}", [f"disk:/{corpus}/images/out/"]) == before
+
+
+def test_a_corpus_whose_documents_a_run_has_written_is_refused(tmp_path):
+    (tmp_path / "site/out").mkdir(parents=True)
+    (tmp_path / "site/out/README.md").write_text("# The card of a dataset")
+    corpus = Corpus("markdown", f"{tmp_path}/site")
+    with pytest.raises(
+        UserError, match="site has .*README.md, which a run has written: choose an --output and a --work"
+    ):
+        fingerprints([corpus], [f"{tmp_path}/site/out"])
 
 
 def test_a_corpus_in_an_object_store_is_told_by_checksums_and_sizes(corpus):

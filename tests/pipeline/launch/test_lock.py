@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 
@@ -34,3 +35,23 @@ def test_a_folder_is_for_one_run_at_a_time_and_free_when_that_one_is_killed(tmp_
 def test_output_and_work_may_be_the_same_folder(tmp_path):
     with exclusive_lock(str(tmp_path), f"{tmp_path}/"):
         pass
+
+
+def test_nothing_is_left_and_whoever_waited_for_a_deleted_lock_makes_his_own(tmp_path, monkeypatch):
+    opened, open_ = [], os.open
+
+    def slowly(path, flags, *mode):  # the other run ends, and deletes its file, after we have opened that
+        held = open_(path, flags, *mode)
+        if not opened:
+            os.unlink(path)
+        opened.append(path)
+        return held
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "open", slowly)
+        with exclusive_lock(str(tmp_path)):
+            assert opened == [f"{tmp_path}/.lease"] * 2 and os.path.exists(opened[0])
+            with pytest.raises(UserError, match="another run is using"):
+                with exclusive_lock(str(tmp_path)):
+                    raise AssertionError("not alone")
+    assert not os.listdir(tmp_path)

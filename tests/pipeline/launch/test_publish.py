@@ -2,11 +2,13 @@
 
 import dataclasses
 import json
+import os
 import pathlib
 
 import pytest
 
-from pipeline.launch.publish import check_inputs, check_models, check_output, prepare_output, publish
+from pipeline.launch import job
+from pipeline.launch.publish import MANIFEST, _move, check_inputs, check_models, check_output, prepare_output, publish
 from pipeline.storage.files import write_bytes
 from schemas.errors import UserError
 from tests.pipeline import disk  # noqa: F401  (disk://)
@@ -151,3 +153,42 @@ def test_a_file_that_a_kill_left_half_written_is_taken_away(tmp_path, name, firs
     check_output(run.output, run.config)
     prepare_output(run)
     assert {p.name for p in output.iterdir()} == {".work", "config.yaml"}
+
+
+@pytest.mark.parametrize("name", ["shards", "ledger"])
+def test_a_part_that_is_a_link_is_refused_before_anything_is_replaced(tmp_path, name):
+    run = a_run(tmp_path)
+    config_file(run)
+    (tmp_path / "large disk").mkdir()
+    (pathlib.Path(run.output) / name).symlink_to(tmp_path / "large disk")
+    with pytest.raises(UserError, match=f"{name} is a link, and a run replaces it: make .* itself the link"):
+        check_output(run.output, run.config)
+
+
+def test_what_is_named_in_a_published_folder_is_on_its_disk(tmp_path, monkeypatch):
+    run = a_run(tmp_path)
+    shards = pathlib.Path(run.staging, "shards")
+    shards.mkdir(parents=True)
+    for path in (shards / "00000.tar", shards.parent / MANIFEST, shards.parent / "config.yaml"):
+        path.write_bytes(b"x")
+    events, fsync, replace = [], os.fsync, os.replace
+
+    def synced(descriptor):
+        events.append(os.path.relpath(os.readlink(f"/proc/self/fd/{descriptor}"), os.path.realpath(run.output)))
+        fsync(descriptor)
+
+    def moved(source, target):
+        events.append(f"-> {os.path.relpath(target, run.output)}")
+        replace(source, target)
+
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(os, "replace", moved)
+    monkeypatch.setattr(job, "published", lambda run: None)
+    _move(run, lambda: None)
+    staged = os.path.relpath(run.staging, run.output)
+    for first, then in (
+        (f"{staged}/shards/00000.tar", "-> shards/00000.tar"),
+        ("shards", f"-> {MANIFEST}"),
+        (".", f"-> {MANIFEST}"),
+    ):
+        assert events.index(first) < events.index(then), events

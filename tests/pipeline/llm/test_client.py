@@ -63,7 +63,7 @@ def client(server):
 
 @pytest.fixture
 def hasty(server):
-    with Client(server.url, "fake", timeout=0.5, patience=1.0) as client:
+    with Client(server.url, "fake", timeout=1.5, patience=3.0) as client:
         yield client
 
 
@@ -122,7 +122,7 @@ def test_a_server_that_says_when_to_come_back_is_left_alone_until_then(monkeypat
         ("!503", "unreachable", "503: told to answer 503"),
         ("!504", "unreachable", "504: told to answer 504"),
         ("!drop", "unreachable", "ServerDisconnectedError: Server disconnected"),
-        ("!hang", "timeout", "no answer within 0.5 s"),
+        ("!hang", "timeout", "no answer within 1.5 s"),
         ("!garbage", "invalid_answer", "Expecting value: line 1 column 1 (char 0)"),
         ("!wrong", "invalid_answer", "'grade' is a required property"),
         ("!cut", "invalid_answer", "cut off at max_tokens"),
@@ -427,6 +427,14 @@ def test_only_valid_answers_are_kept_under_the_question_first_asked(server, tmp_
     assert len(values(tmp_path)) == 1
 
 
+def test_of_equal_questions_at_once_one_is_asked(server, tmp_path):
+    with Client(server.url, "fake", cache=Store(str(tmp_path))) as client:
+        asked = [client.submit(client.ask(prompt(text))) for text in "abab"]
+        answers = [one.result(30) for one in asked]
+        assert len(server.requests) == 2 and sorted(answer.cached for answer in answers) == [False, False, True, True]
+        assert not client._turns
+
+
 def test_a_cached_answer_that_a_stricter_check_refuses_is_asked_again(server, tmp_path):
     def high(answer):
         if json.loads(answer.text)["grade"] < 4:
@@ -467,7 +475,7 @@ def test_a_server_that_comes_back_on_its_port_gets_the_question(tmp_path):
 def test_once_a_server_has_been_away_for_long_questions_fail_at_the_first_try(server, hasty):
     fault(hasty, "!drop first")
     assert len(server.requests) > 1
-    time.sleep(1.0)  # the patience is over
+    time.sleep(3.0)  # the patience is over
     server.requests.clear()
     for i in range(5):
         assert fault(hasty, f"!drop {i}").kind == "unreachable"

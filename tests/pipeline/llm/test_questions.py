@@ -231,7 +231,7 @@ def test_a_slow_server_does_not_decide_which_candidate_is_taken():
 )
 def test_what_is_wrong_with_the_server_ends_the_run_and_not_each_document(trouble, ends_the_run):
     with FakeOpenAI() as server:
-        client = Client(server.url, "fake", timeout=0.3, patience=0.5)
+        client = Client(server.url, "fake", timeout=1.0, patience=1.5)
         step = ask_each([client], lambda client, document: questions.rate(client, PROMPTS, document))
         try:
             error = step(Document("d", "test", (Text(trouble),))).exception(30)

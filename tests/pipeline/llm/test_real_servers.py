@@ -60,13 +60,20 @@ def llm(request, monkeypatch) -> Llm:
         pytest.skip(str(error))
 
 
+def in_group(pid: int, group: int) -> bool:
+    try:
+        return os.getpgid(pid) == group
+    except ProcessLookupError:  # it has ended since it was listed
+        return False
+
+
 def test_it_rates_by_the_schema_with_probabilities_and_leaves_nothing(llm, tmp_path, monkeypatch):
     short = Path(tempfile.mkdtemp(prefix="t"))  # vLLM has sockets below it, whose paths may have 107 characters
     monkeypatch.setattr("tempfile.tempdir", str(short))
     _, url, _ = choice.reserve(llm)
     with Server(choice.program(llm, url), url, log_path=tmp_path / "llm.log") as server:
         group = os.getpgid(server._guard.pid)
-        running = [p.pid for p in psutil.process_iter() if os.getpgid(p.pid) == group]
+        running = [pid for pid in psutil.pids() if in_group(pid, group)]
         probe(server.url, llm.name, PROMPTS)
         with Client(server.url, llm.name) as client:
             answer = client.submit(rating(client, PROMPTS, SOUND)).result(120)

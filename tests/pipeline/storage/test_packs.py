@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import threading
@@ -13,6 +14,7 @@ import pytest
 from pipeline.storage import packs
 from pipeline.storage.files import directly_in, write_bytes
 from pipeline.storage.packs import Packs
+from pipeline.storage.recent import Recent
 from schemas.errors import ServiceError
 from tests.pipeline import disk
 from tests.pipeline.runs import ROOT
@@ -62,7 +64,7 @@ def test_a_key_of_a_large_pack_costs_its_own_bytes(root, monkeypatch):
     asked, read = [], disk.DiskBucket.read
     monkeypatch.setattr(disk.DiskBucket, "read", lambda *a: asked.append(read(*a)) or asked[-1])
     assert Packs(root).read("b") == b"b" * 600_000
-    assert len(asked) == 2 and len(asked[0]) < 100 and len(asked[1]) == 600_000
+    assert len(asked) == 2 and len(asked[0]) < 100 and len(asked[1]) == 600_004
 
 
 def test_what_waits_is_bounded(anywhere, monkeypatch):
@@ -168,6 +170,65 @@ def test_a_pack_that_a_power_failure_damaged_holds_nothing(tmp_path, cut, caplog
     assert Packs(str(tmp_path)).read("a") == b"one"
 
 
+def test_no_flipped_bit_gives_another_value(anywhere, tmp_path, caplog, monkeypatch):
+    store = Packs(anywhere)
+    store.write("key", b"0.2127")
+    store.flush()
+    (pack,) = (tmp_path / "store").glob("*.pack")
+    whole = pack.read_bytes()
+    for at in range(8 * len(whole)):
+        flipped = bytearray(whole)
+        flipped[at // 8] ^= 1 << at % 8
+        pack.write_bytes(flipped)
+        monkeypatch.setattr(packs, "_recent", Recent(packs.WHOLE))
+        caplog.clear()
+        again = Packs(anywhere)
+        assert again.read("key") is None and "what it held is made again" in caplog.messages[0]
+    again.write("key", b"0.2127")
+    again.flush()
+    assert Packs(anywhere).read("key") == b"0.2127"
+
+
+def test_what_is_made_again_counts_although_a_clock_was_ahead(anywhere, monkeypatch):
+    with monkeypatch.context() as ahead:
+        ahead.setattr(time, "time_ns", lambda: 2 * 10**18)
+        store = Packs(anywhere)
+        store.write("a", b"fault")
+        store.flush()
+    store = Packs(anywhere)
+    assert store.read("a") == b"fault"
+    store.write("a", b"picture")
+    store.flush()
+    assert Packs(anywhere).read("a") == b"picture"
+
+
+def test_folders_whose_time_is_in_whole_seconds_hide_no_pack(tmp_path, monkeypatch):
+    monkeypatch.setattr(packs, "REST", 0)
+    ours, theirs = Packs(str(tmp_path)), Packs(str(tmp_path))
+    now = time.time_ns()
+    for key in "abc":
+        ours.write(key, b"1")
+        ours.flush()
+        os.utime(tmp_path, ns=(now, now))
+        assert theirs.read(key) == b"1"
+
+
+def test_small_packs_are_read_whole_only_as_far_as_there_is_room(root, monkeypatch):
+    monkeypatch.setattr(packs, "_recent", Recent(4_000))
+    monkeypatch.setattr(packs, "TOGETHER", 1)
+    for key in range(9):
+        store = Packs(root)
+        store.write(str(key), bytes(1_000))
+        store.flush()
+    monkeypatch.setattr(packs, "_recent", Recent(4_000))
+    asked, read = [], disk.DiskBucket.read
+    monkeypatch.setattr(disk.DiskBucket, "read", lambda *a: asked.append(read(*a)) or asked[-1])
+    store = Packs(root)
+    assert store.read("nothing") is None
+    assert sorted(len(data) > 1_000 for data in asked) == [False] * 7 + [True] * 2
+    assert all(store.read(str(key)) == bytes(1_000) for key in range(9))
+
+
 def test_of_a_key_that_was_written_twice_the_newer_value_counts(anywhere):
     for value in range(20):
         store = Packs(anywhere)
@@ -206,3 +267,40 @@ def test_values_that_wait_when_a_process_ends_are_written(tmp_path):
     script = f"from pipeline.storage.store import Store; Store({str(tmp_path)!r}).write('a', b'one')"
     subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=True)
     assert Packs(str(tmp_path)).read("a") == b"one"
+
+
+@pytest.mark.parametrize("how", ["slow", "stopped", "failed"])
+def test_values_whose_flush_was_under_way_when_the_process_ends_are_written(tmp_path, how):
+    program = f"""
+import sys, time
+from pipeline.storage import packs
+
+write, tries = packs.write_bytes, []
+
+def meanwhile(*arguments, **options):
+    tries.append(1)
+    if len(tries) == 1 and "{how}" == "slow":
+        time.sleep(1)
+    if len(tries) == 1 and "{how}" == "stopped":
+        raise KeyboardInterrupt
+    if "{how}" == "failed":
+        print("tried")
+        raise OSError("no")
+    write(*arguments, **options)
+
+packs.write_bytes, packs.SOON = meanwhile, 0.1
+store = packs.Packs({str(tmp_path)!r})
+packs.of(store.root)  # what is written at the end
+packs._all(packs.os.getpid())[store.root] = store
+store.write("a", b"1")
+if "{how}" == "slow":
+    while not tries:
+        time.sleep(0.01)
+else:
+    store.flush()
+"""
+    ended = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    if how == "failed":  # it was told, and there is no use in trying again
+        assert ended.stdout == "tried\n" and "OSError: no" in ended.stderr
+    else:
+        assert Packs(str(tmp_path)).read("a") == b"1"
