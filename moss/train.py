@@ -27,7 +27,7 @@ from moss import MossConfig, backbones, data
 from moss.backbones.generalist import Generalist
 from moss.batch import Batch
 from moss.settings import Settings, add_arguments, flat, load
-from moss.training import attention, checkpoints, fingerprints, sharded, trackers
+from moss.training import attention, checkpoints, fingerprints, placement, sharded, trackers
 from moss.training.checkpoints import Position
 from moss.training.step import rate_of, train_step, trained
 from moss.training.validation import validate
@@ -58,6 +58,12 @@ def train(settings: Settings, *, resume: bool = False) -> Position:
         mixed_precision=training.precision, log_with=list(training.trackers), project_dir=settings.output
     )
     sharded.plugin(accelerator)
+    if accelerator.gradient_accumulation_steps != 1:
+        raise UserError(
+            f"accelerate is set to {accelerator.gradient_accumulation_steps} gradient accumulation steps, by which it would "
+            "divide the gradients once more: leave --gradient_accumulation_steps out of accelerate launch and out of its "
+            "configuration (ACCELERATE_GRADIENT_ACCUMULATION_STEPS), and set training.accumulate"
+        )
     if training.rows % accelerator.num_processes:
         raise UserError(
             f"training.rows is {training.rows}; make it a multiple of {accelerator.num_processes}, the "
@@ -158,7 +164,10 @@ def train(settings: Settings, *, resume: bool = False) -> Position:
 
 
 def build(settings: Settings, checkpoint: pathlib.Path | None = None) -> Generalist:
-    """The frozen backbone with its adapters: new ones from the seed, or a checkpoint's."""
+    """The frozen backbone with its adapters: new ones from the seed, or a checkpoint's.
+
+    Raises UserError for adapters and trained weights that would be of no use (see `moss.training.placement`).
+    """
     backbone = settings.backbone
     torch.manual_seed(settings.training.seed)  # for new weights of a backbone, which must be the same on every process
     generalist = backbones.load(backbone.name, backbone.path, getattr(torch, backbone.dtype), **backbone.options)
@@ -171,6 +180,7 @@ def build(settings: Settings, checkpoint: pathlib.Path | None = None) -> General
             generalist.model = get_peft_model(generalist.model, config)
         except ValueError as error:
             raise UserError(f"adapter: {error}") from error
+    placement.check(generalist, settings.adapter.modules_to_save or ())
     if settings.training.gradient_checkpointing:
         generalist.plain_model.gradient_checkpointing_enable()
     return generalist.train()
@@ -200,10 +210,11 @@ def open_dataset(
 
 
 def sizes(generalist: Generalist) -> str:
-    """The numbers of trainable parameters by branch, and their share of all, as text."""
+    """The numbers of trainable parameters by branch, their share of all, and the number of adapted layers, as text."""
     counted = {branch: sum(p.numel() for p in parameters) for branch, parameters in trained(generalist).items()}
     share = sum(counted.values()) / sum(p.numel() for p in generalist.parameters())
-    return ", ".join(f"{branch} {n:,}" for branch, n in counted.items()) + f" ({share:.2%} of all)"
+    by_branch = ", ".join(f"{branch} {n:,}" for branch, n in counted.items())
+    return f"{by_branch} ({share:.2%} of all); adapted layers: {len(placement.adapted(generalist))}"
 
 
 def prepare(

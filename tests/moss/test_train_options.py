@@ -96,6 +96,14 @@ def test_whole_modules_over_a_bf16_base_take_steps_that_bf16_would_round_away(sh
     torch.testing.assert_close(loaded.text_logits(hidden), (hidden.float() @ saved[name].T).bfloat16())
 
 
+def test_accelerates_own_accumulation_is_refused(tmp_path, monkeypatch):
+    """It would divide the gradients a second time."""
+    monkeypatch.setenv("ACCELERATE_GRADIENT_ACCUMULATION_STEPS", "8")
+    with pytest.raises(UserError, match="set to 8 gradient accumulation steps, .* and set training.accumulate"):
+        run(small.settings("none", tmp_path))
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_trackers_that_cannot_be_used_are_said_before_anything_is_loaded(tmp_path, monkeypatch, capsys):
     def load(*_, **__):
         raise AssertionError("loaded")
