@@ -71,6 +71,7 @@ def judge(options: argparse.Namespace) -> int:
         "repeats": options.repeats,
         "seed": options.seed,
         "clip": options.clip,
+        "clip_weights": options.clip_weights,
         "controls_from": sound,
         "answers": dict(argument.split("=", 1) for argument in options.answers),
     }

@@ -40,6 +40,10 @@ class ImageLayout:
         """The number of tokens of a complete image, boundary tokens included."""
         return 2 + len(self.header) + self.rows * self.stride + len(self.footer)
 
+    def has(self, id: int) -> bool:
+        """Whether an id is one of an image's block: an image token, a boundary or a part of header or footer."""
+        return self.low <= id < self.high or id in (self.begin, *self.header, self.row_end, *self.footer, self.end)
+
     def block(self, codes: np.ndarray) -> np.ndarray:
         """The ids (block_length,) of an image of codes (rows, columns).
 

@@ -5,7 +5,8 @@ place of a token's embedding; `down` predicts the next vector from a hidden stat
 the backbone `emu2`. Here `up`, `down` and the two new tokens are new weights, `Continuous.extra`: the base model and
 its vocabulary stay as they are, and `extra` has to be trained and saved beside the adapters.
 
-Any folder that AutoModelForCausalLM reads will do, under its own licence; SmolLM2's is Apache-2.0:
+Any folder that AutoModelForCausalLM reads will do if the model neither scales nor caps its logits, as Granite, Cohere
+and Gemma 2 do. Its own licence holds; SmolLM2's is Apache-2.0:
 
     hf download HuggingFaceTB/SmolLM2-360M --local-dir checkpoints/continuous
     python -m moss.train --config configs/moss_continuous.yaml --set backbone.path=checkpoints/continuous
@@ -42,6 +43,7 @@ from moss.backbones.hub import (
     HubText,
     byte_tokenizer,
     check_folder,
+    check_logits,
     enlarge,
     fingerprint,
     in_batches,
@@ -108,7 +110,8 @@ class Continuous(Generalist):
         assert isinstance(table, Tensor) and isinstance(head, Tensor)
         begin, end, slot = range(len(table), len(table) + 3)
         layout = ImageLayout(GRID, GRID, low=slot, high=slot + 1, begin=begin, end=end)
-        super().__init__("continuous", model, layout, HubText(tokenizer), pixels, linear_layers(model))
+        super().__init__("continuous", model, layout, HubText(tokenizer, layout), pixels, linear_layers(model))
+        check_logits(model)
         embedding_std, head_std = (w.detach().std().item() for w in (table, head))
         self.extra: Extra = new_weights(pixels.channels, table.shape[1], embedding_std, head_std)
 
@@ -275,8 +278,13 @@ class ClipPixels:
 
 
 def clip_pixels(name: str, weights: str | None) -> ClipPixels:
-    """The vision tower of an open_clip model as Pixels."""
+    """The vision tower of an open_clip model as Pixels. Raises UserError if it or its weights cannot be loaded."""
     import open_clip
 
-    model, preprocess = open_clip.create_model_from_pretrained(name, pretrained=weights)
+    try:
+        model, preprocess = open_clip.create_model_from_pretrained(name, pretrained=weights)
+    except (OSError, ValueError, RuntimeError, AssertionError) as error:
+        raise UserError(
+            f"backbone.clip: open_clip cannot load {name} with backbone.clip_weights {weights}: {error}"
+        ) from error
     return ClipPixels(model.visual, preprocess)

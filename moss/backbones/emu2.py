@@ -78,7 +78,7 @@ class Emu2(Continuous):
         begin, end, slot = (token_id(tokenizer, token) for token in (BEGIN, END, SLOT))
         layout = ImageLayout(GRID, GRID, low=slot, high=slot + 1, begin=begin, end=end)
         # not Continuous.__init__: that adds new tokens and new weights
-        Generalist.__init__(self, "emu2", model, layout, HubText(tokenizer), pixels, linear_layers(model))
+        Generalist.__init__(self, "emu2", model, layout, HubText(tokenizer, layout), pixels, linear_layers(model))
         self.extra: Projections = Projections(pixels.channels, model.config.hidden_size)  # type: ignore[assignment]
 
     def embed(self, table: nn.Module, ids: Tensor) -> Tensor:

@@ -112,7 +112,7 @@ def _generalist(
 ) -> Generalist:
     model.model.vqmodel.requires_grad_(False)
     layout = image_layout(model.config, tokenizer, size)
-    text = HubText(tokenizer)
+    text = HubText(tokenizer, layout)
     return Generalist("emu3", model, layout, text, Emu3Pixels(model, processor, layout, text.eos), TARGET_MODULES)
 
 

@@ -18,28 +18,35 @@ from tokenizers import decoders, models, pre_tokenizers
 from torch import nn
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 from transformers.integrations import is_fsdp_enabled  # type: ignore[attr-defined]  # transformers exports it lazily
+from transformers.modeling_outputs import BaseModelOutputWithPast
 
+from moss.layout import ImageLayout
 from schemas.errors import UserError
 
 
 class HubText:
     """A checkpoint's tokenizer as `TextTokenizer`.
 
-    Text is encoded by a copy without added tokens, so that a text which contains the name of one ("<|image start|>")
-    stays text. If a tokenizer has no begin or padding token, its end token is used.
+    A text that contains the name of a special token, or of a token of `layout`'s images, stays text
+    ("<|image start|>"). Other added tokens, such as runs of blanks, are the model's way to read text and stay tokens. If
+    a tokenizer has no begin or padding token, its end token is used.
     """
 
-    def __init__(self, tokenizer: PreTrainedTokenizerFast) -> None:
+    def __init__(self, tokenizer: PreTrainedTokenizerFast, layout: ImageLayout | None = None) -> None:
         self.tokenizer = tokenizer
         self.eos = int(tokenizer.eos_token_id)
         self.bos = self.eos if tokenizer.bos_token_id is None else int(tokenizer.bos_token_id)
         self.pad = self.eos if tokenizer.pad_token_id is None else int(tokenizer.pad_token_id)
         description = json.loads(tokenizer.backend_tokenizer.to_str())
-        description |= {"added_tokens": [], "post_processor": None, "truncation": None, "padding": None}
+        description |= {"post_processor": None, "truncation": None, "padding": None}
+        for token in description["added_tokens"]:
+            token["special"] |= layout is not None and layout.has(token["id"])
         self.plain = tokenizers.Tokenizer.from_str(json.dumps(description))
+        description["added_tokens"] = [token for token in description["added_tokens"] if not token["special"]]
         self.fingerprint = hashlib.sha256(json.dumps(description).encode()).hexdigest()[:12]
 
     def encode(self, text: str) -> list[int]:
+        self.plain.encode_special_tokens = True  # as the text that they are; a copy in another process forgets it
         ids: list[int] = self.plain.encode(text, add_special_tokens=False).ids
         return ids
 
@@ -120,6 +127,32 @@ def pretrained(kind: Any, folder: Path, *, dtype: torch.dtype, layers: str, **mo
     if is_fsdp_enabled() and torch.distributed.get_rank() != 0:
         more["device_map"] = {layers: "meta", "": "cpu"}
     return kind.from_pretrained(folder, dtype=dtype, **more)
+
+
+@torch.no_grad()
+def check_logits(model: Any) -> None:
+    """Raise UserError for a causal language model whose logits are not its output layer's: it scales or caps them.
+
+    The model is called with hidden states in place of those of its layers, large enough to tell a cap.
+    """
+    core, head = getattr(model, model.base_model_prefix), model.get_output_embeddings()
+    hidden = torch.linspace(-1, 1, head.weight.shape[1], device=head.weight.device, dtype=head.weight.dtype)[None, None]
+    hidden = hidden * (100 / head(hidden).abs().max())
+    given = BaseModelOutputWithPast(last_hidden_state=hidden)
+    ids = torch.zeros((1, 1), dtype=torch.int64, device=hidden.device)
+    own = {name: forward for name, forward in vars(core).items() if name == "forward"}  # accelerate may have set one
+    core.forward = lambda *_, **__: given
+    try:
+        logits = model(input_ids=ids).logits
+    finally:
+        del core.forward
+        vars(core).update(own)
+    if not torch.allclose(logits.float(), head(hidden).float(), rtol=0, atol=0.5):
+        raise UserError(
+            f"{type(model).__name__} scales or caps its logits (logits_scaling, logit_scale or final_logit_softcapping in "
+            "config.json), which this backbone does not: choose a model such as SmolLM2, or write a backbone whose "
+            "text_logits do the same (docs/extending.md)"
+        )
 
 
 def opaque(image: PIL.Image.Image) -> PIL.Image.Image:

@@ -124,7 +124,7 @@ class Janus(Generalist):
             begin=token_id(tokenizer, "<begin_of_image>"),
             end=token_id(tokenizer, "<end_of_image>"),
         )
-        super().__init__("janus", model, layout, HubText(tokenizer), JanusPixels(vq_model), TARGET_MODULES)
+        super().__init__("janus", model, layout, HubText(tokenizer, layout), JanusPixels(vq_model), TARGET_MODULES)
 
     def hidden(
         self,

@@ -55,16 +55,16 @@ class Coherence:
 class Clip:
     """An open_clip model, on the GPU if there is one.
 
-    name: `local-dir:FOLDER`, or open_clip's name of a model with the weights `weights`. Raises UserError if it cannot
-    be loaded.
+    name: `local-dir:FOLDER`, or open_clip's name of a model with the weights `weights`. Raises UserError if it or its
+    weights cannot be loaded.
     """
 
     def __init__(self, name: str, weights: str | None = None) -> None:
         try:
-            made, _, preprocess = open_clip.create_model_and_transforms(name, pretrained=weights)
+            made, preprocess = open_clip.create_model_from_pretrained(name, pretrained=weights)
             self.tokenizer = open_clip.get_tokenizer(name)
         except (OSError, ValueError, RuntimeError, AssertionError) as error:
-            raise UserError(f"--clip: open_clip cannot load {name} {weights or ''}: {error}") from error
+            raise UserError(f"--clip: open_clip cannot load {name} with --clip-weights {weights}: {error}") from error
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.model: Any = made.eval().requires_grad_(False).to(self.device)
         self.preprocess: Any = preprocess

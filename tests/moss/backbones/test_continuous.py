@@ -131,6 +131,12 @@ def test_clip_pixels_are_pooled_patch_features():
         continuous.ClipPixels(tower(16), to_tensor)
 
 
+def test_a_vision_tower_without_weights_is_refused():
+    """open_clip would make random ones."""
+    with pytest.raises(UserError, match="open_clip cannot load ViT-B-32 with backbone.clip_weights None"):
+        continuous.clip_pixels("ViT-B-32", None)
+
+
 def test_text_that_spells_special_tokens_stays_text(plain):
     ids = plain.tokenizer.encode("a <pad> b</s>")
     assert max(ids) < 256 and plain.tokenizer.decode(ids) == "a <pad> b</s>"

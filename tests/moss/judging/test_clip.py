@@ -94,6 +94,12 @@ def test_columns_count_form_and_place(clip):
     assert "CLIP margin" not in {c.title for c in figures.columns(answers, None)}
 
 
+def test_a_model_without_its_weights_is_refused():
+    """open_clip would make random ones, and every figure would be noise."""
+    with pytest.raises(UserError, match="open_clip cannot load ViT-B-32 with --clip-weights None"):
+        Clip("ViT-B-32")
+
+
 def test_a_model_that_is_not_there_is_a_user_error(tmp_path):
     with pytest.raises(UserError, match="--clip"):
         Clip(f"local-dir:{tmp_path}/nowhere")
