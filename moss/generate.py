@@ -25,6 +25,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import PIL.Image
+import PIL.ImageOps
 from tqdm import tqdm
 
 from moss import data, settings
@@ -192,8 +193,8 @@ def _picture(path: pathlib.Path) -> PIL.Image.Image:
     try:
         image = PIL.Image.open(path)
         image.load()
-        return image
-    except OSError as error:
+        return PIL.ImageOps.exif_transpose(image)  # a camera's photo as it is meant to be seen
+    except (OSError, ValueError, SyntaxError) as error:
         raise UserError(f"--context: cannot read the picture {path}") from error
 
 

@@ -29,6 +29,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import PIL.Image
+import PIL.ImageOps
 
 from schemas.codec import parse_json
 from schemas.errors import UserError
@@ -98,10 +99,11 @@ def _same(one: Segment, other: Segment) -> bool:
 
 
 def opened(picture: PIL.Image.Image | pathlib.Path) -> PIL.Image.Image:
-    """The picture in RGB, white where it is transparent. Raises UserError for a file that cannot be decoded."""
+    """The picture in RGB, upright, white where it is transparent. Raises UserError for a file that cannot be decoded."""
     try:
         image = PIL.Image.open(picture) if isinstance(picture, pathlib.Path) else picture
         image.load()
+        image = PIL.ImageOps.exif_transpose(image)
     except (OSError, ValueError, SyntaxError) as error:
         raise UserError(f"{picture} cannot be read as a picture") from error
     if image.mode != "RGB":

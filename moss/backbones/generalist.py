@@ -110,6 +110,12 @@ class Generalist(nn.Module):
         """The part of `plain_model` before its output layer."""
         return getattr(self.plain_model, self.plain_model.base_model_prefix)
 
+    @property
+    def context_length(self) -> int | None:
+        """The most tokens of one sequence that the model can hold; None if there is no limit."""
+        length: int | None = getattr(self.plain_model.config.get_text_config(), "max_position_embeddings", None)
+        return length
+
     def hidden(
         self,
         ids: Tensor,

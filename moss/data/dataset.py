@@ -22,7 +22,8 @@ from schemas.errors import UserError
 class Report:
     """How many instances of a folder are used, and why others are not.
 
-    Lengths are in tokens; `longest` is over all instances except those of other sources.
+    Lengths are in tokens; `longest` is over all instances except those of other sources. max_length: of a sample, by the
+    settings and the model's context.
     """
 
     kept: int
@@ -143,6 +144,8 @@ def open_samples(
 ) -> Samples:
     """The instances of a dataset folder that fit into `max_length` tokens and have at most `max_images` images.
 
+    An instance that is longer than the model's context does not fit either.
+
     Images are encoded and lengths measured first, if that is not done yet (see `prepare`; `cache` is the folder for the
     results). Each of several processes does its share, and waits for the files of the others. Other instances are
     counted in `report` and left out; no instance is ever truncated. `sources` keeps only instances of these sources,
@@ -150,6 +153,8 @@ def open_samples(
     source that does not occur, and if no instance is left.
     """
     layout, tokenizer = generalist.layout, generalist.tokenizer
+    context = generalist.context_length
+    limit = max_length if context is None else min(max_length, context)
     keys: list[str] = []
     kept: list[int] = []
     places: list[tuple[pathlib.Path, sidecar.Place]] = []
@@ -171,7 +176,7 @@ def open_samples(
             shortest = min(shortest or length, length)
             if max_images is not None and samples.image_count(instance) > max_images:
                 too_many += 1
-            elif length > max_length:
+            elif length > limit:
                 too_long += 1
             else:
                 keys.append(instance.key)
@@ -179,11 +184,11 @@ def open_samples(
                 places.append((path, place))
     if unknown := {*(sources or ()), *exclude_sources} - seen:
         raise UserError(f"{shards} has no instances of {', '.join(sorted(unknown))}; it has {', '.join(sorted(seen))}")
-    report = Report(len(keys), too_long, too_many, other, *longest, max_length, max_images)
+    report = Report(len(keys), too_long, too_many, other, *longest, limit, max_images)
     if not keys:
         raise UserError(
             f"{shards} has nothing to train on: {report} Raise max_length or max_images, or choose other "
-            f"sources; the shortest instance has {shortest or 0:,} tokens."
+            f"sources; the shortest instance has {shortest or 0:,} tokens, and the model can hold {context or 'any number'}."
         )
     return Samples(
         np.array(kept),

@@ -97,8 +97,8 @@ def answers(
         found = of(hidden[numbers])
         if not guided:
             return found
-        without = of(hidden[[len(rows) + number for number in numbers]])
-        return without + sampling.image_guidance * (found - without)
+        without = of(hidden[[len(rows) + number for number in numbers]]).float()  # bfloat16 would round the difference
+        return without + sampling.image_guidance * (found.float() - without)
 
     with tqdm(total=max(row.budget for row in rows), desc="generating", unit=" tokens", disable=not progress) as bar:
         while live := [n for n, row in enumerate(rows) if not row.done]:
@@ -217,8 +217,7 @@ def check_room(generalist: Generalist, prompt: Prompt) -> int | None:
 
     Raises PromptTooLong.
     """
-    config = generalist.plain_model.config.get_text_config()
-    room: int | None = getattr(config, "max_position_embeddings", None)
+    room = generalist.context_length
     if room is not None and len(prompt.ids) >= room:
         raise PromptTooLong(f"the prompt has {len(prompt.ids)} tokens and the model can hold {room}: give less context")
     return None if room is None else room - len(prompt.ids)

@@ -114,6 +114,20 @@ def test_guidance_moves_image_tokens_away_from_an_answer_without_a_prompt(backbo
 
 
 @torch.no_grad()
+def test_guidance_of_a_bfloat16_model_is_not_rounded_to_bfloat16(monkeypatch):
+    made = eager(chameleon.tiny().eval(), 30.0)
+    made.model.bfloat16()
+    predicted, drawn, own, draw = [], [], made.image_logits, decoding.Draw.image
+    made.image_logits = lambda hidden: predicted.append(own(hidden)) or predicted[-1]
+    monkeypatch.setattr(decoding.Draw, "image", lambda self, logits: drawn.append(logits) or draw(self, logits))
+    prompt = decoding.Prompt(prompt_of(made).ids.tolist(), None, made.layout.block_length)
+    decoding.answers(made, [prompt], Sampling(greedy=True, image_guidance=2.3))
+    assert len(predicted) == 2 * len(drawn) > 0 and predicted[0].dtype == torch.bfloat16
+    for one, other, found in zip(predicted[::2], predicted[1::2], drawn, strict=True):
+        assert torch.equal(found, other.float() + 2.3 * (one.float() - other.float()))
+
+
+@torch.no_grad()
 def test_the_cached_loop_takes_what_a_full_forward_finds_likeliest(generalist):
     """Greedy, with adapters: each token against one forward over everything before it."""
     layout, prompt = generalist.layout, prompt_of(generalist)

@@ -4,6 +4,8 @@ import dataclasses
 import json
 import types
 
+import PIL.ExifTags
+import PIL.Image
 import pytest
 
 from moss import generate
@@ -55,6 +57,17 @@ def test_the_command_writes_a_folder_and_replaces_only_answers(config, tmp_path,
     assert generate.main(arguments) == 2 and (tmp_path / "out/notes.txt").exists()
     assert "name another --output" in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+
+
+def test_a_photo_in_the_context_is_upright(tmp_path):
+    """As a camera that is held on its side stores it: turned, with a note of how."""
+    upright, exif = PIL.Image.new("RGB", (64, 32)), PIL.Image.Exif()
+    upright.paste("white", (0, 16, 64, 32))
+    exif[PIL.ExifTags.Base.Orientation] = 6
+    upright.rotate(90, expand=True).save(tmp_path / "photo.png", exif=exif)
+    [found] = generate.read_context([str(tmp_path / "photo.png")])
+    for seen in (found, folder.opened(tmp_path / "photo.png"), folder.opened(found)):
+        assert seen.size == (64, 32) and seen.tobytes() == upright.tobytes()
 
 
 def test_the_command_answers_a_built_folders_instances(config, tmp_path):

@@ -49,6 +49,7 @@ def generalist(continuous: bool = False):
     return types.SimpleNamespace(
         name="stub",
         layout=layout,
+        context_length=None,
         tokenizer=Bytes(),
         pixels=Brightness(layout, continuous, "colour/1" if continuous else "brightness/1"),
     )

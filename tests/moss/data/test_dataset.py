@@ -59,6 +59,17 @@ def test_what_does_not_fit_is_counted_and_nothing_is_cut(folder):
     assert "5 instances; left out: 2 longer than" in str(dataset.report)
 
 
+def test_what_the_model_cannot_hold_does_not_fit_whatever_a_row_holds(folder):
+    every, generalist = opened(folder), stub.generalist()
+    generalist.context_length = int(np.sort(every.lengths)[4])
+    dataset = open_samples(folder, generalist, max_length=1000, progress=False)
+    assert (dataset.report.kept, dataset.report.too_long) == (5, 2)
+    assert dataset.lengths.max() == generalist.context_length == dataset.report.max_length
+    generalist.context_length = 20
+    with pytest.raises(UserError, match="longer than 20 tokens.* and the model can hold 20"):
+        open_samples(folder, generalist, max_length=1000, progress=False)
+
+
 def test_too_many_images_are_counted_apart(folder):
     few = opened(folder, max_images=1)
     assert (few.report.kept, few.report.too_many_images, few.report.too_long) == (3, 4, 0)
