@@ -37,21 +37,28 @@ def exclusive_lock(*folders: str, run: str = "") -> Iterator[Callable[[], None]]
 def _locked(folder: str) -> Iterator[None]:
     """Lock a local folder. A file is locked, because NFS keeps the lock of a folder from other machines."""
     path = f"{folder}/.lease"
+    held = _lock(path)
+    if held is None:
+        raise Held(f"another run is using {folder}; wait until it ends, or give this one another --output and --work")
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):  # a file that stays locks nothing
+            os.unlink(path)
+        os.close(held)
+
+
+def _lock(path: str) -> int | None:
+    """The descriptor of a file that this process has locked; None if another has."""
     while True:
         held = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
         try:
             fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.path.samestat(os.fstat(held), os.stat(path)):
+                return held
         except BlockingIOError:
             os.close(held)
-            raise Held(
-                f"another run is using {folder}; wait until it ends, or give this one another --output and --work"
-            ) from None
-        if os.path.exists(path) and os.path.samestat(os.fstat(held), os.stat(path)):
-            break
+            return None
+        except FileNotFoundError:
+            pass
         os.close(held)  # whoever held it has deleted it since we opened it
-    try:
-        yield
-    finally:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(path)
-        os.close(held)

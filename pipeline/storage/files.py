@@ -74,7 +74,7 @@ def settle(folder: str) -> None:
         return
     for at, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
-        for name in (".", *names):
+        for name in (".", *(name for name in names if os.path.isfile(f"{at}/{name}"))):
             descriptor = os.open(f"{at}/{name}", os.O_RDONLY)
             try:
                 os.fsync(descriptor)

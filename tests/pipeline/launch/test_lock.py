@@ -1,3 +1,4 @@
+import errno
 import os
 import subprocess
 import sys
@@ -55,3 +56,15 @@ def test_nothing_is_left_and_whoever_waited_for_a_deleted_lock_makes_his_own(tmp
                 with exclusive_lock(str(tmp_path)):
                     raise AssertionError("not alone")
     assert not os.listdir(tmp_path)
+
+
+def test_a_lock_ends_though_its_file_cannot_be_deleted(tmp_path, monkeypatch):
+    def broken(path):
+        raise OSError(errno.EIO, "Input/output error", path)
+
+    with monkeypatch.context() as disk:
+        disk.setattr(os, "unlink", broken)
+        with exclusive_lock(str(tmp_path)):
+            pass
+    with exclusive_lock(str(tmp_path)):
+        pass
