@@ -2,10 +2,9 @@
 
 A pack is named `<time in nanoseconds>-<random>-<CRC-32 of its index>-<bytes of its index>-<bytes>.pack`, and has its
 index (JSON: key -> offset and size of the value) and then the values, each with a CRC-32 of key and value behind it. What
-is written stays in memory until there are ROOM bytes of it,
-EVERY seconds (SOON on a disk) have passed, the bundle ends or the process ends. Readers of the same process see it at
-once, other processes after it has been flushed. Of a key that was written more than once, the newest pack's value counts.
-What a damaged pack held counts as never written.
+is written stays in memory until there are ROOM bytes of it, EVERY seconds (SOON on a disk) have passed, the bundle ends
+or the process ends. Readers of the same process see it at once, other processes after it has been flushed. Of a key that
+was written more than once, the newest pack's value counts. What a damaged pack held counts as never written.
 
 Each process that reads a store lists it once, and reads the index of each pack; it holds 28 bytes of each key
 (`places.py`) and about 200 of each pack. It lists a bucket again, for new packs, when a stage starts anew in it
