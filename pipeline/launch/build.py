@@ -28,7 +28,7 @@ from pipeline.llm import choice, keys, on_demand
 from pipeline.llm.address import shown
 from pipeline.llm.probe import check_server, probe
 from pipeline.run import Run
-from pipeline.storage import bucket
+from pipeline.storage import bucket, remote
 from pipeline.storage.bucket import is_remote
 from prompts import load as load_prompts
 from prompts.control import tokens_of
@@ -72,7 +72,7 @@ def build(
     if not output.strip("/"):
         raise UserError("--output must name a folder")
     output, work = output.rstrip("/"), (work or f"{output.rstrip('/')}/.work").rstrip("/")
-    bucket.check_folders(output, work)
+    remote.check_folders(output, work)
     id_, log = uuid.uuid4().hex[:12], log_of(work)
     with translated(output, work, f"{work}/failures/{id_}", log), stopped_by_signals(), contextlib.ExitStack() as stack:
         publish.check_output(output, config, replace)  # a folder of something else is not even locked

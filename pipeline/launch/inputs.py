@@ -13,7 +13,7 @@ from pipeline.corpora import files
 from pipeline.corpora.files import root_of, spelt
 from pipeline.sources import Corpus
 from pipeline.storage.bucket import is_remote
-from pipeline.storage.files import open_bytes
+from pipeline.storage.files import open_bytes, resolved
 from pipeline.storage.listing import tree
 from pipeline.storage.remote import described
 from pipeline.storage.uris import exists, is_inside
@@ -37,11 +37,7 @@ def fingerprints(corpora: Sequence[Corpus], ours: Sequence[str] = ()) -> list[Js
     Local files are read completely. In an object store, the store's own checksums of the files with records are used,
     and names and sizes of the images.
     """
-    return [_fingerprint(corpus, tuple(map(_absolute, ours))) for corpus in corpora]
-
-
-def _absolute(path: str) -> str:
-    return path.rstrip("/") if is_remote(path) else os.path.realpath(path)
+    return [_fingerprint(corpus, tuple(map(resolved, ours))) for corpus in corpora]
 
 
 def _fingerprint(corpus: Corpus, ours: tuple[str, ...]) -> Json:
@@ -49,14 +45,15 @@ def _fingerprint(corpus: Corpus, ours: tuple[str, ...]) -> Json:
     folders: set[str] = set()
     for part in files(corpus.format, corpus.path):
         if is_remote(part.file) or os.path.isfile(part.file):
-            if any(_absolute(part.file).startswith(f"{folder}/") for folder in ours):
-                raise UserError(
-                    f"{corpus.format}:{corpus.path} has {part.file}, which a run has written: choose an --output and "
-                    "a --work outside of the corpus"
-                )
             records.add(part.file)
         if part.images and ".tar!" not in part.images:
             folders.add(part.images.rstrip("/"))
+    for file in sorted(records):
+        if any(resolved(file).startswith(f"{folder}/") for folder in ours):
+            raise UserError(
+                f"{corpus.format}:{corpus.path} has {file}, which a run has written: choose an --output and a --work "
+                "outside of the corpus"
+            )
     folders = {folder for folder in folders if exists(folder)}
     apart = sorted(folder for folder in folders if folders.isdisjoint(_above(folder)))
     images = (image for folder in apart for image in _below(folder, ours) if image[0] not in records)

@@ -108,14 +108,6 @@ def is_remote(path: str) -> bool:
     return "://" in path
 
 
-def check_folders(*folders: str) -> None:
-    """As `check`, for folders to which a run writes; also for one whose name would be read as a glob."""
-    for folder in filter(is_remote, folders):
-        if set("*?[") & set(folder):
-            raise UserError(f"{folder} cannot be written to: choose a name without *, ? and [")
-    check(*folders)
-
-
 def check(*paths: str) -> None:
     """Raise UserError for a path in a store that this program does not know or cannot open."""
     for path in filter(is_remote, paths):

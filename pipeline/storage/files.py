@@ -31,6 +31,11 @@ def get(path: str, start: int = 0, end: int | None = None) -> bytes:
         return os.pread(file.fileno(), (os.fstat(file.fileno()).st_size if end is None else end) - start, start)
 
 
+def resolved(folder: str) -> str:
+    """The one name of a folder: a path without links, or a URL without a last slash."""
+    return folder.rstrip("/") if is_remote(folder) else os.path.realpath(folder)
+
+
 def directly_in(folder: str) -> list[str]:
     """The files directly in a folder, sorted; its name is no glob. An empty list if there is no such folder."""
     if is_remote(folder):

@@ -31,7 +31,7 @@ import zlib
 from collections.abc import Iterator
 
 from pipeline.storage.bucket import CONNECTIONS, is_remote
-from pipeline.storage.files import directly_in, get, write_bytes
+from pipeline.storage.files import directly_in, get, resolved, write_bytes
 from pipeline.storage.places import Places
 from pipeline.storage.recent import Recent
 from schemas.errors import ServiceError, UserError
@@ -52,6 +52,7 @@ TOGETHER = 8 << 20
 """The bytes of indexes that are in memory at once, about; decoded, they take several times as much."""
 _NAME = re.compile(r".*/(?P<time>\d{20})-[0-9a-f]{32}-(?P<crc>[0-9a-f]{8})-(?P<head>\d+)-(?P<size>\d+)\.pack", re.S)
 _CRC = 4  # bytes
+_DAMAGED = "%s is damaged; what it held is made again"
 _recent = Recent(64 << 20)
 _log = logging.getLogger(__name__)
 
@@ -141,7 +142,7 @@ class Packs:
             except Exception:  # not where the process is being stopped: what is kept at its end shall try again
                 self.failed = True
                 raise
-            self._add(pack, len(head), places)
+            self._add(pack, places)
             if _kept_whole(pack, len(whole)):
                 _recent.put(pack, whole)
             self._waiting, self._size, self.failed = {}, 0, False
@@ -176,7 +177,7 @@ class Packs:
                     whole = [room > 0 and _kept_whole(name[0], int(name["size"])) for name in some]
                     room -= sum(int(name["size"]) for name, one in zip(some, whole, strict=True) if one)
                     for name, places in zip(some, pool.map(_index, some, whole), strict=True):
-                        self._add(name[0], int(name["head"]), places)
+                        self._add(name[0], places)
         except BaseException:
             self._looked = False
             raise
@@ -195,10 +196,12 @@ class Packs:
             self._changed = changed if settled else 0
         return self._changed != before or not settled
 
-    def _add(self, pack: str, head: int, places: dict[str, tuple[int, int]]) -> None:
-        self._places.add(pack, places, head)
+    def _add(self, pack: str, places: dict[str, tuple[int, int]]) -> None:
+        name = _NAME.fullmatch(pack)
+        assert name
+        self._places.add(pack, places, int(name["head"]))
         self._known.add(pack)
-        self._newest = max(self._newest, int(pack.removeprefix(f"{self.root}/")[:20]))
+        self._newest = max(self._newest, int(name["time"]))
 
 
 def _crc(key: str, data: bytes) -> bytes:
@@ -217,7 +220,7 @@ def _value(key: str, pack: str, at: int, size: int) -> bytes | None:
         return None
     data = found[:size]
     if found[size:] != _crc(key, data):
-        _log.warning("%s is damaged; what it held is made again", pack)
+        _log.warning(_DAMAGED, pack)
         return None
     return data
 
@@ -235,7 +238,7 @@ def _index(name: re.Match[str], whole: bool) -> dict[str, tuple[int, int]]:
     except FileNotFoundError:  # somebody has deleted it since it was listed
         return {}
     if cut or zlib.crc32(data[:head]) != int(name["crc"], 16):
-        _log.warning("%s is damaged; what it held is made again", pack)
+        _log.warning(_DAMAGED, pack)
         return {}
     if whole:
         _recent.put(pack, data)
@@ -262,7 +265,7 @@ def outdated() -> None:
 
 def forget(folder: str) -> None:
     """Forget what is known about stores in a folder that is about to be deleted."""
-    folder = folder.rstrip("/") if is_remote(folder) else os.path.realpath(folder)
+    folder = resolved(folder)
     stores = _all(os.getpid())
     for root in [root for root in stores if f"{root}/".startswith(f"{folder}/")]:
         stores.pop(root).drop()

@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, BinaryIO
 
-from pipeline.storage.bucket import Bucket, split
+from pipeline.storage.bucket import Bucket, check, is_remote, split
 from schemas.errors import AGAIN, UserError
 
 if TYPE_CHECKING:
@@ -20,6 +20,14 @@ BLOCK = 1 << 20
 """The bytes that are read at once from an object that is read in order."""
 _IN_MEMORY = 16 << 20  # bytes that wait for their upload; more wait on the disk
 _WILD = re.compile(r"[*?\[]")
+
+
+def check_folders(*folders: str) -> None:
+    """As `bucket.check`, for folders to which a run writes; also for one whose name would be read as a glob."""
+    for folder in filter(is_remote, folders):
+        if _WILD.search(folder):
+            raise UserError(f"{folder} cannot be written to: choose a name without *, ? and [")
+    check(*folders)
 
 
 def get(url: str, start: int = 0, end: int | None = None) -> bytes:

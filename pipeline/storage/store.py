@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from typing import Any
 
 from pipeline.storage import packs
-from pipeline.storage.bucket import is_remote
+from pipeline.storage.files import resolved
 
 
 def content_key(*parts: Any) -> str:
@@ -25,11 +24,11 @@ def content_key(*parts: Any) -> str:
 class Store:
     """The store in the folder `root`, a path or a URL. Cheap to make and to pickle; each process has one state for all.
 
-    A value that a disk has damaged may read as other bytes: readers check it.
+    A value that was damaged reads as one that was never written.
     """
 
     def __init__(self, root: str):
-        self.root = str(root) if is_remote(str(root)) else os.path.realpath(root)
+        self.root = resolved(str(root))
 
     def read(self, key: str) -> bytes | None:
         """The bytes of the key; None if it was never written, or in a bucket since this process first looked there."""

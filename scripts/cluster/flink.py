@@ -16,7 +16,9 @@ from typing import Any, NamedTuple
 
 import job_server
 import psutil
-from processes import HERE, Failed, free_port, get_jars, java, process, until, wait_for
+from processes import HERE, Failed, get_jars, java, process, until, wait_for
+
+from pipeline.llm.server import free_port
 
 JOB_MANAGER = "org.apache.flink.runtime.entrypoint.StandaloneSessionClusterEntrypoint"
 TASK_MANAGER = "org.apache.flink.runtime.taskexecutor.TaskManagerRunner"

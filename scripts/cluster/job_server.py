@@ -6,7 +6,9 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from processes import free_port, java, wait_for
+from processes import java, wait_for
+
+from pipeline.llm.server import free_port
 
 
 @contextlib.contextmanager

@@ -92,13 +92,6 @@ def end(parent: psutil.Popen) -> None:
     parent.wait()
 
 
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        port: int = one.getsockname()[1]
-        return port
-
-
 def wait_for(port: int) -> None:
     """Wait until a process listens on a port. Raises Failed."""
 

@@ -10,6 +10,7 @@ import types
 import psutil
 import pytest
 
+from pipeline.llm.server import free_port
 from tests.scripts.conftest import ROOT
 
 CLUSTER = ROOT / "scripts/cluster"
@@ -49,7 +50,7 @@ def test_what_does_not_come_is_named(monkeypatch):
     processes = module("processes", monkeypatch)
     monkeypatch.setattr(processes, "START", 0.5)
     with pytest.raises(processes.Failed, match="a process on port"):
-        processes.wait_for(processes.free_port())
+        processes.wait_for(free_port())
 
 
 def test_a_program_that_is_not_installed_is_named(monkeypatch, tmp_path):

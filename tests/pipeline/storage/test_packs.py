@@ -289,9 +289,7 @@ def meanwhile(*arguments, **options):
     write(*arguments, **options)
 
 packs.write_bytes, packs.SOON = meanwhile, 0.1
-store = packs.Packs({str(tmp_path)!r})
-packs.of(store.root)  # what is written at the end
-packs._all(packs.os.getpid())[store.root] = store
+store = packs.of({str(tmp_path)!r})
 store.write("a", b"1")
 if "{how}" == "slow":
     while not tries:

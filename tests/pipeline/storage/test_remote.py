@@ -119,8 +119,8 @@ def test_other_addresses_are_refused(url):
 @pytest.mark.parametrize("url", ["s3://bucket/run[1]/out", "gs://bucket/*", "gs://bucket/a?"])
 def test_folders_to_write_to_have_no_name_that_is_a_glob(url):
     with pytest.raises(UserError, match=r"cannot be written to: choose a name without \*, \? and \["):
-        bucket.check_folders(url)
-    bucket.check_folders("runs/[1]/out")
+        remote.check_folders(url)
+    remote.check_folders("runs/[1]/out")
 
 
 @pytest.fixture
