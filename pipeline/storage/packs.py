@@ -199,6 +199,8 @@ class Packs:
     def _add(self, pack: str, places: dict[str, tuple[int, int]]) -> None:
         name = _NAME.fullmatch(pack)
         assert name
+        if int(name["time"]) < self._newest:  # found late: what is already known may be newer
+            places = {key: at for key, at in places.items() if not (known := self._places.get(key)) or known[0] < pack}
         self._places.add(pack, places, int(name["head"]))
         self._known.add(pack)
         self._newest = max(self._newest, int(name["time"]))

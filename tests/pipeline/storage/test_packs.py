@@ -237,6 +237,30 @@ def test_of_a_key_that_was_written_twice_the_newer_value_counts(anywhere):
         assert Packs(anywhere).read("a") == str(value).encode()
 
 
+def test_an_older_value_that_is_found_late_does_not_count(anywhere, monkeypatch):
+    late, reader, newer = Packs(anywhere), Packs(anywhere), Packs(anywhere)
+    with monkeypatch.context() as before:
+        before.setattr(time, "time_ns", lambda: 10**18)
+        late.write("a", b"old")
+        late.write("b", b"only here")
+        [pack] = _flushed_elsewhere(late, monkeypatch)
+    newer.write("a", b"new")
+    newer.flush()
+    assert reader.read("a") == b"new"
+    write_bytes(*pack)
+    assert reader.find("b") == b"only here"
+    assert reader.read("a") == b"new"
+
+
+def _flushed_elsewhere(store: Packs, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, bytes]]:
+    """The packs that a flush would write."""
+    written = []
+    with monkeypatch.context() as kept:
+        kept.setattr(packs, "write_bytes", lambda path, data, lasting: written.append((path, data)))
+        store.flush()
+    return written
+
+
 def test_on_a_disk_a_process_sees_what_another_has_written_since_it_looked(tmp_path):
     ours, theirs = Packs(str(tmp_path)), Packs(str(tmp_path))
     assert theirs.read("a") is None
