@@ -33,7 +33,8 @@ from pipeline import config as configuration
 from pipeline import corpora
 from pipeline.coherence import scorer as clip
 from pipeline.coherence.model import TextTower, Tokenizer, load
-from pipeline.coherence.scorer import Scorer, neighbours
+from pipeline.coherence.places import places
+from pipeline.coherence.scorer import Scorer
 from pipeline.graph import stages
 from pipeline.graph.transforms import Batches
 from pipeline.images.store import ImageStore
@@ -170,7 +171,7 @@ def main() -> None:
         store = image_store(run)
         documents = stored(options.corpus, options.limit, store)
         hashes = list(dict.fromkeys(image.sha256 for document in documents for image in document.images))
-        texts = list(dict.fromkeys(s for document in documents for slot in neighbours(document) for s in slot))
+        texts = list(dict.fromkeys(s for document in documents for place in places(document) for s in place.sentences))
         scorer = Scorer(options.model, options.pretrained)
         plain, _, tokenizer = load(options.model, options.pretrained)
         bare = Bare(hashes, texts, store, scorer, plain, tokenizer)

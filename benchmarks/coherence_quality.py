@@ -9,7 +9,7 @@ taken away. The weights that combine the measures come from the sources that the
 score, ties as half.
 
 other   an image's own place against the places of other documents of its source (mean over images)
-within  against the other places of its document
+within  against the other places of its document, if they have another text
 swapped documents as they are against copies with all images from other documents of the source, by mean score
 permuted  against copies with their images in another order, by margin
 
@@ -31,9 +31,9 @@ import numpy as np
 from models import HELD_OUT
 from pipeline import config as configuration
 from pipeline.coherence.damage import order, permuted, swapped
-from pipeline.coherence.scorer import Scorer, coherence, measures, neighbours
+from pipeline.coherence.places import places
+from pipeline.coherence.scorer import Scorer, coherence, measures
 from pipeline.coherence.witness import Measures, joined, weights
-from pipeline.coherence.words import shared
 from pipeline.config import Config, Ocr
 from pipeline.launch.stored import measured, read, stored_documents
 from pipeline.ocr.reader import Reader
@@ -84,16 +84,11 @@ class Source:
     @classmethod
     def of(cls, documents: list[StoredDocument], scorer: Scorer, open_image: Any) -> Source:
         images = [image for document in documents for image in document.images]
-        slots = [slot for document in documents for slot in neighbours(document)]
+        slots = [place for document in documents for place in places(document)]
         reads = [" ".join((image.ocr or "").split()) for image in images]
         pictures = scorer.image_vectors([image.sha256 for image in images], open_image)
-        texts = scorer.text_vectors([*(s for slot in slots for s in slot), *filter(None, reads)])
-        found = measures(
-            [pictures[image.sha256] for image in images],
-            [[texts[sentence] for sentence in slot] for slot in slots],
-            [texts.get(text) if text else None for text in reads],
-            np.array([[shared(text, slot) if text else 0.0 for slot in slots] for text in reads]),
-        )
+        texts = scorer.text_vectors([*(s for slot in slots for s in slot.sentences), *filter(None, reads)])
+        found = measures([pictures[image.sha256] for image in images], slots, reads, texts)
         owner = np.array([at for at, document in enumerate(documents) for _ in document.images])
         return cls(documents, found, owner)
 
@@ -104,9 +99,8 @@ class Source:
     def _block(self, rows: np.ndarray) -> Measures:
         cut = np.ix_(rows, rows)
         found = self.found
-        return Measures(
-            found.clip[cut], found.similarity[cut], found.words[cut], found.alike[cut], found.has_text[rows]
-        )
+        clip, similarity, words, alike = (one[cut] for one in (found.clip, found.similarity, found.words, found.alike))
+        return Measures(clip, similarity, words, alike, found.has_text[rows], found.apart[cut])
 
 
 def figures(sources: Sequence[Source], scores: Scores, *, text_only: bool = False) -> dict[str, float | None]:
@@ -121,7 +115,8 @@ def figures(sources: Sequence[Source], scores: Scores, *, text_only: bool = Fals
                 continue
             wins = (row[i] > row) + 0.5 * (row[i] == row)
             same = source.owner == source.owner[i]
-            within.append(wins[same & (np.arange(len(row)) != i)].mean())
+            if (elsewhere := same & source.found.apart[i]).any():
+                within.append(wins[elsewhere].mean())
             if not same.all():
                 other.append(wins[~same].mean())
         rows = {image.sha256: i for i, image in enumerate(_images(source.documents))}
@@ -132,9 +127,11 @@ def figures(sources: Sequence[Source], scores: Scores, *, text_only: bool = Fals
         ):
             for copy in copies:
                 at = next(k for k, document in enumerate(source.documents) if document.id == copy.id)
-                places = np.flatnonzero(source.owner == at)
+                own = np.flatnonzero(source.owner == at)
                 images = np.array([rows[image.sha256] for image in copy.images])
-                one = coherence(table[np.ix_(images, places)], np.eye(len(images)), "")
+                one = coherence(
+                    table[np.ix_(images, own)], np.eye(len(images)), source.found.apart[np.ix_(own, own)], ""
+                )
                 if kind in means:
                     means[kind].append(mean_coherence(one.matched))
                 if kind in margins and one.margin is not None:
@@ -144,7 +141,7 @@ def figures(sources: Sequence[Source], scores: Scores, *, text_only: bool = Fals
         "within": round(float(np.mean(within)), 3),
         "swapped": auc(means["true"], means["swapped"]),
         "permuted": auc(margins["true"], margins["permuted"]),
-        "images": len(within),
+        "images": sum(len(source.owner) for source in sources),
     }
 
 

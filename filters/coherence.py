@@ -17,7 +17,7 @@ MATCHED, DUPLICATE = "matched_score", "near_duplicate"
 def filter_images(document: ScoredDocument, *, matched_at_least: float, similarity_at_most: float) -> ScoredDocument:
     """The document without the images that match no sentence next to them or that repeat an earlier image.
 
-    `matched_score`: the best cosine with the sentences next to the image is below `matched_at_least`.
+    `matched_score`: the score with the text next to the image is below `matched_at_least`.
     `near_duplicate`: its cosine with an earlier image of the document is above `similarity_at_most`, even if that
     earlier image is dropped too. The scores of the other images do not change.
     """
@@ -33,18 +33,17 @@ def filter_images(document: ScoredDocument, *, matched_at_least: float, similari
 
 
 def mean_score(document: ScoredDocument, *, at_least: float) -> Drop | None:
-    """Drops a document by the mean of its images' matched scores (cosines)."""
+    """Drops a document by the mean of its images' matched scores."""
     return within("mean_score", mean_coherence(document.coherence.matched), at_least=at_least)
 
 
 def margin(document: ScoredDocument, *, at_least: float) -> Drop | None:
     """Drops a document by its margin.
 
-    The margin is how much better the images match their own text than the text next to the document's other images.
-
     How much better its images match their own text than the text next to its other images.
 
-    With a single image there is no other text to compare with, and the document passes.
+    A document with a single image, or whose images all stand next to the same text, has no other text to compare with,
+    and passes.
     """
     value = document.coherence.margin
     return None if value is None else within("margin", value, at_least=at_least)

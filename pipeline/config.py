@@ -57,7 +57,7 @@ class Ocr:
     words: float
     neutral: float
     side: int = 480
-    boxes: int = 8
+    boxes: int = 16
 
 
 @dataclasses.dataclass(frozen=True)

@@ -44,7 +44,7 @@ class Kinds:
     how_to: float = 0.35
     question: float = 0.35
     explanation: float = 0.3
-    continuation: float = 0.7
+    continuation: float = 1.0
     comparison: float = 0.4
 
 

@@ -87,13 +87,14 @@ class ImageDrop:
 
 @dataclasses.dataclass(frozen=True)
 class Coherence:
-    """Text-image coherence of one document: one entry per image in reading order, cosines rounded to 4 decimals.
+    """Text-image coherence of one document: one entry per image in reading order, rounded to 4 decimals.
 
-    matched: the best cosine of the image with a sentence next to it. mismatched: the mean of its best cosines with the
-    text next to each other image of the document; equals `matched` if there is only one image. max_previous_similarity:
-    the highest cosine with an earlier image of the document, -1 for the first. margin: mean(matched) -
-    mean(mismatched). recall_at_1: the share of images whose own text scores highest. Both are None for fewer than two
-    images. model: name and version of the CLIP model.
+    matched: how well the image matches the text next to it, a mean of its cosines with the sentences there in which the
+    best and the nearest count most. mismatched: the mean of the same for the texts next to the document's other images,
+    or `matched` if all of them have the same text. max_previous_similarity: the highest cosine with an earlier image of
+    the document, -1 for the first. margin: mean(matched) - mean(mismatched). recall_at_1: the share of images whose own
+    text scores highest. Both are None if no image has another text next to it than the others. model: name and version
+    of the CLIP model.
     """
 
     matched: tuple[float, ...]

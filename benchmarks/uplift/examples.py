@@ -48,7 +48,7 @@ def instance_of(run: Run, excerpt: StoredDocument, instruction: str) -> Instance
     """The instance without context: all of the excerpt is the output. Raises AssembleFault."""
     generated = GeneratedInstruction(instruction, "", 0)
     document = InstructedDocument.of(excerpt, coherence=NO_SCORES, ratings={}, generated=generated)
-    return assemble(document, key=key_of(excerpt.id), context_free=1.0, salt="", provenance=run.provenance)
+    return assemble(document, key=key_of(excerpt.id), context_free=1.0, min_words=1, salt="", provenance=run.provenance)
 
 
 def sample_of(instance: Instance, codes: Codes, generalist: Generalist) -> Sample:

@@ -15,7 +15,7 @@ from tqdm import tqdm
 from models import HELD_OUT
 from pipeline import corpora
 from pipeline.coherence import model as clip_model
-from pipeline.coherence.scorer import neighbours
+from pipeline.coherence.places import places
 from pipeline.coherence.version import clip_format
 from pipeline.images.store import ImageStore
 from schemas.records import Document
@@ -70,14 +70,17 @@ def read(corpus: str, work: pathlib.Path) -> tuple[list[Item], list[str], list[s
         if isinstance(record, Document)
     ]
     for number, document in enumerate(tqdm(documents, "storing pictures")):
-        for image, beside in zip(document.images, neighbours(document), strict=True):
+        for image, place in zip(document.images, places(document), strict=True):
             described = [text for text in (image.alt.strip(), image.caption.strip()) if text]
             items.append(
                 Item(
                     hashes.setdefault(store.store(image).sha256, len(hashes)),
                     number,
                     document.source,
-                    *(tuple(texts.setdefault(text, len(texts)) for text in group) for group in (beside, described)),
+                    *(
+                        tuple(texts.setdefault(text, len(texts)) for text in group)
+                        for group in (place.sentences, described)
+                    ),
                 )
             )
     return items, list(hashes), list(texts), store

@@ -19,7 +19,7 @@ def auc(positive: torch.Tensor, negative: torch.Tensor) -> float:
 def measures(items: list[Item], pictures: torch.Tensor, texts: torch.Tensor) -> dict[str, float]:
     """Figures over these items, from embeddings of all images and texts (any norm; only directions count).
 
-    An image's score with a context is the best cosine with its sentences, as in the pipeline. auc: its own context
+    An image's score with a context is the best cosine with its sentences. auc: its own context
     against every context of another document. auc_source: only those of the same source. auc_document: the share of
     wins over the document's other contexts. recall_1 and recall_10: the image's first description among those of all
     items that have one.

@@ -1,7 +1,8 @@
 """Coherence of answers by an open_clip model: of images with the text next to them, and of images with each other.
 
-The pipeline scores documents in the same way (docs/format.md): an image's *matched* score is its best cosine with a
-sentence next to it, the *mismatched* one the mean of its best cosines with the text next to the answer's other images.
+The pipeline scores documents in the same way (docs/format.md): an image's *matched* score is a mean of its cosines with
+the sentences next to it, in which the best and the nearest count most; the *mismatched* one is the mean of the same for
+the texts next to the answer's other images.
 `moss/` must not import the pipeline, so this is a small separate implementation, without batches and caches; a test
 compares both. It differs where a text has Markdown or abbreviations, of which the pipeline's sentences know, and an
 image without any text beside it has no score here, and 0 there.
@@ -32,6 +33,8 @@ COPY = 0.95
 BATCH = 16
 NEAREST = 6
 """The number of sentences on each side of an image that count as its own text, as in the pipeline."""
+NEXT = 0.75
+"""How much a sentence counts beside the one that matches next best, as in the pipeline."""
 _SENTENCE = re.compile(r"(?<=[.!?。！？])\s+|\n+")
 
 
@@ -40,7 +43,7 @@ class Coherence:
     """The coherence of one answer with P images.
 
     matched: float64 (P,), nan for an image without any text next to it. margin: matched minus mismatched, None for
-    fewer than two images with text. between: the mean cosine of its images with each other, None for fewer than two.
+    fewer than two different texts next to images. between: the mean cosine of its images with each other, None for fewer than two.
     copies: how many images are copies of one in the context. repeated: how many are copies of an earlier one in the
     answer.
     """
@@ -98,36 +101,49 @@ class Clip:
         between = vectors @ vectors.T
         earlier = np.tril(between, -1) > COPY
         beside = neighbours(answer.output)
-        sentences = [s for some in beside for s in some]
+        sentences = [s for some in beside for s, _ in some]
         matched, margin = np.full(len(own), np.nan), None
         if sentences:
             of = np.repeat(np.arange(len(own)), [len(some) for some in beside])
             cosines = vectors @ self.texts(sentences).T
-            best = np.stack(
-                [cosines[:, of == n].max(1) if (of == n).any() else np.full(len(own), np.nan) for n in range(len(own))],
-                axis=1,
-            )  # (picture, the picture whose text it is)
-            matched = np.diag(best).copy()
+            # (picture, the picture whose text it is)
+            fit = np.stack([_match(cosines[:, of == n], beside[n]) for n in range(len(own))], axis=1)
+            matched = np.diag(fit).copy()
             written = [n for n in range(len(own)) if beside[n]]
-            if len(written) > 1:
-                others = [best[n, [m for m in written if m != n]].mean() for n in written]
-                margin = float((matched[written] - np.array(others)).mean())
+            others = {n: [m for m in written if beside[m] != beside[n]] for n in written}
+            if any(others.values()):
+                margin = float(np.mean([matched[n] - fit[n, others[n]].mean() for n in written]))
         pairs = between[np.triu_indices(len(own), 1)]
         return Coherence(
             matched, margin, float(pairs.mean()) if len(pairs) else None, copies, int(earlier.any(1).sum())
         )
 
 
-def neighbours(segments: Segments) -> list[list[str]]:
-    """For every image, the sentences of the text next to it: up to NEAREST before and after, the nearest first.
+def _match(cosines: np.ndarray, beside: list[tuple[str, float]]) -> np.ndarray:
+    """How well N images match a text, from their cosines (N, sentences): (N,), nan without a sentence."""
+    if not beside:
+        return np.full(len(cosines), np.nan)
+    order = np.argsort(-cosines, axis=1, kind="stable")
+    counts = np.array([weight for _, weight in beside])[order] * NEXT ** np.arange(len(beside))
+    matched: np.ndarray = (np.take_along_axis(cosines, order, axis=1) * counts).sum(axis=1) / counts.sum(axis=1)
+    return matched
 
-    Images that follow each other share the text around them; the text of an image ends at the next image.
+
+def neighbours(segments: Segments) -> list[list[tuple[str, float]]]:
+    """For every image, the sentences of the text next to it with their weights: up to NEAREST before and after.
+
+    The nearest are first, and weigh 1, the next 2/3, then 1/2, 2/5 and so on. Images that follow each other share the
+    text around them; the text of an image ends at the next image.
 
     >>> neighbours([Text("One. Two."), PIL.Image.new("RGB", (1, 1)), Text("Three.")])
-    [['Two.', 'One.', 'Three.']]
+    [[('Two.', 1.0), ('One.', 0.6666666666666666), ('Three.', 1.0)]]
     """
     return [
-        [*_beside(segments[:n][::-1], -1), *_beside(segments[n + 1 :], 1)]
+        [
+            (sentence, 2 / (2 + k))
+            for side in (_beside(segments[:n][::-1], -1), _beside(segments[n + 1 :], 1))
+            for k, sentence in enumerate(side)
+        ]
         for n, segment in enumerate(segments)
         if not isinstance(segment, Text)
     ]

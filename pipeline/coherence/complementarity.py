@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from pipeline.coherence.scorer import neighbours
+from pipeline.coherence.places import places
 from pipeline.coherence.words import rarity, stems
 from schemas.records import Image, StoredDocument, StoredImage
 
@@ -40,13 +40,13 @@ def description(image: Image) -> str:
 def complementarity(document: StoredDocument) -> Complementarity | None:
     """How far text and images of a document add to each other.
 
-    Only images with a description, and with text next to them (`scorer.neighbours`), count; None if there is none.
+    Only images with a description, and with text next to them (`places.py`), count; None if there is none.
     """
     described = [stems(description(image)) for image in document.images]
     anywhere = set[str]().union(*described)
     text_adds, image_adds = [], []
-    for own, slot in zip(described, neighbours(document), strict=True):
-        beside = stems("\n".join(slot))
+    for own, slot in zip(described, places(document), strict=True):
+        beside = stems("\n".join(slot.sentences))
         if own and beside:
             text_adds.append(_new(beside, anywhere))
             image_adds.append(_new(own, beside))

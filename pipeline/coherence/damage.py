@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
 from filters.words import is_heading, sentences, words
+from pipeline.coherence.places import places
 from pipeline.coherence.thresholds import with_images
 from schemas.records import StoredDocument, StoredImage, StoredSegment, Text
 
@@ -49,13 +50,17 @@ def half_swapped(documents: Sequence[StoredDocument]) -> list[StoredDocument]:
 
 
 def permuted(documents: Sequence[StoredDocument]) -> list[StoredDocument]:
-    """The document's own images in another order, in which none keeps its place."""
+    """The document's own images in another order, in which none keeps its position.
+
+    If each comes to the same text as before, nothing is damaged, and there is no copy.
+    """
     copies = []
     for document in documents:
-        images = list(document.images)
-        for place, taken in _moved(document, len(images)):
-            images[place] = document.images[taken]
-        if len({image.sha256 for image in images}) > 1:
+        images, texts = list(document.images), [place.sentences for place in places(document)]
+        moved = list(_moved(document, len(images)))
+        for position, taken in moved:
+            images[position] = document.images[taken]
+        if any(texts[a] != texts[b] and images[a].sha256 != document.images[a].sha256 for a, b in moved):
             copies.append(with_images(document, tuple(images)))
     return copies
 

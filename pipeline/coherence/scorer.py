@@ -12,26 +12,21 @@ import collections
 import concurrent.futures
 import itertools
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple, TypeVar
 
 import numpy as np
 import PIL.Image
 import torch
 
-from filters.words import plain, sentences, words
 from pipeline.coherence.fold_batchnorm import fold
 from pipeline.coherence.model import TextTower, load
+from pipeline.coherence.places import Place, match, places
 from pipeline.coherence.version import clip_format, clip_version, device
 from pipeline.coherence.witness import Measures, joined
-from pipeline.coherence.words import shared
+from pipeline.coherence.words import at_place, in_image, shared
 from pipeline.config import Ocr
-from schemas.records import Coherence, Document, Image, StoredDocument, Text
-
-__all__ = ["NEAREST", "Scorer", "coherence", "neighbours"]
-
-NEAREST = 6
-"""The number of sentences on each side of an image that count as its own text: this project's choice, a paragraph."""
+from schemas.records import Coherence, StoredDocument
 
 REMEMBERED = 16_384
 """The number of vectors that a scorer keeps between calls: 16 MB with the embedded model's 256 dimensions, 48 MB with
@@ -102,23 +97,18 @@ class Scorer:
     def measure(self, documents: Sequence[StoredDocument], open_image: OpenImage) -> list[Measures]:
         """The measures of each document's images and their positions, before they are combined into scores."""
         hashes = [[image.sha256 for image in document.images] for document in documents]
-        slots = [neighbours(document) for document in documents]
+        slots = [places(document) for document in documents]
         reads = [[" ".join((image.ocr or "").split()) for image in document.images] for document in documents]
         pending_images = self._begin_images(itertools.chain.from_iterable(hashes), open_image)
         pending_texts = self._begin_texts(
             itertools.chain(
-                (sentence for own in slots for slot in own for sentence in slot),
+                (sentence for own in slots for slot in own for sentence in slot.sentences),
                 (text for own in reads for text in own if text),
             )
         )
         images, texts = self._end(pending_images), self._end(pending_texts)
         return [
-            measures(
-                [images[sha256] for sha256 in own_images],
-                [[texts[sentence] for sentence in slot] for slot in own_slots],
-                [texts.get(text) if text else None for text in own_reads],
-                np.array([[shared(text, slot) if text else 0.0 for slot in own_slots] for text in own_reads]),
-            )
+            measures([images[sha256] for sha256 in own_images], own_slots, own_reads, texts)
             for own_images, own_slots, own_reads in zip(hashes, slots, reads, strict=True)
         ]
 
@@ -222,73 +212,57 @@ class Scorer:
     def _coherence(self, found: Measures) -> Coherence:
         if not len(found.clip):
             return Coherence((), (), (), None, None, self.version)
-        return coherence(joined(found, self.ocr), found.alike, self.version)
+        return coherence(joined(found, self.ocr), found.alike, found.apart, self.version)
 
 
 def measures(
-    images: list[np.ndarray], slots: list[list[np.ndarray]], reads: list[np.ndarray | None], words: np.ndarray
+    images: Sequence[np.ndarray], slots: Sequence[Place], reads: Sequence[str], texts: Mapping[str, np.ndarray]
 ) -> Measures:
-    """The measures, from the unit vectors of images, of the sentences next to each image, and of each image's text."""
-    count = len(images)
-    has_text = np.array([read is not None for read in reads], dtype=bool)
-    if not count:
-        return Measures(*(np.zeros((0, 0)),) * 4, has_text)
+    """The measures, from the unit vectors of images, the place of each, the text in each, and the vectors of texts."""
+    has_text = np.array([bool(read) for read in reads], dtype=bool)
+    if not images:
+        return Measures(*(np.zeros((0, 0)),) * 4, has_text, np.zeros((0, 0), dtype=bool))
     stack = np.stack(images)
-    read = np.stack([np.zeros_like(images[0]) if vector is None else vector for vector in reads])
-    return Measures(_best(stack, slots), _best(read, slots), words, stack @ stack.T, has_text)
+    read = np.stack([texts[text] if text else np.zeros_like(images[0]) for text in reads])
+    shown, beside = [in_image(text) if text else None for text in reads], [at_place(slot) for slot in slots]
+    return Measures(
+        _matched(stack, slots, texts),
+        _matched(read, slots, texts),
+        np.array([[shared(image, place) if image else 0.0 for place in beside] for image in shown]),
+        stack @ stack.T,
+        has_text,
+        np.array([[one.sentences != other.sentences for other in slots] for one in slots]),
+    )
 
 
-def _best(vectors: np.ndarray, slots: list[list[np.ndarray]]) -> np.ndarray:
-    """[vector, slot]: the best cosine with a sentence of the slot, 0 where it has none."""
-    best = [(vectors @ np.stack(slot).T).max(axis=1) if slot else np.zeros(len(vectors)) for slot in slots]
-    return np.stack(best, axis=1)
+def _matched(vectors: np.ndarray, slots: Sequence[Place], texts: Mapping[str, np.ndarray]) -> np.ndarray:
+    """[vector, slot]: how well they match, 0 for a slot without a sentence."""
+    matched = [
+        match(vectors @ np.stack([texts[s] for s in slot.sentences]).T, slot.weights)
+        if slot.sentences
+        else np.zeros(len(vectors))
+        for slot in slots
+    ]
+    return np.stack(matched, axis=1)
 
 
 def _batches(items: list[Item], size: int) -> list[list[Item]]:
     return [items[i : i + size] for i in range(0, len(items), size)]
 
 
-def coherence(scores: np.ndarray, alike: np.ndarray, model: str) -> Coherence:
-    """The coherence of one document, from `scores[image, slot]` and `alike[image, image]` (cosines, n x n, n > 0).
+def coherence(scores: np.ndarray, alike: np.ndarray, apart: np.ndarray, model: str) -> Coherence:
+    """The coherence of one document, from scores[image, place], and of images and their places alike and apart; n x n.
 
-    The baseline is the mean over all pairs of an image and another image's text: the expected score of the own text
-    under a random derangement of the images. Equal scores count as a hit in recall.
+    The baseline is the mean over all pairs of an image and the place of another, if that has another text. If all images
+    stand at one place, there is none. Equal scores count as a hit in recall.
     """
     n = len(scores)
-    own = np.diagonal(scores)
-    other = (scores.sum(axis=1) - own) / (n - 1) if n > 1 else own
+    own, others = np.diagonal(scores), apart.sum(axis=1)
+    other = np.where(others > 0, (scores * apart).sum(axis=1) / np.maximum(others, 1), own)
     previous = [-1.0, *(alike[i, :i].max() for i in range(1, n))]
     matched, mismatched, similarity = (tuple(round(float(x), 4) for x in values) for values in (own, other, previous))
     margin = recall = None
-    if n > 1:
+    if apart.any():
         margin = round(sum(matched) / n - sum(mismatched) / n, 4)
-        recall = round(float((np.diagonal(scores) >= scores.max(axis=1)).mean()), 4)
+        recall = round(float((own >= scores.max(axis=1)).mean()), 4)
     return Coherence(matched, mismatched, similarity, margin, recall, model)
-
-
-def neighbours(document: Document) -> list[list[str]]:
-    """For each image, the sentences of the text next to it: up to `NEAREST` before and after, the nearest first.
-
-    Consecutive images share the text around them; the text of an image ends at the next image. Alternative text and
-    captions are left out: they describe the image, and would hide that it is in the wrong place.
-    """
-    segments = document.segments
-    return [
-        [*_beside(segments[:i][::-1], backwards=True), *_beside(segments[i + 1 :], backwards=False)]
-        for i, segment in enumerate(segments)
-        if isinstance(segment, Image)
-    ]
-
-
-def _beside(segments: Iterable[Text | Image], *, backwards: bool) -> list[str]:
-    found: list[str] = []
-    for segment in segments:
-        if isinstance(segment, Image):
-            if found:
-                break
-            continue
-        with_words = [sentence for sentence in sentences(plain(segment.text)) if words(sentence)]
-        found += reversed(with_words) if backwards else with_words
-        if len(found) >= NEAREST:
-            break
-    return found[:NEAREST]

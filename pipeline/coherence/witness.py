@@ -2,12 +2,12 @@
 
 How it is combined with CLIP's cosines, and the weights for a model.
 
-For an image with text, two more measures compare it with each place (the sentences next to an image): the best cosine
-of the image's text with a sentence there (by CLIP's own text tower), and the words that they share (`words.py`). Each
-of the three is divided by its spread among mismatched pairs. They are summed, and the value halfway between right and
-wrong places is subtracted, because the presence of text alone says nothing. The sum is in units of CLIP's cosines; the
-score of an image without text is its cosine. The same formula serves every CLIP model; the weights are derived from a
-corpus, without labels.
+For an image with text, two more measures compare it with each place (the text next to an image): the cosines of the
+image's text with the sentences there (by CLIP's own text tower), and the words that they share (`words.py`). Each of
+the two is divided by its spread among mismatched pairs, and their sum by its own, so that what is read counts as much
+as what is seen. The value halfway between right and wrong places is subtracted, because the presence of text alone says
+nothing. The sum is in units of CLIP's cosines; the score of an image without text is theirs alone. The same formula
+serves every CLIP model; the weights are derived from a corpus, without labels.
 """
 
 from __future__ import annotations
@@ -30,8 +30,9 @@ FEWEST = 50
 class Measures:
     """The measures of one document's images (rows) and places (columns); n x n each, float64.
 
-    clip: the best cosine of the image with a sentence. similarity: that of the image's text. words: `words.shared`.
-    alike: the cosines between images. has_text: for each image, whether text was read in it; the others have zeros.
+    clip: how well the image matches the place (`places.match`). similarity: the same for the image's text. words:
+    `words.shared`. alike: the cosines between images. has_text: for each image, whether text was read in it; the others
+    have zeros. apart: whether the place of the one image has another text than that of the other.
     """
 
     clip: np.ndarray
@@ -39,6 +40,7 @@ class Measures:
     words: np.ndarray
     alike: np.ndarray
     has_text: np.ndarray
+    apart: np.ndarray
 
 
 def joined(found: Measures, ocr: Ocr | None) -> np.ndarray:
@@ -54,17 +56,21 @@ def weights(documents: Sequence[Measures], ocr: Ocr) -> Ocr:
 
     Raises UserError for fewer than `FEWEST` images with text in documents of two or more images.
     """
-    several = [found for found in documents if len(found.clip) > 1 and found.has_text.any()]
+    several = [found for found in documents if (found.apart & found.has_text[:, None]).any()]
     images = int(sum(found.has_text.sum() for found in several))
     if images < FEWEST:
         raise UserError(
             f"weights of the text in pictures need at least {FEWEST} images with text, in documents with several, and "
             f"there are {images}: give calibrate more with --corpus, or remove `ocr` from the configuration."
         )
-    clip, similarity, words = (_spread(several, name) for name in ("clip", "similarity", "words"))
-    a, b = clip / similarity, clip / words
-    neutral = a * _halfway(several, "similarity") + b * _halfway(several, "words")
-    return dataclasses.replace(ocr, similarity=round(a, 4), words=round(b, 4), neutral=round(neutral, 4))
+    right = {name: _right(several, name) for name in ("clip", "similarity", "words")}
+    wrong = {name: _wrong(several, name) for name in ("clip", "similarity", "words")}
+    a, b = 1 / _spread(wrong["similarity"]), 1 / _spread(wrong["words"])
+    scale = _spread(wrong["clip"]) / _spread(a * wrong["similarity"] + b * wrong["words"])
+    similarity, words = scale * a, scale * b
+    neutral = similarity * _halfway(right["similarity"], wrong["similarity"])
+    neutral += words * _halfway(right["words"], wrong["words"])
+    return dataclasses.replace(ocr, similarity=round(similarity, 4), words=round(words, 4), neutral=round(neutral, 4))
 
 
 def _right(documents: Sequence[Measures], name: str) -> np.ndarray:
@@ -72,15 +78,13 @@ def _right(documents: Sequence[Measures], name: str) -> np.ndarray:
 
 
 def _wrong(documents: Sequence[Measures], name: str) -> np.ndarray:
-    return np.concatenate(
-        [getattr(found, name)[found.has_text[:, None] & ~np.eye(len(found.clip), dtype=bool)] for found in documents]
-    )
+    return np.concatenate([getattr(found, name)[found.has_text[:, None] & found.apart] for found in documents])
 
 
-def _spread(documents: Sequence[Measures], name: str) -> float:
-    """The standard deviation among mismatched pairs; never 0."""
-    return max(float(_wrong(documents, name).std()), 1e-6)
+def _spread(values: np.ndarray) -> float:
+    """The standard deviation; never 0."""
+    return max(float(values.std()), 1e-6)
 
 
-def _halfway(documents: Sequence[Measures], name: str) -> float:
-    return float(_right(documents, name).mean() + _wrong(documents, name).mean()) / 2
+def _halfway(right: np.ndarray, wrong: np.ndarray) -> float:
+    return float(right.mean() + wrong.mean()) / 2

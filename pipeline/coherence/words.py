@@ -6,9 +6,9 @@ import functools
 import json
 import math
 import pathlib
-from collections.abc import Iterable
 
-from filters.words import plain, words
+from filters.words import words
+from pipeline.coherence.places import Place
 
 STEM = 6
 """Words are compared by their first letters, so that "filters" and "filter" are the same: this project's choice."""
@@ -38,16 +38,32 @@ def stem(word: str) -> str:
     return word.lower()[:STEM]
 
 
-def shared(read: str, sentences: Iterable[str]) -> float:
-    """How much of the place's words the image's text `read` has: their rarities, by the root of all the place's.
+def in_image(read: str) -> tuple[set[str], str]:
+    """The stems of an image's text, and all its letters and digits in a row."""
+    return stems(read), "".join(filter(str.isalnum, read.lower()))
+
+
+def at_place(place: Place) -> dict[str, float]:
+    """Stem -> what it counts: its rarity, by the weight of the nearest sentence that has it.
+
+    Sorted, because the last digit of a sum depends on its order.
+    """
+    nearest: dict[str, float] = {}
+    for sentence, weight in zip(place.sentences, place.weights, strict=True):
+        for found in stems(sentence):
+            nearest[found] = max(nearest.get(found, 0.0), weight)
+    return {found: weight * rarity(found) for found, weight in sorted(nearest.items())}
+
+
+def shared(image: tuple[set[str], str], place: dict[str, float]) -> float:
+    """How much of a place's words an image has (`at_place`, `in_image`): what they count, by the root of what all do.
 
     The root makes long and short places comparable, as the length of a vector does in a cosine. OCR may lose the space
     between words: a stem of four letters or more is also found inside another word.
     """
-    own, letters = stems(read), "".join(filter(str.isalnum, read.lower()))
-    beside = sorted(stems(plain("\n".join(sentences))))  # sorted, because the last digit of a sum depends on its order
-    both = sum(rarity(s) for s in beside if s in own or (len(s) > 3 and s in letters))
-    return both / math.sqrt(sum(map(rarity, beside)) + SHORT)
+    own, letters = image
+    both = sum(counts for found, counts in place.items() if found in own or (len(found) > 3 and found in letters))
+    return both / math.sqrt(sum(place.values()) + SHORT)
 
 
 def rarity(stem: str) -> float:

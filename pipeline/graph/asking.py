@@ -43,8 +43,9 @@ def write_instruction(run: Run) -> Step[RatedDocument, Future[InstructedDocument
 
 def wordings(run: Run, document: StoredDocument) -> tuple[Wording, ...]:
     """How the instruction of this excerpt is worded, by preference."""
-    wanted, salt = run.config.instructions, run.config.shards.salt
-    context, _ = split(document, context_free=run.config.split.context_free, salt=salt)
+    config, salt = run.config, run.config.shards.salt
+    wanted, least = config.instructions, config.excerpt.min_words
+    context, _ = split(document, context_free=config.split.context_free, min_words=least, salt=salt)
     return run.prompts.wordings.choose(document, wanted.kinds, wanted.with_pictures, salt, context=bool(context))
 
 

@@ -271,6 +271,7 @@ def assemble_instance(run: Run) -> Step[InstructedDocument, Staged]:
             document,
             key=key,
             context_free=config.split.context_free,
+            min_words=config.excerpt.min_words,
             salt=config.shards.salt,
             provenance=run.provenance,
         )

@@ -84,6 +84,15 @@ def goes_on(text: str) -> bool:
     return bool(_GOES_ON.match(text)) and not _FIRST.match(text)
 
 
+def breaks_in(text: str) -> bool:
+    """Whether a text begins in the middle of a sentence. An item of a list does not.
+
+    >>> breaks_in("and sand it."), breaks_in("2. Sand it."), breaks_in("b) Sand it.")
+    (True, False, False)
+    """
+    return bool(_GOES_ON.match(text)) and not _WHOLE.match(text)
+
+
 def leans_back(text: str) -> bool:
     """Whether a text begins with a word that refers to what stands above it. Knows English alone.
 

@@ -35,7 +35,7 @@ class Reader:
     are read, from the top.
     """
 
-    def __init__(self, side: int = 480, boxes: int = 8):
+    def __init__(self, side: int = 480, boxes: int = 16):
         self.version, self.boxes = version(side, boxes), boxes
         cv2.setNumThreads(1)
         self._engine = RapidOCR(

@@ -163,10 +163,8 @@ def _values(row: IndexRow, config: Json) -> Iterator[Defect]:
             yield _defect(
                 row, "index-value", f"is {value}; it is from {low:g} to {most:g}, with 4 decimals", f"/{name}"
             )
-    if (row.margin is None) != (row.recall_at_1 is None) or (row.margin is None and count > 1):
-        yield _defect(
-            row, "index-value", "margin and recall_at_1 are null together, and for a single image only", "/margin"
-        )
+    if (row.margin is None) != (row.recall_at_1 is None):
+        yield _defect(row, "index-value", "margin and recall_at_1 are null together", "/margin")
     ratings = row.ratings.values()
     if not all(1 <= rating <= 5 and round(rating, 4) == rating for rating in ratings):
         yield _defect(row, "index-value", "a rating is from 1 to 5, with 4 decimals", "/ratings")

@@ -46,11 +46,14 @@ def check(scores: Json, images: list[Json], manifest: Json) -> Iterator[Fault]:
 def _several(scores: Json, images: int, config: Json) -> Iterator[Fault]:
     """Check the scores that compare images with each other.
 
-    They are null if the document had only one image, which cannot always be seen in the excerpt.
+    They are null if only one image was left, or all of them stood at one place, so that there was no other text.
     """
     margin, recall = scores["margin"], scores["recall_at_1"]
-    if (margin is None) != (recall is None) or (margin is None and images > 1):
-        yield "scores", "margin and recall_at_1 are null together, and for a single image only", "/scores/margin"
+    if (margin is None) != (recall is None):
+        yield "scores", "margin and recall_at_1 are null together", "/scores/margin"
+        return
+    if margin is None and images > 1 and scores["mismatched"] != scores["matched"]:
+        yield "scores", "is null, although mismatched differs from matched", "/scores/margin"
         return
     if margin is None:
         return

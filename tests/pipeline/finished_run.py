@@ -63,7 +63,9 @@ def finish(
     for number, start in enumerate(range(0, len(ordered), size)):
         samples = []
         for document in ordered[start : start + size]:
-            instance = assemble(document, key=key_of(document.id), context_free=0.4, salt="salt", provenance=PROVENANCE)
+            instance = assemble(
+                document, key=key_of(document.id), context_free=0.4, min_words=1, salt="salt", provenance=PROVENANCE
+            )
             value = to_json(instance)
             images = [s for s in value["context"] + value["output"] if s["type"] == "image"]
             samples.append((json_bytes(value), value, [(s["image"], pictures[s["sha256"]]) for s in images]))

@@ -38,7 +38,9 @@ def test_kinds_have_the_shares_that_are_asked_for():
 
 
 def test_only_what_has_a_context_is_continued_and_only_what_compares_is_compared():
-    assert shares(chosen(2000, context=True))["continuation"] == pytest.approx(0.7, abs=0.03)
+    assert shares(chosen(2000, context=True)) == {"continuation": 1}
+    some = shares(chosen(2000, context=True, kinds=Kinds(continuation=0.7)))
+    assert some["continuation"] == pytest.approx(0.7, abs=0.03)
     assert "continuation" not in shares(chosen(2000)) and "comparison" not in shares(chosen(2000))
     assert shares(chosen(2000, COMPARED))["comparison"] == pytest.approx(0.4, abs=0.04)
 

@@ -120,10 +120,9 @@ CASES = {
         _scores(1, margin=0.06, recall_at_1=1.0),
         [at("scores", S0, K1, "/scores/margin")],
     ),
-    "no margin for several images": (
+    "no margin, and two different scores": (
         _scores(margin=None, recall_at_1=None),
         [
-            at("index-value", I, K0, "/margin"),
             at("ledger-row", L0, K0, "/scores"),
             at("scores", S0, K0, "/scores/margin"),
         ],

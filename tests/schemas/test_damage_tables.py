@@ -258,9 +258,9 @@ CASES = {
         _index(recall_at_1=None),
         [at("index-value", I, K0, "/margin"), at("ledger-index", L0, K0, "/scores")],
     ),
-    "index: several images without margin": (
+    "index: no margin": (
         _index(margin=None, recall_at_1=None),
-        [at("index-value", I, K0, "/margin"), at("ledger-index", L0, K0, "/scores")],
+        [at("ledger-index", L0, K0, "/scores")],
     ),
     "index: rating out of range": (
         _index(ratings=dict(example.RATINGS, fluency=5.5)),

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from moss.judging import figures
-from moss.judging.clip import Clip, neighbours
+from moss.judging.clip import NEXT, Clip, neighbours
 from pipeline.coherence.scorer import Scorer
 from schemas.errors import UserError
 from schemas.records import Text
@@ -27,18 +27,19 @@ ANSWER = dataclasses.replace(
 )
 
 
-def test_scores_are_the_best_cosine_beside_less_those_beside_others(clip):
+def test_scores_are_means_of_the_cosines_beside_less_those_beside_others(clip):
     found = clip.coherence(ANSWER)
     pictures = clip.pictures(PICTURES[:3])
-    texts = clip.texts(["A red cup.", "It is full.", "Green now."])
-    cosines = pictures @ texts.T
-    first, last = cosines.max(1), cosines[:, 2]  # beside the first picture: all; the others share one sentence
-    expected = [first[0], last[1], last[2]]
-    np.testing.assert_allclose(found.matched, expected, atol=1e-6)
-    margin = sum(
-        (expected[0] - last[0], expected[1] - (first[1] + last[1]) / 2, expected[2] - (first[2] + last[2]) / 2)
-    )
-    margin /= 3
+    near = clip.texts(["It is full.", "Green now.", "A red cup."])  # by weight: 1, 1 and 2/3
+    cosines = pictures @ near.T
+    first = []  # beside the first picture: all three
+    for row in cosines:
+        ranked = sorted(zip(-row, [1, 1, 2 / 3], strict=True), key=lambda one: one[0])
+        counts = [weight * NEXT**k for k, (_, weight) in enumerate(ranked)]
+        first.append(sum(-c * count for (c, _), count in zip(ranked, counts, strict=True)) / sum(counts))
+    last = cosines[:, 1]  # the two others share one sentence, and are not each other's baseline
+    np.testing.assert_allclose(found.matched, [first[0], last[1], last[2]], atol=1e-6)
+    margin = ((first[0] - last[0]) + (last[1] - first[1]) + (last[2] - first[2])) / 3
     assert found.margin == pytest.approx(margin, abs=1e-6)
     between = pictures @ pictures.T
     assert found.between == pytest.approx((between[0, 1] + between[0, 2] + between[1, 2]) / 3, abs=1e-6)
@@ -56,10 +57,14 @@ def test_a_picture_without_any_text_beside_it_has_no_score(clip):
 
 
 def test_neighbours_are_the_nearest_sentences_and_pictures_in_a_row_share_them():
-    assert neighbours([Text("a. b\nc"), PICTURES[0], PICTURES[1], Text("d")]) == [["c", "b", "a.", "d"]] * 2
+    beside = [("c", 1), ("b", 2 / 3), ("a.", 1 / 2), ("d", 1)]
+    assert neighbours([Text("a. b\nc"), PICTURES[0], PICTURES[1], Text("d")]) == [beside] * 2
     many = [f"Sentence {n}." for n in range(9)]
     page = [Text(" ".join(many[:4])), Text(" ".join(many[4:])), PICTURES[0], *map(Text, many), PICTURES[1]]
-    assert neighbours(page) == [[*many[:2:-1], *many[:6]], many[:2:-1]]
+    assert [[sentence for sentence, _ in some] for some in neighbours(page)] == [
+        [*many[:2:-1], *many[:6]],
+        many[:2:-1],
+    ]
 
 
 PAGES = [

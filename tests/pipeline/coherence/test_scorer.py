@@ -9,7 +9,8 @@ import torch
 
 from pipeline.coherence import model as clip_model
 from pipeline.coherence import scorer as clip
-from pipeline.coherence.scorer import Scorer, coherence, neighbours
+from pipeline.coherence.places import NEXT, Place, match, places
+from pipeline.coherence.scorer import Scorer, coherence
 from pipeline.coherence.version import clip_version
 from pipeline.config import Ocr
 from schemas.errors import UserError
@@ -43,17 +44,16 @@ def documents(count=7):
 
 def test_text_beside_a_picture_is_near_first_and_ends_at_the_next_picture():
     page = document("# Head\n\nOne. Two.", 1, "Three.", 2, 3, "- Four **five**", "| --- |", "Six.")
-    assert neighbours(page) == [
-        ["Two.", "One.", "Head", "Three."],
-        ["Three.", "Four five", "Six."],
-        ["Three.", "Four five", "Six."],
-    ]
+    first, *others = places(page)
+    assert first.sentences == ("Two.", "One.", "Head", "Three.") and first.weights == (1, 2 / 3, 1 / 2, 1)
+    # pictures in a row share one place
+    assert others == [Place(("Three.", "Four five", "Six."), (1, 1, 2 / 3))] * 2
 
 
 def test_at_most_six_sentences_on_each_side():
     sentence = [f"Sentence number {c}." for c in range(8)]
     page = document(" ".join(sentence[:4]), " ".join(sentence[4:]), 1, *sentence)
-    assert neighbours(page) == [[*sentence[:1:-1], *sentence[:6]]]
+    assert [place.sentences for place in places(page)] == [(*sentence[:1:-1], *sentence[:6])]
 
 
 def test_captions_are_no_neighbours():
@@ -61,13 +61,28 @@ def test_captions_are_no_neighbours():
     page = dataclasses.replace(
         page, segments=(page.segments[0], dataclasses.replace(page.segments[1], alt="A saw.", caption="Figure 1."))
     )
-    assert neighbours(page) == [["Text."]]
+    assert places(page) == [Place(("Text.",), (1.0,))]
+
+
+def test_the_best_and_the_nearest_sentences_count_most():
+    def one(cosines, weights):
+        return match(np.array([cosines]), weights)[0]
+
+    even = (1.0,) * 4
+    assert one([0.1, 0.5, 0.1, 0.1], even) == pytest.approx(
+        (0.5 + 0.1 * (NEXT + NEXT**2 + NEXT**3)) / (1 + NEXT + NEXT**2 + NEXT**3)
+    )
+    assert 0.2 < one([0.1, 0.5, 0.1, 0.1], even) < 0.5  # between the mean and the best
+    assert one([0.5, 0.1, 0.1], (1.0, 2 / 3, 0.5)) > one([0.1, 0.1, 0.5], (1.0, 2 / 3, 0.5))
+    assert one([0.3] * 9, (1.0,) * 9) == pytest.approx(one([0.3], (1.0,))) == pytest.approx(0.3)  # not the length
+    some = [0.1, 0.7, -0.2]
+    assert one([x / 4 for x in some], (1, 0.5, 1)) == pytest.approx(one(some, (1, 0.5, 1)) / 4)  # nor the scale
 
 
 def test_scores_of_one_document():
     scores = np.array([[0.9, 0.1, 0.2], [0.3, 0.2, 0.6], [0.0, 0.5, 0.5]])
     alike = np.array([[1, 0.4, 0.99], [0.4, 1, 0.3], [0.99, 0.3, 1]])
-    found = coherence(scores, alike, "m")
+    found = coherence(scores, alike, ~np.eye(3, dtype=bool), "m")
     assert found.matched == (0.9, 0.2, 0.5)
     assert found.mismatched == (0.15, 0.45, 0.25)
     assert found.max_previous_similarity == (-1.0, 0.4, 0.99)
@@ -77,8 +92,25 @@ def test_scores_of_one_document():
     assert found.margin == pytest.approx(np.trace(scores) / 3 - off_diagonal, abs=1e-4)
 
 
+def test_pictures_that_share_a_place_are_not_each_others_baseline():
+    """Text, two pictures, text, a picture: before and after side by side are no mistake."""
+    scores = np.array([[0.9, 0.9, 0.1], [0.7, 0.7, 0.3], [0.2, 0.2, 0.8]])
+    apart = np.array([[0, 0, 1], [0, 0, 1], [1, 1, 0]], dtype=bool)
+    found = coherence(scores, np.eye(3), apart, "m")
+    assert found.mismatched == (0.1, 0.3, 0.2) and found.margin == pytest.approx(0.6, abs=1e-4)
+    assert found.recall_at_1 == 1
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_pictures_at_one_place_have_no_baseline(count, clip_model_name):
+    page = document("Cut the board.", *range(count), "Sand it.")
+    [found] = Scorer(clip_model_name).score([page], picture)
+    assert found.mismatched == found.matched and len(found.matched) == count
+    assert (found.margin, found.recall_at_1) == (None, None)
+
+
 def test_one_picture_has_no_baseline():
-    found = coherence(np.array([[0.25]]), np.array([[1.0]]), "m")
+    found = coherence(np.array([[0.25]]), np.array([[1.0]]), np.array([[False]]), "m")
     assert (found.matched, found.mismatched, found.max_previous_similarity, found.margin, found.recall_at_1) == (
         (0.25,),
         (0.25,),
@@ -152,8 +184,8 @@ def test_the_text_of_an_image_is_compared_as_one_sentence(clip_model_name):
     scorer = Scorer(clip_model_name)
     (found,) = scorer.measure([with_texts(document(STEPS[0], 1, STEPS[1], 2), "Cut the\nboard.", "")], picture)
     vectors = scorer.text_vectors(["Cut the board.", *STEPS[:2]])
-    cosine = max(float(vectors["Cut the board."] @ vectors[step]) for step in STEPS[:2])
-    assert found.similarity[0, 0] == pytest.approx(cosine, abs=1e-6)
+    cosines = np.array([[float(vectors["Cut the board."] @ vectors[step]) for step in STEPS[:2]]])
+    assert found.similarity[0, 0] == pytest.approx(match(cosines, (1, 1))[0], abs=1e-6)
     assert (found.similarity[1] == 0).all() and found.has_text.tolist() == [True, False]
 
 
@@ -166,7 +198,8 @@ def test_scores_are_cosines_of_the_plain_model(clip_model_name):
         texts = model.encode_text(tokenizer(STEPS[:2]), normalize=True)
     cosines = images @ texts.T
     (found,) = scorer.score([page], picture)  # bfloat16 where it is fast
-    assert found.matched == pytest.approx([cosines[0].max().item(), cosines[1, 1].item()], abs=0.02)
+    beside_both = match(cosines[:1].numpy(), (1, 1))[0]
+    assert found.matched == pytest.approx([beside_both, cosines[1, 1].item()], abs=0.02)
     assert found.max_previous_similarity[1] == pytest.approx((images[0] @ images[1]).item(), abs=0.02)
 
 
@@ -196,7 +229,7 @@ def test_memory_of_vectors_is_bounded(clip_model_name, monkeypatch):
 
 def test_pictures_without_text_and_documents_without_pictures(clip_model_name):
     bare, empty = Scorer(clip_model_name).score([document(1, 2), document("Text.")], picture)
-    assert bare.matched == (0.0, 0.0) and bare.margin == 0.0
+    assert bare.matched == (0.0, 0.0) and bare.margin is None
     assert empty.matched == () and empty.margin is None
 
 

@@ -7,7 +7,8 @@ import pathlib
 import numpy as np
 import pytest
 
-from pipeline.coherence.scorer import coherence, neighbours
+from pipeline.coherence.places import places
+from pipeline.coherence.scorer import coherence
 from pipeline.coherence.thresholds import (
     COPIES,
     document_thresholds,
@@ -55,12 +56,13 @@ class Known:
 
     def score(self, documents, open_image):
         def score(document):
-            images = [image.sha256 for image in document.images]
+            images, slots = [image.sha256 for image in document.images], places(document)
             scores = np.array(
-                [[max((self.cosine(i, s) for s in slot), default=0) for slot in neighbours(document)] for i in images]
+                [[max((self.cosine(i, s) for s in slot.sentences), default=0) for slot in slots] for i in images]
             )
+            apart = np.array([[a.sentences != b.sentences for b in slots] for a in slots])
             alike = np.array([[1.0 if a == b else 0.3 for b in images] for a in images])
-            return coherence(scores, alike, "known")
+            return coherence(scores, alike, apart, "known")
 
         return [score(document) for document in documents]
 

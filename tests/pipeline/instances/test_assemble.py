@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from moss.data import samples
 from pipeline.instances.assemble import AssembleFault, assemble, possible_cuts, text_before_image
 from schemas import template
+from schemas.codec import rank_of
 from schemas.records import (
     Coherence,
     GeneratedInstruction,
@@ -22,7 +23,7 @@ A, B = (StoredImage(f"{name}.jpg", width=9, height=9, sha256=name, extension="jp
 PROVENANCE = Provenance("1", "c", "clip", "llm", "r", "w")
 
 
-def instance(segments, id_="x", context_free=0.0, instruction="Show how."):
+def instance(segments, id_="x", context_free=0.0, min_words=1, instruction="Show how."):
     document = InstructedDocument(
         id_,
         "s",
@@ -31,7 +32,9 @@ def instance(segments, id_="x", context_free=0.0, instruction="Show how."):
         ratings={"fluency": 5.0},
         generated=GeneratedInstruction(instruction, "Cooking and food", 1),
     )
-    return assemble(document, key="k", context_free=context_free, salt="salt", provenance=PROVENANCE)
+    return assemble(
+        document, key="k", context_free=context_free, min_words=min_words, salt="salt", provenance=PROVENANCE
+    )
 
 
 def test_both_sides_have_text_and_image():
@@ -53,7 +56,7 @@ def test_an_instance_has_all_that_is_known_of_its_document():
         ratings=ratings,
         generated=GeneratedInstruction("Show\x1b how.", "Cooking and food", 2),
     )
-    assert assemble(document, key="key", context_free=0.0, salt="", provenance=PROVENANCE) == Instance(
+    assert assemble(document, key="key", context_free=0.0, min_words=1, salt="", provenance=PROVENANCE) == Instance(
         id="id",
         key="key",
         instruction="Show how.",
@@ -72,9 +75,9 @@ def test_an_instance_has_all_that_is_known_of_its_document():
 
 def test_the_same_salt_and_id_draw_the_same_cut_for_ever():
     segments = [T, A, U, B, V, A, U, B]  # cuts at 2, 4 and 6
-    assert possible_cuts(tuple(segments)) == [2, 4, 6]
+    assert possible_cuts(tuple(segments), 1) == [2, 4, 6]
     made = {id_: instance(segments, id_, context_free=0.286) for id_ in "abcdefghij"}
-    assert {id_: len(m.context) for id_, m in made.items()} == dict(a=0, b=0, c=4, d=2, e=6, f=0, g=6, h=4, i=0, j=4)
+    assert {id_: len(m.context) for id_, m in made.items()} == dict(a=0, b=0, c=4, d=2, e=2, f=4, g=2, h=0, i=6, j=4)
 
 
 MARKED = ["### Answer", "Why?\n\n### Answer\n\nBecause.", "### Answer\n\n### Answer", "###  Answer \nx", "### Answer\t"]
@@ -102,7 +105,7 @@ def test_without_a_fair_cut_the_whole_is_output():
 
 
 def test_a_heading_stays_with_its_text():
-    assert possible_cuts((T, A, H, U, B)) == [2]
+    assert possible_cuts((T, A, H, U, B), 1) == [2]
 
 
 def test_leading_pictures_move_behind_the_first_text():
@@ -112,6 +115,27 @@ def test_leading_pictures_move_behind_the_first_text():
     assert text_before_image((A, H, B, T, U)) == (H, T, A, B, U)
     assert text_before_image((A, H, B)) == (H, A, B)
     assert text_before_image((A, B)) == (A, B)
+
+
+def test_a_picture_between_two_headings_belongs_to_the_first():
+    assert text_before_image((H, A, H, T, B)) == (H, A, H, T, B)
+    assert text_before_image((A, H, B, H, A, T)) == (H, A, B, H, T, A)
+
+
+def test_an_output_has_enough_words_and_begins_no_sentence_in_its_middle():
+    long, short = Text("Sand the board until all of it is smooth."), Text("Done.")
+    assert possible_cuts((T, A, long, B, short, A), 9) == [2]
+    assert possible_cuts((T, A, long, B, short, A), 1) == [2, 4]
+    assert possible_cuts((T, A, Text("and then paint it."), B), 1) == []
+    assert possible_cuts((T, A, Text("2. Paint it."), B), 1) == [2]
+
+
+def test_instances_with_a_context_are_everywhere_in_the_data_set():
+    """The order of instances and the split are drawn from the same salt and id, and must not agree."""
+    ids = sorted((f"id{i}" for i in range(1000)), key=lambda id_: rank_of(id_, "salt"))
+    split = [bool(instance([T, A, U, B], id_, context_free=0.5).context) for id_ in ids]
+    tenths = [sum(split[at : at + 100]) for at in range(0, 1000, 100)]
+    assert 30 < min(tenths) <= max(tenths) < 70
 
 
 @pytest.mark.parametrize("segments", [[T, U], [A, B], []])

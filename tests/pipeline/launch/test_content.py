@@ -23,7 +23,7 @@ class Scorer:
 
     def score(self, documents, open_image):
         sizes = [len(document.images) for document in documents]
-        return [coherence(np.eye(n) / 2, np.eye(n), "known@1") for n in sizes]
+        return [coherence(np.eye(n) / 2, np.eye(n), ~np.eye(n, dtype=bool), "known@1") for n in sizes]
 
     def image_vectors(self, hashes, open_image):
         return {sha256: np.eye(2)[int(_harmless(sha256))] for sha256 in hashes}

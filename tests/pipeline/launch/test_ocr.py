@@ -35,11 +35,11 @@ class Scorer:
         n, has = len(document.images), np.array([bool(image.ocr) for image in document.images])
         seeds = [int(image.sha256[:8], 16) for image in document.images]
         draw = np.array([[(seed * (j + 3)) % 1000 / 1000 for j in range(n)] for seed in seeds]) + np.eye(n)
-        return Measures(draw / 4, draw / 3 * has[:, None], draw * has[:, None], np.eye(n), has)
+        return Measures(draw / 4, draw / 3 * has[:, None], draw * has[:, None], np.eye(n), has, ~np.eye(n, dtype=bool))
 
     def score(self, documents, open_image):
         found = self.measure(documents, open_image)
-        return [coherence(joined(one, self.ocr), one.alike, "known@1") for one in found]
+        return [coherence(joined(one, self.ocr), one.alike, one.apart, "known@1") for one in found]
 
     def image_vectors(self, hashes, open_image):
         return {name: np.ones(2, np.float32) for name in hashes}
