@@ -10,6 +10,7 @@ import re
 from filters.instruction import ACTIONS
 from filters.text import FUNCTION_WORDS
 from filters.words import plain, words
+from prompts.readings import activity, order
 from prompts.wordings import Answers, Wordings, long_names
 
 USELESS = re.compile(
@@ -128,16 +129,19 @@ def instruction(title: str, text: str, answers: Answers, choice: int = 0, at_lea
     learned = re.fullmatch(
         r"(?:learn(?:ing)?(?: more)? about|understand(?:ing)?|get(?:ting)? to know|about) (.+)", small, re.I
     )
-    head, dash, _ = rest.partition(" - ")
-    if learned or (dash and key in ACTIONS and " " not in head):  # "Plan View - Rally Points"
-        return _fill(answers.about, choice, learned[1] if learned else small)
-    if dash and (key in GERUNDS or key in ACTIONS):  # a name behind it, such as the site's
-        rest = head
-    if key in GERUNDS and rest:
-        rest = re.sub(r"^and (\w+)", lambda m: f"and {GERUNDS.get(m[1].lower(), m[1])}", rest)
-        return _fill(answers.do, choice, f"{GERUNDS[key]} {rest}")
-    if key in ACTIONS and rest and not rest.lower().startswith(("and ", "of ")):
-        return _fill(answers.do, choice, f"{key} {rest}")
+    if learned:
+        return _fill(answers.about, choice, learned[1])
+    head = rest.partition(" - ")[0]  # behind a dash stands a name, such as the site's
+    if key in GERUNDS and rest and activity(GERUNDS[key], key, head, text) == "do":
+        head = re.sub(r"^and (\w+)", lambda m: f"and {GERUNDS.get(m[1].lower(), m[1])}", head)
+        return _fill(answers.do, choice, f"{GERUNDS[key]} {head}")
+    if key in ACTIONS:
+        reading = order(key, head, text, ACTIONS)
+        if reading == "do":
+            head = re.sub(r"^and (\w+)", lambda m: m[0].lower() if m[1].lower() in ACTIONS else m[0], head)
+            return _fill(answers.do, choice, f"{key} {head}")
+        if not reading:  # "explain change language" is as wrong as "how to water pollution"
+            return None
     if small.endswith(("?", "!")) or ":" in small:
         return None
     return _fill(answers.about, choice, small)

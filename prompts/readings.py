@@ -1,0 +1,111 @@
+"""Whether a title that begins with a word such as "water" or "building" says what to do, or names a thing.
+
+The word alone does not tell: "Water the plants" is an order, "Water pollution" a thing, and "Change language" may be
+either. What stands behind it tells, or the text: whether it has the words as verb and object, or as one noun.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Literal
+
+from filters.text import FUNCTION_WORDS
+from filters.words import words
+
+Reading = Literal["do", "about", ""]
+
+_NAMES = frozenset(
+    """balance build capture care change check clean clear compute control cook copy cut debug design display download
+draw drive dry edit export feed filter fold freeze handle host import invite join knit load log map measure mix
+monitor move open order pack paint paste pick pitch plan plant play plot position print program prune push read
+record register repair request reset restore review run save scale schedule secure set share ship sketch start stop
+store stretch switch test tie track train transfer tune turn update upgrade upload view visit walk wash water wire
+work""".split()
+)
+"""Verbs that are nouns or adjectives, too, and as such begin names of two words: "plant cells", "open source"."""
+_KINDS = frozenset(
+    """bake boil build change clean compute control cook cut debug design develop draw drive dry edit feed filter fold
+follow freeze grow handle host knit learn load log map measure mix monitor move open order pack paint plan plant play
+plot position print program prune publish record register run save scale schedule serve set sew share sharpen ship
+sketch start stop store switch teach test tie track train tune turn view visit walk wash water wire work
+write""".split()
+)
+"""Verbs whose -ing form says of what kind a thing is: "washing machines", "learning rate"."""
+_LABEL = re.compile(
+    r"\w+(?: \w+)? ?\b(?:actions?|buttons?|cases?|dialog(?:ue)?s?|instructions|menus?|panes?|process|tabs?|toolbars?|wizard)",
+    re.I,
+)
+"""What ends in such a word is mostly the name of a thing on the screen, whatever its first word is."""
+_OBJECT = re.compile(
+    r"(?:an?|the|this|that|these|those|your|our|my|its|their|one's|it|them|us|some|any|each|every|all|both|two|three"
+    r"|which|what|how|whether)\b",
+    re.I,
+)
+_APART = re.compile(r"(?:up|off|out)\b|in (?:to|as|with)\b", re.I)  # set up, cut out, log in to
+_JOINED = re.compile(r"(?:and|or)\b", re.I)
+_DETERMINER = r"(?:an?|the|this|these|your|our|its|each|every|all|any|some)"
+_BEFORE_VERB = (
+    r"(?:can|could|will|would|should|must|may|cannot|not|you|we|they|please"
+    r"|(?:how|want|need|able|order|you|used|have) to)"
+)
+_BEFORE_NOUN = r"(?:an?|the|this|these|your|our|its|each|every|any|some|of|in|for|with|on|from|by|about|into)"
+_VERB = r"\s+(?:is|are|was|were|has|have|can|may|must)\b"
+_NOUN_NEXT = re.compile(rf"\b{_BEFORE_NOUN}\s+$", re.I)
+
+
+def order(verb: str, rest: str, text: str, verbs: frozenset[str]) -> Reading:
+    """How a title of a verb and what follows reads: as an order ("do"), as a thing ("about"), or as either ("").
+
+    >>> order("water", "the plants", "", frozenset()), order("water", "pollution", "on water pollution.", frozenset())
+    ('do', 'about')
+    """
+    if rest.lower().startswith("of "):
+        return "about"
+    if verb not in _NAMES and not _LABEL.fullmatch(f"{verb} {rest}"):
+        return "do" if rest else ""
+    if not rest:
+        return "about"
+    if _JOINED.match(rest):
+        second, _, last = rest.partition(" ")[2].partition(" ")
+        if second.lower() not in verbs:
+            return "about"
+        return "do" if second.lower() not in _NAMES or _OBJECT.match(last) else ""
+    gerund = rf"{re.escape(verb.removesuffix('e'))}\w?ing"
+    if _OBJECT.match(rest) or _APART.match(rest) or _does(verb, gerund, rest, text) or _follows(gerund, rest, text):
+        return "do"
+    named = _follows(rf"{_BEFORE_NOUN}\s+{re.escape(verb)}", rest, text) or _follows(re.escape(verb), rest, text, _VERB)
+    return "about" if named else ""
+
+
+def activity(verb: str, gerund: str, rest: str, text: str) -> Reading:
+    """How a title of an -ing form and what follows reads; never as either, because "about building sites" is right for both.
+
+    >>> activity("wash", "washing", "the dishes", ""), activity("wash", "washing", "machines", "")
+    ('do', 'about')
+    """
+    if rest.lower().startswith("of "):
+        return "about"
+    first = rest.partition(" ")[0].lower()
+    if verb not in _KINDS or first in FUNCTION_WORDS or _OBJECT.match(rest) or _APART.match(rest):
+        return "do"
+    return "do" if _does(verb, re.escape(gerund), rest, text) else "about"
+
+
+def _does(verb: str, gerund: str, rest: str, text: str) -> bool:
+    """Whether the text has the verb, or its -ing form, with the same object. `gerund` is a regular expression."""
+    found = [re.escape(w) for w in words(rest)[:3]]
+    if not found:
+        return False
+    verb, objects = re.escape(verb), "|".join(w for w in found if w.lower() not in FUNCTION_WORDS) or found[0]
+    with_object = rf"(?<![\w-])(?:{verb}|{gerund})\s+{_DETERMINER}\s+(?:[\w-]+\s+){{0,2}}?(?:{objects})"
+    for one in re.finditer(with_object, text, re.I):
+        if not _NOUN_NEXT.search(text, max(one.start() - 12, 0), one.start()):
+            return True
+    as_verb = rf"\b{_BEFORE_VERB}\s+{verb}\s+{found[0]}\b|(?:^|[.:;]\s)\s*To\s+{verb}\s+{found[0]}\b"
+    return re.search(as_verb, text, re.I | re.M) is not None
+
+
+def _follows(before: str, rest: str, text: str, after: str = "") -> bool:
+    """Whether the text has the rest's first word between what two regular expressions find."""
+    near = re.match(r"\W*([\w-]+)", rest)
+    return bool(near and re.search(rf"\b{before}\s+{re.escape(near[1])}\b{after}", text, re.I))
