@@ -42,6 +42,12 @@ _OBJECT = re.compile(
     re.I,
 )
 _APART = re.compile(r"(?:up|off|out)\b|in (?:to|as|with)\b", re.I)  # set up, cut out, log in to
+_TOLD = re.compile(
+    r"(?:twice|once|early|often|again|directly|carefully|slowly|quickly|safely)\b"
+    r"|.*\b(?:while|when|before|after|until|if) you\b",
+    re.I,
+)
+"""What stands behind an order and no name: how to do it, or when."""
 _JOINED = re.compile(r"(?:and|or)\b", re.I)
 _DETERMINER = r"(?:an?|the|this|these|your|our|its|each|every|all|any|some)"
 _BEFORE_VERB = (
@@ -71,7 +77,9 @@ def order(verb: str, rest: str, text: str, verbs: frozenset[str]) -> Reading:
             return "about"
         return "do" if second.lower() not in _NAMES or _OBJECT.match(last) else ""
     gerund = rf"{re.escape(verb.removesuffix('e'))}\w?ing"
-    if _OBJECT.match(rest) or _APART.match(rest) or _does(verb, gerund, rest, text) or _follows(gerund, rest, text):
+    if _OBJECT.match(rest) or _APART.match(rest) or _TOLD.match(rest):
+        return "do"
+    if _does(verb, gerund, rest, text) or _follows(gerund, rest, text):
         return "do"
     named = _follows(rf"{_BEFORE_NOUN}\s+{re.escape(verb)}", rest, text) or _follows(re.escape(verb), rest, text, _VERB)
     return "about" if named else ""
@@ -102,6 +110,8 @@ def _does(verb: str, gerund: str, rest: str, text: str) -> bool:
         if not _NOUN_NEXT.search(text, max(one.start() - 12, 0), one.start()):
             return True
     as_verb = rf"\b{_BEFORE_VERB}\s+{verb}\s+{found[0]}\b|(?:^|[.:;]\s)\s*To\s+{verb}\s+{found[0]}\b"
+    if len(words(rest)) > 3 and found[0].endswith("s"):  # longer than a name, with an object of which there are several
+        as_verb += rf"|\b{verb}\s+them\b"
     return re.search(as_verb, text, re.I | re.M) is not None
 
 

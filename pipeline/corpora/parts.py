@@ -117,7 +117,7 @@ class Part:
     `count` the lines or rows that follow, None for a compressed file, which is read to its end. A smaller `count` reads
     less. `images` is the folder of local images, `local` whether there is one. `fault` says why the file could not be
     cut. `share` is the share of the records that is read. `counted` is False as long as the file is not divided, or its
-    lines are not counted (`cut.py`).
+    lines are not counted (`cut.py`). `corpus` is the number of its corpus in the configuration, from 0.
     """
 
     format: str
@@ -133,6 +133,7 @@ class Part:
     fault: str = ""
     share: float = 1.0
     counted: bool = True
+    corpus: int = 0
 
     def place(self, number: int) -> Place:
         inside = f"!/{self.member}" if self.member else ""

@@ -18,7 +18,7 @@ from pipeline.corpora.parts import REPEATED, Part
 from pipeline.graph import failures, outcomes, progress
 from pipeline.graph.headings import HEADINGS
 from pipeline.graph.metrics import DROPPED, FAILED, PASSED
-from pipeline.graph.repeats import Identity, Repeat
+from pipeline.graph.repeats import ID_TAKEN, Identity, Repeat
 from pipeline.graph.table import Table
 from pipeline.graph.transforms import ENDED, Stage, Step
 from pipeline.run import Run, keep_tar_indexes
@@ -121,11 +121,11 @@ def _left(run: Run, corpus: Corpus, taken: collections.Counter[Corpus]) -> int |
 def _files(run: Run) -> Iterator[tuple[Corpus, Part]]:
     """Each file of the corpora, not divided yet, and its corpus."""
     owners: dict[str, Corpus] = {}
-    for corpus in run.config.corpora:
+    for number, corpus in enumerate(run.config.corpora):
         for file in corpora.files(corpus.format, corpus.path, corpus.weight):
             if owners.setdefault(file.file, corpus) is not corpus:
                 raise UserError(f"two corpora of the configuration contain {file.file}; name it once")
-            yield corpus, file
+            yield corpus, dataclasses.replace(file, corpus=number)
 
 
 class Read(Stage):
@@ -172,7 +172,7 @@ def identify(part: Part, run: Run) -> Iterator[Any]:
             progress.counter(run.counts).tick(progress.IDENTIFY)
             if isinstance(record, Document):
                 digest = text_digest(record)
-                yield Identity(record.id, record.location, digest, signature(record) if near else b"")
+                yield Identity(record.id, record.location, digest, signature(record) if near else b"", part.corpus)
                 for key in heading_keys(record):
                     yield beam.pvalue.TaggedOutput(HEADINGS, (key, digest))
 
@@ -180,8 +180,8 @@ def identify(part: Part, run: Run) -> Iterator[Any]:
 class Deduplicate(Stage):
     """Drops duplicates.
 
-    A document with a duplicate id gets the id `duplicate_id:location` in the ledger, because ids are distinct there;
-    the row's detail names the original id.
+    A document whose id an earlier one has gets the id `duplicate_id:location` in the ledger, because ids are distinct
+    there; the row's detail names the original id.
     """
 
     def __init__(self, run: Run):
@@ -194,10 +194,9 @@ class Deduplicate(Stage):
             self.counter.tick(self.label)
             yield document
             return
-        if repeat.rule == "duplicate_id":
+        if repeat.rule in ("duplicate_id", ID_TAKEN):
             document = dataclasses.replace(document, id=REPEATED + document.location)
         self.metrics.count(DROPPED)
+        detail = f"{'its id is' if repeat.rule == ID_TAKEN else 'repeats'} {repeat.first}"
         drop = Drop(repeat.rule, repeat.value, repeat.threshold)
-        yield beam.pvalue.TaggedOutput(
-            ENDED, outcomes.dropped(document, self.stage, drop, detail=f"repeats {repeat.first}")
-        )
+        yield beam.pvalue.TaggedOutput(ENDED, outcomes.dropped(document, self.stage, drop, detail))

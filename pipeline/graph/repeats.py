@@ -13,27 +13,36 @@ from filters import near_duplicates
 from pipeline.graph.grouping import Disk, Group, Join
 from pipeline.graph.union import Components
 
+ID_TAKEN = "id_taken"
+
 
 @dataclasses.dataclass(frozen=True)
 class Identity:
     """What is needed of a document to find its duplicates.
 
-    `signature` is empty if near-duplicates are not looked for.
+    `signature` is empty if near-duplicates are not looked for. `corpus` is the corpus's number in the configuration.
     """
 
     id: str
     location: str
     digest: str
     signature: bytes = b""
+    corpus: int = 0
+
+    @property
+    def place(self) -> Place:
+        """What documents are put in order by."""
+        return self.corpus, self.location
 
 
 @dataclasses.dataclass(frozen=True)
 class Repeat:
     """A document that repeats another one, `first`, and is dropped by `rule`.
 
-    duplicate_id, duplicate_text: `value` is the number of all copies, the first one included; copies of a text are
-    counted among the documents that do not repeat an id. near_duplicate_text: `value` is the similarity to the document
-    by which it was found.
+    id_taken: a document of an earlier corpus has this id, and another text. For it, duplicate_id and duplicate_text,
+    `value` is the number of all documents with the id or text, the first one included; copies of a text are counted
+    among the documents that do not repeat an id. near_duplicate_text: `value` is the similarity to the document by
+    which it was found.
     """
 
     rule: str
@@ -45,9 +54,9 @@ class Repeat:
 class Repeats(beam.PTransform[Any, Any]):
     """Identity -> (location, Repeat) for every document that repeats an earlier one.
 
-    Earlier is by file name and line, whichever worker reads it. First by id; then by text among the documents that are
-    left; then by near-duplicate text among those that are left. In this order, because otherwise a text would be lost
-    if its first document is dropped because of its id.
+    Earlier is by corpus, as the configuration names them, then by file name and line, whichever worker reads it. First
+    by id; then by text among the documents that are left; then by near-duplicate text among those that are left. In
+    this order, because otherwise a text would be lost if its first document is dropped because of its id.
 
     `text_at_least` is the similarity from which texts are near-duplicates; None: near-duplicates are not looked for.
     `disk`: see `grouping`.
@@ -95,7 +104,7 @@ class NearRepeats(beam.PTransform[Any, Any]):
         by_location = identities | "By location" >> beam.Map(lambda i: (i.location, i))
         pairs = (
             identities
-            | "Bands" >> beam.FlatMap(lambda i: ((band, i.location) for band in near_duplicates.bands(i.signature)))
+            | "Bands" >> beam.FlatMap(lambda i: ((band, i.place) for band in near_duplicates.bands(i.signature)))
             | "Group bands" >> Group(self.disk)
             | "Pair with the first" >> beam.FlatMap(_pairs)
         )
@@ -109,7 +118,7 @@ class NearRepeats(beam.PTransform[Any, Any]):
         )
         repeats: beam.PCollection[tuple[str, Repeat]] = (
             links
-            | "Connect" >> beam.CombineGlobally(Components(place_order))
+            | "Connect" >> beam.CombineGlobally(Components(_order))
             | "Name the first" >> beam.FlatMap(_near, at_least)
         )
         return repeats
@@ -123,11 +132,18 @@ def place_order(location: str) -> tuple[str, int, str]:
     return found[1], int(found[2]), found[3]
 
 
+Place = tuple[int, str]
+"""The number of a corpus, and a location in it."""
+
 _FIRST = "first"
 
 
+def _order(place: Place) -> tuple[int, str, int, str]:
+    return place[0], *place_order(place[1])
+
+
 def _sorted(group: Iterable[Identity]) -> list[Identity]:
-    return sorted(group, key=lambda identity: place_order(identity.location))
+    return sorted(group, key=lambda identity: _order(identity.place))
 
 
 def _same_id(group: tuple[str, Iterable[Identity]]) -> Iterator[Any]:
@@ -135,7 +151,8 @@ def _same_id(group: tuple[str, Iterable[Identity]]) -> Iterator[Any]:
     first, *others = _sorted(group[1])
     yield beam.pvalue.TaggedOutput(_FIRST, first)
     for other in others:
-        yield other.location, Repeat("duplicate_id", 1.0 + len(others), first.id)
+        taken = other.corpus != first.corpus and other.digest != first.digest
+        yield other.location, Repeat(ID_TAKEN if taken else "duplicate_id", 1.0 + len(others), first.id)
 
 
 def _same_text(group: tuple[str, Iterable[Identity]]) -> Iterator[Any]:
@@ -146,20 +163,20 @@ def _same_text(group: tuple[str, Iterable[Identity]]) -> Iterator[Any]:
         yield other.location, Repeat("duplicate_text", 1.0 + len(others), first.id)
 
 
-def _pairs(group: tuple[bytes, Iterable[str]]) -> Iterator[tuple[str, str]]:
-    """The pairs (first location, other location) of all documents that share a band, once for each shared band."""
-    first, *others = sorted(group[1], key=place_order)
-    yield from ((first, other) for other in others)
+def _pairs(group: tuple[bytes, Iterable[Place]]) -> Iterator[tuple[str, Place]]:
+    """The pairs (first location, other place) of all documents that share a band, once for each shared band."""
+    first, *others = sorted(group[1], key=_order)
+    yield from ((first[1], other) for other in others)
 
 
-def _with_first(group: tuple[str, tuple[Iterable[Identity], Iterable[str]]]) -> Iterator[tuple[str, Identity]]:
+def _with_first(group: tuple[str, tuple[Iterable[Identity], Iterable[Place]]]) -> Iterator[tuple[str, Identity]]:
     """The pairs (other location, the first document), each once."""
     [first], others = group[1]
-    yield from ((other, first) for other in others)
+    yield from ((other[1], first) for other in others)
 
 
-Link = tuple[str, str, float, str]
-"""Location of a document, of the one before it, their similarity, and the id of the latter."""
+Link = tuple[Place, Place, float, str]
+"""Place of a document, of the one before it, their similarity, and the id of the latter."""
 
 
 def _compare(group: tuple[str, tuple[Iterable[Identity], Iterable[Identity]]], at_least: float) -> Iterator[Link]:
@@ -167,9 +184,9 @@ def _compare(group: tuple[str, tuple[Iterable[Identity], Iterable[Identity]]], a
     for first in firsts:
         similarity = round(near_duplicates.similarity(first.signature, other.signature), 4)
         if similarity >= at_least:
-            yield other.location, first.location, similarity, first.id
+            yield other.place, first.place, similarity, first.id
 
 
-def _near(components: dict[str, tuple[str, float, str]], at_least: float) -> Iterator[tuple[str, Repeat]]:
-    for location, (_, similarity, first) in components.items():
+def _near(components: dict[Place, tuple[Place, float, str]], at_least: float) -> Iterator[tuple[str, Repeat]]:
+    for (_, location), (_, similarity, first) in components.items():
         yield location, Repeat("near_duplicate_text", similarity, first, at_least)

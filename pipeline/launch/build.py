@@ -19,6 +19,7 @@ from pipeline.coherence.version import clip_format, clip_version
 from pipeline.dataset import ledger
 from pipeline.graph import failures, progress
 from pipeline.graph.outcomes import BUG
+from pipeline.graph.repeats import ID_TAKEN
 from pipeline.launch import arenas, engine, groups, job, logs, metrics, publish
 from pipeline.launch.errors import translated
 from pipeline.launch.inputs import fingerprints
@@ -141,6 +142,8 @@ def build(
 class Built:
     """A run: its funnel and its metrics as text, how many documents a bug failed, and where the log is.
 
+    taken: how many documents were dropped because another one has their id.
+
     Of a run that ended without publishing (`until`), the funnel is empty and `bugs` are kinds of bugs.
     """
 
@@ -148,12 +151,13 @@ class Built:
     metrics: str
     bugs: int
     log: str
+    taken: int = 0
 
 
 def built(funnel: ledger.Funnel, found: metrics.Metrics, log: str) -> Built:
     """What a command prints of a run that was published."""
     bugs = sum(count for error, count in funnel.failed.items() if error.startswith(BUG))
-    return Built(ledger.funnel_text(funnel), metrics.text(found), bugs, log)
+    return Built(ledger.funnel_text(funnel), metrics.text(found), bugs, log, funnel.dropped.get(ID_TAKEN, 0))
 
 
 LOCAL_RUNNER = "FnApiRunner"

@@ -96,7 +96,7 @@ def of(manifest: Json) -> Rules:
     most_alike = threshold(config, "coherence", "similarity_at_most")
     after_images = _preset(config, "after_images")
     near = threshold(config, "duplicates", "text_at_least")
-    most: dict[str, list[Bounds]] = {"duplicate_id": [(None, 1.0)], "duplicate_text": [(None, 1.0)]}
+    most: dict[str, list[Bounds]] = {rule: [(None, 1.0)] for rule in ("duplicate_id", "id_taken", "duplicate_text")}
     if near is not None:
         most["near_duplicate_text"] = [(None, near)]
     recurs = threshold(config, "duplicates", "images_in_at_most")

@@ -74,6 +74,10 @@ def test_titles_become_instructions(title, asked):
         ("Download plugins", "You can download plugins.", "how to download plugins"),
         ("Writing code", "Then write the code.", "how to write code"),
         ("Washing the dishes", "", "how to wash the dishes"),
+        ("Plant bulbs in autumn for spring", "Plant them deep.", "how to plant bulbs in autumn for spring"),
+        ("Plant cells", "Plant them deep. Plant cells have walls.", "plant cells"),
+        ("Water house plants while you are away", "", "how to water house plants while you are away"),
+        ("Measure twice and cut once", "", "how to measure twice and cut once"),
         ("Train and test the model", "", "how to train and test the model"),
         # a verb and nothing else
         ("Add lights", "", "how to add lights"),

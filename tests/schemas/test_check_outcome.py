@@ -244,6 +244,7 @@ EVERY = example.CONFIG | {
 """A configuration with all thresholds."""
 DOCUMENTS = {
     ("deduplicate", "duplicate_id"): (2.0, 1.0),
+    ("deduplicate", "id_taken"): (2.0, 1.0),
     ("deduplicate", "duplicate_text"): (3.0, 1.0),
     ("deduplicate", "near_duplicate_text"): (0.7, 0.7),
     ("decontaminate", "benchmark_id"): (1.0, 0.0),

@@ -12,10 +12,11 @@ from pipeline import corpora
 from pipeline.config import Corpus
 from pipeline.graph import reading
 from pipeline.graph.headings import HEADINGS
-from pipeline.graph.repeats import Identity, Repeats
+from pipeline.graph.repeats import Identity, Repeat, Repeats
 from pipeline.graph.table import AsTable
 from pipeline.graph.transforms import ENDED
 from schemas.errors import UserError
+from schemas.records import Document, Text
 from tests.pipeline.runs import ROOT, a_run
 
 EXAMPLES = Corpus("native", str(ROOT / "examples/corpus"))
@@ -83,6 +84,61 @@ def test_a_text_whose_first_document_goes_because_of_its_id_is_not_lost(order, d
             found | beam.MapTuple(lambda at, r: (at, r.rule, r.value, r.first)),
             equal_to([("f:2", "duplicate_id", 2, "a"), ("f:4", "duplicate_text", 2, "b")]),
         )
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_the_corpus_that_is_named_first_wins_and_an_id_with_another_text_is_said_to_be_taken(order, disk):
+    """z is named before a. The id 1 is of two texts, the id 2 of one text in both, the id 3 of two texts in one corpus."""
+    identities = [
+        Identity("1", "z:1", "lemonade", corpus=0),
+        Identity("2", "z:2", "roses", corpus=0),
+        Identity("3", "z:3", "boats", corpus=0),
+        Identity("3", "z:4", "boats, again", corpus=0),
+        Identity("1", "a:1", "pruning", corpus=1),
+        Identity("2", "a:2", "roses", corpus=1),
+        Identity("4", "a:3", "boats", corpus=1),
+    ]
+    with beam.Pipeline(runner="FnApiRunner") as p:
+        found = p | beam.Create(identities[::order]) | Repeats(disk=disk)
+        assert_that(
+            found | beam.MapTuple(lambda at, r: (at, r.rule, r.value, r.first)),
+            equal_to(
+                [
+                    ("a:1", "id_taken", 2, "1"),
+                    ("a:2", "duplicate_id", 2, "2"),
+                    ("z:4", "duplicate_id", 2, "3"),
+                    ("a:3", "duplicate_text", 2, "3"),
+                ]
+            ),
+        )
+
+
+def test_every_part_and_document_knows_the_number_of_its_corpus(tmp_path):
+    paths = [tmp_path / "z", tmp_path / "a", tmp_path / "m.jsonl.gz"]
+    line = b'{"id": "1", "segments": [{"text": "a saw"}]}\n'
+    for path in paths[:2]:
+        path.mkdir()
+        (path / "docs.jsonl").write_bytes(line)
+    paths[2].write_bytes(gzip.compress(line))
+    run = a_run(tmp_path, corpora=tuple(Corpus("native", str(path)) for path in paths))
+    parts = list(reading.parts(run))
+    assert [(part.name, part.corpus) for part in parts] == [("docs.jsonl", 0), ("docs.jsonl", 1), ("m.jsonl.gz", 2)]
+    with beam.Pipeline(runner="FnApiRunner") as p:
+        divided = p | beam.Create([run]) | beam.FlatMap(reading.plan) | reading.Divide(run)
+        identities = divided | beam.FlatMap(reading.identify, run).with_outputs(HEADINGS, main="identities")
+        assert_that(
+            identities["identities"] | beam.Map(lambda i: (i.location, i.corpus)),
+            equal_to([(f"{part.file}:1", part.corpus) for part in parts]),
+        )
+
+
+def test_the_ledger_names_the_id_that_is_taken(tmp_path):
+    document = Document("1", "s", (Text("pruning"),), location="a:1")
+    stage = reading.Deduplicate(a_run(tmp_path))
+    stage.setup()
+    for rule, detail in (("id_taken", "its id is 1"), ("duplicate_id", "repeats 1")):
+        (row,) = (found.value for found in stage.process(document, {"a:1": Repeat(rule, 2.0, "1")}))
+        assert (row.id, row.rule, row.detail) == ("duplicate_id:a:1", rule, detail)
 
 
 def test_the_ids_of_the_ledger_are_distinct_whatever_a_corpus_claims(tmp_path, disk):

@@ -26,9 +26,9 @@ def changed(words, share, seed=1):
     return [chance.choice(WORDS) if chance.random() < share else word for word in words]
 
 
-def identity(id_, location, words):
+def identity(id_, location, words, corpus=0):
     document = Document(id_, "s", (Text(" ".join(words)),))
-    return Identity(id_, location, f"digest of {' '.join(words)}", signature(document))
+    return Identity(id_, location, f"digest of {' '.join(words)}", signature(document), corpus)
 
 
 @pytest.mark.parametrize("order", [1, -1])
@@ -48,6 +48,19 @@ def test_the_first_of_near_repeats_stays_and_the_others_name_it(order, disk):
             found | beam.MapTuple(lambda at, r: (at, r.rule, r.first, r.threshold, 0.7 <= r.value < 1)),
             equal_to([("f:10", "near_duplicate_text", "b", 0.7, True), ("g:1", "near_duplicate_text", "b", 0.7, True)]),
         )
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_the_near_repeat_of_the_corpus_that_is_named_first_stays(order, disk):
+    base = text(0)
+    documents = [
+        identity("a", "a:1", base, 1),
+        identity("z", "z:2", changed(base, 0.02), 0),
+        identity("y", "b:1", changed(base, 0.02, 2), 2),
+    ]
+    with beam.Pipeline(runner="FnApiRunner") as p:
+        found = p | beam.Create(documents[::order]) | Repeats(0.7, disk)
+        assert_that(found | beam.MapTuple(lambda at, r: (at, r.first)), equal_to([("a:1", "z"), ("b:1", "z")]))
 
 
 def test_equal_texts_go_first_and_the_setting_is_off_by_default(disk):
