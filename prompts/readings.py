@@ -93,7 +93,9 @@ def activity(verb: str, gerund: str, rest: str, text: str) -> Reading:
     """
     if rest.lower().startswith("of "):
         return "about"
-    first = rest.partition(" ")[0].lower()
+    first, _, after = rest.lower().partition(" ")
+    if _JOINED.match(rest) and not after.partition(" ")[0].endswith("ing"):  # "planning and implementation"
+        return "about"
     if verb not in _KINDS or first in FUNCTION_WORDS or _OBJECT.match(rest) or _APART.match(rest):
         return "do"
     return "do" if _does(verb, re.escape(gerund), rest, text) else "about"

@@ -133,12 +133,12 @@ def instruction(title: str, text: str, answers: Answers, choice: int = 0, at_lea
         return _fill(answers.about, choice, learned[1])
     head = rest.partition(" - ")[0]  # behind a dash stands a name, such as the site's
     if key in GERUNDS and rest and activity(GERUNDS[key], key, head, text) == "do":
-        head = re.sub(r"^and (\w+)", lambda m: f"and {GERUNDS.get(m[1].lower(), m[1])}", head)
+        head = re.sub(r"^(and|or) (\w+)", lambda m: f"{m[1]} {GERUNDS.get(m[2].lower(), m[2])}", head)
         return _fill(answers.do, choice, f"{GERUNDS[key]} {head}")
     if key in ACTIONS:
         reading = order(key, head, text, ACTIONS)
         if reading == "do":
-            head = re.sub(r"^and (\w+)", lambda m: m[0].lower() if m[1].lower() in ACTIONS else m[0], head)
+            head = re.sub(r"^(?:and|or) (\w+)", lambda m: m[0].lower() if m[1].lower() in ACTIONS else m[0], head)
             return _fill(answers.do, choice, f"{key} {head}")
         if not reading:  # "explain change language" is as wrong as "how to water pollution"
             return None

@@ -58,6 +58,7 @@ def test_titles_become_instructions(title, asked):
         ("Washing machines", "", "washing machines"),
         ("Learning rate", "", "learning rate"),
         ("Writing code", "", "writing code"),
+        ("Planning and implementation", "", "planning and implementation"),
         # either, and the text does not tell: neither form is right for both
         ("Stretch settings", "", None),
         ("Change language", "", None),
@@ -82,6 +83,7 @@ def test_titles_become_instructions(title, asked):
         # a verb and nothing else
         ("Add lights", "", "how to add lights"),
         ("Adding lights", "", "how to add lights"),
+        ("Adding or removing lights", "", "how to add or remove lights"),
         ("Install and configure lights", "", "how to install and configure lights"),
         ("Boil eggs", "", "how to boil eggs"),
         ("Programming in Python", "", "how to program in python"),
