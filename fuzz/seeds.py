@@ -120,6 +120,14 @@ def _servers() -> list[bytes]:
     ]
 
 
+def _rules() -> list[bytes]:
+    return [
+        b"User-agent: *\nDisallow: /a/*.gif$\nAllow: /a/b\nCrawl-delay: 2.5\nRequest-rate: 1/10s\n\0\0a/b.gif",
+        b"User-agent: LeafInstruct\nRequest-rate: 5/" + b"9" * 400 + b"m 0400-0845\nVisit-time: 0400-0845\n\0\0a",
+        b"User-agent: x\nUser-agent: *\nDisallow: /%E4%zz\n" + b'\0[{"location": "/a*b$", "tdm-reservation": 1}]\0a/b',
+    ]
+
+
 def _addresses() -> list[bytes]:
     return [
         b"http://example.org:80/a.jpg?x=1#y",

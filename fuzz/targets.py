@@ -19,7 +19,7 @@ import httpcore
 from pipeline import corpora
 from pipeline.corpora.lines import decoded
 from pipeline.corpora.parts import Place
-from pipeline.images import decode, fetch, header
+from pipeline.images import decode, fetch, header, reservations
 from pipeline.images.faults import ImageFault
 from pipeline.llm import responses
 from pipeline.storage.tar_index import walk
@@ -120,6 +120,18 @@ def servers(data: bytes) -> None:
         fetch.fetch("http://example.org/a.jpg", 100_000, HTTP)
 
 
+def rules(data: bytes) -> None:
+    """A host's robots.txt and, behind the first NUL, its TDMRep file; an image's path is behind the second."""
+    robots, _, rest = data.partition(b"\0")
+    tdm, _, path = rest.partition(b"\0")
+    found = reservations.rules(robots, tdm)
+    assert found.delay >= 0
+    with contextlib.suppress(ImageFault):
+        url = fetch._parsed("http://example.org/" + path.decode(errors="replace"))
+        assert isinstance(found.disallow(str(url)), bool)
+        assert isinstance(found.reserve(url.raw_path.decode("ascii")), bool)
+
+
 def addresses(data: bytes) -> None:
     """An image's address, as a document or a redirect gives it."""
     with contextlib.suppress(ImageFault):
@@ -151,7 +163,7 @@ def folders(data: bytes) -> None:
 
 TARGETS: dict[str, Callable[[bytes], None]] = {
     function.__name__: function
-    for function in (records, files, tars, headers, pixels, replies, servers, addresses, texts, folders)
+    for function in (records, files, tars, headers, pixels, replies, servers, rules, addresses, texts, folders)
 }
 
 

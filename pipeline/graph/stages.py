@@ -23,6 +23,7 @@ from pipeline.graph import outcomes
 from pipeline.graph.content import check_images
 from pipeline.graph.transforms import Step
 from pipeline.graph.writing import Staged
+from pipeline.images.allowance import TIMEOUTS, allowance
 from pipeline.images.faults import ImageFault
 from pipeline.images.store import ImageStore
 from pipeline.instances.assemble import assemble
@@ -93,7 +94,8 @@ def store_images(
 ) -> Step[Document, Future[StoredDocument | DroppedDocument]]:
     """Fetch and decode each image once, and store it in its normalised form.
 
-    An image with a fault is removed. If no image is left, the document fails with the first fault. images: as in
+    An image with a fault is removed. If no image is left, the document fails with the first fault. When the servers of
+    its images have cost a document TIMEOUTS times the `timeout` of one, the rest has the fault `timeout`. images: as in
     `filter_headers`.
     """
     images = images or image_store(run)
@@ -101,7 +103,8 @@ def store_images(
 
     def stored(document: Document) -> StoredDocument | DroppedDocument:
         if any(is_http(image.uri) for image in document.images):  # the headers of the others are known
-            document, faults = change_images(document, images.sized)
+            with allowance.of(TIMEOUTS * images.http.deadline):
+                document, faults = change_images(document, images.sized)
             document = presets.filter_images(without_faults(document, faults), run.preset.image_rules)
         document, faults = change_images(document, images.store)
         document = without_faults(document, faults)

@@ -75,6 +75,7 @@ class Backend(httpcore.SyncBackend):
         except (OSError, UnicodeError) as error:
             raise httpcore.ConnectError(f"cannot resolve: {error}") from error
         addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
+        failure: Exception = httpcore.ConnectError("the name has no address")
         if not self.allow_private_hosts and not all(map(is_public, addresses)):
             raise FetchFault("refused_host", f"{host} is {addresses[0]}, not a public address")
         for address in addresses:

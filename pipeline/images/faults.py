@@ -21,7 +21,7 @@ KINDS = {
     "too_much_memory": "decoding took more memory than the header accounts for",
     "animated": "more than one frame: no single frame is what the text is about",
     "unsupported_format": "not JPEG, PNG, GIF, WebP, BMP or AVIF: SVG, HTML, TIFF and the rest",
-    "timeout": "the server was too slow",
+    "timeout": "the server was too slow, or those of the document's images before it were",
     "unreachable": "no such host, nobody answers, TLS fails, or the connection broke",
     "not_found": "the server has no such image (404, 410)",
     "too_many_requests": "the server wants fewer requests (429), or asked for a longer pause than `timeout`",
@@ -30,7 +30,7 @@ KINDS = {
     "too_many_redirects": "the address leads on and on",
     "refused_host": "the address is not public, or not http(s)",
     "robots": "the host's robots.txt disallows the address, or asks for longer pauses than `timeout`",
-    "rules_unreachable": "the host's robots.txt or tdmrep.json could not be had, so nobody knows what it allows",
+    "rules_unreachable": "the host's robots.txt or tdmrep.json could not be had or read, so nobody knows what it allows",
     "opted_out": "the server reserves the image from this use (X-Robots-Tag, tdm-reservation, tdmrep.json)",
     "opt_out_list": "the address is in the list `web.opt_outs`",
 }

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
+import logging
 import os
 import time
 from collections.abc import Callable
@@ -19,6 +20,7 @@ import httpx
 
 from pipeline import opt_outs
 from pipeline.images import reservations
+from pipeline.images.allowance import allowance
 from pipeline.images.connections import clock, pool
 from pipeline.images.faults import FetchFault
 from pipeline.images.hosts import Hosts
@@ -26,6 +28,7 @@ from pipeline.images.reservations import AGENT, Rules
 from schemas import retry_after
 from schemas.errors import one_line, unquoted
 
+_log = logging.getLogger(__name__)
 T = TypeVar("T")
 _REDIRECTS = {301, 302, 303, 307, 308}
 _RULE_REDIRECTS = 5  # RFC 9309 asks for five at least
@@ -99,6 +102,7 @@ def _tries(http: Http, ask: Callable[[], T]) -> T:
             if not fault.again or attempt == http.retries or pause >= clock.end - time.monotonic():
                 raise
             time.sleep(pause)
+            allowance.charge(pause)
             attempt += 1
 
 
@@ -120,14 +124,17 @@ def _follow(url: httpx.URL, redirects: int, ask: Callable[[httpx.URL], bytes | s
 def _in_turn(url: httpx.URL, http: Http, delay: float, ask: Callable[[], T]) -> T:
     """The result of `ask`, called when it is the host's turn."""
     hosts, came = _hosts(http, os.getpid()), time.monotonic()
-    with hosts.turn(_origin(url), delay, http.deadline):
-        clock.end += time.monotonic() - came
+    with hosts.turn(_origin(url), delay, http.deadline) as pause:
+        started = time.monotonic()
+        clock.end += started - came
         try:
             return ask()
         except FetchFault as fault:
             if fault.wait:
                 hosts.pause(_origin(url), fault.wait)
             raise
+        finally:
+            allowance.charge(pause + time.monotonic() - started)
 
 
 def _permitted(url: httpx.URL, http: Http) -> Rules:
@@ -150,7 +157,7 @@ def _permitted(url: httpx.URL, http: Http) -> Rules:
 
 
 def _load_rules(origin: str, http: Http) -> Rules:
-    """The host's robots.txt and TDMRep's file. Raises FetchFault if they cannot be fetched."""
+    """The host's robots.txt and TDMRep's file. Raises FetchFault if they cannot be fetched, or read."""
     found = []
     for path, size in (("/robots.txt", reservations.MAX_ROBOTS), ("/.well-known/tdmrep.json", reservations.MAX_TDM)):
 
@@ -168,7 +175,11 @@ def _load_rules(origin: str, http: Http) -> Rules:
             if fault.kind in ("timeout", "too_many_requests", "server_error"):
                 raise FetchFault("rules_unreachable", f"{path}: {fault.kind}, {fault.detail}") from fault
             found.append(b"")  # there is none: all is allowed
-    return reservations.rules(*found)
+    try:
+        return reservations.rules(*found)
+    except Exception as error:  # the parser is not ours, and reads what any host sends
+        _log.exception("the parser of robots.txt")
+        raise FetchFault("rules_unreachable", f"they cannot be read: {type(error).__name__}") from error
 
 
 def _ask(url: httpx.URL, max_bytes: int, http: Http, rules: bool = False) -> bytes | str:

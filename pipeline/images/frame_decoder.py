@@ -25,7 +25,7 @@ _VIDEO = {"format_whitelist": "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi", "prot
 
 
 def answer(request: Any, data: bytes, reply: Callable[..., None]) -> None:
-    """Send one frame as a PNG."""
+    """Send one frame as a PNG, of which no more than `at_most` bytes are wanted."""
     try:
         with (
             open_bytes(request["path"]) if request["path"] else io.BytesIO(data) as file,
@@ -41,7 +41,8 @@ def answer(request: Any, data: bytes, reply: Callable[..., None]) -> None:
     except Exception as error:  # noqa: BLE001 - decoders raise nearly anything on damaged bytes
         reply({"fault": ["unreadable", f"{type(error).__name__}: {unquoted(error)}"]})
     else:
-        reply({}, written.getvalue())
+        found = written.getbuffer()
+        reply({}, found if request["at_most"] < 0 else found[: request["at_most"]])
 
 
 def _video(file: BinaryIO | io.BytesIO, seconds: float) -> PIL.Image.Image:

@@ -6,7 +6,6 @@ that is the same as for other images. A child process takes it out of the file: 
 
 from __future__ import annotations
 
-import functools
 import os
 import re
 import threading
@@ -15,6 +14,7 @@ from pipeline.images.faults import ImageFault
 from pipeline.storage import uris
 from pipeline.storage.bucket import is_remote
 from pipeline.storage.child import Child, Lost
+from pipeline.storage.recent import Recent
 
 _FRAME = re.compile(
     r"(?P<video>.+\.(?:mp4|mkv|webm|avi|mov))#t=(?P<time>\d+(?:\.\d+)?)"
@@ -24,6 +24,8 @@ _FRAME = re.compile(
 _MOST_BYTES = 1 << 30  # of a video or TIFF that is read whole, since it is not a file of its own
 _one = threading.Lock()
 """Only one frame at a time in a process: a video may take a gigabyte of memory."""
+_recent = Recent(64 << 20)
+"""An image is read twice: for its header, and then to be stored."""
 
 
 def read_bytes(uri: str, at_most: int = -1, folders: tuple[str, ...] = ()) -> bytes:
@@ -31,18 +33,26 @@ def read_bytes(uri: str, at_most: int = -1, folders: tuple[str, ...] = ()) -> by
 
     Raises ImageFault if the video or the TIFF has no such frame, is damaged, or takes too long or too much memory.
     """
-    if not _FRAME.fullmatch(uri):
+    if not is_frame(uri):
         return uris.read_bytes(uri, at_most, folders)
-    data = _frame(uri, folders)
-    return data if at_most < 0 else data[:at_most]
+    name = repr((uri, at_most, folders))
+    if (data := _recent.get(name)) is None:
+        data = _frame(uri, at_most, folders)
+        _recent.put(name, data)
+    return data
 
 
-@functools.lru_cache(maxsize=8)  # an image is read twice: its header, and then all of it
-def _frame(uri: str, folders: tuple[str, ...]) -> bytes:
+def is_frame(uri: str) -> bool:
+    """Whether this is an image inside a video or a TIFF."""
+    return _FRAME.fullmatch(uri) is not None
+
+
+def _frame(uri: str, at_most: int, folders: tuple[str, ...]) -> bytes:
     match = _FRAME.fullmatch(uri)
     assert match
     source = match["video"] or match["tiff"]
     request: dict[str, object] = {"time": float(match["time"])} if match["video"] else {"page": int(match["page"])}
+    request["at_most"] = at_most
     first = uris.read_bytes(source, 1, folders)  # raises if it is missing or must not be read
     alone = not is_remote(source) and not uris.split_member(source)[0]
     if not alone:

@@ -65,21 +65,23 @@ class Hosts:
             return host.rules
 
     @contextlib.contextmanager
-    def turn(self, origin: str, delay: float, patience: float) -> Iterator[None]:
+    def turn(self, origin: str, delay: float, patience: float) -> Iterator[float]:
         """Wait until the host may be asked, and occupy one of its slots while the block runs.
 
-        `delay`: the seconds between the starts of two requests. Raises FetchFault if the host asked for a pause that
-        ends later than `patience` seconds from now.
+        Gives the seconds that the host itself asked to wait: the rest is waiting for others. `delay`: the seconds between
+        the starts of two requests. Raises FetchFault if the host asked for a pause that ends later than `patience`
+        seconds from now.
         """
         with self._host(origin) as host, host.slots:
             with self._lock:
                 now = time.monotonic()
-                if host.paused_until - now > patience:
-                    raise FetchFault("too_many_requests", f"asked to wait {host.paused_until - now:.0f} s longer")
+                paused = host.paused_until - now
+                if paused > patience:
+                    raise FetchFault("too_many_requests", f"asked to wait {paused:.0f} s longer")
                 start = max(now, host.next_start, host.paused_until)
                 host.next_start = start + delay
             time.sleep(start - now)
-            yield
+            yield max(delay, paused)
 
     def pause(self, origin: str, seconds: float) -> None:
         """Make no request to the host for `seconds` (at most a day), as it asked."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import re
 from collections.abc import Iterable
 
@@ -50,8 +51,16 @@ def rules(robots: bytes, tdm: bytes) -> Rules:
     delay = (parsed.crawl_delay(AGENT) if parsed else None) or 0.0
     rate = parsed.request_rate(AGENT) if parsed else None
     if rate:
-        delay = max(delay, rate.seconds / rate.requests)
+        delay = max(delay, _quotient(rate.seconds, rate.requests))
     return Rules(parsed, tdm_rules(tdm) if tdm else (), delay, len(robots) + len(tdm))
+
+
+def _quotient(seconds: int, requests: int) -> float:
+    """The seconds for one request; infinite if no number of floating point is as large."""
+    try:
+        return seconds / requests
+    except OverflowError:
+        return math.inf
 
 
 def robots_rules(data: bytes) -> Protego:

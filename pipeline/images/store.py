@@ -16,11 +16,12 @@ import threading
 
 import PIL.Image
 
+from pipeline.images.allowance import allowance
 from pipeline.images.children import normalise
 from pipeline.images.decode import RECIPE, extension
 from pipeline.images.faults import PASSING, ImageFault
 from pipeline.images.fetch import Http, fetch, refuse_listed
-from pipeline.images.frames import read_bytes
+from pipeline.images.frames import is_frame, read_bytes
 from pipeline.images.header import Header, read_header
 from pipeline.storage.bucket import is_remote
 from pipeline.storage.recent import Recent
@@ -47,7 +48,7 @@ def header(uri: str, max_bytes: int = 32 << 20, folders: tuple[str, ...] = ()) -
 
     It does not see whether the rest is missing or damaged; `ImageStore.store` does.
     """
-    if is_remote(uri):  # one request for header and image, because requests are what costs
+    if is_remote(uri) or is_frame(uri):  # one request for header and image, because requests are what costs
         return read_header(_read(uri, max_bytes + 1, folders))
     prefix = _read(uri, _PREFIX, folders)
     try:
@@ -238,6 +239,8 @@ class ImageStore:
         key = self._address_key(url)
         found = self._kept_address(key)
         if found is None:
+            if allowance.left <= 0:  # not remembered: another document may have the image, and it was not asked for
+                raise ImageFault("timeout", "the servers of the images before it have taken the document's time")
             found = self._ask(url)
             self.addresses.write(key, json.dumps(found).encode())
         if "fault" in found:

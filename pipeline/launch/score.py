@@ -19,6 +19,7 @@ from pipeline.coherence.damage import order
 from pipeline.coherence.scorer import Scorer
 from pipeline.graph import asking, reading, stages
 from pipeline.graph.window import Window
+from pipeline.images.allowance import TIMEOUTS, allowance
 from pipeline.launch.build import configured, served_model
 from pipeline.launch.proof import proofs
 from pipeline.launch.score_rows import SCHEMA, Rate, Row, excerpt_of, rate_all, row_of
@@ -152,7 +153,8 @@ def _stored(run: Run) -> Iterator[StoredDocument | Row]:
     window: Window[Document, Any] = Window(run.config.images.workers)
 
     def stored(document: Document) -> StoredDocument:
-        document, faults = stages.change_images(document, images.store)
+        with allowance.of(TIMEOUTS * images.http.deadline):
+            document, faults = stages.change_images(document, images.store)
         document = drop_images(document, {at: Drop(f.kind, 0.0, 1.0) for at, f in faults.items()}, STORE_IMAGES)
         segments = tuple(s for s in document.segments if isinstance(s, Text | StoredImage))
         return StoredDocument.of(document, segments=segments)

@@ -123,6 +123,13 @@ def test_the_connection_goes_to_the_address_that_was_checked(monkeypatch):
     assert asked.count("rebinding.example") == 1
 
 
+def test_a_name_without_an_address_is_unreachable(monkeypatch):
+    monkeypatch.setattr(connections.socket, "getaddrinfo", lambda *arguments, **options: [])
+    with pytest.raises(FetchFault, match="no address") as caught:
+        fetch("http://empty.example/a", 1000, HERE)
+    assert caught.value.kind == "unreachable"
+
+
 @pytest.mark.parametrize(
     "value, refused",
     [

@@ -11,6 +11,10 @@ import pytest
 from pipeline.images import frames
 from pipeline.images.faults import ImageFault
 from pipeline.images.frames import read_bytes
+from pipeline.images.store import ImageStore
+from pipeline.storage.child import Child
+from pipeline.storage.recent import Recent
+from schemas.records import Image
 from tests.pipeline.images.hostile import encoded, photo
 from tests.pipeline.web import Server, answer
 
@@ -62,7 +66,7 @@ def test_a_playlist_under_the_name_of_a_video_opens_nothing(tmp_path, text):
         assert server.asked == []
 
 
-def test_damage_and_size(video, tmp_path):
+def test_damage_and_size(video, tmp_path, monkeypatch):
     data = video.read_bytes()
     for at in range(0, len(data), len(data) // 12):
         (tmp_path / "d.mp4").write_bytes(data[:at] + b"\xff" * 40 + data[at + 40 :])
@@ -70,12 +74,34 @@ def test_damage_and_size(video, tmp_path):
             read_bytes(f"{tmp_path}/d.mp4#t=1")
         except ImageFault as fault:
             assert fault.kind in ("unreadable", "too_many_pixels")
-        frames._frame.cache_clear()
+        monkeypatch.setattr(frames, "_recent", Recent(0))
     (tmp_path / "empty.mp4").write_bytes(b"")
     assert kind(f"{tmp_path}/empty.mp4#t=1") == "truncated"
     big = PIL.Image.new("1", (60_000, 60_000))
     (tmp_path / "big.tiff").write_bytes(encoded(big, "TIFF", compression="group4"))
     assert kind(f"{tmp_path}/big.tiff#page=0") in ("too_many_pixels", "unreadable")
+
+
+def test_no_more_of_a_page_is_kept_than_is_asked_for(tmp_path, monkeypatch):
+    started = []
+    monkeypatch.setattr(frames, "Child", lambda module: started.append(module) or Child(module))
+    noise = PIL.Image.effect_noise((300, 300), 90).convert("RGB")
+    (tmp_path / "a.tiff").write_bytes(encoded(noise, "TIFF"))
+    page = f"{tmp_path}/a.tiff#page=0"
+    whole = read_bytes(page)
+    received = []
+    monkeypatch.setattr(
+        Child, "receive", lambda child, real=Child.receive: received.append(real(child)) or received[-1]
+    )
+    assert read_bytes(page, 5000) == whole[:5000] == received[0][1]
+    small = ImageStore(str(tmp_path / "s"), max_side=64, max_bytes=5000, max_pixels=100_000)
+    assert small.header(page).width == 300  # as of any file, from its first bytes
+    with pytest.raises(ImageFault, match="too_many_bytes"):
+        small.store(Image(page))
+    large = ImageStore(str(tmp_path / "l"), max_side=64, max_bytes=1 << 20, max_pixels=100_000)
+    assert large.header(page).width == 300 and large.store(Image(page)).width == 64
+    assert len(started) == 4  # the whole, the first 5000, and one for each store: header and image are read at once
+    assert frames._recent.room <= 64 << 20
 
 
 def test_a_link_out_of_the_corpus_is_not_followed(video, tmp_path):

@@ -43,6 +43,15 @@ def test_robots_txt_is_obeyed():
         assert server.asked == ["/a.jpg"]
 
 
+def test_rules_that_break_their_reader_end_the_image_alone(monkeypatch):
+    endless = answer(b"User-agent: *\nRequest-rate: 5/" + b"9" * 400)
+    with Server({"/robots.txt": endless, "/a.jpg": answer(b"x")}) as server:
+        assert end(server.url("/a.jpg")) == "robots" and server.asked == []
+    monkeypatch.setattr(module.reservations, "rules", lambda robots, tdm: {}["a bug of the parser"])
+    with Server({"/a.jpg": answer(b"x")}) as server:
+        assert end(server.url("/a.jpg")) == "rules_unreachable" and server.asked == []
+
+
 def test_a_redirect_does_not_lead_around_robots_txt_or_the_opt_out_list(tmp_path):
     with Server({"/robots.txt": answer(b"User-agent: *\nDisallow: /b.jpg"), "/b.jpg": answer(b"x")}) as other:
         moved = answer(status=302, headers=[("Location", other.url("/b.jpg"))])

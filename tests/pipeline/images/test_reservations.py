@@ -37,6 +37,8 @@ def test_robots(robots, path, disallowed):
 def test_a_crawl_delay_and_a_request_rate_for_us_are_kept():
     assert rules(b"User-agent: *\nCrawl-delay: 2.5", b"").delay == 2.5
     assert rules(b"User-agent: *\nRequest-rate: 1/10s", b"").delay == 10
+    assert rules(b"User-agent: *\nRequest-rate: 5/" + b"9" * 400, b"").delay == float("inf")
+    assert rules(b"User-agent: *\nRequest-rate: " + b"9" * 400 + b"/5", b"").delay == 0
     assert rules(b"User-agent: OtherBot\nCrawl-delay: 60\n\nUser-agent: *\nAllow: /", b"").delay == 0
 
 
