@@ -30,6 +30,8 @@ from moss.servers import client
 from moss.servers.client import Question, picture_part, text_part
 from moss.servers.transport import Server
 from schemas.errors import AGAIN, RecordFault, ServiceError, UserError, exit_code
+from schemas.images import FOREIGN
+from schemas.printable import printable
 from schemas.records import Text
 
 MOST = 12
@@ -69,7 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return compose(options)
     except (UserError, ServiceError) as error:
-        print(f"moss.compose: {error}", file=sys.stderr)
+        print(printable(f"moss.compose: {error}"), file=sys.stderr)
         return exit_code(error)
 
 
@@ -137,7 +139,7 @@ def answered(asked: Answered, plan: Plan, drawn: dict[str, Any]) -> Answered:
             if isinstance(drawn[prompt], RecordFault):
                 refused.append(str(drawn[prompt]))
             else:
-                output.append(PIL.Image.open(io.BytesIO(drawn[prompt])))
+                output.append(PIL.Image.open(io.BytesIO(drawn[prompt]), formats=FOREIGN))
     failed = f"{len(refused)} pictures were not drawn, the first: {refused[0]}" if refused else ""
     return dataclasses.replace(asked, output=output, missing=len(refused), failed=failed)
 

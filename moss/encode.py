@@ -19,6 +19,7 @@ from collections.abc import Sequence
 from moss import data, settings
 from moss.training import runs
 from schemas.errors import UserError
+from schemas.printable import printable
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -34,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             pathlib.Path(config.shards), generalist, rank=rank, ranks=ranks, workers=config.data.workers
         )
     except UserError as error:
-        print(f"moss.encode: {error}", file=sys.stderr)
+        print(printable(f"moss.encode: {error}"), file=sys.stderr)
         return 2
     print(f"{len(paths)} of this process's shards are encoded, in {paths[0].parent if paths else config.shards}")
     return 0

@@ -29,6 +29,7 @@ from moss.generation.sampling import Sampling
 from moss.training import runs
 from moss.training.runs import Run
 from schemas.errors import UserError
+from schemas.printable import printable
 
 FILES = ("table.md", "results.json", "instances.npz")
 
@@ -41,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         evaluate(options, found)
         return 0
     except UserError as error:
-        print(f"moss.evaluate: {error}", file=sys.stderr)
+        print(printable(f"moss.evaluate: {error}"), file=sys.stderr)
         return 2
 
 
@@ -90,7 +91,7 @@ def evaluate(options: argparse.Namespace, found: dict[str, Run]) -> None:
     )
     figures = json.dumps({**about, "methods": results}, indent=2) + "\n"
     folder.publish(output, zip(FILES, (text.encode(), figures.encode(), sums_file.getvalue()), strict=True))
-    print(text)
+    print(printable(text))
 
 
 def _named(arguments: Sequence[str]) -> dict[str, str]:

@@ -38,6 +38,8 @@ from moss.generation.answers import GenerationResult, Segments
 from moss.generation.sampling import Sampling
 from moss.training import fingerprints, runs
 from schemas.errors import UserError
+from schemas.images import FOREIGN
+from schemas.printable import printable
 from schemas.records import Instance, Text
 
 SHOWN = 100
@@ -51,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _check(options)
         return generate(options)
     except UserError as error:
-        print(f"moss.generate: {error}", file=sys.stderr)
+        print(printable(f"moss.generate: {error}"), file=sys.stderr)
         return 2
 
 
@@ -128,7 +130,7 @@ def answer_shards(
             try:
                 decoding.check_room(generalist, prompt)
             except decoding.PromptTooLong as error:
-                print(f"{question.key} left out: {error}", file=sys.stderr)
+                print(printable(f"{question.key} left out: {error}"), file=sys.stderr)
                 left_out += 1
                 continue
             fitting.append((question, prompt))
@@ -138,7 +140,7 @@ def answer_shards(
         for (question, _), written in zip(fitting, found, strict=True):
             result = dataclasses.replace(question, answer=written, segments=decoding.segments(written, generalist))
             folder.publish(output / result.key, answers.files(result, facts).items())
-            print(f"{result.key}: {answers.summary(result)}")
+            print(printable(f"{result.key}: {answers.summary(result)}"))
     if left_out == len(entries):
         raise UserError(f"no instance of {options.shards} leaves room for an answer in the model's context")
     done = [question for question in entries if (output / question.key / folder.FILE).is_file()]
@@ -191,7 +193,7 @@ def _context_file(path: pathlib.Path) -> Segments:
 
 def _picture(path: pathlib.Path) -> PIL.Image.Image:
     try:
-        image = PIL.Image.open(path)
+        image = PIL.Image.open(path, formats=FOREIGN)
         image.load()
         return PIL.ImageOps.exif_transpose(image)  # a camera's photo as it is meant to be seen
     except (OSError, ValueError, SyntaxError) as error:

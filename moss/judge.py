@@ -27,6 +27,7 @@ from moss.servers import client
 from moss.servers.transport import Server
 from schemas.codec import json_bytes
 from schemas.errors import ServiceError, UserError, exit_code
+from schemas.printable import printable
 
 FILES = ("report.md", "results.json", "verdicts.jsonl", "page.html")
 SHOWN = 50
@@ -38,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return judge(options)
     except (UserError, ServiceError) as error:
-        print(f"moss.judge: {error}", file=sys.stderr)
+        print(printable(f"moss.judge: {error}"), file=sys.stderr)
         return exit_code(error)
 
 
@@ -85,7 +86,7 @@ def judge(options: argparse.Namespace) -> int:
     shown = report.render(systems, facts, SHOWN, passed)
     contents = (text.encode(), results.encode(), verdicts, shown.encode())
     folder.publish(output, zip(FILES, contents, strict=True))
-    print(text)
+    print(printable(text))
     if not passed:
         raise UserError(
             f"{model} did not pass the controls on {sound}; {output / FILES[0]} says by how much. Take another judge, "

@@ -32,6 +32,7 @@ from moss.training.checkpoints import Position
 from moss.training.step import rate_of, train_step, trained
 from moss.training.validation import validate
 from schemas.errors import UserError
+from schemas.printable import printable
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -43,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         settings = load(options.config, options.overrides)
         return 0 if train(settings, resume=options.resume).step == settings.training.steps else 130
     except UserError as error:
-        print(f"moss.train: {error}", file=sys.stderr)
+        print(printable(f"moss.train: {error}"), file=sys.stderr)
         return 2
 
 

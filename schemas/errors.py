@@ -10,6 +10,8 @@ from __future__ import annotations
 import errno
 import re
 
+from schemas.printable import line
+
 
 class UserError(Exception):
     """Something that the user has to fix. The message is a sentence that says what; commands exit with 2."""
@@ -77,10 +79,10 @@ def is_users(error: OSError) -> bool:
 
 
 def one_line(text: object, limit: int = 300) -> str:
-    """The text on one line, cut after `limit` characters.
+    """The printable text on one line, cut after `limit` characters.
 
     >>> one_line("the first\\n  and the second")
     'the first and the second'
     """
-    line = " ".join(str(text).split())
-    return line if len(line) <= limit else line[: limit - 1] + "…"
+    found = line(str(text))
+    return found if len(found) <= limit else found[: limit - 1] + "…"

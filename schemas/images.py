@@ -22,6 +22,10 @@ MAX_PARTS = 10_000
 """The most segments of a JPEG or chunks of a PNG, because it is slow to go through them. A PNG of 20 MB in chunks of 8
 KiB, as libpng writes them, has 2,500."""
 
+FOREIGN = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "AVIF")
+"""The formats in which other people's images are opened. Without such a list Pillow takes a file for what its first
+bytes say, and starts Ghostscript for PostScript."""
+
 PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
 JFIF_MAGIC = b"\xff\xd8\xff\xe0\0\x10JFIF\0"
 SOF0, SOS, EOI = 0xC0, 0xDA, 0xD9

@@ -24,6 +24,11 @@ def printable(text: str) -> str:
     return "".join(c if c == "\n" or c.isprintable() else " " for c in text if c.isprintable() or c.isspace())
 
 
+def shown(value: object) -> object:
+    """What a template's `finalize` makes of a value: a text becomes printable, and HTML stays as it is."""
+    return printable(value) if isinstance(value, str) and not hasattr(value, "__html__") else value
+
+
 def line(text: str) -> str:
     """The printable text on one line, so that it cannot look like another line of the output.
 

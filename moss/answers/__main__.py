@@ -20,6 +20,7 @@ from moss.answers import folder, interleavedbench, plain
 from moss.answers.folder import Answered
 from moss.data import instances
 from schemas.errors import UserError
+from schemas.printable import printable
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -31,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         written: dict[str, str] = {}
         folder.publish(output, _files(itertools.islice(_answers(options), options.limit), written))
     except UserError as error:
-        print(f"moss.answers: {error}", file=sys.stderr)
+        print(printable(f"moss.answers: {error}"), file=sys.stderr)
         return 2
     failed = [key for key, reason in written.items() if reason]
     missing = (
@@ -39,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     if options.kind == "interleavedbench":
         print(interleavedbench.tasks(pathlib.Path(options.source)))
-    print(f"{len(written)} answers{missing}, in {output}")
+    print(printable(f"{len(written)} answers{missing}, in {output}"))
     return 0
 
 

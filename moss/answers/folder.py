@@ -33,7 +33,7 @@ import PIL.ImageOps
 
 from schemas.codec import parse_json
 from schemas.errors import UserError
-from schemas.images import MAX_PIXELS
+from schemas.images import FOREIGN, MAX_PIXELS
 from schemas.records import Text
 
 FILE = "answer.json"
@@ -101,7 +101,7 @@ def _same(one: Segment, other: Segment) -> bool:
 def opened(picture: PIL.Image.Image | pathlib.Path) -> PIL.Image.Image:
     """The picture in RGB, upright, white where it is transparent. Raises UserError for a file that cannot be decoded."""
     try:
-        image = PIL.Image.open(picture) if isinstance(picture, pathlib.Path) else picture
+        image = PIL.Image.open(picture, formats=FOREIGN) if isinstance(picture, pathlib.Path) else picture
         image.load()
         image = PIL.ImageOps.exif_transpose(image)
     except (OSError, ValueError, SyntaxError) as error:
@@ -125,6 +125,15 @@ def read(folder: pathlib.Path) -> list[Answered]:
         if one.key == other.key:
             raise UserError(f"{folder} answers {one.key} twice")
     return found
+
+
+def check_texts(answer: Answered) -> None:
+    """Raise ValueError for a text that cannot be written, because it has half of a surrogate pair (JSON can say so)."""
+    texts = [segment.text for segment in (*answer.context, *answer.output) if isinstance(segment, Text)]
+    try:
+        "".join([answer.key, answer.instruction, answer.failed, *texts]).encode()
+    except UnicodeEncodeError:
+        raise ValueError("a text has half of a surrogate pair") from None
 
 
 def files(answer: Answered, more: dict[str, Any] | None = None) -> dict[str, bytes]:
@@ -221,8 +230,9 @@ def _answer(place: pathlib.Path) -> Answered:
             raise ValueError("instruction must be a text, expects a list of text and image")
         if not isinstance(failed, str):
             raise ValueError("failed must be a text")
-        key = str(record.get("key") or place.name)
-        return Answered(key, instruction, context, output, expects, missing, failed)
+        answer = Answered(str(record.get("key") or place.name), instruction, context, output, expects, missing, failed)
+        check_texts(answer)
+        return answer
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise UserError(f"{path} is no answer as moss/answers/folder.py describes it: {error!r}") from error
 
@@ -242,7 +252,7 @@ def _read(segments: Any, place: pathlib.Path) -> tuple[list[Text | pathlib.Path]
             if not path.resolve().is_relative_to(place.resolve()):
                 raise ValueError(f"{segment['image']} lies outside")
             try:
-                with PIL.Image.open(path) as picture:
+                with PIL.Image.open(path, formats=FOREIGN) as picture:
                     width, height = picture.size
             except (OSError, PIL.Image.DecompressionBombError) as error:
                 raise ValueError(f"{segment['image']} cannot be read as a picture") from error

@@ -16,7 +16,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from moss.answers.folder import Answered
+from moss.answers.folder import Answered, check_texts
 from schemas.codec import parse_json
 from schemas.errors import UserError
 from schemas.records import Text
@@ -35,7 +35,9 @@ def read(path: pathlib.Path, images: pathlib.Path) -> Iterator[Answered]:
     """The questions and answers of a file. Raises UserError, with the record's number, for an invalid record."""
     for number, record in enumerate(_records(path)):
         try:
-            yield _answer(record, images)
+            answer = _answer(record, images)
+            check_texts(answer)
+            yield answer
         except (ValueError, LookupError, TypeError, AttributeError) as error:
             raise UserError(f"{path}, record {number}: {error!r}") from error
 

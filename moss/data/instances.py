@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from schemas.checks import index
 from schemas.codec import from_json, parse_json
 from schemas.errors import UserError
+from schemas.images import FOREIGN
 from schemas.records import Instance, Segment, Text
 
 Pictures = dict[str, PIL.Image.Image]
@@ -38,7 +39,9 @@ def read(folder: pathlib.Path, sources: Sequence[str] = ()) -> Iterator[tuple[In
             yield (
                 instance,
                 {
-                    member["name"]: PIL.Image.open(io.BytesIO(_part(file, member["offset"], member["size"])))
+                    member["name"]: PIL.Image.open(
+                        io.BytesIO(_part(file, member["offset"], member["size"])), formats=FOREIGN
+                    )
                     for member in row["images"]
                 },
             )

@@ -21,6 +21,7 @@ from schemas.checks import sample as sample_checks
 from schemas.checks.tarball import Entry, Problem, Reader, entries
 from schemas.codec import parse_json
 from schemas.errors import UserError
+from schemas.images import FOREIGN
 
 AHEAD = 64
 """The number of instances that all workers together decode ahead: more than the tokenizer takes at a time."""
@@ -73,7 +74,7 @@ class _Decoder(torch.utils.data.Dataset[Decoded]):
         return Decoded(read.shard, read.key, files["json"], tuple(images))
 
     def _image(self, data: bytes) -> PIL.Image.Image:
-        image = PIL.Image.open(io.BytesIO(data)).convert("RGB")
+        image = PIL.Image.open(io.BytesIO(data), formats=FOREIGN).convert("RGB")
         return image if self.prepare is None else self.prepare(image)
 
 

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import jinja2
 import PIL.Image
 
+from schemas.printable import shown
 from schemas.records import Text
 
 TEMPLATE = pathlib.Path(__file__).parent / "page.html.jinja"
@@ -43,11 +44,11 @@ class Entry:
 def render(title: str, lead: str, entries: Sequence[Entry], facts: Sequence[tuple[str, str]] = ()) -> str:
     """The page as HTML.
 
-    Every text is escaped, images are embedded, and it makes no requests. facts: names and values for a table at its
+    Every text is escaped and printable, images are embedded, and it makes no requests. facts: names and values for a table at its
     end, such as the checkpoint and the sampling.
     """
     environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        autoescape=True, undefined=jinja2.StrictUndefined, finalize=shown, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters["block"] = _block
     return (

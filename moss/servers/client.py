@@ -28,6 +28,7 @@ from moss.servers import transport
 from moss.servers.transport import Connection, Message, Server
 from schemas.codec import parse_json
 from schemas.errors import RecordFault, UserError, one_line
+from schemas.images import FOREIGN
 
 TRIES = 3
 """How often a question is asked, each time with another seed, until its answer fits the schema."""
@@ -213,12 +214,13 @@ def _checked(text: str, schema: dict[str, Any]) -> Any:
     wrong = jsonschema.exceptions.best_match(jsonschema.Draft202012Validator(schema).iter_errors(value))
     if wrong:
         raise ValueError(f"{wrong.json_path}: {wrong.message}")
+    json.dumps(value, ensure_ascii=False).encode()  # half of a surrogate pair could not be written to any file
     return value
 
 
 def _is_picture(data: bytes) -> bool:
     try:
-        PIL.Image.open(io.BytesIO(data)).load()
+        PIL.Image.open(io.BytesIO(data), formats=FOREIGN).load()
     except (OSError, ValueError, PIL.Image.DecompressionBombError):
         return False
     return True

@@ -14,7 +14,7 @@ from markdown_it.utils import EnvType, OptionsDict
 from markupsafe import Markup, escape
 
 from pipeline.dataset.wording import number, percent
-from schemas.printable import printable
+from schemas.printable import printable, shown
 
 HERE = pathlib.Path(__file__).parent
 
@@ -46,18 +46,13 @@ def markdown(text: str) -> Markup:
     return Markup(printable(_markdown.render(printable(text))))  # twice: `&#8238;` becomes a character in between
 
 
-def _shown(value: object) -> object:
-    """The value as a template shows it: a text without control and format characters."""
-    return printable(value) if isinstance(value, str) and not isinstance(value, Markup) else value
-
-
 def render(template: str, **values: Any) -> str:
     """Fill a template of this folder; every value is escaped, and a missing variable is an error."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(HERE),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
-        finalize=_shown,
+        finalize=shown,
         trim_blocks=True,
         lstrip_blocks=True,
     )

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
+from schemas.errors import one_line
 from schemas.printable import line, markdown, printable
 
 STEERING = {
@@ -55,6 +56,11 @@ def test_words_stay():
 def test_any_text(text):
     assert not steers(printable(text).replace("\n", "")) and not steers(line(text)) and "\n" not in line(text)
     assert printable(printable(text)) == printable(text)
+
+
+def test_what_goes_on_one_line_is_printable():
+    assert one_line("bad \x1b]0;pwned\x07\u202e\n file") == "bad ]0;pwned file"
+    assert one_line("木 " * 200, 5) == "木 木 …"
 
 
 MARKUP = [

@@ -6,7 +6,7 @@ import PIL.Image
 import pytest
 
 from moss.answers import __main__ as command
-from moss.answers import folder, plain
+from moss.answers import folder, interleavedbench, plain
 from schemas.errors import UserError
 from schemas.records import Text
 from tests.moss.servers import fake
@@ -64,6 +64,11 @@ def test_an_earlier_folder_stays_if_the_new_one_cannot_take_its_place(tmp_path, 
         ({"output": []}, "instruction"),
         ({"instruction": "x", "output": [{"type": "image", "image": "../secret.png"}]}, "outside"),
         ({"instruction": "x", "output": [{"type": "image", "image": "broken.png"}]}, "broken.png cannot be read"),
+        ({"instruction": "x", "output": [{"type": "image", "image": "script.png"}]}, "script.png cannot be read"),
+        ({"instruction": "\ud800", "output": []}, "surrogate"),
+        ({"instruction": "x", "output": [{"type": "text", "text": "a\udfff"}]}, "surrogate"),
+        ({"instruction": "x", "context": [{"type": "text", "text": "\ud83d"}], "output": []}, "surrogate"),
+        ({"instruction": "x", "output": [], "key": "\ud800"}, "surrogate"),
         ({"instruction": "x", "output": [{"type": "sound"}]}, "image"),
         ({"instruction": "x", "output": [], "expects": ["sound"]}, "expects"),
     ],
@@ -72,6 +77,7 @@ def test_what_is_no_answer_is_named(record, said, tmp_path):
     PIL.Image.new("RGB", (4, 4)).save(tmp_path / "secret.png")
     (tmp_path / "a" / "q").mkdir(parents=True)
     (tmp_path / "a" / "q" / "broken.png").write_bytes(b"no picture")
+    PIL.Image.new("RGB", (4, 4)).save(tmp_path / "a" / "q" / "script.png", "EPS")  # for Ghostscript to run
     (tmp_path / "a" / "q" / "answer.json").write_text(json.dumps(record))
     with pytest.raises(UserError, match=f"q/answer.json.*{said}"):
         folder.read(tmp_path / "a")
@@ -183,3 +189,29 @@ def test_names_sort_by_their_numbers():
         "a10.png",
         "b.txt",
     ]
+
+
+@pytest.mark.parametrize("form", ["JPEG", "PNG", "GIF", "WEBP", "BMP", "AVIF"])
+def test_a_picture_may_have_any_common_format_under_any_name(form, tmp_path):
+    PIL.Image.new("RGB", (4, 4)).save(tmp_path / "a.png", form)
+    record = {"instruction": "\U0001f600 \ud83d\ude00", "output": [{"type": "image", "image": "a.png"}]}
+    (tmp_path / "answer.json").write_text(json.dumps(record).replace("\\\\u", "\\u"))
+    [found] = folder.read(tmp_path)
+    assert folder.opened(found.output[0]).size == (4, 4)
+
+
+def test_a_text_of_interleavedbench_that_cannot_be_written_is_named(tmp_path):
+    turns = [{"from": "human", "value": "Paint."}, {"from": "gpt", "value": "Red\ud800."}]
+    (tmp_path / "b.json").write_text(json.dumps([{"id": "1", "image": [], "conversations": turns}]))
+    with pytest.raises(UserError, match="record 0: .*surrogate"):
+        list(interleavedbench.read(tmp_path / "b.json", tmp_path))
+
+
+def test_a_strangers_words_do_not_control_the_terminal(tmp_path, capsys):
+    (tmp_path / "answer.json").write_text(json.dumps({"instruction": "x", "output": [], "key": "k\x1b]0;x\x07"}))
+    plain_folder = tmp_path / "p"
+    (plain_folder / "strange\x1b[31m").mkdir(parents=True)
+    arguments = ["folders", str(plain_folder), "--questions", str(tmp_path), "--output", str(tmp_path / "o")]
+    assert command.main(arguments) == 2
+    said = capsys.readouterr().err
+    assert "there is no question strange[31m" in said and "\x1b" not in said

@@ -48,6 +48,12 @@ def test_texts_are_shown_and_never_become_markup(text):
     assert nasty.text.count(text) == 11  # title, lead, key, instruction, context, columns, facts
 
 
+def test_no_character_reorders_or_hides_a_text():
+    page = page_of("do \u202ethis\u200b \x1b[31m\u2066now\n木 👍")
+    assert not [c for c in page if not c.isprintable() and c != "\n"]
+    assert Reader(page).text.count("do this [31mnow\n木 👍") == 11
+
+
 def test_the_page_asks_nothing_of_any_network():
     page = page_of("see https://example.org", PIL.Image.new("RGB", (8, 8)))
     tags = Reader(page).tags

@@ -1,9 +1,11 @@
 """Failures of a server as the errors that say what to do, and a cache that outlives them."""
 
 import asyncio
+import io
 import json
 import time
 
+import PIL.EpsImagePlugin
 import PIL.Image
 import pytest
 
@@ -138,6 +140,31 @@ def test_a_question_that_is_refused_or_never_answered_by_the_schema_is_a_fault_o
         with fake.FakeVision(lambda body, wrong=wrong: wrong) as server:
             [fault] = client.ask_all(Server(server.url, "m"), [1], question)
             assert fault.kind == "invalid_answer" and len(server.requests) == client.TRIES
+
+
+def test_an_answer_that_could_not_be_written_is_no_answer():
+    schema = {"type": "object", "properties": {"reason": {"type": "string"}}, "required": ["reason"]}
+
+    def asked(text):
+        return Question([{"role": "user", "content": [client.text_part(text)]}], schema)
+
+    with fake.FakeVision(lambda body: body["messages"][0]["content"][0]["text"]) as server:
+        half, whole = '{"reason": "a\\ud83d"}', '{"reason": "a\\ud83d\\ude00"}'
+        found = client.ask_all(Server(server.url, "m"), [half, whole], asked)
+    assert isinstance(found[0], RecordFault) and found[0].kind == "invalid_answer"
+    assert found[1] == {"reason": "a\U0001f600"}
+
+
+def test_a_reply_that_is_postscript_is_no_picture_and_starts_no_ghostscript(monkeypatch):
+    started = []
+    monkeypatch.setattr(
+        PIL.EpsImagePlugin, "Ghostscript", lambda *given: started.append(given) or fake.picture_of("red", 1).im
+    )
+    script, picture = io.BytesIO(), io.BytesIO()
+    PIL.Image.new("RGB", (4, 4)).save(script, "EPS")
+    PIL.Image.new("RGB", (4, 4)).save(picture, "WEBP")
+    assert not client._is_picture(script.getvalue()) and client._is_picture(picture.getvalue())
+    assert not started
 
 
 def test_pictures_are_drawn_kept_and_refused_one_by_one(tmp_path):

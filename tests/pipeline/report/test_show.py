@@ -77,6 +77,7 @@ def test_pictures_are_written_as_they_are_stored(folder):
     page = (place / "index.html").read_text()
     assert 'src="00.jpg"' in page and 'src="01.jpg"' in page and "How do I make part 5?" in page
     assert str(place / "index.html") in text
+    assert "default-src 'none'; img-src 'self'; style-src 'unsafe-inline'" in page  # only the pictures beside it
 
 
 def test_an_instance_without_context_and_with_control_characters(folder, tmp_path):
