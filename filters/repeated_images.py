@@ -1,12 +1,14 @@
-"""Finds the same image in several documents by nearly equal perceptual hashes (imagehash's pHash of 64 bits)."""
+"""Finds the same image in several documents by nearly equal perceptual hashes (imagehash's pHash of 64 bits) and thumbnails."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
+import numpy as np
 import PIL.Image
 
+from filters import thumbnails
 from filters.decontaminate import image_hash
 
 BLOCKS, WHOLE = 8, 3
@@ -14,6 +16,8 @@ MOST_BITS = BLOCKS - WHOLE
 """The most bits in which two hashes may differ and still agree in at least three of eight bytes, wherever the bits
 are."""
 
+COMPARED = 1_000
+"""Each image of a set of hashes is compared with so many before it; only flat images are more."""
 
 _EDGE = 20
 """One part in so many is cut off each side of an image for its second hash: 5 %."""
@@ -22,11 +26,16 @@ _EDGE = 20
 def inner_hash(image: PIL.Image.Image) -> bytes:
     """The perceptual hash without the outer 5 % of each side: that of a copy from which somebody has cut them off.
 
-    pHash does not see a crop as the same image, and a copy that was cut more or less, or on one side only, is found
-    less often (docs/benchmarks.md).
+    pHash does not see a crop as the same image. A copy that was cut more or less, or on one side only, is not found
+    (docs/benchmarks.md).
     """
     x, y = image.width // _EDGE, image.height // _EDGE
     return image_hash(image.crop((x, y, image.width - x, image.height - y)))
+
+
+def inner_thumbnail(image: PIL.Image.Image) -> bytes:
+    """The thumbnail without the outer 5 % of each side."""
+    return thumbnails.thumbnail(image, 1 / _EDGE)
 
 
 def keys(hashed: bytes) -> Iterator[bytes]:
@@ -45,3 +54,36 @@ def distance(one: bytes, other: bytes) -> int:
     2
     """
     return (int.from_bytes(one) ^ int.from_bytes(other)).bit_count()
+
+
+def sets(hashes: Sequence[bytes], small: Sequence[bytes], inner: Sequence[tuple[bytes, bytes]], most: int) -> list[int]:
+    """A number for each image: images have the same one if they are the same, directly or through images between them.
+
+    `small`: their thumbnails; `inner`: their hashes and thumbnails without edges, or nothing. Two images are the same if
+    both their hashes, in at most `most` bits, and their thumbnails agree, or those of one and the inner ones of the other.
+    """
+    order = sorted(range(len(hashes)), key=lambda at: hashes[at])
+    whole = _numbers([hashes[at] for at in order]), thumbnails.values([small[at] for at in order])
+    pairs = [(whole, whole, False)]
+    if inner:
+        cut = _numbers([inner[at][0] for at in order]), thumbnails.values([inner[at][1] for at in order])
+        pairs += [(whole, cut, True), (cut, whole, True)]
+    found = list(range(len(order)))
+
+    def root(at: int) -> int:
+        while found[at] != at:
+            found[at] = at = found[found[at]]
+        return at
+
+    for at in range(1, len(order)):
+        first = max(at - COMPARED, 0)
+        for (one, one_small), (others, others_small), is_cut in pairs:
+            near = first + np.flatnonzero(np.bitwise_count(others[first:at] ^ one[at]) <= most)
+            for other in near[thumbnails.alike(one_small[at], others_small[near], is_cut)]:
+                found[root(at)] = root(int(other))
+    numbers = dict(zip(order, map(root, range(len(order))), strict=True))
+    return [numbers[at] for at in range(len(order))]
+
+
+def _numbers(hashes: list[bytes]) -> np.ndarray:
+    return np.frombuffer(b"".join(hashes), ">u8").astype(np.uint64)

@@ -1,12 +1,11 @@
 """Finds the images that several documents have, by their hashes, in a separate pass over the corpora.
 
 The pass reads the corpora once more, up to the stage *Store images*; images that it stored are neither fetched nor decoded
-again. Only hashes, places and addresses are grouped.
+again. Only hashes, thumbnails, places and addresses are grouped.
 """
 
 from __future__ import annotations
 
-import collections
 import dataclasses
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -17,6 +16,7 @@ from apache_beam.pvalue import AsSingleton
 from filters import repeated_images as hashes
 from filters.decontaminate import HASH_SIDE, image_hash
 from filters.drop_images import drop_images
+from filters.thumbnails import thumbnail
 from pipeline import corpora
 from pipeline.corpora.parts import Part
 from pipeline.graph import failures, stages
@@ -40,7 +40,8 @@ _COMPARED = 200  # of one key, each hash is compared with so many before it; mor
 class Seen:
     """An image of a document, where it was seen.
 
-    inner: its hash without its edges; empty if near copies are not asked for.
+    inner: its hash without its edges; empty if near copies are not asked for. thumbnail, inner_thumbnail: as these
+    hashes, and both empty if the part has the same file before: in a logo's group they would be as many as documents.
     """
 
     location: str
@@ -49,6 +50,8 @@ class Seen:
     sha256: str
     hashed: bytes
     inner: bytes
+    thumbnail: bytes = b""
+    inner_thumbnail: bytes = b""
 
     @property
     def order(self) -> tuple[Any, ...]:
@@ -62,6 +65,7 @@ def look(part: Part, run: Run, repeats: Table) -> Iterator[Seen]:
     images, near = image_store(run, noting=True), bool(run.config.duplicates.image_distance)
     text, headers, store = stages.filter_text(run), stages.filter_headers(run, images), stages.store_images(run, images)
     window: Window[Document, Any] = Window(run.config.images.workers)
+    known: dict[str, Seen] = {}
     with failures.recorded(run.failures, COMPARE_IMAGES, part.name):
         try:
             for record in corpora.read(part):
@@ -69,9 +73,9 @@ def look(part: Part, run: Run, repeats: Table) -> Iterator[Seen]:
                     continue
                 if document := _passed(_passed(record, text), headers):
                     for _, found in window.add(document, store(document)):
-                        yield from _seen(found, images, near)
+                        yield from _seen(found, images, near, known)
             for _, found in window.drain():
-                yield from _seen(found, images, near)
+                yield from _seen(found, images, near, known)
         finally:
             store.close()
         packs.flush()  # the notes, for other processes
@@ -86,25 +90,33 @@ def _passed(document: Document | None, step: Step[Document, Any]) -> Document | 
     return found if isinstance(found, Document) else None
 
 
-def _seen(found: Any, images: Any, near: bool) -> Iterator[Seen]:
+def _seen(found: Any, images: Any, near: bool, known: dict[str, Seen]) -> Iterator[Seen]:
     if isinstance(found, BaseException) and not isinstance(found, RecordFault):
         raise found
     if isinstance(found, StoredDocument):
         for image in found.images:
+            if before := known.get(image.sha256):
+                yield dataclasses.replace(before, location=found.location, id=found.id, uri=image.uri)
+                continue
             opened = images.open(image.sha256, HASH_SIDE)
             inner = hashes.inner_hash(opened) if near else b""
-            yield Seen(found.location, found.id, image.uri, image.sha256, image_hash(opened), inner)
+            seen = Seen(found.location, found.id, image.uri, image.sha256, image_hash(opened), inner)
+            known[image.sha256] = seen
+            inner = hashes.inner_thumbnail(opened) if near else b""
+            yield dataclasses.replace(seen, thumbnail=thumbnail(opened), inner_thumbnail=inner)
 
 
 class RepeatedImages(beam.PTransform[Any, Any]):
     """Seen -> (location, {sha256: (Drop, detail)}) for every document that has images to lose.
 
-    Two images are the same if their hashes differ in at most `distance` bits (None: in no bit), directly or through
-    images between them; with a distance, also if the hash of one and the inner hash of the other do. An image in more
-    than `in_at_most` documents (None: no limit) is removed from all of them. Of the other images, if `distance` is
-    given, the first document keeps its copy, and the rows of the others name it.
+    Two images are the same if their hashes differ in at most `distance` bits (None: in no bit) and their thumbnails
+    agree, directly or through images between them; with a distance, also if those of one and the inner ones of the
+    other do. An image in more than `in_at_most` documents (None: no limit) is removed from all of them. Of the other
+    images, if `distance` is given, the first document keeps its copy, and the rows of the others name it.
 
-    Under the 56 keys of each of the two hashes nothing but these is shuffled. `disk`: see `grouping`.
+    Hashes alone are connected first: under the 56 keys of each of the two nothing but these is shuffled. Thumbnails are
+    compared within what they connect; an image that no other document's hash is near goes no further. `disk`: see
+    `grouping`.
     """
 
     def __init__(self, distance: int | None, in_at_most: int | None, disk: Disk | None = None):
@@ -162,30 +174,48 @@ def _links(
 
 
 def _lowest(components: dict[bytes, tuple[bytes, float, bytes]]) -> Iterator[tuple[bytes, bytes]]:
+    """(hash, the lowest of those connected to it), for every hash that is connected to another."""
     for one, (lowest, _, _) in components.items():
         yield one, lowest
+    yield from ((lowest, lowest) for lowest in {lowest for lowest, _, _ in components.values()})
 
 
 def _by_lowest(group: tuple[bytes, Iterable[Seen]], same: Table) -> Iterator[tuple[bytes, Seen]]:
-    key = same.get(group[0], group[0])
-    yield from ((key, one) for one in group[1])
+    key, some = same.get(group[0]), list(group[1])
+    if key is not None or any(one.location != some[0].location for one in some):
+        yield from ((group[0] if key is None else key, one) for one in some)
 
 
 def _judged(
     group: tuple[bytes, Iterable[Seen]], distance: int | None, in_at_most: int | None
 ) -> Iterator[tuple[str, tuple[str, tuple[Drop, str]]]]:
-    some = sorted(group[1], key=lambda s: s.order)
-    first, documents = some[0], len(collections.Counter(s.location for s in some))
-    if documents == 1:
-        return
-    detail = f"repeats {one_line(first.uri, 200)} of {first.id}"
-    for one in some:
-        if in_at_most is not None and documents > in_at_most:
-            drop = Drop(RECURRING, float(documents), float(in_at_most))
-            yield one.location, (one.sha256, (drop, "" if one.location == first.location else detail))
-        elif distance is not None and one.location != first.location:
-            bits = hashes.distance(one.hashed, first.hashed)
-            yield one.location, (one.sha256, (Drop(REPEATED, float(bits), float(distance)), detail))
+    for some in _same(group[1], distance or 0):
+        first, documents = some[0], len({one.location for one in some})
+        if documents == 1:
+            continue
+        detail = f"repeats {one_line(first.uri, 200)} of {first.id}"
+        for one in some:
+            if in_at_most is not None and documents > in_at_most:
+                drop = Drop(RECURRING, float(documents), float(in_at_most))
+                yield one.location, (one.sha256, (drop, "" if one.location == first.location else detail))
+            elif distance is not None and one.location != first.location:
+                bits = hashes.distance(one.hashed, first.hashed)
+                yield one.location, (one.sha256, (Drop(REPEATED, float(bits), float(distance)), detail))
+
+
+def _same(some: Iterable[Seen], distance: int) -> list[list[Seen]]:
+    """The images, whose hashes are connected, divided into those that are the same; each in the order of documents."""
+    ordered = sorted(some, key=lambda s: s.order)
+    pictures = {s.sha256: s for s in ordered if s.thumbnail}
+    inner = [(s.inner, s.inner_thumbnail) for s in pictures.values() if s.inner]
+    numbers = hashes.sets(
+        [s.hashed for s in pictures.values()], [s.thumbnail for s in pictures.values()], inner, distance
+    )
+    number_of = dict(zip(pictures, numbers, strict=True))
+    found: dict[int, list[Seen]] = {}
+    for one in ordered:
+        found.setdefault(number_of[one.sha256], []).append(one)
+    return list(found.values())
 
 
 class CompareImages(Stage):

@@ -6,6 +6,7 @@ import dataclasses
 import io
 import json
 import random
+import shutil
 
 import apache_beam as beam
 import numpy as np
@@ -14,7 +15,8 @@ import pytest
 from apache_beam.testing.util import assert_that, equal_to
 
 from filters.decontaminate import image_hash
-from filters.repeated_images import distance
+from filters.repeated_images import distance, inner_thumbnail
+from filters.thumbnails import BYTES, alike, thumbnail, values
 from pipeline.corpora import parts
 from pipeline.graph.repeated_images import CompareImages, RepeatedImages, Seen, look
 from pipeline.sources import Corpus, Duplicates
@@ -22,10 +24,12 @@ from schemas.records import Drop, DroppedDocument, StoredDocument, StoredImage, 
 from tests.pipeline.runs import a_run
 
 
-def seen(location, hashed, uri="a.jpg", inner=None):
-    """An image whose hash without its edges is far from all others, or as given."""
+def seen(location, hashed, uri="a.jpg", inner=None, grey=100, inner_grey=None):
+    """A grey image whose hash without its edges is far from all others, or as given."""
     inner = random.Random(location).getrandbits(64) if inner is None else inner
-    return Seen(location, f"id of {location}", uri, f"sha {location} {uri}", hashed.to_bytes(8), inner.to_bytes(8))
+    small = bytes([grey]) * BYTES, bytes([grey if inner_grey is None else inner_grey]) * BYTES
+    sha = f"sha {location} {uri}"
+    return Seen(location, f"id of {location}", uri, sha, hashed.to_bytes(8), inner.to_bytes(8), *small)
 
 
 def check(some, bits, in_at_most, expected, disk):
@@ -72,6 +76,49 @@ def test_a_copy_without_its_edges_is_the_same_image_whichever_comes_first(order,
     check(some[::order], 4, None, expected, disk)
     check([some[0], some[2]][::order], 4, None, [], disk)
     check(some[::order], None, 1, [], disk)
+
+
+@pytest.mark.parametrize("bits", [4, 0, None])
+@pytest.mark.parametrize("order", [1, -1])
+def test_hashes_propose_and_thumbnails_confirm(order, bits, disk):
+    """Equal hashes of other pictures are not the same image, neither for one document nor among those of many."""
+    some = [seen("f:1", BASE), seen("f:2", BASE, grey=160), seen("f:3", BASE, grey=104), seen("f:4", BASE, grey=162)]
+    pairs = [("f:3", "repeated_image", 0.0, "repeats a.jpg of id of f:1")]
+    pairs.append(("f:4", "repeated_image", 0.0, "repeats a.jpg of id of f:2"))
+    check(some[::order], bits, 2, [] if bits is None else pairs, disk)
+    check(some[::order], bits, None, [] if bits is None else pairs, disk)
+    both = [(f"f:{n}", "recurring_image", 2.0, f"repeats a.jpg of id of f:{n - 2}" * (n > 2)) for n in range(1, 5)]
+    check(some[::order], bits, 1, both, disk)
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_link_that_thumbnails_do_not_confirm_connects_nothing(order, disk):
+    """The one in the middle is near both by its hash, and another picture; so are seven screens of one program."""
+    some = [seen("f:1", BASE), seen("f:2", BASE ^ 0b111, grey=200), seen("f:3", BASE ^ 0b111111)]
+    check(some[::order], 4, None, [], disk)
+    screens = [seen(f"g:{n}", BASE ^ (n & 1), grey=30 * n) for n in range(1, 8)]
+    check(screens[::order], 4, 2, [], disk)
+    steps = [seen("f:1", BASE), seen("f:2", BASE ^ 0b111, grey=106), seen("f:3", BASE ^ 0b111111, grey=112)]
+    detail = "repeats a.jpg of id of f:1"  # but a copy of a copy is one
+    goes = [("f:2", "repeated_image", 3.0, detail), ("f:3", "repeated_image", 6.0, detail)]
+    check(steps[::order], 4, None, goes, disk)
+
+
+def test_a_cut_copy_is_confirmed_by_the_thumbnail_without_edges(disk):
+    cut = BASE ^ 0xFFFF0000FFFF
+    whole = seen("f:1", BASE, inner=cut, grey=100, inner_grey=140)
+    bits = float((BASE ^ cut).bit_count())
+    goes = [("f:2", "repeated_image", bits, "repeats a.jpg of id of f:1")]
+    check([whole, seen("f:2", cut, grey=150)], 4, None, goes, disk)  # by as much as only a cut may be
+    check([whole, seen("f:2", cut, grey=100)], 4, None, [], disk)
+    check([whole, seen("f:2", BASE, inner=0, grey=110)], 4, None, [], disk)
+
+
+def test_of_an_image_that_a_part_has_again_one_thumbnail_is_enough(disk):
+    again = dataclasses.replace(seen("f:1", BASE), thumbnail=b"", inner_thumbnail=b"", location="f:2")
+    once = dataclasses.replace(again, location="f:3", uri="b.jpg")
+    goes = [(at, "repeated_image", 0.0, "repeats a.jpg of id of f:1") for at in ("f:2", "f:3")]
+    check([once, again, seen("f:1", BASE)], 4, None, goes, disk)
 
 
 def test_equal_images_of_one_document_are_left_to_another_rule(disk):
@@ -150,8 +197,21 @@ def test_looking_stores_the_images_of_documents_that_are_no_repeats(run):
     [whole], [cut] = ([s for s in found if s.uri.endswith(f"{name}0.jpg")] for name in "ad")
     assert whole.hashed == image_hash(photo(0))
     assert distance(whole.inner, cut.hashed) < distance(whole.hashed, cut.hashed)
+    own = values([thumbnail(photo(0)), inner_thumbnail(photo(0))])
+    assert alike(values([whole.thumbnail])[0], own).tolist() == [True, False]
+    assert alike(values([whole.inner_thumbnail])[0], own).tolist() == [False, True]
     location = next(s.location for s in found if s.id == "b")
     assert {s.id for s in look(part, run, {location: object()})} == {"a", "c", "d"}
+
+
+def test_a_file_that_a_part_has_again_is_placed_again_without_its_thumbnails(run):
+    [part] = parts("native", run.config.corpora[0].path)
+    folder = f"{run.config.corpora[0].path}/images"
+    shutil.copy(f"{folder}/a0.jpg", f"{folder}/d0.jpg")
+    first, again = (s for s in look(part, run, {}) if s.uri.endswith(("a0.jpg", "d0.jpg")))
+    assert (first.id, again.id, first.sha256, first.hashed) == ("a", "d", again.sha256, again.hashed)
+    assert again.uri.endswith("d0.jpg") and again.location.endswith(":4") and again.inner == first.inner
+    assert first.thumbnail and first.inner_thumbnail and not again.thumbnail + again.inner_thumbnail
 
 
 def test_without_a_distance_there_is_no_second_hash(run):
@@ -159,6 +219,7 @@ def test_without_a_distance_there_is_no_second_hash(run):
     [part] = parts("native", run.config.corpora[0].path)
     found = list(look(part, dataclasses.replace(run, config=config), {}))
     assert found and {s.inner for s in found} == {b""} and all(s.inner for s in look(part, run, {}))
+    assert {s.inner_thumbnail for s in found} == {b""} and all(s.thumbnail for s in found)
 
 
 def stored(id_, *hashes):
