@@ -2,6 +2,9 @@
 
 An empty slot is null or "". `metadata` and `general_metadata` are JSON strings in OBELICS and objects in OmniCorpus;
 both are read. If a slot has both (OmniCorpus), the text comes first.
+
+Where a page went on with another post, OBELICS has BREAK in the text, alone or between paragraphs. There the row's next
+document begins.
 """
 
 from __future__ import annotations
@@ -13,31 +16,40 @@ from pipeline.corpora.fields import Record, identifier, mapping, objects, pixels
 from pipeline.corpora.parts import PARQUET, Format, Place
 from schemas.records import Document, Image, Segment, Text
 
+BREAK = "END_OF_DOCUMENT_TOKEN_TO_BE_REPLACED"
 COLUMNS = ("texts", "images", "metadata", "general_metadata")
 
 
 def documents(record: Record, place: Place) -> Iterator[Document]:
-    """The document of one row: text and image of each slot."""
+    """The documents of one row, mostly one: text and image of each slot.
+
+    The first has the row's id, of which the others' ids (`<id>_part2`) are parts, as articles' methods are.
+    """
     texts, addresses = strings(record, "texts", ""), strings(record, "images", "")
     if len(texts) != len(addresses):
         raise ValueError(f"{len(texts)} texts beside {len(addresses)} images")
     metadata = objects(_decoded(record, "metadata", []), "metadata", {}) or [{}] * len(texts)
     if len(metadata) != len(texts):
         raise ValueError(f"metadata of {len(metadata)} slots for {len(texts)}")
-    segments: list[Segment] = []
+    pieces: list[list[Segment]] = [[]]
     for text, address, about in zip(texts, addresses, metadata, strict=False):
-        if text.strip():
-            segments.append(Text(text.strip()))
+        for number, paragraphs in enumerate(text.split(BREAK)):
+            if number:
+                pieces.append([])
+            if paragraphs.strip():
+                pieces[-1].append(Text(paragraphs.strip()))
         if address:
-            segments.append(_image(place.address(address), about))
+            pieces[-1].append(_image(place.address(address), about))
     general = mapping(_decoded(record, "general_metadata", {}), "general_metadata")
-    yield Document(
-        id=identifier(general, "id") if "id" in general else place.id(record),
-        source=place.format,
-        segments=tuple(segments),
-        url=string(general, "url", ""),
-        location=place.location,
-    )
+    own = identifier(general, "id") if "id" in general else place.id(record)
+    for number, segments in enumerate([piece for piece in pieces if piece] or [[]], 1):
+        yield Document(
+            id=own if number == 1 else f"{own}_part{number}",
+            source=place.format,
+            segments=tuple(segments),
+            url=string(general, "url", ""),
+            location=place.location if number == 1 else f"{place.location}#{number}",
+        )
 
 
 def _image(uri: str, about: Record) -> Image:

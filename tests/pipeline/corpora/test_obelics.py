@@ -8,6 +8,7 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
+from filters.decontaminate import source_ids
 from pipeline import corpora
 from schemas.records import Image, Text
 
@@ -69,6 +70,53 @@ def test_omnicorpus_holds_objects_and_ids_and_may_share_a_slot(parquet, read_all
     )
     assert (document.id, document.source) == ("omni-17", "omnicorpus")
     assert document.segments == (Text("Mix."), Text("Rest."), Image(f"{URL}/d.jpg"))
+
+
+BREAK = "END_OF_DOCUMENT_TOKEN_TO_BE_REPLACED"
+
+
+def posts(*slots, **general):
+    """A row: an address is an image, everything else a text."""
+    images = [slot if slot.startswith(URL) else None for slot in slots]
+    texts = [None if slot.startswith(URL) else slot for slot in slots]
+    return {"images": images, "texts": texts, "metadata": None, "general_metadata": json.dumps(general)}
+
+
+def test_a_page_of_several_posts_is_several_documents_each_with_its_images(parquet, read_all):
+    row = posts(
+        f"About saws.\n\n{BREAK}\n\nAbout soup.", f"{URL}/soup.jpg", "Stir.", BREAK, f"{URL}/kite.jpg", "Tie.", id="x"
+    )
+    found = read_all("obelics", parquet(row))
+    assert [(d.id, d.segments) for d in found] == [
+        ("x", (Text("About saws."),)),
+        ("x_part2", (Text("About soup."), Image(f"{URL}/soup.jpg"), Text("Stir."))),
+        ("x_part3", (Image(f"{URL}/kite.jpg"), Text("Tie."))),
+    ]
+    assert [d.location.rpartition(":")[2] for d in found] == ["1", "1#2", "1#3"]
+    assert all("x" in source_ids(d) for d in found)  # who holds out the row holds out its posts
+
+
+def test_posts_without_an_id_have_the_rows_and_breaks_around_nothing_make_none(parquet, read_all):
+    alone = posts(f"{URL}/a.jpg", "A saw.", url="https://example.org/a")
+    inside = posts(f"{BREAK}\n\n{BREAK}", f"{URL}/a.jpg", f"A saw.{BREAK}", f"{BREAK} Soup.\n\n{BREAK}", url="u")
+    one, first, second = read_all("obelics", parquet(alone, inside))
+    assert first.segments == one.segments and second.segments == (Text("Soup."),)
+    assert re.fullmatch(r"train\.parquet:2-[0-9a-f]{12}", first.id) and second.id == f"{first.id}_part2"
+    assert first.url == second.url == "u"
+    assert [d.segments for d in read_all("obelics", parquet(posts(BREAK)))] == [()]
+
+
+def test_a_slot_of_both_has_its_image_after_the_break(parquet, read_all):
+    row = {**posts(f"Saws. {BREAK} Soup.", id="x"), "images": [f"{URL}/soup.jpg"]}
+    assert [d.segments for d in read_all("omnicorpus", parquet(row))] == [
+        (Text("Saws."),),
+        (Text("Soup."), Image(f"{URL}/soup.jpg")),
+    ]
+
+
+def test_text_about_the_end_of_a_document_is_text(parquet, read_all):
+    text = "End of document.\n\nEND_OF_DOCUMENT marks the end of document, a TOKEN_TO_BE_REPLACED."
+    assert [d.texts for d in read_all("obelics", parquet(posts(text)))] == [(text,)]
 
 
 @pytest.mark.parametrize(
