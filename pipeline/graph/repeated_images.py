@@ -52,11 +52,12 @@ class Seen:
     inner: bytes
     thumbnail: bytes = b""
     inner_thumbnail: bytes = b""
+    corpus: int = 0  # its number in the configuration
 
     @property
     def order(self) -> tuple[Any, ...]:
         """The sort key: the order of the documents, then the image's address."""
-        return *place_order(self.location), self.uri, self.sha256
+        return self.corpus, *place_order(self.location), self.uri, self.sha256
 
 
 def look(part: Part, run: Run, repeats: Table) -> Iterator[Seen]:
@@ -73,9 +74,9 @@ def look(part: Part, run: Run, repeats: Table) -> Iterator[Seen]:
                     continue
                 if document := _passed(_passed(record, text), headers):
                     for _, found in window.add(document, store(document)):
-                        yield from _seen(found, images, near, known)
+                        yield from _seen(found, part.corpus, images, near, known)
             for _, found in window.drain():
-                yield from _seen(found, images, near, known)
+                yield from _seen(found, part.corpus, images, near, known)
         finally:
             store.close()
         packs.flush()  # the notes, for other processes
@@ -90,7 +91,7 @@ def _passed(document: Document | None, step: Step[Document, Any]) -> Document | 
     return found if isinstance(found, Document) else None
 
 
-def _seen(found: Any, images: Any, near: bool, known: dict[str, Seen]) -> Iterator[Seen]:
+def _seen(found: Any, corpus: int, images: Any, near: bool, known: dict[str, Seen]) -> Iterator[Seen]:
     if isinstance(found, BaseException) and not isinstance(found, RecordFault):
         raise found
     if isinstance(found, StoredDocument):
@@ -100,7 +101,7 @@ def _seen(found: Any, images: Any, near: bool, known: dict[str, Seen]) -> Iterat
                 continue
             opened = images.open(image.sha256, HASH_SIDE)
             inner = hashes.inner_hash(opened) if near else b""
-            seen = Seen(found.location, found.id, image.uri, image.sha256, image_hash(opened), inner)
+            seen = Seen(found.location, found.id, image.uri, image.sha256, image_hash(opened), inner, corpus=corpus)
             known[image.sha256] = seen
             inner = hashes.inner_thumbnail(opened) if near else b""
             yield dataclasses.replace(seen, thumbnail=thumbnail(opened), inner_thumbnail=inner)

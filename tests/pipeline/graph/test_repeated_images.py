@@ -60,6 +60,13 @@ def test_the_first_document_keeps_its_image_and_the_others_name_it(order, disk):
 
 
 @pytest.mark.parametrize("order", [1, -1])
+def test_the_corpus_named_first_keeps_the_image(order, disk):
+    some = [seen("a:1", BASE), dataclasses.replace(seen("b:1", BASE), corpus=0)]
+    some[0] = dataclasses.replace(some[0], corpus=1)
+    check(some[::order], 5, None, [("a:1", "repeated_image", 0.0, "repeats a.jpg of id of b:1")], disk)
+
+
+@pytest.mark.parametrize("order", [1, -1])
 @pytest.mark.parametrize("first", [BASE, ~BASE & (1 << 64) - 1])
 def test_a_copy_without_its_edges_is_the_same_image_whichever_comes_first(order, first, disk):
     """Compared are the hash of one and the inner hash of the other; two inner hashes alike say nothing."""
