@@ -1,4 +1,4 @@
-"""Words, sentences and plain text: the one place that defines them.
+"""Words, sentences, headings and plain text: the one place to take them from.
 
 Everything here is a pure function of a string, without a language model and without word lists.
 """
@@ -7,31 +7,16 @@ from __future__ import annotations
 
 import re
 
+from filters.plain import plain
 from schemas.words import words
 
 __all__ = ["heading_level", "is_heading", "plain", "sentences", "words"]
 
-_CODE = re.compile(r"```.*?```", re.S)
-_LINK = re.compile(r"!?\[([^\[\]]*)\]\((?:[^()]|\([^()]*\))*\)")
-_MARK = re.compile(r"[*_`#>|]+|^[^\S\n]*(?:[-+]|\d+[.)])\s+", re.M)
-_RULE = re.compile(r"^(?:[\s|:+-]+|={3,}|~{3,}|\^{3,}|\"{3,}|'{3,})$", re.M)
 _END = re.compile(r"(?<=[.!?…])[\"'”’)\]]*\s+(?=[\"'“‘(\[]?[A-Z0-9])|\n+")
 _ABBREVIATION = re.compile(r"\b(?:e\.g|i\.e|etc|vs|cf|Mr|Mrs|Ms|Dr|Prof|St|No|Fig|approx|[A-Z])\.$")
 _HEADING = re.compile(r"\s*(#{1,6})\s+\S")
 _UNDERLINED = re.compile(r"\s*\S[^\n]*\n[ \t]*(={3,}|-{3,}|~{3,}|\^{3,}|\"{3,}|'{3,})\s*")
 _LEVELS = {"=": 1, "-": 2, "~": 3, "^": 4, '"': 5, "'": 5}
-
-
-def plain(text: str) -> str:
-    """The text without Markdown syntax: links keep their text, code blocks are removed.
-
-    >>> plain("## See [the manual](manual.html)")
-    'See the manual'
-    """
-    text = _CODE.sub(" ", text)
-    text = _LINK.sub(r"\1", _LINK.sub(r"\1", text))  # twice, for an image inside a link
-    text = _RULE.sub("", text)
-    return _MARK.sub("", text).strip()
 
 
 def sentences(text: str) -> list[str]:
