@@ -16,8 +16,8 @@ from filters.words import is_heading, plain, sentences, words
 from schemas.records import Document, Drop, Text
 
 REQUESTS = frozenset(
-    """answer compare complete compose continue define demonstrate describe design discuss draft explain explore finish
-give guide help identify illustrate introduce list make outline plan prepare present produce provide recommend
+    """answer clarify compare complete compose continue define demonstrate describe design discuss draft elaborate explain
+explore finish give guide help identify illustrate introduce list make outline plan prepare present produce provide recommend
 review show suggest summarise summarize talk teach tell walk write""".split()
 )
 """Verbs that request a text."""
@@ -41,12 +41,23 @@ wash water wire work write""".split()
 QUESTIONS = frozenset(
     "how what why when where which who whose whom can could is are do does did should will would".split()
 )
+AUXILIARIES = frozenset("am did had has have is may might must shall was were".split())
+"""Verbs with which a question begins only if a question mark ends it."""
+TELL = frozenset(
+    """clarify compare demonstrate describe elaborate explain give guide help illustrate outline provide show summarise
+summarize teach tell walk write""".split()
+)
+"""Verbs that still request a text behind a phrase such as "In this guide,"."""
 WANTS = re.compile(
     r"(?:i|we) (?:want|need|would like|wish|am trying|have to|am looking)\b"
     r"|i['’]d like\b|let['’]?s ",
     re.I,
 )
-POLITE = re.compile(r"^(?:please|kindly|in (?:a few|simple|your own) \w+|step by step|with pictures)[, ]+", re.I)
+POLITE = re.compile(r"^(?:please|kindly|in (?:a few|simple|your own) \w+|step[- ]by[- ]step|with pictures)[, ]+", re.I)
+LEADING = re.compile(
+    r"(?:as|at|based on|by|for|from|given|in|looking at|on|to|using|with)\s[^,.:;!?]{1,100},\s+(?=\S)", re.I
+)
+"""One phrase that may stand before a request or a question."""
 ASKING = re.compile(
     r"^(?:(?:please|can you|could you|would you|kindly)\s+)*"
     r"(?:(?:explain|describe|show|teach|tell|give|help|walk|write|guide)"
@@ -73,6 +84,7 @@ pictures please short simple step steps text tutorial want understand work works
     | REQUESTS
 )
 """Words of the request itself, which say nothing about the subject."""
+_NO_SUBJECT = FUNCTION_WORDS | FRAME
 
 
 def check(instruction: str, document: Document) -> Drop | None:
@@ -96,11 +108,20 @@ def asks(instruction: str) -> Drop | None:
 
     >>> asks("Explain how to prune a tree."), asks("Pruning trees")
     (None, Drop(rule='instruction_asks', value=0.0, threshold=1.0))
+    >>> asks("What's a saw?"), asks("Using the pictures, describe a saw.")
+    (None, None)
     """
     text = POLITE.sub("", instruction.strip())
-    first = (words(text) or [""])[0].lower()
-    good = first in REQUESTS | ACTIONS | QUESTIONS or WANTS.match(text) is not None
+    asked = AUXILIARIES | QUESTIONS if text.endswith("?") else frozenset()
+    good = _first(text) in REQUESTS | ACTIONS | QUESTIONS | asked or WANTS.match(text) is not None
+    if not good and (leading := LEADING.match(text)):
+        good = _first(POLITE.sub("", text[leading.end() :])) in TELL | asked
     return within("instruction_asks", float(good), at_least=1.0)
+
+
+def _first(text: str) -> str:
+    """The first word, in small letters and without what an apostrophe joins to it: `what` of `What's`."""
+    return (words(text) or [""])[0].lower().replace("’", "'").partition("'")[0]
 
 
 def placeholder(instruction: str) -> Drop | None:
@@ -120,8 +141,15 @@ def subject_words(instruction: str) -> list[str]:
 
     >>> subject_words("Explain how to fold a paper boat.")
     ['fold', 'paper', 'boat']
+    >>> subject_words("What's a boat's keel?")
+    ["boat's", 'keel']
     """
-    return [w for w in words(instruction) if w.lower() not in FUNCTION_WORDS | FRAME]
+
+    def of_the_request(word: str) -> bool:
+        small = word.lower().replace("’", "'")
+        return small in _NO_SUBJECT or small.partition("'")[0] in _NO_SUBJECT
+
+    return [w for w in words(instruction) if not of_the_request(w)]
 
 
 def copied_step(instruction: str, document: Document, *, at_most: float = 0.8) -> Drop | None:

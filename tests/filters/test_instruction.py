@@ -2,7 +2,7 @@
 
 import pytest
 
-from filters.instruction import about, check, copied_step, gives_away, length
+from filters.instruction import about, asks, check, copied_step, gives_away, length
 from schemas.records import Document, Drop, Image, Text
 
 BREAD = Document(
@@ -31,6 +31,16 @@ BREAD = Document(
         "Write an illustrated guide to baking a loaf.",
         "What should I know about dough?",
         "Bake a loaf of bread and show each step.",
+        "What's the best flour for bread?",
+        "What’s dough made of?",
+        "Was bread always baked from dough?",
+        "Have you got a guide to baking bread?",
+        "Using the pictures, explain how to bake bread.",
+        "Step-by-step, explain how to bake bread.",
+        "For a beginner, please describe how dough rises.",
+        "To bake bread, what do I need?",
+        "Elaborate on how dough rises.",
+        "Clarify how dough rises.",
     ],
 )
 def test_instructions_pass(instruction):
@@ -61,6 +71,23 @@ def test_instructions_pass(instruction):
 )
 def test_others_are_refused_with_the_reason(instruction, rule):
     assert check(instruction, BREAD).rule == rule
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Have patience with the dough.",
+        "Was baked in a hot oven.",
+        "It's bread that has risen?",
+        "Don't knead the dough.",
+        "After ten minutes, bake the dough.",
+        "In the oven, the dough rises.",
+        "In the oven, is where it rises.",
+        "Baking bread?",
+    ],
+)
+def test_a_sentence_is_no_request_because_its_words_may_begin_one(text):
+    assert asks(text).rule == "instruction_asks"
 
 
 def test_a_drop_says_what_was_measured():
