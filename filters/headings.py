@@ -21,29 +21,34 @@ In the development corpus (1,512 documents), 161 of 7,143 headings do.
 """
 
 _OF_TEACHING = re.compile(
-    r"(teacher|instructor|facilitat\w+|teaching)( support| notes?| guide| resources?)?|(suggested )?sequencing"
-    r"|standards|(section |chapter )?(learning |student )?(objectives?|outcomes?|goals?)|prior knowledge"
+    r"(teacher|instructor|facilitat\w+|teaching)( support| notes?| guide| resources?)?|suggested sequencing"
+    r"|standards|(section |chapter )?(learning |student )?(objectives?|outcomes?)"
+    r"|(section |chapter |learning |student )+goals?|prior knowledge"
     r"|in this (chapter|section)|.*\bquiz(zes)?( questions?| answers?)?|.*\banswer key|knowledge check"
-    r"|check your (understanding|knowledge)|concept items|test prep\b.*|performance task|assignments?|homework"
-    r"|exercises?|(practice )?problems|self[- ]check"
+    r"|check your (understanding|knowledge)|concept items|test prep\b.*|performance task|practice problems|self[- ]check"
     r"|(ap |unit |chapter )*((free|extended|short) response|multiple choice|review|practice|self-check"
     r"|critical thinking|comprehension|sourcing|historical reasoning|discussion|study|essay)? ?questions?"
     r"|critical thinking|full text|source links?|questions for each level of learning|answers?( to .*)?"
-    r"|review & self[- ]study|(🚀 )?challenge"
+    r"|review & self[- ]study|🚀 challenge"
 )
+_PERHAPS_OF_TEACHING = re.compile(r"assignments?|challenges?|exercises?|homework|problems")
 _OF_THE_BOOK = re.compile(
     r"about (the |this |our )?(authors?|book|series|contributors?|publisher|openstax\b.*)"
-    r"|(senior |contributing )*(authors?|reviewers?|contributors?|editors?)|acknowledge?ments?|preface|foreword"
+    r"|(senior |contributing )*(authors?|reviewers?|contributors?)|(senior |contributing )+editors?|acknowledge?ments?|preface|foreword"
     r"|errata|credits|copyright\b.*|licen[cs]e|attributions?|references|bibliography|works cited|further reading"
-    r"|sources|see also|related (links|topics|articles|pages|content|resources)|(external |useful )?links"
+    r"|see also|related (links|topics|articles|pages|content|resources)|(external|useful) links"
     r"|primary sources"
     r"|(additional|suggested|student and instructor|more|other) (chapter )?(resources|reading|information)"
-    r"|resources|(table of )?contents|navigation|on this page|next (steps?|up|topic)|previous( topic)?|index"
-    r"|glossary|compatibility|changelog|change log|release notes|version history|technology partners"
-    r"|community hubs|pedagogical foundation|customization|coverage and scope|updated art|key terms"
-    r"|section key terms|academic integrity|ideas for mods|comments?|share this( page)?|subscribe\b.*|newsletter"
-    r"|feedback|contribut(e|ing)|support us|donate"
+    r"|(table of )?contents|on this page|next (steps?|up|topic)|previous( topic)?"
+    r"|glossary|changelog|change log|release notes|version history|technology partners"
+    r"|community hubs|pedagogical foundation|coverage and scope|updated art|key terms"
+    r"|section key terms|academic integrity|ideas for mods|share this( page)?|subscribe\b.*|newsletter"
+    r"|contribut(e|ing)|support us|donate"
 )
+_PERHAPS_OF_THE_BOOK = re.compile(
+    r"comments?|compatibility|customization|editors|feedback|index|links|navigation|resources|sources"
+)
+"""These are subjects too: of exercises for the back, links in HTML, comments in Python."""
 
 
 def box(text: str) -> str:
@@ -54,8 +59,21 @@ def box(text: str) -> str:
     >>> box("## Teacher Support"), box("# About the Authors"), box("## Teacher training in Ghana")
     ('teaching', 'book', '')
     """
+    return _kind(text, _OF_TEACHING, _OF_THE_BOOK)
+
+
+def perhaps_box(text: str) -> str:
+    """The kind of the box that a heading may begin which is as often one of a lesson; empty for all others.
+
+    >>> perhaps_box("## Exercises"), perhaps_box("## Links"), perhaps_box("## Links in HTML"), box("## Links")
+    ('teaching', 'book', '', '')
+    """
+    return _kind(text, _PERHAPS_OF_TEACHING, _PERHAPS_OF_THE_BOOK)
+
+
+def _kind(text: str, teaching: re.Pattern[str], book: re.Pattern[str]) -> str:
     name = _name(text[:200]).strip(" :.")
-    return "teaching" if _OF_TEACHING.fullmatch(name) else "book" if _OF_THE_BOOK.fullmatch(name) else ""
+    return "teaching" if teaching.fullmatch(name) else "book" if book.fullmatch(name) else ""
 
 
 def heading_key(source: str, text: str) -> bytes:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 
-from filters.headings import box
+from filters.headings import box, perhaps_box
 from filters.words import heading_level, plain, words
 from pipeline.instances.alone import of_the_course
 from schemas.records import Image, Segment, Text
@@ -132,20 +132,24 @@ def leads_on(text: str) -> bool:
     return leans_back(text) and not _SPEAKS_OF_ITSELF.match(text)
 
 
-def boxed(segments: Sequence[Segment]) -> frozenset[int]:
+def boxed(segments: Sequence[Segment], recurs: Callable[[str], bool] = lambda _: False) -> frozenset[int]:
     """The positions of all segments in boxes: from the box's heading to the next heading of its level or a higher one.
 
     A box for teachers also ends before a paragraph of `LESSON_AGAIN` words, if it is not the first one: such boxes
     stand in the middle of a text, which goes on below them without a heading. A document's byline is a box too, and so
-    is a paragraph about the course.
+    is a paragraph about the course. A heading that may be a lesson's ("Exercises") begins a box if it recurs across the
+    source, or if nothing but boxes and no image follow it.
     """
     found = set()
+    last = _last_boxes(segments)
     kind, level, began = "", 0, 0
     for i, segment in enumerate(segments):
         if isinstance(segment, Text):
             here = heading_level(segment.text)
             if here and (not kind or here <= level):
                 kind, level, began = box(segment.text), here, i
+                if not kind and (perhaps := perhaps_box(segment.text)) and (i >= last or recurs(segment.text)):
+                    kind = perhaps
             elif kind == "teaching" and i > began + 1 and _is_lesson(segment.text):
                 kind = ""
             elif of_the_course(segment.text) or (
@@ -155,6 +159,22 @@ def boxed(segments: Sequence[Segment]) -> frozenset[int]:
         if kind:
             found.add(i)
     return frozenset(found)
+
+
+def _last_boxes(segments: Sequence[Segment]) -> int:
+    """Where the document's last boxes begin, taking every heading for a box that may be one; they have no image."""
+    found, highest = len(segments), 9
+    for i in range(len(segments) - 1, -1, -1):
+        segment = segments[i]
+        if isinstance(segment, Image):
+            break
+        if (level := heading_level(segment.text)) and not (box(segment.text) or perhaps_box(segment.text)):
+            highest = min(highest, level)
+        elif level:
+            if level >= highest:  # a lesson follows
+                break
+            found, highest = i, 9
+    return found
 
 
 def _is_lesson(text: str) -> bool:
@@ -178,14 +198,15 @@ class Form:
     written: bool
 
     @classmethod
-    def of(cls, segments: Sequence[Segment]) -> Form:
+    def of(cls, segments: Sequence[Segment], recurs: Callable[[str], bool] = lambda _: False) -> Form:
+        """The form of these segments; recurs: whether a heading recurs across the document's source."""
         texts = [s.text if isinstance(s, Text) else "" for s in segments]
         levels = [heading_level(text) for text in texts]
         sections: list[int] = []
         for level in levels:
             sections.append(level or (sections[-1] if sections else 0))
         written = any(_ends_like_a_sentence(text) for text in texts)
-        return cls(segments, levels, sections, [len(words(text)) for text in texts], boxed(segments), written)
+        return cls(segments, levels, sections, [len(words(text)) for text in texts], boxed(segments, recurs), written)
 
     def ends(self, start: int, max_words: int, max_images: int) -> Iterator[tuple[int, int]]:
         """(SECTION or SENTENCE, the end) of the longest excerpts from `start` within the limits: one of each there is.

@@ -93,12 +93,15 @@ class _Page(Generic[AnyDocument]):
     """A document, its form, and the headings of its own that do not recur (its titles)."""
 
     def __init__(self, document: AnyDocument, recurring: Container[bytes]) -> None:
-        self.document, self.segments, self.form = document, document.segments, Form.of(document.segments)
+        self.document, self.segments = document, document.segments
+
+        def recurs(heading: str) -> bool:
+            return heading_key(document.source, heading) in recurring
+
+        self.form = Form.of(self.segments, recurs)
         self.texts = [(i, s.text) for i, s in enumerate(self.segments) if isinstance(s, Text)]
         self.titles = {
-            i: text
-            for i, text in self.texts
-            if self.form.levels[i] and i not in self.form.boxed and heading_key(document.source, text) not in recurring
+            i: text for i, text in self.texts if self.form.levels[i] and i not in self.form.boxed and not recurs(text)
         }
 
         self.headings = sorted(self.titles)

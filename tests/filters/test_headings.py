@@ -1,6 +1,6 @@
 import pytest
 
-from filters.headings import RECURS, box, heading_key, heading_keys, recurring
+from filters.headings import RECURS, box, heading_key, heading_keys, perhaps_box, recurring
 from schemas.records import Document, Text
 
 
@@ -43,7 +43,26 @@ def test_only_headings_have_keys():
         ("## Resources of the sea", ""),
         ("## Summary", ""),
         ("## Introduction", ""),
+        ("## Learning goals", "teaching"),
+        ("## Senior Editors", "book"),
+        *((f"## {name}", "") for name in ("Goal", "Editor", "Sequencing", "Exercises", "Links", "Comments", "Index")),
     ],
 )
 def test_boxes_are_known_by_their_whole_heading(text, kind):
     assert box(text) == kind
+
+
+@pytest.mark.parametrize(
+    "text, kind",
+    [
+        ("## Exercises:", "teaching"),
+        ("## Problems", "teaching"),
+        ("## Links", "book"),
+        ("# **Comments**", "book"),
+        ("## Links in HTML", ""),
+        ("## Goal", ""),
+        ("## Editor", ""),
+    ],
+)
+def test_a_name_may_be_one_of_a_box_or_of_a_lesson(text, kind):
+    assert (box(text), perhaps_box(text)) == ("", kind)

@@ -45,6 +45,27 @@ def test_a_box_goes_to_the_next_heading_of_its_level_or_for_teachers_to_the_less
 
 
 @pytest.mark.parametrize(
+    "parts, inside",
+    [
+        (("# A", "", "## Exercises", "Lift.", "", "## Links", "Of the wall."), {5, 6}),
+        (("# A", "", "## Links", "Text.", "", "## Comments", "Text.", ""), set()),
+        (("# A", "", "## Links", "One.", "## Comments", "### Ann", "Two.", "## See also", "B"), {*range(2, 9)}),
+        (("# A", "", "## Links", "One.", "## Use", "Two."), set()),
+        (("# A", "", "## Links", "One.", "# B", "Two."), set()),
+        (("# A", "", "## Links in HTML", "One."), set()),
+    ],
+)
+def test_a_name_that_a_lesson_may_have_too_begins_a_box_only_behind_all_lessons(parts, inside):
+    assert boxed(page(*parts)) == inside
+
+
+def test_such_a_name_begins_a_box_where_it_recurs():
+    parts = page("# A", "", "## Problems", "Solve it.", "", "## B", "Text.")
+    assert boxed(parts, "## Problems".__eq__) == {2, 3, 4}
+    assert boxed(parts, "## B".__eq__) == boxed(parts) == set()
+
+
+@pytest.mark.parametrize(
     "text, on", [("2. B", True), ("1. A", False), ("12) L", True), ("b) B", True), ("- a", True), ("*A*", False),
                  ("2020 was dry.", False), ("and", True), ("• a", True), ("**A** b", False)],
 )  # fmt: skip

@@ -126,6 +126,25 @@ def test_below_a_heading_that_recurs_a_paragraph_is_the_start_and_the_title_is_f
     assert (found.segments, found.title) == ((text(60), A), "One")
 
 
+@pytest.mark.parametrize(
+    "heading, title",
+    [
+        ("## Arrays in C#", "Arrays in C#"),
+        ("## FastCGI &lt;fastCgi&gt; ##", "FastCGI <fastCgi>"),
+        ("## Using `a_b` and &amp;&#13;**mod\\_rewrite**", "Using a_b and & mod_rewrite"),
+    ],
+)
+def test_a_title_is_the_heading_as_it_is_shown(heading, title):
+    found = best_excerpt(document(H1, text(101), Text(heading), text(60), A), **LIMITS)
+    assert found.title == title
+
+
+def test_exercises_are_a_lesson_unless_they_recur_across_the_source():
+    page = document(H1, text(101), Text("## Exercises"), text(60), A)
+    assert best_excerpt(page, **LIMITS).title == "Exercises"
+    assert best_excerpt(page, **LIMITS, recurring={heading_key("s", "Exercises")}) is None
+
+
 def test_a_heading_recurs_in_its_own_source_alone():
     page = document(H1, text(90), SUMMARY, text(60), A)
     assert best_excerpt(page, **LIMITS, recurring={heading_key("t", SUMMARY.text)}).title == "Summary"
