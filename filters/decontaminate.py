@@ -42,12 +42,11 @@ class Hit:
 
 
 def runs(texts: Iterable[str]) -> Iterator[tuple[int, str]]:
-    """Every run of twelve words with its hash of 64 bits. A text of fewer words has none."""
-    for text in texts:
-        found = words(unicodedata.normalize("NFKC", text).casefold())
-        for start in range(len(found) - RUN + 1):
-            run = " ".join(found[start : start + RUN])
-            yield int.from_bytes(hashlib.blake2b(run.encode(), digest_size=8).digest()), run
+    """Every run of twelve words with its hash of 64 bits, also from one text to the next, whose borders differ."""
+    found = words(unicodedata.normalize("NFKC", "\n".join(texts)).casefold())
+    for start in range(len(found) - RUN + 1):
+        run = " ".join(found[start : start + RUN])
+        yield int.from_bytes(hashlib.blake2b(run.encode(), digest_size=8).digest()), run
 
 
 def source_ids(document: Document) -> set[str]:

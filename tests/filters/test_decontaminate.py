@@ -14,10 +14,17 @@ from schemas.records import Document, Image, Text
 
 
 def test_a_run_is_twelve_words_without_case_or_marks():
-    found = list(runs(["A, b C **D** e ｆ g h i j k l-m n", "too few words"]))
+    found = list(runs(["A, b C **D** e ｆ g h i j k l-m n"]))
     assert [run for _, run in found] == ["a b c d e f g h i j k l-m", "b c d e f g h i j k l-m n"]
     for hashed, run in found:  # indexes on disk hold these numbers
         assert hashed == int.from_bytes(hashlib.blake2b(run.encode(), digest_size=8).digest(), "big")
+
+
+def test_a_run_goes_on_in_the_next_text():
+    whole = "Grease the tin. Mix flour with sugar. Add four eggs. Stir it until smooth."
+    steps = [f"{step.strip()}." for step in whole.split(".")]
+    assert list(runs(steps)) == list(runs([whole])) and len(list(runs(steps))) == 3
+    assert [run for _, run in runs(["a b c d e f g h i j to", "tin"])] == ["a b c d e f g h i j to tin"]
 
 
 def test_eleven_words_are_no_run():

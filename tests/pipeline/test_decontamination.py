@@ -58,7 +58,7 @@ def index(benchmark, capsys):
     folder, path = benchmark
     assert main(["decontaminate", f"interleavedbench:{folder}", "--output", path]) == 0
     assert capsys.readouterr().out == (
-        f"{path}: 1 items with 2 ids, 7 runs of words and 1 images; 1 images could not be read\n"
+        f"{path}: 1 items with 2 ids, 8 runs of words and 1 images; 1 images could not be read\n"
     )
     return path
 
@@ -82,6 +82,8 @@ def test_each_route_catches_the_planted_item(index):
         assert (hit.kind, hit.item) == ("id", item)
     hit = found.hit(document(text=f"First: {WORDS.upper()}!"), ())
     assert (hit.kind, hit.item, len(hit.match.split())) == ("text", item, 12)
+    steps = tuple(map(Text, (WORDS[:40], WORDS[40:])))
+    assert found.hit(Document("d", "s", steps), ()).kind == "text"
     for image in (hashed(picture(1)), hashed(picture(1), quality=40), hashed(picture(1), size=(160, 120))):
         hit = found.hit(document(), [image])
         assert (hit.kind, hit.item) == ("image", item)
