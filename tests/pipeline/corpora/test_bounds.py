@@ -65,6 +65,19 @@ def test_no_field_holds_a_control_character(read_one):
         assert value == clean
 
 
+def test_no_text_has_characters_that_nobody_sees_and_accents_are_in_one_form(read_one):
+    """They split words and hide repeated texts. Names of files and ids keep theirs, and so do joiners that show."""
+    dirty, clean = "\ufeffin\u00adfor\u200bma\u2060tion cre\u0300me", "information cr\u00e8me"
+    segments = [{"text": dirty}, {"text": "\u200b"}, {"image": "cre\u0300me.jpg", "alt": dirty, "caption": dirty}]
+    found = read_one("native", document(id="cre\u0300me\u00ad", title=dirty, segments=segments))
+    text, image = found.segments
+    for value in (found.title, text.text, image.alt, image.caption):
+        assert value == clean
+    assert image.uri.endswith("cre\u0300me.jpg") and found.id == "cre\u0300me\u00ad"
+    joined = "\u0645\u06cc\u200c\u0631\u0648\u062f \U0001f469\u200d\U0001f373 plain"
+    assert read_one("native", document(segments=[{"text": joined}])).texts == (joined,)
+
+
 def test_an_id_or_a_source_of_which_nothing_would_be_left_is_a_fault(read_one, tmp_path):
     assert read_one("native", document(source="\x07")).error == "bad_record"
     (tmp_path / "pages").mkdir()
