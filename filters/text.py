@@ -39,7 +39,11 @@ menus, tables or another language."""
 
 _BULLETS = ("•", "-")  # Gopher's, as datatrove 0.10.1 reads them
 _SENTENCE_MARKS = frozenset(".,;:!?…")
-_CODE = re.compile(r"^[ \t]*```.*?(?:^[ \t]*```|\Z)", re.S | re.M)
+_CODE = re.compile(
+    r"^[ \t]*(?:(`{3,})[^`\n]*$.*?(?:^[ \t]*\1|\Z)"
+    r"|(?<!^\S\n)(?<!^\S{2}\n)(?<!^\S{3}\n)~~~(?!~)[^\n]*$.*?^[ \t]*~~~)",  # no heading's underline
+    re.S | re.M,
+)
 
 
 def word_count(stats: TextStats, *, at_least: float = 0, at_most: float = math.inf) -> Drop | None:
@@ -162,9 +166,12 @@ def upper_case(stats: TextStats, *, at_most: float) -> Drop | None:
 
 
 def code(stats: TextStats, *, at_most: float) -> Drop | None:
-    """Share of characters inside fenced code blocks; a block that is never closed extends to the end."""
+    """Share of characters inside fenced code blocks.
+
+    One of backticks that is never closed extends to the end; three tildes may also stand between two paragraphs.
+    """
     return within(
-        "code", _share(sum(len(block) for block in _CODE.findall(stats.text)), len(stats.text)), at_most=at_most
+        "code", _share(sum(len(block[0]) for block in _CODE.finditer(stats.text)), len(stats.text)), at_most=at_most
     )
 
 

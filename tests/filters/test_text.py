@@ -127,6 +127,22 @@ def test_a_code_block_that_is_never_closed_reaches_to_the_end():
     assert text.code(stats("ab\n```\nx = 1"), at_most=0.5) == Drop("code", 0.75, 0.5)
 
 
+@pytest.mark.parametrize(
+    "written, share",
+    [
+        ("```npm install``` installs it.\nRead on.", 0),
+        ("~~~ python\nx = 1\n~~~\nabcd", 0.8),
+        ("ab cd\n~~~\nx\n~~~", 0.6),
+        ("````\n```\nx\n```\n````", 1),
+        ("API\n~~~\nIt is text.\nFAQ\n~~~\nSo is it.", 0),
+        ("Above\n~~~\nand below.", 0),
+    ],
+)
+def test_which_fences_begin_code(written, share):
+    drop = text.code(stats(written), at_most=0)
+    assert (drop.value if drop else 0) == share
+
+
 def test_an_rst_underline_is_no_code():
     assert text.code(stats("Title\n~~~~~\nText that is no code"), at_most=0) is None
 
@@ -195,6 +211,9 @@ def test_any_text_measures_without_error_and_shares_stay_shares(paragraph):
         "http://",
         "...",
         "#",
+        "~~~\n",
+        "``` a\n",
+        "`a` ",
     ],
 )
 def test_long_monotone_texts_take_linear_time(unit):
