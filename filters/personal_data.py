@@ -18,13 +18,22 @@ from schemas.records import Document, Image, Segment, Text
 REGION = "US"
 """Phone numbers without a country's prefix are read as those of North America; with one, all countries' are found."""
 _MAIL = re.compile(r"(?<![\w.+%-])([\w.+%-]{1,64})@((?:[\w-]{1,63}\.){1,8}[^\W\d_]{2,24})(?![\w-])")
+_NO_HOST = re.compile(  # files for screens of double density (`icon@2x.png`), and versions of packages
+    r"\d+x\..*|(?:\d+\.){2,}.*|.*\.(?:png|jpe?g|gif|webp|svg|bmp|ico|avif|tiff?|pdf|css|js|json|html?|xml|txt|exe|dll|alpha|beta|rc)",
+    re.I,
+)
 _RESERVED = re.compile(r"(?:.*\.)?(?:example(?:\.(?:com|net|org|edu))?|test|invalid|localhost|local)", re.I)  # RFC 2606
+_CARD_NUMBER = re.compile(  # Visa, Mastercard, American Express, Diners Club, JCB; Maestro, Discover and UnionPay
+    r"4\d{15}(?:\d{3})?|5[1-5]\d{14}|3[47]\d{13}|3(?:0[0-5]|[689]\d)\d{11}|35\d{14}|(?:5[06-8]|6\d)\d{14,17}"
+)
 _CARD = re.compile(r"(?<![\w.-])\d(?:[ -]?\d){12,18}(?![\w-])")
 _V4 = re.compile(r"(?<![\w.-])(?:\d{1,3}\.){3}\d{1,3}(?![\w-]|\.\d)")
 _V6 = re.compile(r"(?<![\w:.])(?:[0-9A-Fa-f]{0,4}:){2,7}[0-9A-Fa-f]{1,4}(?!\w|:\w)")
 _GIVEN_OUT = ipaddress.IPv6Network("2000::/3")  # other addresses are local, or code such as `dead::beef`
 _MAC = re.compile(r"(?<![\w:-])[0-9A-Fa-f]{2}(?:[:-][0-9A-Fa-f]{2}){5}(?![\w:-])")
-_VERSION = re.compile(r"(?:version|release|\bv)\W{0,3}$", re.I)
+_NUMBERED = re.compile(
+    r"(?:version|release|\bv|§|\b(?:section|sec|chapter|clause|paragraph|appendix|oid)s?)\W{0,3}$", re.I
+)
 _NATIONAL = re.compile(r"\(\d{3}\) ?\d{3}[-.]\d{4}|\d{3}-\d{3}-\d{4}|\d{3}\.\d{3}\.\d{4}")
 
 
@@ -32,7 +41,7 @@ def mail(text: str) -> tuple[str, int]:
     """The text without mail addresses, and how many there were."""
 
     def replaced(match: re.Match[str]) -> str:
-        nobodys = match[1] == "git" or _RESERVED.fullmatch(match[2])
+        nobodys = match[1] == "git" or _RESERVED.fullmatch(match[2]) or _NO_HOST.fullmatch(match[2])
         return match[0] if nobodys else "[mail address]"
 
     return _each(_MAIL, text, replaced)
@@ -59,12 +68,15 @@ def phone(text: str) -> tuple[str, int]:
 def card(text: str) -> tuple[str, int]:
     """The text without card numbers, and how many there were.
 
-    13 to 19 digits with a correct check digit that begin like the numbers of a card network.
+    Digits with a correct check digit that begin like the numbers of a card network, and are as many. The barcodes of
+    goods have 13.
     """
 
     def replaced(match: re.Match[str]) -> str:
         digits = re.sub(r"\D", "", match[0])
-        return "[card number]" if digits[0] in "3456" and len(set(digits)) > 2 and _luhn(digits) else match[0]
+        return (
+            "[card number]" if _CARD_NUMBER.fullmatch(digits) and len(set(digits)) > 2 and _luhn(digits) else match[0]
+        )
 
     return _each(_CARD, text, replaced)
 
@@ -73,8 +85,8 @@ def network(text: str) -> tuple[str, int]:
     """The text without public IP addresses and addresses of network adapters, and how many there were."""
 
     def address(match: re.Match[str]) -> str:
-        if _VERSION.search(text[max(match.start() - 12, 0) : match.start()]):
-            return match[0]  # 1.2.3.4 may be a version
+        if _NUMBERED.search(text[max(match.start() - 13, 0) : match.start()]):
+            return match[0]  # 1.2.3.4 may be a version, or the number of a section
         try:
             found = ipaddress.ip_address(match[0])
         except ValueError:
