@@ -215,8 +215,8 @@ def as_dict(config: Config) -> dict[str, Any]:
 
 
 def preset(config: Config) -> presets.Preset:
-    """The configuration's rules. Raises UserError if the preset, or something that it needs, is missing."""
-    return presets.load(config.preset, config.accept_missing, config.word_lists)
+    """The configuration's rules. Raises UserError if the preset, or something it needs, is missing, or it bars English."""
+    return presets.with_english(presets.load(config.preset, config.accept_missing, config.word_lists))
 
 
 def settings(config: Config) -> dict[str, Any]:

@@ -113,6 +113,18 @@ def load(name_or_path: str, accept_missing: Iterable[str] = (), word_lists: Mapp
     )
 
 
+def with_english(preset: Preset) -> Preset:
+    """The preset. Raises UserError if it asks for languages without English, in which instructions are checked."""
+    for rule in preset.document_rules:
+        if rule.name == "filters.language.probability" and "en" not in rule.arguments["allowed"]:
+            raise UserError(
+                f"The preset {preset.name} allows only documents in {', '.join(rule.arguments['allowed'])}, but "
+                "instructions are written and checked in English (filters/instruction.py), so hardly any document would "
+                "be kept after all questions to the language model. Add en to allowed of filters.language.probability."
+            )
+    return preset
+
+
 def as_dict(preset: Preset) -> dict[str, list[Any]]:
     """The preset's rules with their arguments as plain JSON types; `content` and the kinds of personal data if any.
 

@@ -51,6 +51,18 @@ def test_thresholds_reach_the_rules():
     }
 
 
+@pytest.mark.parametrize("allowed, good", [("[de, fr]", False), ("[de, en]", True), ("[en]", True)])
+def test_a_preset_that_bars_english_can_be_loaded_but_no_dataset_made_with_it(tmp_path, allowed, good):
+    rule = f"{{rule: filters.language.probability, allowed: {allowed}, at_least: 0.5}}"
+    (tmp_path / "own.yaml").write_text(f"extends: leafinstruct\ndocument:\n  - {rule}\n")
+    preset = presets.load(str(tmp_path / "own.yaml"))
+    if good:
+        assert presets.with_english(preset) is preset
+    else:
+        with pytest.raises(UserError, match="own allows only documents in de, fr.*Add en to allowed"):
+            presets.with_english(preset)
+
+
 def test_every_preset_loads_names_its_source_and_survives_pickling():
     for name in presets.names():
         preset = presets.load(name, ALL_MISSING.get(name, ()))

@@ -27,6 +27,14 @@ def test_shipped_configs_load(name):
     assert config.preset == "leafinstruct"
 
 
+def test_a_preset_that_bars_english_is_refused(tmp_path):
+    rule = "{rule: filters.language.probability, allowed: [de], at_least: 0.5}"
+    (tmp_path / "own.yaml").write_text(f"extends: leafinstruct\ndocument: [{rule}]\n")
+    config = load(tmp_path, DEMO | {"preset": str(tmp_path / "own.yaml")})
+    with pytest.raises(UserError, match="checked in English"):
+        configuration.preset(config)
+
+
 def test_production_config_explains_every_key():
     """configs/leafinstruct.yaml is where keys are explained, so it must name them all."""
     tree = yaml.safe_load((CONFIGS / "leafinstruct.yaml").read_text())
