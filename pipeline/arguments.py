@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 from collections.abc import Callable, Mapping
 
 from pipeline.launch import logs
@@ -173,7 +174,7 @@ def parser(description: str, commands: Mapping[str, Callable[..., int]]) -> argp
         ("--price-asked", "a million tokens of questions"),
         ("--price-answered", "a million tokens of answers"),
     ):
-        made.add_argument(option, type=float, default=0.0, metavar="PRICE", help=f"of {what} (default: 0)")
+        made.add_argument(option, type=_price, default=0.0, metavar="PRICE", help=f"of {what} (default: 0)")
 
     made = command("audit")
     made.add_argument("folder", help="a finished build")
@@ -194,3 +195,10 @@ def parser(description: str, commands: Mapping[str, Callable[..., int]]) -> argp
     )
     made.add_argument("--output", required=True, help="the file of the index, such as benchmark.parquet")
     return whole
+
+
+def _price(text: str) -> float:
+    price = float(text)
+    if not 0 <= price < math.inf:
+        raise argparse.ArgumentTypeError(f"a price is a number from 0, not {text}")
+    return price

@@ -209,7 +209,7 @@ def explain_outcome(outcome: Outcome, least: dict[str, float], stages: Sequence[
         f"{line(outcome.title) or 'Untitled'}  ({line(outcome.id)})",
         line(f"from {outcome.source}, {outcome.location}"),
         "",
-        line(_ending(outcome)),
+        line(ending(outcome)),
         "",
     ]
     last = STAGES.index(outcome.stage) if outcome.stage in STAGES else len(STAGES) - 1
@@ -229,7 +229,8 @@ def explain_outcome(outcome: Outcome, least: dict[str, float], stages: Sequence[
     return "\n".join(lines)
 
 
-def _ending(outcome: Outcome) -> str:
+def ending(outcome: Outcome) -> str:
+    """How the document ended and why, as a sentence."""
     stage = stage_title(outcome.stage)
     if outcome.status == KEPT:
         return f"Kept, with {count(outcome.images, 'image')}: {outcome.shard}, key {outcome.key}."

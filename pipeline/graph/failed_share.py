@@ -7,7 +7,7 @@ from collections import Counter
 from pipeline.images.faults import PASSING
 from schemas.errors import AGAIN, ServiceError
 from schemas.outcome import Outcome
-from schemas.stage_names import stage_title
+from schemas.stage_names import STORE_IMAGES, stage_title
 
 FIRST = 100
 """The number of documents at a stage of one worker from which the share of failures is checked."""
@@ -33,7 +33,7 @@ class FailedShare:
         if self.seen < FIRST or failed <= self.at_most * self.seen:
             return
         error, count = self.errors.most_common(1)[0]
-        retry = "; --retry-failed asks for the images again" if error in PASSING else ""
+        retry = "; --retry-failed asks for the images again" if self.stage == STORE_IMAGES and error in PASSING else ""
         raise ServiceError(
             f"{failed} of {self.seen} documents failed at the stage “{stage_title(self.stage)}”, {count} of them with "
             f"{error} (the last: {outcome.detail}); fix the cause and {AGAIN}, or raise limits.failed_at_most{retry}"

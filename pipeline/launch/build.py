@@ -19,8 +19,7 @@ from pipeline.coherence.version import clip_format, clip_version
 from pipeline.dataset import ledger
 from pipeline.graph import failures, progress
 from pipeline.graph.outcomes import BUG
-from pipeline.graph.repeats import ID_TAKEN
-from pipeline.launch import arenas, engine, groups, job, logs, metrics, publish
+from pipeline.launch import advice, arenas, engine, groups, job, logs, metrics, publish
 from pipeline.launch.errors import translated
 from pipeline.launch.inputs import fingerprints
 from pipeline.launch.lock import exclusive_lock
@@ -142,22 +141,21 @@ def build(
 class Built:
     """A run: its funnel and its metrics as text, how many documents a bug failed, and where the log is.
 
-    taken: how many documents were dropped because another one has their id.
-
-    Of a run that ended without publishing (`until`), the funnel is empty and `bugs` are kinds of bugs.
+    Of a run that ended without publishing (`until`), the funnel is empty and `bugs` are kinds of bugs. advice: what the
+    user may want to do about it, as sentences (`advice.py`).
     """
 
     funnel: str
     metrics: str
     bugs: int
     log: str
-    taken: int = 0
+    advice: tuple[str, ...] = ()
 
 
 def built(funnel: ledger.Funnel, found: metrics.Metrics, log: str) -> Built:
     """What a command prints of a run that was published."""
     bugs = sum(count for error, count in funnel.failed.items() if error.startswith(BUG))
-    return Built(ledger.funnel_text(funnel), metrics.text(found), bugs, log, funnel.dropped.get(ID_TAKEN, 0))
+    return Built(ledger.funnel_text(funnel), metrics.text(found), bugs, log, advice.of(funnel))
 
 
 LOCAL_RUNNER = "FnApiRunner"

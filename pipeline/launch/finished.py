@@ -22,13 +22,8 @@ def of_build(output: str, built: Built | None) -> int:
     print(built.funnel)
     print(f"\n{built.metrics}")
     print(f"\nOpen {output}/report.html; check with: leafinstruct validate {output} --deep")
-    if built.taken:
-        print(
-            f"leafinstruct: {built.taken:,} documents were left out because another one, of a corpus that is named "
-            "earlier, has their id and another text (id_taken in the ledger); to keep them, give the documents of each "
-            "corpus ids that begin with a name of its own, and build again",
-            file=sys.stderr,
-        )
+    for sentence in built.advice:
+        print(f"leafinstruct: {sentence}", file=sys.stderr)
     if built.bugs:
         print(
             f"leafinstruct: {built.bugs} documents failed because of a bug; tracebacks are in the ledger and in "

@@ -12,7 +12,9 @@ from filters.duplicates import text_digest
 from filters.headings import RECURS, heading_keys
 from pipeline import corpora
 from pipeline.corpora.parts import Part
+from pipeline.dataset.wording import count
 from pipeline.graph import asking, reading, stages
+from pipeline.graph.ocr import kept_texts
 from pipeline.instances.excerpt import best_excerpt
 from pipeline.launch.build import configured, served_model
 from pipeline.launch.stored import excerpting, measured
@@ -21,11 +23,12 @@ from pipeline.llm.client import Client
 from pipeline.run import Run, image_store
 from pipeline.storage import bucket
 from pipeline.storage.store import Store
-from pipeline.storage.uris import is_http
+from pipeline.storage.uris import exists, is_http
 from prompts import Prompt
 from prompts.control import tokens_of
-from schemas.errors import RecordFault
-from schemas.records import Document, Drop, RatedDocument, ScoredDocument, StoredDocument
+from schemas.errors import RecordFault, UserError
+from schemas.printable import line
+from schemas.records import Document, Drop, DroppedDocument, RatedDocument, ScoredDocument, StoredDocument
 
 CHARACTERS = 3.8
 """Characters of a question to a token, on the safe side.
@@ -57,6 +60,8 @@ def plan(
     """
     settings = configured(config, corpora_, limit, llm_url)
     bucket.check(work)
+    if exists(f"{work}/manifest.json"):
+        raise UserError(f"{work} is the --output folder of a build: give its --work folder, by default {work}/.work")
     url = settings.llm.url
     llm = served_model(settings.llm) if url else choice.reserve(settings.llm)[2]
     run, counts = measured(settings, work, llm), Counter[str]()
@@ -65,8 +70,11 @@ def plan(
     with contextlib.closing(_Kept(run, recurring, counts)) as kept:
         for part in reading.parts(run):
             for record in corpora.read(part):
-                if isinstance(record, Document) and record.location not in repeats:
+                if not isinstance(record, Document):
+                    counts[f"unreadable {record.error}"] += 1
+                elif record.location not in repeats:
                     counts[f"documents {_end(kept, record)}"] += 1
+        counts["scores not_looked_for"] = len(run.preset.content_rules)
         counts["read image_bytes"] = kept.images.counts().get("bytes_read", 0)
         counts["questions there"] = kept.client.counts().get("from_cache", 0)
     return counts
@@ -78,17 +86,23 @@ def text(counts: Counter[str], prices: Prices = Prices()) -> str:
     fetched = to_fetch * counts["images web_bytes"] / known / 1e9 if known else 0.0
     asked, answered = counts["questions characters"] / CHARACTERS, counts["questions to_ask"] * ANSWER
     ends = "done to_ask to_score dropped repeated failed unreadable".split()
+
+    def there(name: str) -> str:
+        looked = not counts["scores not_looked_for"]
+        return f"{counts[f'{name} there']:,} there" if looked else "what is there is not looked for (`content` rules)"
+
     size = f" (about {fetched:,.2f} GB)" if known else " (of unknown size)" if to_fetch else ""
     lines = [
-        ("read", f"{counts['read records']:,} records of {counts['read bytes'] / 1e6:,.1f} MB, and local images of "
+        ("read", f"{count(counts['read records'], 'record')} of {counts['read bytes'] / 1e6:,.1f} MB, and local images of "
                  f"{counts['read image_bytes'] / 1e6:,.1f} MB"),
         ("documents", ", ".join(f"{counts[f'documents {end}']:,} {end.replace('_', ' ')}" for end in ends)),
+        *((end, names) for end in ("dropped", "failed", "unreadable") if (names := _names(counts, end))),
         ("images", f"at most {to_fetch:,} to fetch{size} and {counts['images to_decode']:,} to decode; "
                    f"{counts['images there']:,} there"),
         ("scores", f"at most {counts['scores to_compute']:,} to compute, of {counts['scores images']:,} images; "
-                   f"{counts['scores there']:,} there"),
-        ("questions", f"at most {counts['questions to_ask']:,} to ask: about {asked / 1e3:,.0f} thousand tokens to read and "
-                      f"{answered / 1e3:,.0f} thousand to write; {counts['questions there']:,} there"),
+                   f"{there('scores')}"),
+        ("questions", f"at most {counts['questions to_ask']:,} to ask: about {_rounded(asked)} tokens to read and "
+                      f"{_rounded(answered)} to write; {there('questions')}"),
     ]  # fmt: skip
     if prices != Prices():
         money = {
@@ -100,6 +114,16 @@ def text(counts: Counter[str], prices: Prices = Prices()) -> str:
         parts = ", ".join(f"{name} {amount:,.2f}" for name, amount in money.items())
         lines.append(("money", f"at most about {sum(money.values()):,.2f} ({parts}){unknown}"))
     return "\n".join(f"{name:<10} {words}" for name, words in lines)
+
+
+def _names(counts: Counter[str], end: str) -> str:
+    """The rules or errors with which documents end so, as in the funnel."""
+    found = {name.partition(" ")[2]: n for name, n in counts.items() if name.startswith(f"{end} ")}
+    return ", ".join(line(f"{name} {n:,}") for name, n in sorted(found.items(), key=lambda item: (-item[1], item[0])))
+
+
+def _rounded(tokens: float) -> str:
+    return f"{tokens / 1e3:,.0f} thousand" if tokens >= 1e3 else f"{tokens:,.0f}"
 
 
 def _identified(run: Run, counts: Counter[str]) -> tuple[set[str], frozenset[bytes]]:
@@ -123,7 +147,7 @@ def _identified(run: Run, counts: Counter[str]) -> tuple[set[str], frozenset[byt
             ids.add(record.id)
             texts.add(digest)
     counts["documents repeated"] = len(repeats)
-    return repeats, frozenset(key for key, count in headings.items() if count >= RECURS)
+    return repeats, frozenset(key for key, n in headings.items() if n >= RECURS)
 
 
 def _bytes(part: Part, files: set[str]) -> int:
@@ -155,6 +179,7 @@ class _Kept:
         self.images, self.scores = image_store(run), Store(run.store("scores"))
         self.filter_text, self.filter_headers = stages.filter_text(run), stages.filter_headers(run)
         self.store_images, self.score_coherence = stages.store_images(run), stages.score_coherence(run)
+        self.with_texts = kept_texts(run) if run.config.ocr else None
         self.excerpt_of, self.filter_ratings = excerpting(run, recurring), stages.filter_ratings(run)
         answers = Store(run.store("answers"))
         nobody = "http://127.0.0.1:9/v1"  # never asked: `ready` raises before
@@ -174,17 +199,26 @@ def _end(kept: _Kept, document: Document) -> str:
     """How far a document comes with what is there: `dropped`, `failed`, `to_score`, `to_ask` or `done`."""
     try:
         return _followed(kept, document)
-    except RecordFault:
+    except RecordFault as fault:
+        kept.counts[f"failed {fault.kind}"] += 1
         return "failed"
+
+
+def _dropped(kept: _Kept, ended: object) -> str:
+    """As `_end`, for a document that a rule drops; counts the rule."""
+    drop = ended.drop if isinstance(ended, DroppedDocument) else ended
+    assert isinstance(drop, Drop)
+    kept.counts[f"dropped {drop.rule}"] += 1
+    return "dropped"
 
 
 def _followed(kept: _Kept, document: Document) -> str:
     passed = kept.filter_text(document)
     if not isinstance(passed, Document):
-        return "dropped"
+        return _dropped(kept, passed)
     sized = kept.filter_headers(passed)
     if not isinstance(sized, Document):
-        return "dropped"
+        return _dropped(kept, sized)
     known = [kept.images.is_known(image) for image in sized.images]
     for image, there in zip(sized.images, known, strict=True):
         kept.counts[f"images {'there' if there else 'to_fetch' if is_http(image.uri) else 'to_decode'}"] += 1
@@ -192,19 +226,19 @@ def _followed(kept: _Kept, document: Document) -> str:
         return _unscored(kept, sized)
     stored = kept.store_images(sized).result()
     if not isinstance(stored, StoredDocument):
-        return "dropped"
+        return _dropped(kept, stored)
     _weigh(kept, stored)
-    # With `ocr`, the key of the scores needs the text in the images, which is not looked for; nor is what images show.
+    read = kept.with_texts(stored) if kept.with_texts else stored
     if (
-        kept.run.config.ocr
-        or kept.run.preset.content_rules
-        or kept.scores.read_json(stages.score_key(kept.run, stored)) is None
+        read is None
+        or kept.run.preset.content_rules  # what images show is not looked for, and may remove some
+        or kept.scores.read_json(stages.score_key(kept.run, read)) is None
     ):
         return _unscored(kept, stored)
     kept.counts["scores there"] += 1
-    (scored,) = kept.score_coherence([stored])
+    (scored,) = kept.score_coherence([read])
     excerpt = kept.excerpt_of(scored)
-    return _asked(kept, excerpt) if isinstance(excerpt, ScoredDocument) else "dropped"
+    return _asked(kept, excerpt) if isinstance(excerpt, ScoredDocument) else _dropped(kept, excerpt)
 
 
 def _weigh(kept: _Kept, document: StoredDocument) -> None:
@@ -227,8 +261,9 @@ def _asked(kept: _Kept, document: ScoredDocument) -> str:
     except _NotKept:
         _ask(kept, run.prompts.rate_prompt(document), *[write] * candidates)
         return "to_ask"
-    if not isinstance(kept.filter_ratings(RatedDocument.of(document, ratings=ratings)), RatedDocument):
-        return "dropped"
+    rated = kept.filter_ratings(RatedDocument.of(document, ratings=ratings))
+    if not isinstance(rated, RatedDocument):
+        return _dropped(kept, rated)
     before = kept.missing()
     try:
         written = client.submit(
@@ -237,7 +272,7 @@ def _asked(kept: _Kept, document: ScoredDocument) -> str:
     except _NotKept:
         _ask(kept, *[write] * (kept.missing() - before))
         return "to_ask"
-    return "dropped" if isinstance(written, Drop) else "done"
+    return _dropped(kept, written) if isinstance(written, Drop) else "done"
 
 
 def _unscored(kept: _Kept, document: Document) -> str:

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from pipeline import config as configuration
 from pipeline import report
 from pipeline.dataset import card, ledger, shards
-from pipeline.launch import job, metrics, whole
+from pipeline.launch import advice, job, metrics, whole
 from pipeline.run import Run
 from pipeline.storage import remote, uris
 from pipeline.storage.bucket import is_remote
@@ -194,11 +194,7 @@ def publish(
     assert counts.kept == total, f"the ledger has {counts.kept} kept documents, the shards {total} instances"
 
     if not counts.kept and not allow_empty:
-        raise UserError(
-            f"no document was kept, so nothing was published:\n\n{ledger.funnel_text(counts)}\n\n"
-            "Relax the rules that dropped most, fix what failed, or publish an empty dataset with "
-            "--allow-empty"
-        )
+        raise UserError(advice.nothing_kept(counts, ledger.read_outcomes(run.staging)))
     index_path = f"{run.staging}/index.parquet"
     index = shards.write_index(_index_rows(run), run.prompts.aspect_names, index_path)
     manifest = shards.manifest(

@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import shutil
 import tarfile
 
 import numpy as np
@@ -15,8 +16,12 @@ from pipeline.config import load
 from pipeline.dataset.reader import index_rows
 from pipeline.launch import build as launch
 from pipeline.launch import calibrate, stored
+from pipeline.launch.plan import plan
+from pipeline.storage import packs
+from pipeline.storage.store import Store
 from schemas.validate import validate
 from tests.answers import MODEL, server
+from tests.pipeline.kept import values
 from tests.pipeline.runs import ROOT, demo_tree
 
 pytest.importorskip("rapidocr", reason="the extra `ocr` is not installed")
@@ -81,6 +86,26 @@ def test_what_was_read_is_in_the_dataset(config, tmp_path):
     assert {line for row in rows for line in row["ocr"].splitlines()} == {
         line for image in images for line in image["ocr"].splitlines()
     }
+
+
+def test_what_was_read_and_scored_is_there_in_a_plan_and_what_lacks_a_text_is_to_score(config, tmp_path):
+    work = tmp_path / "work"
+    with server() as llm:
+        launch.build(config, str(tmp_path / "out"), llm_url=llm.url, limit=14, work=str(work))
+        after = plan(config, None, str(work), limit=14, llm_url=llm.url)
+        texts = values(work / "ocr")
+        shutil.rmtree(work / "ocr")
+        for key in sorted(texts)[1:]:
+            Store(f"{work}/ocr").write(key, texts[key])
+        packs.flush()
+        lost = plan(config, None, str(work), limit=14, llm_url=llm.url)
+    metrics = json.loads((tmp_path / "out/metrics.json").read_text())
+    assert after["scores there"] == metrics["score_coherence"]["scored"] > 0 == after["scores to_compute"]
+    assert (
+        after["documents done"] == json.loads((tmp_path / "out/manifest.json").read_text())["counts"]["instances"] > 0
+    )
+    assert after["questions there"] > 0 == after["questions to_ask"]
+    assert 0 < lost["scores to_compute"] == after["scores there"] - lost["scores there"]
 
 
 class Reader:

@@ -10,12 +10,14 @@ import pytest
 import yaml
 
 from pipeline.cli import main
+from pipeline.dataset import ledger
 from pipeline.launch.build import build, configured
 from pipeline.launch.plan import Prices, plan, text
 from pipeline.launch.stored import measured
 from pipeline.run import image_store
 from pipeline.storage import packs
 from pipeline.storage.store import Store
+from schemas.errors import UserError
 from schemas.records import Image
 from tests.answers import MODEL, server
 from tests.pipeline import web
@@ -108,6 +110,25 @@ def test_an_answer_that_is_lost_is_to_be_asked_again_and_no_other(planned, tmp_p
         assert found["questions to_ask"] - after["questions to_ask"] == again
 
 
+def test_the_plan_names_the_rules_and_errors_that_the_funnel_names(planned):
+    folder, before, after, _ = planned
+    funnel = ledger.funnel(ledger.read_outcomes(str(folder / "out")))
+    assert f"\nfailed     missing {funnel.failed['missing']}\n" in text(before)
+    stages = {stage.name: stage for stage in funnel.stages}
+    for name, count in {**stages["filter_text"].dropped, **stages["take_excerpt"].dropped}.items():
+        assert after[f"dropped {name}"] == count
+    for name, count in stages["read"].failed.items():
+        assert before[f"unreadable {name}"] == count
+    for end in ("dropped", "failed", "unreadable"):
+        assert sum(n for name, n in after.items() if name.startswith(f"{end} ")) == after[f"documents {end}"] > 0
+
+
+def test_an_output_folder_is_not_taken_for_a_work_folder(planned):
+    folder = planned[0]
+    with pytest.raises(UserError, match="out is the --output folder of a build: give its --work folder"):
+        plan(str(folder / "0.yaml"), [CORPUS], str(folder / "out"))
+
+
 def test_stricter_thresholds_leave_nothing_to_score_or_ask(planned):
     folder, _, after, _ = planned
     strict = config(folder, ratings={"lowest_at_least": 5.0}, coherence={"mean_at_least": 0.2})
@@ -157,6 +178,24 @@ def test_the_table_says_that_a_sum_lacks_images_of_unknown_size():
     assert "3,000 to fetch (of unknown size)" in words
     assert words.endswith("scoring 0.50, asking 0.00), and fetching images of unknown size")
     assert "and fetching images" not in text(COUNTS, Prices(scored=0.1))
+
+
+def test_the_table_does_not_say_that_nothing_is_there_where_nobody_looked():
+    looked, blind = text(COUNTS), text(COUNTS + Counter({"scores not_looked_for": 1}))
+    assert looked.count("; 0 there") == 3 and "not looked for" not in looked
+    assert blind.count("; 0 there") == 1 and blind.count("what is there is not looked for (`content` rules)") == 2
+
+
+def test_few_of_anything_are_in_its_own_words():
+    words = text(Counter({"read records": 1, "questions to_ask": 2, "questions characters": 1000}))
+    assert "read       1 record of" in words and "about 263 tokens to read and 44 to write" in words
+
+
+@pytest.mark.parametrize("price", ["-5", "nan", "inf", "dear"])
+def test_a_price_is_a_number_from_0(price, capsys):
+    with pytest.raises(SystemExit):
+        main(["plan", "--config", "demo", "--work", "w", "--price-asked", price])
+    assert "--price-asked" in capsys.readouterr().err
 
 
 def test_the_command_plans_a_part_of_a_corpus(planned, capsys):
