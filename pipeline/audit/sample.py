@@ -15,6 +15,7 @@ from pipeline.report.dropped import MAX_CHARACTERS, MAX_IMAGES, MAX_TEXTS, STORE
 from pipeline.report.gallery import Block
 from pipeline.report.pictures import jpeg
 from schemas.codec import Json, key_of
+from schemas.errors import UserError
 from schemas.images import open_published
 from schemas.outcome import DROPPED
 from schemas.stage_names import DECONTAMINATE, DEDUPLICATE
@@ -38,7 +39,8 @@ def sample(folder: str, dropped: str, size: int) -> list[Item]:
 
     dropped: the folder of examples that a build leaves in its work folder. Both kinds are those with the lowest hashes
     of their ids, which is a random sample; of dropped documents it is one as long as no rule has more than the `STORED`
-    examples that are kept of it. Raises UserError if `folder` is not a finished build.
+    examples that are kept of it. Raises UserError if `folder` is not a finished build, or `dropped` has
+    none of its examples.
     """
     funnel = ledger.funnel(ledger.read_outcomes(folder))
     rules = {rule for stage in funnel.stages if stage.name not in ABOUT_OTHERS for rule in stage.dropped}
@@ -46,6 +48,10 @@ def sample(folder: str, dropped: str, size: int) -> list[Item]:
     gone = heapq.nsmallest(
         size // 2, (e for e in examples if e["stage"] not in ABOUT_OTHERS), key=lambda e: rank(e["id"])
     )
+    if rules and not gone:
+        raise UserError(
+            f"{dropped} has no example of the dropped documents in {folder}: give the build's work folder (--work)"
+        )
     ids = heapq.nsmallest(size - len(gone), (row["id"] for row in index_rows(folder, ["id"])), key=rank)
     kept = [_kept(folder, row) for row in index_rows(folder, where=field("id").isin(ids))]
     return sorted([*kept, *map(_dropped, gone)], key=lambda item: item.key)

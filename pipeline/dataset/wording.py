@@ -5,7 +5,7 @@ from __future__ import annotations
 from pipeline.images.faults import KINDS
 
 YES_NO = KINDS | {
-    "no_excerpt": "no excerpt of the document has enough words, an image and enough coherence",
+    "no_excerpt": "no part of the document can be an excerpt",
     "id_taken": "a corpus that is named earlier has a document with this id and another text; ids that differ keep both",
 }
 """Texts for rules without a measured value; they are shown instead of value and threshold."""

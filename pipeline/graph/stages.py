@@ -27,7 +27,7 @@ from pipeline.images.allowance import TIMEOUTS, allowance
 from pipeline.images.faults import ImageFault
 from pipeline.images.store import ImageStore
 from pipeline.instances.assemble import assemble
-from pipeline.instances.excerpt import best_excerpt
+from pipeline.instances.excerpt import best_excerpt, why_none
 from pipeline.run import Run, image_store
 from pipeline.storage.store import Store, content_key
 from pipeline.storage.uris import is_http
@@ -233,7 +233,7 @@ def filter_images(run: Run) -> Step[ScoredDocument, ScoredDocument | DroppedDocu
     )
 
 
-def take_excerpt(run: Run) -> Step[tuple[ScoredDocument, Container[bytes]], ScoredDocument | Drop]:
+def take_excerpt(run: Run) -> Step[tuple[ScoredDocument, Container[bytes]], ScoredDocument | DroppedDocument]:
     """The excerpt that becomes the instance.
 
     It has enough words, an image, and at least the coherence that is asked of the document; if there is none, the
@@ -244,10 +244,13 @@ def take_excerpt(run: Run) -> Step[tuple[ScoredDocument, Container[bytes]], Scor
     def coherent(excerpt: ScoredDocument) -> bool:
         return _incoherent(run, excerpt) is None
 
-    def step(given: tuple[ScoredDocument, Container[bytes]]) -> ScoredDocument | Drop:
+    def step(given: tuple[ScoredDocument, Container[bytes]]) -> ScoredDocument | DroppedDocument:
         document, recurring = given
         excerpt = best_excerpt(document, recurring=recurring, fits=coherent, **limits)
-        return excerpt or Drop("no_excerpt", 0.0, 1.0)
+        if excerpt:
+            return excerpt
+        why = why_none(document, recurring=recurring, **limits)
+        return DroppedDocument(document, Drop("no_excerpt", 0.0, 1.0), why)
 
     return Step(step)
 

@@ -89,6 +89,27 @@ def best_excerpt(
     return best[1] if best else None
 
 
+def why_none(
+    document: AnyDocument,
+    *,
+    max_words: int,
+    max_images: int,
+    min_words: int = 40,
+    recurring: Container[bytes] = frozenset(),
+) -> str:
+    """Why `best_excerpt` finds nothing in a document, for its ledger row: the first cause of these that holds."""
+    if not document.images:
+        return "it has no image"
+    page = _Page(document, recurring)
+    if not (shortest := page.shortest(min_words)):
+        return f"no part with an image has {min_words:,} words, which excerpt.min_words asks for"
+    if shortest > max_words:
+        return f"the shortest part with an image has {shortest:,} words, and excerpt.max_words is {max_words:,}"
+    if best_excerpt(document, max_words=max_words, max_images=max_images, min_words=min_words, recurring=recurring):
+        return "no part is as coherent as documents must be"
+    return "no part within the limits of excerpt is finished, and has all that it speaks of"
+
+
 class _Page(Generic[AnyDocument]):
     """A document, its form, and the headings of its own that do not recur (its titles)."""
 
@@ -146,6 +167,19 @@ class _Page(Generic[AnyDocument]):
                 illustrated = any(isinstance(s, Image) for s in self.segments[start:stop])
                 if enough and illustrated and self._alone(start, stop, grade):
                     yield grade, self._excerpt(start, stop)
+
+    def shortest(self, min_words: int) -> int:
+        """The words of the shortest part that has an image and enough words, wherever it ends; 0 if there is none."""
+        found = []
+        for start in {*self.beginnings(), *self.paragraphs()}:
+            count = images = 0
+            for i in range(start, len(self.segments)):
+                count += self.form.counts[i]
+                images += isinstance(self.segments[i], Image)
+                if images and count >= min_words:
+                    found.append(count)
+                    break
+        return min(found, default=0)
 
     def _alone(self, start: int, stop: int, grade: int) -> bool:
         """Whether the texts of an excerpt name nothing that came before it, and it has all that they announce."""

@@ -15,7 +15,7 @@ from schemas.stage_names import STORE_IMAGES
 
 def of(counts: ledger.Funnel) -> tuple[str, ...]:
     """The sentences for a run that was published."""
-    return tuple(filter(None, (retry(counts), _taken(counts.dropped[ID_TAKEN]))))
+    return tuple(filter(None, (retry(counts), _taken(counts.dropped.get(ID_TAKEN, 0)))))
 
 
 def _taken(count: int) -> str:

@@ -26,8 +26,9 @@ def write_page(folder: str, size: int, work: str | None) -> str:
     if not items:
         raise UserError(f"{folder} has no instance, and {work} no example of a dropped document")
     write_bytes(f"{work}/audit.html", page(items, dataset(folder)).encode())
+    gone = sum(not item.instruction for item in items)
     return (
-        f"{work}/audit.html: {count(len(items), 'document')} for two readers. Each opens it in a browser and saves a file; "
+        f"{work}/audit.html: {count(len(items), 'document')} for two readers, {len(items) - gone:,} kept and {gone:,} dropped. Each opens it in a browser and saves a file; "
         f"then: leafinstruct audit {folder} --answers FIRST.json SECOND.json"
     )
 

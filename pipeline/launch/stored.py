@@ -82,7 +82,8 @@ def excerpting(run: Run, headings: frozenset[bytes]) -> Callable[[ScoredDocument
         with_images = filter_images(coherent)
         if isinstance(with_images, DroppedDocument):
             return with_images.drop
-        return take_excerpt((with_images, headings))
+        excerpt = take_excerpt((with_images, headings))
+        return excerpt.drop if isinstance(excerpt, DroppedDocument) else excerpt
 
     return excerpt_of
 

@@ -19,7 +19,7 @@ from pipeline.audit.sample import sample
 from pipeline.cli import main
 from schemas.codec import key_of
 from schemas.errors import UserError
-from tests.pipeline.finished_run import HOSTILE, small_run
+from tests.pipeline.finished_run import HOSTILE, document, finish, small_run
 
 
 @pytest.fixture(scope="module")
@@ -86,10 +86,6 @@ def test_the_same_folder_gives_the_same_page(folder, page):
 def test_a_smaller_sample_is_half_kept_and_half_dropped(folder):
     items = sample(folder, f"{folder}/.work/dropped", 8)
     assert sum(bool(item.instruction) for item in items) == 4 == len(items) - 4
-
-
-def test_without_examples_only_kept_documents_are_shown(folder, tmp_path):
-    assert all(item.instruction for item in sample(folder, str(tmp_path), 30))
 
 
 DRIVER = """
@@ -229,3 +225,20 @@ def test_what_has_no_manifest_is_refused(tmp_path, capsys):
 def test_one_reader_alone_is_told():
     with pytest.raises(UserError, match="judged by both"):
         text(reader("Ann", a="y"), reader("Bo", b="y"), OUTCOMES)
+
+
+def test_a_work_folder_without_the_examples_of_dropped_documents_is_refused_and_not_made(folder, tmp_path, capsys):
+    assert main(["audit", folder, "--work", f"{tmp_path}/nowhere"]) == 2
+    assert "nowhere/dropped has no example of the dropped documents" in (said := capsys.readouterr().err)
+    assert "give the build's work folder (--work)" in said and not (tmp_path / "nowhere").exists()
+
+
+def test_a_build_that_dropped_nothing_needs_no_examples(tmp_path):
+    pictures = {}
+    finish(tmp_path, [document(n, pictures) for n in range(4)], [], pictures)
+    assert len(sample(str(tmp_path), f"{tmp_path}/nowhere", 4)) == 4
+
+
+def test_the_command_says_how_many_documents_of_each_kind_there_are(folder, capsys):
+    assert main(["audit", folder, "--sample", "200"]) == 0
+    assert "audit.html: 21 documents for two readers, 13 kept and 8 dropped." in capsys.readouterr().out

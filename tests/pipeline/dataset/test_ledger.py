@@ -113,7 +113,7 @@ def test_explain_words_for_rules_that_measure_nothing():
     lost = ImageDrop(0, "a.jpg", "store_images", Drop("truncated", 0, 1))
     row = Outcome("a", "s", "f:1", "dropped", "take_excerpt", "no_excerpt", 0, 1, dropped_images=(lost,))
     text = ledger.explain_outcome(row, {})
-    assert "no excerpt of the document has enough words, an image and enough coherence" in text
+    assert "no part of the document can be an excerpt" in text
     assert "truncated: the file ends before its image does" in text
 
 

@@ -42,4 +42,8 @@ def test_the_stage_takes_no_excerpt_that_starts_there(tmp_path):
     for recurring, first in (({}, "# Summary"), ({heading_key("test", "Summary"): RECURS}, below)):
         (found,) = stage.process(page, recurring)
         assert found.segments[0] == Text(first)
+    long = ScoredDocument.of(document("Word " * 412, 1), coherence=score)
+    (found,) = stage.process(long, {})
+    assert found.value.rule == "no_excerpt"
+    assert found.value.detail == "the shortest part with an image has 412 words, and excerpt.max_words is 240"
     stage.teardown()

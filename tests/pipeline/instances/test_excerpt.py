@@ -3,7 +3,7 @@
 import pytest
 
 from filters.headings import heading_key
-from pipeline.instances.excerpt import best_excerpt, excerpts
+from pipeline.instances.excerpt import best_excerpt, excerpts, why_none
 from schemas.records import Coherence, Document, ScoredDocument, StoredDocument, StoredImage, Text
 
 
@@ -197,3 +197,25 @@ def test_the_scores_of_images_after_the_excerpt_stay_behind():
 def test_without_a_margin_there_is_none_for_the_excerpt():
     scores = Coherence((0.9,), (0.1,), (-1.0,), None, None, "m")
     assert best_excerpt(document(text(60), A, coherence=scores), **LIMITS).coherence == scores
+
+
+@pytest.mark.parametrize(
+    "segments, why",
+    [
+        ((H1, text(60)), "it has no image"),
+        ((H1, text(5), A, text(6)), "no part with an image has 20 words, which excerpt.min_words asks for"),
+        ((H1, text(412), A), "the shortest part with an image has 412 words, and excerpt.max_words is 100"),
+        ((H1, text(300), A, H2, text(110), B), "the shortest part with an image has 110 words"),
+        ((A, text(412)), "the shortest part with an image has 412 words"),
+        ((H1, text(60), A, Text("These " + "boards " * 80 + "dry.")), "is finished, and has all that it speaks of"),
+    ],
+)
+def test_why_there_is_no_excerpt(segments, why):
+    page = document(*segments)
+    assert best_excerpt(page, **LIMITS) is None and why in why_none(page, **LIMITS)
+
+
+def test_an_excerpt_that_does_not_fit_is_not_coherent_enough():
+    page = document(H1, text(60), A)
+    assert best_excerpt(page, **LIMITS, fits=lambda _: False) is None and best_excerpt(page, **LIMITS)
+    assert why_none(page, **LIMITS) == "no part is as coherent as documents must be"

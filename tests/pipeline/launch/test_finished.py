@@ -11,17 +11,17 @@ from schemas.records import Document, Drop
 BUILT = Built("the funnel", "the metrics", 0, "log")
 
 
-def test_documents_whose_ids_were_taken_are_said_with_what_to_do(capsys):
-    assert finished.of_build("out", dataclasses.replace(BUILT, taken=1200)) == 0
-    said = capsys.readouterr().err
-    assert "1,200 documents were left out" in said and "id_taken" in said and "build again" in said
+def test_advice_is_printed(capsys):
+    assert finished.of_build("out", dataclasses.replace(BUILT, advice=("do this", "and that"))) == 0
+    assert capsys.readouterr().err == "leafinstruct: do this\nleafinstruct: and that\n"
     assert finished.of_build("out", BUILT) == 0
     assert capsys.readouterr().err == ""
 
 
-def test_a_build_counts_the_ids_that_were_taken():
+def test_documents_whose_ids_were_taken_are_said_with_what_to_do():
     rules = ("id_taken", "duplicate_id", "id_taken")
     rows = [outcomes.dropped(Document(str(n), "s", ()), "deduplicate", Drop(r, 2, 1)) for n, r in enumerate(rules)]
-    assert built(ledger.funnel(rows), {}, "log").taken == 2
-    assert built(ledger.funnel(rows[1:2]), {}, "log").taken == 0
+    [said] = built(ledger.funnel(rows), {}, "log").advice
+    assert said.startswith("2 documents were left out") and "id_taken" in said and said.endswith("build again")
+    assert built(ledger.funnel(rows[1:2]), {}, "log").advice == ()
     assert "ids that differ keep both" in ledger.reason("id_taken", 2, 1)
