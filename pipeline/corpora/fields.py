@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import posixpath
+import traceback
 import unicodedata
 
 from schemas.errors import RecordFault, unquoted
@@ -30,8 +31,16 @@ class BadRecord(RecordFault):
 
 
 def said(error: Exception) -> str:
-    """The message of an exception, without what it quotes."""
+    """The message of an exception, without what it quotes, unless that is a field that the reader's own code names."""
+    if isinstance(error, KeyError) and error.args and _is_named(error, error.args[0]):
+        return f"KeyError: field {error.args[0]!r} is missing"
     return f"{type(error).__name__}: {unquoted(error)}".removesuffix(": ")
+
+
+def _is_named(error: KeyError, key: object) -> bool:
+    """Whether the function that raised the error has this name as a constant, so that it is not from a file."""
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    return isinstance(key, str) and key.isidentifier() and bool(frames) and key in frames[-1].f_code.co_consts
 
 
 def string(record: Record, name: str, default: str | None = None) -> str:

@@ -184,10 +184,19 @@ def limits(manifest: Json) -> dict[str, float]:
 
 
 def find(folder: str, name: str) -> Outcome:
-    """The outcome of the document with this id (or key, or location). Raises UserError that names the nearest ids."""
+    """The outcome of the document with this id, key or location, or with the only location that ends so.
+
+    Raises UserError that names the nearest ids, or the first of several locations.
+    """
     named = (pc.field(column) == name for column in ("id", "key", "location"))
     for outcome in read_outcomes(folder, functools.reduce(operator.or_, named)):
         return outcome
+    ends = pc.ends_with(pc.field("location"), f"/{name}")
+    if found := list(itertools.islice(read_outcomes(folder, ends), 4)):
+        if len(found) == 1:
+            return found[0]
+        places = ", ".join(outcome.location for outcome in found[:3])
+        raise UserError(line(f"{name!r} is not one document in {folder}: give more of the path ({places})."))
     ids = (str(id_) for batch in _batches(folder, ["id"]) for id_ in batch["id"].to_pylist())
     near = difflib.get_close_matches(name, itertools.islice(ids, 200_000), n=3, cutoff=0.5)
     hint = f"Did you mean {' or '.join(near)}?" if near else "The ids are in the column `id` of its ledger."

@@ -30,6 +30,9 @@ ON_A_TERMINAL, IN_A_LOG = 5.0, 30.0
 MINUTE = 60.0
 """The period in seconds over which speed is measured."""
 
+STANDS = 10.0
+"""The seconds without a document that is done after which no speed and no time left is shown."""
+
 IDENTIFY = "Identify"
 
 
@@ -110,16 +113,24 @@ def shown(folder: str, stages: Sequence[str], seconds: float | None = None) -> I
         yield
         return
     seconds = seconds or (ON_A_TERMINAL if sys.stderr.isatty() else IN_A_LOG)
-    started = time.monotonic()
+    started, moved = time.monotonic(), 0.0
     seen: collections.deque[tuple[float, Mapping[str, int]]] = collections.deque([(0.0, {})])
 
     def say() -> None:
+        nonlocal moved
         elapsed, counts = time.monotonic() - started, total(folder)
         while len(seen) > 1 and seen[1][0] < elapsed - MINUTE:
             seen.popleft()
         then, before = seen[0]
+        if counts != seen[-1][1]:
+            moved = elapsed
         seen.append((elapsed, counts))
-        speeds = {name: (counts[name] - before.get(name, 0)) / max(elapsed - then, 1e-9) for name in counts}
+        stands = elapsed - moved > STANDS  # then the speed of the last minute tells nothing of the next
+        speeds = (
+            {}
+            if stands
+            else {name: (counts[name] - before.get(name, 0)) / max(elapsed - then, 1e-9) for name in counts}
+        )
         print(f"  {_clock(elapsed)}  {line(counts, speeds, stages)}", file=sys.stderr, flush=True)
 
     def say_in_between() -> None:

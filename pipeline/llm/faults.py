@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pipeline.llm import keys
 from pipeline.llm.responses import clean
 from schemas.errors import RecordFault, UserError
 
@@ -17,10 +18,18 @@ class LlmFault(RecordFault):
     """
 
 
+def wrong_key(server: str, status: int) -> UserError:
+    """The error of a server that refuses the key, or asks for one."""
+    return UserError(
+        f"The model server at {server} refuses the API key ({status}): set the right one in {keys.VARIABLE} or in the "
+        "file that llm.key_file names."
+    )
+
+
 def refuse(status: int, said: str, server: str, model: str) -> None:
     """Raise the error of a status that a retry would not change."""
     if status in (401, 403):
-        raise UserError(f"The model server at {server} refuses the API key ({status}): set the right one.")
+        raise wrong_key(server, status)
     if 300 <= status < 400:
         raise UserError(
             f"The model server at {server} points to another address ({status}), which is not "

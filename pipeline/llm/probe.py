@@ -9,12 +9,12 @@ from typing import NoReturn
 
 from pipeline.llm.address import base_url, headers, several, shown
 from pipeline.llm.client import Client
-from pipeline.llm.faults import LlmFault
+from pipeline.llm.faults import LlmFault, wrong_key
 from pipeline.llm.questions import rating
 from pipeline.llm.responses import MOST_BYTES, clean, parse
 from pipeline.llm.server import say
 from prompts import PromptSet
-from schemas.errors import UserError
+from schemas.errors import AGAIN, ServiceError, UserError
 from schemas.records import Document, Text
 
 SECONDS = 60.0
@@ -22,6 +22,8 @@ SECONDS = 60.0
 take longer."""
 
 _NO_ADDRESS = "the address of the model server is empty: give one, such as http://127.0.0.1:8000/v1."
+BUSY = ("429:", "503:")
+"""How the fault of a server begins that may answer later."""
 NAMES = 8
 """The most models of a server that a message lists."""
 
@@ -39,7 +41,7 @@ def probe(urls: str, model: str, prompts: PromptSet, api_key: str | None = None,
     """Ask each server (`address.several`) the pipeline's first question about a text of two sentences.
 
     Raises UserError, with the server's error message, if there is no valid answer within `seconds` (three times as long
-    if invalid answers come first).
+    if invalid answers come first), and ServiceError if the server is busy.
     """
     for url in several(urls):
         _probe(url, model, prompts, api_key, seconds)
@@ -56,6 +58,8 @@ def _probe(url: str, model: str, prompts: PromptSet, api_key: str | None, second
 
 
 def _explain(place: str, fault: LlmFault) -> NoReturn:
+    if fault.kind == "unreachable" and fault.detail.startswith(BUSY):
+        raise ServiceError(f"the model server at {place} is busy or not ready yet ({fault.detail}); {AGAIN}")
     if fault.kind == "invalid_answer":
         what = f"does not keep to the JSON schema that it was asked to answer by ({fault.detail})"
     elif fault.kind in ("server_error", "refused"):
@@ -89,9 +93,7 @@ def _served(url: str, model: str | None, api_key: str | None) -> str:
             served = [clean(entry["id"], 200) for entry in parse(reply.read(MOST_BYTES))["data"]]
     except urllib.error.HTTPError as error:
         if error.code in (401, 403):
-            raise UserError(
-                f"The model server at {place} refuses the API key ({error.code}): set the right one."
-            ) from None
+            raise wrong_key(place, error.code) from None
         raise UserError(
             f"The model server at {place} answers {error.code} to /models: give the address of an "
             "OpenAI-compatible server, such as http://127.0.0.1:8000/v1."

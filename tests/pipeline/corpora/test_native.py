@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import pytest
+
+from pipeline.corpora import native
 from schemas.records import Image, Text
 
 
@@ -89,7 +92,13 @@ def test_what_is_refused(read_one):
     assert "title must be a string, not list" in detail(title=["a"])
     assert "segments must be a list, not str" in detail(segments="text")
     assert "segments[1] must be an object, not str" in detail(segments=[{"text": "a"}, "b"])
-    assert "text must be a string, not missing" in detail(segments=[{"txt": "a"}])
+    assert detail(segments=[{"text": "a"}, {"txt": "a", "<b>": 1}]).endswith(
+        "segments[1] has neither text nor image, but txt"
+    )
+    assert detail(segments=[{}]).endswith("segments[0] has neither text nor image")
+    assert "text must be a string, not missing" in detail(segments=[{"text": None}])
+    assert "image must be a string, not int" in detail(segments=[{"image": 3}])
+    assert "segments[0] has both text and image" in detail(segments=[{"text": "a", "image": "b.jpg"}])
     for size in (0, -3, "640", 12.5, True, float("nan"), 2**31, 10**17):
         assert "width must be a whole number" in detail(segments=[{"image": "a.jpg", "width": size}])
 
@@ -100,3 +109,32 @@ def test_an_image_name_cannot_leave_the_corpus(read_one):
         assert "is no file name inside the corpus" in fault.detail
     document = read_one("native", {"id": "d", "segments": [{"image": "file:///etc/passwd"}, {"image": "sub/./a.jpg"}]})
     assert [i.uri.partition("/images/")[2] for i in document.images] == ["file:/etc/passwd", "sub/a.jpg"]
+
+
+def test_a_table_with_both_columns_may_leave_one_of_them_empty(read_one):
+    segments = [{"text": "Saw.", "image": None}, {"text": None, "image": "a.jpg"}, {"text": " ", "image": "b.jpg"}]
+    document = read_one("native", {"id": "d", "segments": segments})
+    assert document.texts == ("Saw.",) and len(document.images) == 2
+
+
+@pytest.mark.parametrize(
+    "fields, warned",
+    [
+        ({"licence": "CC0-1.0"}, ["'licence' is ignored; is 'license' meant?"]),
+        ({"titel": "A saw"}, ["'titel' is ignored; is 'title' meant?"]),
+        ({"Title": "A saw"}, ["'Title' is ignored; is 'title' meant?"]),
+        ({"licence": "CC0-1.0", "license": "CC0-1.0"}, []),
+        ({"source_path": "x", "language": "en", "licence" * 9: 1}, []),
+    ],
+)
+def test_a_field_that_looks_misspelt_is_warned_of_once(read_all, jsonl, caplog, fields, warned):
+    native._warn.cache_clear()
+    path = jsonl(*({"id": n, "segments": [], **fields} for n in range(3)))
+    assert len(read_all("native", path)) == 3
+    assert [record.getMessage().removeprefix("native: the field ") for record in caplog.records] == warned
+
+
+def test_a_misspelt_field_of_a_segment_is_warned_of(read_one, caplog):
+    native._warn.cache_clear()
+    read_one("native", {"id": "d", "segments": [{"image": "a.jpg", "captoin": "A saw."}]})
+    assert "is 'caption' meant?" in caplog.text

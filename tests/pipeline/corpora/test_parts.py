@@ -124,7 +124,7 @@ def test_a_field_that_is_not_there_is_a_fault_and_a_bug_of_the_reader_stops_the_
     shape = corpora.Format(lambda record, place: iter([record["text"].strip()]), JSONL)
     [part] = corpora.parts("native", jsonl({}))
     [fault] = read_with(part, shape)
-    assert (fault.error, fault.detail) == ("bad_record", "KeyError: …")
+    assert (fault.error, fault.detail) == ("bad_record", "KeyError: field 'text' is missing")
     [part] = corpora.parts("native", jsonl({"text": 3}))
     with pytest.raises(AttributeError):
         list(read_with(part, shape))
@@ -291,3 +291,22 @@ def test_lines_that_were_there_when_the_run_began_and_are_gone_stop_it(jsonl):
     with pytest.raises(ServiceError, match="docs.jsonl has become shorter since the run began: 2 lines are gone"):
         list(corpora.read(part))
     assert len(list(corpora.read(dataclasses.replace(part, count=3)))) == 3
+
+
+@pytest.mark.parametrize(
+    "line, detail",
+    [
+        ('record["nam"]', "KeyError: field 'nam' is missing"),
+        ('{"a": 1}[record["token"]]', "KeyError: …"),
+        ('{"a": 1}["not a name"]', "KeyError: …"),
+        ("[][3]", "IndexError: list index out of range"),
+    ],
+)
+def test_a_fault_shows_a_key_only_if_the_reader_names_it(tmp_path, monkeypatch, read_one, line, detail):
+    name = f"named_{abs(hash(line))}"
+    (tmp_path / f"{name}.py").write_text(
+        "from pipeline.corpora.parts import JSONL, Format\n\n\n"
+        f"def documents(record, place):\n    yield {line}\n\n\nFORMAT = Format(documents, JSONL)\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    assert read_one(name, {"token": "sesame", "name": "a"}).detail == detail

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from pipeline.dataset import ledger
+from pipeline.dataset import ledger, shards
 from schemas.errors import UserError
 from schemas.outcome import Outcome
 from schemas.records import Drop, ImageDrop
@@ -119,6 +119,25 @@ def test_explain_words_for_rules_that_measure_nothing():
 
 def test_a_record_is_found_by_its_place_as_well(folder):
     assert ledger.find(folder, "corpus/docs.jsonl:4").id == "doc-003"
+
+
+def test_a_record_is_found_by_the_end_of_its_place(folder):
+    assert ledger.find(folder, "docs.jsonl:4").id == "doc-003"
+    for none in ("jsonl:4", "docs.jsonl", "s.jsonl:4", "/docs.jsonl:4"):
+        with pytest.raises(UserError, match="No document"):
+            ledger.find(folder, none)
+
+
+def test_the_end_of_several_places_is_no_name(tmp_path):
+    rows = [
+        Outcome(f"{n}", "s", f"{at}/docs.jsonl:{n % 2}", "dropped", "filter_text", "a", 0, 1)
+        for n, at in enumerate("abc")
+    ]
+    shards.write_ledger(rows, f"{tmp_path}/ledger/part-00000.parquet")
+    assert ledger.find(str(tmp_path), "docs.jsonl:1").id == "1"
+    with pytest.raises(UserError, match=r"is not one document .*\(a/docs.jsonl:0, c/docs.jsonl:0\)"):
+        ledger.find(str(tmp_path), "docs.jsonl:0")
+    assert ledger.find(str(tmp_path), "c/docs.jsonl:0").id == "2"
 
 
 def test_an_unknown_id_suggests_near_ones(folder):

@@ -59,6 +59,17 @@ def test_speed_is_that_of_the_last_minute(tmp_path, capsys, monkeypatch):
     assert capsys.readouterr().err.splitlines()[-1].endswith("Rate text 1 of 2")  # nothing of late: no speed
 
 
+def test_what_stands_still_has_no_time_left_and_what_goes_on_has_one(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(progress, "STANDS", 0.9)
+    with progress.shown(str(tmp_path), STAGES, seconds=0.2):
+        counter = progress.counter(str(tmp_path))
+        for name in ("came to Rate text", "came to Rate text", "Read", "Rate text"):
+            counter.tick(name)
+        time.sleep(2.5)
+    lines = [line for line in capsys.readouterr().err.splitlines() if "Rate text 1 of 2" in line]
+    assert "left" in lines[0] and lines[-1].endswith("Rate text 1 of 2")
+
+
 def test_while_documents_are_read_their_number_says_how_long_it_takes():
     said = progress.line(
         {"Identify": 10_000, "Read": 4_000, "came to Store images": 3_990, "Store images": 3_982},

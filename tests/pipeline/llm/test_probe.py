@@ -10,7 +10,7 @@ import pytest
 import prompts
 from pipeline.llm.probe import check_server, probe
 from pipeline.llm.server import free_port
-from schemas.errors import UserError
+from schemas.errors import ServiceError, UserError
 from tests.fake_openai import FakeOpenAI, smallest
 
 PROMPTS = prompts.load("embedded")
@@ -54,6 +54,20 @@ def test_one_that_knows_no_schemas(status):
         in sentence
     )
     assert "give the address of one that knows response_format json_schema" in sentence
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_one_that_is_busy_is_to_be_asked_later(status):
+    said = json.dumps({"error": {"message": "slow down"}}).encode()
+    with FakeOpenAI(raw=lambda _: (status, said)) as server, pytest.raises(ServiceError) as caught:
+        probe(server.url, "fake", PROMPTS, None, 1.0)
+    assert f"is busy or not ready yet ({status}: slow down); run the same command again" in str(caught.value)
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_one_that_wants_another_key_says_where_it_belongs(status):
+    with FakeOpenAI(raw=lambda _: (status, b"{}")) as server:
+        assert "set the right one in LEAFINSTRUCT_LLM_KEY or in the file that llm.key_file names" in refused(server)
 
 
 def test_one_that_passes_over_the_schema():
