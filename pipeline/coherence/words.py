@@ -62,7 +62,11 @@ def shared(image: tuple[set[str], str], place: dict[str, float]) -> float:
     between words: a stem of four letters or more is also found inside another word.
     """
     own, letters = image
-    both = sum(counts for found, counts in place.items() if found in own or (len(found) > 3 and found.replace("_", "") in letters))
+    both = sum(
+        counts
+        for found, counts in place.items()
+        if found in own or (len(found) > 3 and found.replace("_", "") in letters)
+    )
     return both / math.sqrt(sum(place.values()) + SHORT)
 
 
