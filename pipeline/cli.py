@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import os
 import sys
 
@@ -16,6 +17,8 @@ from pipeline import arguments
 from pipeline.launch import finished, logs
 from schemas.errors import BugError, ServiceError, UserError, exit_code, is_users
 from schemas.printable import line, printable
+
+_log = logging.getLogger(__name__)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -47,6 +50,16 @@ def main(argv: list[str] | None = None) -> int:
             file=sys.stderr,
         )
         return 2 if is_users(error) else 4
+    except MemoryError:
+        print("leafinstruct: out of memory", file=sys.stderr)
+        return 4
+    except Exception as error:  # noqa: BLE001 - a bug, also in a reader or a rule of the user's own
+        _log.debug("the traceback", exc_info=True)
+        print(
+            line(f"leafinstruct: a bug: {type(error).__name__}: {error} (--log-level debug shows the traceback)"),
+            file=sys.stderr,
+        )
+        return 3
 
 
 def build(options: argparse.Namespace, beam_flags: list[str]) -> int:
@@ -192,7 +205,7 @@ def score(options: argparse.Namespace, _: list[str]) -> int:
         run(
             configs.find(options.config),
             options.corpus,
-            options.output.rstrip("/"),
+            options.output,
             limit=options.limit,
             llm_url=options.llm_url,
             work=options.work,

@@ -11,12 +11,11 @@ from typing import Any
 
 from filters import presets
 from number_format import FORMATS
-from pipeline import held_out, opt_outs, sources
+from pipeline import held_out, opt_outs, ranges, sources
 from pipeline.sources import Corpus, Duplicates, Web
 from prompts.wordings import BASIC, Kinds
 from schemas import settings as settings_file
 from schemas.errors import UserError
-from schemas.records import MOST_CANDIDATES
 
 
 @dataclasses.dataclass(frozen=True)
@@ -260,41 +259,12 @@ def _check(config: Config, path: str) -> None:
     ):
         if value not in known:
             raise UserError(f"{path}: {key} must be one of {', '.join(known)}, not {value!r}")
-    for key, number in (
-        ("shards.size", config.shards.size),
-        ("excerpt.max_images", config.excerpt.max_images),
-        ("llm.concurrency", config.llm.concurrency),
-        ("images.workers", config.images.workers),
-        ("clip.batch_documents", config.clip.batch_documents),
-        ("instructions.candidates", config.instructions.candidates),
-        ("ocr.side", config.ocr.side if config.ocr else 32),
-        ("ocr.boxes", config.ocr.boxes if config.ocr else 1),
-        ("images.max_side", config.images.max_side),
-        ("limit", 1 if config.limit is None else config.limit),
-    ):
-        if number < 1:
-            raise UserError(f"{path}: {key} must be at least 1, not {number}")
+    ranges.check(dataclasses.asdict(config), path)
     if not (1 <= len(config.shards.salt) <= 64 and config.shards.salt.isascii() and config.shards.salt.isprintable()):
         raise UserError(f"{path}: shards.salt must be 1 to 64 printable ASCII characters")
-    if config.excerpt.max_images > 100:
-        raise UserError(f"{path}: excerpt.max_images must be at most 100, not {config.excerpt.max_images}")
     if not 0 < config.limits.failed_at_most <= 1:
         raise UserError(
             f"{path}: limits.failed_at_most is a share above 0 and up to 1, not {config.limits.failed_at_most}"
-        )
-    for key, share in (
-        ("split.context_free", config.split.context_free),
-        ("instructions.with_pictures", config.instructions.with_pictures),
-        *(
-            (f"instructions.kinds.{name}", share)
-            for name, share in dataclasses.asdict(config.instructions.kinds).items()
-        ),
-    ):
-        if not 0 <= share <= 1:
-            raise UserError(f"{path}: {key} is a share from 0 to 1, not {share}")
-    if config.instructions.candidates > MOST_CANDIDATES:
-        raise UserError(
-            f"{path}: instructions.candidates must be at most {MOST_CANDIDATES}, not {config.instructions.candidates}"
         )
     if abs(sum(getattr(config.instructions.kinds, name) for name in BASIC) - 1) > 1e-6:
         raise UserError(f"{path}: instructions.kinds: the sum of {', '.join(BASIC)} must be 1")

@@ -13,7 +13,7 @@ from typing import Any, Literal, TypeVar
 
 import yaml
 
-from schemas.errors import UserError
+from schemas.errors import UserError, one_line
 
 T = TypeVar("T")
 Number = Callable[[Any, str, str], float]
@@ -40,13 +40,35 @@ def parse(text: str, path: str) -> Any:
     {'size': 12}
     """
     try:
-        return yaml.safe_load(text)
+        return yaml.load(text, Loader=_Loader)
+    except _TwiceError as error:
+        raise UserError(f"{path}: {error}") from None
     except yaml.YAMLError as error:
         raise UserError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
     except ValueError as error:  # 2024-13-45 looks like a date; a number may have too many digits
         raise UserError(
             f"{path} has a value that cannot be read: {error}; put it in quotes if it is a string"
         ) from error
+
+
+class _TwiceError(Exception):
+    """A mapping has a key twice."""
+
+
+class _Loader(yaml.SafeLoader):
+    """Refuses a key that is given twice, of which PyYAML takes the last; a key beside `<<` may be in what that adds."""
+
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        found = super().compose_mapping_node(anchor)
+        lines: dict[tuple[str, str], int] = {}
+        for key, _ in found.value:
+            if not isinstance(key, yaml.ScalarNode):
+                continue
+            line = key.start_mark.line + 1
+            if before := lines.get((key.tag, key.value)):
+                raise _TwiceError(f"{one_line(key.value, 80)} is given twice, in the lines {before} and {line}")
+            lines[key.tag, key.value] = line
+        return found
 
 
 def number(value: Any, path: str, key: str) -> float:

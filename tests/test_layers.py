@@ -35,7 +35,7 @@ LAYERS = {
         "coherence instances",
         "config",
         "held_out opt_outs",
-        "every sources storage",
+        "every ranges sources storage",
         "__init__",
     ),
     "moss": (

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib
 import inspect
 import pathlib
 from collections.abc import Callable, Mapping
@@ -12,7 +11,8 @@ from typing import Any, Generic, TypeVar
 from filters import content, image, repetition, text
 from filters.stats import TextStats
 from schemas import settings
-from schemas.errors import UserError
+from schemas.errors import UserError, one_line
+from schemas.own_modules import imported
 from schemas.records import Drop, SizedImage
 
 MODULES = {"text": text, "repetition": repetition, "image": image, "content": content}
@@ -35,7 +35,10 @@ class Rule(Generic[Subject]):
     unit: str = ""
 
     def __call__(self, subject: Subject) -> Drop | None:
-        return self.function(subject, **self.arguments)
+        found = self.function(subject, **self.arguments)
+        if found is not None and not isinstance(found, Drop):  # False would silently keep everything
+            raise UserError(f"the rule {self.name} must return None or a Drop, not {one_line(repr(found), 80)}")
+        return found
 
 
 DocumentRule = Rule[TextStats]
@@ -63,6 +66,9 @@ def parse(path: pathlib.Path, section: str, entry: dict[str, Any], words: Mappin
             settings.build(tuple[str, ...], value, str(path), where)
         elif key != "words":
             settings.number(value, str(path), where)
+    least, most = arguments.get("at_least"), arguments.get("at_most")
+    if least is not None and most is not None and least > most:
+        raise UserError(f"{path}: {section}: {name}: at_least is {least}, above at_most, which is {most}.")
     return Rule(str(name), function, arguments, entry.get("source", ""), entry.get("unit", ""))
 
 
@@ -74,7 +80,8 @@ def _function(path: pathlib.Path, section: str, name: object) -> Callable[..., D
     try:
         if section == "content" and module != "content":
             raise ValueError("each of them has its own measure")
-        found = getattr(MODULES[module] if module in ours else importlib.import_module(module), attribute, None)
+        what = f"{path}: {section}: the module of the rule {name}"
+        found = getattr(MODULES[module] if module in ours else imported(module, what), attribute, None)
     except (ImportError, ValueError) as error:
         raise UserError(
             f"{path}: {section}: there is no rule {name!r} ({error}); rules here are functions of {known}."

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import importlib
 from collections.abc import Iterator
 
 from pipeline.corpora import cut
@@ -17,6 +16,7 @@ from pipeline.corpora.parts import Format, Part
 from pipeline.corpora.parts import limited as _limited
 from pipeline.corpora.parts import read as _read
 from schemas.errors import UserError, one_line
+from schemas.own_modules import imported
 from schemas.records import Document, Fault
 
 FORMATS = {
@@ -51,7 +51,7 @@ def format_of(name: str) -> Format:
     """
     module, attribute = f"{__name__}.{FORMATS[name]}".rsplit(".", 1) if name in FORMATS else (name, "FORMAT")
     try:
-        found = getattr(importlib.import_module(module), attribute, None)
+        found = getattr(imported(module, f"the reader {name}"), attribute, None)
     except ImportError as error:
         if getattr(error, "name", None) == name and "." not in name:
             raise UserError(

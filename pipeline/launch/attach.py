@@ -19,7 +19,7 @@ from pipeline.launch.lease import Held
 from pipeline.launch.lock import exclusive_lock
 from pipeline.launch.signals import stopped_by_signals
 from pipeline.run import Run
-from pipeline.storage import bucket, remote, uris
+from pipeline.storage import remote, uris
 from pipeline.storage.bucket import is_remote
 from schemas.errors import UserError
 from schemas.signature import private_key
@@ -36,7 +36,7 @@ def attach(work: str, sign: str | None = None, pause: float | None = None) -> tu
     the run, and what was published, or None if it was published before. `pause` is in seconds. Raises the errors of
     `publish_run`, and ServiceError if the engine says that the job has failed.
     """
-    work = work.rstrip("/")
+    work = remote.folder(work)
     found = _found(work, sign)
     if found.published:
         return found, None
@@ -64,7 +64,7 @@ def publish_run(work: str, id_: str, sign: str | None = None) -> tuple[Job, Buil
     Raises Held if its launcher still goes on, ServiceError if results are missing, and UserError if another run has
     begun there, or this environment, the rules or the prompts are not those of the launcher.
     """
-    work = work.rstrip("/")
+    work = remote.folder(work)
     found = _found(work, sign)
     if found.id != id_:
         raise UserError(f"the last run in {work} is {found.id}, not {id_}")
@@ -76,7 +76,6 @@ def publish_run(work: str, id_: str, sign: str | None = None) -> tuple[Job, Buil
 
 
 def _found(work: str, sign: str | None) -> Job:
-    bucket.check(work)
     found = job.load(work)
     if found.until:
         on = (

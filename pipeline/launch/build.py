@@ -71,8 +71,8 @@ def build(
     key = private_key(sign) if sign else None
     if not output.strip("/"):
         raise UserError("--output must name a folder")
-    output, work = output.rstrip("/"), (work or f"{output.rstrip('/')}/.work").rstrip("/")
-    remote.check_folders(output, work)
+    output = remote.folder(output)
+    work = remote.folder(work or f"{output}/.work")
     id_, log = uuid.uuid4().hex[:12], log_of(work)
     with translated(output, work, f"{work}/failures/{id_}", log), stopped_by_signals(), contextlib.ExitStack() as stack:
         publish.check_output(output, config, replace)  # a folder of something else is not even locked

@@ -28,6 +28,7 @@ from pipeline.llm import keys
 from pipeline.llm.probe import probe
 from pipeline.report.scored import EXPLANATIONS, page
 from pipeline.run import Run, image_store
+from pipeline.storage import remote
 from pipeline.storage.files import replacing, write_bytes
 from schemas.errors import RecordFault
 from schemas.records import Document, Drop, Fault, ScoredDocument, StoredDocument, StoredImage, Text
@@ -44,7 +45,8 @@ def score(
     Images are fetched and stored in `work`. Documents are rated if `llm_url` names a server. Copies of up to `proof`
     documents are damaged, to see which measure notices. Raises UserError.
     """
-    run, scorer = _prepared(config, corpus, f"{work or output + '/.work'}", limit, llm_url)
+    output = remote.folder(output)
+    run, scorer = _prepared(config, corpus, remote.folder(work or f"{output}/.work"), limit, llm_url)
     totals = _Totals(proof)
     with contextlib.ExitStack() as stack:
         rate = asking.rate_text(run) if llm_url else None

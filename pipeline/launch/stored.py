@@ -14,6 +14,7 @@ from pipeline.config import Config, preset
 from pipeline.graph import ocr, reading, stages
 from pipeline.images.faults import ImageFault
 from pipeline.run import Run
+from pipeline.storage import remote
 from schemas.records import Document, Drop, DroppedDocument, Provenance, ScoredDocument, StoredDocument
 
 if TYPE_CHECKING:
@@ -25,10 +26,11 @@ def measured(config: Config, work: str, llm_name: str = "") -> Run:
 
     Its caches are in `work`, and its model server is the configuration's URL, if any.
     """
+    work = remote.folder(work)
     clip = clip_version(config.clip.model, config.clip.pretrained, config.clip.dtype)
     provenance = Provenance("", "", clip, llm_name, "", "")
     loaded = prompts.load(config.prompts)
-    return Run(config, preset(config), loaded, "", work.rstrip("/"), config.llm.url or "", llm_name, "", provenance)
+    return Run(config, preset(config), loaded, "", work, config.llm.url or "", llm_name, "", provenance)
 
 
 def stored_documents(run: Run, most: int | None = None) -> list[StoredDocument]:

@@ -30,6 +30,12 @@ def check_folders(*folders: str) -> None:
     check(*folders)
 
 
+def folder(path: str) -> str:
+    """A folder to write to, as the user names it, without slashes at its end. Raises UserError as `check_folders`."""
+    check_folders(path)  # before that: s3:// without a bucket would become a local folder
+    return path.rstrip("/")
+
+
 def get(url: str, start: int = 0, end: int | None = None) -> bytes:
     """The bytes from `start` to before `end`, by one request. Raises FileNotFoundError."""
     bucket, name = split(url)

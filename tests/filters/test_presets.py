@@ -139,12 +139,14 @@ def test_what_is_wrong_is_said(name, accept, lists, message):
         ("document: [{at_least: 3}]", "there is no rule None"),
         ("document: [text.word_count]", "document: the rules must be a list, and each"),
         ("document: {rule: text.word_count}", "document: the rules must be a list"),
-        ("document: [{rule: text.within, rule: text.within, value: 1}]", "no rule 'text.within'"),
+        ("document: [{rule: text.within, value: 1}]", "no rule 'text.within'"),
         ("document: [{rule: text._share, part: 1}]", "no rule 'text._share'"),
         ("document: [{rule: image.shorter_side, at_least: 3}]", "no rule 'image.shorter_side'"),
         ("image: [{rule: text.word_count, at_least: 3}]", "no rule 'text.word_count'"),
         ("document: [{rule: os.system}]", "no rule 'os.system'"),
         ("document: [{rule: text.word_count, atleast: 3}]", "text.word_count has no argument 'atleast'"),
+        ("document: [{rule: text.word_count, at_least: 8, at_most: 7}]", "at_least is 8, above at_most, which is 7"),
+        ("document: []\ndocument: []", "document is given twice, in the lines 1 and 2"),
         ("document: [{rule: text.code}]", "text.code needs the argument 'at_most'"),
         ("document: [{rule: text.code, at_most: half}]", "text.code: at_most must be a number"),
         (
@@ -186,6 +188,43 @@ def test_a_file_of_ones_own(tmp_path):
     preset = presets.load(str(path))
     assert preset.name == "short"
     assert presets.filter_document(document("one two three four"), preset.document_rules) == Drop("word_count", 4, 3)
+
+
+def test_two_equal_bounds_are_a_range(tmp_path):
+    path = tmp_path / "two.yaml"
+    path.write_text("document: [{rule: text.word_count, at_least: 2, at_most: 2}]")
+    assert presets.filter_document(document("one two"), presets.load(str(path)).document_rules) is None
+
+
+@pytest.mark.parametrize("returned", ["True", "False", "0", "'too short'"])
+def test_a_rule_of_ones_own_returns_a_drop_or_none(tmp_path, monkeypatch, returned):
+    name = f"own_rules_{abs(hash(returned))}"
+    (tmp_path / f"{name}.py").write_text(
+        "from schemas.records import Drop\n"
+        f"def odd(page):\n    return {returned}\n"
+        "def even(page):\n    return Drop('even', 0, 1)\n"
+        "def none(page):\n    pass\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def dropped(rule):
+        (tmp_path / "own.yaml").write_text(f"document: [{{rule: {name}.{rule}}}]")
+        return presets.filter_document(document("one"), presets.load(str(tmp_path / "own.yaml")).document_rules)
+
+    with pytest.raises(UserError, match=f"the rule {name}.odd must return None or a Drop, not {returned}"):
+        dropped("odd")
+    assert dropped("even") == Drop("even", 0, 1)
+    assert dropped("none") is None
+
+
+def test_the_module_of_a_rule_that_cannot_be_imported_is_named(tmp_path, monkeypatch):
+    (tmp_path / "bad_rules.py").write_text("\ndef bad(:\n")
+    (tmp_path / "own.yaml").write_text("document: [{rule: bad_rules.bad}]")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(
+        UserError, match="own.yaml: document: .* rule bad_rules.bad .* invalid syntax, bad_rules.py line 2"
+    ):
+        presets.load(str(tmp_path / "own.yaml"))
 
 
 def test_the_first_no_wins():

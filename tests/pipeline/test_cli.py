@@ -142,6 +142,72 @@ def test_an_output_that_cannot_be_written(capsys, config, llm, tmp_path):
     assert "--output" in said
 
 
+@pytest.mark.parametrize("command", ["build", "build --work", "attach", "publish", "score", "score --work", "selftest"])
+def test_a_store_without_a_bucket_is_no_local_folder(capsys, config, llm, tmp_path, monkeypatch, command):
+    path = config()
+    monkeypatch.chdir(tmp_path)
+    name, *rest = command.split()
+    work, output = ("s3://", str(tmp_path / "out")) if rest else (None, "s3://")
+    arguments = {
+        "build": ["--config", path, "--output", output, "--llm-url", llm.url],
+        "attach": ["--work", "s3://"],
+        "publish": ["--work", "s3://", "--run", "0"],
+        "score": [f"native:{ROOT / 'examples/corpus'}", "--config", path, "--output", output],
+        "selftest": ["--config", path, "--work", "s3://"],
+    }[name]
+    said = refused(capsys, name, *arguments, *(["--work", work] if work else []))
+    assert "s3:// is no address" in said
+    assert not (tmp_path / "s3:").exists() and not (tmp_path / "out").exists()
+
+
+READER = "from pipeline.corpora.parts import Format\ndef documents(record, place):\n    {}\nFORMAT = Format(documents, ('.jsonl',))\n"
+
+
+@pytest.mark.parametrize(
+    "name, text, code, words",
+    [
+        ("reader_syntax", "def x(:\n", 2, "the reader reader_syntax cannot be imported: SyntaxError: invalid syntax, "),
+        ("reader_raises", "\n1 / 0\n", 2, "ZeroDivisionError: division by zero, reader_raises.py line 2"),
+        ("reader_library", "import re\nre.compile('(')\n", 2, "reader_library.py line 2"),
+        ("reader_none", READER.format("return None"), 3, "a bug: TypeError: 'NoneType' object is not iterable ("),
+        (
+            "reader_bug",
+            READER.format("1 / 0"),
+            3,
+            "a bug: ZeroDivisionError: division by zero (--log-level debug shows",
+        ),
+    ],
+)
+def test_a_mistake_in_a_reader_of_ones_own_is_one_sentence(
+    capsys, config, tmp_path, monkeypatch, name, text, code, words
+):
+    (tmp_path / f"{name}.py").write_text(text)
+    (tmp_path / "docs.jsonl").write_text("{}\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    command = ["plan", "--config", config(), "--corpus", f"{name}:{tmp_path}", "--work", str(tmp_path / "work")]
+    assert main(command) == code
+    said = capsys.readouterr().err
+    assert words in said and said.startswith("leafinstruct: ") and said.count("\n") == 1
+    assert main([*command, "--log-level", "debug"]) == code
+    assert ("Traceback" in capsys.readouterr().err) is (code == 3)
+
+
+def test_a_reader_that_lies_here_is_found_with_the_path(capsys, config, tmp_path, monkeypatch):
+    path = config()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.path", [folder for folder in sys.path if folder])
+    (tmp_path / "lying_here.py").write_text(READER.format("yield from ()"))
+    (tmp_path / "lying").mkdir()
+    (tmp_path / "lying/here.py").write_text("import no_such_library")
+    command = ["plan", "--config", path, "--work", "work", "--corpus"]
+    assert "PYTHONPATH=. finds lying_here.py here" in refused(capsys, *command, "lying_here:docs")
+    assert "PYTHONPATH=. finds lying/here.py here" in refused(capsys, *command, "lying.here:docs")
+    assert "PYTHONPATH" not in refused(capsys, *command, "lying_there:docs")
+    monkeypatch.syspath_prepend(tmp_path)
+    said = refused(capsys, *command, "lying.here:docs")
+    assert "No module named 'no_such_library'" in said and "finds" not in said
+
+
 @pytest.mark.parametrize("flag", ["--limt=3", "--bogus", "native:examples/corpus", "-x", "--runner=Nope"])
 def test_a_flag_that_nobody_knows(capsys, config, llm, tmp_path, flag):
     said = refused(capsys, "build", "--config", config(), "--output", str(tmp_path / "out"), "--llm-url", llm.url, flag)

@@ -65,6 +65,22 @@ def test_production_config_explains_every_key():
         ({"limits": {"failed_at_most": 0}}, ["limits.failed_at_most", "above 0 and up to 1"]),
         ({"split": {"context_free": 2}}, ["split.context_free", "from 0 to 1"]),
         ({"coherence": {"matched_at_least": 0.1}}, ["coherence.mean_at_least is missing"]),
+        ({"excerpt": {"max_words": 0}}, ["excerpt.max_words must be at least 1, not 0"]),
+        ({"excerpt": {"max_words": 240, "min_words": 500}}, ["excerpt.min_words, which is 500, is above", "240"]),
+        ({"excerpt": {"min_words": -1}}, ["excerpt.min_words must be at least 0, not -1"]),
+        ({"images": {"max_bytes": 0}}, ["images.max_bytes must be at least 1, not 0"]),
+        ({"images": {"max_pixels": -1}}, ["images.max_pixels must be at least 1, not -1"]),
+        ({"images": {"timeout": 0}}, ["images.timeout must be above 0, not 0"]),
+        ({"llm": DEMO["llm"] | {"timeout": -3}}, ["llm.timeout must be above 0, not -3"]),
+        ({"llm": DEMO["llm"] | {"deadline": 1}}, ["llm.timeout, which is ", "is above llm.deadline, which is 1"]),
+        ({"llm": DEMO["llm"] | {"max_model_len": 0}}, ["llm.max_model_len must be at least 1, not 0"]),
+        ({"ratings": DEMO["ratings"] | {"mean_at_least": 45}}, ["ratings.mean_at_least must be from 0 to 5, not 45"]),
+        ({"coherence": DEMO["coherence"] | {"mean_at_least": 20}}, ["coherence.mean_at_least", "from -1 to 1"]),
+        ({"coherence": DEMO["coherence"] | {"margin_at_least": -3}}, ["coherence.margin_at_least", "from -2 to 2"]),
+        ({"coherence": DEMO["coherence"] | {"similarity_at_most": 95}}, ["similarity_at_most", "from -1 to 1"]),
+        ({"instructions": {"candidates": 9}}, ["instructions.candidates must be from 1 to 8, not 9"]),
+        ({"ocr": DEMO["ocr"] | {"boxes": 0}}, ["ocr.boxes must be at least 1"]),
+        ({"limit": 0}, ["limit must be at least 1"]),
     ],
 )
 def test_mistakes_are_named(tmp_path, change, words):
@@ -72,6 +88,22 @@ def test_mistakes_are_named(tmp_path, change, words):
         load(tmp_path, DEMO | change)
     for word in words:
         assert word in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"excerpt": {"max_words": 40, "min_words": 40}},
+        {"excerpt": {"min_words": 0}},
+        {"images": {"max_bytes": 1, "max_pixels": 1, "timeout": 0.1}},
+        {"llm": DEMO["llm"] | {"timeout": 600, "deadline": 600}},
+        {"ratings": {"lowest_at_least": 0, "mean_at_least": 5}},
+        {"coherence": dict.fromkeys(DEMO["coherence"], -1) | {"margin_at_least": -2, "similarity_at_most": 1}},
+        {"ocr": None, "limit": None},
+    ],
+)
+def test_numbers_at_the_ends_of_their_ranges_are_taken(tmp_path, change):
+    load(tmp_path, DEMO | change)
 
 
 def test_a_missing_file_and_bad_yaml_are_named(tmp_path):

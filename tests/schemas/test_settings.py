@@ -37,6 +37,8 @@ def load(tmp_path, text):
         ("name: 2024-12-24", "name must be a string"),
         ("files: {2024-12-24: a.txt}", "files must map names to strings"),
         ("name: [", "is not YAML"),
+        ("name: a\nshare: 1\n'name': b", "name is given twice, in the lines 1 and 3"),
+        ("files: {a: x, a: y}", "a is given twice, in the lines 1 and 1"),
     ],
 )
 def test_what_cannot_be_is_said_in_one_sentence(tmp_path, text, said):
@@ -48,6 +50,12 @@ def test_what_cannot_be_is_said_in_one_sentence(tmp_path, text, said):
 
 def test_a_byte_order_mark_and_other_scripts_are_read(tmp_path):
     assert load(tmp_path, "\ufeffname: Blätter\nshare: 1") == Some(1.0, "Blätter")
+
+
+def test_a_key_may_be_in_two_mappings_and_beside_what_a_mapping_is_made_from():
+    assert settings.parse("- {a: 1}\n- {a: 2}", "some.yaml") == [{"a": 1}, {"a": 2}]
+    text = "one: &one {a: 1, b: 2}\ntwo: &two {<<: *one, a: 3}\nthree: {<<: *two, b: 4}"
+    assert settings.parse(text, "some.yaml")["three"] == {"a": 3, "b": 4}
 
 
 @dataclasses.dataclass(frozen=True)

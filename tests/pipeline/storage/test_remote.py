@@ -116,6 +116,13 @@ def test_other_addresses_are_refused(url):
         bucket.check(url)
 
 
+@pytest.mark.parametrize("url", ["s3://", "gs:///", "s3:///out"])
+def test_a_folder_to_write_to_needs_a_bucket(url):
+    with pytest.raises(UserError, match="no address in gs:// or s3://"):
+        remote.folder(url)
+    assert [remote.folder(path) for path in ("out/", "out//", "s3/out")] == ["out", "out", "s3/out"]
+
+
 @pytest.mark.parametrize("url", ["s3://bucket/run[1]/out", "gs://bucket/*", "gs://bucket/a?"])
 def test_folders_to_write_to_have_no_name_that_is_a_glob(url):
     with pytest.raises(UserError, match=r"cannot be written to: choose a name without \*, \? and \["):
