@@ -24,6 +24,7 @@ from the text, and a heading that states it would be copied.
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import functools
 import hashlib
 import json
@@ -44,6 +45,8 @@ from schemas.jsonschema import ASPECT
 from schemas.records import Document, StoredImage
 
 FOLDER = pathlib.Path(__file__).parent
+_NEEDED = ("rate/question.jinja", "rate/aspects.yaml", "write/question.jinja")
+_FILES = ("prompts.yaml", *_NEEDED, "write/wordings.yaml")
 _TEMPLATES = jinja2.Environment(undefined=jinja2.StrictUndefined, trim_blocks=True, autoescape=False)
 
 
@@ -140,8 +143,14 @@ def load(name_or_folder: str) -> PromptSet:
         own = {name: value for name, value in dataclasses.asdict(head).items() if value is not None}
         head = dataclasses.replace(base, **own)
 
+    _refuse_others(folder)
+
     def file(name: str) -> pathlib.Path:
-        return next((path for place in folders if (path := place / name).is_file()), folder / name)
+        if found := next((path for place in folders if (path := place / name).is_file()), None):
+            return found
+        if name in _NEEDED and not head.extends:
+            raise UserError(f"{folder} has no {name}; write it, or take it from another set: extends: embedded")
+        return folder / name
 
     found = PromptSet(
         folder.name,
@@ -161,6 +170,25 @@ def load(name_or_folder: str) -> PromptSet:
     except jinja2.TemplateError as error:
         raise UserError(f"{file(asked)}: {error}") from error
     return found
+
+
+def _refuse_others(folder: pathlib.Path) -> None:
+    """Raise UserError for a file that was meant for the set, but is none of `_FILES`, so that nothing would read it.
+
+    Beside prompts.yaml there may be anything else, such as a configuration or a README.
+    """
+    known = {pathlib.PurePath(name).name for name in _FILES}
+    for path in sorted(found for below in (".", "rate", "write") for found in (folder / below).glob("*.*")):
+        name = path.relative_to(folder).as_posix()
+        of_set = path.suffix == ".jinja" or path.name in known or ("/" in name and path.suffix in (".yaml", ".yml"))
+        if name in _FILES or not of_set:
+            continue
+        same = [one for one in _FILES if one.endswith(f"/{path.name}")]
+        near = same or difflib.get_close_matches(name, _FILES, n=1)
+        raise UserError(
+            f"{path} is no file of a prompt set"
+            + (f"; did you mean {' or '.join(near)}?" if near else f"; the files are {', '.join(_FILES)}")
+        )
 
 
 def _folder(name_or_folder: str) -> tuple[pathlib.Path, _Head]:

@@ -11,7 +11,7 @@ import dataclasses
 import functools
 from collections.abc import Iterator
 
-from pipeline.corpora import cut
+from pipeline.corpora import cut, unread
 from pipeline.corpora.parts import Format, Part
 from pipeline.corpora.parts import limited as _limited
 from pipeline.corpora.parts import read as _read
@@ -78,7 +78,6 @@ def check(format: str, path: str, benchmark: bool = False) -> None:
             f"{format} is a benchmark, which nothing may be trained on; to keep it out of a dataset, give "
             "it to leafinstruct decontaminate"
         )
-    endings = ", ".join(f"*{suffix}" for suffix in shape.suffixes)
     part = fault = None
     try:
         for part in parts(format, path):
@@ -86,6 +85,7 @@ def check(format: str, path: str, benchmark: bool = False) -> None:
                 if isinstance(record, Document):
                     return
                 fault = fault or record
+        why = unread.why_none(path, shape) if part is None else ""
     except (OSError, ValueError) as error:  # ValueError: the scheme of no known store
         raise UserError(f"corpus {format}:{path} cannot be read: {error}") from error
     if fault:
@@ -94,8 +94,13 @@ def check(format: str, path: str, benchmark: bool = False) -> None:
             f"{fault.error}, {one_line(fault.detail)}"
         )
     if part is None:
-        raise UserError(f"corpus {format}:{path} holds no records: looked for a file, a folder or a glob of {endings}")
+        raise UserError(f"corpus {format}:{path} holds no records: {why}")
     raise UserError(f"corpus {format}:{path} is empty: its files hold no records")
+
+
+def left_out(format: str, path: str) -> str:
+    """What lies in a folder and is not read, in words; "" if nothing does."""
+    return unread.left_out(path, format_of(format))
 
 
 def parts(format: str, path: str, share: float = 1.0) -> Iterator[Part]:

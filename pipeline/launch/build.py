@@ -34,6 +34,7 @@ from prompts import load as load_prompts
 from prompts.control import tokens_of
 from schemas.codec import config_hash
 from schemas.errors import UserError
+from schemas.printable import line
 from schemas.records import Provenance
 from schemas.signature import private_key
 from schemas.stage_names import STAGES, stage_title
@@ -184,6 +185,8 @@ def configured(
     for corpus in config.corpora:
         bucket.check(corpus.path)
         corpora.check(corpus.format, corpus.path)
+        if beside := corpora.left_out(corpus.format, corpus.path):
+            print(line(f"{corpus.format}:{corpus.path}: not read: {beside}"), file=sys.stderr)
     configuration.preset(config)
     opt_outs.load(config.web.opt_outs)
     return config

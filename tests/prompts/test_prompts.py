@@ -127,6 +127,34 @@ def test_a_faulty_set_is_refused(tmp_path, files, message):
         prompts.load(own_set(tmp_path, **files))
 
 
+@pytest.mark.parametrize(
+    "name, message",
+    [
+        ("write/questions.jinja", r"write/questions.jinja is no file .* did you mean write/question.jinja\?"),
+        ("aspects.yaml", r"did you mean rate/aspects.yaml\?"),
+        ("question.jinja", r"did you mean rate/question.jinja or write/question.jinja\?"),
+        ("write/aspects.yaml", r"did you mean rate/aspects.yaml\?"),
+        ("rate/aspects.yml", r"did you mean rate/aspects.yaml\?"),
+    ],
+)
+def test_a_file_that_nothing_would_read_is_refused(tmp_path, name, message):
+    (tmp_path / "prompts.yaml").write_text("extends: embedded\n")
+    for other in ("README.md", "config.yaml", "rate/notes.txt", "more/page.jinja"):
+        (tmp_path / other).parent.mkdir(exist_ok=True)
+        (tmp_path / other).write_text("{}")
+    assert prompts.load(str(tmp_path)).aspects == SET.aspects
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_text("[]")
+    with pytest.raises(UserError, match=message):
+        prompts.load(str(tmp_path))
+
+
+def test_a_set_that_takes_from_no_other_needs_its_files(tmp_path):
+    (tmp_path / "prompts.yaml").write_text("about: mine\n")
+    with pytest.raises(UserError, match="has no rate/aspects.yaml; write it, or take it from .*: extends: embedded"):
+        prompts.load(str(tmp_path))
+
+
 def test_an_unknown_set_names_the_known_ones():
     with pytest.raises(UserError, match="embedded"):
         prompts.load("nowhere")

@@ -245,9 +245,10 @@ def test_an_object_store_is_read_like_a_folder(jsonl, read_all, tmp_path):
     "format, path, says",
     [
         ("natvie", "docs.jsonl", "unknown corpus format 'natvie': the known ones are native, mmc4, obelics"),
-        ("native", "missing.jsonl", r"looked for a file, a folder or a glob of \*.jsonl"),
-        ("obelics", "docs.jsonl", r"looked for .* \*.parquet"),
-        ("native", "empty.jsonl", "holds no records"),
+        ("native", "missing.jsonl", "holds no records: there is no .*missing.jsonl$"),
+        ("native", "*.json", r"no file matches .*\*.json$"),
+        ("obelics", "docs.jsonl", r"looked for \*.parquet, and found only docs.jsonl$"),
+        ("native", "empty.jsonl", "holds no records: empty, with 0 bytes: empty.jsonl$"),
         ("native", "blank.jsonl", "is empty"),
         ("native", "empty.jsonl.gz", "is empty"),
         ("native", "nosuchscheme://bucket/docs.jsonl", "cannot be read: .*nosuchscheme"),
@@ -310,3 +311,46 @@ def test_a_fault_shows_a_key_only_if_the_reader_names_it(tmp_path, monkeypatch, 
     )
     monkeypatch.syspath_prepend(tmp_path)
     assert read_one(name, {"token": "sesame", "name": "a"}).detail == detail
+
+
+def test_what_is_in_a_folder_and_is_not_read_is_said(jsonl, tmp_path):
+    jsonl({"id": "d", "segments": [{"text": "a"}]})
+    (tmp_path / "images").mkdir()
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos/a.jpg").write_bytes(b"x")
+    (tmp_path / ".hidden.json").write_text("")
+    assert corpora.left_out("native", str(tmp_path)) == ""
+    for name in ("more/d.jsonl", "D.JSONL", "a.json", "b.csv", "c.zst"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("")
+    said = corpora.left_out("native", f"{tmp_path}/")
+    assert said == (
+        f"the folders more, which {tmp_path}/**/*.jsonl would take; other endings: D.JSONL, a.json, b.csv and 1 more"
+    )
+    assert corpora.left_out("markdown", str(tmp_path)) == ""  # taken at any depth
+    assert (
+        corpora.left_out("native", f"{tmp_path}/docs.jsonl") == corpora.left_out("native", f"{tmp_path}/*.jsonl") == ""
+    )
+
+
+@pytest.mark.parametrize(
+    "names, says",
+    [
+        (["D.JSONL"], r"found only D.JSONL; endings are compared with their case$"),
+        (
+            ["a.json", "b.csv", "c.zst", "d.txt"],
+            r"looked for .*\*.tar, and found only a.json, b.csv, c.zst and 1 more$",
+        ),
+        ([], "there are no files in "),
+    ],
+)
+def test_why_a_folder_has_nothing_to_read(tmp_path, names, says):
+    for name in names:
+        (tmp_path / name).write_text("{}")
+    with pytest.raises(UserError, match=f"holds no records: .*{says}"):
+        corpora.check("native", str(tmp_path))
+
+
+def test_a_path_from_home_says_that_it_is_not_expanded():
+    with pytest.raises(UserError, match="there is no ~/nowhere.jsonl; ~ is not expanded here, so write the whole path"):
+        corpora.check("native", "~/nowhere.jsonl")
