@@ -10,6 +10,7 @@ import argparse
 import json
 import logging
 import os
+import signal
 import sys
 
 import configs
@@ -18,6 +19,7 @@ from pipeline.launch import finished, logs
 from schemas.errors import BugError, ServiceError, UserError, exit_code, is_users
 from schemas.printable import line, printable
 
+STOPPED = "leafinstruct: stopped; what was finished is kept, run the same command again to resume"
 _log = logging.getLogger(__name__)
 
 
@@ -40,8 +42,12 @@ def main(argv: list[str] | None = None) -> int:
         print(printable(f"leafinstruct: {error}"), file=sys.stderr)
         return exit_code(error)
     except KeyboardInterrupt:
-        print("leafinstruct: stopped; what was finished is kept, run the same command again to resume", file=sys.stderr)
+        print(STOPPED, file=sys.stderr)
         return 130
+    except SystemExit as stop:
+        if stop.code == 128 + signal.SIGTERM:
+            print(STOPPED, file=sys.stderr)
+        raise
     except BrokenPipeError:
         return 0
     except OSError as error:
@@ -119,7 +125,9 @@ def validate(options: argparse.Namespace, _: list[str]) -> int:
     sample = selection.share(options.sample) if options.sample else 1.0
     deep = bool(options.deep or options.shards or options.sample)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    workers = options.workers or cores
+    workers = cores if options.workers is None else options.workers
+    if workers < 1:
+        raise UserError(f"--workers must be at least 1, not {workers}")
     report = examine(opened(options.folder), Options(deep, first, last, sample, workers, options.public_key))
     print(FORMATS["json" if options.json else options.format](report, options.folder))
     return 1 if report.defects else 0

@@ -195,7 +195,9 @@ them.
 
 def load(path: str) -> Config:
     """Read a configuration file. Raises UserError with the file and the key."""
-    config = settings_file.build(Config, settings_file.read(path, "configs/demo.yaml"), path)
+    tree = settings_file.read(path, "configs/demo.yaml")
+    sources.check_form(tree, path)
+    config = settings_file.build(Config, tree, path)
     _check(config, path)
     return config
 
@@ -236,7 +238,7 @@ def parse_corpus(text: str) -> Corpus:
     """
     format_, colon, path = text.partition(":")
     if not colon or not path:
-        raise UserError(f"--corpus needs FORMAT:PATH, such as native:examples/corpus, not {text!r}")
+        raise UserError(f"a corpus is given as FORMAT:PATH, such as native:examples/corpus, not as {text!r}")
     return Corpus(format_, path)
 
 

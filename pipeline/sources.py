@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Literal
+from typing import Any, Literal
 
 from schemas.errors import UserError
 
@@ -59,6 +59,13 @@ class Web:
     per_host: int = 4
     delay: float = 0.0
     rules_unreachable: Literal["refuse", "allow"] = "refuse"
+
+
+def check_form(settings: Any, path: str) -> None:
+    """Raise UserError with an example for corpora that are no list, or are written as on the command line."""
+    corpora = settings.get("corpora", []) if isinstance(settings, dict) else []
+    if not isinstance(corpora, list) or not all(isinstance(corpus, dict) for corpus in corpora):
+        raise UserError(f"{path}: corpora must be a list, such as [{{format: native, path: examples/corpus}}]")
 
 
 def check(corpora: tuple[Corpus, ...], duplicates: Duplicates, web: Web, path: str) -> None:

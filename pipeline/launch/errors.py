@@ -85,9 +85,11 @@ def _of_launcher(error: Exception, output: str, work: str, log: str) -> Exceptio
         if error.errno in _DISK_FULL:
             return _full(output)
         name = os.path.abspath(str(error.filename))
-        below = any(f"{name}/".startswith(f"{os.path.abspath(folder)}/") for folder in (output, work))
-        if below and is_users(error):
-            return UserError(f"cannot write to {error.filename}: {error.strerror}; choose another --output")
+        for folder, option in ((output, "--output"), (work, "--work")):  # the default work folder is in the output
+            if f"{name}/".startswith(f"{os.path.abspath(folder)}/") and is_users(error):
+                if os.path.isfile(folder):
+                    return UserError(f"{folder} is a file, not a folder; choose another {option}")
+                return UserError(f"cannot write to {error.filename}: {error.strerror}; choose another {option}")
         return ServiceError(f"{error.filename or 'a file'}: {error.strerror or error}; fix it and {AGAIN}")
     if _is_full(work):  # no worker could record that
         return _full(output)

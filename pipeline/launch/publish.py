@@ -15,13 +15,14 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from pipeline import config as configuration
 from pipeline import report
 from pipeline.dataset import card, ledger, shards
-from pipeline.launch import advice, job, metrics, whole
+from pipeline.launch import advice, differences, job, metrics, whole
 from pipeline.run import Run
 from pipeline.storage import remote, uris
 from pipeline.storage.bucket import is_remote
 from pipeline.storage.files import open_bytes, settle, write_bytes
 from pipeline.storage.folder import RemoteFolder
 from pipeline.storage.removal import remove
+from schemas import strict_yaml
 from schemas.codec import Json, config_hash, manifest_bytes
 from schemas.errors import UserError
 from schemas.index import IndexRow
@@ -76,10 +77,21 @@ def check_output(output: str, config: configuration.Config, replace: bool = Fals
                 "choose an empty or new folder for --output. Nothing was overwritten"
             )
         another = "shards" in there and theirs != ours  # everything but the manifest exists
+        before, now = _parsed(theirs), configuration.settings(config)
     else:
-        another = manifest.get("config_hash") != config_hash(configuration.as_dict(config))
+        before, now = manifest.get("config"), configuration.as_dict(config)
+        another = manifest.get("config_hash") != config_hash(now)
     if another and not replace:
-        raise UserError(f"{output} contains the results of another configuration; {_ADVICE}")
+        keys = differences.named(before, now)
+        which = f" (different: {keys})" if keys else ""
+        raise UserError(f"{output} contains the results of another configuration{which}; {_ADVICE}")
+
+
+def _parsed(config: str) -> object:
+    try:
+        return strict_yaml.load(config)
+    except ValueError:  # damaged
+        return None
 
 
 def _names_in(folder: str) -> set[str]:

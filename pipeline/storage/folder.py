@@ -13,12 +13,18 @@ from pipeline.storage.remote import described
 from schemas.errors import UserError
 from schemas.folder import DIRECTORY, FILE, Folder, Found, LocalFolder
 
+NAMES = {"manifest.json", "run.json", "index.parquet", "config.yaml", "shards", "ledger", ".staging", ".work", ".lease"}
+"""What tells a build's output folder, also an unfinished or damaged one, from any other."""
+
 
 def opened(path: str) -> Folder:
-    """The folder at a local path or an object-store URL. Raises UserError if there is none."""
+    """The output folder at a local path or an object-store URL. Raises UserError if there is none."""
     folder: Folder = RemoteFolder(path.rstrip("/")) if is_remote(path) else LocalFolder(path)
-    if next(folder.entries(), None) is None:
+    names = {entry.name for entry in folder.entries()}
+    if not names:
         raise UserError(f"{path} is not a folder, or an empty one; give the output folder of a build")
+    if not names & NAMES:
+        raise UserError(f"{path} has nothing of a build; give the output folder of a build")
     return folder
 
 

@@ -124,6 +124,7 @@ def test_an_output_that_holds_something_else(capsys, config, llm, tmp_path):
     [
         ("manifest.json", '{"config_hash": "0123"}', "another config"),
         ("manifest.json", "?", "another config"),
+        ("manifest.json", '{"config_hash": "0", "config": {"limit": 3, "shards": {"size": 7}}}', "different: "),
         ("config.yaml", "preset: mine\n", "config.yaml"),
     ],
 )
@@ -338,6 +339,38 @@ def test_validate_tells_by_its_exit_code(capsys, tmp_path):
     assert main(["validate", str(tmp_path), "--json"]) == 1
     found = json.loads(capsys.readouterr().out)
     assert not found["ok"] and "manifest" in found["defects"][0]["kind"]
+
+
+def test_validate_of_what_is_no_build_and_with_no_workers(capsys, tmp_path):
+    small_run(tmp_path / "run")
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs/thesis.txt").write_text("mine")
+    assert "docs has nothing of a build" in refused(capsys, "validate", str(tmp_path / "docs"))
+    for workers in ("0", "-1"):
+        said = refused(capsys, "validate", str(tmp_path / "run"), "--deep", "--workers", workers)
+        assert f"--workers must be at least 1, not {workers}" in said
+    (tmp_path / "run/manifest.json").unlink()
+    assert main(["validate", str(tmp_path / "run")]) == 1
+    assert "the build did not finish" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", [["score", "docs"], ["decontaminate", "docs"]])
+def test_a_corpus_without_a_format_names_no_option_that_the_command_lacks(capsys, tmp_path, command):
+    said = refused(capsys, *command, "--output", str(tmp_path / "out"))
+    assert "a corpus is given as FORMAT:PATH" in said and "--corpus" not in said
+
+
+@pytest.mark.parametrize("code, words", [(143, "stopped; what was finished is kept, run the same command"), (2, "")])
+def test_sigterm_is_said_like_ctrl_c(capsys, monkeypatch, code, words):
+    def stop(*_, **__):
+        sys.exit(code)
+
+    monkeypatch.setattr("pipeline.launch.audit.write_page", stop)
+    with pytest.raises(SystemExit) as left:
+        main(["audit", "folder"])
+    assert left.value.code == code
+    said = capsys.readouterr().err
+    assert (words in said) and bool(said) is bool(words)
 
 
 def test_help_names_every_command():

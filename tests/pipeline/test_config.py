@@ -61,6 +61,8 @@ def test_production_config_explains_every_key():
         ({"domains": [*DEMO["domains"], DEMO["domains"][0]]}, [f"domains names '{DEMO['domains'][0]}' more than once"]),
         ({"domains": [*DEMO["domains"], " "]}, ["domains has a blank name"]),
         ({"corpora": []}, ["corpora is empty"]),
+        ({"corpora": {"format": "native", "path": "x"}}, ["corpora must be a list, such as [{format: native, path: "]),
+        ({"corpora": ["native:x"]}, ["corpora must be a list, such as [{format: native, path: examples/corpus}]"]),
         ({"corpora": [{"format": "native"}]}, ["corpora[0].path is missing"]),
         ({"limits": {"failed_at_most": 0}}, ["limits.failed_at_most", "above 0 and up to 1"]),
         ({"split": {"context_free": 2}}, ["split.context_free", "from 0 to 1"]),

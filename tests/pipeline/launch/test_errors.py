@@ -24,14 +24,22 @@ def os_error(number: int, path) -> OSError:
 
 
 def test_a_path_of_the_output_cannot_be_written_and_any_other_cannot_be_read(tmp_path):
-    for path in (tmp_path / "out/shards", tmp_path / "kept"):
+    for path, option in ((tmp_path / "out/shards", "--output"), (tmp_path / "kept", "--work")):
         assert said(tmp_path, UserError, os_error(errno.EACCES, path)) == (
-            f"cannot write to {path}: Permission denied; choose another --output"
+            f"cannot write to {path}: Permission denied; choose another {option}"
         )
     for path in ("/corpus/x.jsonl", f"{tmp_path}/out-corpus/x.jsonl"):
         assert said(tmp_path, ServiceError, os_error(errno.EISDIR, path)).startswith(
             f"{path}: Is a directory; fix it and run the same command again"
         )
+
+
+@pytest.mark.parametrize("name, option", [("out", "--output"), ("kept", "--work")])
+def test_a_file_in_place_of_a_folder_is_named_with_its_option(tmp_path, name, option):
+    (tmp_path / name).write_text("")
+    assert said(tmp_path, UserError, os_error(errno.ENOTDIR, tmp_path / name / "job.json")) == (
+        f"{tmp_path / name} is a file, not a folder; choose another {option}"
+    )
 
 
 def test_a_disk_that_fails_is_no_wrong_setting(tmp_path):
