@@ -60,7 +60,7 @@ def config(tmp_path, monkeypatch):
     monkeypatch.setattr(stored, "clip_version", lambda *_: "known@1")
     tree = demo_tree()
     tree["corpora"] = [{"format": "native", "path": CORPUS}]
-    tree["coherence"] = dict(matched_at_least=-1, mean_at_least=0.5, margin_at_least=0.3, similarity_at_most=2)
+    tree["coherence"] = dict(matched_at_least=-1, mean_at_least=0.5, margin_at_least=0.3, similarity_at_most=1)
     tree["llm"]["name"] = MODEL
     path = tmp_path / "config.yaml"
     path.write_text(yaml.safe_dump(tree))
