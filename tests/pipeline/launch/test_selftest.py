@@ -13,7 +13,8 @@ from pipeline.coherence import scorer as clip
 from pipeline.coherence.scorer import coherence, neighbours
 from pipeline.launch import stored
 from schemas.records import Document
-from tests.answers import MODEL, server
+from tests.answers import MODEL
+from tests.fake_openai import FakeOpenAI
 from tests.pipeline.runs import ROOT, demo_tree
 
 CORPUS = str(ROOT / "examples/corpus")
@@ -102,8 +103,12 @@ def test_fewer_documents_are_a_part_of_more(config, tmp_path):
 def test_documents_that_are_kept_are_rated_where_a_server_is_there(config, tmp_path):
     path = pathlib.Path(config)
     tree = yaml.safe_load(path.read_text())
-    path.write_text(yaml.safe_dump(tree | {"ratings": dict(lowest_at_least=5.1, mean_at_least=0)}))
-    with server() as llm:
+    path.write_text(yaml.safe_dump(tree | {"ratings": dict(lowest_at_least=5, mean_at_least=0)}))
+
+    def fours(body: dict) -> str:
+        return json.dumps(dict.fromkeys(body["response_format"]["json_schema"]["schema"]["properties"], 4))
+
+    with FakeOpenAI(MODEL, reply=fours) as llm:
         found = run(config, tmp_path / "w", "--documents", "30", "--llm-url", llm.url)
     true = found["kinds"]["true"]
     assert found["rated"] is True and true["kept"] == 0
