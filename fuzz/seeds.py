@@ -11,6 +11,7 @@ import zipfile
 import PIL.Image
 import pyarrow as pa
 import pyarrow.parquet as pq
+import torch
 
 from pipeline import corpora
 from prompts.control import TOKENS
@@ -50,6 +51,35 @@ def _files() -> list[bytes]:
         b"\2" + zipped.getvalue(),
         b"\3" + _tars()[0],
         b"\4" + parquet.getvalue(),
+        *_whole_files(),
+    ]
+
+
+def _whole_files() -> list[bytes]:
+    """Files that are neither lines nor rows."""
+    from tests.pipeline.corpora.test_hostile import PAGES, RECORDS
+
+    step = {"photo_flickr_id": "9", "album_id": "2", "story_id": "1", "worker_arranged_photo_order": 0, "text": "a"}
+    stories = {"images": [{"id": "9"}], "albums": [{"id": "2"}], "annotations": [[step]]}
+    videos = {"database": {"v": {**RECORDS["youcook2"], "subset": "training"}}}
+    response = b"HTTP/1.1 200 OK\r\nContent-Type: text/html; charset=utf-8\r\nContent-Encoding: gzip\r\n\r\n"
+    response += gzip.compress(PAGES["html"])
+    head = (
+        "WARC/1.0\r\nWARC-Type: response\r\nWARC-Target-URI: http://example.org/\r\nContent-Type: application/http\r\n"
+    )
+    pickled, shard = io.BytesIO(), io.BytesIO()
+    torch.save([RECORDS["comm"]], pickled)
+    with tarfile.open(fileobj=shard, mode="w") as tar:
+        info = tarfile.TarInfo("1.json")
+        info.size = len(data := json.dumps(RECORDS["mint1t"]).encode())
+        tar.addfile(info, io.BytesIO(data))
+    return [
+        b"\5" + json.dumps([RECORDS["m4_instruct"]] * 2).encode(),
+        b"\6" + json.dumps(stories).encode(),
+        b"\7" + json.dumps(videos).encode(),
+        b"\x08" + shard.getvalue(),
+        b"\x09" + f"{head}Content-Length: {len(response)}\r\n\r\n".encode() + response + b"\r\n\r\n",
+        b"\x0a" + pickled.getvalue(),
     ]
 
 

@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from pipeline.storage.uris import read_bytes
 
-_GITHUB = re.compile(r"^\s*url\s*=\s*\S*github\.com[/:]([\w.-]+/[\w.-]+?)(?:\.git)?/?\s*$", re.M)
+_GITHUB = re.compile(r"^[ \t]*url[ \t]*=[ \t]*\S*github\.com[/:]([\w.-]+/[\w.-]+?)(?:\.git)?/?[ \t\r]*$", re.M)
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 

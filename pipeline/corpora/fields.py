@@ -12,6 +12,8 @@ from schemas.errors import RecordFault, unquoted
 Record = dict[str, object]
 """A decoded record; its values may be anything until one of the functions here has checked them."""
 
+READER_ERROR = "reader_error"
+"""The kind of a fault for which the reader is to blame, and not the record."""
 MOST_PIXELS = 2**31 - 1  # a side of a PNG can have no more; JPEG, GIF and WebP stop far below
 
 
@@ -25,6 +27,7 @@ class BadRecord(RecordFault):
     bad_json       not JSON
     not_an_object  JSON, but not an object
     bad_record     an object in which a field is missing or of the wrong type
+    reader_error   the reader itself failed (`guard.py`)
 
     `detail` quotes nothing from the file, which may contain secrets.
     """

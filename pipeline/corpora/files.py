@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
+from pipeline.corpora import guard
 from pipeline.storage import uris
 from pipeline.storage.bucket import is_remote
 from pipeline.storage.listing import tree
@@ -78,6 +79,31 @@ def beside(part: Part, shape: Format) -> Iterator[Part]:
             local=uris.exists(images),
             fault=uris.refusal(file, folders),
         )
+
+
+def cut_each(parts_of: Callable[[Part], Iterator[Part]]) -> Callable[[Part, Format], Iterator[Part]]:
+    """The `cut` of a format whose files have their images beside them; `parts_of` divides one file.
+
+    A file that must not be opened, or that cannot be divided (any further), has a part with the fault.
+    """
+
+    def cut(part: Part, shape: Format) -> Iterator[Part]:
+        for file in beside(part, shape):
+            if file.fault:
+                yield file
+                continue
+            last = dataclasses.replace(file, count=0)
+            try:
+                for last in parts_of(file):
+                    yield last
+            except Exception as error:  # noqa: BLE001 - the fault says of which kind it is
+                found, first = guard.fault_of(error, "unreadable"), last.first + (last.count or 0)
+                if found.kind in ("unreadable", READER_ERROR):
+                    yield dataclasses.replace(file, first=first, fault=found.detail, error=found.kind)
+                else:  # a kind of record; here, it is the file
+                    yield dataclasses.replace(file, first=first, fault=str(found))
+
+    return cut
 
 
 def sampled(name: str, share: float) -> bool:

@@ -204,17 +204,17 @@ def _lines(file: IO[bytes] | _Inflating, left: int) -> Iterator[bytes | None]:
         yield None
 
 
-def decoded(line: bytes | None) -> Record | BadRecord | None:
+def decoded(line: bytes | None, most: int = MAX_VALUES) -> Record | BadRecord | None:
     """The object in a line, a BadRecord that says what is wrong, or None for a blank line.
 
-    `line` is None if it was too long.
+    `line` is None if it was too long. `most` is the most values that it may have.
     """
     if line is None:
         return BadRecord("too_long", f"the line has more than {MAX_LINE} bytes")
     if not line.strip():
         return None
-    if len(line) > MAX_VALUES and sum(map(line.count, (b",", b"[", b"{"))) > MAX_VALUES:
-        return BadRecord("too_long", f"the line has more than {MAX_VALUES:,} values")
+    if len(line) > most and sum(map(line.count, (b",", b"[", b"{"))) > most:
+        return BadRecord("too_long", f"the line has more than {most:,} values")
     try:
         record = json.loads(line.decode("utf-8-sig"))
     except UnicodeDecodeError as error:

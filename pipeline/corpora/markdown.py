@@ -22,44 +22,72 @@ from pipeline.corpora.residue import without_residue
 from schemas.records import Document, Image, Segment, Text
 
 _FRONT = re.compile(r"\A---[^\S\n]*\n(.*?)^---[^\S\n]*$\n?", re.S | re.M)
-_TAGS = re.compile(
-    r"(?m:^[ \t]+)?(?::::image\b(?P<docs>[^\n]*?):::|\{\{[<%]\s*(?:figure|image)\b(?P<hugo>[^\n]*?)[>%]\}\}"
-    r"|\{%-?\s*image\s+\"(?P<src>[^\"\n]+)\"(?P<rest>[^\n]*?)-?%\})"
+_TAGS = re.compile(  # what is in a tag must not open one: tags that are not closed would take quadratic time
+    r"(?m:^[ \t]+)?(?::::image\b(?P<docs>[^\n]*?):::"
+    r"|\{\{[<%]\s*(?:figure|image)\b(?P<hugo>(?:(?!\{\{[<%])[^\n])*?)[>%]\}\}"
+    r"|\{%-?\s*image\s+\"(?P<src>[^\"\n]+)\"(?P<rest>(?:(?!\{%)[^\n])*?)-?%\})"
 )
-_ATTRIBUTE = re.compile(r"([\w-]+)\s*=\s*\"([^\"]*)\"")
+_ATTRIBUTE = re.compile(r"(?<![\w-])([\w-]++)\s*=\s*\"([^\"]*)\"")
 _SITE = re.compile(r"\{\{-?\s*site\.(?:base)?url\s*-?\}\}")  # Jekyll: the path after it starts at the site's root
 _TAG = re.compile(r"<[^>]*>")
 _IMG = re.compile(r"<img\b[^>]*>", re.I)
 _COMMENT = re.compile(r"<!--.*?-->", re.S)
+_MOST_FRONT, _DEPTH = 64 << 10, 32  # characters of a page's settings, and lists or mappings in one another
+_yaml: Any = yaml.resolver.Resolver()
 _markdown = MarkdownIt("commonmark").enable(["table", "strikethrough"])
 
 
 def documents(record: dict[str, Any], place: Place) -> Iterator[Document]:
     """The document of one page."""
     text = trees.text_of(record)
-    front, body = _front_matter(text)
-    segments = without_residue(_segments(_COMMENT.sub("", _TAGS.sub(_as_html, _SITE.sub("", body))), record, place))
-    title = front.get("title")
+    title, body = _front_matter(text)
+    body = _removed(_COMMENT, "-->", _TAGS.sub(_as_html, _SITE.sub("", body)))
+    segments = without_residue(_segments(body, record, place))
     yield Document(
         id=trees.page_id(record, place),
         source=place.format,
         segments=segments,
-        title=" ".join(title.split()) if isinstance(title, str) else _heading(segments),
+        title=_heading(segments) if title is None else " ".join(title.split()),
         url=trees.page_url(record),
         location=place.location,
     )
 
 
-def _front_matter(text: str) -> tuple[dict[str, Any], str]:
-    """The page's settings, and the page without them."""
+def _front_matter(text: str) -> tuple[str | None, str]:
+    """The title in the page's settings, and the page without them."""
     match = _FRONT.match(text)
     if not match:
-        return {}, text
+        return None, text
     try:
-        front = yaml.load(match[1], yaml.CSafeLoader)
+        return _title(match[1]), text[match.end() :]
     except (yaml.YAMLError, ValueError):
-        front = None
-    return front if isinstance(front, dict) else {}, text[match.end() :]
+        return None, text[match.end() :]
+
+
+def _title(front: str) -> str | None:
+    """The string `title` in a mapping in YAML.
+
+    No object is made of the YAML: of a few bytes, nested lists would end the process, and merged mappings never end.
+    """
+    depth, nodes = 0, []  # nodes: the strings of the outermost mapping, keys and values in turn
+    for event in yaml.parse(front, yaml.CSafeLoader) if len(front) <= _MOST_FRONT else ():
+        if depth == 1 and isinstance(event, yaml.NodeEvent):
+            nodes.append(_string(event))
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+        if depth > _DEPTH or (isinstance(event, yaml.SequenceStartEvent) and depth == 1):
+            return None
+    return dict(zip(nodes[::2], nodes[1::2], strict=False)).get("title")
+
+
+def _string(event: yaml.NodeEvent) -> str | None:
+    """The string in a node of YAML; None if it is something else."""
+    if not isinstance(event, yaml.ScalarEvent):
+        return None
+    tag = event.tag or _yaml.resolve(yaml.ScalarNode, event.value, event.implicit)
+    return str(event.value) if tag == "tag:yaml.org,2002:str" else None
 
 
 def _heading(segments: Sequence[Segment]) -> str:
@@ -91,11 +119,11 @@ def _segments(body: str, record: dict[str, Any], place: Place) -> Iterator[Segme
         elif block[0].map and block[0].type not in ("html_block", "hr"):
             yield from _text("\n".join(lines[slice(*block[0].map)]))
         elif block[0].type == "html_block":
-            yield from _text(_TAG.sub("", block[0].content))
+            yield from _text(_removed(_TAG, ">", block[0].content))
 
 
 def _holds_image(token: Token) -> bool:
-    return (token.type == "html_block" and bool(_IMG.search(token.content))) or any(
+    return (token.type == "html_block" and bool(_IMG.search(token.content, 0, token.content.rfind(">") + 1))) or any(
         child.type == "image" or (child.type == "html_inline" and bool(_IMG.match(child.content)))
         for child in token.children or ()
     )
@@ -143,13 +171,19 @@ def _pieces(block: list[Token], record: dict[str, Any], place: Place) -> Iterato
 def _html(source: str, record: dict[str, Any], place: Place) -> Iterator[str | Image]:
     """A piece of HTML as texts without tags, and images."""
     at = 0
-    for tag in _IMG.finditer(source):
-        yield _TAG.sub("", source[at : tag.start()])
+    for tag in _IMG.finditer(source, 0, source.rfind(">") + 1):
+        yield _removed(_TAG, ">", source[at : tag.start()])
         found, at = lxml.html.fragments_fromstring(tag[0]), tag.end()
         image = found[0] if found and not isinstance(found[0], str) else lxml.html.Element("img")
         if target := image.get("src"):
             yield Image(trees.link(target, record, place), alt=image.get("alt") or "", caption=image.get("title") or "")
-    yield _TAG.sub("", source[at:])
+    yield _removed(_TAG, ">", source[at:])
+
+
+def _removed(tag: re.Pattern[str], end: str, text: str) -> str:
+    """The text without what the pattern finds up to the last `end`: searched for behind it, it takes quadratic time."""
+    last = text.rfind(end) + len(end)
+    return tag.sub("", text[:last]) + text[last:]
 
 
 def _source(child: Token) -> str:

@@ -13,9 +13,9 @@ import posixpath
 from collections.abc import Iterator
 from typing import Any
 
-from pipeline.corpora import lines
+from pipeline.corpora import limits, lines
 from pipeline.corpora.fields import BadRecord, array, string
-from pipeline.corpora.files import Files, beside
+from pipeline.corpora.files import Files, cut_each
 from pipeline.corpora.parts import Format, Part, Place
 from pipeline.storage.tars import tar_index
 from pipeline.storage.uris import exists, read_bytes
@@ -29,6 +29,8 @@ def documents(record: dict[str, Any], place: Place) -> Iterator[Document]:
     texts, images = array(record, "texts"), array(record, "images")
     if len(texts) != len(images):
         raise ValueError(f"{len(texts)} texts beside {len(images)} images")
+    if sum(map(bool, images)) > limits.MOST_IMAGES:  # before each is looked for
+        raise BadRecord("too_long", f"{sum(map(bool, images)):,} images; at most {limits.MOST_IMAGES:,}")
     segments: list[Segment] = []
     page = 0
     for text, image in zip(texts, images, strict=True):
@@ -57,16 +59,15 @@ def _member(image: str, own: str, place: Place) -> str:
     return place.address(image)
 
 
-def cut(part: Part, shape: Format) -> Iterator[Part]:
-    """Parts of consecutive documents of each tar."""
-    for file in beside(part, shape):
-        index = tar_index(file.file)
-        file = dataclasses.replace(file, images=f"{file.file}!", local=True)
-        total = len(_names(file.file))
-        for first in range(0, total, lines.PART_LINES):
-            yield dataclasses.replace(file, first=first + 1, count=min(lines.PART_LINES, total - first))
-        if index.error:
-            yield dataclasses.replace(file, first=total + 1, fault=index.error)
+def parts_of(file: Part) -> Iterator[Part]:
+    """Parts of consecutive documents of a tar."""
+    index = tar_index(file.file)
+    file = dataclasses.replace(file, images=f"{file.file}!", local=True)
+    total = len(_names(file.file))
+    for first in range(0, total, lines.PART_LINES):
+        yield dataclasses.replace(file, first=first + 1, count=min(lines.PART_LINES, total - first))
+    if index.error:
+        yield dataclasses.replace(file, first=total + 1, fault=index.error)
 
 
 def read(part: Part) -> Iterator[tuple[int, dict[str, Any] | BadRecord | None]]:
@@ -74,7 +75,8 @@ def read(part: Part) -> Iterator[tuple[int, dict[str, Any] | BadRecord | None]]:
     assert part.count is not None
     start = part.first - 1
     for number, name in enumerate(_names(part.file)[start : start + part.count], part.first):
-        record = lines.decoded(read_bytes(f"{part.file}!/{name}"))
+        data = read_bytes(f"{part.file}!/{name}", lines.MAX_LINE + 1)
+        record = lines.decoded(data if len(data) <= lines.MAX_LINE else None)
         yield number, record | {"member": name} if isinstance(record, dict) else record
 
 
@@ -86,7 +88,7 @@ def _names(tar: str) -> list[str]:
 FORMAT = Format(
     documents,
     (".tar",),
-    files=Files(cut, read),
+    files=Files(cut_each(parts_of), read),
     about="MINT-1T's documents from PDFs and arXiv (arXiv 2406.11271)",
     get="tars of the MINT-1T-PDF-CC-* and MINT-1T-ArXiv sets (Hugging Face: mlfoundations)",
     terms="CC BY 4.0 for the collection; each document belongs to its site",

@@ -12,9 +12,9 @@ import json
 from collections.abc import Callable, Iterable, Iterator
 from urllib.parse import quote
 
-from pipeline.corpora import limits, lines, rows
+from pipeline.corpora import guard, limits, lines, rows
 from pipeline.corpora.controls import cleaned
-from pipeline.corpora.fields import BadRecord, Record, relative, said, string
+from pipeline.corpora.fields import READER_ERROR, BadRecord, Record, relative, string
 from pipeline.corpora.files import Files, sampled
 from pipeline.storage import uris
 from pipeline.storage.uris import is_http
@@ -116,8 +116,9 @@ class Part:
     or row. `offset` is the byte at which that line starts, or the row group of a Parquet file; `size` the bytes and
     `count` the lines or rows that follow, None for a compressed file, which is read to its end. A smaller `count` reads
     less. `images` is the folder of local images, `local` whether there is one. `fault` says why the file could not be
-    cut. `share` is the share of the records that is read. `counted` is False as long as the file is not divided, or its
-    lines are not counted (`cut.py`). `corpus` is the number of its corpus in the configuration, from 0.
+    cut, `error` of which kind the fault is. `share` is the share of the records that is read. `counted` is False as long
+    as the file is not divided, or its lines are not counted (`cut.py`). `corpus` is the number of its corpus in the
+    configuration, from 0.
     """
 
     format: str
@@ -131,6 +132,7 @@ class Part:
     images: str = ""
     local: bool = False
     fault: str = ""
+    error: str = "unreadable"
     share: float = 1.0
     counted: bool = True
     corpus: int = 0
@@ -143,14 +145,28 @@ class Part:
 
 
 def records(part: Part, shape: Format) -> Iterator[tuple[int, Record | BadRecord | None]]:
-    """The decoded records of a part, each with its number in the file; None for a blank line."""
+    """The decoded records of a part, each with its number in the file; None for a blank line.
+
+    A BadRecord ends those that cannot be read any further.
+    """
+    return itertools.islice(_guarded(part, shape), part.count)
+
+
+def _guarded(part: Part, shape: Format) -> Iterator[tuple[int, Record | BadRecord | None]]:
+    number = part.first - 1
+    try:
+        for number, record in _found(part, shape):
+            yield number, record
+    except Exception as error:  # noqa: BLE001 - the fault says of which kind it is
+        yield number + 1, guard.fault_of(error, "unreadable")
+
+
+def _found(part: Part, shape: Format) -> Iterator[tuple[int, Record | BadRecord | None]]:
     if shape.files:
-        found = shape.files.read(part)
-    elif part.file.endswith(".parquet"):
-        found = enumerate(rows.read(part.file, part.offset, shape.columns), part.first)
-    else:
-        found = enumerate(_lines(part), part.first)
-    return itertools.islice(found, part.count)
+        return shape.files.read(part)
+    if part.file.endswith(".parquet"):
+        return enumerate(rows.read(part.file, part.offset, shape.columns), part.first)
+    return enumerate(_lines(part), part.first)
 
 
 def _lines(part: Part) -> Iterator[Record | BadRecord | None]:
@@ -169,11 +185,11 @@ def read(part: Part, shape: Format) -> Iterator[Document | Fault]:
     Raises OSError if a file no longer exists.
     """
     if part.fault:
-        yield _fault(part.place(part.first), BadRecord("unreadable", part.fault))
+        yield _fault(part.place(part.first), BadRecord(part.error, part.fault))
         return
     for number, record in records(part, shape):
         place = part.place(number)
-        lost = isinstance(record, BadRecord) and record.kind == "unreadable"
+        lost = isinstance(record, BadRecord) and record.kind in ("unreadable", READER_ERROR)
         if record is None or not (lost or sampled(place.name, part.share)):  # None: a blank line
             continue
         try:
@@ -184,10 +200,8 @@ def read(part: Part, shape: Format) -> Iterator[Document | Fault]:
                 limits.check(document)
                 if document.id.startswith((UNREAD, REPEATED)):
                     raise ValueError("the id begins like those of the ledger's own rows")
-        except BadRecord as error:
-            yield _fault(place, error)
-        except (ValueError, LookupError, RecursionError) as error:  # any other exception is a reader's bug
-            yield _fault(place, BadRecord("bad_record", said(error)))
+        except Exception as error:  # noqa: BLE001 - the fault says of which kind it is
+            yield _fault(place, guard.fault_of(error, "bad_record"))
         else:
             yield from documents
 

@@ -6,6 +6,7 @@ lose their markup and keep their words.
 
 from __future__ import annotations
 
+import contextlib
 import re
 import textwrap
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from typing import Any
 
 from docutils import nodes
 from docutils.core import publish_doctree
+from docutils.parsers.rst import roles
 
 from pipeline.corpora import trees
 from pipeline.corpora.parts import Format, Place
@@ -28,6 +30,7 @@ _SETTINGS = {
     "syntax_highlight": "none",
     "input_encoding": "unicode",
 }
+_known_roles: dict[str, Any] = vars(roles)["_roles"]
 _ROLE = re.compile(r":[\w:+.-]+:`([^`]*)`")
 _TARGET = re.compile(r"\s*<[^<>]*>$")
 _OPTIONS = re.compile(r"\A(?:\s*:[\w-]+:[^\n]*\n?)*")
@@ -36,15 +39,28 @@ _LEAVES = (nodes.paragraph, nodes.term, nodes.field_name, nodes.rubric)
 
 def documents(record: dict[str, Any], place: Place) -> Iterator[Document]:
     """The document of one page."""
-    tree = publish_doctree(trees.text_of(record), settings_overrides=_SETTINGS)
+    with _own_roles():
+        tree = publish_doctree(trees.text_of(record), settings_overrides=_SETTINGS)
+        segments = tuple(_segments(tree, record, place))
     yield Document(
         id=trees.page_id(record, place),
         source=place.format,
-        segments=tuple(_segments(tree, record, place)),
+        segments=segments,
         title=" ".join(str(tree.get("title", "")).split()),
         url=trees.page_url(record),
         location=place.location,
     )
+
+
+@contextlib.contextmanager
+def _own_roles() -> Iterator[None]:
+    """Forget the roles that a page defines: docutils would keep them for all later pages."""
+    known = dict(_known_roles)
+    try:
+        yield
+    finally:
+        _known_roles.clear()
+        _known_roles.update(known)
 
 
 def _segments(

@@ -15,10 +15,15 @@ from urllib.parse import unquote, urlsplit
 from pipeline.corpora.checkout import web_address
 from pipeline.corpora.fields import BadRecord
 from pipeline.corpora.files import Files, find_below
+from pipeline.corpora.limits import MOST
 from pipeline.corpora.lines import MAX_LINE, decoded
 from pipeline.corpora.parts import Format, Part, Place
 from pipeline.storage.tars import tar_index
 from pipeline.storage.uris import is_http, read_bytes, refusal
+
+MOST_PAGE = 2 << 20
+"""The most bytes of a page of markup; the longest of the howto corpora has 0.3 MB."""
+_DEPTH = 32  # folders above a page that may be the root of its site
 
 
 def cut(part: Part, shape: Format) -> Iterator[Part]:
@@ -42,6 +47,9 @@ def cut(part: Part, shape: Format) -> Iterator[Part]:
 def read(part: Part) -> Iterator[tuple[int, dict[str, Any] | BadRecord | None]]:
     """The file of a part."""
     path = part.member or part.name
+    if len(path) > MOST["id"]:
+        yield 1, BadRecord("too_long", f"a name of {len(path):,} characters; at most {MOST['id']:,}")
+        return
     data = read_bytes(f"{part.images}/{path}", MAX_LINE + 1)
     if len(data) > MAX_LINE:
         yield 1, BadRecord("too_long", f"the file has more than {MAX_LINE} bytes")
@@ -53,7 +61,9 @@ FILES = Files(cut, read)
 
 
 def text_of(record: dict[str, Any]) -> str:
-    """The file's text. Raises BadRecord if it is not UTF-8."""
+    """The file's text. Raises BadRecord if it is not UTF-8, or so long that a parser would take minutes."""
+    if len(record["data"]) > MOST_PAGE:
+        raise BadRecord("too_long", f"the page has more than {MOST_PAGE:,} bytes")
     try:
         return str(record["data"].decode("utf-8-sig"))
     except UnicodeDecodeError as error:
@@ -98,7 +108,8 @@ def link(target: str, record: dict[str, Any], place: Place) -> str:
         if not path.startswith("/"):
             return place.uri(posixpath.normpath(posixpath.join(folder, path)) if path else "")
         above = folder.split("/")
-        sites = ["/".join([*above[:depth], path.lstrip("/")]) for depth in range(len(above) + 1)]
-        return place.uri(next(filter(place.has, sites), sites[0]))
+        site = path.lstrip("/")
+        sites = ("/".join([*above[:depth], site]) for depth in range(min(len(above), _DEPTH) + 1))
+        return place.uri(next(filter(place.has, sites), site))
     except ValueError:
         return place.address(target or "no address")

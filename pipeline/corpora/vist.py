@@ -10,11 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from pipeline.corpora import trees
 from pipeline.corpora.fields import BadRecord, Record, array, identifier, mapping, objects, string, title
 from pipeline.corpora.parts import Format, Place
-from pipeline.corpora.whole import Records, whole
-from pipeline.storage.uris import is_http, read_bytes
+from pipeline.corpora.whole import Records, table, whole
+from pipeline.storage.uris import is_http
 from schemas.records import Document, Image, Segment, Text
 
 _LICENSES = {
@@ -69,7 +68,7 @@ def _uri(photo_id: str, photo: dict[str, Any], place: Place) -> str:
 
 
 def _load(path: str) -> Records:
-    tables = trees.json_of({"data": read_bytes(path)})
+    tables = table(path)
     photos = {identifier(photo, "id"): photo for photo in objects(tables, "images")}
     titles = {identifier(album, "id"): album.get("title") for album in objects(tables, "albums")}
     stories: dict[str, dict[str, Any]] = {}

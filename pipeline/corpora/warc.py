@@ -7,6 +7,7 @@ of its stretch by itself, so the file need not be read beforehand.
 
 from __future__ import annotations
 
+import codecs
 import dataclasses
 import os
 import re
@@ -17,10 +18,10 @@ from urllib.parse import urljoin
 
 from fastwarc.warc import ArchiveIterator, WarcRecord, WarcRecordType
 
-from pipeline.corpora import pages
-from pipeline.corpora.fields import BadRecord, string
-from pipeline.corpora.files import Files, beside
-from pipeline.corpora.lines import MAX_LINE
+from pipeline.corpora import encodings, pages
+from pipeline.corpora.fields import BadRecord, said, string
+from pipeline.corpora.files import Files, cut_each
+from pipeline.corpora.lines import LEAST, MAX_LINE, MAX_RATIO
 from pipeline.corpora.parts import Format, Part, Place
 from pipeline.storage.files import open_bytes
 from pipeline.storage.uris import is_http
@@ -30,6 +31,8 @@ STRETCH = 64 << 20  # bytes of a file that a part covers
 _HTML = ("text/html", "application/xhtml+xml")
 _BLOCK = 1 << 20
 _PLAIN, _GZIP = re.compile(rb"\r\n\r\n(?=WARC/1\.\d\r\n)"), re.compile(rb"(?=\x1f\x8b\x08)")
+_NO_CHARSETS = {"idna", "punycode", "raw-unicode-escape", "undefined", "unicode-escape", "utf-7"}
+"""Python's encodings that no page is written in; some take quadratic time."""
 _SPAN = 16  # bytes that either pattern looks at, at most
 
 
@@ -54,16 +57,12 @@ def documents(record: dict[str, Any], place: Place) -> Iterator[Document]:
     )
 
 
-def cut(part: Part, shape: Format) -> Iterator[Part]:
-    """Parts of 64 MiB of the files."""
-    for file in beside(part, shape):
-        if file.fault:
-            yield file
-            continue
-        with open_bytes(file.file) as opened:
-            size = opened.seek(0, os.SEEK_END)
-        for offset in range(0, size, STRETCH):
-            yield dataclasses.replace(file, first=offset, offset=offset, size=min(STRETCH, size - offset))
+def parts_of(file: Part) -> Iterator[Part]:
+    """Parts of 64 MiB of a file."""
+    with open_bytes(file.file) as opened:
+        size = opened.seek(0, os.SEEK_END)
+    for offset in range(0, size, STRETCH):
+        yield dataclasses.replace(file, first=offset, offset=offset, size=min(STRETCH, size - offset))
 
 
 def read(part: Part) -> Iterator[tuple[int, dict[str, Any] | BadRecord | None]]:
@@ -78,37 +77,48 @@ def read(part: Part) -> Iterator[tuple[int, dict[str, Any] | BadRecord | None]]:
         file.seek(start)
         try:
             for record in ArchiveIterator(
-                file, record_types=WarcRecordType.response, max_content_length=MAX_LINE, auto_decode="all"
+                file, record_types=WarcRecordType.response, max_content_length=MAX_LINE, parse_http=False
             ):
                 start = int(record.stream_pos)
                 if start >= part.offset + part.size:
                     return
-                if _is_page(record):
-                    yield start, _page(record)
+                if found := _page(record):
+                    yield start, found
         except (OSError, ValueError, EOFError) as error:
             yield start, BadRecord("unreadable", f"{type(error).__name__}: {error}")
 
 
-def _is_page(record: WarcRecord) -> bool:
-    return bool(
-        record.is_http
-        and record.http_headers
-        and record.http_headers.status_code == 200
-        and (record.http_content_type or "").lower() in _HTML
-        and is_http(record.headers.get("WARC-Target-URI") or "")
-    )
-
-
-def _page(record: WarcRecord) -> dict[str, Any] | BadRecord:
-    data, encodings = record.reader.read(), ("Content-Encoding", "Transfer-Encoding")
-    if len(data) < record.content_length and not any(record.http_headers.get(name) for name in encodings):
-        return BadRecord("unreadable", f"the file ends within the page: {len(data)} of {record.content_length} bytes")
-    charset = record.http_charset
+def _page(record: WarcRecord) -> dict[str, Any] | BadRecord | None:
+    """The page in a record, if it holds one."""
+    size, url = record.content_length, record.headers.get("WARC-Target-URI") or ""
+    if not (record.is_http and is_http(url)):
+        return None
+    record.freeze()  # in memory (32 MiB at most), so that no page has a say in where the next record begins
+    held = record.content_length
+    record.parse_http(auto_decode="none")
+    headers = record.http_headers
+    if not (headers and headers.status_code == 200 and (record.http_content_type or "").lower() in _HTML):
+        return None
+    if held < size:
+        return BadRecord("unreadable", f"the file ends within the page: {held} of {size} bytes")
+    most = min(MAX_LINE, LEAST + MAX_RATIO * size)
+    names = ",".join(headers.get(name) or "" for name in ("Content-Encoding", "Transfer-Encoding")).split(",")
     try:
-        html = data.decode(charset) if charset else data
-    except (UnicodeDecodeError, LookupError):
-        html = data
-    return {"url": record.headers["WARC-Target-URI"], "html": html}
+        data = encodings.plain(record.reader.read(), names, most + 1)
+    except ValueError as error:
+        return BadRecord("unreadable", said(error))
+    if len(data) > most:
+        return BadRecord("too_long", f"a page of more than {most:,} bytes comes of {size:,}")
+    return {"url": url, "html": _text(data, record.http_charset)}
+
+
+def _text(data: bytes, charset: str | None) -> str | bytes:
+    """The page in the character set that the server states, or as it is, for lxml to find out."""
+    try:
+        name = codecs.lookup(charset or "").name.replace("_", "-")
+        return data if name in _NO_CHARSETS else data.decode(name)
+    except (ValueError, LookupError):
+        return data
 
 
 def _first_record(file: BinaryIO, start: int, end: int, gzipped: bool) -> int | None:
@@ -143,7 +153,7 @@ def _opens_record(file: BinaryIO, at: int) -> bool:
 FORMAT = Format(
     documents,
     (".warc", ".warc.gz"),
-    files=Files(cut, read),
+    files=Files(cut_each(parts_of), read),
     about="web crawls: the HTML pages, with images from the web",
     get="your crawler's, or commoncrawl.org",
     terms="those of the pages (Common Crawl: its terms of use); a document keeps its page's address",

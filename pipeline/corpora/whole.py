@@ -12,11 +12,31 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from pipeline.corpora import lines
-from pipeline.corpora.fields import BadRecord, said
-from pipeline.corpora.files import Files, beside
-from pipeline.corpora.parts import Format, Part
+from pipeline.corpora.fields import BadRecord
+from pipeline.corpora.files import Files, cut_each
+from pipeline.corpora.parts import Part
+from pipeline.storage.uris import read_bytes
 
 Records = list[dict[str, Any] | BadRecord]
+MOST_BYTES, MOST_VALUES = 256 << 20, 16_000_000
+"""The most of a JSON file that is read whole. VIST's largest has about 7 million values; 16 million take at most 2 GB."""
+
+
+def table(path: str) -> dict[str, Any]:
+    """The JSON object that is a whole file. Raises BadRecord if there is none, or if it is too large."""
+    data = bounded(path, MOST_BYTES)
+    found = lines.decoded(data, MOST_VALUES)
+    if isinstance(found, dict):
+        return found
+    raise found or BadRecord("bad_json", "the file is empty")
+
+
+def bounded(path: str, most: int) -> bytes:
+    """The file's bytes. Raises BadRecord if there are more than `most`."""
+    data = read_bytes(path, most + 1)
+    if len(data) > most:
+        raise BadRecord("too_long", f"the file has more than {most:,} bytes")
+    return data
 
 
 def whole(load: Callable[[str], Records]) -> Files:
@@ -29,22 +49,14 @@ def whole(load: Callable[[str], Records]) -> Files:
     def records(path: str) -> Records:
         return loaded(path, os.path.getmtime(path) if os.path.exists(path) else 0)
 
-    def cut(part: Part, shape: Format) -> Iterator[Part]:
-        for file in beside(part, shape):
-            if file.fault:
-                yield file
-                continue
-            try:
-                total = len(records(file.file))
-            except (ValueError, LookupError, RecursionError, BadRecord) as error:
-                yield dataclasses.replace(file, fault=said(error))
-                continue
-            for first in range(0, total, lines.PART_LINES):
-                yield dataclasses.replace(file, first=first + 1, count=min(lines.PART_LINES, total - first))
+    def parts_of(file: Part) -> Iterator[Part]:
+        total = len(records(file.file))
+        for first in range(0, total, lines.PART_LINES):
+            yield dataclasses.replace(file, first=first + 1, count=min(lines.PART_LINES, total - first))
 
     def read(part: Part) -> Iterator[tuple[int, dict[str, Any] | BadRecord | None]]:
         assert part.count is not None
         start = part.first - 1
         return iter(enumerate(records(part.file)[start : start + part.count], part.first))
 
-    return Files(cut, read)
+    return Files(cut_each(parts_of), read)

@@ -14,14 +14,14 @@ import os
 from collections.abc import Iterator
 from typing import Any
 
-from pipeline.corpora import trees
 from pipeline.corpora.fields import BadRecord, array, identifier, mapping, objects, string, title
 from pipeline.corpora.parts import Format, Place
-from pipeline.corpora.whole import Records, whole
-from pipeline.storage.uris import exists, read_bytes
+from pipeline.corpora.whole import Records, bounded, table, whole
+from pipeline.storage.uris import exists, refusal
 from schemas.records import Document, Image, Segment, Text
 
 _VIDEOS, _FRAMES = ("mp4", "mkv", "webm"), ("jpg", "png")
+_LONGEST = 1_000_000  # seconds; a number of hundreds of digits is no float
 
 
 def documents(record: dict[str, Any], place: Place) -> Iterator[Document]:
@@ -45,10 +45,10 @@ def documents(record: dict[str, Any], place: Place) -> Iterator[Document]:
 
 def _segment(step: dict[str, Any]) -> tuple[float, float]:
     """Start and end of a step in seconds."""
-    ends = [float(end) for end in array(step, "segment") if isinstance(end, (int, float))]
-    if len(ends) != 2 or not 0 <= ends[0] <= ends[1]:
+    ends = [end for end in array(step, "segment") if isinstance(end, (int, float))]
+    if len(ends) != 2 or not 0 <= ends[0] <= ends[1] <= _LONGEST:
         raise ValueError(f"segment {step['segment']!r} is no stretch of time"[:200])
-    return ends[0], ends[1]
+    return float(ends[0]), float(ends[1])
 
 
 def _frame(video: str, number: int, middle: float, place: Place) -> str:
@@ -62,19 +62,25 @@ def _frame(video: str, number: int, middle: float, place: Place) -> str:
 
 
 def _load(path: str) -> Records:
-    table = f"{os.path.dirname(path) or '.'}/label_foodtype.csv"
-    dishes = (
-        dict(row[:2] for row in csv.reader(read_bytes(table).decode().splitlines()) if len(row) > 1)
-        if exists(table)
-        else {}
-    )
+    dishes = _dishes(os.path.dirname(path) or ".")
     found: Records = []
-    for video, record in mapping(trees.json_of({"data": read_bytes(path)}), "database").items():
+    for video, record in mapping(table(path), "database").items():
         if not isinstance(record, dict):
             found.append(BadRecord("not_an_object", f"{video}: a {type(record).__name__}"))
         elif record.get("subset") == "training":
             found.append({"title": dishes.get(string(record, "recipe_type", "")), **record, "id": video})
     return found
+
+
+def _dishes(folder: str) -> dict[str, str]:
+    """The names of the dishes; none if their table is not there, or must not be opened."""
+    path = f"{folder}/label_foodtype.csv"
+    if not exists(path) or refusal(path, (folder,)):
+        return {}
+    try:
+        return dict(row[:2] for row in csv.reader(bounded(path, 1 << 20).decode().splitlines()) if len(row) > 1)
+    except csv.Error as error:
+        raise ValueError(f"label_foodtype.csv: {error}") from error
 
 
 FORMAT = Format(

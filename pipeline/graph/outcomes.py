@@ -5,6 +5,7 @@ from __future__ import annotations
 import traceback
 from typing import Any
 
+from pipeline.corpora.fields import READER_ERROR
 from schemas.codec import mean_coherence, mean_rating
 from schemas.errors import RecordFault, one_line
 from schemas.outcome import DROPPED, FAILED, KEPT, Outcome
@@ -13,6 +14,11 @@ from schemas.stage_names import ASSEMBLE, READ
 
 BUG = "bug:"
 """The prefix of the ledger's `error` for a document that failed because of a bug (`--keep-going`)."""
+
+
+def is_bug(error: str) -> bool:
+    """Whether the ledger's `error` says that a bug failed the document, in a stage or in a reader."""
+    return error.startswith(BUG) or error == READER_ERROR
 
 
 def kept(document: Document, shard: str, key: str) -> Outcome:

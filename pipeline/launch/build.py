@@ -18,7 +18,7 @@ from pipeline import config as configuration
 from pipeline.coherence.version import clip_format, clip_version
 from pipeline.dataset import ledger
 from pipeline.graph import failures, progress
-from pipeline.graph.outcomes import BUG
+from pipeline.graph.outcomes import is_bug
 from pipeline.launch import advice, arenas, engine, groups, job, logs, metrics, publish
 from pipeline.launch.errors import translated
 from pipeline.launch.inputs import fingerprints
@@ -155,7 +155,7 @@ class Built:
 
 def built(funnel: ledger.Funnel, found: metrics.Metrics, log: str) -> Built:
     """What a command prints of a run that was published."""
-    bugs = sum(count for error, count in funnel.failed.items() if error.startswith(BUG))
+    bugs = sum(count for error, count in funnel.failed.items() if is_bug(error))
     return Built(ledger.funnel_text(funnel), metrics.text(found), bugs, log, advice.of(funnel))
 
 

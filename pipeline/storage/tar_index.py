@@ -6,7 +6,9 @@ takes quadratic time on digits (CVE-2024-6232), and it recurses for each header 
 
 from __future__ import annotations
 
+import bisect
 import dataclasses
+import functools
 import os
 from typing import BinaryIO
 
@@ -33,6 +35,15 @@ class TarIndex:
 
     members: dict[str, tuple[int, int]]
     error: str = ""
+
+    def has_folder(self, name: str) -> bool:
+        """Whether a file's name begins with that of the folder."""
+        at = bisect.bisect_left(self._sorted, f"{name}/")
+        return at < len(self._sorted) and self._sorted[at].startswith(f"{name}/")
+
+    @functools.cached_property
+    def _sorted(self) -> list[str]:
+        return sorted(self.members)
 
 
 def walk(file: BinaryIO) -> TarIndex:

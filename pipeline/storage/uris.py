@@ -79,8 +79,8 @@ def exists(uri: str) -> bool:
     """
     archive, name = split_member(uri)
     if archive:
-        members = tar_index(archive).members
-        return name in members or any(member.startswith(f"{name}/") for member in members)
+        index = tar_index(archive)
+        return name in index.members or index.has_folder(name)
     return remote.exists(uri) if is_remote(uri) else _is_there(uri)
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import zipfile
 
 import pytest
 import torch
@@ -117,3 +118,45 @@ def test_damaged_files_are_faults(tmp_path, read_all, data):
 def test_a_file_that_holds_no_list_is_a_fault(saved, read_all):
     [fault] = read_all("comm", saved({"weights": torch.zeros(2)}))
     assert "holds a dict, not a list" in fault.detail
+
+
+def pickled(path, operations, method=zipfile.ZIP_STORED):
+    with zipfile.ZipFile(path, "w", method) as archive:
+        archive.writestr("archive/data.pkl", b"\x80\x02" + operations + b".")
+        archive.writestr("archive/version", "3\n")
+        archive.writestr("archive/byteorder", "little")
+
+
+@pytest.mark.parametrize(
+    "operations",
+    [
+        b"}](]K\x01e0",
+        b"}]K\x01s",  # TypeError
+        b"K\x01K\x02a",
+        b"0",
+        b"h\x05",  # KeyError
+        b"K\x01}b",
+        b"K\x01Q",  # AssertionError
+        b"ctorch._utils\n_rebuild_tensor_v2\n(K\x01K\x02K\x03K\x04K\x05tR",
+        b"ctorch._utils\n_rebuild_parameter\n(K\x01K\x02K\x03tR",  # AttributeError
+        b"X\x02\0\0\0\xff\xfe",
+        b"cbuiltins\nbytearray\n(J\xff\xff\xff\x7ftR",  # 2 GB
+        b"c__builtin__\nbytearray\nJ\xff\xff\xff\x7f\x85\x81",
+    ],
+)
+def test_a_pickle_of_any_operations_is_a_fault(tmp_path, read_all, operations):
+    pickled(tmp_path / "train.pth", operations)
+    [fault] = read_all("comm", tmp_path)
+    assert fault.error == "unreadable" and "restricted loader" in fault.detail
+
+
+def test_a_compressed_file_is_refused(tmp_path, read_all):
+    text = b"X" + (50_000_000).to_bytes(4, "little") + b"a" * 50_000_000
+    pickled(tmp_path / "train.pth", text, zipfile.ZIP_DEFLATED)
+    [fault] = read_all("comm", tmp_path)
+    assert fault.detail.endswith("it is compressed")
+
+
+def test_a_text_may_name_what_a_pickle_may_not_hold(saved, read_all):
+    [document] = read_all("comm", saved([record(title="builtins, bytearray")]))
+    assert document.title == "builtins, bytearray"

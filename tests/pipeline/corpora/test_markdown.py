@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import time
+
 import pytest
 
+from pipeline.corpora import markdown
 from schemas.records import Image, Text
 
 
@@ -106,3 +109,77 @@ def test_front_matter_that_is_no_yaml_is_passed_over(read):
 
 def test_an_empty_page_is_a_document_without_segments(read):
     assert read("").segments == ()
+
+
+NESTED = "".join(f"a{i}: &a{i} {{<<: [{','.join([f'*a{i - 1}'] * 9)}]}}\n" for i in range(1, 9))
+
+
+@pytest.mark.parametrize(
+    "front",
+    [
+        "date: !!timestamp foo\n",  # PyYAML raises AttributeError
+        "date: 2023-99-99\n",
+        f"a: {{x: 1}}\na0: &a0 {{x: 1}}\n{NESTED}",  # it never ends
+        "a: &x [*x]\n",
+        "x: !ruby/object:Gem::Version {}\n",
+    ],
+)
+def test_settings_that_no_object_can_be_made_of_leave_the_title(read, front):
+    document = read(f"---\n{front}title: Tea\n---\nBoil the water.\n")
+    assert (document.title, document.texts) == ("Tea", ("Boil the water.",))
+
+
+@pytest.mark.parametrize(
+    "front",
+    [f"a: {'[' * 50_000}\ntitle: Tea\n", f"title: Tea\nb: {'x' * 70_000}\n", "title: Tea\na: [\n", "- title\n- Tea\n"],
+)
+def test_settings_that_cannot_be_read_are_left_out(read, front):
+    assert read(f"---\n{front}---\n# Kettles\n").title == "Kettles"
+
+
+@pytest.mark.parametrize(
+    "title, found",
+    [
+        ("Tea", "Tea"),
+        ("'12'", "12"),
+        ("!!str 12", "12"),
+        ("'Green\n\n  tea'", "Green tea"),
+        ("''", ""),
+        ("12", "Kettles"),
+        ("yes", "Kettles"),
+        ("[Tea]", "Kettles"),
+        ("\n  en: Tea", "Kettles"),
+    ],
+)
+def test_a_title_is_a_string(read, title, found):
+    assert read(f"---\na: {{title: no}}\n? [title]\n: x\ntitle: {title}\n---\n# Kettles\n").title == found
+
+
+@pytest.mark.parametrize(
+    "piece",
+    ["<!--", "<a ", "<img ", "<div>\n<img ", "{{< figure ", '{% image "a" ', '{% image "', ":::image ", "{{ site."],
+)
+def test_tags_that_are_not_closed_take_no_time(read, piece):
+    started = time.process_time()
+    body = piece * (100_000 // len(piece))
+    list(markdown._html(body, {}, None))
+    markdown._removed(markdown._COMMENT, "-->", markdown._TAGS.sub(markdown._as_html, body))
+    assert time.process_time() - started < 1
+
+
+def test_a_long_word_in_a_tag_takes_no_time(read):
+    started = time.process_time()
+    tag = markdown._TAGS.sub(markdown._as_html, "{{< figure " + "a" * 200_000 + ' src="a.png" >}}')
+    assert 'src="a.png"' in tag and time.process_time() - started < 1
+
+
+def test_what_is_open_stays_and_what_is_closed_goes(read):
+    assert read("Pour. <!-- not\nyet --> Stir <b>it</b>. `<!--` opens.\n").texts == (
+        "Pour.  Stir <b>it</b>. `<!--` opens.",
+    )
+    assert read("<p>Pour <b\nclass='x'>it</b> if a < b</p>\n").texts == ("Pour it if a",)
+
+
+def test_a_page_of_more_than_two_mebibytes_is_a_fault(tree, read_all):
+    long, good = read_all("markdown", tree(**{"a.md": "tea\n" * 600_000, "b.md": "# Tea\n"}))
+    assert (long.error, good.title) == ("too_long", "Tea")

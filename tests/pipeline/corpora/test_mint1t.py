@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 import json
 import tarfile
+import time
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import PIL.Image
 import pytest
 
 from pipeline import corpora
+from pipeline.corpora import lines
 from pipeline.images.decode import ImageFault
 from pipeline.images.frames import read_bytes
 from schemas.records import Fault, Text
@@ -103,3 +105,29 @@ def test_a_tar_is_cut_for_many_workers(tar):
     parts = list(corpora.parts("mint1t", path))
     assert [(p.first, p.count) for p in parts] == [(1, 200), (201, 50)]
     assert next(iter(corpora.read(parts[1]))).location == f"{path}:201"
+
+
+def test_what_is_no_tar_is_a_fault_and_not_opened(tar, read_all, tmp_path):
+    tar(**{"1.json": RECORD})
+    (tmp_path / "a.tar").mkdir()
+    (tmp_path / "b.tar").symlink_to("/nonexistent")
+    folder, link, document = read_all("mint1t", tmp_path)
+    assert (folder.error, link.error, document.texts) == ("unreadable", "unreadable", ("A tent.", "Pegs."))
+
+
+def test_many_members_and_many_images_take_little_time(tar, read_all):
+    members = {f"f{i}.png": b"" for i in range(3000)}
+    documents = {
+        "1.json": {"texts": [None] * 2000, "images": [f"nope{i}" for i in range(2000)]},
+        "2.json": {"texts": [None] * 2001, "images": ["nope"] * 2001},
+    }
+    path = tar(**members, **documents)
+    started = time.process_time()
+    document, fault = read_all("mint1t", path)
+    assert (len(document.images), fault.error) == (2000, "too_long") and time.process_time() - started < 5
+
+
+def test_a_member_that_is_too_long_is_a_fault(tar, read_all, monkeypatch):
+    monkeypatch.setattr(lines, "MAX_LINE", 1000)
+    long, good = read_all("mint1t", tar(**{"1.json": RECORD | {"x": "x" * 1000}, "2.json": RECORD}))
+    assert (long.error, good.texts) == ("too_long", ("A tent.", "Pegs."))

@@ -16,6 +16,7 @@ import pytest
 
 from pipeline import corpora
 from pipeline.corpora import cut, lines
+from pipeline.corpora.files import Files, cut_each
 from pipeline.corpora.parts import JSONL
 from pipeline.corpora.parts import read as read_with
 from schemas.errors import ServiceError, UserError
@@ -120,14 +121,53 @@ def test_every_malformed_line_is_one_fault_and_stops_nothing(jsonl, read_all, mo
     assert {f.source for f in faults} == {"native"}
 
 
-def test_a_field_that_is_not_there_is_a_fault_and_a_bug_of_the_reader_stops_the_run(jsonl):
-    shape = corpora.Format(lambda record, place: iter([record["text"].strip()]), JSONL)
+def test_a_field_that_is_not_there_is_a_fault_and_a_bug_of_the_reader_is_named_so(jsonl, caplog):
+    def documents(record, place):
+        yield from json_documents(record["text"].strip(), place)
+
+    def json_documents(text, place):
+        yield Document(id=text, source="s", segments=(), location=place.location)
+
+    [part] = corpora.parts("native", jsonl({}, {"text": 3}, {"text": "d"}))
+    missing, bug, good = read_with(part, corpora.Format(documents, JSONL))
+    assert (missing.error, missing.detail) == ("bad_record", "KeyError: field 'text' is missing")
+    assert (bug.error, bug.detail, good.id) == ("reader_error", "AttributeError: … object has no attribute …", "d")
+    [logged] = [found.getMessage() for found in caplog.records if found.name == "pipeline.corpora.guard"]
+    assert "AttributeError" in logged and 'record["text"].strip()' in logged
+
+
+@pytest.mark.parametrize(
+    "error, kind",
+    [(ValueError("x"), "unreadable"), (TypeError("x"), "reader_error"), (ZeroDivisionError(), "reader_error")],
+)
+def test_what_cuts_or_reads_files_may_fail_too(jsonl, error, kind):
+    def cut(file):
+        yield dataclasses.replace(file, count=7)
+        raise error
+
+    def read(part):
+        yield part.first, {"id": "d"}
+        raise error
+
+    def documents(record, place):
+        yield Document(id=record["id"], source="s", segments=(), location=place.location)
+
+    shape = corpora.Format(documents, JSONL, files=Files(cut_each(cut), read))
+    parts = list(shape.files.cut(corpora.Part("native", jsonl({}), ""), shape))
+    assert [(part.first, part.count, bool(part.fault)) for part in parts] == [(1, 7, False), (8, None, True)]
+    document, fault = read_with(parts[0], shape)
+    assert (document.id, fault.error, fault.location) == ("d", kind, f"{parts[0].file}:2")
+    assert [found.error for found in read_with(parts[1], shape)] == [kind]
+
+
+@pytest.mark.parametrize("error", [OSError(5, "x"), MemoryError(), UserError("x"), ServiceError("x")])
+def test_what_neither_the_reader_nor_the_file_is_to_blame_for_stops_the_run(jsonl, error):
+    def documents(record, place):
+        raise error
+
     [part] = corpora.parts("native", jsonl({}))
-    [fault] = read_with(part, shape)
-    assert (fault.error, fault.detail) == ("bad_record", "KeyError: field 'text' is missing")
-    [part] = corpora.parts("native", jsonl({"text": 3}))
-    with pytest.raises(AttributeError):
-        list(read_with(part, shape))
+    with pytest.raises(type(error)):
+        list(read_with(part, corpora.Format(documents, JSONL)))
 
 
 def test_a_record_nested_nearly_too_deeply_is_read_or_a_fault(jsonl, read_all):

@@ -99,3 +99,9 @@ def test_a_page_cannot_read_other_files(read, tmp_path):
 def test_a_malformed_page_keeps_what_can_be_read(read):
     document = read("Title\n==\n\nText *unclosed\n\n    indented\n  less\n")
     assert "Title" in document.texts[0] and any("indented" in text for text in document.texts)
+
+
+def test_a_role_of_one_page_is_unknown_to_the_next(read):
+    before = read("See :ref:`the files <doc>`.\n").texts
+    assert read(".. role:: ref(code)\n.. default-role:: ref\n\nSee :ref:`a`.\n").texts
+    assert read("See :ref:`the files <doc>`.\n").texts == before == ("See the files.",)

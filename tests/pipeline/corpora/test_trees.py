@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import tarfile
+import time
 from pathlib import Path
 
 import pytest
@@ -92,3 +94,24 @@ def test_pages_that_are_not_utf8_or_too_long_are_faults(tree, read_all, monkeypa
     monkeypatch.setattr("pipeline.corpora.trees.MAX_LINE", 100)
     found = read_all("markdown", tree(**{"a.md": b"\xff\xfe", "b.md": "x" * 101, "c.md": PAGE}))
     assert [f.error for f in found if isinstance(f, Fault)] == ["bad_utf8", "too_long"]
+
+
+def test_a_member_with_a_very_long_name_is_a_fault_at_once(tmp_path, read_all):
+    page = b"Boil. ![x](/x.png)\n"
+    with tarfile.open(tmp_path / "a.tar", "w", format=tarfile.GNU_FORMAT) as tar:
+        for name in ("a/" * 30_000 + "x.md", "a/" * 100 + "x.md"):
+            info = tarfile.TarInfo(name)
+            info.size = len(page)
+            tar.addfile(info, io.BytesIO(page))
+    started = time.process_time()
+    long, good = read_all("markdown", tmp_path / "a.tar")
+    assert good.images[0].uri == f"{tmp_path}/a.tar!/x.png" and long.error == "too_long"
+    assert time.process_time() - started < 2
+
+
+def test_a_git_configuration_of_empty_lines_takes_no_time(tree, read_all):
+    url = "[remote]\n\turl = https://github.com/a/b.git\r\n"
+    root = tree(**{".git/config": "\n" * 200_000 + url, ".git/HEAD": "a" * 40, "x.md": PAGE})
+    started = time.process_time()
+    [document] = read_all("markdown", root)
+    assert document.url.startswith("https://github.com/a/b/blob/") and time.process_time() - started < 2

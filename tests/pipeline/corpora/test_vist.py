@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from pipeline.corpora import lines, whole
 from schemas.records import Image, Text
 
 
@@ -107,3 +108,18 @@ def test_malformed_annotations_are_faults_and_stop_nothing(read):
 def test_a_file_of_another_shape_is_one_fault(tree, read_all, content):
     [fault] = read_all("vist", tree(**{"val.json": content}))
     assert fault.error == "unreadable"
+
+
+def test_a_table_may_have_more_values_than_a_line(read, monkeypatch):
+    images, annotations = [photo("1")], [sentence("9", 0, "1")]
+    monkeypatch.setattr(lines, "MAX_VALUES", 10)
+    assert len(read(images, annotations)) == 1
+    monkeypatch.setattr(whole, "MOST_VALUES", 10)
+    [fault] = read(images, [*annotations, sentence("9", 1, "1")])
+    assert fault.detail.startswith("too_long: the line has more than 10 values")
+
+
+def test_a_table_that_is_too_long_is_a_fault(read, monkeypatch):
+    monkeypatch.setattr(whole, "MOST_BYTES", 100)
+    [fault] = read([photo("1")], [sentence("9", 0, "1")])
+    assert (fault.error, fault.detail) == ("unreadable", "too_long: the file has more than 100 bytes")

@@ -2,23 +2,27 @@ from __future__ import annotations
 
 import gzip
 import io
+import time
+import zlib
 from pathlib import Path
 
+import brotli
 import pytest
+import zstandard
 from fastwarc.warc import WarcRecord, WarcRecordType
 
 from pipeline import corpora
-from pipeline.corpora import warc
+from pipeline.corpora import encodings, warc
 from schemas.records import Document, Fault
 from tests.pipeline.corpora.test_pages import PAGE
 
 
-def response(url, body, status="200 OK", kind="text/html; charset=utf-8"):
+def response(url, body, status="200 OK", kind="text/html; charset=utf-8", more=""):
     record = WarcRecord()
     record.init_headers(record_type=WarcRecordType.response)
     record.headers["WARC-Target-URI"] = url
     record.headers["Content-Type"] = "application/http; msgtype=response"
-    record.set_bytes_content(f"HTTP/1.1 {status}\r\nContent-Type: {kind}\r\n\r\n".encode() + body)
+    record.set_bytes_content(f"HTTP/1.1 {status}\r\nContent-Type: {kind}\r\n{more}\r\n".encode() + body)
     out = io.BytesIO()
     record.write(out, checksum_data=False)
     return out.getvalue()
@@ -86,3 +90,97 @@ def test_a_limit_counts_pages(crawl):
     [part] = corpora.parts("warc", crawl(*pages(3)))
     part, _ = corpora.limited(part, 2)
     assert part.count == 2 and len(list(corpora.read(part))) == 2
+
+
+def chunked(body, size=700):
+    pieces = [body[at : at + size] for at in range(0, len(body), size)]
+    return b"".join(b"%x;q=1\r\n%s\r\n" % (len(piece), piece) for piece in pieces) + b"0\r\n\r\n"
+
+
+def deflated(body):
+    return zlib.compress(body)[2:-4]
+
+
+@pytest.mark.parametrize("name", ["crawl.warc", "crawl.warc.gz"])
+@pytest.mark.parametrize(
+    "header, encode",
+    [
+        ("Content-Encoding: gzip", gzip.compress),
+        ("Content-Encoding: x-gzip", lambda body: gzip.compress(body[:99]) + gzip.compress(body[99:])),
+        ("Content-Encoding: deflate", zlib.compress),
+        ("Content-Encoding: deflate", deflated),
+        ("Content-Encoding: BR", brotli.compress),
+        ("Content-Encoding: zstd", zstandard.compress),
+        ("Content-Encoding: identity", bytes),
+        ("Transfer-Encoding: chunked", chunked),
+        ("Transfer-Encoding: chunked", bytes),  # a crawler that keeps the header alone
+        ("Content-Encoding: gzip\r\nTransfer-Encoding: chunked", lambda body: chunked(gzip.compress(body))),
+        ("Content-Encoding: deflate, gzip", lambda body: gzip.compress(zlib.compress(body))),
+    ],
+)
+def test_encodings_are_taken_off(crawl, read_all, name, header, encode):
+    page = response("https://example.org/0/", encode(PAGE.encode()), more=f"{header}\r\n")
+    first, second = read_all("warc", crawl(page, *pages(1), name=name))
+    assert (first.title, second.title) == ("Make tea", "Tea 0")
+
+
+def spaces(compress, flush, count=300):
+    return b"".join(compress(b" " * (1 << 20)) for _ in range(count)) + flush()
+
+
+def bombs():
+    packed, brotlied = zlib.compressobj(9, wbits=31), brotli.Compressor()
+    once = spaces(packed.compress, packed.flush)
+    return {
+        "gzip": once,
+        "br": spaces(brotlied.process, brotlied.finish),
+        "zstd": zstandard.compress(b" " * (100 << 20)),
+        "gzip, gzip": gzip.compress(once),
+    }
+
+
+@pytest.mark.parametrize("name", ["gzip", "br", "zstd", "gzip, gzip"])
+def test_a_page_that_becomes_very_long_is_one_fault(crawl, read_all, name):
+    bomb = response("https://example.org/", bombs()[name], more=f"Content-Encoding: {name}\r\n")
+    fault, document = read_all("warc", crawl(bomb, *pages(1)))
+    assert (fault.error, document.title) == ("too_long", "Tea 0")
+
+
+@pytest.mark.parametrize("name", ["gzip", "br", "zstd", "deflate", "lzw", "gzip, br, gzip, br, gzip"])
+def test_a_damaged_page_is_one_fault(crawl, read_all, name):
+    bad = response("https://example.org/", b"hello" * 9, more=f"Content-Encoding: {name}\r\n")
+    fault, document = read_all("warc", crawl(bad, *pages(1)))
+    assert (fault.error, document.title) == ("unreadable", "Tea 0")
+
+
+def test_very_many_members_or_chunks_take_little_time():
+    started = time.process_time()
+    assert encodings.plain(gzip.compress(b"") * 1_000_000, ["gzip"], 1000) == b""
+    assert encodings.plain(b"1\r\na\r\n" * 300_000, ["chunked"], 1_000_000) == b"a" * 300_000
+    assert time.process_time() - started < 5
+
+
+@pytest.mark.parametrize(
+    "charset", ["undefined", "punycode", "idna", "utf-7", "unicode_escape", "hex", "bogus", "ascii", "utf-8", "a\0"]
+)
+def test_no_charset_loses_a_page_or_those_behind_it(crawl, read_all, charset):
+    page = response("https://example.org/", PAGE.encode(), kind=f"text/html; charset={charset}")
+    found = read_all("warc", crawl(page, *pages(2)))
+    assert [document.title for document in found] == ["Make tea", "Tea 0", "Tea 1"]
+
+
+def test_a_charset_that_takes_quadratic_time_is_not_used(crawl, read_all):
+    page = response("https://example.org/", b"a" * 400_000 + b"-" + b"a9" * 200_000, kind="text/html; charset=punycode")
+    started = time.process_time()
+    assert read_all("warc", crawl(page, *pages(1)))[-1].title == "Tea 0"
+    assert time.process_time() - started < 5
+
+
+def test_a_charset_of_the_server_is_used(crawl, read_all):
+    page = response(
+        "https://example.org/",
+        PAGE.replace("Make", "Сделай").encode("koi8-r", "replace"),
+        kind="text/html; charset=KOI8-R",
+    )
+    [document] = read_all("warc", crawl(page))
+    assert "Сделай" in document.title

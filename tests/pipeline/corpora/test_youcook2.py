@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import json
+
 import av
 import numpy as np
 import pytest
 
+from pipeline import corpora
 from pipeline.images.frames import read_bytes
 from schemas.records import Image, Text
 
@@ -81,6 +84,8 @@ def test_only_training_videos_are_read_and_missing_frames_keep_their_place(read,
         {"segment": [1, 2]},
         {"sentence": "x"},
         {"segment": [True, None], "sentence": "x"},
+        {"segment": [0, 10**400], "sentence": "x"},  # no float
+        {"segment": [0, float("inf")], "sentence": "x"},
     ],
 )
 def test_malformed_steps_fail_their_video_alone(read, step):
@@ -91,3 +96,23 @@ def test_malformed_steps_fail_their_video_alone(read, step):
 def test_a_video_that_is_no_object_is_a_fault(read):
     [fault] = read(v1=[])
     assert fault.error == "not_an_object"
+
+
+def test_a_table_of_titles_that_is_a_link_out_of_the_corpus_is_not_read(read, tmp_path):
+    (tmp_path / "corpus").mkdir()
+    (tmp_path / "secret.csv").write_text("113,a secret\n")
+    (tmp_path / "corpus" / "label_foodtype.csv").symlink_to("../secret.csv")
+    (tmp_path / "corpus" / "a.json").write_text(json.dumps({"database": {"v1": video()}}))
+    [document] = [d for part in corpora.parts("youcook2", f"{tmp_path}/corpus") for d in corpora.read(part)]
+    assert document.title == ""
+    (tmp_path / "corpus" / "label_foodtype.csv").unlink()
+    (tmp_path / "corpus" / "titles.csv").write_text("113,onion soup\n")
+    (tmp_path / "corpus" / "label_foodtype.csv").symlink_to("titles.csv")
+    (tmp_path / "corpus" / "a.json").touch()
+    [document] = [d for part in corpora.parts("youcook2", f"{tmp_path}/corpus") for d in corpora.read(part)]
+    assert document.title == "onion soup"
+
+
+def test_a_damaged_table_of_titles_is_a_fault(read):
+    [fault] = read({"label_foodtype.csv": "113," + "x" * 140_000}, v1=video())
+    assert fault.error == "unreadable" and "label_foodtype.csv" in fault.detail

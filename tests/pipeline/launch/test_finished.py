@@ -2,6 +2,7 @@
 
 import dataclasses
 
+from pipeline.corpora.fields import READER_ERROR, BadRecord
 from pipeline.dataset import ledger
 from pipeline.graph import outcomes
 from pipeline.launch import finished
@@ -25,3 +26,10 @@ def test_documents_whose_ids_were_taken_are_said_with_what_to_do():
     assert said.startswith("2 documents were left out") and "id_taken" in said and said.endswith("build again")
     assert built(ledger.funnel(rows[1:2]), {}, "log").advice == ()
     assert "ids that differ keep both" in ledger.reason("id_taken", 2, 1)
+
+
+def test_a_reader_that_failed_is_a_bug_of_the_run():
+    rows = [
+        outcomes.failed(Document("d", "s", ()), "read", BadRecord(kind, "x")) for kind in (READER_ERROR, "bad_json")
+    ]
+    assert built(ledger.funnel(rows), {}, "log").bugs == 1
