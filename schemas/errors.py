@@ -2,7 +2,7 @@
 
 `UserError`: the user has to fix something. `RecordFault`: one record, image or answer is bad; it becomes a ledger row.
 `ServiceError`: a server, a store or a disk failed in spite of retries; the run stops and can be resumed. Every other
-exception is a bug: it stops the run with a traceback in the log.
+exception is a bug: it stops the run with a traceback in the log, or in a reader costs the record (`corpora/guard.py`).
 """
 
 from __future__ import annotations
