@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from pipeline.corpora import guard
+from pipeline.corpora.fields import READER_ERROR
 from pipeline.storage import uris
 from pipeline.storage.bucket import is_remote
 from pipeline.storage.listing import tree

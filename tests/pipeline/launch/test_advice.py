@@ -43,7 +43,7 @@ def test_only_images_that_may_be_had_now_are_to_be_asked_for_again(outcome, said
         said
     )
     finished.of_build("out", built(counts, {}, "log"))
-    assert ("--retry-failed" in capsys.readouterr().out) == bool(said)
+    assert ("--retry-failed" in capsys.readouterr().err) == bool(said)
     assert ("--retry-failed" in advice.nothing_kept(counts, [outcome])) == bool(said)
 
 
