@@ -41,6 +41,11 @@ _LABEL = re.compile(
     r"|\d+(?:\.\d+)*[.):]?\s+|[A-H]\.\s+)",
     re.I,
 )
+_NO_VERB = "behind|inside|beyond|beneath|below|above|throughout|across|outside|along|near|amid|half|twice|halfway"
+_ORDER = re.compile(
+    rf"(?!(?:{_NO_VERB}|{'|'.join(sorted(FUNCTION_WORDS))})\b)[a-z]+(?<!ing)(?<!ed)(?<!ly) (?:a|an|the|your) [a-z]"
+)
+"""A verb that is in no list, with its object: no other word stands before an article at the beginning of a title."""
 _TAG = re.compile(r"\{[^{}]*\}|\\?<[^<>]*>|</?\w+")
 _DOT = re.compile(r"(?<!\d)\.(?!NET\b)|\.(?!\d|NET\b)")  # no dot of a number
 _TAIL = re.compile(r"\s*(\{[^}]*\}|\(optional\)|@\w+|&lt;.*?&gt;|<[^>]*>|[\s:.,;–—-]+$)\s*", re.I)
@@ -144,6 +149,8 @@ def instruction(title: str, text: str, answers: Answers, choice: int = 0, at_lea
             return None
     if small.endswith(("?", "!")) or ":" in small:
         return None
+    if key not in ACTIONS and first not in names and _ORDER.match(f"{key} {head}"):  # "Hang a shelf"
+        return _fill(answers.do, choice, f"{key} {head}")
     return _fill(answers.about, choice, small)
 
 

@@ -31,7 +31,7 @@ Row = dict[str, str | int | None]
 """A line of a table: its name, how many documents were kept (`count`) and read (`of`, if it is known)."""
 
 EXPLANATIONS = {
-    "coherence": "How well the images match the text next to them: mean cosine of the CLIP model.",
+    "coherence": "How well the images match the text next to them: mean of their matched scores.",
     "margin": "How much better they match their own text than the text next to the document's other images.",
     "recall_at_1": "Share of images that match their own text best.",
     "mean_rating": "The mean of the language model's ratings, from 1 (bad) to 5 (good).",

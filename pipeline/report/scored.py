@@ -11,7 +11,7 @@ from pipeline.report.render import render
 
 SHARES = (5, 25, 50, 75, 95)
 EXPLANATIONS = {
-    "coherence": "How well the pictures match the text next to them: mean cosine of the CLIP model.",
+    "coherence": "How well the pictures match the text next to them: mean of their matched scores.",
     "margin": "How much better they match their own text than the text next to the document's other pictures.",
     "recall_at_1": "Share of pictures that match their own text best. Chance is 1 in the number of pictures.",
     "complementarity": "Do text and pictures add to each other? 0 if the text only repeats captions, 1 if they share no "
