@@ -43,7 +43,7 @@ _LABEL = re.compile(
 )
 _NO_VERB = "behind|inside|beyond|beneath|below|above|throughout|across|outside|along|near|amid|half|twice|halfway"
 _ORDER = re.compile(
-    rf"(?!(?:{_NO_VERB}|{'|'.join(sorted(FUNCTION_WORDS))})\b)[a-z]+(?<!ing)(?<!ed)(?<!ly) (?:a|an|the|your) [a-z]"
+    rf"(?!(?i:{_NO_VERB}|{'|'.join(sorted(FUNCTION_WORDS))})\b)[A-Za-z][a-z]+(?<!ing)(?<!ed)(?<!ly) (?:a|an|the|your) \w"
 )
 """A verb that is in no list, with its object: no other word stands before an article at the beginning of a title."""
 _TAG = re.compile(r"\{[^{}]*\}|\\?<[^<>]*>|</?\w+")
@@ -149,7 +149,7 @@ def instruction(title: str, text: str, answers: Answers, choice: int = 0, at_lea
             return None
     if small.endswith(("?", "!")) or ":" in small:
         return None
-    if key not in ACTIONS and first not in names and _ORDER.match(f"{key} {head}"):  # "Hang a shelf"
+    if key not in ACTIONS and first not in names and _ORDER.match(subject):  # "Hang a shelf"
         return _fill(answers.do, choice, f"{key} {head}")
     return _fill(answers.about, choice, small)
 

@@ -31,9 +31,9 @@ ANSWERS = load("embedded").wordings.answers
         ("Roses" + " with roses" * 40, None),
         ("Primate &lt;primate&gt;", "Explain primate with pictures."),
         ("Windows Server 2012 Overview", "Explain windows server 2012 overview with pictures."),
-        ("Hang the roses in parallel", "Explain how to hang the roses in parallel."),  # a verb in no list
+        ("Hang the Roses in Parallel", "Explain how to hang the roses in parallel."),  # a verb in no list
         ("Annotate a primate", "Explain how to annotate a primate."),
-        ("Behind the roses", "Explain behind the roses with pictures."),
+        ("Behind the roses", "Explain Behind the roses with pictures."),
         ("Paris the primate", "Explain Paris the primate with pictures."),
         ("Overview", None),
         ("Learning Outcomes", None),
