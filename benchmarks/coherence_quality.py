@@ -105,7 +105,7 @@ class Source:
 
 def figures(sources: Sequence[Source], scores: Scores, *, text_only: bool = False) -> dict[str, float | None]:
     """The four AUC; `text_only`: `other` and `within` over images with text alone."""
-    other, within = [], []
+    other, within, images_measured = [], [], 0
     means: dict[str, list[float]] = {"true": [], "swapped": []}
     margins: dict[str, list[float]] = {"true": [], "permuted": []}
     for source in sources:
@@ -113,6 +113,7 @@ def figures(sources: Sequence[Source], scores: Scores, *, text_only: bool = Fals
         for i, row in enumerate(table):
             if text_only and not source.found.has_text[i]:
                 continue
+            images_measured += 1
             wins = (row[i] > row) + 0.5 * (row[i] == row)
             same = source.owner == source.owner[i]
             if (elsewhere := same & source.found.apart[i]).any():
@@ -141,7 +142,7 @@ def figures(sources: Sequence[Source], scores: Scores, *, text_only: bool = Fals
         "within": round(float(np.mean(within)), 3),
         "swapped": auc(means["true"], means["swapped"]),
         "permuted": auc(margins["true"], margins["permuted"]),
-        "images": sum(len(source.owner) for source in sources),
+        "images": images_measured,
     }
 
 
