@@ -13,7 +13,7 @@ from pipeline.run import Run
 from schemas.codec import mean_margin
 from schemas.records import Coherence, ScoredDocument, StoredDocument
 
-SCORES = {"unrelated_image": (0.05, 0.05), "weak_images": (0.17, 0.05), "exchanged_images": (0.3, 0.35)}
+SCORES = {"unrelated_image": (0.05, 0.05), "weak_images": (0.12, 0.05), "exchanged_images": (0.3, 0.35)}
 """Kind of document -> (matched, mismatched) of its images, between or beside the thresholds of
 configs/leafinstruct.yaml."""
 OTHERS = (0.3, 0.1)

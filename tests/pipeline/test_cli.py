@@ -165,32 +165,50 @@ READER = "from pipeline.corpora.parts import Format\ndef documents(record, place
 
 
 @pytest.mark.parametrize(
-    "name, text, code, words",
+    "name, text, words",
     [
-        ("reader_syntax", "def x(:\n", 2, "the reader reader_syntax cannot be imported: SyntaxError: invalid syntax, "),
-        ("reader_raises", "\n1 / 0\n", 2, "ZeroDivisionError: division by zero, reader_raises.py line 2"),
-        ("reader_library", "import re\nre.compile('(')\n", 2, "reader_library.py line 2"),
-        ("reader_none", READER.format("return None"), 3, "a bug: TypeError: 'NoneType' object is not iterable ("),
-        (
-            "reader_bug",
-            READER.format("1 / 0"),
-            3,
-            "a bug: ZeroDivisionError: division by zero (--log-level debug shows",
-        ),
+        ("reader_syntax", "def x(:\n", "the reader reader_syntax cannot be imported: SyntaxError: invalid syntax, "),
+        ("reader_raises", "\n1 / 0\n", "ZeroDivisionError: division by zero, reader_raises.py line 2"),
+        ("reader_library", "import re\nre.compile('(')\n", "reader_library.py line 2"),
     ],
 )
-def test_a_mistake_in_a_reader_of_ones_own_is_one_sentence(
-    capsys, config, tmp_path, monkeypatch, name, text, code, words
-):
+def test_a_mistake_in_a_reader_of_ones_own_is_one_sentence(capsys, config, tmp_path, monkeypatch, name, text, words):
     (tmp_path / f"{name}.py").write_text(text)
     (tmp_path / "docs.jsonl").write_text("{}\n")
     monkeypatch.syspath_prepend(tmp_path)
     command = ["plan", "--config", config(), "--corpus", f"{name}:{tmp_path}", "--work", str(tmp_path / "work")]
-    assert main(command) == code
+    assert main(command) == 2
     said = capsys.readouterr().err
     assert words in said and said.startswith("leafinstruct: ") and said.count("\n") == 1
-    assert main([*command, "--log-level", "debug"]) == code
-    assert ("Traceback" in capsys.readouterr().err) is (code == 3)
+
+
+@pytest.mark.parametrize(
+    "name, does, error",
+    [("reader_none", "return None", "TypeError"), ("reader_bug", "1 / 0", "ZeroDivisionError: division by zero")],
+)
+def test_a_reader_of_ones_own_that_reads_nothing_is_said(capsys, config, tmp_path, monkeypatch, name, does, error):
+    (tmp_path / f"{name}.py").write_text(READER.format(does))
+    (tmp_path / "docs.jsonl").write_text("{}\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    command = ["plan", "--config", config(), "--corpus", f"{name}:{tmp_path}", "--work", str(tmp_path / "work")]
+    assert main(command) == 2
+    said = capsys.readouterr().err
+    assert f"none of its records can be read; the first: {tmp_path}/docs.jsonl:1: reader_error, {error}" in said
+    assert f'File "{tmp_path}/{name}.py", line 3' in said or name == "reader_none"  # where it is to be mended
+
+
+def test_a_bug_is_one_sentence_and_the_traceback_is_there_for_those_who_ask(capsys, config, tmp_path, monkeypatch):
+    def broken(*_, **__):
+        raise ZeroDivisionError("division by zero")
+
+    monkeypatch.setattr("pipeline.corpora.check", broken)
+    command = ["plan", "--config", config(), "--work", str(tmp_path / "work")]
+    assert main(command) == 3
+    said = capsys.readouterr().err
+    assert said.startswith("leafinstruct: a bug: ZeroDivisionError: division by zero (--log-level debug shows")
+    assert said.count("\n") == 1
+    assert main([*command, "--log-level", "debug"]) == 3
+    assert "Traceback" in capsys.readouterr().err
 
 
 def test_a_reader_that_lies_here_is_found_with_the_path(capsys, config, tmp_path, monkeypatch):

@@ -10,7 +10,8 @@ import yaml
 from pipeline import corpora
 from pipeline.cli import main
 from pipeline.coherence import scorer as clip
-from pipeline.coherence.scorer import coherence, neighbours
+from pipeline.coherence.places import places
+from pipeline.coherence.scorer import coherence
 from pipeline.launch import stored
 from schemas.records import Document
 from tests.answers import MODEL
@@ -41,7 +42,10 @@ class Scorer:
     def _score(self, document):
         draw = np.array(
             [
-                [(int(i.sha256[:8], 16) * (len(" ".join(s)) + 7)) % 1000 / 1000 for s in neighbours(document)]
+                [
+                    (int(i.sha256[:8], 16) * (len(" ".join(place.sentences)) + 7)) % 1000 / 1000
+                    for place in places(document)
+                ]
                 for i in document.images
             ]
         )
@@ -51,7 +55,7 @@ class Scorer:
                 [own.index(i.uri) == j if i.uri in own else False for j in range(len(draw))] for i in document.images
             ]
             draw = np.where(right, 0.9, 0.0) + 0.1 * draw
-        return coherence(draw, np.eye(len(draw)), "known")
+        return coherence(draw, np.eye(len(draw)), ~np.eye(len(draw), dtype=bool), "known")
 
 
 @pytest.fixture
