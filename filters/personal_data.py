@@ -19,7 +19,7 @@ REGION = "US"
 """Phone numbers without a country's prefix are read as those of North America; with one, all countries' are found."""
 _MAIL = re.compile(r"(?<![\w.+%-])([\w.+%-]{1,64})@((?:[\w-]{1,63}\.){1,8}[^\W\d_]{2,24})(?![\w-])")
 _NO_HOST = re.compile(  # files for screens of double density (`icon@2x.png`), and versions of packages
-    r"\d+x\..*|(?:\d+\.){2,}.*|.*\.(?:png|jpe?g|gif|webp|svg|bmp|ico|avif|tiff?|pdf|css|js|json|html?|xml|txt|exe|dll|alpha|beta|rc)",
+    r"(?:\d+\.){2,}.*|.*\.(?:png|jpe?g|gif|webp|svg|bmp|ico|avif|tiff?|pdf|css|js|json|html?|xml|txt|exe|dll|alpha|beta|rc)",
     re.I,
 )
 _RESERVED = re.compile(r"(?:.*\.)?(?:example(?:\.(?:com|net|org|edu))?|test|invalid|localhost|local)", re.I)  # RFC 2606

@@ -1,4 +1,7 @@
-"""Finds the same image in several documents by nearly equal perceptual hashes (imagehash's pHash of 64 bits) and thumbnails."""
+"""Finds the same image in several documents by nearly equal perceptual hashes and thumbnails.
+
+The hash is imagehash's pHash of 64 bits.
+"""
 
 from __future__ import annotations
 
@@ -59,8 +62,9 @@ def distance(one: bytes, other: bytes) -> int:
 def sets(hashes: Sequence[bytes], small: Sequence[bytes], inner: Sequence[tuple[bytes, bytes]], most: int) -> list[int]:
     """A number for each image: images have the same one if they are the same, directly or through images between them.
 
-    `small`: their thumbnails; `inner`: their hashes and thumbnails without edges, or nothing. Two images are the same if
-    both their hashes, in at most `most` bits, and their thumbnails agree, or those of one and the inner ones of the other.
+    `small`: their thumbnails; `inner`: their hashes and thumbnails without edges, or nothing. Two images are the same
+    if both their hashes, in at most `most` bits, and their thumbnails agree, or those of one and the inner ones of the
+    other.
     """
     order = sorted(range(len(hashes)), key=lambda at: hashes[at])
     whole = _numbers([hashes[at] for at in order]), thumbnails.values([small[at] for at in order])
@@ -68,20 +72,17 @@ def sets(hashes: Sequence[bytes], small: Sequence[bytes], inner: Sequence[tuple[
     if inner:
         cut = _numbers([inner[at][0] for at in order]), thumbnails.values([inner[at][1] for at in order])
         pairs += [(whole, cut, True), (cut, whole, True)]
-    found = list(range(len(order)))
-
-    def root(at: int) -> int:
-        while found[at] != at:
-            found[at] = at = found[found[at]]
-        return at
-
+    label = np.arange(len(order))
     for at in range(1, len(order)):
         first = max(at - COMPARED, 0)
         for (one, one_small), (others, others_small), is_cut in pairs:
             near = first + np.flatnonzero(np.bitwise_count(others[first:at] ^ one[at]) <= most)
-            for other in near[thumbnails.alike(one_small[at], others_small[near], is_cut)]:
-                found[root(at)] = root(int(other))
-    numbers = dict(zip(order, map(root, range(len(order))), strict=True))
+            # one of each set first: in a set of a thousand copies of a logo, no other has to be compared
+            for some in (near[np.unique(label[near], return_index=True)[1]], near):
+                some = some[label[some] != label[at]]
+                for other in some[thumbnails.alike(one_small[at], others_small[some], is_cut)]:
+                    label[label == label[other]] = label[at]
+    numbers = dict(zip(order, label.tolist(), strict=True))
     return [numbers[at] for at in range(len(order))]
 
 

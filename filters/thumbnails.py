@@ -33,5 +33,5 @@ def values(thumbnails: list[bytes]) -> np.ndarray:
 
 
 def alike(one: np.ndarray, others: np.ndarray, cut: bool = False) -> np.ndarray:
-    """For each of `others`, whether it agrees with `one` in every value. `cut`: one side of each pair is without edges."""
+    """For each of `others`, whether it agrees with `one` in every value; `cut`: one of each pair is without edges."""
     return np.asarray((np.abs(others.astype(np.int16) - one) <= _MOST * (_CUT if cut else 1)).all(axis=1))

@@ -216,7 +216,10 @@ def as_dict(config: Config) -> dict[str, Any]:
 
 
 def preset(config: Config) -> presets.Preset:
-    """The configuration's rules. Raises UserError if the preset, or something it needs, is missing, or it bars English."""
+    """The configuration's rules.
+
+    Raises UserError if the preset, or something it needs, is missing, or it bars English.
+    """
     return presets.with_english(presets.load(config.preset, config.accept_missing, config.word_lists))
 
 

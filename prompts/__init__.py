@@ -178,7 +178,7 @@ def _refuse_others(folder: pathlib.Path) -> None:
     Beside prompts.yaml there may be anything else, such as a configuration or a README.
     """
     known = {pathlib.PurePath(name).name for name in _FILES}
-    for path in sorted(found for below in (".", "rate", "write") for found in (folder / below).glob("*.*")):
+    for path in sorted(found for below in (".", "rate", "write") for found in (folder / below).glob("[!.]*.*")):
         name = path.relative_to(folder).as_posix()
         of_set = path.suffix == ".jinja" or path.name in known or ("/" in name and path.suffix in (".yaml", ".yml"))
         if name in _FILES or not of_set:

@@ -86,7 +86,7 @@ def order(verb: str, rest: str, text: str, verbs: frozenset[str]) -> Reading:
 
 
 def activity(verb: str, gerund: str, rest: str, text: str) -> Reading:
-    """How a title of an -ing form and what follows reads; never as either, because "about building sites" is right for both.
+    """How a title of an -ing form and what follows reads; never as either: "about building sites" is right for both.
 
     >>> activity("wash", "washing", "the dishes", ""), activity("wash", "washing", "machines", "")
     ('do', 'about')

@@ -41,11 +41,14 @@ _LABEL = re.compile(
     r"|\d+(?:\.\d+)*[.):]?\s+|[A-H]\.\s+)",
     re.I,
 )
-_NO_VERB = "behind|inside|beyond|beneath|below|above|throughout|across|outside|along|near|amid|half|twice|halfway"
+_NO_VERB = (
+    "behind|inside|beyond|beneath|below|above|throughout|across|outside|along|near|amid|half|twice|halfway|despite"
+)
+_NO_VERB += "|beside|besides|underneath|past|unlike|aboard|versus|almost|plus|minus|via|onto|until|towards?"
 _ORDER = re.compile(
     rf"(?!(?i:{_NO_VERB}|{'|'.join(sorted(FUNCTION_WORDS))})\b)[A-Za-z][a-z]+(?<!ing)(?<!ed)(?<!ly) (?:a|an|the|your) \w"
 )
-"""A verb that is in no list, with its object: no other word stands before an article at the beginning of a title."""
+"""What may be a verb that is in no list, with its object; or a name ("Alexander the Great"), which the text tells."""
 _TAG = re.compile(r"\{[^{}]*\}|\\?<[^<>]*>|</?\w+")
 _DOT = re.compile(r"(?<!\d)\.(?!NET\b)|\.(?!\d|NET\b)")  # no dot of a number
 _TAIL = re.compile(r"\s*(\{[^}]*\}|\(optional\)|@\w+|&lt;.*?&gt;|<[^>]*>|[\s:.,;–—-]+$)\s*", re.I)
@@ -150,7 +153,7 @@ def instruction(title: str, text: str, answers: Answers, choice: int = 0, at_lea
     if small.endswith(("?", "!")) or ":" in small:
         return None
     if key not in ACTIONS and first not in names and _ORDER.match(subject):  # "Hang a shelf"
-        return _fill(answers.do, choice, f"{key} {head}")
+        return _fill(answers.do, choice, f"{key} {head}") if key in lower else None
     return _fill(answers.about, choice, small)
 
 

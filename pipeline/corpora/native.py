@@ -55,7 +55,7 @@ def _segment(item: Record, place: Place, name: str) -> Segment | None:
             height=pixels(item, "height"),
         )
     if "text" not in item:
-        keys = ", ".join(key for key in item if key.isidentifier() and len(key) <= MOST_OF_A_KEY)
+        keys = ", ".join(key for key in item if key != "image" and key.isidentifier() and len(key) <= MOST_OF_A_KEY)
         raise ValueError(f"{name} has neither text nor image" + (f", but {keys}" if keys else ""))
     text = string(item, "text").strip()
     return Text(text) if text else None

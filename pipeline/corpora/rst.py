@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import re
 import textwrap
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -36,6 +37,8 @@ _TARGET = re.compile(r"\s*<[^<>]*>$")
 _OPTIONS = re.compile(r"\A(?:\s*:[\w-]+:[^\n]*\n?)*")
 _LEAVES = (nodes.paragraph, nodes.term, nodes.field_name, nodes.rubric)
 
+_one_at_a_time = threading.Lock()
+
 
 def documents(record: dict[str, Any], place: Place) -> Iterator[Document]:
     """The document of one page."""
@@ -54,13 +57,17 @@ def documents(record: dict[str, Any], place: Place) -> Iterator[Document]:
 
 @contextlib.contextmanager
 def _own_roles() -> Iterator[None]:
-    """Forget the roles that a page defines: docutils would keep them for all later pages."""
-    known = dict(_known_roles)
-    try:
-        yield
-    finally:
-        _known_roles.clear()
-        _known_roles.update(known)
+    """Forget the roles that a page defines: docutils would keep them for all later pages.
+
+    They are the process's, so one page is parsed at a time.
+    """
+    with _one_at_a_time:
+        known = dict(_known_roles)
+        try:
+            yield
+        finally:
+            _known_roles.clear()
+            _known_roles.update(known)
 
 
 def _segments(

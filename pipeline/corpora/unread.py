@@ -57,7 +57,7 @@ def left_out(path: str, shape: Format) -> str:
 
 def _has_files(folder: str, shape: Format) -> bool:
     try:
-        return bool(uris.find(folder, shape.suffixes))
+        return bool(uris.find(folder, shape.suffixes[:1]))
     except OSError:  # nobody has asked to read it
         return False
 

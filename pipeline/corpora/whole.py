@@ -19,7 +19,7 @@ from pipeline.storage.uris import read_bytes
 
 Records = list[dict[str, Any] | BadRecord]
 MOST_BYTES, MOST_VALUES = 256 << 20, 16_000_000
-"""The most of a JSON file that is read whole. VIST's largest has about 7 million values; 16 million take at most 2 GB."""
+"""The most of a JSON file that is read whole: VIST's largest has some 7 million values; 16 million take 2 GB at most."""
 
 
 def table(path: str) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 
 from filters.words import is_heading, words
-from pipeline.instances.ends import breaks_in
+from pipeline.instances.ends import breaks_in, ends_like_a_sentence
 from schemas.controls import without_controls
 from schemas.errors import RecordFault
 from schemas.records import (
@@ -103,6 +103,9 @@ def possible_cuts(segments: tuple[StoredSegment, ...], min_words: int) -> list[i
     at least one text and one image, and the output at least `min_words` words.
     """
 
+    # where no text ends like a sentence (captions, spoken steps), small letters say nothing
+    written = any(ends_like_a_sentence(s.text) for s in segments if isinstance(s, Text))
+
     def follows_heading(i: int) -> bool:
         before = segments[i - 1]
         return isinstance(before, Text) and is_heading(before.text)
@@ -112,7 +115,7 @@ def possible_cuts(segments: tuple[StoredSegment, ...], min_words: int) -> list[i
         for i in range(1, len(segments))
         if isinstance(text := segments[i], Text)
         and not follows_heading(i)
-        and not breaks_in(text.text)
+        and not (written and breaks_in(text.text))
         and _has_both(segments[:i])
         and _has_both(segments[i:])
         and sum(len(words(s.text)) for s in segments[i:] if isinstance(s, Text)) >= min_words

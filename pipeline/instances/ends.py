@@ -85,7 +85,7 @@ def goes_on(text: str) -> bool:
 
 
 def breaks_in(text: str) -> bool:
-    """Whether a text begins in the middle of a sentence. An item of a list does not.
+    """Whether a text, no item of a list, begins with a small letter or a closing mark: in the middle of a sentence.
 
     >>> breaks_in("and sand it."), breaks_in("2. Sand it."), breaks_in("b) Sand it.")
     (True, False, False)
@@ -205,7 +205,7 @@ class Form:
         sections: list[int] = []
         for level in levels:
             sections.append(level or (sections[-1] if sections else 0))
-        written = any(_ends_like_a_sentence(text) for text in texts)
+        written = any(ends_like_a_sentence(text) for text in texts)
         return cls(segments, levels, sections, [len(words(text)) for text in texts], boxed(segments, recurs), written)
 
     def ends(self, start: int, max_words: int, max_images: int) -> Iterator[tuple[int, int]]:
@@ -263,7 +263,7 @@ class Form:
         if _NUMBERED.match(segment.text):  # what follows may belong to the item
             return 0
         is_caption = last > 0 and isinstance(self.segments[last - 1], Image) and self.counts[last] <= CAPTION
-        done = is_caption or _WHOLE.match(segment.text) or _ends_like_a_sentence(segment.text)
+        done = is_caption or _WHOLE.match(segment.text) or ends_like_a_sentence(segment.text)
         return SENTENCE if done else 0
 
     def _breaks_off(self, at: int) -> bool:
@@ -272,11 +272,11 @@ class Form:
         if not isinstance(segment, Text) or self.levels[at] or self.counts[at] <= CAPTION:
             return False
         return not (
-            _WHOLE.match(segment.text) or _ends_like_a_sentence(segment.text) or segment.text.rstrip()[-1:] == ":"
+            _WHOLE.match(segment.text) or ends_like_a_sentence(segment.text) or segment.text.rstrip()[-1:] == ":"
         )
 
 
-def _ends_like_a_sentence(text: str) -> bool:
+def ends_like_a_sentence(text: str) -> bool:
     return bool(_SENTENCE_ENDS.search(text[-_TAIL:]))
 
 

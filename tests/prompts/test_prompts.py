@@ -139,7 +139,7 @@ def test_a_faulty_set_is_refused(tmp_path, files, message):
 )
 def test_a_file_that_nothing_would_read_is_refused(tmp_path, name, message):
     (tmp_path / "prompts.yaml").write_text("extends: embedded\n")
-    for other in ("README.md", "config.yaml", "rate/notes.txt", "more/page.jinja"):
+    for other in ("README.md", "config.yaml", "rate/notes.txt", "more/page.jinja", "rate/._aspects.yaml"):
         (tmp_path / other).parent.mkdir(exist_ok=True)
         (tmp_path / other).write_text("{}")
     assert prompts.load(str(tmp_path)).aspects == SET.aspects

@@ -33,6 +33,8 @@ ANSWERS = load("embedded").wordings.answers
         ("Windows Server 2012 Overview", "Explain windows server 2012 overview with pictures."),
         ("Hang the Roses in Parallel", "Explain how to hang the roses in parallel."),  # a verb in no list
         ("Annotate a primate", "Explain how to annotate a primate."),
+        ("Forge a primate", None),  # the text does not say that it is a verb
+        ("Despite the roses", "Explain despite the roses with pictures."),
         ("Behind the roses", "Explain Behind the roses with pictures."),
         ("Paris the primate", "Explain Paris the primate with pictures."),
         ("Overview", None),
@@ -42,7 +44,7 @@ ANSWERS = load("embedded").wordings.answers
     ],
 )
 def test_titles_become_instructions(title, asked):
-    text = "installing the server, then how to prune roses in parallel circuits; a primate and an overview of windows, like Paris"
+    text = "installing the server, then hang, annotate and, despite all, prune roses in parallel circuits; a primate and an overview of windows, like Paris"
     assert titles.instruction(title, text, ANSWERS) == asked
 
 

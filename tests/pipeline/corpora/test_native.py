@@ -96,6 +96,7 @@ def test_what_is_refused(read_one):
         "segments[1] has neither text nor image, but txt"
     )
     assert detail(segments=[{}]).endswith("segments[0] has neither text nor image")
+    assert detail(segments=[{"image": None}]).endswith("segments[0] has neither text nor image")
     assert "text must be a string, not missing" in detail(segments=[{"text": None}])
     assert "image must be a string, not int" in detail(segments=[{"image": 3}])
     assert "segments[0] has both text and image" in detail(segments=[{"text": "a", "image": "b.jpg"}])

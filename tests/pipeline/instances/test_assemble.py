@@ -130,6 +130,11 @@ def test_an_output_has_enough_words_and_begins_no_sentence_in_its_middle():
     assert possible_cuts((T, A, Text("2. Paint it."), B), 1) == [2]
 
 
+def test_steps_without_capitals_and_full_stops_can_be_split():
+    spoken = [Text(step) for step in ("spread the butter", "add a slice of cheese", "toast it")]
+    assert possible_cuts((spoken[0], A, spoken[1], B, spoken[2], A), 1) == [2, 4]
+
+
 def test_instances_with_a_context_are_everywhere_in_the_data_set():
     """The order of instances and the split are drawn from the same salt and id, and must not agree."""
     ids = sorted((f"id{i}" for i in range(1000)), key=lambda id_: rank_of(id_, "salt"))
