@@ -22,6 +22,20 @@ def answer(body=b"", status=200, headers=(), wait=0.0, drip=0.0):
     return Answer(body, status, tuple(headers), wait, drip)
 
 
+_used: set[int] = set()
+
+
+def _at_a_new_port(handler) -> http.server.ThreadingHTTPServer:
+    """A server at a port that this process has not used: what it knows about a host, it knows by name and port."""
+    for _ in range(1000):
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        if (port := server.server_address[1]) not in _used:
+            _used.add(port)
+            return server
+        server.server_close()
+    raise AssertionError("no port is left")
+
+
 RULES = ("/robots.txt", "/.well-known/tdmrep.json")
 
 
@@ -75,7 +89,7 @@ class Server:
             def log_message(self, *arguments):
                 pass
 
-        self.httpd = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.httpd = _at_a_new_port(Handler)
         self.httpd.daemon_threads = True
         self.stopped = threading.Event()
 
