@@ -42,9 +42,9 @@ _LABEL = re.compile(
     re.I,
 )
 _NO_VERB = (
-    "behind|inside|beyond|beneath|below|above|throughout|across|outside|along|near|amid|half|twice|halfway|despite"
+    "behind|beside|besides|inside|beyond|beneath|underneath|below|above|throughout|across|outside|along|near|amid|aboard"
+    "|past|despite|unlike|versus|plus|minus|via|onto|until|towards?|almost|half|halfway|twice"
 )
-_NO_VERB += "|beside|besides|underneath|past|unlike|aboard|versus|almost|plus|minus|via|onto|until|towards?"
 _ORDER = re.compile(
     rf"(?!(?i:{_NO_VERB}|{'|'.join(sorted(FUNCTION_WORDS))})\b)[A-Za-z][a-z]+(?<!ing)(?<!ed)(?<!ly) (?:a|an|the|your) \w"
 )

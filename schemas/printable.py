@@ -8,6 +8,7 @@ kind of space becomes a plain space.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 _MARKDOWN = re.compile(r"([\\`*<>\[\]|~!#$&])|(?<![^\W_])(_)|(_)(?![^\W_])")
 _LINKS = re.compile(r":(?=//)|@(?=[\w-]+\.)|(?<=www)\.", re.I)  # GitHub and the hub make links of these without markup
@@ -27,6 +28,15 @@ def printable(text: str) -> str:
 def shown(value: object) -> object:
     """What a template's `finalize` makes of a value: a text becomes printable, and HTML stays as it is."""
     return printable(value) if isinstance(value, str) and not hasattr(value, "__html__") else value
+
+
+def some(names: Sequence[str], most: int) -> str:
+    """The first names, and how many more there are.
+
+    >>> some(["a", "b", "c"], 2), some(["a", "b"], 2)
+    ('a, b and 1 more', 'a, b')
+    """
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
 def line(text: str) -> str:

@@ -29,8 +29,8 @@ def documents(record: dict[str, Any], place: Place) -> Iterator[Document]:
     texts, images = array(record, "texts"), array(record, "images")
     if len(texts) != len(images):
         raise ValueError(f"{len(texts)} texts beside {len(images)} images")
-    if sum(map(bool, images)) > limits.MOST_IMAGES:  # before each is looked for
-        raise BadRecord("too_long", f"{sum(map(bool, images)):,} images; at most {limits.MOST_IMAGES:,}")
+    if (count := sum(map(bool, images))) > limits.MOST_IMAGES:  # before each is looked for
+        raise BadRecord("too_long", f"{count:,} images; at most {limits.MOST_IMAGES:,}")
     segments: list[Segment] = []
     page = 0
     for text, image in zip(texts, images, strict=True):

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pipeline.corpora.parts import Format
 from pipeline.storage import uris
 from pipeline.storage.bucket import is_remote
+from schemas.printable import some
 
 SHOWN = 3
 """How many names are shown."""
@@ -63,5 +64,4 @@ def _has_files(folder: str, shape: Format) -> bool:
 
 
 def _names(files: Sequence[str]) -> str:
-    shown = ", ".join(os.path.basename(file) for file in files[:SHOWN])
-    return shown + (f" and {len(files) - SHOWN} more" if len(files) > SHOWN else "")
+    return some([os.path.basename(file) for file in files], SHOWN)

@@ -103,8 +103,8 @@ def _seen(found: Any, corpus: int, images: Any, near: bool, known: dict[str, See
             inner = hashes.inner_hash(opened) if near else b""
             seen = Seen(found.location, found.id, image.uri, image.sha256, image_hash(opened), inner, corpus=corpus)
             known[image.sha256] = seen
-            inner = hashes.inner_thumbnail(opened) if near else b""
-            yield dataclasses.replace(seen, thumbnail=thumbnail(opened), inner_thumbnail=inner)
+            inner_small = hashes.inner_thumbnail(opened) if near else b""
+            yield dataclasses.replace(seen, thumbnail=thumbnail(opened), inner_thumbnail=inner_small)
 
 
 class RepeatedImages(beam.PTransform[Any, Any]):

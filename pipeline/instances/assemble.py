@@ -106,6 +106,8 @@ def possible_cuts(segments: tuple[StoredSegment, ...], min_words: int) -> list[i
     # where no text ends like a sentence (captions, spoken steps), small letters say nothing
     written = any(ends_like_a_sentence(s.text) for s in segments if isinstance(s, Text))
 
+    counts = [len(words(s.text)) if isinstance(s, Text) else 0 for s in segments]
+
     def follows_heading(i: int) -> bool:
         before = segments[i - 1]
         return isinstance(before, Text) and is_heading(before.text)
@@ -118,7 +120,7 @@ def possible_cuts(segments: tuple[StoredSegment, ...], min_words: int) -> list[i
         and not (written and breaks_in(text.text))
         and _has_both(segments[:i])
         and _has_both(segments[i:])
-        and sum(len(words(s.text)) for s in segments[i:] if isinstance(s, Text)) >= min_words
+        and sum(counts[i:]) >= min_words
     ]
 
 

@@ -8,7 +8,7 @@ from pipeline.audit import answers
 from pipeline.audit.page import page
 from pipeline.audit.sample import outcomes, sample
 from pipeline.dataset.wording import count
-from pipeline.storage import uris
+from pipeline.storage import remote, uris
 from pipeline.storage.files import write_bytes
 from schemas.errors import UserError
 
@@ -21,7 +21,7 @@ def write_page(folder: str, size: int, work: str | None) -> str:
     """
     if size < 2:
         raise UserError(f"--sample must be at least 2, not {size}")
-    work = (work or f"{folder.rstrip('/')}/.work").rstrip("/")
+    work = remote.folder(work or f"{folder.rstrip('/')}/.work")
     items = sample(folder, f"{work}/dropped", size)
     if not items:
         raise UserError(f"{folder} has no instance, and {work} no example of a dropped document")

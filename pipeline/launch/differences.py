@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from schemas.errors import one_line
+from schemas.printable import some
 
 SHOWN = 4
 """How many keys are named."""
@@ -19,8 +20,7 @@ def named(before: object, now: Mapping[str, Any]) -> str:
     """
     if not isinstance(before, Mapping):
         return ""
-    keys = sorted(_differing(before, now, ""))
-    return ", ".join(keys[:SHOWN]) + (f" and {len(keys) - SHOWN} more" if len(keys) > SHOWN else "")
+    return some(sorted(_differing(before, now, "")), SHOWN)
 
 
 def _differing(before: Mapping[Any, Any], now: Mapping[Any, Any], prefix: str) -> list[str]:
