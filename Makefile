@@ -38,7 +38,7 @@ test-pythons: models    ## the test suite on each supported Python that is insta
 	$(BIN)/python -m nox
 
 cluster-test: models    ## check that the demo on Prism, Spark and Flink gives the same manifest (needs Go, Java 17, Maven); ENGINES="spark flink"
-	PYTHONPATH=. $(BIN)/python scripts/cluster $(ENGINES) $(if $(CORPUS),--corpus $(CORPUS)) $(if $(SCORES),--scores $(SCORES)) \
+	PYTHONPATH=. $(BIN)/python scripts/cluster $(ENGINES) $(if $(CONFIG),--config $(CONFIG)) $(if $(WORK),--work $(WORK)) \
 		$(if $(MINUTES),--minutes $(MINUTES))
 
 coverage: models        ## the test suite with branch coverage; under 95 % fails

@@ -17,6 +17,7 @@ loop   A simple program with open_clip: its preprocessing of the stored images, 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import pickle
 import statistics
@@ -39,6 +40,7 @@ from pipeline.graph import stages
 from pipeline.graph.transforms import Batches
 from pipeline.images.store import ImageStore
 from pipeline.run import Run, image_store
+from pipeline.sources import Corpus
 from pipeline.storage import packs
 from pipeline.storage.removal import remove
 from schemas.records import Document, Image, StoredDocument
@@ -48,11 +50,10 @@ SIZES = (4, 8, 16, 32, 64, 128)
 """The batch sizes from which the fastest is selected for the bare model."""
 
 
-def stored(corpus: str, limit: int, store: ImageStore) -> list[StoredDocument]:
+def stored(corpus: Corpus, limit: int, store: ImageStore) -> list[StoredDocument]:
     """The first documents of a corpus, with stored images."""
     found = []
-    format_, path = corpus.split(":", 1)
-    for part in corpora.parts(format_, path):
+    for part in corpora.parts(corpus.format, corpus.path):
         for record in corpora.read(part):
             if isinstance(record, Document) and record.images:
                 found.append(_with_pictures(record, store))
@@ -85,7 +86,7 @@ def stage(documents: list[StoredDocument], run: Run, scorer: Scorer) -> Callable
     path.write_bytes(pickle.dumps(documents))
 
     def once() -> None:
-        with mock.patch.object(clip, "Scorer", lambda *_: scorer):
+        with mock.patch.object(clip, "Scorer", lambda *_, **__: scorer):
             run_step([str(path)], Fed(run, SCORE_COHERENCE, stages.score_coherence, run.config.clip.batch_documents))
 
     return once
@@ -167,9 +168,10 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     with packs.temporary() as folder:
-        run = a_run(folder, configuration.load(str(CONFIG)))
+        corpus = configuration.parse_corpus(options.corpus)
+        run = a_run(folder, dataclasses.replace(configuration.load(str(CONFIG)), corpora=(corpus,)))
         store = image_store(run)
-        documents = stored(options.corpus, options.limit, store)
+        documents = stored(corpus, options.limit, store)
         hashes = list(dict.fromkeys(image.sha256 for document in documents for image in document.images))
         texts = list(dict.fromkeys(s for document in documents for place in places(document) for s in place.sentences))
         scorer = Scorer(options.model, options.pretrained)

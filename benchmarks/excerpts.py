@@ -35,8 +35,9 @@ def main() -> None:
     parser.add_argument("--titles", action="store_true", help="show the titles of excerpt and document, too")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as work:
-        run = a_run(work, configuration.load(options.config))
-        found = list(drawn(run, configuration.parse_corpus(options.corpus), options.count, options.seed))
+        corpus = configuration.parse_corpus(options.corpus)
+        run = a_run(work, dataclasses.replace(configuration.load(options.config), corpora=(corpus,)))
+        found = list(drawn(run, corpus, options.count, options.seed))
     excerpts = [excerpt for excerpt in found if excerpt]
     for number, excerpt in enumerate(excerpts, 1):
         texts = (s.text if isinstance(s, Text) else "[IMAGE]" for s in excerpt.segments)

@@ -12,7 +12,6 @@ import contextlib
 import dataclasses
 import functools
 import os
-import shutil
 import signal
 import sys
 import tempfile
@@ -69,8 +68,8 @@ ENGINES = {
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("engines", nargs="*", help=f"some of {', '.join(ENGINES)} (default: all)")
-    parser.add_argument("--scores", help="a folder of scores of an earlier run, so that no model is needed")
-    parser.add_argument("--corpus", default="native:examples/corpus", help="FORMAT:PATH (default: the demo's)")
+    parser.add_argument("--config", default="configs/demo.yaml", help="what is built (default: %(default)s)")
+    parser.add_argument("--work", help="an earlier run's work folder, whose texts of images and scores are taken")
     parser.add_argument("--minutes", type=int, default=RUN, help=f"the longest time for one run (default: {RUN})")
     parser.add_argument("--alone", action="store_true", help=argparse.SUPPRESS)
     given = parser.parse_args()
@@ -78,7 +77,7 @@ def main() -> int:
         parser.error(f"no engine is called {', '.join(sorted(unknown))}")
     if given.alone:
         alone.begin()
-        return compare(given.engines, given.corpus, given.scores, given.minutes)
+        return compare(given.engines, given.config, given.work, given.minutes)
     if not alone.is_possible():
         print(
             "not run: Beam's servers listen to every network, and this machine gives them none of their own (unshare)"
@@ -87,13 +86,12 @@ def main() -> int:
     names = [name for name in given.engines or ENGINES if there(name)]
     if not names:
         return 1
-    scores = [f"--scores={given.scores}"] if given.scores else []
     return alone.run(
         str(Path(__file__).parent),
         "--alone",
-        f"--corpus={given.corpus}",
+        f"--config={given.config}",
         f"--minutes={given.minutes}",
-        *scores,
+        *([f"--work={given.work}"] if given.work else []),
         *names,
     )
 
@@ -108,17 +106,16 @@ def there(name: str) -> bool:
     return True
 
 
-def compare(names: list[str], corpus: str, scores: str | None, minutes: int) -> int:
-    """Run the demo locally and then on the engines; the exit code."""
+def compare(names: list[str], config: str, work: str | None, minutes: int) -> int:
+    """Build locally and then on the engines; the exit code."""
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="leafinstruct-cluster-")))
         llm = stack.enter_context(answers.server())
         os.environ.update(stack.enter_context(emulator("s3")))
-        command = [sys.executable, "-m", "pipeline.cli", "build", "--config", "configs/demo.yaml", "--corpus", corpus]
-        command += ["--llm-url", llm.url]
+        command = [sys.executable, "-m", "pipeline.cli", "build", "--config", config, "--llm-url", llm.url]
         first = folder / "first"
-        if scores:
-            shutil.copytree(scores, first / "work/scores")
+        if work:
+            hand_over(work, str(first), ("ocr", "scores"))
         if not told(first, functools.partial(build, command, str(first), first, minutes)):
             return 1
         agree = [
@@ -145,7 +142,7 @@ def build_on(name: str, command: list[str], folder: Path, llm: FakeOpenAI, minut
     """Build on an engine, with what the first run kept, and compare the manifests. Raises Failed."""
     engine, first, here = ENGINES[name], folder / "first", folder / name
     root = f"s3://bucket/{name}" if engine.bucket else str(here)
-    hand_over(first, root, ("ocr", "scores", *(["answers"] if engine.answers else [])))
+    hand_over(f"{first}/work", root, ("ocr", "scores", *(["answers"] if engine.answers else [])))
     before, llm.slow = len(llm.requests), 0.0 if engine.answers else PAUSE
     with engine.start(here, lambda: len(llm.requests) - before) as flags:
         build([*command, *flags], root, here, minutes)
@@ -166,12 +163,11 @@ def build(command: list[str], root: str, logs: Path, minutes: int) -> str:
     return "built"
 
 
-def hand_over(first: Path, root: str, names: tuple[str, ...]) -> None:
-    """Copy what the first run kept."""
-    work = f"{root}/work"
+def hand_over(work: str, root: str, names: tuple[str, ...]) -> None:
+    """Copy what a run kept in its work folder to that of the run below `root`."""
     for name in names:
-        for file in sorted((first / "work" / name).glob("*.pack")):
-            write_bytes(f"{work}/{name}/{file.name}", file.read_bytes())
+        for file in sorted(Path(work, name).glob("*.pack")):
+            write_bytes(f"{root}/work/{name}/{file.name}", file.read_bytes())
 
 
 if __name__ == "__main__":
