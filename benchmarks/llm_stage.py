@@ -35,7 +35,7 @@ from pipeline.llm.server import Server
 from pipeline.storage import packs
 from prompts import load as load_prompts
 from schemas.codec import Json
-from schemas.records import Document, Text
+from schemas.records import Coherence, Document, ScoredDocument, Text
 from schemas.stage_names import RATE_TEXT
 
 
@@ -95,7 +95,9 @@ def stage(url: str, model: str, documents: list[Document], concurrency: int) -> 
     config = dataclasses.replace(config, llm=dataclasses.replace(config.llm, concurrency=concurrency, timeout=600.0))
     with packs.temporary() as folder:
         run = a_run(folder, config, url, model)
-        run_step(documents, InFlight(run, RATE_TEXT, asking.rate_text, concurrency))
+        unscored = Coherence((), (), (), None, None, "")
+        scored = [ScoredDocument.of(document, coherence=unscored) for document in documents]
+        run_step(scored, InFlight(run, RATE_TEXT, asking.rate_text, concurrency))
 
 
 def compare(url: str, model: str, documents: list[Document], concurrency: int, repeats: int) -> Json:
