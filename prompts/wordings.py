@@ -30,6 +30,8 @@ _COMPARES = re.compile(
 )
 _OBJECT = re.compile(r"(?:the|an?|your|it)\b")
 _LONG_NAME = re.compile(r"(?<=[a-z,;] )[A-Z](?:[\w'’-]|\.(?! ))*(?:(?: of| of the| and| for)? [A-Z]\w[\w'’-]*)+")
+_TO_YOU = re.compile(r"\b(?:you|your|yours|yourself)\b", re.I)
+_BY_ME = re.compile(r"\bI\b|\bme (?:to )?\{|\bwho wants to\b|^Let's")  # frames in which the asker does it
 _PAIR = re.compile(r"\S (?:and|or|versus|vs\.?) (?:the |an? )?\S")
 
 
@@ -113,6 +115,8 @@ class Wordings:
         subject = _small(subject) if form == "do" else _lower(subject, document)
         for wording in wordings:
             frame = wording.do if form == "do" else wording.about if form == "about" else ""
+            if form == "do" and _TO_YOU.search(subject) and _BY_ME.search(frame):
+                continue  # "so that I can build a sundial for your garden"
             if frame and (wording.kind != "comparison" or _PAIR.search(subject)):
                 made = frame.replace("{}", subject)
                 return answer if length(made) or asks(made) or placeholder(made) else made

@@ -7,7 +7,7 @@ import pytest
 
 import prompts
 from filters.instruction import asks, length, placeholder
-from prompts.wordings import Kinds, Wordings
+from prompts.wordings import Kinds, Wording, Wordings
 from schemas.errors import UserError
 from schemas.records import Document, Text
 
@@ -96,6 +96,25 @@ def test_a_subject_is_put_into_the_frame_and_begins_as_in_the_text():
     assert given.reworded("Tell me about Boston.", BOAT, given.wordings) == "Teach me Boston."
     named = dataclasses.replace(BOAT, segments=(Text("A boat, which is seen at the Boat Harbour."),))
     assert given.reworded("Tell me about Boat Harbour.", named, given.wordings) == "Teach me Boat Harbour."
+
+
+@pytest.mark.parametrize(
+    "frame,stays",
+    [
+        ("Add the next pictures, so that I can {}.", False),
+        ("Teach me to {}.", False),
+        ("Help me {}, one step at a time.", False),
+        ("Guide a beginner who wants to {}.", False),
+        ("Let's {}! Give me pictures.", False),
+        ("Show me how to {}.", True),
+        ("Help me understand how to {}.", True),
+    ],
+)
+def test_i_do_nothing_that_is_yours(frame, stays):
+    given = (Wording("how_to", do=frame), Wording("how_to", do="Explain how to {}."))
+    asked = EMBEDDED.reworded("How do I water your garden?", BOAT, given)
+    assert asked == (frame if stays else "Explain how to {}.").replace("{}", "water your garden")
+    assert EMBEDDED.reworded("How do I water a garden?", BOAT, given) == frame.replace("{}", "water a garden")
 
 
 def test_an_answer_of_no_known_form_keeps_its_words():
