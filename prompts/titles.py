@@ -11,7 +11,7 @@ from filters.instruction import ACTIONS
 from filters.text import FUNCTION_WORDS
 from filters.words import plain, words
 from prompts.readings import activity, order
-from prompts.wordings import Answers, Wordings, long_names
+from prompts.wordings import Answers, Wordings, capitals, long_names
 
 USELESS = re.compile(
     r"^(overview|introduction|summary|setup|set ?up|see also|steps?|tasks?|notes?|tools?|hardware|software"
@@ -91,6 +91,8 @@ def clean(title: str) -> str | None:
         return None
     if re.search(r"[\[\]{}<>=_]|[a-z][A-Z]\w*$", title) and count == 1:
         return None
+    if re.search(r"[a-z]{2}\d{4}", title):  # "Franz Boas1858-1942"
+        return None
     return title
 
 
@@ -98,30 +100,21 @@ def instruction(title: str, text: str, answers: Answers, choice: int = 0, at_lea
     """An instruction for a text with this title, in one of the forms of `answers`; None if none fits.
 
     choice: selects the form. at_least: the share of the title's longer words that must occur in the text. Words that are
-    lower-case in the text become lower-case, and in a title whose longer words all have capitals, all that are no names.
+    lower-case in the text become lower-case, and in a title whose longer words all have capitals, all that are no names;
+    words with capitals that stand together stay together.
     """
     subject = clean(title)
     if subject is None or not (answers.do and answers.about):
         return None
-    lower = set(re.findall(r"\b[a-z][\w-]*", text))
     stems = {w[:5].lower() for w in words(text)}
     content = [w for w in words(subject) if len(w) > 3 and w.lower() not in FUNCTION_WORDS]
     if not content or sum(w[:5].lower() in stems for w in content) < at_least * len(content):
         return None
-    names = set(re.findall(r"(?<=[a-z,;] )[A-Z][a-z]+\b", text))
+    lower, names = capitals(text)
     in_title_case = len(content) > 1 and all(w[0].isupper() for w in content)
-    long = long_names(text)
-    names.update(word for name in long for word in name.split())
-    of_names = {word for name in long if name in subject for word in name.split()}
-
-    def small_if_no_name(word: str) -> str:
-        bare = word.strip(".,:?!()")
-        if bare in of_names and bare.lower() not in _SMALL:
-            return word
-        no_name = in_title_case and re.fullmatch(r"[A-Z][a-z]+", bare) and bare not in names
-        return word.lower() if no_name or bare.lower() in lower or bare.lower() in _SMALL else word
-
-    small = " ".join(map(small_if_no_name, subject.split()))
+    small = _in_small_letters(
+        subject, lower, names | {w for name in long_names(text) for w in name.split()}, in_title_case
+    )
     first, _, rest = small.partition(" ")
     key = first.lower()
     if key == "how" and rest.startswith("to "):
@@ -129,7 +122,9 @@ def instruction(title: str, text: str, answers: Answers, choice: int = 0, at_lea
     if key == "to" and rest:
         return _fill(answers.do, choice, rest)
     if re.match(r"(what|how|why|when|where|who|which|can|is|are|do|does)\b", key):
-        if small.endswith("?") or key in ("what", "why", "how"):
+        if key == "how" and not small.endswith("?"):
+            return f"Explain {key} {rest}."
+        if small.endswith("?") or key in ("what", "why"):
             form = ("{}?", "{}? Explain with pictures.", "Explain this to me: {}?")[choice % 3]
             asked = small.rstrip("?")
             return form.format(asked if "this" in form else asked[0].upper() + asked[1:])
@@ -150,11 +145,40 @@ def instruction(title: str, text: str, answers: Answers, choice: int = 0, at_lea
             return _fill(answers.do, choice, f"{key} {head}")
         if not reading:  # "explain change language" is as wrong as "how to water pollution"
             return None
-    if small.endswith(("?", "!")) or ":" in small:
+    if small.endswith(("?", "!")) or ":" in small or _SENTENCE.search(small):
         return None
     if key not in ACTIONS and first not in names and _ORDER.match(subject):  # "Hang a shelf"
         return _fill(answers.do, choice, f"{key} {head}") if key in lower else None
     return _fill(answers.about, choice, small)
+
+
+def _in_small_letters(subject: str, lower: set[str], names: set[str], in_title_case: bool) -> str:
+    """Each run of words with capitals as it is, if one of them is a name, and otherwise in small letters."""
+
+    def is_name(word: str) -> bool:
+        return not names.isdisjoint((word.removesuffix("'s"), *word.split("-")))
+
+    def fitting(run: list[str]) -> list[str]:
+        bare = [word.strip(_MARKS) for word in run]
+        if any(map(is_name, bare)) or not (in_title_case or all(word.lower() in lower for word in bare)):
+            return run
+        return [word.lower() for word in run]
+
+    found: list[str] = []
+    run: list[str] = []
+    for at, word in enumerate(given := subject.split()):
+        bare = word.strip(_MARKS)
+        verb = [w.lower() for w in given[:at]] in ([], ["to"], ["how", "to"]) and bare.lower() in _VERBS
+        small = verb or bare.lower() in _SMALL
+        if small or not _CAPITAL.fullmatch(bare) or word[:1] in _MARKS:
+            found, run = [*found, *fitting(run)], []
+        if small or not _CAPITAL.fullmatch(bare):
+            found.append(word.lower() if small else word)
+        else:
+            run.append(word)
+        if word[-1:] in _MARKS:
+            found, run = [*found, *fitting(run)], []
+    return " ".join([*found, *fitting(run)])
 
 
 def topic(title: str, text: str, wordings: Wordings) -> str:
@@ -175,6 +199,10 @@ def topic(title: str, text: str, wordings: Wordings) -> str:
     return ""
 
 
+_VERBS = ACTIONS | GERUNDS.keys()
+_SENTENCE = re.compile(r"\w (?:is|are|was|were) \w", re.I)
+_CAPITAL = re.compile(r"[A-Z][a-z]+(?:'s|-[A-Z][a-z]+)*")
+_MARKS = ".,:?!()"
 _OPENING = re.compile(r"^(?:an? )?(?:overview of|introduction to|guide to|about)\s+", re.I)
 _SAYS = re.compile(r"\b(?:is|are|was|were|will|can|has|have|you|we|i|your|our|my|let.s)\b", re.I)
 _SMALL = frozenset("a an the and or of for with to in on from by at your how as into using is are do does".split())

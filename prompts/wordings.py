@@ -9,6 +9,7 @@ advice; `answers` are the forms in which such a model was trained to answer, fro
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import hashlib
 import pathlib
@@ -29,7 +30,10 @@ _COMPARES = re.compile(
     r"\b(?:compar\w+|differ|differs|different|differences?|differently|versus|vs|unlike|whereas|than)\b", re.I
 )
 _OBJECT = re.compile(r"(?:the|an?|your|it)\b")
-_LONG_NAME = re.compile(r"(?<=[a-z,;] )[A-Z](?:[\w'’-]|\.(?! ))*(?:(?: of| of the| and| for)? [A-Z]\w[\w'’-]*)+")
+_HEADING = re.compile(r"^#.*", re.M)
+_LONG_NAME = re.compile(
+    r"\b[a-z][\w'’-]*[,;]? ([A-Z](?:[\w'’-]|\.(?! ))*(?:(?: of| of the| and| for)? [A-Z]\w[\w'’-]*)+)"
+)
 _TO_YOU = re.compile(r"\b(?:you|your|yours|yourself)\b", re.I)
 _BY_ME = re.compile(r"\bI\b|\bme (?:to )?\{|\bwho wants to\b|^Let's")  # frames in which the asker does it
 _PAIR = re.compile(r"\S (?:and|or|versus|vs\.?) (?:the |an? )?\S")
@@ -141,12 +145,30 @@ class Wordings:
 
 
 def long_names(text: str) -> frozenset[str]:
-    """Names of two words or more: words with capitals that stand together within a sentence.
+    """Names of two words or more: words with capitals that stand together within a sentence, not in a heading.
 
     >>> sorted(long_names("Built at Fort McHenry, as the University of California in Rome. The End came."))
     ['Fort McHenry', 'University of California']
     """
-    return frozenset(_LONG_NAME.findall(text))
+    return frozenset(_LONG_NAME.findall(_HEADING.sub("", text)))
+
+
+def capitals(text: str) -> tuple[set[str], set[str]]:
+    """Words that are mostly written small within sentences, in small letters, and words that mostly have a capital there.
+
+    Headings do not count, nor does the first word of a sentence.
+
+    >>> small, names = capitals("An egg drops. The Egg Drop is by Max Planck, and Planck's egg broke.")
+    >>> "egg" in small, "drop" in small, sorted(names)
+    (True, False, ['Drop', 'Max', 'Planck'])
+    """
+    prose = _HEADING.sub("", text)
+    small = collections.Counter(re.findall(r"\b[a-z][\w-]*", prose))
+    inside = collections.Counter(re.findall(r"(?<=[a-z,;] )[A-Z][a-z]+\b", prose))
+    names = {word for word, count in inside.items() if count > small[word.lower()]}
+    owners = set(re.findall(r"\b([A-Z][a-z]+)['’]s\b", prose))
+    names |= {word for word in owners if inside[word] or not small[word.lower()]}  # "newton" is a unit, too
+    return small.keys() - {name.lower() for name in names}, names
 
 
 def compares(document: Document) -> bool:
@@ -203,6 +225,8 @@ def _small(action: str) -> str:
 def _lower(subject: str, document: Document) -> str:
     """The subject with a small first letter, if the document has its first word in small letters and it begins no name."""
     first, text = re.match(r"[A-Z][\w'’-]*", subject), plain("\n".join(document.texts))
+    if re.match(r"\S+ [A-Z][a-z]", subject):  # what has capitals together keeps them together
+        return subject
     if any(subject.startswith(name) for name in long_names(text)):
         return subject
     if first and re.search(rf"(?<![\w-]){re.escape(first[0].lower())}(?![\w-])", text):

@@ -24,10 +24,10 @@ _TAIL = 400  # characters: of a longer text only so many are searched for what i
 
 _LATER = r"(?i:task|part|option|phase|method) (?:[2-9]|\d\d+|[b-zB-Z])\b(?:[.:)]|\s*$|\s+[-–—])"
 _ITEM = (
-    r"(?:(?:[-*+•]|\\(?=[-*])|\d{1,3}[.)]|[a-z][.)]|(?i:step|question|problem) (?:\d+|[a-z]+)\b[.:)]?)\s"
+    r"(?:(?:[-*+•]|\\(?=[-*])|\d{1,3}[.)]|[a-z][.)]|(?i:step|question|problem) (?:\d+|[a-z]+)\b[.:)]?)(?:\s|$)"
     rf"|{_LATER})"
 )
-_FIRST = re.compile(r"\s*(?:(?:(?i:step|question|problem) )?1\b[.:)]?|(?i:step|question|problem) (?i:one|a)\b[.:)]?)\s")
+_FIRST = re.compile(r"\s*(?:(?:(?i:step|question|problem) )?1\b[.:)]?|(?i:step|question|problem) (?i:one|a)\b[.:)]?)(?:\s|$)")
 _NUMBERED = re.compile(r"\s*(?:\d{1,3}|[a-z])[.)]\s")
 _GOES_ON = re.compile(rf"\s*(?:{_ITEM}|[a-z]|[)}}\]>.,;])")
 _CONTINUES = (
@@ -43,7 +43,7 @@ _REFERS = (
     r"|once"
     r"|the (?:following|above|same|second|third|next|other|figure|table|graph|diagram)|after (?:this|that|these)"
     r"|when (?:this|it|they)|of (?:this|these|those)|at (?:this|that)|during (?:this|that)|in one|having|there"
-    r"|note(?: that)?|while"
+    r"|note(?: that)?|notice|while"
     r" (?:this|that|it|they)|to (?:wrap up|continue|finish)|still|if you still"
 )
 _LEANS_BACK = re.compile(rf"\s*(?:{_CONTINUES}|{_REFERS})\b", re.I)
@@ -53,7 +53,7 @@ _SPEAKS_OF_ITSELF = re.compile(
     r"|is (?:how|a|an)|are)\b",
     re.I,
 )
-_RESULT = re.compile(r"(?:solution|discussion|answers?|results?)\b", re.I)
+_RESULT = re.compile(r"(?:strategy|solution|discussion|answers?|results?)\b", re.I)
 _ANNOUNCES = re.compile(
     r"\blet[’']s (?:get started|begin|start|go|discuss|look|consider|see|examine|turn|explore)\b[^.!?]*[.!?]?[\s*_]*$"
     r"|\b(?:this|the following|the next|these) (?:chapter|section|lesson|module|tutorial|guide|article|part|topic"

@@ -102,13 +102,31 @@ def test_a_title_that_begins_with_a_noun_is_no_order(title, text, about):
 
 def test_a_name_of_several_words_keeps_its_capitals():
     assert titles.instruction("Harriet Beecher Stowe", "stowe, as Harriet Beecher saw it", ANSWERS, at_least=0) == (
-        "Explain Harriet Beecher stowe with pictures."
+        "Explain Harriet Beecher Stowe with pictures."
     )
     text = "The app was sent from the App Center to roses on the web. An app prunes roses."
-    assert (
-        titles.instruction("The App Center Web Roses", text, ANSWERS)
-        == "Explain the App Center web roses with pictures."
+    assert titles.instruction("The App Center Web Roses", text, ANSWERS) == (
+        "Explain the App Center Web Roses with pictures."  # a run stays together
     )
+
+
+@pytest.mark.parametrize(
+    "title, text, about",
+    [
+        ("Egg Drop Experiment", "Egg Drop Experiment\nAn egg drops. It is an experiment.", "Egg Drop Experiment"),
+        ("Application Pool Identities", "IIS Application Pool Identities are used.", "Application Pool Identities"),
+        ("Creating a Landing Pattern", "# Creating a Landing Pattern\nA pattern.", "how to create a landing pattern"),
+        ("Enabling PX4 Joystick Support", "Enable the px4.", "how to enable PX4 joystick support"),
+        ("Newton and His Apple", "It was Newton's apple.", "Newton and his apple"),
+        ("How to Use Metabase Compatibility", "Use the Metabase.", "how to use Metabase Compatibility"),
+        ("How we share a style", "We share it.", "how we share a style"),
+        ("Franz Boas1858-1942", "", None),
+        ("The editor is a game", "The editor is a game.", None),
+    ],
+)
+def test_words_with_capitals_stay_together_or_become_small_together(title, text, about):
+    made = titles.instruction(title, text, Answers(do=("Explain how to {}.",), about=("Explain {}.",)), at_least=0)
+    assert made == (about and f"Explain {about}.")
 
 
 @pytest.mark.parametrize(
@@ -122,7 +140,7 @@ def test_a_name_of_several_words_keeps_its_capitals():
         ("Untitled Document", ""),
         ("x" * 400, ""),
         ("Using Rewrite Maps", "how to use rewrite maps"),
-        ("Work, Power, and the Work–Energy Theorem", "work, power, and the Work-Energy theorem"),
+        ("Work, Power, and the Work–Energy Theorem", "work, power, and the work-energy theorem"),
         ("IIS 8.0 Application Initialization", "IIS 8.0 application initialization"),
         ("Parent paths are disabled by default", ""),
         ("Three products that will help your workplace", ""),
