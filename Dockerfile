@@ -43,4 +43,6 @@ COPY --from=weights . /weights
 
 FROM dataflow AS worker
 RUN useradd --create-home --uid 10001 leafinstruct && mkdir -p /weights && chown leafinstruct /weights
+# Beam's boot program would make an environment in /opt/apache for each worker, where this user may not write.
+ENV RUN_PYTHON_SDK_IN_DEFAULT_ENVIRONMENT=1
 USER 10001

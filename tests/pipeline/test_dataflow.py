@@ -106,3 +106,9 @@ def test_a_flex_template_asks_for_options_that_there_are():
     ours = {f"--{name.replace('_', '-')}" for name in vars(known)}
     beam_s = {flag.split("=")[0] for flag in FLAGS}
     assert required.keys() <= names <= ours | beam_s
+
+
+def test_a_user_without_rights_starts_workers_in_the_images_own_environment():
+    """Beam's boot program would make one in /opt/apache, and end where it may not."""
+    worker = (ROOT / "Dockerfile").read_text().partition("AS worker\n")[2]
+    assert "ENV RUN_PYTHON_SDK_IN_DEFAULT_ENVIRONMENT=1\n" in worker.partition("USER ")[0]
