@@ -72,6 +72,11 @@ def build(
     key = private_key(sign) if sign else None
     if not output.strip("/"):
         raise UserError("--output must name a folder")
+    if _runner(options) == "dataflowrunner" and (here := [one for one in (output, work or output) if not is_remote(one)]):
+        raise UserError(
+            f"{here[0]} is a folder of this machine, and Dataflow's workers would each write to their own disk: give an "
+            "--output and a --work in a bucket (gs://...)"
+        )
     output = remote.folder(output)
     work = remote.folder(work or f"{output}/.work")
     id_, log = uuid.uuid4().hex[:12], log_of(work)
@@ -246,7 +251,12 @@ def served_model(llm: configuration.Llm) -> str:
 
 def _is_local(options: PipelineOptions) -> bool:
     """Whether the runner is Beam's local one, whose processes are all on this machine."""
-    return str(options.view_as(StandardOptions).runner).rpartition(".")[2].lower() == LOCAL_RUNNER.lower()
+    return _runner(options) == LOCAL_RUNNER.lower()
+
+
+def _runner(options: PipelineOptions) -> str:
+    """The runner's name in small letters."""
+    return str(options.view_as(StandardOptions).runner).rpartition(".")[2].lower()
 
 
 def _beam_options(flags: list[str]) -> PipelineOptions:
