@@ -35,7 +35,7 @@ LAYERS = {
         "coherence instances",
         "config",
         "held_out opt_outs",
-        "every ranges sources storage",
+        "encodings every ranges sources storage",
         "__init__",
     ),
     "moss": (

@@ -18,7 +18,8 @@ from urllib.parse import urljoin
 
 from fastwarc.warc import ArchiveIterator, WarcRecord, WarcRecordType
 
-from pipeline.corpora import encodings, pages
+from pipeline import encodings
+from pipeline.corpora import pages
 from pipeline.corpora.fields import BadRecord, said, string
 from pipeline.corpora.files import Files, cut_each
 from pipeline.corpora.lines import LEAST, MAX_LINE, MAX_RATIO

@@ -18,7 +18,7 @@ from typing import TypeVar
 import httpcore
 import httpx
 
-from pipeline import opt_outs
+from pipeline import encodings, opt_outs
 from pipeline.images import reservations
 from pipeline.images.allowance import allowance
 from pipeline.images.connections import clock, pool
@@ -170,7 +170,7 @@ def _load_rules(origin: str, http: Http) -> Rules:
         try:
             found.append(_tries(http, follow))
         except FetchFault as fault:
-            if fault.kind in ("refused_host", "unreachable"):  # the image would have the same fault
+            if fault.kind in ("refused_host", "unreachable", "rules_unreachable"):  # the first two: as the image would
                 raise
             if fault.kind in ("timeout", "too_many_requests", "server_error"):
                 raise FetchFault("rules_unreachable", f"{path}: {fault.kind}, {fault.detail}") from fault
@@ -220,7 +220,24 @@ def _ask(url: httpx.URL, max_bytes: int, http: Http, rules: bool = False) -> byt
                 if rules:
                     break
                 raise FetchFault("too_many_bytes", f"more than {max_bytes}")
-        return bytes(body[:max_bytes])
+    body = _plain(bytes(body), found, max_bytes, rules)
+    if len(body) > max_bytes and not rules:
+        raise FetchFault("too_many_bytes", f"more than {max_bytes}")
+    return body[:max_bytes]
+
+
+def _plain(body: bytes, headers: httpx.Headers, most: int, rules: bool) -> bytes:
+    """The body, without an encoding that was not asked for: stores of static files send what was uploaded compressed so.
+
+    Of a longer one, the first `most` bytes and one. Raises FetchFault for rules that cannot be read, which may forbid.
+    """
+    names = headers.get_list("content-encoding", split_commas=True)
+    try:
+        return encodings.plain(body, names, most + 1) if names else body
+    except ValueError as error:
+        if rules:
+            raise FetchFault("rules_unreachable", f"the encoding {one_line(','.join(names), 80)}: {error}") from None
+        return body  # perhaps none was applied
 
 
 def _drain(response: httpcore.Response, size: int) -> None:

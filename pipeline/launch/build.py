@@ -72,7 +72,9 @@ def build(
     key = private_key(sign) if sign else None
     if not output.strip("/"):
         raise UserError("--output must name a folder")
-    if _runner(options) == "dataflowrunner" and (here := [one for one in (output, work or output) if not is_remote(one)]):
+    if _runner(options) == "dataflowrunner" and (
+        here := [one for one in (output, work or output) if not is_remote(one)]
+    ):
         raise UserError(
             f"{here[0]} is a folder of this machine, and Dataflow's workers would each write to their own disk: give an "
             "--output and a --work in a bucket (gs://...)"

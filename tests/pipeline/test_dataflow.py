@@ -99,8 +99,9 @@ def test_a_template_is_made_and_neither_waited_for_nor_published(tmp_path, monke
 
 def test_a_folder_of_the_launchers_disk_is_refused(tmp_path, capsys):
     """Each worker would write to its own, and the job would end without a result."""
-    for folders in (["--output", str(tmp_path / "out")], ["--output", "gs://bucket/out", "--work", str(tmp_path / "w")]):
-        assert main(["build", "--config", demo_config(tmp_path), *folders, "--llm-url", "http://127.0.0.1:9", *FLAGS]) == 2
+    here, config = str(tmp_path / "out"), demo_config(tmp_path)
+    for folders in (["--output", here], ["--output", "gs://bucket/out", "--work", here]):
+        assert main(["build", "--config", config, *folders, "--llm-url", "http://127.0.0.1:9", *FLAGS]) == 2
         assert "is a folder of this machine" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 

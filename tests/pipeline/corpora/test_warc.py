@@ -12,7 +12,8 @@ import zstandard
 from fastwarc.warc import WarcRecord, WarcRecordType
 
 from pipeline import corpora
-from pipeline.corpora import encodings, warc
+from pipeline import encodings
+from pipeline.corpora import warc
 from schemas.records import Document, Fault
 from tests.pipeline.corpora.test_pages import PAGE
 

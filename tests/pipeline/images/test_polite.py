@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import email.utils
+import gzip
 import json
 import time
 
@@ -41,6 +42,23 @@ def test_robots_txt_is_obeyed():
         assert end(server.url("/a.jpg")) == "fetched"
         assert end(server.url("/private/a.jpg")) == "robots"
         assert server.asked == ["/a.jpg"]
+
+
+def test_what_a_host_sends_compressed_without_being_asked_is_decompressed():
+    """As stores of static files do: a robots.txt that looked like noise allowed everything."""
+    gz = [("Content-Encoding", "gzip")]
+    answers = {"/robots.txt": answer(gzip.compress(b"User-agent: *\nDisallow: /no/"), headers=gz),
+               "/a.jpg": answer(gzip.compress(b"x"), headers=gz), "/plain.jpg": answer(b"as it is", headers=gz),
+               "/bomb.jpg": answer(gzip.compress(bytes(1001)), headers=gz)}  # fmt: skip
+    with Server(answers) as server:
+        assert end(server.url("/no/a.jpg")) == "robots"
+        assert fetch(server.url("/a.jpg"), 1000, HERE) == b"x"
+        assert fetch(server.url("/plain.jpg"), 1000, HERE) == b"as it is"
+        assert end(server.url("/bomb.jpg")) == "too_many_bytes"
+    for name, body in (("gzip", b"User-agent: *"), ("of-its-own", b"#")):
+        rules = answer(body, headers=[("Content-Encoding", name)])
+        with Server({"/robots.txt": rules, "/a.jpg": answer(b"x")}) as server:
+            assert end(server.url("/a.jpg")) == "rules_unreachable" and server.asked == []
 
 
 def test_rules_that_break_their_reader_end_the_image_alone(monkeypatch):
