@@ -9,6 +9,7 @@ import apache_beam as beam
 
 import prompts
 from pipeline import config as configuration
+from pipeline.coherence.version import clip_version
 from pipeline.graph import stages
 from pipeline.graph.transforms import ENDED
 from pipeline.run import Run
@@ -21,6 +22,7 @@ CONFIG = Path(__file__).parent.parent / "configs" / "demo.yaml"
 
 def a_run(work: str, config: configuration.Config, llm_url: str = "http://127.0.0.1:9/v1", llm_name: str = "") -> Run:
     """A run of the configuration in the folder `work`, for single stages."""
+    clip = (config.clip.model, config.clip.pretrained, config.clip.dtype)
     return Run(
         config,
         configuration.preset(config),
@@ -30,7 +32,7 @@ def a_run(work: str, config: configuration.Config, llm_url: str = "http://127.0.
         llm_url,
         llm_name,
         "",
-        Provenance("", "", "clip", llm_name, "", ""),
+        Provenance("", "", clip_version(*clip), llm_name, "", ""),
     )
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-import types
 from collections.abc import Iterable
 
 from benchmarks.rehearsal.texts import marked_for
@@ -22,9 +20,6 @@ _score_coherence = stages.score_coherence
 
 class Scorer:
     """Replaces `pipeline.coherence.scorer.Scorer`."""
-
-    def __init__(self, *_: object, **__: object):
-        pass
 
     def score(self, documents: Iterable[StoredDocument], open_image: object) -> list[Coherence]:
         """As the real one; no image is opened. Equal images have a similarity of 1, others of 0.2."""
@@ -49,7 +44,4 @@ def _score(document: StoredDocument) -> Coherence:
 
 def score_coherence(run: Run) -> Step[list[StoredDocument], list[ScoredDocument]]:
     """The stage *Score coherence* as it is, but for the scorer, which no worker process loads."""
-    module = types.ModuleType("pipeline.coherence.scorer")
-    module.Scorer = Scorer  # type: ignore[attr-defined]
-    sys.modules[module.__name__] = module
-    return _score_coherence(run)
+    return _score_coherence(run, Scorer())  # type: ignore[arg-type]

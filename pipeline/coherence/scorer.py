@@ -57,7 +57,7 @@ class PendingBatch(NamedTuple):
 
 
 class Scorer:
-    """An open_clip model that scores documents, on a GPU if there is one.
+    """An open_clip model that scores documents, on a GPU if there is one. Threads may share it.
 
     model, pretrained: as in open_clip, a name and a tag (or a file), or `local-dir:FOLDER` and None. dtype: the number
     format ("auto": bfloat16 if it is fast here). batch_size: images in a batch, by default 64 on a GPU and 4 on a CPU
@@ -83,6 +83,7 @@ class Scorer:
         *self._shape, _, self._normalise = self.preprocess.transforms  # between them: to numbers from 0 to 1
         self.model.to(self.device, self.dtype, memory_format=torch.channels_last)
         self.text_tower = TextTower(self.model, tokenizer)
+        self._keeping = threading.Lock()
         self._vectors: collections.OrderedDict[tuple[str, str], np.ndarray] = collections.OrderedDict()
         self._executor = concurrent.futures.ThreadPoolExecutor(THREADS, "clip", torch.set_num_threads, (1,))
         self._turns = threading.Semaphore(1 if self.device == "cuda" else THREADS)
@@ -194,19 +195,21 @@ class Scorer:
     def _remembered(self, kind: str, names: Iterable[str]) -> tuple[dict[str, np.ndarray], list[str]]:
         """The known vectors, and the distinct other names in the order of their first use."""
         found, missing = {}, []
-        for name in dict.fromkeys(names):
-            if (kind, name) in self._vectors:
-                self._vectors.move_to_end((kind, name))
-                found[name] = self._vectors[kind, name]
-            else:
-                missing.append(name)
+        with self._keeping:
+            for name in dict.fromkeys(names):
+                if (kind, name) in self._vectors:
+                    self._vectors.move_to_end((kind, name))
+                    found[name] = self._vectors[kind, name]
+                else:
+                    missing.append(name)
         return found, missing
 
     def _remember(self, kind: str, names: list[str], vectors: np.ndarray) -> dict[str, np.ndarray]:
         made = dict(zip(names, vectors, strict=True))
-        self._vectors.update({(kind, name): vector for name, vector in made.items()})
-        while len(self._vectors) > REMEMBERED:
-            self._vectors.popitem(last=False)
+        with self._keeping:
+            self._vectors.update({(kind, name): vector for name, vector in made.items()})
+            while len(self._vectors) > REMEMBERED:
+                self._vectors.popitem(last=False)
         return made
 
     def _coherence(self, found: Measures) -> Coherence:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import concurrent.futures
 import dataclasses
-import functools
 import json
 from collections.abc import Callable, Container
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -21,6 +20,7 @@ from filters.personal_data import replaced
 from pipeline.coherence import SCORING_VERSION, WITNESS_VERSION
 from pipeline.graph import outcomes
 from pipeline.graph.content import check_images
+from pipeline.graph.loaded import scorer_of
 from pipeline.graph.transforms import Step
 from pipeline.graph.writing import Staged
 from pipeline.images.allowance import TIMEOUTS, allowance
@@ -152,14 +152,8 @@ def score_coherence(run: Run, scorer: Scorer | None = None) -> Step[list[StoredD
     cache, images = Store(run.store("scores")), image_store(run)
     counts = {"scored": 0, "from_cache": 0}
 
-    @functools.cache
     def loaded() -> Scorer:
-        if scorer:
-            return scorer
-        from pipeline.coherence.scorer import Scorer
-
-        clip = run.config.clip
-        return Scorer(clip.model, clip.pretrained, clip.dtype, ocr=run.config.ocr)
+        return scorer or scorer_of(run)
 
     check = check_images(run, loaded) if run.preset.content_rules else None
 

@@ -213,14 +213,14 @@ def _ask(url: httpx.URL, max_bytes: int, http: Http, rules: bool = False) -> byt
             raise FetchFault("opted_out", f"{_host(url)}: header")
         if not rules and int(found.get("content-length", 0)) > max_bytes:
             raise FetchFault("too_many_bytes", f"{found['content-length']} of at most {max_bytes}")
-        body = bytearray()
+        sent = bytearray()
         for chunk in response.iter_stream():
-            body += chunk
-            if len(body) > max_bytes:
+            sent += chunk
+            if len(sent) > max_bytes:
                 if rules:
                     break
                 raise FetchFault("too_many_bytes", f"more than {max_bytes}")
-    body = _plain(bytes(body), found, max_bytes, rules)
+    body = _plain(bytes(sent), found, max_bytes, rules)
     if len(body) > max_bytes and not rules:
         raise FetchFault("too_many_bytes", f"more than {max_bytes}")
     return body[:max_bytes]

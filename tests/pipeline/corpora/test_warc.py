@@ -11,8 +11,7 @@ import pytest
 import zstandard
 from fastwarc.warc import WarcRecord, WarcRecordType
 
-from pipeline import corpora
-from pipeline import encodings
+from pipeline import corpora, encodings
 from pipeline.corpora import warc
 from schemas.records import Document, Fault
 from tests.pipeline.corpora.test_pages import PAGE

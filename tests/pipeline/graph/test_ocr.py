@@ -79,6 +79,7 @@ def test_a_score_is_kept_for_the_text_that_it_was_made_with(tmp_path, monkeypatc
             return [Coherence((0.1,), (0.1,), (-1.0,), None, None, "m") for _ in documents]
 
     monkeypatch.setattr("pipeline.coherence.scorer.Scorer", Scorer)
+    monkeypatch.setattr("pipeline.graph.loaded.clip_version", lambda *_: "clip")
     page = document("One.", 11)
     read = dataclasses.replace(page, segments=(page.segments[0], dataclasses.replace(page.segments[1], ocr="A")))
     for limits, one in ((None, page), (LIMITS, read), (LIMITS, read), (dataclasses.replace(LIMITS, words=0.2), read)):

@@ -9,6 +9,7 @@ from pipeline.coherence import scorer as clip
 from pipeline.coherence.scorer import coherence
 from pipeline.content import clip as detector
 from pipeline.dataset import ledger
+from pipeline.graph import loaded
 from pipeline.launch import build as launch
 from schemas.validate import validate
 from tests.answers import server
@@ -40,7 +41,8 @@ def _harmless(sha256: str) -> bool:
 @pytest.fixture
 def built(tmp_path, monkeypatch):
     monkeypatch.setattr(clip, "Scorer", Scorer)
-    monkeypatch.setattr(launch, "clip_version", lambda *_: "known@1")
+    for module in (launch, loaded):
+        monkeypatch.setattr(module, "clip_version", lambda *_: "known@1")
     preset = tmp_path / "own.yaml"
     preset.write_text("extends: leafinstruct\ncontent:\n  - {rule: content.watermark, at_most: 0.25}\n")
     limits = dict(matched_at_least=-1.0, mean_at_least=-1.0, margin_at_least=-2.0, similarity_at_most=1.0)

@@ -14,6 +14,7 @@ from pipeline.coherence.scorer import coherence
 from pipeline.coherence.witness import Measures, joined
 from pipeline.config import load
 from pipeline.dataset.reader import index_rows
+from pipeline.graph import loaded
 from pipeline.launch import build as launch
 from pipeline.launch import calibrate, stored
 from pipeline.launch.plan import plan
@@ -54,7 +55,7 @@ class Scorer:
 def config(tmp_path, monkeypatch):
     monkeypatch.setattr(clip, "Scorer", Scorer)
     monkeypatch.setattr(calibrate, "Scorer", Scorer)
-    for module in (launch, stored):
+    for module in (launch, stored, loaded):
         monkeypatch.setattr(module, "clip_version", lambda *_: "known@1")
     tree = demo_tree()
     tree["corpora"] = [{"format": "native", "path": str(ROOT / "examples/corpus")}]

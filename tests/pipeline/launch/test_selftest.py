@@ -12,6 +12,7 @@ from pipeline.cli import main
 from pipeline.coherence import scorer as clip
 from pipeline.coherence.places import places
 from pipeline.coherence.scorer import coherence
+from pipeline.graph import loaded
 from pipeline.launch import stored
 from schemas.records import Document
 from tests.answers import MODEL
@@ -62,7 +63,8 @@ class Scorer:
 def config(tmp_path, monkeypatch):
     """The demo's configuration with thresholds between right and wrong, and no model to load."""
     monkeypatch.setattr(clip, "Scorer", Scorer)
-    monkeypatch.setattr(stored, "clip_version", lambda *_: "known@1")
+    for module in (stored, loaded):
+        monkeypatch.setattr(module, "clip_version", lambda *_: "known@1")
     tree = demo_tree()
     tree["corpora"] = [{"format": "native", "path": CORPUS}]
     tree["coherence"] = dict(matched_at_least=-1, mean_at_least=0.5, margin_at_least=0.3, similarity_at_most=1)
