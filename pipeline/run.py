@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib.metadata
+from collections.abc import Mapping
 
 from filters.presets import Preset
 from pipeline.config import Config
@@ -11,6 +13,7 @@ from pipeline.images.store import ImageStore
 from pipeline.storage import tars
 from pipeline.storage.uris import folders_of
 from prompts import PromptSet
+from schemas.errors import AGAIN, UserError
 from schemas.records import Provenance
 
 
@@ -24,7 +27,8 @@ class Run:
     worker leaves a file at its first question, so that a server is started only if one is needed ("" if a server is
     already running). groups: the local folder where records are grouped ("" if the runner does it). keep_going: make
     ledger rows of bugs. retry: see ImageStore. id: names its staging folder, so that what goes on of a run that was
-    given up never writes into that of another.
+    given up never writes into that of another. libraries: the versions of the launcher's packages that the bytes depend
+    on, as the manifest names them.
     """
 
     config: Config
@@ -40,6 +44,7 @@ class Run:
     retry: str = ""
     groups: str = ""
     id: str = "run"
+    libraries: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     @property
     def staging(self) -> str:
@@ -71,6 +76,23 @@ class Run:
 def keep_tar_indexes(run: Run) -> None:
     """Every worker calls this before it reads a corpus or its images, so that one finds the files of a tar for all."""
     tars.keep_in(run.store("tars"))
+
+
+def check_libraries(run: Run) -> None:
+    """Raise UserError if this worker has other versions of packages than the manifest will name.
+
+    Builds of one version (torch's for CPUs and for GPUs) are the same here.
+    """
+    for name, version in run.libraries.items():
+        try:
+            here = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            here = "none"
+        if here.partition("+")[0] != version.partition("+")[0]:
+            raise UserError(
+                f"the launcher has {name} {version}, and this worker {here}, which may give other bytes: make the workers' "
+                f"image and the launcher's environment from the same versions, and {AGAIN}"
+            )
 
 
 def image_store(run: Run, *, noting: bool = False) -> ImageStore:

@@ -15,6 +15,7 @@ from pipeline.corpora import trees
 from pipeline.corpora.fields import string
 from pipeline.corpora.files import find_below
 from pipeline.corpora.parts import Format, Place
+from pipeline.storage.tars import tar_index
 from schemas.records import Document, Image, Text
 
 
@@ -37,10 +38,12 @@ def documents(record: dict[str, Any], place: Place) -> Iterator[Document]:
 
 
 def _seeds(root: str, folder: str) -> list[str]:
-    tar = root.endswith(".tar!")
-    names = [name for _, name in find_below(root[:-1] if tar else f"{root}/{folder}", ("_0.jpg",))]
-    inside = f"{folder}/" if tar and folder else ""
-    found = (re.fullmatch(rf"{re.escape(inside)}(\d+)_0\.jpg", name) for name in names)
+    if root.endswith(".tar!"):
+        inside = f"{folder}/" if folder else ""
+        names = [name.removeprefix(inside) for name in tar_index(root[:-1]).below(inside)]
+    else:
+        names = [name for _, name in find_below(f"{root}/{folder}", ("_0.jpg",))]
+    found = (re.fullmatch(r"(\d+)_0\.jpg", name) for name in names)
     return [match[1] for match in found if match]
 
 

@@ -196,6 +196,8 @@ def read(part: Part, shape: Format) -> Iterator[Document | Fault]:
             if isinstance(record, BadRecord):
                 raise record
             documents = [*map(cleaned, shape.documents(record, place))]  # a record is read whole or not at all
+            if len({document.location for document in documents}) < len(documents):
+                raise BadRecord(READER_ERROR, "several documents of one location, by which they are told apart")
             for document in documents:
                 limits.check(document)
                 if document.id.startswith((UNREAD, REPEATED)):

@@ -23,7 +23,7 @@ from pipeline.graph.failed_share import FailedShare
 from pipeline.graph.metrics import DROPPED, FAILED, PASSED, StageMetrics
 from pipeline.graph.window import Window
 from pipeline.report.dropped import keep_sample
-from pipeline.run import Run, image_store, keep_tar_indexes
+from pipeline.run import Run, check_libraries, image_store, keep_tar_indexes
 from pipeline.storage import packs
 from schemas.errors import RecordFault
 from schemas.outcome import Outcome
@@ -71,6 +71,7 @@ class Stage(beam.DoFn):
     def setup(self) -> None:
         keep_tar_indexes(self.run)
         with failures.recorded(self.run.failures, self.stage):
+            check_libraries(self.run)
             self.step = self.make(self.run)
         packs.outdated()
         self.counter = progress.counter(self.run.counts)

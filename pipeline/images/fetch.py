@@ -69,9 +69,12 @@ class Http:
     without_rules: bool = False
 
     @property
-    def decisive(self) -> tuple[int, bool, str]:
-        """The settings that decide lasting results, for cache keys. Times, retries and rates do not."""
-        return self.max_redirects, self.allow_private_hosts, self.user_agent
+    def decisive(self) -> tuple[int, bool]:
+        """The settings that decide lasting results, for cache keys. Times, retries and rates do not.
+
+        The agent decides faults alone: what was fetched stays good if the contact changes (`ImageStore`).
+        """
+        return self.max_redirects, self.allow_private_hosts
 
 
 def fetch(url: str, max_bytes: int, http: Http = Http()) -> bytes:

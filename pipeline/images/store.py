@@ -264,11 +264,13 @@ class ImageStore:
             self._count("bytes_fetched", len(source))
             return {"header": dataclasses.asdict(read_header(source)), "stored": self._stored(source)}
         except ImageFault as fault:
-            return {"fault": [fault.kind, fault.detail], "run": self.retry}
+            return {"fault": [fault.kind, fault.detail], "run": self.retry, "agent": self.http.user_agent}
 
     def _again(self, found: Json) -> bool:
-        """Whether this run asks again for an image with this remembered result."""
+        """Whether this run asks again for an image with this remembered result: another agent may be served."""
         fault = found.get("fault", [""])[0]
+        if fault and found.get("agent") != self.http.user_agent:
+            return True
         return bool(self.retry) and fault in PASSING and found.get("run") != self.retry
 
 

@@ -231,7 +231,10 @@ def _prepare(id_: str, config: configuration.Config, output: str, work: str, kee
         write_prompt=prompts.write_version(config.domains),
     )
     preset = configuration.preset(config)
-    return Run(config, preset, prompts, output, work, url, name, wanted, provenance, keep_going, id=id_)
+    versions = job.libraries(config)
+    return Run(
+        config, preset, prompts, output, work, url, name, wanted, provenance, keep_going, id=id_, libraries=versions
+    )
 
 
 def served_model(llm: configuration.Llm) -> str:

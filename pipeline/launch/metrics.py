@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
+from schemas.errors import one_line
 from schemas.stage_names import STAGES, stage_title
+
+_log = logging.getLogger(__name__)
 
 Metrics = dict[str, dict[str, Any]]
 """stage -> name -> a count, or the count, sum, min and max of a distribution."""
 
 
 def collect(result: Any) -> Metrics:
-    """The counters and distributions of the stages; empty if the runner keeps none."""
+    """The counters and distributions of the stages; empty if the runner keeps none, or its engine does not give them.
+
+    The job has ended, and its results are there: they are not lost over numbers of the report.
+    """
     try:
         found = result.metrics().query()
     except (NotImplementedError, AttributeError):
+        return {}
+    except Exception as error:  # noqa: BLE001 - each engine's client has its own
+        _log.warning("the engine gives no metrics: %s", one_line(f"{type(error).__name__}: {error}", 300))
         return {}
     metrics: Metrics = {}
     for kind in ("counters", "distributions"):

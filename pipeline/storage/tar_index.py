@@ -10,6 +10,7 @@ import bisect
 import dataclasses
 import functools
 import os
+from collections.abc import Iterator
 from typing import BinaryIO
 
 BLOCK = 512
@@ -38,8 +39,14 @@ class TarIndex:
 
     def has_folder(self, name: str) -> bool:
         """Whether a file's name begins with that of the folder."""
-        at = bisect.bisect_left(self._sorted, f"{name}/")
-        return at < len(self._sorted) and self._sorted[at].startswith(f"{name}/")
+        return next(self.below(f"{name}/"), None) is not None
+
+    def below(self, start: str) -> Iterator[str]:
+        """The names that begin so, sorted; found without a look at the others."""
+        for at in range(bisect.bisect_left(self._sorted, start), len(self._sorted)):
+            if not self._sorted[at].startswith(start):
+                return
+            yield self._sorted[at]
 
     @functools.cached_property
     def _sorted(self) -> list[str]:

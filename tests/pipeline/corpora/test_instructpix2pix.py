@@ -4,6 +4,7 @@ import tarfile
 
 import pytest
 
+from pipeline.corpora import instructpix2pix
 from schemas.records import Image, Text
 
 PROMPT = {"caption": "a red barn", "edit": "make it winter", "output": "a red barn in the snow"}
@@ -34,6 +35,19 @@ def test_a_tar_is_read_in_place(tmp_path, tree, read_all):
     found = read_all("instructpix2pix", tmp_path / "all.tar")
     assert {d.id for d in found} == {"0000012_31", "0000012_7"}
     assert all(d.images[0].uri.startswith(f"{tmp_path}/all.tar!/shard-00/0000012/") for d in found)
+
+
+def test_the_pairs_of_a_document_are_found_without_a_look_at_all_files_of_the_tar(
+    tmp_path, tree, read_all, monkeypatch
+):
+    """Of a tar with 2 million files that took seconds for each document."""
+    root = tree(**FILES)
+    with tarfile.open(tmp_path / "all.tar", "w") as tar:
+        tar.add(f"{root}/shard-00", "shard-00")
+    looks = []
+    find = instructpix2pix.find_below
+    monkeypatch.setattr(instructpix2pix, "find_below", lambda *given: looks.append(given) or find(*given))
+    assert len(read_all("instructpix2pix", tmp_path / "all.tar")) == 2 and not looks
 
 
 @pytest.mark.parametrize(

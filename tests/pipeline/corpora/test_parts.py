@@ -121,6 +121,17 @@ def test_every_malformed_line_is_one_fault_and_stops_nothing(jsonl, read_all, mo
     assert {f.source for f in faults} == {"native"}
 
 
+def test_documents_of_one_location_are_told_at_the_record(jsonl):
+    """Repeats are known by it: at the end of the run, two rows of the ledger would have one id."""
+
+    def documents(record, place):
+        yield from (Document(id=name, source="s", segments=(), location=place.location) for name in record["ids"])
+
+    [part] = corpora.parts("native", jsonl({"ids": ["a", "a", "a"]}, {"ids": ["b"]}))
+    fault, good = read_with(part, corpora.Format(documents, JSONL))
+    assert (fault.error, good.id) == ("reader_error", "b")
+
+
 def test_a_field_that_is_not_there_is_a_fault_and_a_bug_of_the_reader_is_named_so(jsonl, caplog):
     def documents(record, place):
         yield from json_documents(record["text"].strip(), place)

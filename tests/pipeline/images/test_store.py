@@ -17,7 +17,7 @@ import pytest
 from pipeline.images import store as images
 from pipeline.images.decode import extension
 from pipeline.images.faults import ImageFault
-from pipeline.images.fetch import Http
+from pipeline.images.fetch import Http, agent
 from pipeline.images.header import Header
 from pipeline.images.store import ImageStore, header
 from pipeline.storage import packs
@@ -322,6 +322,14 @@ def test_a_fault_of_the_settings_goes_with_them(tmp_path, before, after, first):
             )
         assert willing.store(Image(server.url("/a.jpg"))).width == 64
         assert len(server.asked) == len(first) + 1
+
+
+def test_what_was_fetched_is_not_fetched_again_when_the_contact_changes(tmp_path):
+    with Server({"/a.jpg": [answer(jpeg())]}) as server:
+        for contact in ("", "me@example.org"):
+            pictures = store_of_run(tmp_path, user_agent=agent(contact))
+            assert pictures.store(Image(server.url("/a.jpg"))).width == 64
+        assert pictures.is_known(Image(server.url("/a.jpg"))) and server.asked == ["/a.jpg"]
 
 
 def test_a_damaged_answer_is_asked_for_again(tmp_path):

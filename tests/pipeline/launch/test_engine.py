@@ -9,7 +9,7 @@ import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.portability.portable_runner import PipelineResult
 
-from pipeline.launch import engine
+from pipeline.launch import engine, metrics
 
 SERVER = "--job_endpoint=127.0.0.1:8099"
 
@@ -46,3 +46,10 @@ def test_a_job_server_that_never_answers_leaves_the_state_unknown(monkeypatch):
         asked = types.SimpleNamespace(endpoint=f"127.0.0.1:{silent.getsockname()[1]}", engine_job="job-1")
         assert engine.state(asked) == engine.UNKNOWN
         assert engine.collect(asked) == {}
+
+
+def test_a_job_that_has_ended_is_not_lost_because_its_metrics_cannot_be_had():
+    def refused():
+        raise RuntimeError("403: dataflow.metrics.get")  # as Google's client, with an error of its own
+
+    assert metrics.collect(types.SimpleNamespace(metrics=refused)) == {}
