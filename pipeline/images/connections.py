@@ -116,7 +116,7 @@ def pool(allow_private_hosts: bool, process: int) -> httpcore.ConnectionPool:
     """The connections of this process; `process`, its id, keeps a forked worker from using its parent's connections."""
     made = httpcore.ConnectionPool(
         ssl_context=httpx.create_ssl_context(),
-        max_connections=64,
+        max_connections=None,  # every thread its own: waiting for one would count as the slowness of a server
         max_keepalive_connections=32,
         keepalive_expiry=15.0,
         network_backend=Backend(allow_private_hosts),

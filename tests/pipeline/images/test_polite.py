@@ -6,12 +6,13 @@ import concurrent.futures
 import email.utils
 import gzip
 import json
+import os
 import time
 
 import pytest
 
+from pipeline.images import connections, hosts
 from pipeline.images import fetch as module
-from pipeline.images import hosts
 from pipeline.images.faults import FetchFault
 from pipeline.images.fetch import Http, agent, fetch
 from tests.pipeline.web import RULES, Server, answer
@@ -224,3 +225,8 @@ def test_a_private_host_is_not_even_asked_for_its_rules():
     with Server({"/a.jpg": answer(b"x")}) as server:
         assert end(server.url("/a.jpg"), Http(retries=0)) == "refused_host"
         assert server.rules == server.asked == []
+
+
+def test_no_image_waits_for_a_connection_while_its_own_time_goes_by():
+    """An engine has 12 threads a process, and each of them `images.workers` for stages: a third of 96 were timeouts."""
+    assert connections.pool(True, os.getpid())._max_connections >= 12 * 2 * 32
