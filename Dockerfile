@@ -33,7 +33,8 @@ COPY examples examples
 RUN pip install --no-cache-dir -e '.[buckets,models,ocr]' 'apache-beam[gcp]' -c requirements/constraints.txt
 
 COPY --from=beam /opt/apache/beam /opt/apache/beam
-ENV HF_HOME=/weights
+# The second: where Google's machines have the driver of their GPUs; without it, torch computes on the CPU and says nothing.
+ENV HF_HOME=/weights LD_LIBRARY_PATH=/usr/local/nvidia/lib64
 ENTRYPOINT ["/opt/apache/beam/boot"]
 
 # The folder of --build-context weights=FOLDER, which hadolint does not know.

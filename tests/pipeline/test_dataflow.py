@@ -117,6 +117,12 @@ def test_a_flex_template_asks_for_options_that_there_are():
     assert required.keys() <= names <= ours | beam_s
 
 
+def test_the_driver_of_a_gpu_is_found():
+    """Google's machines mount it there; images of NVIDIA's look there, and those of Python do not."""
+    [stage] = (ROOT / "Dockerfile").read_text().partition("AS dataflow\n")[2].split("\nFROM ")[:1]
+    assert "LD_LIBRARY_PATH=/usr/local/nvidia/lib64" in stage
+
+
 def test_a_user_without_rights_starts_workers_in_the_images_own_environment():
     """Beam's boot program would make one in /opt/apache, and end where it may not."""
     worker = (ROOT / "Dockerfile").read_text().partition("AS worker\n")[2]
