@@ -62,7 +62,8 @@ class ChameleonForInterleaved(ChameleonForConditionalGeneration):  # type: ignor
         logits = self.lm_head(core.last_hidden_state[:, kept])
         loss = None
         if labels is not None:
-            loss = self.loss_function(logits=logits, labels=labels, vocab_size=self.config.vocab_size)
+            # `more` has the Trainer's num_items_in_batch, without which accumulated gradients would be too large
+            loss = self.loss_function(logits=logits, labels=labels, vocab_size=self.config.vocab_size, **more)
         return CausalLMOutputWithPast(
             loss=loss,
             logits=logits,

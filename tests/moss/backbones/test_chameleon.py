@@ -142,6 +142,15 @@ def test_image_logits_are_not_masked_and_the_loss_reaches_every_query(tiny):
     assert not [name for name, weight in model.named_parameters() if "vqmodel" in name and weight.requires_grad]
 
 
+@torch.no_grad()
+def test_the_loss_of_a_part_of_a_step_is_its_share_of_the_whole_steps(tiny):
+    """transformers' Trainer gives the number of a step's targets, and does not divide the losses once more."""
+    model, ids = tiny.plain_model, torch.arange(40).view(4, 10) + 80
+    whole = model(input_ids=ids, labels=ids).loss
+    parts = [model(input_ids=row, labels=row, num_items_in_batch=torch.tensor(36)).loss for row in ids.split(1)]
+    torch.testing.assert_close(sum(parts), whole)
+
+
 def test_logits_are_kept_where_they_are_asked_for(tiny):
     ids = torch.arange(80, 90)[None]
     whole = tiny.model(input_ids=ids).logits
