@@ -40,6 +40,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     if options.kind == "interleavedbench":
         print(interleavedbench.tasks(pathlib.Path(options.source)))
+    if options.kind == "folders" and (unread := plain.unread(pathlib.Path(options.source))):
+        print(printable(f"{len(unread)} files or folders in the answers were not read, such as {unread[0]}"))
     print(printable(f"{len(written)} answers{missing}, in {output}"))
     return 0
 

@@ -2,9 +2,9 @@
 
 Each answer is a folder that is named by the question's key. It has texts (.txt, .md) and images, in the natural order
 of their names: `1.txt`, `1.png`, `2.txt`, `10.png`. In a text, `<image>` or `[IMG...]` (one or several in a row) stands
-for the next image; images without a placeholder are placed by their names. An empty folder is an empty answer, a missing
-one a failed answer: whether the system gave none, or the copy is not whole, cannot be seen. The questions come from
-another folder of answers, such as the reference answers.
+for the next image; images without a placeholder are placed by their names. Hidden files, such as macOS's `._1.txt`, are
+no part of an answer. An empty folder is an empty answer, a missing one a failed answer: whether the system gave none, or
+the copy is not whole, cannot be seen. The questions come from another folder of answers, such as the reference answers.
 """
 
 from __future__ import annotations
@@ -44,17 +44,24 @@ def read(folder: pathlib.Path, questions: Sequence[Answered]) -> Iterator[Answer
         yield dataclasses.replace(question, output=output, missing=missing, failed=failed)
 
 
+def unread(folder: pathlib.Path) -> list[str]:
+    """What lies in the answers' folders and is neither a text nor an image, such as folders in them; hidden files apart."""
+    found = (path for path in folder.glob("[!.]*/[!.]*") if not (path.is_file() and path.suffix.lower() in TEXTS + PICTURES))
+    return sorted(str(path.relative_to(folder)) for path in found)
+
+
 def natural(name: str) -> list[tuple[int, str]]:
     """The sort key of names in natural order: by the numbers in them.
 
     >>> sorted(["10.png", "2.png"], key=natural)
     ['2.png', '10.png']
     """
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name)]
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", name)]
 
 
 def _output(place: pathlib.Path) -> tuple[list[Text | pathlib.Path], int]:
-    found = sorted((path for path in place.iterdir() if path.is_file()), key=lambda path: natural(path.name))
+    shown = (path for path in place.glob("[!.]*") if path.is_file())
+    found = sorted(shown, key=lambda path: natural(path.name))
     pictures = [path for path in found if path.suffix.lower() in PICTURES]
     texts = {path: path.read_text(encoding="utf-8", errors="replace") for path in found if path.suffix.lower() in TEXTS}
     marks = sum(len(MARK.findall(text)) for text in texts.values())

@@ -29,7 +29,7 @@ class Server:
     """An OpenAI-compatible server, and how to ask it.
 
     url: the base address, with /v1. cache: a folder, or None. concurrency: the most questions at once. timeout: seconds
-    for one answer. patience: seconds for a server that is unreachable or busy.
+    for one answer. patience: seconds for a server that is unreachable or busy. Raises UserError for a concurrency below 1.
     """
 
     url: str
@@ -38,6 +38,10 @@ class Server:
     concurrency: int = 8
     timeout: float = 300.0
     patience: float = 120.0
+
+    def __post_init__(self) -> None:
+        if self.concurrency < 1:
+            raise UserError(f"--concurrency must be at least 1, not {self.concurrency}")
 
 
 @dataclasses.dataclass

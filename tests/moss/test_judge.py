@@ -260,8 +260,11 @@ def test_wrong_options_and_foreign_folders_are_refused(answered, tmp_path, capsy
     assert judge.main(["--answers", "x", "--llm-url", "http://127.0.0.1:1", "--output", str(tmp_path / "o")]) == 2
     assert judge.main(["--answers", answered[0], "--llm-url", "ftp://x", "--output", str(tmp_path / "o")]) == 2
     assert judge.main(["--answers", answered[0], "--llm-url", "http://x", "--output", str(tmp_path / "good")]) == 2
+    idle = ["--llm-url", "http://x", "--llm-model", "m", "--concurrency", "0", "--output", str(tmp_path / "o")]
+    assert judge.main(["--answers", answered[0], *idle]) == 2  # no question would ever be asked
     said = capsys.readouterr().err
     assert "NAME=DIR" in said and "no http(s) address" in said and "holds something else" in said
+    assert "--concurrency must be at least 1, not 0" in said
 
 
 def test_published_means_are_those_of_the_papers_tables():

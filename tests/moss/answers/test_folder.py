@@ -164,6 +164,18 @@ def test_plain_folders_become_answers_in_the_natural_order_of_their_files(tmp_pa
     assert command.main([*run, str(tmp_path / "other")]) == 2 and "no question q9" in capsys.readouterr().err
 
 
+def test_hidden_files_are_no_part_of_an_answer_and_what_is_not_read_is_named(tmp_path, capsys):
+    questions, place = write(tmp_path / "questions", [fake.answer(0)]), tmp_path / "left" / "q0"
+    (place / "pictures").mkdir(parents=True)
+    (place / "1.txt").write_text("Text.")
+    (place / "._1.txt").write_bytes(bytes(range(256)))  # macOS's, in archives
+    run = ["folders", str(tmp_path / "left"), "--questions", str(questions), "--output", str(tmp_path / "out")]
+    assert command.main(run) == 0
+    [found] = folder.read(tmp_path / "out")
+    assert shown(found.output) == ["Text."]
+    assert "1 files or folders in the answers were not read, such as q0/pictures" in capsys.readouterr().out
+
+
 def test_a_folder_that_is_not_there_is_a_failed_answer_and_many_are_refused(tmp_path, capsys):
     questions = write(tmp_path / "questions", [fake.answer(n) for n in range(20)])
     for n in range(19):
@@ -182,9 +194,10 @@ def test_a_folder_that_is_not_there_is_a_failed_answer_and_many_are_refused(tmp_
 
 
 def test_names_sort_by_their_numbers():
-    assert sorted(["a10.png", "a9.png", "b.txt", "1_2.txt", "1_10.txt"], key=plain.natural) == [
+    assert sorted(["a10.png", "a9.png", "b.txt", "1_2.txt", "1_10.txt", "1²3.txt"], key=plain.natural) == [
         "1_2.txt",
         "1_10.txt",
+        "1²3.txt",
         "a9.png",
         "a10.png",
         "b.txt",
