@@ -27,7 +27,8 @@ def make_plan(ids: Tensor, config: MossConfig, inside: Tensor | None = None) -> 
 
     A token's place on the grid is its distance from the last token that belongs to no image, so two images need at
     least one token between them. Raises RuntimeError (on a GPU: asynchronously) if an image is longer than the grid, or
-    if a row end is not at the end of a row (an image of another width).
+    of another width: a row end is not at the end of a row or, without row ends, an image ends among the ids before it has
+    filled the grid.
     """
     low, high = config.image_ids
     rows, columns = config.image_grid
@@ -44,6 +45,13 @@ def make_plan(ids: Tensor, config: MossConfig, inside: Tensor | None = None) -> 
         "other without a token between them",
     )
     row, column = place // config.row_stride, place % config.row_stride
+    if config.row_end_id is None and config.kernel_size > 1:
+        ends = in_block[:, :-1] & ~in_block[:, 1:]  # decoding token by token never looks back at the last one
+        torch._assert_async(
+            (~ends | (place[:, :-1] == rows * columns - 1)).all(),
+            f"an image ends before it has {rows} x {columns} tokens, so its width, and who is whose neighbour, is not "
+            "known: give the adapter whole images of its grid",
+        )
     if config.row_end_id is not None:
         torch._assert_async(
             (~in_block | ((column == columns) != is_image)).all(),

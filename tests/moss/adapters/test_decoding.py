@@ -166,7 +166,8 @@ def test_the_cache_that_a_backbone_returns_can_be_continued(backbone):
     made = hands.adapt(backbone.tiny(), kernel_size=2)
     awaken(made.model).eval()
     layout = made.layout
-    ids = torch.tensor([[5, 6, *layout.block(np.arange(layout.rows * layout.columns).reshape(layout.rows, -1)), 7, 7]])
+    image = layout.block(np.arange(layout.rows * layout.columns).reshape(layout.rows, -1))
+    ids = torch.tensor([[85, 86, *image, 87, 87]])
     given = {"input_ids": ids}
     if backbone is janus:
         given = {"inputs_embeds": torch.randn(*ids.shape, 96), "moss_ids": ids}

@@ -19,7 +19,7 @@ def generalist(backbone):
 def native(made, images: int):
     """(ids with placeholders, the same with image tokens, what transformers wants of the pictures)."""
     layout, pictures = made.layout, [picture(seed, 32, 32) for seed in range(images)]
-    real, shown = [5, 6], [5, 6]
+    real, shown = [85, 86], [85, 86]
     if made.name == "chameleon":
         import numpy as np
 
@@ -33,9 +33,9 @@ def native(made, images: int):
     body = slice(1 + len(layout.header), layout.block_length - 1 - len(layout.footer))
     for codes in made.pixels.encode(pictures):
         block = layout.block(codes).tolist()
-        real += [*block, 7]
+        real += [*block, 87]
         block[body] = [placeholder] * len(block[body])
-        shown += [*block, 7]
+        shown += [*block, 87]
     return torch.tensor([shown]), torch.tensor([real]), given
 
 

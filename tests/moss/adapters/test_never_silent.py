@@ -21,7 +21,7 @@ def test_a_part_of_the_model_that_is_called_by_itself_takes_no_earlier_plan():
     made = generalist(janus)
     language, ids = made.core.language_model, torch.tensor([[5, 6, 7, 8]])
     embedded = torch.randn(1, 4, 96)
-    made.hidden(torch.tensor([[5, made.layout.low, made.layout.low + 1, 6]]))  # the same length, with an image
+    made.hidden(torch.tensor([[5, 6, made.layout.low, made.layout.low + 1]]))  # the same length, with an image
     with pytest.raises(RuntimeError, match="do not know which tokens are an image's"):
         language(inputs_embeds=embedded)
     found = language(inputs_embeds=embedded, moss_ids=ids).last_hidden_state

@@ -55,6 +55,17 @@ def test_an_image_longer_than_its_grid_is_refused(chunked):
     make_plan(ids[:, 1:], settings)
 
 
+@pytest.mark.parametrize("chunked", [False, True])
+def test_an_image_that_ends_before_its_grid_is_full_is_refused(chunked):
+    """A smaller image would get neighbours as if it were as wide as the grid."""
+    ids = torch.tensor([[5, *[LOW] * 6, 7, *[LOW] * ROWS * COLUMNS, 8]])
+    inside = make_plan(ids[:, :4], config()).inside if chunked else None  # an image that goes on is no short one
+    with pytest.raises(RuntimeError, match="ends before it has 4 x 5 tokens"):
+        make_plan(ids[:, 4 * chunked :], config(), inside)
+    make_plan(ids[:, 7:], config())
+    make_plan(ids, config(kernel_size=1))  # has no neighbours
+
+
 def test_ids_at_the_edges_of_the_range():
-    found = make_plan(torch.tensor([[LOW - 1, LOW, HIGH - 1, HIGH]]), config())
+    found = make_plan(torch.tensor([[LOW - 1, LOW, HIGH - 1, HIGH]]), config(kernel_size=1))
     assert found.is_text[0, :, 0].tolist() == [True, False, False, True]
