@@ -33,6 +33,21 @@ _TABLES = {0xC4, 0xDB, 0xDD}  # DHT, DQT, DRI
 _MARKER = re.compile(rb"\xff+[^\0\xff\xd0-\xd7]")  # in coded data: no stuffed zero, no fill, no restart
 
 
+def opaque(picture: PIL.Image.Image) -> PIL.Image.Image:
+    """The image in RGB, white where it is transparent."""
+    if picture.mode.startswith("I;16"):
+        picture = from_16_bits(picture)
+    if picture.mode != "RGB":
+        clear = picture.convert("RGBA")
+        picture = PIL.Image.alpha_composite(PIL.Image.new("RGBA", clear.size, "white"), clear).convert("RGB")
+    return picture
+
+
+def from_16_bits(picture: PIL.Image.Image) -> PIL.Image.Image:
+    """A grey image of 16 bits in RGB: Pillow clips some 16-bit modes to 255 instead of scaling them."""
+    return picture.convert("I").point(lambda value: value / 256).convert("L").convert("RGB")
+
+
 def open_published(data: bytes, max_pixels: int = MAX_PIXELS, at_least: int | None = None) -> PIL.Image.Image:
     """The decoded RGB image of a published file.
 

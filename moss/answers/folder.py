@@ -33,7 +33,7 @@ import PIL.ImageOps
 
 from schemas.codec import parse_json
 from schemas.errors import UserError
-from schemas.images import FOREIGN, MAX_PIXELS
+from schemas.images import FOREIGN, MAX_PIXELS, opaque
 from schemas.records import Text
 
 FILE = "answer.json"
@@ -106,10 +106,7 @@ def opened(picture: PIL.Image.Image | pathlib.Path) -> PIL.Image.Image:
         image = PIL.ImageOps.exif_transpose(image)
     except (OSError, ValueError, SyntaxError) as error:
         raise UserError(f"{picture} cannot be read as a picture") from error
-    if image.mode != "RGB":
-        clear = image.convert("RGBA")
-        image = PIL.Image.alpha_composite(PIL.Image.new("RGBA", clear.size, "white"), clear).convert("RGB")
-    return image
+    return opaque(image)
 
 
 def read(folder: pathlib.Path) -> list[Answered]:

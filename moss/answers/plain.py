@@ -46,7 +46,9 @@ def read(folder: pathlib.Path, questions: Sequence[Answered]) -> Iterator[Answer
 
 def unread(folder: pathlib.Path) -> list[str]:
     """What lies in the answers' folders and is neither a text nor an image, such as folders in them; hidden files apart."""
-    found = (path for path in folder.glob("[!.]*/[!.]*") if not (path.is_file() and path.suffix.lower() in TEXTS + PICTURES))
+    found = (
+        path for path in folder.glob("[!.]*/[!.]*") if not (path.is_file() and path.suffix.lower() in TEXTS + PICTURES)
+    )
     return sorted(str(path.relative_to(folder)) for path in found)
 
 

@@ -14,9 +14,10 @@ from torch import Tensor
 from transformers import ChameleonVQVAEConfig
 from transformers.models.chameleon.modeling_chameleon import ChameleonVQVAE
 
-from moss.backbones.hub import fingerprint, opaque
+from moss.backbones.hub import fingerprint
 from moss.backbones.pixel_decoder import PixelDecoder
 from schemas.errors import UserError
+from schemas.images import opaque
 
 PREPROCESSING = "white behind transparency; middle square, Lanczos; x / 127.5 - 1; version 1"
 BATCH = 16

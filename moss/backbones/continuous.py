@@ -48,13 +48,13 @@ from moss.backbones.hub import (
     fingerprint,
     in_batches,
     load_tokenizer,
-    opaque,
     pretrained,
     square,
     tiny_decoder,
 )
 from moss.layout import ImageLayout
 from schemas.errors import UserError
+from schemas.images import opaque
 
 GRID = 8  # Emu2's 8 x 8 vectors
 BATCH = 64  # images that go through a vision tower at a time

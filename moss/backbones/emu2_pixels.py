@@ -16,8 +16,9 @@ from timm.models.eva import Eva
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d
 
-from moss.backbones.hub import fingerprint, in_batches, opaque
+from moss.backbones.hub import fingerprint, in_batches
 from schemas.errors import UserError
+from schemas.images import opaque
 
 GRID = 8
 BATCH = 16

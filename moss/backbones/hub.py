@@ -22,6 +22,7 @@ from transformers.modeling_outputs import BaseModelOutputWithPast
 
 from moss.layout import ImageLayout
 from schemas.errors import UserError
+from schemas.images import opaque
 
 
 class HubText:
@@ -153,14 +154,6 @@ def check_logits(model: Any) -> None:
             "config.json), which this backbone does not: choose a model such as SmolLM2, or write a backbone whose "
             "text_logits do the same (docs/extending.md)"
         )
-
-
-def opaque(image: PIL.Image.Image) -> PIL.Image.Image:
-    """The image in RGB, white where it is transparent."""
-    if image.mode != "RGB":
-        image = image.convert("RGBA")
-        image = PIL.Image.alpha_composite(PIL.Image.new("RGBA", image.size, "white"), image).convert("RGB")
-    return image
 
 
 def square(image: PIL.Image.Image, size: int) -> PIL.Image.Image:

@@ -16,7 +16,7 @@ from PIL.Image import Transpose
 from pipeline.images import header
 from pipeline.images.faults import ImageFault
 from schemas.errors import unquoted
-from schemas.images import published_size
+from schemas.images import from_16_bits, published_size
 
 RECIPE = 5  # raise it when the same bytes may normalise to other bytes: it is part of every cache key
 FEW_COLOURS = 1024
@@ -129,13 +129,8 @@ def _rgb(picture: Image.Image) -> Image.Image:
     rows = max(_STRIP // picture.width, 1)
     for top in range(0, picture.height, rows):
         box = (0, top, picture.width, min(top + rows, picture.height))
-        rgb.paste(_from_16_bits(picture.crop(box)) if deep else _on_white(picture.crop(box)), box)
+        rgb.paste(from_16_bits(picture.crop(box)) if deep else _on_white(picture.crop(box)), box)
     return rgb
-
-
-def _from_16_bits(picture: Image.Image) -> Image.Image:
-    """The image with 8 bits: Pillow clips some 16-bit modes to 255 instead of scaling them."""
-    return picture.convert("I").point(lambda value: value / 256).convert("L").convert("RGB")
 
 
 def _on_white(picture: Image.Image) -> Image.Image:

@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import PIL.Image
 import pytest
 
@@ -211,6 +212,12 @@ def test_a_picture_may_have_any_common_format_under_any_name(form, tmp_path):
     (tmp_path / "answer.json").write_text(json.dumps(record).replace("\\\\u", "\\u"))
     [found] = folder.read(tmp_path)
     assert folder.opened(found.output[0]).size == (4, 4)
+
+
+def test_a_picture_of_16_bits_is_scaled_and_not_clipped_to_white(tmp_path):
+    grey = np.arange(0, 256, 17, dtype=np.uint16)[None] * 257
+    PIL.Image.fromarray(grey).save(tmp_path / "a.png")
+    assert np.array_equal(np.asarray(folder.opened(tmp_path / "a.png"))[..., 0], grey // 257)
 
 
 def test_a_text_of_interleavedbench_that_cannot_be_written_is_named(tmp_path):
