@@ -18,7 +18,9 @@ import pathlib
 import shutil
 
 import torch
-from peft import PeftModel
+from peft import PeftModel, get_peft_model_state_dict
+from peft.utils import SAFETENSORS_WEIGHTS_NAME
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch.distributed.checkpoint.state_dict import StateDictOptions, get_optimizer_state_dict, set_optimizer_state_dict
 from torch.distributed.tensor import DTensor
@@ -151,9 +153,26 @@ def prune(output: str, keep: int | None) -> None:
 
 
 def load_weights(folder: pathlib.Path | str, generalist: Generalist, *, trainable: bool = False) -> Generalist:
-    """Put a checkpoint's adapters, and its other trained weights, on the backbone that they were trained on."""
+    """Put a checkpoint's adapters, and its other trained weights, on the backbone that they were trained on.
+
+    Raises UserError for a checkpoint that lacks some of them: they would be as new.
+    """
     folder = pathlib.Path(folder)
+    own = any(name.startswith("extra.") and weight.requires_grad for name, weight in generalist.named_parameters())
     generalist.model = PeftModel.from_pretrained(generalist.model, folder / "adapter", is_trainable=trainable)
+    with safe_open(folder / "adapter" / SAFETENSORS_WEIGHTS_NAME, "pt") as file:
+        found = set(file.keys())
+    wanted = set(get_peft_model_state_dict(generalist.model, save_embedding_layers=False))
+    if found != wanted:
+        raise UserError(
+            f"{folder / 'adapter'} does not fit this backbone: {len(wanted - found)} of its adapters' {len(wanted)} weights "
+            f"are missing and {len(found - wanted)} have no place there, such as {min(found ^ wanted)}; copy the "
+            "checkpoint again, or use the version of transformers that it was made with"
+        )
+    if own and not (folder / "extra.safetensors").exists():
+        raise UserError(
+            f"{folder} has no extra.safetensors, the backbone's own trained weights; copy the whole checkpoint"
+        )
     if (folder / "extra.safetensors").exists():
         extra = generalist.get_submodule("extra")
         extra.load_state_dict(load_file(folder / "extra.safetensors"))

@@ -3,7 +3,7 @@ import json
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from moss.settings import Training
 from moss.training import checkpoints, runs
@@ -47,6 +47,25 @@ def test_weights_and_moments_come_back_bit_for_bit(tmp_path):
         assert optimizer.state[old].keys() == fresh.state[new].keys()
         assert all(torch.equal(optimizer.state[old][k], fresh.state[new][k]) for k in optimizer.state[old])
     assert checkpoints.resume_position(folder, settings) == Position(7, 1, 3)
+
+
+@pytest.mark.filterwarnings("ignore:Found missing adapter keys:UserWarning")  # PEFT's, which loads the rest
+def test_weights_that_are_missing_or_have_other_names_are_refused(tmp_path):
+    settings, generalist = small.settings("s", tmp_path), with_projections(small.adapted())
+    folder = checkpoints.save(str(tmp_path), generalist, stepped(generalist), Position(1, 0, 1), settings, writes=True)
+    whole = load_file(folder / "adapter" / "adapter_model.safetensors")
+    (folder / "extra.safetensors").unlink()
+    with pytest.raises(UserError, match="has no extra.safetensors"):
+        checkpoints.load_weights(folder, with_projections(small.bare()))
+    for rename in (
+        lambda name: name.replace(".layers.", ".blocks."),
+        lambda name: name.replace("layers.0", "layers.9"),
+    ):
+        save_file(
+            {rename(name): weight for name, weight in whole.items()}, folder / "adapter" / "adapter_model.safetensors"
+        )
+        with pytest.raises(UserError, match=f"of its adapters' {len(whole)} weights are missing"):
+            checkpoints.load_weights(folder, small.bare())
 
 
 def test_only_whole_checkpoints_are_found_and_the_highest_step_wins(tmp_path):
