@@ -42,7 +42,10 @@ class Reader:
         ids = torch.cat(self.ids, 1)
         index = torch.arange(self.seen + ids.shape[1], device=self.device)[None]
         mask = (index >= self.padding).long() if any(self.missing) else None
-        positions = (index[:, self.seen :] - self.padding).clamp(min=0)
+        # a finished row is padded while others go on: positions beyond the context would change dynamic rotary
+        # embeddings for all rows
+        last = None if self.generalist.context_length is None else self.generalist.context_length - 1
+        positions = (index[:, self.seen :] - self.padding).clamp(0, last)
         waiting = [vector for row in self.vectors for vector in row]
         self.seen, self.ids, self.vectors = self.seen + ids.shape[1], [], [[] for _ in self.vectors]
         vectors = torch.cat(waiting) if waiting else None

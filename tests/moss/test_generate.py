@@ -13,6 +13,7 @@ from moss.backbones import chameleon, continuous, emu3, janus
 from moss.evaluation import metrics
 from moss.generation import answers, decoding
 from moss.generation.decoding import Answer, answer, has_slots, segments
+from moss.generation.reading import Reader
 from moss.generation.sampling import Sampling
 from moss.generation.whole_images import FREE, WholeImages, forced, not_text, places
 from schemas.errors import UserError
@@ -89,6 +90,19 @@ def test_a_batch_of_prompts_is_answered_as_each_alone(generalist, sampling):
         if alone.vectors is not None:
             np.testing.assert_allclose(found.vectors, alone.vectors, atol=1e-4)
     assert any(generalist.layout.begin in found.ids for found in together)
+
+
+def test_a_row_that_is_finished_gets_no_position_beyond_the_context():
+    """The other goes on; dynamic rotary embeddings would be scaled for both by the largest position."""
+    made = continuous.tiny()
+    made.plain_model.config.max_position_embeddings = 6
+    given = []
+    made.hidden = lambda ids, positions, *_: given.append(positions) or torch.zeros(*ids.shape, 96)
+    reader = Reader(made, [[5, 5, 5, 5], [5]], [None, None])
+    for _ in range(4):
+        reader.hidden()
+        reader.append(torch.tensor([5, 5]), [None, None])
+    assert torch.cat(given, 1).tolist() == [[0, 1, 2, 3, 4, 5, 5], [0, 0, 0, 0, 1, 2, 3]]
 
 
 @torch.no_grad()
