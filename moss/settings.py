@@ -175,6 +175,7 @@ def _check(settings: Settings, path: str) -> None:
         ("training.save_every", training.save_every, 1),
         ("training.log_every", training.log_every, 1),
         ("training.warmup", training.warmup, 0),
+        ("training.seed", training.seed, 0),
         ("training.weight_decay", training.weight_decay, 0),
         ("training.z_loss", training.z_loss, 0),
         ("training.text_weight", training.text_weight, 0),

@@ -113,7 +113,8 @@ class Continuous(Generalist):
         super().__init__("continuous", model, layout, HubText(tokenizer, layout), pixels, linear_layers(model))
         check_logits(model)
         embedding_std, head_std = (w.detach().std().item() for w in (table, head))
-        self.extra: Extra = new_weights(pixels.channels, table.shape[1], embedding_std, head_std)
+        scaled = embedding_std * embedding_scale(model.get_input_embeddings())
+        self.extra: Extra = new_weights(pixels.channels, table.shape[1], scaled, head_std)
 
     def hidden(
         self,
@@ -187,6 +188,14 @@ def new_weights(channels: int, width: int, embedding_std: float, head_std: float
     nn.init.normal_(extra.bounds.weight, std=embedding_std)
     nn.init.normal_(extra.bound_head.weight, std=head_std)
     return extra
+
+
+@torch.no_grad()
+def embedding_scale(embedding: nn.Module) -> float:
+    """What an embedding multiplies its table's rows by: 1, or in Gemma the root of the width."""
+    table = embedding.get_parameter("weight")
+    some = torch.arange(min(len(table), 64), device=table.device)
+    return float(embedding(some).float().norm() / table[some].float().norm())
 
 
 def linear_layers(model: PreTrainedModel) -> str:

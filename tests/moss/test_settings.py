@@ -82,6 +82,7 @@ def test_compiling_and_checkpointing_exclude_each_other(tmp_path):
         ("training.compile=1", "training.compile must be true or false, not 1"),
         ("training.warmup=4", "training.warmup (4) must be less than training.steps (4)"),
         ("training.rows=0", "training.rows must be at least 1, not 0"),
+        ("training.seed=-1", "training.seed must be at least 0, not -1"),
         ("training.precision=fp16", "training.precision must be one of no, bf16, not 'fp16'"),
         ("data.held_out_sources=howto", "data.held_out_sources must be a list"),
         ("training.steps", "--set wants KEY=VALUE, such as training.steps=10, not 'training.steps'"),

@@ -6,9 +6,10 @@ import PIL.Image
 import pytest
 import safetensors.torch
 import torch
-from transformers import GPT2Config, GPT2LMHeadModel
+from transformers import GemmaConfig, GemmaForCausalLM, GPT2Config, GPT2LMHeadModel
 
 from moss.backbones import continuous
+from moss.backbones.hub import byte_tokenizer, tiny_decoder
 from schemas.errors import UserError
 from tests.moss import hands
 
@@ -155,6 +156,18 @@ def test_a_folder_and_saved_new_weights_come_back(plain, tmp_path):
     assert half.extra.up.weight.dtype == torch.float32
     scores = half(hands.batch(half, hands.samples(half)))
     assert all(values.dtype == torch.float32 and values.isfinite().all() for values in scores)
+
+
+def test_new_weights_are_at_the_scale_of_embeddings_that_are_multiplied():
+    tokenizer = byte_tokenizer()
+    sizes = tiny_decoder(tokenizer) | {"head_dim": 24, "num_hidden_layers": 1}
+    model = GemmaForCausalLM(GemmaConfig(**sizes))
+    made = continuous.Continuous(model, tokenizer, continuous.PatchPixels())
+    text = model.get_input_embeddings()(torch.arange(200)).std().item()
+    assert text > 5 * model.get_input_embeddings().weight.std().item()
+    assert made.extra.bounds.weight.std().item() == pytest.approx(text, rel=0.2)
+    assert made.extra.up(torch.randn(64, made.pixels.channels)).std().item() == pytest.approx(text, rel=0.2)
+    assert continuous.embedding_scale(continuous.tiny().plain_model.get_input_embeddings()) == 1.0
 
 
 def test_a_model_without_linear_layers_is_refused():
