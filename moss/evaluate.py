@@ -47,6 +47,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def evaluate(options: argparse.Namespace, found: dict[str, Run]) -> None:
+    for name, least in (("rows", 1), ("seed", 0), ("generate", 0)):
+        if getattr(options, name) < least:
+            raise UserError(f"--{name} must be at least {least}")
     output = pathlib.Path(options.output)
     if output.exists() and not (output.is_dir() and {path.name for path in output.iterdir()} <= set(FILES)):
         raise UserError(f"{output} holds something else than a comparison; name another --output")

@@ -44,8 +44,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def judge(options: argparse.Namespace) -> int:
-    if options.repeats < 1:
-        raise UserError("--repeats must be at least 1")
+    for name, least in (("repeats", 1), ("seed", 0)):
+        if getattr(options, name) < least:
+            raise UserError(f"--{name} must be at least {least}")
     output = pathlib.Path(options.output)
     if output.exists() and not (output.is_dir() and {path.name for path in output.iterdir()} <= set(FILES)):
         raise UserError(f"{output} holds something else than a report; name another --output")

@@ -128,6 +128,9 @@ def test_a_folder_without_a_checkpoint_and_other_backbones_are_refused(built, tm
     assert "holds no checkpoint" in capsys.readouterr().err
     assert evaluate.main(["--shards", shards, "--output", str(tmp_path), "--runs", found["lora"]]) == 2
     assert "NAME=FOLDER" in capsys.readouterr().err
+    run = ["--shards", shards, "--output", str(tmp_path), "--runs", f"lora={found['lora']}"]
+    assert evaluate.main([*run, "--seed", "-1"]) == 2  # before anything is measured
+    assert "--seed must be at least 0" in capsys.readouterr().err
     with pytest.raises(UserError, match="nowhere holds no checkpoint"):
         runs.find_run("nowhere")
 

@@ -262,8 +262,10 @@ def test_wrong_options_and_foreign_folders_are_refused(answered, tmp_path, capsy
     assert judge.main(["--answers", answered[0], "--llm-url", "http://x", "--output", str(tmp_path / "good")]) == 2
     idle = ["--llm-url", "http://x", "--llm-model", "m", "--concurrency", "0", "--output", str(tmp_path / "o")]
     assert judge.main(["--answers", answered[0], *idle]) == 2  # no question would ever be asked
+    assert judge.main(["--answers", answered[0], *idle, "--seed", "-1"]) == 2
     said = capsys.readouterr().err
     assert "NAME=DIR" in said and "no http(s) address" in said and "holds something else" in said
+    assert "--seed must be at least 0" in said
     assert "--concurrency must be at least 1, not 0" in said
 
 
