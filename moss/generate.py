@@ -196,7 +196,7 @@ def _picture(path: pathlib.Path) -> PIL.Image.Image:
         image = PIL.Image.open(path, formats=FOREIGN)
         image.load()
         return PIL.ImageOps.exif_transpose(image)  # a camera's photo as it is meant to be seen
-    except (OSError, ValueError, SyntaxError) as error:
+    except (OSError, ValueError, SyntaxError, PIL.Image.DecompressionBombError) as error:
         raise UserError(f"--context: cannot read the picture {path}") from error
 
 

@@ -104,7 +104,7 @@ def opened(picture: PIL.Image.Image | pathlib.Path) -> PIL.Image.Image:
         image = PIL.Image.open(picture, formats=FOREIGN) if isinstance(picture, pathlib.Path) else picture
         image.load()
         image = PIL.ImageOps.exif_transpose(image)
-    except (OSError, ValueError, SyntaxError) as error:
+    except (OSError, ValueError, SyntaxError, PIL.Image.DecompressionBombError) as error:
         raise UserError(f"{picture} cannot be read as a picture") from error
     return opaque(image)
 

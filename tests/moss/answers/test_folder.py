@@ -6,6 +6,7 @@ import numpy as np
 import PIL.Image
 import pytest
 
+from moss import generate
 from moss.answers import __main__ as command
 from moss.answers import folder, interleavedbench, plain
 from schemas.errors import UserError
@@ -218,6 +219,14 @@ def test_a_picture_of_16_bits_is_scaled_and_not_clipped_to_white(tmp_path):
     grey = np.arange(0, 256, 17, dtype=np.uint16)[None] * 257
     PIL.Image.fromarray(grey).save(tmp_path / "a.png")
     assert np.array_equal(np.asarray(folder.opened(tmp_path / "a.png"))[..., 0], grey // 257)
+
+
+def test_a_picture_beyond_what_pillow_opens_is_said_and_no_traceback(tmp_path, monkeypatch):
+    PIL.Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
+    monkeypatch.setattr(PIL.Image, "MAX_IMAGE_PIXELS", 8)
+    for read in (folder.opened, lambda path: generate.read_context([str(path)])):
+        with pytest.raises(UserError, match="a.png"):
+            read(tmp_path / "a.png")
 
 
 def test_a_text_of_interleavedbench_that_cannot_be_written_is_named(tmp_path):
