@@ -23,9 +23,9 @@ class Scores:
     """The scores of N answers.
 
     value: float64 (N, 5), 0 to 5, the mean over repeats; nan if an aspect does not apply to the task or the judge gave
-    no valid answer. spread: the mean over answers and aspects of the standard deviation over repeats (None for one).
-    failed: the number of questions without a valid answer. reasons: (aspect, score, reason) of the first repeat, for
-    each answer.
+    no valid answer. spread: the mean over answers and aspects that were asked for of the standard deviation over repeats
+    (None for one). failed: the number of questions without a valid answer. reasons: (aspect, score, reason) of the first
+    repeat, for each answer.
     """
 
     value: np.ndarray
@@ -81,7 +81,9 @@ def score(server: Server, answers: Sequence[Answered], repeats: int, progress: s
     mean = np.where(count > 0, np.where(known, value, 0).sum(1) / np.maximum(count, 1), np.nan)
     spread = None
     if repeats > 1:
-        squared = np.where(known, (value - mean[:, None]) ** 2, 0).sum(1)[count > 1] / (count[count > 1] - 1)
+        asked_for = np.array([[aspect.name not in zero for aspect in ASPECTS] for zero in zeros])  # zeros never differ
+        several = asked_for & (count > 1)
+        squared = np.where(known, (value - mean[:, None]) ** 2, 0).sum(1)[several] / (count[several] - 1)
         spread = float(np.sqrt(squared).mean()) if squared.size else None
     return Scores(mean, spread, failed, tuple(reasons))
 

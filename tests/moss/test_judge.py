@@ -183,6 +183,20 @@ def test_what_was_not_judged_and_how_much_repeats_differ_is_in_the_report(tmp_pa
     assert "| one | 1 | none asked | 0 | 0.14 |" in said and "| other | 1 | 2 | 0 | 0.14 |" in said
 
 
+def test_zeros_without_a_question_do_not_make_a_judge_look_steady(tmp_path):
+    seen = []
+
+    def wavers(body):
+        seen.append(body)
+        names = body["response_format"]["json_schema"]["schema"]["required"]
+        return json.dumps({name: {"reason": "r", "score": 2 + len(seen) % 2} for name in names})
+
+    answer = dataclasses.replace(fake.answer(0), output=[Text("One.")])  # two aspects of five are judged
+    with fake.FakeVision(wavers) as server:
+        found = scores.score(Server(server.url, "m", tmp_path / "cache"), [answer], 2)
+    assert found.spread == pytest.approx(0.5**0.5) and sorted(found.value[0]) == [0, 0, 0, 2.5, 2.5]
+
+
 def test_a_missing_modality_is_zero_without_asking():
     whole = fake.answer(0)
     assert aspects.scored_as_zero(whole) == ()
