@@ -127,6 +127,11 @@ class MossLinear(nn.Module, BaseTunerLayer):
             up = self.moss_text_B[adapter].to(x.dtype).t()
             return torch.addmm(out.flatten(0, -2), hidden.flatten(0, -2), up, alpha=config.scale).view(out.shape)
         call = self.router.here()
+        if x.shape[:-1] != call.ids.shape:
+            raise ValueError(
+                f"a layer of {self.in_features} inputs is given {tuple(x.shape)} for ids {tuple(call.ids.shape)}: adapters "
+                "need every token in its place, so leave this layer (OPT's fc1 and fc2, say) out of target_modules"
+            )
         if call.state is not None:
             history = call.state.history(self.index, adapter)
             if torch.is_grad_enabled() and call.state.before and x.requires_grad:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import itertools
 import json
@@ -130,16 +131,24 @@ def pretrained(kind: Any, folder: Path, *, dtype: torch.dtype, layers: str, **mo
     return kind.from_pretrained(folder, dtype=dtype, **more)
 
 
+@dataclasses.dataclass
+class _Given(BaseModelOutputWithPast):
+    """A decoder's output; what some also give, such as the logits of a router among experts, is None."""
+
+    def __getattr__(self, name: str) -> None:
+        return None
+
+
 @torch.no_grad()
 def check_logits(model: Any) -> None:
     """Raise UserError for a causal language model whose logits are not its output layer's: it scales or caps them.
 
     The model is called with hidden states in place of those of its layers, large enough to tell a cap.
     """
-    core, head = getattr(model, model.base_model_prefix), model.get_output_embeddings()
+    core, head = getattr(model, model.base_model_prefix).get_decoder(), model.get_output_embeddings()
     hidden = torch.linspace(-1, 1, head.weight.shape[1], device=head.weight.device, dtype=head.weight.dtype)[None, None]
     hidden = hidden * (100 / head(hidden).abs().max())
-    given = BaseModelOutputWithPast(last_hidden_state=hidden)
+    given = _Given(last_hidden_state=hidden)
     ids = torch.zeros((1, 1), dtype=torch.int64, device=hidden.device)
     own = {name: forward for name, forward in vars(core).items() if name == "forward"}  # accelerate may have set one
     core.forward = lambda *_, **__: given

@@ -8,7 +8,7 @@ import peft
 import pytest
 import torch
 from torch.utils.checkpoint import checkpoint
-from transformers import DynamicCache, StaticCache
+from transformers import DynamicCache, OPTConfig, OPTForCausalLM, StaticCache
 
 from moss.backbones import janus
 from tests.moss.adapters.little import GRID, LOW, ROW_END, adapted, awaken, config, decoder, image, sequence
@@ -205,6 +205,17 @@ def test_images_of_another_width_are_refused_where_row_ends_tell(width):
     with pytest.raises(RuntimeError, match=f"a row of an image does not end after {GRID[1]} tokens"):
         model(torch.tensor([ids]))
     model(torch.tensor([[5, *image(torch.Generator().manual_seed(0), True), 6]]))
+
+
+@torch.no_grad()
+def test_a_layer_that_is_not_given_the_rows_of_ids_is_refused():
+    """OPT calls these with all rows as one."""
+    plain = OPTForCausalLM(
+        OPTConfig(vocab_size=100, hidden_size=32, ffn_dim=64, num_hidden_layers=1, num_attention_heads=4)
+    )
+    model = peft.get_peft_model(plain, config(target_modules=["q_proj", "fc1"]))
+    with pytest.raises(ValueError, match=r"given \(104, 32\) for ids \(2, 52\)"):
+        model(sequence())
 
 
 @torch.no_grad()
