@@ -86,8 +86,9 @@ def test_other_models_pass_and_are_left_as_they_were(dtype):
     assert vars(model.model)["forward"] is own
     del model.model.forward
     text = tiny_decoder(byte_tokenizer()) | {"num_hidden_layers": 1}
-    check_logits(MixtralForCausalLM(MixtralConfig(**text, num_local_experts=2)).to(dtype))  # asks for the router's logits
-    check_logits(OPTForCausalLM(OPTConfig(**text, ffn_dim=32, word_embed_proj_dim=96)).to(dtype))  # asks the decoder
+    # these ask for the router's logits too, and ask the decoder in the core
+    check_logits(MixtralForCausalLM(MixtralConfig(**text, num_local_experts=2)).to(dtype))
+    check_logits(OPTForCausalLM(OPTConfig(**text, ffn_dim=32, word_embed_proj_dim=96)).to(dtype))
     check_logits(
         Gemma2ForCausalLM(Gemma2Config(**tiny_decoder(byte_tokenizer()), final_logit_softcapping=None, head_dim=24))
     )
