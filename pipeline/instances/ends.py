@@ -27,12 +27,12 @@ _ITEM = (
     r"(?:(?:[-*+•]|\\(?=[-*])|\d{1,3}[.)]|[a-z][.)]|(?i:step|question|problem) (?:\d+|[a-z]+)\b[.:)]?)(?:\s|$)"
     rf"|{_LATER})"
 )
-_FIRST = re.compile(r"\s*(?:(?:(?i:step|question|problem) )?1\b[.:)]?|(?i:step|question|problem) (?i:one|a)\b[.:)]?)(?:\s|$)")
+_FIRST = re.compile(r"\s*(?:(?i:step|question|problem) (?i:1|one|a)|1)\b[.:)]?(?:\s|$)")
 _NUMBERED = re.compile(r"\s*(?:\d{1,3}|[a-z])[.)]\s")
 _GOES_ON = re.compile(rf"\s*(?:{_ITEM}|[a-z]|[)}}\]>.,;])")
 _CONTINUES = (
     r"however|but|and|or|also|then|next|instead|therefore|thus|hence|so|finally|similarly|likewise|moreover"
-    r"|furthermore"
+    r"|furthermore|secondly|thirdly|(?:second|third|fourth|fifth)(?=,)"
     r"|for (?:example|instance)|in (?:contrast|addition|fact|other words)|as (?:discussed|mentioned|noted|a result"
     r"|shown"
     r"|with)|again|now (?:that|suppose|imagine|consider|let|we|you|it)|because of (?:this|these)|if (?:so|not)"
@@ -45,6 +45,12 @@ _REFERS = (
     r"|when (?:this|it|they)|of (?:this|these|those)|at (?:this|that)|during (?:this|that)|in one|having|there"
     r"|note(?: that)?|notice|while"
     r" (?:this|that|it|they)|to (?:wrap up|continue|finish)|still|if you still"
+)
+_FROM_AFAR = re.compile(
+    r"\s*(?:however|but|also|therefore|thus|hence|finally|similarly|likewise|moreover|furthermore"
+    r"|for (?:example|instance)|in (?:contrast|addition|other words)|as (?:discussed|mentioned|noted|a result)"
+    r"|secondly|thirdly|(?:second|third|fourth|fifth)(?=,))\b",
+    re.I,
 )
 _LEANS_BACK = re.compile(rf"\s*(?:{_CONTINUES}|{_REFERS})\b", re.I)
 _SPEAKS_OF_ITSELF = re.compile(
@@ -61,11 +67,11 @@ _ANNOUNCES = re.compile(
     r"|figure|table|example|paragraph|video)s?\b[^.!?]*\b(?:will|shows?|explains?|covers?|describes?|demonstrates?"
     r"|want"
     r" to)\b[^.!?]*[.!?]?[\s*_]*$"
-    r"|\b(?:below|(?:next|subsequent|following) (?:chapter|section|lesson|step|paragraph)s?"
+    r"|\b(?:below|(?:next|subsequent|following) \[?(?:chapter|section|lesson|step|paragraph)s?"
     r"|later (?:on )?in this \w+)"
-    r"[.!][\s*_]*$|\b(?:read|see|watch) the following\b[^.!?]*[.!?]?[\s*_]*$"
+    r"(?:\]\([^()\s]*\))?[.!][\s*_]*$|\b(?:read|see|watch) the following\b[^.!?]*[.!?]?[\s*_]*$"
     r"|\bwe(?:['’]ll| will| shall) (?:see|discuss|explore|look|examine)\b[^.!?]*\b(?:below|later|next|following)\b[^.!?]*"
-    r"[.!?]?[\s*_]*$|\b(?:like|as) (?:this|follows)[.!]?[\s*_]*$",
+    r"[.!?]?[\s*_]*$|\b(?:like|as) (?:this|follows)[.!]?[\s*_]*$|\bnow we(?:['’]ll| will| shall) [^.!?]*[.!?]?[\s*_]*$",
     re.I,
 )
 """The last sentence says that something follows. Knows English alone."""
@@ -100,6 +106,15 @@ def leans_back(text: str) -> bool:
     (True, False)
     """
     return bool(_LEANS_BACK.match(text))
+
+
+def in_the_middle(text: str) -> bool:
+    """Whether a document that begins so was cut from a longer one. Knows English alone.
+
+    >>> in_the_middle("Third, the boards are dry."), in_the_middle("This guide is about boards.")
+    (True, False)
+    """
+    return bool(_FROM_AFAR.match(text))
 
 
 def knows(first: str, above: Collection[str], title: str) -> bool:
@@ -211,10 +226,10 @@ class Form:
     def ends(self, start: int, max_words: int, max_images: int) -> Iterator[tuple[int, int]]:
         """(SECTION or SENTENCE, the end) of the longest excerpts from `start` within the limits: one of each there is.
 
-        Each ends where something is finished. None ends with a heading or has a part of a box. One that starts at a
-        heading stays below the heading above that; one that starts at a paragraph stays in its section.
+        Each ends where something is finished. None ends with a heading or has a part of a box. One that does not start
+        at the document's beginning stays in the section in which it starts, which its title names.
         """
-        floor = 1 if start == 0 else self.sections[start] + (self.levels[start] == 0)
+        floor = 1 if start == 0 else self.sections[start] + 1
         found: dict[int, int] = {}
         count = images = 0
         bare = False  # whether nothing but images stands below the last heading

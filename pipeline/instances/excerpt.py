@@ -22,7 +22,7 @@ from filters.drop_images import AnyDocument
 from filters.headings import heading_key
 from filters.words import plain, sentences, words
 from pipeline.instances import alone
-from pipeline.instances.ends import SECTION, Form, goes_on, knows, leads_on, leans_back
+from pipeline.instances.ends import SECTION, Form, goes_on, in_the_middle, knows, leads_on, leans_back
 from schemas.codec import mean_margin
 from schemas.records import Coherence, Image, ScoredDocument, Text
 
@@ -144,7 +144,10 @@ class _Page(Generic[AnyDocument]):
         headings = {
             i for i, text in self.titles.items() if not goes_on(plain(text)) and not leads_on(self._text(i + 1))
         }
-        return sorted(({0} | headings | behind) - boxed)
+        cut = {i for i, text in self.texts if not levels[i] and in_the_middle(text)}
+        if self.texts and self.texts[0][0] in cut:
+            cut.add(0)
+        return sorted(({0} | headings | behind) - boxed - cut)
 
     def paragraphs(self) -> list[int]:
         """The texts that are prose and do not refer to what came before."""

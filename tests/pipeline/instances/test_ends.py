@@ -76,7 +76,7 @@ def test_what_goes_on(text, on):
 @pytest.mark.parametrize(
     "text, back",
     [("This is it.", True), ("Thistles grow.", False), ("For example, a saw.", True), ("For examples see A.", False),
-     ("the following", True), ("The saw", False), ("However, no.", True), ("Theme", False)],
+     ("Third, it is dry.", True), ("Third graders saw.", False), ("Notice the saw.", True), ("the following", True), ("The saw", False), ("However, no.", True), ("Theme", False)],
 )  # fmt: skip
 def test_what_leans_back(text, back):
     assert leans_back(text) is back
@@ -112,6 +112,8 @@ def test_the_longest_of_each_kind():
         (("One.", "", "Two follow.", "Let's get started!", "Five."), 3),
         (("One.", "", "Five.", "Six:", "2. Two.", "Three four."), 3),  # what stands below an item may belong to it
         (("One.", "", "Why two?", "Three four."), 2),
+        (("One.", "", "Two.", "Now we will prove it.", "Five six."), 3),
+        (("One.", "", "Two.", "It is in the following [section](a.html#b).", "Five six."), 3),
         (("One.", "Two?", "", "This shows five six seven."), 1),  # the image's explanation is missing
     ],
 )
@@ -136,7 +138,9 @@ def test_a_section_ends_before_a_heading_of_its_level_or_a_box_not_before_its_ow
     assert found("# A", "One:", "## B", "Two three four five.", most=4) == []
 
 
-@pytest.mark.parametrize("heading", ["### Step 2: Saw", "### 2. Saw", "## Solution", "## Discussion"])
+@pytest.mark.parametrize(
+    "heading", ["### Step 2: Saw", "### Step 2", "### 2. Saw", "## Solution", "## Strategy", "## Discussion"]
+)
 def test_what_the_next_heading_goes_on_with_is_not_finished(heading):
     assert found("# A", "One.", heading, "Two three four five.", most=5) == []
 
@@ -152,7 +156,7 @@ def test_a_heading_whose_text_refers_to_what_is_above_is_no_beginning(below):
 
 def test_it_does_not_leave_the_part_it_began_in():
     parts = ("# A", "## B", "One.", "## C", "Two.", "# D", "Three.")
-    assert found(*parts, start=1) == [(2, 5)]
+    assert found(*parts, start=1) == [(2, 3)]  # what its title names, and no section beside it
     assert found(*parts, start=2) == [(2, 3)]
     assert found(*parts) == [(2, 7)]
 
@@ -160,6 +164,18 @@ def test_it_does_not_leave_the_part_it_began_in():
 def best(*parts: str, **limits: int):
     found = best_excerpt(Document("d", "s", page(*parts), title="T"), max_words=80, max_images=2, min_words=5, **limits)
     return (found.title, [s.text if isinstance(s, Text) else "" for s in found.segments]) if found else None
+
+
+@pytest.mark.parametrize("first", ["Third, it is dry. ", "For example, a saw. ", "But what if it is wet? "])
+@pytest.mark.parametrize("image", [[], [""]])
+def test_a_document_that_begins_in_the_middle_does_not_begin_an_excerpt(first, image):
+    assert best(*image, first + long(20), "", "# B", long(90)) is None
+    assert best(*image, "This is a saw. " + long(20), "", "# B", long(90))
+
+
+def test_the_heading_of_a_later_step_begins_no_excerpt():
+    assert best("# A", long(90), "## Step 12", long(20), "")[1] == [long(20), ""]
+    assert best("# A", long(90), "## Step 1", long(20), "")[1] == ["## Step 1", long(20), ""]
 
 
 def test_what_stands_behind_a_box_is_a_beginning_named_after_the_heading_above_the_box():
