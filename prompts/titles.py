@@ -148,7 +148,8 @@ def instruction(title: str, text: str, answers: Answers, choice: int = 0, at_lea
     if small.endswith(("?", "!")) or ":" in small or _SENTENCE.search(small):
         return None
     if key not in ACTIONS and first not in names and _ORDER.match(subject):  # "Hang a shelf"
-        return _fill(answers.do, choice, f"{key} {head}") if key in lower else None
+        is_verb = key in lower or re.match(r"\w+ (?:a|an|your) ", subject)
+        return _fill(answers.do, choice, f"{key} {head}") if is_verb else None
     return _fill(answers.about, choice, small)
 
 

@@ -33,7 +33,7 @@ ANSWERS = load("embedded").wordings.answers
         ("Windows Server 2012 Overview", "Explain windows server 2012 overview with pictures."),
         ("Hang the Roses in Parallel", "Explain how to hang the roses in parallel."),  # a verb in no list
         ("Annotate a primate", "Explain how to annotate a primate."),
-        ("Forge a primate", None),  # the text does not say that it is a verb
+        ("Forge a primate", "Explain how to forge a primate."),  # only a verb stands before "a"
         ("Despite the roses", "Explain despite the roses with pictures."),
         ("Behind the roses", "Explain Behind the roses with pictures."),
         ("Paris the primate", "Explain Paris the primate with pictures."),
