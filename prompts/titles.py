@@ -27,7 +27,7 @@ USELESS = re.compile(
     r"|^(test prep|introductory|by |figure |table |chapter|section |part )"
     r"|^((windows|server|iis|internet information services?|vista|xp|r2|sp\d|or|and|express|[\d.,/()])\s*)+$"
     r"|^(untitled( document)?|index|preface|home( page)?|introduction to)$"
-    r"|questions?$|release notes|quiz|unplugged$|^step \S{1,3}$|essay|concept items|critical thinking|performance task"
+    r"|questions?$|release notes|quiz|unplugged$|^step \S{1,3}$|^tutorials?$|essay|concept items|critical thinking|performance task"
     r"|extended response|what you.ll|^steps to"
     r"|^important$|@|~|^description|discussion for|^figure|^(let.s|your turn|play it|have fun)"
     r"|multiple choice|short answer|student outcomes|sidebar|key terms|review|answers",
@@ -157,7 +157,8 @@ def _in_small_letters(subject: str, lower: set[str], names: set[str], in_title_c
     """Each run of words with capitals as it is, if one of them is a name, and otherwise in small letters."""
 
     def is_name(word: str) -> bool:
-        return not names.isdisjoint((word.removesuffix("'s"), *word.split("-")))
+        owner = word.removesuffix("'s")
+        return not names.isdisjoint((owner, *word.split("-"))) or (owner != word and owner.lower() not in lower)
 
     def fitting(run: list[str]) -> list[str]:
         bare = [word.strip(_MARKS) for word in run]

@@ -118,6 +118,8 @@ def test_a_name_of_several_words_keeps_its_capitals():
         ("Creating a Landing Pattern", "# Creating a Landing Pattern\nA pattern.", "how to create a landing pattern"),
         ("Enabling PX4 Joystick Support", "Enable the px4.", "how to enable PX4 joystick support"),
         ("Newton and His Apple", "It was Newton's apple.", "Newton and his apple"),
+        ("Kepler's Laws of Motion", "It moves.", "Kepler's Laws of motion"),
+        ("Tutorials", "Tutorials", None),
         ("How to Use Metabase Compatibility", "Use the Metabase.", "how to use Metabase Compatibility"),
         ("How we share a style", "We share it.", "how we share a style"),
         ("Franz Boas1858-1942", "", None),
