@@ -13,7 +13,8 @@ from schemas.folder import Folder, read
 from schemas.jsonschema import OF_RUN, SIGNED
 
 FILE, CONFIG, METRICS = "README.md", "config.yaml", "metrics.json"
-ADDED = ("rules", "benchmark")
+ADDED = ("rules", "benchmark", "opt_outs")
+"""What the manifest's `config` has beside the settings: `pipeline.config.as_dict` adds it."""
 MOST_FRONT = 1 << 18
 """Characters of front matter: 200 members take 10,000."""
 
@@ -49,7 +50,7 @@ def _front_matter(folder: Folder, manifest: Json) -> Iterator[Defect]:
 def _config(folder: Folder, manifest: Json) -> Iterator[Defect]:
     """Check that config.yaml is the manifest's configuration, except for what the manifest adds to it.
 
-    The rules of the preset and the summary of the benchmark.
+    The rules of the preset, and the summaries of the benchmark and of the opt-out list.
     """
     try:
         found = strict_yaml.load(read(folder, CONFIG, SIGNED[CONFIG]).decode())

@@ -2,8 +2,9 @@
 
 import pytest
 
-from pipeline.config import as_dict, load
+from pipeline.config import as_dict, load, settings
 from pipeline.opt_outs import OptOuts
+from schemas.checks.card import ADDED
 from schemas.errors import UserError
 from tests.pipeline.runs import ROOT
 
@@ -53,6 +54,7 @@ def test_the_list_is_part_of_the_configuration_by_its_content(tmp_path):
         (tmp_path / "list.txt").write_text(content)
         found.append(as_dict(config)["opt_outs"])
     assert found[0] != found[1]
+    assert as_dict(config).keys() - settings(config).keys() <= set(ADDED)  # else the folder is not valid
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ import PIL.Image
 import yaml
 
 from pipeline.dataset import card, shards
+from schemas.checks.card import ADDED
 from schemas.codec import config_hash, json_bytes, key_of, manifest_bytes, mean_rating, rank_of, shard_name, to_json
 from schemas.index import IndexRow
 from schemas.outcome import Outcome
@@ -219,7 +220,7 @@ def scores(row: IndexRow) -> tuple[tuple[str, float], ...]:
 
 def config_yaml(config: dict) -> bytes:
     """The published file of a configuration."""
-    return yaml.safe_dump({name: value for name, value in config.items() if name != "rules"}).encode()
+    return yaml.safe_dump({name: value for name, value in config.items() if name not in ADDED}).encode()
 
 
 def write(folder: pathlib.Path, count: int = 7) -> dict:

@@ -20,7 +20,7 @@ from schemas.folder import LocalFolder
 from schemas.report import FORMATS
 from schemas.validate import Options, Report, examine, validate
 from tests.schemas import example
-from tests.schemas.damage import L0, L1, S0, S1, S2, I, M, edit, first, index, places
+from tests.schemas.damage import L0, L1, S0, S1, S2, I, M, configured, edit, first, index, places
 
 DEEP = Options(deep=True)
 
@@ -28,6 +28,11 @@ DEEP = Options(deep=True)
 def test_undamaged_set_has_no_defects(good):
     assert validate(good) == []
     assert validate(good, deep=True) == []
+
+
+def test_the_summary_of_an_opt_out_list_is_in_the_manifest_alone(folder):
+    configured("opt_outs", value={"lines": 3, "sha256": "0" * 64})(folder)
+    assert validate(folder, deep=True) == []
 
 
 def test_empty_set_is_valid(tmp_path):
