@@ -1,11 +1,12 @@
 """The two prompts for the language model about an excerpt: rate its text, and write its instruction.
 
-A prompt set is a folder. `embedded/` and `instruct/` come with the package; the configuration's `prompts` names one of
-them or any other folder. It contains
+A prompt set is a folder. `embedded/`, `instruct/` and `vision/` come with the package; the configuration's `prompts`
+names one of them or any other folder. It contains
 
     prompts.yaml            about, the system message, how many words of an image's alternative text, of its caption
                             and of the text in it are shown (`shown.py`), and whether the model gets the `pictures`
-                            themselves; `extends: embedded` takes what the folder does not have from that set
+                            themselves; `extends: embedded` (or `instruct`) takes from that set what the folder
+                            does not have
     rate/question.jinja     the template of the question for ratings; its variables are `text`, `fence` and `aspects`
     rate/aspects.yaml       what is rated: the only place that declares a rating aspect
     write/question.jinja    the template of the question for the instruction; its variables are `text`, `fence`,
@@ -139,7 +140,10 @@ def load(name_or_folder: str) -> PromptSet:
     folder, head = _folder(name_or_folder)
     folders = [folder] + ([FOLDER / head.extends] if head.extends else [])
     if head.extends:
-        base = _folder(head.extends)[1]
+        whole = {name: base for name in names() if not (base := _folder(name)[1]).extends}
+        if head.extends not in whole:
+            raise UserError(f"{folder}/prompts.yaml: extends must be one of {', '.join(whole)}, not {head.extends!r}")
+        base = whole[head.extends]
         own = {name: value for name, value in dataclasses.asdict(head).items() if value is not None}
         head = dataclasses.replace(base, **own)
 

@@ -155,6 +155,13 @@ def test_a_set_that_takes_from_no_other_needs_its_files(tmp_path):
         prompts.load(str(tmp_path))
 
 
+@pytest.mark.parametrize("other", ["vision", "./more", "nowhere"])
+def test_a_set_takes_only_from_a_whole_set_of_the_package(tmp_path, other):
+    (tmp_path / "prompts.yaml").write_text(f"extends: {other}\n")
+    with pytest.raises(UserError, match=f"prompts.yaml: extends must be one of embedded, instruct, not '{other}'"):
+        prompts.load(str(tmp_path))
+
+
 def test_an_unknown_set_names_the_known_ones():
     with pytest.raises(UserError, match="embedded"):
         prompts.load("nowhere")
