@@ -87,9 +87,10 @@ def load(name_or_path: str, accept_missing: Iterable[str] = (), word_lists: Mapp
             f"The preset {path.stem} needs something that is missing: {how}. {files} without by naming "
             f"them: accept_missing: [{', '.join(absent)}]."
         )
-    for entry in content["document"]:
-        if "word_list" in entry and entry["word_list"] not in list(wanted):  # a list, for it may be anything
-            raise UserError(f"{path}: document: word_list {entry['word_list']!r} is not among word_lists.")
+    for section in SECTIONS:
+        for entry in content[section]:
+            if "word_list" in entry and entry["word_list"] not in list(wanted):  # a list, for it may be anything
+                raise UserError(f"{path}: {section}: word_list {entry['word_list']!r} is not among word_lists.")
     words = {name: _words(file) for name, file in lists.items()}
     rules: dict[str, tuple[Rule[Any], ...]] = {
         section: tuple(

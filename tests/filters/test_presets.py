@@ -135,6 +135,7 @@ def test_what_is_wrong_is_said(name, accept, lists, message):
         ("image: [{rule: image.file_type, allowed: jpg}]", "image.file_type: allowed must be a list"),
         ("image: [{rule: image.file_type, allowed: [.nan]}]", "allowed\\[0\\] must be a string"),
         ("document: [{rule: text.flagged_words, word_list: [a], at_most: 0.1}]", "word_list \\['a'\\] is not among"),
+        ("after_images: [{rule: text.flagged_words, word_list: bad}]", "after_images: word_list 'bad' is not among"),
         ("document: [{rule: text.nosuch}]", "document: there is no rule 'text.nosuch'"),
         ("document: [{at_least: 3}]", "there is no rule None"),
         ("document: [text.word_count]", "document: the rules must be a list, and each"),
