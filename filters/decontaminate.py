@@ -20,7 +20,6 @@ from filters.words import words
 from schemas.records import Document
 
 RUN = 12
-HASH_BYTES = 8
 HASH_SIDE = 256
 """A JPEG is decoded for its hash at 1/2, 1/4 or 1/8 of its size, as long as both sides keep so many pixels.
 
