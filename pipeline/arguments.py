@@ -198,7 +198,10 @@ def parser(description: str, commands: Mapping[str, Callable[..., int]]) -> argp
 
 
 def _price(text: str) -> float:
-    price = float(text)
+    try:
+        price = float(text)
+    except ValueError:
+        price = math.nan
     if not 0 <= price < math.inf:
         raise argparse.ArgumentTypeError(f"a price is a number from 0, not {text}")
     return price

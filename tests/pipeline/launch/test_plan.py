@@ -195,7 +195,7 @@ def test_few_of_anything_are_in_its_own_words():
 def test_a_price_is_a_number_from_0(price, capsys):
     with pytest.raises(SystemExit):
         main(["plan", "--config", "demo", "--work", "w", "--price-asked", price])
-    assert "--price-asked" in capsys.readouterr().err
+    assert f"--price-asked: a price is a number from 0, not {price}" in capsys.readouterr().err
 
 
 def test_the_command_plans_a_part_of_a_corpus(planned, capsys):
