@@ -20,7 +20,7 @@ def cleaned(document: Document) -> Document:
     """The document without control characters; a text that becomes empty is removed.
 
     Its title, texts, alternative texts and captions have no unseen characters either, and are in Unicode's form NFC.
-    Its id has no control characters, and the addresses of its images are not changed.
+    Its id (`limits.check` refuses control characters in it) and the addresses of its images are not changed.
     """
     segments = tuple(s for s in map(_segment, document.segments) if not isinstance(s, Text) or s.text.strip())
     return dataclasses.replace(

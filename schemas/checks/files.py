@@ -14,7 +14,7 @@ from schemas.folder import DIRECTORY, FILE, LINK, Folder, Found
 from schemas.jsonschema import OF_RUN
 
 LEFT_ALONE = {".work", ".staging", ".lease", ".git", ".gitattributes", ".cache"}
-"""Names that are not checked: an unfinished run, caches, the lease of a run in a bucket, and version control (`.gitattributes` and `.cache` come with a
+"""Names that are not checked: an unfinished run, caches, the lease of a run, and version control (`.gitattributes` and `.cache` come with a
 download from a hub)."""
 
 MOST_ENTRIES = 250_000
