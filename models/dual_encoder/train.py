@@ -203,8 +203,8 @@ def page(trained: list[dict[str, float]], untrained: list[dict[str, float]], cei
         [
             f"Held-out sources: {', '.join(HELD_OUT)}: {pictures} images with their contexts; R@ among the {described} "
             f"that have a description. Mean of {len(trained)} seeds (lowest to highest); random projections for comparison. "
-            "The context of an image is the text next to it, scored as the pipeline scores it: the best of up to six "
-            "sentences on each side.",
+            "The context of an image is the text next to it, up to six sentences on each side; its score is the best cosine "
+            "with one of them. (The pipeline takes a mean in which the best and the nearest count most.)",
             "",
             "| figure | random projections | trained | the committed seed |",
             "|---|---|---|---|",

