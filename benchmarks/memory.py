@@ -4,7 +4,8 @@
 
 Runs the whole pipeline twice, each time in a new process, on N and on 10 N documents, and compares the peak resident
 memory. No model is loaded, because its memory would make the ratio look better: coherence scores are computed from
-hashes, no text is read in images, and the language model is a small server in another process.
+hashes, no text is read in images, and the language model is a small server in a thread of that process, which keeps
+every question that it got.
 """
 
 from __future__ import annotations
