@@ -9,6 +9,7 @@ project's choice: every rule has some.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Mapping
 
 from schemas.outcome import DROPPED, FAILED, KEPT
@@ -120,9 +121,15 @@ KINDS: dict[str, Kind] = {
 
 def counts(documents: int) -> dict[str, int]:
     """How many documents of each kind a corpus of so many has. Raises ValueError if they are too few for all kinds."""
-    found = {name: max(kind.least, documents * kind.share // WHOLE) for name, kind in KINDS.items() if kind.share}
+    found = _with_a_share(documents)
     rest = next(name for name, kind in KINDS.items() if not kind.share)
     found[rest] = documents - sum(found.values())
     if found[rest] < 1:
-        raise ValueError(f"{documents} documents are too few for all kinds: take at least {1 + sum(found.values())}")
+        enough = next(n for n in itertools.count(documents) if n > sum(_with_a_share(n).values()))
+        raise ValueError(f"{documents} documents are too few for all kinds: take at least {enough}")
     return {name: found[name] for name in KINDS}
+
+
+def _with_a_share(documents: int) -> dict[str, int]:
+    """How many documents a corpus of so many has of each kind but the one that gets the rest."""
+    return {name: max(kind.least, documents * kind.share // WHOLE) for name, kind in KINDS.items() if kind.share}

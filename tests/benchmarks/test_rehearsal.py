@@ -130,8 +130,12 @@ def test_a_corpus_of_any_size_has_the_shares_of_the_large_run():
     assert counts(7_000_000)["word_count"] == 1000 * counts(WHOLE)["word_count"]
     kept = sum(count for kind, count in counts(700_000).items() if KINDS[kind].status == KEPT)
     assert kept == 18_500
-    with pytest.raises(ValueError, match="too few"):
+    with pytest.raises(ValueError, match="too few") as refused:
         counts(10)
+    enough = int(str(refused.value).split()[-1])
+    assert min(counts(enough).values()) == 1
+    with pytest.raises(ValueError, match=f"at least {enough}$"):
+        counts(enough - 1)
 
 
 def test_every_rule_of_the_preset_and_every_stage_that_drops_has_a_kind():
