@@ -16,7 +16,7 @@ from schemas.own_modules import imported
 from schemas.records import Drop, SizedImage
 
 MODULES = {"text": text, "repetition": repetition, "image": image, "content": content}
-NOTES = {"rule", "source", "unit", "word_list"}  # keys of a rule that are not arguments
+NOTES = {"rule", "source", "unit"}  # keys of a rule that are not arguments
 
 Subject = TypeVar("Subject", TextStats, SizedImage, float)
 
@@ -51,15 +51,19 @@ def parse(path: pathlib.Path, section: str, entry: dict[str, Any], words: Mappin
     name = entry.get("rule")
     function = _function(path, section, name)
     arguments = {key: value for key, value in entry.items() if key not in NOTES}
-    if "word_list" in entry:
-        arguments["words"] = words[entry["word_list"]]
-    parameters = {p.name: p for p in inspect.signature(function).parameters.values() if p.kind is p.KEYWORD_ONLY}
+    parameters = {  # by their keys in the preset, which gives `words` by the name of a list
+        "word_list" if p.name == "words" else p.name: p
+        for p in inspect.signature(function).parameters.values()
+        if p.kind is p.KEYWORD_ONLY
+    }
     if unknown := set(arguments) - set(parameters):
         raise UserError(
             f"{path}: {section}: {name} has no argument {min(unknown, key=str)!r}; it takes {', '.join(parameters)}."
         )
-    if left := [p.name for p in parameters.values() if p.default is p.empty and p.name not in arguments]:
+    if left := [key for key, p in parameters.items() if p.default is p.empty and key not in arguments]:
         raise UserError(f"{path}: {section}: {name} needs the argument {left[0]!r}.")
+    if "word_list" in arguments:
+        arguments["words"] = words[arguments.pop("word_list")]
     for key, value in arguments.items():
         where = f"{section}: {name}: {key}"
         if key == "allowed":

@@ -136,6 +136,8 @@ def test_what_is_wrong_is_said(name, accept, lists, message):
         ("image: [{rule: image.file_type, allowed: [.nan]}]", "allowed\\[0\\] must be a string"),
         ("document: [{rule: text.flagged_words, word_list: [a], at_most: 0.1}]", "word_list \\['a'\\] is not among"),
         ("after_images: [{rule: text.flagged_words, word_list: bad}]", "after_images: word_list 'bad' is not among"),
+        ("document: [{rule: text.flagged_words, at_most: 0.1}]", "text.flagged_words needs the argument 'word_list'"),
+        ("document: [{rule: text.flagged_words, words: casino, at_most: 0.1}]", "no argument 'words'; it takes word_list"),
         ("document: [{rule: text.nosuch}]", "document: there is no rule 'text.nosuch'"),
         ("document: [{at_least: 3}]", "there is no rule None"),
         ("document: [text.word_count]", "document: the rules must be a list, and each"),
