@@ -26,7 +26,8 @@ def read(path: str, example: str = "") -> Any:
     try:
         text = pathlib.Path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        advice = f"; give an existing file to --config, such as {example}" if example else ""
+        absent = isinstance(error, FileNotFoundError | IsADirectoryError)
+        advice = f"; give an existing file to --config, such as {example}" if example and absent else ""
         raise UserError(
             f"cannot read {path}: {getattr(error, 'strerror', None) or 'it is not UTF-8'}{advice}"
         ) from error

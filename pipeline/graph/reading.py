@@ -124,7 +124,7 @@ def _files(run: Run) -> Iterator[tuple[Corpus, Part]]:
     for number, corpus in enumerate(run.config.corpora):
         for file in corpora.files(corpus.format, corpus.path, corpus.weight):
             if owners.setdefault(file.file, corpus) is not corpus:
-                raise UserError(f"two corpora of the configuration contain {file.file}; name it once")
+                raise UserError(f"two corpora contain {file.file}; name it once")
             yield corpus, dataclasses.replace(file, corpus=number)
 
 
