@@ -148,6 +148,9 @@ def load(name_or_folder: str) -> PromptSet:
         head = dataclasses.replace(base, **own)
 
     _refuse_others(folder)
+    for key in ("alt_words", "caption_words", "ocr_words"):
+        if (getattr(head, key) or 0) < 0:
+            raise UserError(f"{folder}/prompts.yaml: {key} must be at least 0, not {getattr(head, key)}")
 
     def file(name: str) -> pathlib.Path:
         if found := next((path for place in folders if (path := place / name).is_file()), None):
@@ -171,7 +174,7 @@ def load(name_or_folder: str) -> PromptSet:
         found.rate_prompt(nothing)
         asked = "write/question.jinja"
         found.write_prompt(nothing, ("Any",), "Any")
-    except jinja2.TemplateError as error:
+    except Exception as error:  # noqa: BLE001 - a template is a program of the user's
         raise UserError(f"{file(asked)}: {error}") from error
     return found
 

@@ -119,7 +119,7 @@ def _build(kind: Any, value: Any, path: str, key: str, number: Number) -> Any:
         return value
     if origin is tuple:
         if not isinstance(value, list):
-            raise UserError(f"{path}: {key} must be a list")
+            raise UserError(f"{path}: {key or 'the file'} must be a list")
         return tuple(_build(of[0], v, path, f"{key}[{i}]", number) for i, v in enumerate(value))
     if origin in (types.UnionType, typing.Union):  # an optional Literal is the second
         return None if value is None else _build(of[0], value, path, key, number)

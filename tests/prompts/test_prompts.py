@@ -114,6 +114,10 @@ def test_a_new_aspect_is_declared_in_one_file(tmp_path):
         ({"rate__question_jinja": "{{ nothing }}"}, "rate/question.jinja: 'nothing' is undefined"),
         ({"write__question_jinja": "{% for %}"}, "write/question.jinja"),
         ({"prompts_yaml": "about: x\nsystem: y\nalt_word: 3"}, "did you mean alt_words"),
+        ({"write__question_jinja": "{% include 'more.jinja' %}"}, "write/question.jinja: no loader"),
+        ({"rate__question_jinja": "{{ 1 / 0 }}"}, "rate/question.jinja: division by zero"),
+        ({"prompts_yaml": "extends: embedded\nalt_words: -1"}, "prompts.yaml: alt_words must be at least 0, not -1"),
+        ({"rate__aspects_yaml": "{}"}, "rate/aspects.yaml: the file must be a list"),
         ({"rate__aspects_yaml": "[]"}, "at least one aspect"),
         ({"rate__aspects_yaml": "- {name: A b, key: a, question: q}"}, "is not a name for an aspect"),
         (
