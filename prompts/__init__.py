@@ -174,7 +174,7 @@ def load(name_or_folder: str) -> PromptSet:
         found.rate_prompt(nothing)
         asked = "write/question.jinja"
         found.write_prompt(nothing, ("Any",), "Any")
-    except Exception as error:  # noqa: BLE001 - a template is a program of the user's
+    except Exception as error:  # a template is a program of the user's
         raise UserError(f"{file(asked)}: {error}") from error
     return found
 

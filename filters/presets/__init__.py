@@ -100,6 +100,9 @@ def load(name_or_path: str, accept_missing: Iterable[str] = (), word_lists: Mapp
         )
         for section in SECTIONS
     }
+    once = [rule.name for rule in rules["content"]]
+    if twice := next((name for name in once if once.count(name) > 1), None):
+        raise UserError(f"{path}: content: {twice} is given more than once, also by extends; give one of them.")
     return Preset(
         path.stem,
         rules["document"],

@@ -70,6 +70,9 @@ def parse(path: pathlib.Path, section: str, entry: dict[str, Any], words: Mappin
             settings.build(tuple[str, ...], value, str(path), where)
         elif key != "words":
             settings.number(value, str(path), where)
+            whole = key not in ("at_least", "at_most") and parameters[key].annotation in (int, "int")
+            if whole and settings.build(int, value, str(path), where) < 1:
+                raise UserError(f"{path}: {where} must be at least 1, not {value}")
     least, most = arguments.get("at_least"), arguments.get("at_most")
     if least is not None and most is not None and least > most:
         raise UserError(f"{path}: {section}: {name}: at_least is {least}, above at_most, which is {most}.")
