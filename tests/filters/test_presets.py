@@ -137,10 +137,16 @@ def test_what_is_wrong_is_said(name, accept, lists, message):
         ("document: [{rule: text.flagged_words, word_list: [a], at_most: 0.1}]", "word_list \\['a'\\] is not among"),
         ("after_images: [{rule: text.flagged_words, word_list: bad}]", "after_images: word_list 'bad' is not among"),
         ("document: [{rule: text.flagged_words, at_most: 0.1}]", "text.flagged_words needs the argument 'word_list'"),
-        ("document: [{rule: text.flagged_words, words: casino, at_most: 0.1}]", "no argument 'words'; it takes word_list"),
+        (
+            "document: [{rule: text.flagged_words, words: casino, at_most: 0.1}]",
+            "no argument 'words'; it takes word_list",
+        ),
         ("document: [{rule: repetition.word_repetition, length: 2.5, at_most: 1}]", "length must be a whole number"),
         ("document: [{rule: repetition.char_repetition, length: 0, at_most: 1}]", "length must be at least 1, not 0"),
-        ("content: [{rule: content.faces, at_most: 0}, {rule: content.faces, at_most: 1}]", "content.faces is given more"),
+        (
+            "content: [{rule: content.faces, at_most: 0}, {rule: content.faces, at_most: 1}]",
+            "content.faces is given more",
+        ),
         ("document: [{rule: text.nosuch}]", "document: there is no rule 'text.nosuch'"),
         ("document: [{at_least: 3}]", "there is no rule None"),
         ("document: [text.word_count]", "document: the rules must be a list, and each"),

@@ -153,9 +153,7 @@ def test_a_file_that_cannot_be_read_is_said_with_what_to_give(tmp_path):
     (tmp_path / "bytes.yaml").write_bytes(b"a: \xff")
     with pytest.raises(UserError) as error:
         settings.read(f"{tmp_path}/bytes.yaml", "demo.yaml")
-    assert str(error.value) == (
-        f"cannot read {tmp_path}/bytes.yaml: it is not UTF-8"
-    )
+    assert str(error.value) == f"cannot read {tmp_path}/bytes.yaml: it is not UTF-8"
 
 
 @pytest.mark.parametrize(
