@@ -30,7 +30,7 @@ from pipeline.report.scored import EXPLANATIONS, page
 from pipeline.run import Run, image_store
 from pipeline.storage import remote
 from pipeline.storage.files import replacing, write_bytes
-from schemas.errors import RecordFault
+from schemas.errors import RecordFault, UserError
 from schemas.records import Document, Drop, Fault, ScoredDocument, StoredDocument, StoredImage, Text
 from schemas.stage_names import STORE_IMAGES
 
@@ -45,6 +45,8 @@ def score(
     Images are fetched and stored in `work`. Documents are rated if `llm_url` names a server. Copies of up to `proof`
     documents are damaged, to see which measure notices. Raises UserError.
     """
+    if not output.strip("/"):
+        raise UserError("--output must name a folder")
     output = remote.folder(output)
     run, scorer = _prepared(config, corpus, remote.folder(work or f"{output}/.work"), limit, llm_url)
     totals = _Totals(proof)

@@ -15,6 +15,7 @@ from pipeline.graph import ocr, reading, stages
 from pipeline.images.faults import ImageFault
 from pipeline.run import Run
 from pipeline.storage import remote
+from schemas.errors import UserError
 from schemas.records import Document, Drop, DroppedDocument, Provenance, ScoredDocument, StoredDocument
 
 if TYPE_CHECKING:
@@ -24,8 +25,10 @@ if TYPE_CHECKING:
 def measured(config: Config, work: str, llm_name: str = "") -> Run:
     """A run that builds nothing, for commands that only measure.
 
-    Its caches are in `work`, and its model server is the configuration's URL, if any.
+    Its caches are in `work`, and its model server is the configuration's URL, if any. Raises UserError.
     """
+    if not work.strip("/"):  # as by --work "$FOLDER" where there is no such variable
+        raise UserError("--work must name a folder")
     work = remote.folder(work)
     clip = clip_version(config.clip.model, config.clip.pretrained, config.clip.dtype)
     provenance = Provenance("", "", clip, llm_name, "", "")

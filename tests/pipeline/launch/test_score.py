@@ -12,10 +12,12 @@ import pytest
 import yaml
 
 from pipeline.cli import main
-from pipeline.config import Ocr
+from pipeline.config import Ocr, load
 from pipeline.launch import score
+from pipeline.launch.stored import measured
 from pipeline.report.scored import page
 from pipeline.selftest.proof import belief, proof
+from schemas.errors import UserError
 from schemas.records import Coherence, StoredDocument, StoredImage, Text
 from tests.answers import MODEL, server
 from tests.pipeline.runs import ROOT, a_run, demo_tree
@@ -155,3 +157,11 @@ def test_without_a_proof_no_measure_is_believed(scored):
 def test_nothing_but_the_two_files_and_the_caches_is_written(scored):
     assert {path.name for path in (scored / "out").iterdir()} == {"scores.parquet", "scores.html", ".work"}
     assert json.dumps(sorted(path.name for path in (scored / "plain").iterdir())) == '["scores.html", "scores.parquet"]'
+
+
+@pytest.mark.parametrize("folder", ["", "/"])
+def test_nothing_is_written_below_the_root_because_a_name_is_empty(folder):
+    with pytest.raises(UserError, match="--output must name a folder"):
+        score.score("demo", "native:x", folder, limit=None, llm_url=None, work=None, proof=0)
+    with pytest.raises(UserError, match="--work must name a folder"):
+        measured(load(str(ROOT / "configs/demo.yaml")), folder)
