@@ -53,7 +53,7 @@ def replacing(path: str) -> Iterator[BinaryIO]:
             yield file
         return
     temporary = f"{path}.{uuid.uuid4().hex}.tmp"
-    os.makedirs(os.path.dirname(path), exist_ok=True)
+    os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
     try:
         with open(temporary, "wb") as file:
             yield file

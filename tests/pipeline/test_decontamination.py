@@ -63,6 +63,12 @@ def index(benchmark, capsys):
     return path
 
 
+def test_an_index_in_the_current_folder_needs_no_folder_in_its_name(benchmark, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(["decontaminate", f"interleavedbench:{benchmark[0]}", "--output", "mine.parquet"]) == 0
+    assert (tmp_path / "mine.parquet").is_file()
+
+
 def document(id_="d", text="Nothing of it.", url=""):
     return Document(id_, "s", (Text(text),), url=url)
 
