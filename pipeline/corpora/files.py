@@ -52,7 +52,7 @@ def find_below(path: str, suffixes: tuple[str, ...]) -> list[tuple[str, str]]:
         pattern = path if path.endswith(suffixes) or not is_remote(path) else f"{path.rstrip('/')}/**"
         root = root_of(path) if not os.path.isfile(path) else os.path.dirname(path) or "."
         return [
-            (root, name)
+            (root or ".", name)
             for file in uris.find(pattern, suffixes)
             if _wanted(name := file.removeprefix(root).lstrip("/"), suffixes)
         ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import tarfile
 import time
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from pipeline import corpora
+from pipeline.storage import uris
 from schemas.records import Fault
 
 PAGE = "# Tea\n\nBoil the water.\n"
@@ -25,6 +27,14 @@ def test_files_at_any_depth_but_no_hidden_ones_one_part_each(tree, read_all):
     assert names(root, read_all("markdown", root)) == ["a.markdown", "b/c/d.md"]
     assert names(root, read_all("markdown", f"{root}/b/c/d.md")) == ["b/c/d.md"]
     assert names(root, read_all("markdown", f"{root}/b/**/*.md")) == ["b/c/d.md"]
+
+
+def test_pages_of_the_current_folder(tree, read_all, monkeypatch):
+    monkeypatch.chdir(tree(**{"a.md": "![x](a.png)"}))
+    monkeypatch.setattr(uris, "_real", os.path.realpath)  # a process has one current folder, but that of the tests
+    for path in ("*.md", "**/*.md", "./*.md", "a.md", "."):
+        [document] = read_all("markdown", path)
+        assert (document.location, document.images[0].uri) == ("./a.md:1", "./a.png")
 
 
 @pytest.mark.parametrize(
