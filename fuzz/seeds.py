@@ -7,6 +7,7 @@ import io
 import json
 import tarfile
 import zipfile
+from typing import cast
 
 import PIL.Image
 import pyarrow as pa
@@ -61,7 +62,7 @@ def _whole_files() -> list[bytes]:
 
     step = {"photo_flickr_id": "9", "album_id": "2", "story_id": "1", "worker_arranged_photo_order": 0, "text": "a"}
     stories = {"images": [{"id": "9"}], "albums": [{"id": "2"}], "annotations": [[step]]}
-    videos = {"database": {"v": {**RECORDS["youcook2"], "subset": "training"}}}
+    videos = {"database": {"v": cast(dict[str, object], RECORDS["youcook2"]) | {"subset": "training"}}}
     response = b"HTTP/1.1 200 OK\r\nContent-Type: text/html; charset=utf-8\r\nContent-Encoding: gzip\r\n\r\n"
     response += gzip.compress(PAGES["html"])
     head = (
