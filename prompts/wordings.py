@@ -32,7 +32,7 @@ _COMPARES = re.compile(
 _OBJECT = re.compile(r"(?:the|an?|your|it)\b")
 _HEADING = re.compile(r"^#.*", re.M)
 _LONG_NAME = re.compile(
-    r"\b[a-z][\w'’-]*[,;]? ([A-Z](?:[\w'’-]|\.(?! ))*(?:(?: of| of the| and| for)? [A-Z]\w[\w'’-]*)+)"
+    r"(?<![\w'’-])[a-z][\w'’-]*[,;]? ([A-Z](?:[\w'’-]|\.(?! ))*(?:(?: of| of the| and| for)? [A-Z]\w[\w'’-]*)+)"
 )
 _TO_YOU = re.compile(r"\b(?:you|your|yours|yourself)\b", re.I)
 _BY_ME = re.compile(r"\bI\b|\bme (?:to )?\{|\bwho wants to\b|^Let's")  # frames in which the asker does it
