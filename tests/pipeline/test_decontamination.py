@@ -128,6 +128,12 @@ def test_a_record_that_cannot_be_read_stops_the_index(tmp_path, benchmark, capsy
     assert "held out whole or not at all" in capsys.readouterr().err
 
 
+def test_an_index_is_a_file(tmp_path, benchmark, capsys):
+    """Said before the benchmark is read, which may take hours."""
+    assert main(["decontaminate", f"interleavedbench:{benchmark[0]}", "--output", str(tmp_path)]) == 2
+    assert "is a folder; --output names the index's file" in capsys.readouterr().err
+
+
 def test_hits_are_dropped_with_the_match_in_their_rows_and_the_card_says_so(tmp_path, index):
     corpus = tmp_path / "corpus"
     (corpus / "images").mkdir(parents=True)
