@@ -266,10 +266,6 @@ def decontaminate(options: argparse.Namespace, _: list[str]) -> int:
     from pipeline.decontamination import build as index
 
     sources = [config.parse_corpus(text) for text in options.benchmark]
-    if os.path.isdir(options.output):
-        raise UserError(
-            f"{options.output} is a folder; --output names the index's file, such as benchmark.parquet in it"
-        )
     counts = index([(source.format, source.path) for source in sources], options.output)
     print(
         f"{options.output}: {counts['items']:,} items with {counts['id']:,} ids, {counts['text']:,} runs of words and "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 from collections.abc import Iterator
 
 import pyarrow as pa
@@ -28,8 +29,10 @@ def build(sources: list[tuple[str, str]], path: str) -> dict[str, int]:
     """Write the index of these corpora (format, path) to `path`.
 
     Returns the numbers of items, ids, runs of words and images in it, and of images that could not be read. Raises
-    UserError for a source without documents, or if the index would be empty.
+    UserError for a source without documents, if the index would be empty, or if `path` is a folder.
     """
+    if os.path.isdir(path):
+        raise UserError(f"{path} is a folder; --output names the index's file, such as benchmark.parquet in it")
     rows: dict[tuple[str, str], str] = {}
     counts = {"items": 0, "id": 0, "text": 0, "image": 0, "unreadable_images": 0}
     for format, source in sources:
