@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from filters.instruction import ACTIONS
+from filters.instruction import ACTIONS, AUXILIARIES, QUESTIONS
 from filters.text import FUNCTION_WORDS
 from filters.words import plain, words
 from prompts.readings import activity, order
@@ -112,9 +112,8 @@ def instruction(title: str, text: str, answers: Answers, choice: int = 0, at_lea
         return None
     lower, names = capitals(text)
     in_title_case = len(content) > 1 and all(w[0].isupper() for w in content)
-    small = _in_small_letters(
-        subject, lower, names | {w for name in long_names(text) for w in name.split()}, in_title_case
-    )
+    long = long_names(text)
+    small = _in_small_letters(subject, lower, names | {w for name in long for w in name.split()}, long, in_title_case)
     first, _, rest = small.partition(" ")
     key = first.lower()
     if key == "how" and rest.startswith("to "):
@@ -122,9 +121,10 @@ def instruction(title: str, text: str, answers: Answers, choice: int = 0, at_lea
     if key == "to" and rest:
         return _fill(answers.do, choice, rest)
     if re.match(r"(what|how|why|when|where|who|which|can|is|are|do|does)\b", key):
-        if key == "how" and not small.endswith("?"):
+        asking = rest.partition(" ")[0].lower() in QUESTIONS | AUXILIARIES  # "how does it fly", and not "how it flies"
+        if key == "how" and not small.endswith("?") and not asking:
             return f"Explain {key} {rest}."
-        if small.endswith("?") or key in ("what", "why"):
+        if small.endswith("?") or key in ("what", "why", "how"):
             form = ("{}?", "{}? Explain with pictures.", "Explain this to me: {}?")[choice % 3]
             asked = small.rstrip("?")
             return form.format(asked if "this" in form else asked[0].upper() + asked[1:])
@@ -153,8 +153,11 @@ def instruction(title: str, text: str, answers: Answers, choice: int = 0, at_lea
     return _fill(answers.about, choice, small)
 
 
-def _in_small_letters(subject: str, lower: set[str], names: set[str], in_title_case: bool) -> str:
-    """Each run of words with capitals as it is, if one of them is a name, and otherwise in small letters."""
+def _in_small_letters(subject: str, lower: set[str], names: set[str], long: frozenset[str], in_title_case: bool) -> str:
+    """Each run of words with capitals as it is, if one of them is a name, and otherwise in small letters.
+
+    A verb at the beginning is in no run, unless one of the `long` names begins with it ("Display Settings").
+    """
 
     def is_name(word: str) -> bool:
         owner = word.removesuffix("'s")
@@ -171,6 +174,7 @@ def _in_small_letters(subject: str, lower: set[str], names: set[str], in_title_c
     for at, word in enumerate(given := subject.split()):
         bare = word.strip(_MARKS)
         verb = [w.lower() for w in given[:at]] in ([], ["to"], ["how", "to"]) and bare.lower() in _VERBS
+        verb = verb and not any(given[at:][: len(name)] == name for name in map(str.split, long))
         small = verb or bare.lower() in _SMALL
         if small or not _CAPITAL.fullmatch(bare) or word[:1] in _MARKS:
             found, run = [*found, *fitting(run)], []
@@ -203,7 +207,7 @@ def topic(title: str, text: str, wordings: Wordings) -> str:
 
 _VERBS = ACTIONS | GERUNDS.keys()
 _SENTENCE = re.compile(r"\w (?:is|are|was|were) \w", re.I)
-_CAPITAL = re.compile(r"[A-Z][a-z]+(?:'s|-[A-Z][a-z]+)*")
+_CAPITAL = re.compile(r"[A-Z][a-z]+(?:'s|-[A-Za-z][a-z]*)*")
 _MARKS = ".,:?!()"
 _OPENING = re.compile(r"^(?:an? )?(?:overview of|introduction to|guide to|about)\s+", re.I)
 _SAYS = re.compile(r"\b(?:is|are|was|were|will|can|has|have|you|we|i|your|our|my|let.s)\b", re.I)

@@ -100,6 +100,10 @@ def test_a_title_that_begins_with_a_noun_is_no_order(title, text, about):
     assert (made or "").lower() == (about or "").lower()
 
 
+def test_a_question_without_its_mark_stays_one():
+    assert titles.instruction("How does a Plane Fly", "A plane does fly.", ANSWERS) == "How does a plane fly?"
+
+
 def test_a_name_of_several_words_keeps_its_capitals():
     assert titles.instruction("Harriet Beecher Stowe", "stowe, as Harriet Beecher saw it", ANSWERS, at_least=0) == (
         "Explain Harriet Beecher Stowe with pictures."
@@ -120,6 +124,8 @@ def test_a_name_of_several_words_keeps_its_capitals():
         ("Newton and His Apple", "It was Newton's apple.", "Newton and his apple"),
         ("Kepler's Laws of Motion", "It moves.", "Kepler's Laws of motion"),
         ("Tutorials", "Tutorials", None),
+        ("Self-driving cars", "The self-driving cars are fast.", "self-driving cars"),
+        ("Display Settings", "Open the Display Settings and display it.", "Display Settings"),
         ("How to Use Metabase Compatibility", "Use the Metabase.", "how to use Metabase Compatibility"),
         ("How we share a style", "We share it.", "how we share a style"),
         ("Franz Boas1858-1942", "", None),
