@@ -22,10 +22,11 @@ MOST_SEGMENTS = 200
 """The most segments of an excerpt: those without words count for no other limit."""
 _TAIL = 400  # characters: of a longer text only so many are searched for what its last sentence announces
 
+_NUMBER = r"(?:\d+|[a-z]|(?i:one|two|three|four|five|six|seven|eight|nine|ten))"
 _LATER = r"(?i:task|part|option|phase|method) (?:[2-9]|\d\d+|[b-zB-Z])\b(?:[.:)]|\s*$|\s+[-–—])"
 _ITEM = (
-    r"(?:(?:[-*+•]|\\(?=[-*])|\d{1,3}[.)]|[a-z][.)]|(?i:step|question|problem) (?:\d+|[a-z]+)\b[.:)]?)(?:\s|$)"
-    rf"|{_LATER})"
+    r"(?:(?:[-*+•]|\\(?=[-*])|\d{1,3}[.)]|[a-z][.)]|(?i:step|question|problem) "
+    rf"{_NUMBER}\b[.:)]?)(?:\s|$)|{_LATER})"
 )
 _FIRST = re.compile(r"\s*(?:(?i:step|question|problem) (?i:1|one|a)|1)\b[.:)]?(?:\s|$)")
 _NUMBERED = re.compile(r"\s*(?:\d{1,3}|[a-z])[.)]\s")

@@ -67,7 +67,8 @@ def test_such_a_name_begins_a_box_where_it_recurs():
 
 @pytest.mark.parametrize(
     "text, on", [("2. B", True), ("1. A", False), ("12) L", True), ("b) B", True), ("- a", True), ("*A*", False),
-                 ("2020 was dry.", False), ("and", True), ("• a", True), ("**A** b", False)],
+                 ("2020 was dry.", False), ("and", True), ("• a", True), ("**A** b", False),
+                 ("Step two", True), ("Question b", True), ("Problem solving", False), ("Step by step", False)],
 )  # fmt: skip
 def test_what_goes_on(text, on):
     assert goes_on(text) is on
