@@ -174,7 +174,7 @@ class _Page(Generic[AnyDocument]):
     def shortest(self, min_words: int) -> int:
         """The words of the shortest part that has an image and enough words, wherever it ends; 0 if there is none."""
         found = []
-        for start in {*self.beginnings(), *self.paragraphs()}:
+        for start in {0, *self.beginnings(), *self.paragraphs()}:
             count = images = 0
             for i in range(start, len(self.segments)):
                 count += self.form.counts[i]

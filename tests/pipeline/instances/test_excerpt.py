@@ -206,6 +206,7 @@ def test_without_a_margin_there_is_none_for_the_excerpt():
         ((H1, text(5), A, text(6)), "no part with an image has 20 words, which excerpt.min_words asks for"),
         ((H1, text(412), A), "the shortest part with an image has 412 words, and excerpt.max_words is 100"),
         ((H1, text(300), A, H2, text(110), B), "the shortest part with an image has 110 words"),
+        ((Text("Third, " + "boards " * 80 + "dry."), A), "is finished, and has all that it speaks of"),
         ((A, text(412)), "the shortest part with an image has 412 words"),
         ((H1, text(60), A, Text("These " + "boards " * 80 + "dry.")), "is finished, and has all that it speaks of"),
     ],
