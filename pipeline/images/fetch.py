@@ -11,6 +11,7 @@ import dataclasses
 import functools
 import logging
 import os
+import re
 import time
 from collections.abc import Callable
 from typing import TypeVar
@@ -33,6 +34,7 @@ T = TypeVar("T")
 _REDIRECTS = {301, 302, 303, 307, 308}
 _RULE_REDIRECTS = 5  # RFC 9309 asks for five at least
 _DRAINED = 16 << 10  # bytes
+_LEGIBLE = re.compile(rb"\A\s*\[|^\s{0,9}(?:user-agent|disallow|allow)\s{0,9}:", re.I | re.M)  # rules in plain text
 _BACKOFF = 0.5  # seconds before the first retry; doubled for each one after it
 
 
@@ -238,9 +240,9 @@ def _plain(body: bytes, headers: httpx.Headers, most: int, rules: bool) -> bytes
     try:
         return encodings.plain(body, names, most + 1) if names else body
     except ValueError as error:
-        if rules:
+        if rules and not _LEGIBLE.search(body):
             raise FetchFault("rules_unreachable", f"the encoding {one_line(','.join(names), 80)}: {error}") from None
-        return body  # perhaps none was applied
+        return body  # perhaps none was applied: hosts send utf-8 and aws-chunked as names of encodings
 
 
 def _drain(response: httpcore.Response, size: int) -> None:

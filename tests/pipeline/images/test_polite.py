@@ -56,10 +56,13 @@ def test_what_a_host_sends_compressed_without_being_asked_is_decompressed():
         assert fetch(server.url("/a.jpg"), 1000, HERE) == b"x"
         assert fetch(server.url("/plain.jpg"), 1000, HERE) == b"as it is"
         assert end(server.url("/bomb.jpg")) == "too_many_bytes"
-    for name, body in (("gzip", b"User-agent: *"), ("of-its-own", b"#")):
+    for name, body in (("gzip", b"\xff\xfe"), ("of-its-own", b"#")):
         rules = answer(body, headers=[("Content-Encoding", name)])
         with Server({"/robots.txt": rules, "/a.jpg": answer(b"x")}) as server:
             assert end(server.url("/a.jpg")) == "rules_unreachable" and server.asked == []
+    rules = answer(b"User-agent: *\nDisallow: /no/", headers=[("Content-Encoding", "utf-8")])
+    with Server({"/robots.txt": rules, "/a.jpg": answer(b"x")}) as server:
+        assert (end(server.url("/a.jpg")), end(server.url("/no/a.jpg"))) == ("fetched", "robots")
 
 
 def test_rules_that_break_their_reader_end_the_image_alone(monkeypatch):
