@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import functools
 import itertools
+import threading
 from typing import Any, Protocol
 
 import torch_compat  # noqa: F401 - before open_clip, which imports torchvision
@@ -47,6 +48,7 @@ class TextTower:
 
     def __init__(self, model: Any, tokenizer: Tokenizer):
         self.model, self.tokenizer = model, tokenizer
+        self._tokenizing = threading.Lock()
         self.masked = isinstance(getattr(model, "text", None), HFTextEncoder)
         self.causal = (
             isinstance(model, open_clip.CLIP)
@@ -84,7 +86,10 @@ class TextTower:
         return used
 
     def _tokenize(self, texts: list[str], context: int) -> dict[str, torch.Tensor]:
-        return dict(zip(texts, self.tokenizer(texts, context_length=context), strict=True)) if texts else {}
+        if not texts:
+            return {}
+        with self._tokenizing:  # Hugging Face's keep the length: another thread's would cut these texts
+            return dict(zip(texts, self.tokenizer(texts, context_length=context), strict=True))
 
     def encode(self, tokens: torch.Tensor) -> torch.Tensor:
         """The vectors [batch, width] of token ids [batch, length]."""

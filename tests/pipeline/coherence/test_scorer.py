@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import concurrent.futures
 import dataclasses
 import re
+import time
 
 import numpy as np
 import pytest
@@ -263,6 +265,25 @@ def test_cutting_the_padding_changes_nothing(name, request):
                 assert len(row) == length
                 cut, full = tower.encode(row[None])[0], whole[text]
                 assert torch.cosine_similarity(cut, full, dim=0) > 0.99999
+
+
+def test_threads_that_share_a_tower_do_not_cut_each_others_texts(dual_encoder_name):
+    """The tokenizer keeps the length at which it truncates, which a thread sets and reads in two steps."""
+    model, _, tokenizer = clip_model.load(dual_encoder_name, None)
+    inside, most = [], []
+
+    def slowly(texts, context_length):
+        inside.append(texts)
+        time.sleep(0.005)
+        most.append(len(inside))
+        inside.pop()
+        return tokenizer(texts, context_length=context_length)
+
+    slowly.context_length = tokenizer.context_length
+    tower = clip_model.TextTower(model, slowly)
+    with concurrent.futures.ThreadPoolExecutor(4) as threads:
+        list(threads.map(tower.tokens, [STEPS] * 4))
+    assert set(most) == {1}
 
 
 def test_a_tower_that_reads_its_padding_gets_it(tmp_path):
