@@ -206,7 +206,7 @@ def topic(title: str, text: str, wordings: Wordings) -> str:
 
 
 _VERBS = ACTIONS | GERUNDS.keys()
-_SENTENCE = re.compile(r"\w (?:is|are|was|were) \w", re.I)
+_SENTENCE = re.compile(r"\w(?<!\bthat)(?<!\bwhich)(?<!\bwho) (?:is|are|was|were) \w", re.I)
 _CAPITAL = re.compile(r"[A-Z][a-z]+(?:'s|-[A-Za-z][a-z]*)*")
 _MARKS = ".,:?!()"
 _OPENING = re.compile(r"^(?:an? )?(?:overview of|introduction to|guide to|about)\s+", re.I)

@@ -225,7 +225,7 @@ def _small(action: str) -> str:
 def _lower(subject: str, document: Document) -> str:
     """The subject with a small first letter, if the document has its first word in small letters and it begins no name."""
     first, text = re.match(r"[A-Z][a-z'’-]*(?!\w)", subject), plain("\n".join(document.texts))
-    if re.match(r"\S+ [A-Z][a-z]", subject):  # what has capitals together keeps them together
+    if re.match(r"(?!\w+ing )\S+ [A-Z][a-z]", subject):  # what has capitals together keeps them together
         return subject
     if any(subject.startswith(name) for name in long_names(text)):
         return subject

@@ -75,6 +75,8 @@ def main() -> int:
     given = parser.parse_args()
     if unknown := set(given.engines) - set(ENGINES):
         parser.error(f"no engine is called {', '.join(sorted(unknown))}")
+    if given.work and not Path(given.work).is_dir():
+        parser.error(f"there is no work folder {given.work}")
     if given.alone:
         alone.begin()
         return compare(given.engines, given.config, given.work, given.minutes)

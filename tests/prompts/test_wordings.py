@@ -94,6 +94,8 @@ def test_a_subject_is_put_into_the_frame_and_begins_as_in_the_text():
     assert given.reworded("Explain how to fold a boat.", BOAT, given.wordings) == "Teach me to fold a boat."
     assert given.reworded("Tell me about Paper boats.", BOAT, given.wordings) == "Teach me paper boats."
     assert given.reworded("Tell me about Boston.", BOAT, given.wordings) == "Teach me Boston."
+    git = dataclasses.replace(BOAT, segments=(Text("It is about using Git."),))
+    assert given.reworded("Tell me about Using Git.", git, given.wordings) == "Teach me using Git."
     tiles = dataclasses.replace(BOAT, segments=(Text("A TileMap is a tilemap."),))
     assert given.reworded("Tell me about TileMap.", tiles, given.wordings) == "Teach me TileMap."
     named = dataclasses.replace(BOAT, segments=(Text("A boat, which is seen at the Boat Harbour."),))
