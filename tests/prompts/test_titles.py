@@ -129,7 +129,7 @@ def test_a_name_of_several_words_keeps_its_capitals():
         ("How to Use Metabase Compatibility", "Use the Metabase.", "how to use Metabase Compatibility"),
         ("How we share a style", "We share it.", "how we share a style"),
         ("Franz Boas1858-1942", "", None),
-        ("Animals that are extinct", "Animals that are extinct.", "animals that are extinct"),
+        ("Animals that are extinct", "All animals that are extinct.", "animals that are extinct"),
         ("The editor is a game", "The editor is a game.", None),
     ],
 )
