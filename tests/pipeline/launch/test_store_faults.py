@@ -11,13 +11,10 @@ import contextlib
 import errno
 import os
 import tempfile
-import types
 from collections.abc import Iterator
 from pathlib import Path
 
-import apache_beam as beam
 import pytest
-from apache_beam.options.pipeline_options import PipelineOptions
 
 from benchmarks.memory import HashScorer
 from pipeline.coherence import scorer
@@ -73,8 +70,6 @@ def place(request, tmp_path_factory) -> Iterator[tuple[str, Breaker]]:
     """Where runs write, and what breaks their operations there."""
     breaker = Breaker()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(beam.transforms.core, "get_signature", _inspected_once())
-        patch.setattr(PipelineOptions, "view_as", _viewed_once())
         patch.setattr(scorer, "Scorer", HashScorer)
         # The stores of several processes have the same names, and a run deletes the groups of earlier ones of its store.
         patch.setattr(tempfile, "tempdir", str(tmp_path_factory.mktemp("groups")))
@@ -95,31 +90,6 @@ def place(request, tmp_path_factory) -> Iterator[tuple[str, Breaker]]:
                 patch.setattr(kind, name, _on_bucket(getattr(kind, name), name, breaker))
             yield f"{request.param}://bucket", breaker
             emulators.forget_clients()
-
-
-def _inspected_once():
-    """Beam inspects the same methods of its transforms anew for each pipeline, a fifth of the time of a small run."""
-    inspect, known = beam.transforms.core.get_signature, {}
-
-    def signature(function):
-        key = getattr(function, "__func__", function), isinstance(function, types.MethodType)
-        if key not in known:
-            known[key] = inspect(function)
-        return known[key]
-
-    return signature
-
-
-def _viewed_once():
-    """Beam looks at the options of each pipeline a thousand times, and makes a parser of arguments for each look."""
-    view_as, known = PipelineOptions.view_as, {}
-
-    def view(self, kind):
-        if (id(self), kind) not in known:
-            known[id(self), kind] = self, view_as(self, kind)  # with the options, so that their id stays theirs
-        return known[id(self), kind][1]
-
-    return view
 
 
 def _on_disk(function, name: str, root: str, breaker: Breaker):
