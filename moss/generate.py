@@ -25,7 +25,6 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import PIL.Image
-import PIL.ImageOps
 from tqdm import tqdm
 
 from moss import data, settings
@@ -38,7 +37,6 @@ from moss.generation.answers import GenerationResult, Segments
 from moss.generation.sampling import Sampling
 from moss.training import fingerprints, runs
 from schemas.errors import UserError
-from schemas.images import FOREIGN
 from schemas.printable import printable
 from schemas.records import Instance, Text
 
@@ -193,10 +191,8 @@ def _context_file(path: pathlib.Path) -> Segments:
 
 def _picture(path: pathlib.Path) -> PIL.Image.Image:
     try:
-        image = PIL.Image.open(path, formats=FOREIGN)
-        image.load()
-        return PIL.ImageOps.exif_transpose(image)  # a camera's photo as it is meant to be seen
-    except (OSError, ValueError, SyntaxError, PIL.Image.DecompressionBombError) as error:
+        return folder.upright(path)
+    except UserError as error:
         raise UserError(f"--context: cannot read the picture {path}") from error
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import importlib.metadata
 from collections.abc import Mapping
 
@@ -84,15 +85,21 @@ def check_libraries(run: Run) -> None:
     Builds of one version (torch's for CPUs and for GPUs) are the same here.
     """
     for name, version in run.libraries.items():
-        try:
-            here = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            here = "none"
+        here = _version(name)
         if here.partition("+")[0] != version.partition("+")[0]:
             raise UserError(
                 f"the launcher has {name} {version}, and this worker {here}, which may give other bytes: make the workers' "
                 f"image and the launcher's environment from the same versions, and {AGAIN}"
             )
+
+
+@functools.cache
+def _version(package: str) -> str:
+    """Of an installed package, or "none"; each of a worker's stages and threads asks."""
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "none"
 
 
 def image_store(run: Run, *, noting: bool = False) -> ImageStore:

@@ -100,13 +100,17 @@ def _same(one: Segment, other: Segment) -> bool:
 
 def opened(picture: PIL.Image.Image | pathlib.Path) -> PIL.Image.Image:
     """The picture in RGB, upright, white where it is transparent. Raises UserError for a file that cannot be decoded."""
+    return opaque(upright(picture))
+
+
+def upright(picture: PIL.Image.Image | pathlib.Path) -> PIL.Image.Image:
+    """The picture as a camera's photo is meant to be seen. Raises UserError for a file that cannot be decoded."""
     try:
         image = PIL.Image.open(picture, formats=FOREIGN) if isinstance(picture, pathlib.Path) else picture
         image.load()
-        image = PIL.ImageOps.exif_transpose(image)
+        return PIL.ImageOps.exif_transpose(image)
     except (OSError, ValueError, SyntaxError, PIL.Image.DecompressionBombError) as error:
         raise UserError(f"{picture} cannot be read as a picture") from error
-    return opaque(image)
 
 
 def read(folder: pathlib.Path) -> list[Answered]:

@@ -31,13 +31,14 @@ _ITEM = (
 _FIRST = re.compile(r"\s*(?:(?i:step|question|problem) (?i:1|one|a)|1)\b[.:)]?(?:\s|$)")
 _NUMBERED = re.compile(r"\s*(?:\d{1,3}|[a-z])[.)]\s")
 _GOES_ON = re.compile(rf"\s*(?:{_ITEM}|[a-z]|[)}}\]>.,;])")
+_FROM_AFAR = (
+    r"however|but|also|therefore|thus|hence|finally|similarly|likewise|moreover|furthermore|secondly|thirdly"
+    r"|(?:second|third|fourth|fifth)(?=,)|for (?:example|instance)|in (?:contrast|addition|other words)"
+    r"|as (?:discussed|mentioned|noted|a result)"
+)
 _CONTINUES = (
-    r"however|but|and|or|also|then|next|instead|therefore|thus|hence|so|finally|similarly|likewise|moreover"
-    r"|furthermore|secondly|thirdly|(?:second|third|fourth|fifth)(?=,)"
-    r"|for (?:example|instance)|in (?:contrast|addition|fact|other words)|as (?:discussed|mentioned|noted|a result"
-    r"|shown"
-    r"|with)|again|now (?:that|suppose|imagine|consider|let|we|you|it)|because of (?:this|these)|if (?:so|not)"
-    r"|with similar"
+    rf"{_FROM_AFAR}|and|or|then|next|instead|so|in fact|as (?:shown|with)|again"
+    r"|now (?:that|suppose|imagine|consider|let|we|you|it)|because of (?:this|these)|if (?:so|not)|with similar"
 )
 _REFERS = (
     r"this|these|that|those|it|its|they|their|he|his|she|her|such|now|as (?:you|we)|in (?:this|these)|another|here"
@@ -47,12 +48,7 @@ _REFERS = (
     r"|note(?: that)?|notice|while"
     r" (?:this|that|it|they)|to (?:wrap up|continue|finish)|still|if you still"
 )
-_FROM_AFAR = re.compile(
-    r"\s*(?:however|but|also|therefore|thus|hence|finally|similarly|likewise|moreover|furthermore"
-    r"|for (?:example|instance)|in (?:contrast|addition|other words)|as (?:discussed|mentioned|noted|a result)"
-    r"|secondly|thirdly|(?:second|third|fourth|fifth)(?=,))\b",
-    re.I,
-)
+_CUT = re.compile(rf"\s*(?:{_FROM_AFAR})\b", re.I)
 _LEANS_BACK = re.compile(rf"\s*(?:{_CONTINUES}|{_REFERS})\b", re.I)
 _SPEAKS_OF_ITSELF = re.compile(
     r"\s*(?:(?:in|on|throughout) )?(?:this|these|here) (?:\w+ )?(?:chapter|section|lesson|module|tutorial|guide"
@@ -115,7 +111,7 @@ def in_the_middle(text: str) -> bool:
     >>> in_the_middle("Third, the boards are dry."), in_the_middle("This guide is about boards.")
     (True, False)
     """
-    return bool(_FROM_AFAR.match(text))
+    return bool(_CUT.match(text))
 
 
 def knows(first: str, above: Collection[str], title: str) -> bool:

@@ -140,14 +140,12 @@ class _Page(Generic[AnyDocument]):
         No heading of a later step, and none whose text refers to what stands above.
         """
         boxed, levels = self.form.boxed, self.form.levels
-        behind = {i for i, _ in self.texts if i - 1 in boxed and not levels[i]}
+        behind = {i for i, text in self.texts if i - 1 in boxed and not levels[i] and not in_the_middle(text)}
         headings = {
             i for i, text in self.titles.items() if not goes_on(plain(text)) and not leads_on(self._text(i + 1))
         }
-        cut = {i for i, text in self.texts if not levels[i] and in_the_middle(text)}
-        if self.texts and self.texts[0][0] in cut:
-            cut.add(0)
-        return sorted(({0} | headings | behind) - boxed - cut)
+        is_cut = any(not levels[i] and in_the_middle(text) for i, text in self.texts[:1])
+        return sorted((headings | behind | (set() if is_cut else {0})) - boxed)
 
     def paragraphs(self) -> list[int]:
         """The texts that are prose and do not refer to what came before."""

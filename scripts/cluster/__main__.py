@@ -117,7 +117,7 @@ def compare(names: list[str], config: str, work: str | None, minutes: int) -> in
         command = [sys.executable, "-m", "pipeline.cli", "build", "--config", config, "--llm-url", llm.url]
         first = folder / "first"
         if work:
-            hand_over(work, str(first), ("ocr", "scores"))
+            hand_over(work, f"{first}/work", ("ocr", "scores"))
         if not told(first, functools.partial(build, command, str(first), first, minutes)):
             return 1
         agree = [
@@ -144,7 +144,7 @@ def build_on(name: str, command: list[str], folder: Path, llm: FakeOpenAI, minut
     """Build on an engine, with what the first run kept, and compare the manifests. Raises Failed."""
     engine, first, here = ENGINES[name], folder / "first", folder / name
     root = f"s3://bucket/{name}" if engine.bucket else str(here)
-    hand_over(f"{first}/work", root, ("ocr", "scores", *(["answers"] if engine.answers else [])))
+    hand_over(f"{first}/work", f"{root}/work", ("ocr", "scores", *(["answers"] if engine.answers else [])))
     before, llm.slow = len(llm.requests), 0.0 if engine.answers else PAUSE
     with engine.start(here, lambda: len(llm.requests) - before) as flags:
         build([*command, *flags], root, here, minutes)
@@ -165,11 +165,11 @@ def build(command: list[str], root: str, logs: Path, minutes: int) -> str:
     return "built"
 
 
-def hand_over(work: str, root: str, names: tuple[str, ...]) -> None:
-    """Copy what a run kept in its work folder to that of the run below `root`."""
+def hand_over(work: str, to: str, names: tuple[str, ...]) -> None:
+    """Copy what a run kept in its work folder to that of another."""
     for name in names:
         for file in sorted(Path(work, name).glob("*.pack")):
-            write_bytes(f"{root}/work/{name}/{file.name}", file.read_bytes())
+            write_bytes(f"{to}/{name}/{file.name}", file.read_bytes())
 
 
 if __name__ == "__main__":
