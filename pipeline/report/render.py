@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import pathlib
 from collections.abc import Sequence
 from typing import Any
@@ -48,6 +49,11 @@ def markdown(text: str) -> Markup:
 
 def render(template: str, **values: Any) -> str:
     """Fill a template of this folder; every value is escaped, and a missing variable is an error."""
+    return _environment().get_template(template).render(**values)
+
+
+@functools.cache
+def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(HERE),
         autoescape=True,
@@ -58,4 +64,4 @@ def render(template: str, **values: Any) -> str:
     )
     environment.filters |= {"markdown": markdown, "number": number}
     environment.globals |= {"percent": percent, "style": Markup((HERE / "style.css").read_text())}
-    return environment.get_template(template).render(**values)
+    return environment
