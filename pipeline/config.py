@@ -75,11 +75,16 @@ class CoherenceRules:
 
 @dataclasses.dataclass(frozen=True)
 class Excerpt:
-    """How much of a document becomes the instance."""
+    """How much of a document becomes the instance.
+
+    `whole_sections`: whether it must end with the section in which it begins, or before a part of that; fewer documents
+    have such an excerpt, and more of these are whole (docs/quality.md).
+    """
 
     max_words: int = 300
     max_images: int = 4
     min_words: int = 40
+    whole_sections: bool = False
 
 
 @dataclasses.dataclass(frozen=True)

@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from filters.words import words
+
 _WORKS = (
     r"(?:walkthrough|tutorial|article|guide|lesson|chapter|document|page|post|module|project|activity|appendix|unit)"
 )
@@ -22,6 +24,10 @@ _SHOWS = (
     r"(?:guides?|shows?|explains?|describes?|walks?|teach(?:es)?|covers?|demonstrates?|discuss(?:es)?|delves?|explores?"
     r"|introduces?|presents?|focuses)"
 )
+_STEM = 4
+"""The letters of a word that its other forms have too: "hammers", "hammering"."""
+_NAME = 4
+"""The letters from which a word says which of several things is meant."""
 _WILL = r"[^.!?\n]{0,40}\b(?:you|we|I)(?:['’]ll| will| are going| want|['’]re going)\b"
 _REFERS_BACK = re.compile(
     rf"\b(?:previous|preceding|prior|earlier|(?:the|our|your) last) {_WORKS}s?\b"
@@ -48,22 +54,35 @@ _ANNOUNCES_ALL = re.compile(
 _ANNOUNCES_LATER = re.compile(
     rf"\bin the (?:next|following) (?:{_WORKS}|section)s?\b|\b(?:next|following) {_WORKS} (?:will |we )?{_SHOWS}"
     r"|\bmore (?:on|about) (?:that|this|it) (?:later|below|at the end)\b|\bexplain(?:ed)? (?:later|below)\b"
+    r"|\bread the (?:next|following)\b|\b(?:will be|is|are) \w+(?:ed|wn) in the (?:next|following)\b"
+    r"|\b(?:following|next) (?:\w+ ){1,4}feature\b|\blastly, we (?:will|shall)\b"
+    r"|\b(?:we|you|I)(?:[’']ll| will) [^.!?\n]{0,40}\bsoon\b|\bwill need (?:it|them|this|these|that|those) (?:again|later)\b"
     r"|\beach example below\b|\bwe[’']ll (?:fix|see|come back to) (?:this|that|it|these) (?:problem )?(?:later|with|in the)\b",
     re.I,
 )
 _LOST_CODE = re.compile(r"```[^\n`]*\n\s*```|\.\. code-tab::[^\n]*\s*\Z|\[!(?:code|include)", re.I)
-_ANNOUNCES_SECTION = re.compile(rf"\bthis {_PARTS} (?:will |of the \w+ )*{_SHOWS}\b|\bin this {_PARTS}{_WILL}", re.I)
-_OF_THE_COURSE = re.compile(
-    r"\s*(?:>\s*)?[*_]*(?:sketchnote\b|this lesson was taught\b|click the images? above\b|hearty thanks\b"
-    r"|meet the team\b|project goal:|(?:many|special) thanks to\b|\[!include\b)",
+_ANNOUNCES_SECTION = re.compile(
+    rf"\bthis {_PARTS} (?:will |of the \w+ )*{_SHOWS}\b|\bin this {_PARTS}{_WILL}"
+    r"|\b(?:we|I)(?:[’']ll| will| are going to) (?:now )?(?:walk|go|work) (?:\w+ )?through\b|\bone (?:at a time|by one):",
     re.I,
 )
-_PRESUMES = re.compile(
-    r"\s*(?:but|while|when the|several|few|more than|looking at|after you)\b"
-    r"|\s*the (?:[\w-]+ )?[\w-]+ (?:was|were|is|are|had|has)\b"
-    r"|.*\b(?:also(?! (?:called|known))\b|too\s*(?:[,.;!?]|$))",
-    re.I | re.S,
+_OF_THE_COURSE = re.compile(
+    r"\s*(?:>\s*)?[*_]*(?:sketchnote\b|this lesson was taught\b|click the images? above\b|hearty thanks\b"
+    r"|(?:in|throughout|after) this (?:chapter|section|module|unit|lesson),? (?:you|students|learners)(?:[’']ll| will) (?:learn|be able)[^.!?\n]{0,40}:"
+    r"|students (?:should|will)\b|(?:this|these) standards?\b|meet the team\b|project goal:|(?:many|special) thanks to\b|\[!include\b)",
+    re.I,
 )
+_VIDEO = re.compile(
+    r"\b(?:watch|view|see) (?:this|these|the following|the)\b[^.!?\n]{0,60}\bvideos?\b"
+    r"|\b(?:this|the) (?:following |next )?video(?: that follows| below| above)?\b[^.!?\n]{0,20}\b" + _SHOWS + r"\b",
+    re.I,
+)
+_SEVERAL = re.compile(
+    r"\b(?:two|three|four|five|six|seven|eight|nine|ten|several|following)\b(?: [\w-]+){1,5}: ([^:;.!?\n]+)", re.I
+)
+_AND = re.compile(r",\s*(?:and |or )?|\s(?:and|or|&)\s")
+_FIRST_OF = re.compile(r"\bfirst (?:step|stage|phase|type|kind|category|method|way|reason)\b", re.I)
+_NEXT_OF = re.compile(r"\b(?:second|third|next|then|after that|finally|last|another)\b", re.I)
 
 
 def refers_back(text: str) -> bool:
@@ -84,15 +103,6 @@ def refers_above(text: str) -> bool:
     (True, False)
     """
     return bool(_REFERS_ABOVE.search(text))
-
-
-def presumes(sentence: str) -> bool:
-    """Whether the first sentence of a paragraph adds to something, or speaks of something as known.
-
-    >>> presumes("The canal was long."), presumes("Saws help, too."), presumes("The Panama canal, once dug, was long.")
-    (True, True, False)
-    """
-    return bool(_PRESUMES.match(sentence))
 
 
 def announces_all(text: str) -> bool:
@@ -129,6 +139,53 @@ def lost_code(text: str) -> bool:
     (True, False)
     """
     return bool(_LOST_CODE.search(text))
+
+
+def points_to_video(text: str) -> bool:
+    """Whether a text sends its reader to a video, which an excerpt does not have.
+
+    >>> points_to_video("Watch this video on saws."), points_to_video("Save the video.")
+    (True, False)
+    """
+    return bool(_VIDEO.search(text))
+
+
+def counts_and_stops(texts: Sequence[str]) -> bool:
+    """Whether texts tell the first of several steps or kinds, and no other.
+
+    >>> counts_and_stops(["The first step is to saw."]), counts_and_stops(["The first step is to saw.", "Then sand it."])
+    (True, False)
+    """
+    for at, text in enumerate(texts):
+        if first := _FIRST_OF.search(text):
+            return not any(map(_NEXT_OF.search, (text[first.end() :], *texts[at + 1 :])))
+    return False
+
+
+def leaves_out(names: str, told: str) -> bool:
+    """Whether a text tells of some of the things that `names` names, and not of all: the longest word of each decides.
+
+    >>> leaves_out("Saws and hammers", "A saw cuts."), leaves_out("Saws and hammers", "A saw cuts. A hammer hits.")
+    (True, False)
+    >>> leaves_out("Saws and hammers", "Tools are useful.")
+    False
+    """
+    here = " " + " ".join(words(told)).casefold()
+    for side in names.split(":"):
+        items = [max(words(item), key=len, default="").casefold() for item in _AND.split(side)]
+        found = {f" {item.rstrip('s')[:_STEM]}" in here for item in items if len(item) >= _NAME}
+        if len(found) > 1:
+            return True
+    return False
+
+
+def lists_and_stops(text: str) -> bool:
+    """Whether a text names several things and goes on with some of them, and not with all.
+
+    >>> lists_and_stops("Use two tools: saws, and hammers. Saws cut."), lists_and_stops("Use two tools: saws, and hammers.")
+    (True, False)
+    """
+    return any(leaves_out(found[1], text[found.end() :]) for found in _SEVERAL.finditer(text))
 
 
 def lacks_solution(headings: Sequence[str]) -> bool:

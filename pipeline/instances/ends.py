@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import re
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from filters.headings import box, perhaps_box
 from filters.words import heading_level, plain, words
 from pipeline.instances.alone import of_the_course
 from schemas.records import Image, Segment, Text
 
-SECTION, SENTENCE = 2, 1
-"""How finished an excerpt is: it ends with a section or the document, or with a sentence, a list or an image."""
+SECTION, PART, SENTENCE = 3, 2, 1
+"""How finished an excerpt is: it ends with a section or the document, before a part of its section, with a sentence."""
 LESSON_AGAIN = 60
 """The number of words in a paragraph with which the lesson goes on below a box for teachers: this project's choice. In
 physics chapters and history lessons of the development corpus, the paragraphs of such boxes are shorter."""
@@ -29,6 +30,7 @@ _ITEM = (
     rf"{_NUMBER}\b[.:)]?)(?:\s|$)|{_LATER})"
 )
 _FIRST = re.compile(r"\s*(?:(?i:step|question|problem) (?i:1|one|a)|1)\b[.:)]?(?:\s|$)")
+_LATE = re.compile(r"\s*(?:(?i:step|question|problem) (?!0?[01]\b)\d{1,3}\b|(?!0?[01]\b)\d{1,3}[.)](?:\s|$))")
 _NUMBERED = re.compile(r"\s*(?:\d{1,3}|[a-z])[.)]\s")
 _GOES_ON = re.compile(rf"\s*(?:{_ITEM}|[a-z]|[)}}\]>.,;])")
 _FROM_AFAR = (
@@ -45,7 +47,7 @@ _REFERS = (
     r"|once"
     r"|the (?:following|above|same|second|third|next|other|figure|table|graph|diagram)|after (?:this|that|these)"
     r"|when (?:this|it|they)|of (?:this|these|those)|at (?:this|that)|during (?:this|that)|in one|having|there"
-    r"|note(?: that)?|notice|while"
+    r"|an example of (?:this|these|that)|note(?: that)?|notice|while"
     r" (?:this|that|it|they)|to (?:wrap up|continue|finish)|still|if you still"
 )
 _CUT = re.compile(rf"\s*(?:{_FROM_AFAR})\b", re.I)
@@ -73,7 +75,6 @@ _ANNOUNCES = re.compile(
 )
 """The last sentence says that something follows. Knows English alone."""
 _SENTENCE_ENDS = re.compile(r"[.!?…。！？](?:\[\d+\]|[\"'”’»)\]*_`|\s])*$")
-_DEFINITE = {"the", "this", "that", "these", "those", "his", "her", "their", "its", "both", "all"}
 _WHOLE = re.compile(r"\s*(?:```|\||\$\$|\[!code|" + _ITEM + ")")  # code, tables, formulas, lists
 _BYLINE = re.compile(r"\s*[*_]*(?:written |posted )?by:? \W{0,9}[A-Z]", re.I)
 
@@ -88,7 +89,7 @@ def goes_on(text: str) -> bool:
 
 
 def breaks_in(text: str) -> bool:
-    """Whether a text, no item of a list, begins with a small letter or a closing mark: in the middle of a sentence.
+    """Whether a text, no item of a list, begins with a small letter or a closing mark.
 
     >>> breaks_in("and sand it."), breaks_in("2. Sand it."), breaks_in("b) Sand it.")
     (True, False, False)
@@ -114,27 +115,6 @@ def in_the_middle(text: str) -> bool:
     return bool(_CUT.match(text))
 
 
-def knows(first: str, above: Collection[str], title: str) -> bool:
-    """Whether a paragraph's first sentence speaks of what stands above it as known.
-
-    It has a name or, behind an article or pronoun, a noun that is there, but not in the title. above: the words that
-    stand above it, case-folded. Knows English alone.
-
-    >>> knows("The blockade was long.", {"they", "planned", "a", "blockade"}, "Berlin")
-    True
-    >>> knows("A blockade was long.", {"they", "planned", "a", "blockade"}, "Berlin")
-    False
-    """
-    named = set(map(str.casefold, words(title)))
-    found = words(first)
-    for at, word in enumerate(found):
-        said = word.casefold() in above and word.casefold() not in named
-        behind = {w.casefold() for w in found[max(at - 2, 0) : at]} & _DEFINITE
-        if said and ((at and word[0].isupper()) or (behind and len(word) > 3)):
-            return True
-    return False
-
-
 def leads_on(text: str) -> bool:
     """Whether the first text below a heading refers to what stands above the heading. Knows English alone.
 
@@ -144,12 +124,20 @@ def leads_on(text: str) -> bool:
     return leans_back(text) and not _SPEAKS_OF_ITSELF.match(text)
 
 
+def begins_late(text: str) -> bool:
+    """Whether a text is a numbered item of a list, but not the first.
+
+    >>> begins_late("6. Sand it."), begins_late("## Step 2"), begins_late("1. Cut the board."), begins_late("- Sand it.")
+    (True, True, False, False)
+    """
+    return bool(_LATE.match(text.lstrip("#")))
+
+
 def boxed(segments: Sequence[Segment], recurs: Callable[[str], bool] = lambda _: False) -> frozenset[int]:
     """The positions of all segments in boxes: from the box's heading to the next heading of its level or a higher one.
 
-    A box for teachers also ends before a paragraph of `LESSON_AGAIN` words, if it is not the first one: such boxes
-    stand in the middle of a text, which goes on below them without a heading. A document's byline is a box too, and so
-    is a paragraph about the course. A heading that may be a lesson's ("Exercises") begins a box if it recurs across the
+    A box for teachers also ends before a paragraph of `LESSON_AGAIN` words, if it is not the first one: the text around
+    it goes on without a heading. A document's byline is a box too, and so is a paragraph about the course. A heading that may be a lesson's ("Exercises") begins a box if it recurs across the
     source, or if nothing but boxes and no image follow it.
     """
     found = set()
@@ -198,7 +186,8 @@ class Form:
     """What the segments of a document are, position by position.
 
     levels: of headings, 0 for all else. sections: the level of the nearest heading at a position or above it. counts:
-    of words. boxed: the positions in boxes. written: whether any text ends like a sentence. Where none does (captions,
+    of words. boxed: the positions in boxes. has_siblings: whether the first segment is a heading, and one of its level
+    or a higher one follows. written: whether any text ends like a sentence. Where none does (captions,
     spoken steps), endings and small letters say nothing.
     """
 
@@ -207,6 +196,7 @@ class Form:
     sections: Sequence[int]
     counts: Sequence[int]
     boxed: frozenset[int]
+    has_siblings: bool
     written: bool
 
     @classmethod
@@ -218,15 +208,18 @@ class Form:
         for level in levels:
             sections.append(level or (sections[-1] if sections else 0))
         written = any(ends_like_a_sentence(text) for text in texts)
-        return cls(segments, levels, sections, [len(words(text)) for text in texts], boxed(segments, recurs), written)
+        siblings = bool(levels) and any(0 < level <= levels[0] for level in levels[1:])
+        counts = [len(words(text)) for text in texts]
+        return cls(segments, levels, sections, counts, boxed(segments, recurs), siblings, written)
 
     def ends(self, start: int, max_words: int, max_images: int) -> Iterator[tuple[int, int]]:
-        """(SECTION or SENTENCE, the end) of the longest excerpts from `start` within the limits: one of each there is.
+        """(how finished, the end) of the longest excerpts from `start` within the limits: one of each there is.
 
-        Each ends where something is finished. None ends with a heading or has a part of a box. One that does not start
-        at the document's beginning stays in the section in which it starts, which its title names.
+        Each ends where something is finished. None ends with a heading or has a part of a box. One stays in the section
+        in which it starts, which its title names, unless it is the whole document.
         """
-        floor = 1 if start == 0 else self.sections[start] + 1
+        floor = 1 if start == 0 and not self.has_siblings else self.sections[start] + 1
+        left = False  # whether it has left that section: only the whole document will do
         found: dict[int, int] = {}
         count = images = 0
         bare = False  # whether nothing but images stands below the last heading
@@ -235,16 +228,25 @@ class Form:
             segment, level = self.segments[i], self.levels[i]
             images += isinstance(segment, Image)
             count += self.counts[i]
-            outside = i > start and 0 < level < floor
-            if images > max_images or count > max_words or i in self.boxed or outside:
+            left = left or (i > start and 0 < level < floor)
+            if images > max_images or count > max_words or i in self.boxed or (left and start):
                 break
             bare = bool(level) or (bare and isinstance(segment, Image))
             numbered = not level and (numbered or _is_first(segment))
             goes_on_below = numbered and i + 1 < len(self.segments) and _is_first(self.segments[i + 1])
             untold = bare and self.written and i + 1 < len(self.segments) and not self.levels[i + 1]
-            if not level and not untold and not goes_on_below and (grade := self._finished(i)):
+            if level or untold or goes_on_below or (left and not self.ends_with_document(i + 1)):
+                continue
+            if grade := self._finished(i):
                 found[grade] = i + 1
         yield from sorted(found.items(), reverse=True)
+
+    def ends_with_document(self, stop: int) -> bool:
+        """Whether nothing but boxes follows from `stop` on."""
+        return self._behind_box(stop) == len(self.segments)
+
+    def _behind_box(self, at: int) -> int:
+        return next(i for i in itertools.count(at) if i not in self.boxed)
 
     def _finished(self, last: int) -> int:
         """How finished an excerpt is that ends with the segment at `last`; 0: not at all."""
@@ -257,13 +259,16 @@ class Form:
         asks = self.written and said.endswith("?")
         if quoting or asks or _ANNOUNCES.search(said) or (isinstance(segment, Text) and said.endswith(":")):
             return 0
-        if last + 1 in self.boxed:
+        if self.ends_with_document(last + 1):
             return SECTION
-        if isinstance(after, Text) and (below := self.levels[last + 1]):
-            name = plain(after.text)
+        below = self._behind_box(last + 1)
+        if self.levels[below]:
+            name = plain(after.text) if isinstance(after, Text) else ""
             if goes_on(name) or _RESULT.match(name):  # the next step, or the answer
                 return 0
-            return SENTENCE if below > self.sections[last] else SECTION
+            return PART if self.levels[below] > self.sections[last] else SECTION
+        if below > last + 1:  # a box in the middle of a text
+            return SENTENCE
         if isinstance(after, Image):
             return SENTENCE if isinstance(segment, Image) else 0  # of several images for one text some may be left out
         if not self.written:
@@ -275,8 +280,7 @@ class Form:
         if _NUMBERED.match(segment.text):  # what follows may belong to the item
             return 0
         is_caption = last > 0 and isinstance(self.segments[last - 1], Image) and self.counts[last] <= CAPTION
-        done = is_caption or _WHOLE.match(segment.text) or ends_like_a_sentence(segment.text)
-        return SENTENCE if done else 0
+        return SENTENCE if is_caption or _WHOLE.match(segment.text) or ends_like_a_sentence(segment.text) else 0
 
     def _breaks_off(self, at: int) -> bool:
         """Whether the segment is a paragraph, longer than a caption, that ends in the middle of a sentence."""

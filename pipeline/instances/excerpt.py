@@ -2,11 +2,11 @@
 
 Manuals and textbook chapters have thousands of words and dozens of images; the context of a model that trains on
 interleaved sequences has space for a few images (Chameleon: 3 in 4,096 tokens). An excerpt is a sequence of whole
-segments within the given numbers of words and images. It begins where a reader could begin: at the document's beginning
-or at a heading; headings that recur across the source's documents do not count. If no such excerpt has an image,
-because the first image is too far below its heading, it begins at a paragraph that continues nothing. It ends where
-something is finished (`pipeline/instances/ends.py`), names nothing that came before and has all that it announces
-(`alone.py`), and it never has a part of a box for teachers or about the book (`filters/headings.py`).
+segments within the given numbers of words and images. It begins where a reader could begin: at the document's beginning, at a
+heading or behind a box; headings that recur across the source's documents do not count. It ends where something is
+finished (`pipeline/instances/ends.py`), and before a heading if it does not begin at one: a document's title names all
+of it. It names nothing that came before and has all that it announces (`alone.py`), and it never has a part of a box
+for teachers or about the book (`filters/headings.py`).
 """
 
 from __future__ import annotations
@@ -14,22 +14,19 @@ from __future__ import annotations
 import bisect
 import dataclasses
 import functools
-import re
 from collections.abc import Callable, Container, Iterator
 from typing import Generic
 
 from filters.drop_images import AnyDocument
 from filters.headings import heading_key
-from filters.words import plain, sentences, words
+from filters.words import plain
 from pipeline.instances import alone
-from pipeline.instances.ends import SECTION, Form, goes_on, in_the_middle, knows, leads_on, leans_back
+from pipeline.instances.ends import PART, SECTION, Form, begins_late, goes_on, in_the_middle, leads_on
 from schemas.codec import mean_margin
 from schemas.records import Coherence, Image, ScoredDocument, Text
 
 FIRST = 3
 """The number of texts with which an excerpt begins: what these say is above is outside of it. This project's choice."""
-_PROSE = re.compile(r"\s*[\"'“‘«(¿¡*_]*[^\W\d_a-z]\S*\s(?:\s*\S+\s){10}")
-"""A paragraph of prose: it begins with a letter, and not a small one, and has at least twelve words."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,6 +34,7 @@ class _Limits:
     max_words: int
     max_images: int
     min_words: int
+    whole_sections: bool = False
 
 
 def excerpts(
@@ -65,19 +63,17 @@ def best_excerpt(
     max_images: int,
     min_words: int = 40,
     recurring: Container[bytes] = frozenset(),
+    whole_sections: bool = False,
     fits: Callable[[AnyDocument], bool] = lambda _: True,
 ) -> AnyDocument | None:
     """The best excerpt; None if there is none.
 
     One that ends with a section, then the one with the most images, then the best mean coherence, then the earliest.
-    Only if no excerpt starts at a heading, one may start at a paragraph, unless that continues a list or a sentence or
-    refers to what came before. Its title is the nearest heading above. recurring: as in `excerpts`. fits: whether an
-    excerpt comes into question.
+    recurring: as in `excerpts`. whole_sections: whether none may end within its section. fits: whether an excerpt comes
+    into question.
     """
-    page, limits = _Page(document, recurring), _Limits(max_words, max_images, min_words)
-    found: list[tuple[int, AnyDocument]] = []
-    for starts in (page.beginnings(), page.paragraphs()):
-        found = found or list(page.starting_at(starts, limits))
+    page = _Page(document, recurring)
+    found = page.starting_at(page.beginnings(), _Limits(max_words, max_images, min_words, whole_sections))
 
     def worth(graded: tuple[int, AnyDocument]) -> tuple[int, int, float]:
         grade, excerpt = graded
@@ -96,6 +92,7 @@ def why_none(
     max_images: int,
     min_words: int = 40,
     recurring: Container[bytes] = frozenset(),
+    whole_sections: bool = False,
 ) -> str:
     """Why `best_excerpt` finds nothing in a document, for its ledger row: the first cause of these that holds."""
     if not document.images:
@@ -105,7 +102,8 @@ def why_none(
         return f"no part with an image has {min_words:,} words, which excerpt.min_words asks for"
     if shortest > max_words:
         return f"the shortest part with an image has {shortest:,} words, and excerpt.max_words is {max_words:,}"
-    if best_excerpt(document, max_words=max_words, max_images=max_images, min_words=min_words, recurring=recurring):
+    limits = _Limits(max_words, max_images, min_words, whole_sections)
+    if any(page.starting_at(page.beginnings(), limits)):
         return "no part is as coherent as documents must be"
     return "no part within the limits of excerpt is finished, and has all that it speaks of"
 
@@ -127,10 +125,11 @@ class _Page(Generic[AnyDocument]):
 
         self.headings = sorted(self.titles)
         # A text is in many excerpts.
-        cached = (alone.refers_back, alone.announces_section, alone.announces_later, alone.lost_code)
-        self._refers_back, self._announces_section, self._announces_later, self._lost_code = map(
-            functools.cache, cached
-        )
+        self._refers_back = functools.cache(alone.refers_back)
+        self._announces_section = functools.cache(alone.announces_section)
+        self._announces_later = functools.cache(alone.announces_later)
+        self._lost_code = functools.cache(alone.lost_code)
+        self._points_to_video = functools.cache(alone.points_to_video)
         self._heading = functools.cache(lambda i: plain(self._text(i)))
         self.images = [i for i, s in enumerate(self.segments) if isinstance(s, Image)]
 
@@ -142,37 +141,38 @@ class _Page(Generic[AnyDocument]):
         boxed, levels = self.form.boxed, self.form.levels
         behind = {i for i, text in self.texts if i - 1 in boxed and not levels[i] and not in_the_middle(text)}
         headings = {
-            i for i, text in self.titles.items() if not goes_on(plain(text)) and not leads_on(self._text(i + 1))
+            i
+            for i, text in self.titles.items()
+            if not goes_on(plain(text)) and not leads_on(self._text(i + 1)) and not begins_late(self._text(i + 1))
         }
         is_cut = any(not levels[i] and in_the_middle(text) for i, text in self.texts[:1])
         return sorted((headings | behind | (set() if is_cut else {0})) - boxed)
-
-    def paragraphs(self) -> list[int]:
-        """The texts that are prose and do not refer to what came before."""
-        found: list[int] = []
-        above: set[str] = set()
-        for i, text in self.texts:
-            inside = self.form.levels[i] or i in self.form.boxed
-            prose = not self.form.written or (_PROSE.match(text) and not goes_on(text) and not leans_back(text))
-            first = _first_sentence(text)
-            if prose and not inside and not alone.presumes(first) and not knows(first, above, self.document.title):
-                found.append(i)
-            above.update(map(str.casefold, words(text)))
-        return found
 
     def starting_at(self, starts: list[int], limits: _Limits) -> Iterator[tuple[int, AnyDocument]]:
         """(how finished it is, the excerpt) for these starts: those that have an image and enough words."""
         for start in starts:
             for grade, stop in self.form.ends(start, limits.max_words, limits.max_images):
+                if self.form.written and not self._is_finished(start, stop, grade, limits.whole_sections):
+                    continue
                 enough = sum(self.form.counts[start:stop]) >= limits.min_words
                 illustrated = any(isinstance(s, Image) for s in self.segments[start:stop])
                 if enough and illustrated and self._alone(start, stop, grade):
                     yield grade, self._excerpt(start, stop)
 
+    def _is_finished(self, start: int, stop: int, grade: int, whole_sections: bool) -> bool:
+        """Whether an excerpt ends late enough for what its title names; a document's title names all of it."""
+        if start == 0 and not self._is_section(start):
+            is_opening = grade == PART and not any(self.form.levels[start + 1 : stop])
+            return is_opening or self.form.ends_with_document(stop)
+        return grade >= PART or (start in self.titles and not whole_sections)
+
+    def _is_section(self, start: int) -> bool:
+        return start in self.titles and (start > 0 or self.form.has_siblings)
+
     def shortest(self, min_words: int) -> int:
         """The words of the shortest part that has an image and enough words, wherever it ends; 0 if there is none."""
         found = []
-        for start in {0, *self.beginnings(), *self.paragraphs()}:
+        for start in {0, *self.beginnings()}:
             count = images = 0
             for i in range(start, len(self.segments)):
                 count += self.form.counts[i]
@@ -188,14 +188,23 @@ class _Page(Generic[AnyDocument]):
         if any(map(self._refers_back, texts)) or any(map(alone.refers_above, texts[:FIRST])):
             return False
         headings = [i for i in range(start, stop) if self.form.levels[i]]
-        if any(map(self._lost_code, texts)) or alone.lacks_solution(list(map(self._heading, headings))):
+        told = "\n".join(text for i in range(start, stop) if (text := self._text(i)) and not self.form.levels[i])
+        if alone.leaves_out(self._title(start, stop), told) or alone.lists_and_stops(told):
+            return False
+        if (
+            any(map(self._lost_code, texts))
+            or any(map(self._points_to_video, texts))
+            or alone.lacks_solution(list(map(self._heading, headings)))
+        ):
             return False
         last = range(headings[-1] if headings else start, stop)
         if stop < len(self.segments) and any(self._announces_later(self._text(i)) for i in last):
             return False
         if stop < len(self.segments) and any(map(alone.announces_all, texts[: 2 * FIRST])):
             return False
-        return grade == SECTION or not any(map(self._announces_section, texts))
+        if grade == SECTION:
+            return True
+        return not (any(map(self._announces_section, texts)) or alone.counts_and_stops(texts))
 
     def _text(self, at: int) -> str:
         segment = self.segments[at] if at < len(self.segments) else None
@@ -203,7 +212,7 @@ class _Page(Generic[AnyDocument]):
 
     def _excerpt(self, start: int, stop: int) -> AnyDocument:
         document = self.document
-        title = self._title(start)
+        title = self._title(start, stop)
         part_of = document.title if title != document.title else ""
         excerpt = dataclasses.replace(document, segments=self.segments[start:stop], title=title, part_of=part_of)
         if isinstance(excerpt, ScoredDocument):
@@ -212,15 +221,13 @@ class _Page(Generic[AnyDocument]):
             excerpt = dataclasses.replace(excerpt, coherence=scores)
         return excerpt
 
-    def _title(self, start: int) -> str:
+    def _title(self, start: int, stop: int) -> str:
         """The document's title at its beginning, otherwise the nearest of its own headings at the start or above it."""
+        if start == 0 and (not self._is_section(start) or self.form.ends_with_document(stop)):
+            return self.document.title
         nearest = bisect.bisect_right(self.headings, start) - 1
-        own = plain(self.titles[self.headings[nearest]]) if start and nearest >= 0 else ""
+        own = plain(self.titles[self.headings[nearest]]) if nearest >= 0 else ""
         return own or self.document.title
-
-
-def _first_sentence(text: str) -> str:
-    return next(iter(sentences(plain(text[:2000]))), "")
 
 
 def _part(coherence: Coherence, start: int, stop: int) -> Coherence:

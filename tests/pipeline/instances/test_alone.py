@@ -125,18 +125,47 @@ def test_an_excerpt_does_not_end_with_a_question_a_quotation_or_an_announcement(
 
 @pytest.mark.parametrize("heading", ["# Option 2: gluing", "# Task 2", "# Part 4", "# Phase b."])
 def test_a_later_part_is_no_beginning(heading):
-    assert chosen("Text.", "# Sawing", PLAIN, "", heading, BELOW * 2, "", min_words=30) == [BELOW * 2]
+    assert chosen("Text.", "# Sawing", PLAIN, "", heading, BELOW * 2, "", min_words=30) is None
     found = chosen("Text.", "# Sawing", PLAIN, "", "# Part of it", BELOW * 2, "", min_words=30)
     assert found == ["# Part of it", BELOW * 2]
 
 
-@pytest.mark.parametrize(
-    "paragraph", ["Several boards broke.", "The large board was dry.", "Nails hold boards, too.", "But glue is better."]
+@pytest.mark.parametrize("video", ["Watch this video on saws.", "The video that follows shows it."])
+def test_a_text_that_sends_its_reader_to_a_video_is_not_whole(video):
+    assert chosen("# Sawing", f"{PLAIN} {video}", "", "# Gluing", BELOW, "") == ["# Gluing", BELOW]
+    assert chosen("# Sawing", f"{PLAIN} Save the video.", "", "# Gluing", BELOW, "")[0] == "# Sawing"
+
+
+SAWS, HAMMERS = (
+    "Saws cut boards, slowly or fast, by hand or by motor.",
+    "Hammers hit nails, hard or softly, and never boards.",
 )
-def test_a_paragraph_that_adds_to_something_is_no_beginning(paragraph):
-    long = "Word " * 60 + "end."
-    assert chosen("# Sawing", long, f"{paragraph} {PLAIN}", "") is None
-    assert chosen("# Sawing", long, f"Boards break. {PLAIN}", "") == [f"Boards break. {PLAIN}"]
+
+
+@pytest.mark.parametrize(
+    "title, text, whole",
+    [
+        ("Saws and hammers", SAWS, False),
+        ("Saws and hammers", f"{SAWS} {HAMMERS}", True),
+        ("Tools: saws, hammers & nails", SAWS, False),
+        ("Looking and learning", SAWS, True),  # neither is named: it is no list of what comes
+        ("Tools", f"Use two kinds of tools: saws, and hammers. {SAWS}", False),
+        ("Tools", f"Use two kinds of tools: saws, and hammers. {SAWS} {HAMMERS}", True),
+        ("Tools", "Use one of two tools: saws, or hammers. Both are sold in any shop, and are cheap.", True),
+        ("Tools", f"The first step is to saw. {SAWS}", False),
+        ("Tools", f"The first step is to saw. {SAWS} Then hit the nails.", True),
+    ],
+)
+def test_of_what_is_named_nothing_is_left_out(title, text, whole):
+    assert chosen("Text.", f"# {title}", text, "", BELOW * 3, BELOW * 3) == ([f"# {title}", text] if whole else None)
+
+
+@pytest.mark.parametrize(
+    "number, whole", [("1. ", True), ("6. ", False), ("## Step 2", False), ("## 1", True), ("20 ", True)]
+)
+def test_a_section_whose_first_item_is_not_number_one_is_not_whole(number, whole):
+    below = [number, PLAIN] if number.startswith("#") else [number + PLAIN]
+    assert (chosen(BELOW * 3, "# Sawing", *below, "") is not None) is whole
 
 
 def test_a_paragraph_about_the_course_is_a_box():
