@@ -8,7 +8,7 @@ import random
 import pytest
 
 from filters.near_duplicates import bands, signature, similarity
-from schemas.records import Document, Text
+from schemas.records import Document, Image, Text
 
 WORDS = [f"word{i}" for i in range(5000)]
 
@@ -46,6 +46,12 @@ def test_similarity_is_the_share_of_equal_values():
 def test_case_marks_and_white_space_make_no_difference():
     one = signed("## Cut the *four* boards", "to length, then plane.")
     assert one == signed("CUT the ｆour\n boards to length then plane") != b""
+
+
+def test_titles_and_images_make_no_difference():
+    """The same text under another title is the usual near-duplicate."""
+    text = Text("Only five words are here.")
+    assert signature(Document("d", "s", (Image("a.jpg", alt="a saw"), text), title="A saw")) == signed(text.text)
 
 
 def test_five_words_are_needed():

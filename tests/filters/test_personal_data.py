@@ -29,6 +29,7 @@ def clean(text, kinds=tuple(KINDS)):
         ("212.555.0123 or 212-555-0123", "[phone number] or [phone number]"),
         ("Tel. +49 30 901820", "Tel. [phone number]"),
         ("Pay by 4532 0151 1283 0366 now", "Pay by [card number] now"),
+        ("4532-0151-1283-0366", "[card number]"),
         ("378734493671000", "[card number]"),
         ("30569309025904", "[card number]"),
         ("6011 1111 1111 1117, 3530111333300000", "[card number], [card number]"),
@@ -36,6 +37,7 @@ def clean(text, kinds=tuple(KINDS)):
         ("Avoid 8.8.8.8 in dissection 8.8.4.4", "Avoid [network address] in dissection [network address]"),
         ("From 8.8.8.8, and 2606:2800:220:1::1:", "From [network address], and [network address]:"),
         ("the adapter 00:1B:44:11:3A:B7", "the adapter [network address]"),
+        ("Physical Address: 00-1B-44-11-3A-B7", "Physical Address: [network address]"),
     ],
 )
 def test_what_goes(text, left):
@@ -52,7 +54,7 @@ def test_what_goes(text, left):
         "192.168.0.1, 10.0.0.8, 127.0.0.1, ::1, fe80::1, 224.0.0.1",
         "Version **9.8.7.6**, version=9.8.7.6, 1.0.0.0",
         "2147483647, 31.8 45.9 36.1, 81.5 74.3 86, https://doi.org/10.1016/j.bjpt.2022.100442 (item/2015649388/)",
-        "https://example.org/212-555-0123",
+        "https://example.org/212-555-0123, https://example.org/?id=212-555-0123, scan_212-555-0123.jpg",
         "version 10.2.3.4, v1.2.3.4, release 8.8.8.8, 1.2.3.4.5",
         "dead::beef, std::add, Face::cafe, 12:30:45, a:b:c",
         "icon@2x.png, flag@3x.webp, lodash@4.17.beta, react@18.beta, photo@home.jpeg",

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
+import pathlib
 import re
 
 import numpy as np
@@ -93,6 +95,11 @@ def test_each_route_catches_the_planted_item(index):
     for image in (hashed(picture(1)), hashed(picture(1), quality=40), hashed(picture(1), size=(160, 120))):
         hit = found.hit(document(), [image])
         assert (hit.kind, hit.item) == ("image", item)
+    known = int(found.hashes[0])
+    assert found.hit(document(), [(known ^ 0b11111).to_bytes(8)]).match == f"5 bits from {known:016x}"
+    assert found.hit(document(), [(known ^ 0b111111).to_bytes(8)]) is None
+    said = {"sha256": hashlib.sha256(pathlib.Path(index).read_bytes()).hexdigest(), "items": 1, "id": 2, "text": 8}
+    assert summary(index) == {**said, "image": 1, "unreadable_images": 1}
 
 
 def test_what_is_not_of_the_benchmark_passes(index):

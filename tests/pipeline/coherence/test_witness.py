@@ -124,3 +124,17 @@ def test_images_at_one_place_say_nothing_about_the_spread():
     same = dataclasses.replace(found((True, True)), apart=np.zeros((2, 2), dtype=bool))
     usual = [found((True, True), seed) for seed in range(60)]
     assert weights([*usual, same], OCR) == weights(usual, OCR)
+
+
+def test_of_three_images_the_two_at_one_place_are_no_mismatched_pair():
+    beside = np.zeros((3, 3), dtype=bool)
+    beside[0, 1] = beside[1, 0] = True
+    apart = ~beside & (np.eye(3) == 0)
+    usual = [dataclasses.replace(found((True,) * 3, seed), apart=apart) for seed in range(60)]
+    odd = [
+        dataclasses.replace(
+            one, **{name: getattr(one, name) + 9.0 * beside for name in ("clip", "similarity", "words")}
+        )
+        for one in usual
+    ]
+    assert weights(odd, OCR) == weights(usual, OCR)

@@ -199,8 +199,10 @@ def test_damaged_parquet_ends_in_faults_whatever_is_damaged(tmp_path, read_all):
     data = (tmp_path / "a.parquet").read_bytes()
     for at in range(4, len(data), max(len(data) // 40, 1)):
         (tmp_path / "a.parquet").write_bytes(data[:at] + b"\xff\xff\xff\x7f" + data[at + 4 :])
-        for found in read_all("obelics", tmp_path / "a.parquet"):
-            assert isinstance(found, (Document, Fault))
+        found = read_all("obelics", tmp_path / "a.parquet")
+        faults = [one for one in found if isinstance(one, Fault)]
+        assert all(isinstance(one, (Document, Fault)) for one in found)
+        assert faults or len(found) == 50, at
 
 
 def test_digits_in_a_tar_s_extended_header_take_no_time(tmp_path):

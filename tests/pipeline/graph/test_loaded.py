@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import concurrent.futures
+import os
 import time
 
 import pytest
@@ -37,6 +38,13 @@ def test_the_threads_of_a_worker_share_one_model(run):
     with concurrent.futures.ThreadPoolExecutor(4) as threads:
         list(threads.map(lambda step: step([document("One.", 11)]), steps))
     assert Scorer.made == 1
+
+
+def test_a_forked_process_has_a_model_of_its_own(run, monkeypatch):
+    """That of its parent waits for threads that are not there."""
+    mine = loaded.scorer_of(run)
+    monkeypatch.setattr(os, "getpid", lambda: -1)
+    assert loaded.scorer_of(run) is not mine
 
 
 def test_scores_of_another_model_than_the_launchers_are_not_kept_as_its_own(run, monkeypatch):

@@ -18,8 +18,9 @@ from filters.decontaminate import image_hash
 from filters.repeated_images import distance, inner_thumbnail
 from filters.thumbnails import BYTES, alike, thumbnail, values
 from pipeline.corpora import parts
-from pipeline.graph.repeated_images import CompareImages, RepeatedImages, Seen, look
+from pipeline.graph.repeated_images import CompareImages, RepeatedImages, Seen, _judged, _seen, look
 from pipeline.sources import Corpus, Duplicates
+from schemas.errors import RecordFault, ServiceError
 from schemas.records import Drop, DroppedDocument, StoredDocument, StoredImage, Text
 from tests.pipeline.runs import a_run
 
@@ -132,6 +133,12 @@ def test_equal_images_of_one_document_are_left_to_another_rule(disk):
     check([seen("f:1", BASE, "a.jpg"), seen("f:1", BASE, "b.jpg")], 5, 1, [], disk)
 
 
+def test_a_document_that_has_the_image_twice_keeps_both_where_it_is_the_first():
+    """What goes is named by its hash, so that of the other copy would take this one, too."""
+    some = [seen("f:1", BASE), dataclasses.replace(seen("f:1", BASE), uri="b.jpg"), seen("f:2", BASE)]
+    assert [at for at, _ in _judged((b"", some), 5, None)] == ["f:2"]
+
+
 def test_an_image_that_stands_in_too_many_documents_goes_from_all_of_them(disk):
     some = [seen(f"f:{n}", BASE ^ (n == 3)) for n in range(1, 5)] + [
         seen(f"g:{n}", ~BASE & (1 << 64) - 1) for n in (1, 2)
@@ -209,6 +216,12 @@ def test_looking_stores_the_images_of_documents_that_are_no_repeats(run):
     assert alike(values([whole.inner_thumbnail])[0], own).tolist() == [False, True]
     location = next(s.location for s in found if s.id == "b")
     assert {s.id for s in look(part, run, {location: object()})} == {"a", "c", "d"}
+
+
+def test_what_is_no_documents_fault_stops_the_pass():
+    with pytest.raises(ServiceError, match="away"):
+        list(_seen(ServiceError("the store is away"), 0, None, True, {}))
+    assert list(_seen(RecordFault("http_404", "gone"), 0, None, True, {})) == []
 
 
 def test_a_file_that_a_part_has_again_is_placed_again_without_its_thumbnails(run):

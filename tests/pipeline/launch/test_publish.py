@@ -1,6 +1,7 @@
 """What is refused at the end of a run. How it goes well is in test_build.py."""
 
 import dataclasses
+import itertools
 import json
 import os
 import pathlib
@@ -10,7 +11,7 @@ import pytest
 from pipeline.launch import job
 from pipeline.launch.publish import MANIFEST, _move, check_inputs, check_models, check_output, prepare_output, publish
 from pipeline.storage.files import write_bytes
-from schemas.errors import UserError
+from schemas.errors import ServiceError, UserError
 from tests.pipeline import disk  # noqa: F401  (disk://)
 from tests.pipeline.runs import a_run
 
@@ -163,6 +164,54 @@ def test_a_part_that_is_a_link_is_refused_before_anything_is_replaced(tmp_path, 
     (pathlib.Path(run.output) / name).symlink_to(tmp_path / "large disk")
     with pytest.raises(UserError, match=f"{name} is a link, and a run replaces it: make .* itself the link"):
         check_output(run.output, run.config)
+
+
+def test_what_an_earlier_run_left_unpublished_goes_and_what_it_kept_stays(tmp_path):
+    """Its counts would be added to those of this run, and its failures told as this one's."""
+    run = a_run(tmp_path)
+    gone = [f"{run.work}/{name}/before/a" for name in ("counts", "failures", "dropped", "groups")]
+    gone.append(f"{run.output}/.staging/before/shards/00000.tar")
+    kept = [f"{run.work}/{name}/a.pack" for name in ("images", "scores", "answers")]
+    for path in gone + kept:
+        write_bytes(path, b"-")
+    prepare_output(run)
+    assert [path for path in gone + kept if os.path.exists(path)] == kept
+
+
+def test_a_config_yaml_of_another_program_does_not_make_its_other_files_ours(tmp_path):
+    run = a_run(tmp_path)
+    for name in ("config.yaml", "README.md"):
+        write_bytes(f"{run.output}/{name}", b"theirs: true\n")
+    with pytest.raises(UserError, match=r"files that are not this pipeline's \(README.md\)"):
+        check_output(run.output, run.config, replace=True)
+
+
+OLD = ("shards/00000.tar", "shards/00001.tar", "ledger/part-00000.parquet", "ledger/part-00001.parquet", "run.json.sig")
+NEW = ("shards/00000.tar", "ledger/part-00000.parquet")
+BOTH = ("config.yaml", "README.md", "run.json", MANIFEST)
+
+
+@pytest.mark.parametrize("calls", range(5))
+def test_a_folder_that_is_replaced_has_no_manifest_until_all_of_it_is_new(tmp_path, monkeypatch, calls):
+    """Whenever the launcher is told that it is no longer alone; another may go on from there."""
+    run = a_run(tmp_path)
+    for folder, names in ((run.output, OLD + BOTH), (run.staging, NEW + BOTH)):
+        for name in names:
+            write_bytes(f"{folder}/{name}", folder.encode())
+    monkeypatch.setattr(job, "published", lambda run: None)
+    asked = itertools.count()
+
+    def alone() -> None:
+        if next(asked) == calls:
+            raise ServiceError("this run has lost its lease")
+
+    output = pathlib.Path(run.output)
+    with pytest.raises(ServiceError):
+        _move(run, alone)
+    assert not (output / MANIFEST).exists() and not (output / "run.json.sig").exists()
+    _move(run, lambda: None)
+    found = {str(path.relative_to(output)): path.read_text() for path in output.rglob("*") if path.is_file()}
+    assert found == dict.fromkeys(NEW + BOTH, run.staging)
 
 
 def test_what_is_named_in_a_published_folder_is_on_its_disk(tmp_path, monkeypatch):

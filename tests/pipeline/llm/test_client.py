@@ -99,17 +99,18 @@ def test_a_passing_trouble_is_waited_out(server, client, trouble):
     assert len(server.requests) == int(trouble[-1]) + 1
 
 
-def test_a_server_that_says_when_to_come_back_is_left_alone_until_then(monkeypatch):
+@pytest.mark.parametrize("said, waited", [("7", 7.0), ("3600", 15.0)])  # a quarter of the patience at most
+def test_a_server_that_says_when_to_come_back_is_left_alone_until_then(monkeypatch, said, waited):
     pauses, sleep = [], asyncio.sleep
 
     async def noted(seconds):
         pauses.append(seconds)
         await sleep(0)
 
-    with FakeOpenAI(retry_after="7") as server, Client(server.url, "fake", patience=60.0) as client:
+    with FakeOpenAI(retry_after=said) as server, Client(server.url, "fake", patience=60.0) as client:
         monkeypatch.setattr("pipeline.llm.client.asyncio.sleep", noted)
         assert json.loads(ask(client, "!429*2").text) == {"grade": 1}
-    assert [pause for pause in pauses if pause >= 1] == [7.0, 7.0]
+    assert [pause for pause in pauses if pause >= 1] == [waited] * 2
 
 
 @pytest.mark.parametrize(

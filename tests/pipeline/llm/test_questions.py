@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import json
-import time
 
 import pytest
 
@@ -198,19 +198,20 @@ def test_an_invalid_answer_leaves_the_other_candidates():
         run(write, lambda body: "no JSON")
 
 
-def test_a_slow_server_does_not_decide_which_candidate_is_taken():
-    """With the others alone, the instruction would be another one at the next run."""
-    seeds = []
-    run(lambda c: write(c, candidates=1), lambda body: seeds.append(body["seed"]) or always_good(body))
+@pytest.mark.parametrize(
+    "fault", [LlmFault("timeout", "-"), LlmFault("server_error", "-"), ServiceError("away"), AttributeError("a bug")]
+)
+def test_what_is_no_candidates_own_fault_does_not_decide_which_is_taken(monkeypatch, fault):
+    """Another run would take another."""
 
-    def slow(body):
-        if body["seed"] == seeds[0]:
-            time.sleep(0.5)
-        return always_good(body)
+    async def instruct(client, prompt, number):
+        if number == 2:
+            raise fault
+        return {"instruction": GOOD, "domain": "crafts"}
 
-    with FakeOpenAI(reply=slow) as server, Client(server.url, "fake", timeout=0.2, patience=0.3) as client:
-        with pytest.raises(LlmFault):
-            client.submit(write(client)).result(30)
+    monkeypatch.setattr(questions, "instruct", instruct)
+    with pytest.raises(type(fault)):
+        asyncio.run(write(None))
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """Which of several instructions tells its document from others."""
 
+import pytest
+
 from pipeline.llm.ranking import tells
 from schemas.records import Document, Text
 
@@ -34,3 +36,4 @@ def test_another_occurrence_counts_less_than_the_first():
     once, twice, often = (Document("1", "s", (Text("sundial " * n),)) for n in (1, 2, 20))
     first, second, last = (tells("Build a sundial.", page) for page in (once, twice, often))
     assert first < second < last < 2.5 * first
+    assert (second / first, last / first) == pytest.approx((5 / 3.5, 50 / 21.5), abs=1e-3)  # BM25 with k = 1.5

@@ -115,6 +115,14 @@ def test_a_damaged_answer_in_the_cache_is_asked_again(tmp_path, kept):
     assert (answer.text, answer.cached, len(server.requests)) == (GOOD, False, 2)
 
 
+@pytest.mark.parametrize(
+    "text", ['{"a": 1e999}', "[-1e999]", "NaN", "[Infinity]", r'"\ud800"', '{"a": 1, "a": 1}', "[" * 60_000]
+)
+def test_what_is_no_strict_json_is_no_value_whatever_the_schema_says(text):
+    with pytest.raises(ValueError):
+        parse(text)
+
+
 def test_tokens_that_the_grammar_forbids_are_left_out_however_a_server_says_it():
     others = [token(-0.2), token(-9999.0, "x"), token(None, "y")]
     answer = read(parse(reply(logprobs=[token(-0.2, others=others)])))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import subprocess
 import sys
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.storage import packs
+from pipeline.storage import bucket, packs
 from pipeline.storage.files import directly_in, write_bytes
 from pipeline.storage.packs import Packs
 from pipeline.storage.recent import Recent
@@ -123,6 +124,38 @@ def test_a_worker_in_which_a_stage_starts_anew_sees_what_others_have_left(root):
     assert ours.read("a") == b"one" and ours.read("b") is None and disk.operations["list"] == 1
 
 
+def test_a_store_that_could_not_be_listed_is_listed_at_the_next_read(anywhere, monkeypatch):
+    """Else all that it has would count as never written, and be made again."""
+    store = Packs(anywhere)
+    store.write("a", b"one")
+    store.flush()
+    again = Packs(anywhere)
+    with monkeypatch.context() as away, pytest.raises(ServiceError):
+        away.setattr(packs, "directly_in", lambda _: (_ for _ in ()).throw(ServiceError("the store is away")))
+        again.read("a")
+    assert again.read("a") == b"one"
+
+
+def test_a_store_that_goes_takes_along_what_waits_and_leaves_its_neighbours(tmp_path):
+    with packs.temporary() as folder:
+        gone = packs.of(f"{folder}/store")
+        gone.write("a", b"one")
+    assert not gone._waiting and gone._timer is None and not os.path.exists(folder)
+    stores = [packs.of(f"{tmp_path}/{name}") for name in ("work", "work/images", "work 2")]
+    packs.forget(str(tmp_path / "work"))
+    again = [packs.of(store.root) is store for store in stores]
+    packs.forget(str(tmp_path))
+    assert again == [False, False, True]
+
+
+def test_a_forked_process_has_stores_and_connections_of_its_own(root, monkeypatch):
+    monkeypatch.setattr(packs, "_all", functools.lru_cache(maxsize=1)(packs._all.__wrapped__))
+    store, (opened, _) = packs.of(root), bucket.split(root)
+    assert packs.of(root) is store and bucket.split(root)[0] is opened
+    monkeypatch.setattr(os, "getpid", lambda: -1)
+    assert packs.of(root) is not store and bucket.split(root)[0] is not opened
+
+
 def test_the_name_of_a_store_is_no_glob(anywhere):
     store = Packs(f"{anywhere}/run [1]*")
     store.write("a", b"one")
@@ -189,6 +222,15 @@ def test_no_flipped_bit_gives_another_value(anywhere, tmp_path, caplog, monkeypa
     assert Packs(anywhere).read("key") == b"0.2127"
 
 
+def test_a_value_at_the_place_of_another_key_is_none(anywhere):
+    store = Packs(anywhere)
+    for key in "ab":
+        store.write(key, b"0.2127")
+    store.flush()
+    assert packs._value("a", *store._places.get("a")) == b"0.2127"
+    assert packs._value("a", *store._places.get("b")) is None
+
+
 def test_what_is_made_again_counts_although_a_clock_was_ahead(anywhere, monkeypatch):
     with monkeypatch.context() as ahead:
         ahead.setattr(time, "time_ns", lambda: 2 * 10**18)
@@ -239,17 +281,20 @@ def test_of_a_key_that_was_written_twice_the_newer_value_counts(anywhere):
 
 def test_an_older_value_that_is_found_late_does_not_count(anywhere, monkeypatch):
     late, reader, newer = Packs(anywhere), Packs(anywhere), Packs(anywhere)
-    with monkeypatch.context() as before:
-        before.setattr(time, "time_ns", lambda: 10**18)
-        late.write("a", b"old")
-        late.write("b", b"only here")
-        [pack] = _flushed_elsewhere(late, monkeypatch)
+    written = []
+    for at in range(2):
+        with monkeypatch.context() as before:
+            before.setattr(time, "time_ns", lambda at=at: 10**18 + at)
+            late.write("a", b"old")
+            late.write(f"only here {at}", b"one")
+            written += _flushed_elsewhere(late, monkeypatch)
     newer.write("a", b"new")
     newer.flush()
     assert reader.read("a") == b"new"
-    write_bytes(*pack)
-    assert reader.find("b") == b"only here"
-    assert reader.read("a") == b"new"
+    for at, pack in enumerate(written):
+        write_bytes(*pack)
+        assert reader.find(f"only here {at}") == b"one"
+        assert reader.read("a") == b"new"
 
 
 def _flushed_elsewhere(store: Packs, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, bytes]]:
@@ -297,7 +342,7 @@ def test_values_that_wait_when_a_process_ends_are_written(tmp_path):
 def test_values_whose_flush_was_under_way_when_the_process_ends_are_written(tmp_path, how):
     program = f"""
 import sys, time
-from pipeline.storage import packs
+from pipeline.storage import bucket, packs
 
 write, tries = packs.write_bytes, []
 
