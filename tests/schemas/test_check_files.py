@@ -11,7 +11,7 @@ import PIL
 import pytest
 
 from pipeline.dataset import shards
-from schemas.checks import card, files, image, manifest, run, shard, tarball
+from schemas.checks import card, files, image, manifest, run, sample, shard, tarball
 from schemas.defects import pointer_of
 from schemas.folder import DIRECTORY, FILE, LINK, Found, LocalFolder
 from schemas.report import as_sarif
@@ -114,3 +114,24 @@ def test_what_was_not_checked_is_a_note_in_sarif():
 
 def test_names_in_a_pointer_are_escaped():
     assert pointer_of(("a~b", "c/d", 0)) == "/a~0b/c~1d/0"
+
+
+def test_order_and_keys_are_compared_over_a_shard_that_cannot_be_read():
+    key = b"\x01" + bytes(9)  # numpy takes the zeros at the end of a text for none
+    results = [
+        shard.Result("a.tar", (), key, b"8", b"9"),
+        shard.Result("b.tar"),
+        shard.Result("c.tar", (), key, b"1", b"2"),
+    ]
+    found = [(defect.kind, defect.shard, defect.key) for defect in shard.across(results)]
+    assert found == [("order", "c.tar", key.hex()), ("duplicate-key", "c.tar", key.hex())]
+
+
+@pytest.mark.parametrize("before, behind", [(0, 0), (0, 1), (1, 0), (1, 1)])
+def test_a_context_is_found_again_wherever_it_is_in_the_output(before, behind):
+    def texts(*said):
+        return [{"type": "text", "text": text} for text in said]
+
+    instance = {"context": texts("a", "b"), "output": texts(*"x" * before, "a", "b", *"y" * behind)}
+    assert [kind for kind, _, _ in sample._text(instance, {})] == ["repeat"]
+    assert not list(sample._text(instance | {"output": texts("a", "x", "b")}, {}))

@@ -179,3 +179,9 @@ def test_a_key_that_cannot_sign(keys, name, says):
 def test_a_key_that_cannot_verify(keys, name, says):
     with pytest.raises(UserError, match=says):
         public_keys(str(keys / name))
+
+
+def test_a_key_of_another_kind_is_not_passed_over_among_good_ones(keys, tmp_path):
+    (tmp_path / "both.pub").write_text((keys / "key.pub").read_text() + (keys / "rsa.pub").read_text())
+    with pytest.raises(UserError, match="must hold Ed25519 public keys, and no others"):
+        public_keys(str(tmp_path / "both.pub"))

@@ -10,9 +10,11 @@ from apache_beam.testing.util import assert_that, equal_to
 
 from pipeline.graph import failures
 from pipeline.graph.transforms import ENDED, Batches, Each, InFlight, Step
+from pipeline.storage import packs
 from schemas.errors import RecordFault, ServiceError, UserError
 from schemas.records import Document, Drop, DroppedDocument, ImageDrop
 from schemas.stage_names import FILTER_HEADERS, FILTER_TEXT
+from tests.pipeline import disk  # noqa: F401  (disk://)
 from tests.pipeline.runs import a_run
 
 IDS = ["good 1", "drop 2", "good 3", "fail 4", "good 5"]
@@ -82,6 +84,44 @@ def test_every_document_passes_or_has_an_outcome(tmp_path, do):
             ),
             label="ended",
         )
+
+
+@pytest.mark.parametrize(
+    "do",
+    [
+        lambda run, keep: Each(run, FILTER_TEXT, lambda _: Step(keep)),
+        lambda run, keep: Batches(run, FILTER_TEXT, lambda _: Step(lambda some: list(map(keep, some))), 2),
+        lambda run, keep: InFlight(run, FILTER_TEXT, lambda _: Step(lambda one: answered(keep(one))), 2),
+    ],
+    ids=["each", "batches", "in_flight"],
+)
+def test_other_workers_find_what_is_kept_when_a_bundle_ends_and_a_stage_that_begins_finds_theirs(tmp_path, do):
+    """The next stage may be on another machine, and an engine ends a worker without a word."""
+    run = dataclasses.replace(a_run(tmp_path), work=f"disk:/{tmp_path}/work")
+    root = run.store("answers")
+    ours, theirs = packs.of(root), packs.Packs(root)
+    assert ours.read("theirs") is None
+    theirs.write("theirs", b"1")
+    theirs.flush()
+
+    def keep(document: Document) -> Document:
+        ours.write(document.id, b"1")
+        return document
+
+    stage = do(run, keep)
+    stage.setup()
+    assert ours.read("theirs") == b"1"
+    if hasattr(stage, "start_bundle"):
+        stage.start_bundle()
+    document = Document("ours", "s", ())
+    assert [*stage.process(document), *(one.value for one in stage.finish_bundle() or ())] == [document]
+    assert theirs.find("ours") == b"1"
+
+
+def answered(found) -> concurrent.futures.Future:
+    future: concurrent.futures.Future = concurrent.futures.Future()
+    future.set_result(found)
+    return future
 
 
 def raising(error):
