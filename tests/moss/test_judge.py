@@ -195,6 +195,7 @@ def test_zeros_without_a_question_do_not_make_a_judge_look_steady(tmp_path):
     with fake.FakeVision(wavers) as server:
         found = scores.score(Server(server.url, "m", tmp_path / "cache"), [answer], 2)
     assert found.spread == pytest.approx(0.5**0.5) and sorted(found.value[0]) == [0, 0, 0, 2.5, 2.5]
+    assert [body["temperature"] for body in seen] == [0.7, 0.7] and seen[0]["seed"] != seen[1]["seed"]
 
 
 def test_a_missing_modality_is_zero_without_asking():
@@ -236,6 +237,18 @@ def test_every_damage_changes_what_it_says_and_nothing_else():
     with pytest.raises(UserError, match="at least 5 answers"):
         controls.suitable(answers[:4])
     assert controls.suitable([fake.answer(n) for n in range(100)])[-1] == 97  # 40 of them, over all
+
+
+def test_a_damaged_answer_is_compared_with_itself_undamaged(tmp_path):
+    """Whichever answers are damaged: here the first three have no pictures, and low scores."""
+    answers = [dataclasses.replace(fake.answer(n), output=[Text("no end")]) for n in range(3)]
+    answers += [fake.answer(n) for n in range(N)]
+    with fake.FakeVision(fake.honest) as server:
+        asked = Server(server.url, "m", tmp_path / "cache")
+        found = controls.check(asked, answers, scores.score(asked, answers, 1).value, 1, 0)
+    place = [aspect.name for aspect in aspects.ASPECTS].index("perceptual_quality")
+    assert [(one.passed, one.answers) for one in found] == [(True, N)] * 4
+    assert [one.change[place].value for one in found] == [0, 0, 0, -5]
 
 
 @pytest.mark.parametrize(

@@ -188,6 +188,12 @@ def test_a_bfloat16_base_keeps_float32_adapters():
     assert all(p.grad.abs().sum() > 0 for n, p in model.named_parameters() if "moss_" in n)
 
 
+def test_each_branch_is_scaled_by_its_own_alpha_over_its_own_rank():
+    one, usual = config(alpha=3.0, alpha_image=8.0), config()  # ranks of 6 and 4
+    assert (one.scale, one.scale_image) == (0.5, 2.0) and (usual.scale, usual.scale_image) == (2.0, 2.0)
+    assert (config(r_image=None).image_rank, config(r_image=None, kind="moe_lora").image_rank) == (3, 6)
+
+
 @torch.no_grad()
 def test_an_alpha_of_nothing_switches_a_branch_off():
     ids, plain = sequence(), decoder()

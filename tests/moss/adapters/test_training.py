@@ -1,5 +1,6 @@
 """Gradients stay right under checkpointing, compilation, DDP and FSDP2."""
 
+import peft
 import pytest
 import torch
 import torch.distributed as dist
@@ -7,7 +8,7 @@ import torch.multiprocessing as mp
 from torch.distributed.fsdp import fully_shard
 from torch.nn.parallel import DistributedDataParallel
 
-from tests.moss.adapters.little import KINDS, adapted, sequence, text_only
+from tests.moss.adapters.little import KINDS, adapted, config, decoder, sequence, text_only
 from tests.moss.processes import leave
 
 every_kind = pytest.mark.parametrize("kind", KINDS)
@@ -26,6 +27,27 @@ def loss_of(model, ids):
 def assert_same(found, expected):
     assert found.keys() == expected.keys() and found
     assert all(torch.equal(found[n], expected[n]) for n in found)
+
+
+@every_kind
+@torch.no_grad()
+def test_dropout_drops_inputs_of_the_adapters_in_training_alone(kind):
+    model, ids = adapted(kind, dropout=0.5), sequence()
+    assert torch.equal(model(ids).logits, adapted(kind)(ids).logits)
+    model.train()
+    assert not torch.equal(model(ids).logits, model(ids).logits)
+
+
+@every_kind
+def test_every_matrix_at_the_input_begins_as_that_of_a_lora(kind):
+    """Uniform up to 1 / sqrt(inputs), each tap by itself: of all taps as one, the numbers would be smaller."""
+    model = peft.get_peft_model(decoder(), config(**KINDS[kind]))
+    found = [p for name, p in model.named_parameters() if "_A." in name]
+    assert found
+    for matrix in found:
+        bound = matrix.shape[-1] ** -0.5
+        largest = matrix.detach().abs().amax((-2, -1))
+        assert (largest > 0.9 * bound).all() and (largest <= bound).all()
 
 
 @every_kind

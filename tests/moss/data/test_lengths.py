@@ -1,5 +1,6 @@
 """Shares of the work of encoding and measuring, and lengths that are kept."""
 
+import dataclasses
 import os
 
 import numpy as np
@@ -31,6 +32,8 @@ def test_another_tokenizer_and_another_sidecar_are_measured_anew(folder):
     path = sidecar.encode_shards(folder, generalist.pixels, progress=False)[0]
     known = lengths.measure(path, generalist.layout, generalist.tokenizer)
     assert lengths.read(path, generalist.layout, generalist.tokenizer).tolist() == known.tolist()
+    longer = dataclasses.replace(generalist.layout, header=(263, 263))
+    assert lengths.read(path, longer, generalist.tokenizer) is None
     other = stub.Bytes()
     other.fingerprint = "bytes/2"
     assert lengths.read(path, generalist.layout, other) is None

@@ -52,9 +52,10 @@ def test_the_last_batch_is_filled_up_with_the_first_rows(dataset):
     assert whole[-1] == tuple(k for n in range(count - count % 4, count - count % 4 + 4) for k in rows[n % count])
     more = keys(batches(dataset, **{**PLAN, "rows": 3 * count}))
     assert collections.Counter(more[0]) == dict.fromkeys(dataset.keys, 3)
+    assert len(keys(batches(dataset, **PLAN, whole=16))) == 8  # whole optimiser steps of several micro-batches
 
 
-@pytest.mark.parametrize("ranks", [1, 2, 8])
+@pytest.mark.parametrize("ranks", [1, 2, 4, 8])
 def test_measuring_counts_every_sample_once(dataset, ranks):
     """With rows that have no targets in the place of those that are missing, even if a rank has no other."""
     once = list(batches(dataset, **{**PLAN, "rows": 1}, complete=False))

@@ -44,10 +44,16 @@ def test_a_sidecar_holds_what_the_tokenizer_makes_of_each_picture(folder, contin
 
 def test_instances_stay_with_their_codes_in_batches_of_any_size(folder, pixels, monkeypatch):
     whole = [path.read_bytes() for path in encode(folder, pixels)]
-    monkeypatch.setattr(sidecar, "BATCH", 2)
-    again = sidecar.encode_shards(folder, pixels, folder / "elsewhere", progress=False)
-    assert [path.read_bytes() for path in again] == whole
-    assert pixels.encoded == 2 * 13
+    given, encode_them = [], stub.Brightness.encode
+    monkeypatch.setattr(
+        stub.Brightness, "encode", lambda self, some: given.append(len(some)) or encode_them(self, some)
+    )
+    for size in (2, 4, 32):
+        monkeypatch.setattr(sidecar, "BATCH", size)
+        given.clear()
+        again = sidecar.encode_shards(folder, pixels, folder / f"elsewhere {size}", progress=False)
+        assert [path.read_bytes() for path in again] == whole
+        assert sum(given) == 13 and sum(count < size for count in given) <= len(again)  # at the shards' ends
 
 
 def test_the_sidecar_is_a_plain_tar_with_a_header_first(folder, pixels):

@@ -66,6 +66,13 @@ def test_weights_that_are_missing_or_have_other_names_are_refused(tmp_path):
         )
         with pytest.raises(UserError, match=f"of its adapters' {len(whole)} weights are missing"):
             checkpoints.load_weights(folder, small.bare())
+    name = next(iter(whole))  # of a layer that this backbone does not have
+    more = whole | {name.replace("layers.0", "layers.9"): whole[name].clone()}
+    save_file(more, folder / "adapter" / "adapter_model.safetensors")
+    with pytest.raises(
+        UserError, match=f"0 of its adapters' {len(whole)} weights are missing and 1 have no place there"
+    ):
+        checkpoints.load_weights(folder, small.bare())
 
 
 def test_only_whole_checkpoints_are_found_and_the_highest_step_wins(tmp_path):

@@ -20,6 +20,10 @@ def test_a_backbone_has_one_fingerprint_with_adapters_and_without():
         made = small.adapted(**adapter)
         assert fingerprints.backbone(made) == expected
         assert fingerprints.backbone(with_projections(made)) == expected  # new weights, which are trained
+    made.extra.requires_grad_(False)  # published ones, as Emu2's, which are not
+    frozen = fingerprints.backbone(made)
+    made.extra["up"].weight += 1
+    assert len({expected, frozen, fingerprints.backbone(made)}) == 3
 
 
 @pytest.mark.parametrize("row", [0, 100, 319])
