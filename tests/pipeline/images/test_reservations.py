@@ -79,6 +79,12 @@ def test_the_first_rule_that_matches_counts():
         json.dumps([{"location": "/free/", "tdm-reservation": 0}, {"location": "/", "tdm-reservation": 1}]).encode()
     )
     assert found == (("/free/", False), ("/", True))
+    assert tdm_rules(b'{"location": "/", "tdm-reservation": "1"}') == (("/", True),)  # some write it as a text
+
+
+@pytest.mark.parametrize("delay, rate, pause", [(5, "1/2", 5.0), (5, "1/8", 8.0), (5, "4/2", 5.0)])
+def test_of_two_pauses_that_a_host_asks_for_the_longer_one_is_kept(delay, rate, pause):
+    assert rules(f"User-agent: *\nCrawl-delay: {delay}\nRequest-rate: {rate}\n".encode(), b"").delay == pause
 
 
 @pytest.mark.parametrize("text", ["", "{", "[" * 50_000, "7", "null", '[{"location": 3}, 4]', "\xff"])
@@ -92,6 +98,10 @@ def test_a_tdmrep_file_that_is_none_reserves_nothing(text):
         ("noml", True),
         ("NoAI", True),
         ("noimageai", True),
+        ("noindex", True),
+        ("noimageindex, max-snippet: 3", True),
+        ("none", True),
+        ("all, nofollow", False),
         ("otherbot: noai, noml", False),
         ("leafinstruct: noai", True),
         ("LeafInstruct: all, noml", True),
