@@ -1,29 +1,28 @@
 """CoMM (HKUST-LongGroup/CoMM): how-to articles and visual stories in steps, of texts and images.
 
-The files are lists written by `torch.save`, that is, pickles. They are read with PyTorch's restricted loader, which
-knows tensors and plain containers and runs no code. Images are in `images/` under their `image_path`, or else are
-fetched from `url`.
+The files are lists written by `torch.save`, that is, pickles. They are read in a child process
+(`storage/pickles.py`), which makes plain values alone and runs no code. Images are in `images/` under their
+`image_path`, or else are fetched from `url`.
 """
 
 from __future__ import annotations
 
-import io
-import pickle
-import re
-import zipfile
+import marshal
 from collections.abc import Iterator
 from typing import Any
 
 from pipeline.corpora.fields import BadRecord, array, identifier, objects, string, title
-from pipeline.corpora.lines import DAMAGE
 from pipeline.corpora.parts import Format, Place
 from pipeline.corpora.whole import Records, bounded, whole
+from pipeline.storage.child import Child, Lost
 from pipeline.storage.uris import is_http
 from schemas.records import Document, Image, Segment, Text
 
-_MOST_BYTES = 4 << 30  # the whole of CoMM has about 1.5 GB
-_REFUSED = "no list that the restricted loader of PyTorch takes"
-_BYTEARRAY = re.compile(rb"(?:__builtin__|builtins)\nbytearray\n")
+_MOST_BYTES = (4 << 30) - 1  # the whole of CoMM has about 1.5 GB
+_MEMORY, _BYTES_A_BYTE = 256 << 20, 16
+"""The memory limit for reading a file: 256 MiB, and 16 bytes for each of its own; ordinary ones take 5."""
+_SECONDS, _BYTES_A_SECOND = 10, 1_000_000
+"""The limit of processor time for reading a file: 10 s, and 1 s for each megabyte."""
 
 
 def documents(record: dict[str, Any], place: Place) -> Iterator[Document]:
@@ -55,39 +54,25 @@ def _segment(item: dict[str, Any], place: Place) -> Segment | None:
 
 
 def _load(path: str) -> Records:
-    import torch  # slow to import, and only this format needs it
-
     data = bounded(path, _MOST_BYTES)
-    _refuse_bombs(data)
+    request = {"memory": _MEMORY + _BYTES_A_BYTE * len(data), "seconds": _SECONDS + len(data) // _BYTES_A_SECOND}
+    child = Child("pipeline.storage.pickles")
+    found: Records = []
     try:
-        found = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
-        raise ValueError(f"{_REFUSED}: {str(error).splitlines()[0]}") from error
-    except (OSError, MemoryError):
-        raise
-    except Exception as error:  # the operations of a pickle fail with anything
-        raise ValueError(f"{_REFUSED}: {type(error).__name__}") from error
-    if not isinstance(found, list):
-        raise ValueError(f"the file holds a {type(found).__name__}, not a list of records")
-    return [
-        record if isinstance(record, dict) else BadRecord("not_an_object", f"a {type(record).__name__}")
-        for record in found
-    ]
-
-
-def _refuse_bombs(data: bytes) -> None:
-    """Raise ValueError for a file of which PyTorch could make far more than its size; its own writer makes none."""
-    if _BYTEARRAY.search(data):  # five bytes say how many to make
-        raise ValueError(f"{_REFUSED}: it holds a bytearray")
-    if not data.startswith(b"PK\3\4"):
-        return
-    try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            packed = any(member.compress_type != zipfile.ZIP_STORED for member in archive.infolist())
-    except (*DAMAGE, OSError) as error:
-        raise ValueError(f"{_REFUSED}: {type(error).__name__}") from error
-    if packed:
-        raise ValueError(f"{_REFUSED}: it is compressed")
+        child.send(request, data)
+        del data
+        head, row = child.receive()
+        while "last" not in head:
+            record = marshal.loads(row)
+            found.append(BadRecord(*record) if isinstance(record, tuple) else record)
+            head, row = child.receive()
+    except Lost as lost:
+        raise BadRecord("unreadable", lost.detail) from None
+    finally:
+        child.end()
+    if head["last"]:
+        raise BadRecord(*head["last"])
+    return found
 
 
 FORMAT = Format(

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from pipeline import corpora
+from pipeline.corpora import comm
 from schemas.errors import UserError
 from schemas.records import Fault, Image, Text
 
@@ -102,7 +103,7 @@ class Evil:
 
 def test_a_pickle_that_would_run_code_is_refused_and_runs_nothing(saved, read_all, tmp_path):
     [fault] = read_all("comm", saved([record(), Evil(str(tmp_path / "ran"))]))
-    assert (fault.error, "restricted loader" in fault.detail) == ("unreadable", True)
+    assert (fault.error, "plain values" in fault.detail) == ("unreadable", True)
     assert not (tmp_path / "ran").exists()
 
 
@@ -116,7 +117,7 @@ def test_damaged_files_are_faults(tmp_path, read_all, data):
 
 
 def test_a_file_that_holds_no_list_is_a_fault(saved, read_all):
-    [fault] = read_all("comm", saved({"weights": torch.zeros(2)}))
+    [fault] = read_all("comm", saved({"weights": 2}))
     assert "holds a dict, not a list" in fault.detail
 
 
@@ -147,7 +148,37 @@ def pickled(path, operations, method=zipfile.ZIP_STORED):
 def test_a_pickle_of_any_operations_is_a_fault(tmp_path, read_all, operations):
     pickled(tmp_path / "train.pth", operations)
     [fault] = read_all("comm", tmp_path)
-    assert fault.error == "unreadable" and "restricted loader" in fault.detail
+    assert fault.error == "unreadable" and "plain values" in fault.detail
+
+
+def test_a_file_of_before_pytorch_1_6_is_read(read_all, tmp_path):
+    torch.save([record()], tmp_path / "train.pth", _use_new_zipfile_serialization=False)
+    [document] = read_all("comm", tmp_path)
+    assert document.title == "Fold a paper boat"
+
+
+def text_of(value):
+    return b"X" + len(value).to_bytes(4, "little") + value
+
+
+ITEM = b"}(" + text_of(b"type") + text_of(b"text") + text_of(b"content") + text_of(b"a" * 1000) + b"uq\1"
+
+
+@pytest.mark.parametrize(
+    ("operations", "error", "detail"),
+    [
+        (b")q\1" + b"h\1h\1\x86q\1" * 60 + b"}h\1Ns", "unreadable", "more processor time"),  # hashed for centuries
+        (b"]r\xff\xff\xff\xff", "unreadable", "of memory"),  # kept under a number that takes 64 GB
+        (ITEM + b"](" + b"h\1" * 10_000 + b"e", "unreadable", "5 times its size"),  # the same record
+        (ITEM + b"0](" + b"h\1" * 999 + b"eq\2](" + b"h\2" * 999 + b"eq\3]}Nh\3sa", "too_long", "1,000,000 values"),
+        (b"]}N" + b"]" * 3000 + b"a" * 2999 + b"sa", "bad_record", "too deep"),
+    ],
+)
+def test_a_small_pickle_takes_neither_hours_nor_all_memory(tmp_path, read_all, monkeypatch, operations, error, detail):
+    monkeypatch.setattr(comm, "_SECONDS", 0)
+    pickled(tmp_path / "train.pth", operations)
+    [fault] = read_all("comm", tmp_path)
+    assert (fault.error, detail in fault.detail) == (error, True), fault.detail
 
 
 def test_a_compressed_file_is_refused(tmp_path, read_all):
