@@ -14,6 +14,7 @@ from __future__ import annotations
 import bisect
 import dataclasses
 import functools
+import itertools
 from collections.abc import Callable, Container, Iterator
 from typing import Generic
 
@@ -171,15 +172,13 @@ class _Page(Generic[AnyDocument]):
 
     def shortest(self, min_words: int) -> int:
         """The words of the shortest part that has an image and enough words, wherever it ends; 0 if there is none."""
-        found = []
+        found, sums = [], [0, *itertools.accumulate(self.form.counts)]
         for start in {0, *self.beginnings()}:
-            count = images = 0
-            for i in range(start, len(self.segments)):
-                count += self.form.counts[i]
-                images += isinstance(self.segments[i], Image)
-                if images and count >= min_words:
-                    found.append(count)
-                    break
+            below = bisect.bisect_left(self.images, start)
+            if below < len(self.images):
+                stop = max(bisect.bisect_left(sums, sums[start] + min_words), self.images[below] + 1)
+                if stop <= len(self.segments):
+                    found.append(sums[stop] - sums[start])
         return min(found, default=0)
 
     def _alone(self, start: int, stop: int, grade: int) -> bool:

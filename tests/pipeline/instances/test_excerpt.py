@@ -1,9 +1,11 @@
 """The part of a document that becomes the instance."""
 
+import time
+
 import pytest
 
 from filters.headings import heading_key
-from pipeline.instances.excerpt import best_excerpt, excerpts, why_none
+from pipeline.instances.excerpt import _Page, best_excerpt, excerpts, why_none
 from schemas.records import Coherence, Document, ScoredDocument, StoredDocument, StoredImage, Text
 
 
@@ -217,3 +219,10 @@ def test_an_excerpt_that_does_not_fit_is_not_coherent_enough():
     page = document(H1, text(60), A)
     assert best_excerpt(page, **LIMITS, fits=lambda _: False) is None and best_excerpt(page, **LIMITS)
     assert why_none(page, **LIMITS) == "no part is as coherent as documents must be"
+
+
+def test_the_shortest_part_is_found_in_time_in_proportion_to_the_segments():
+    page = _Page(document(*[H1] * 5000, A), frozenset())
+    started = time.process_time()
+    assert page.shortest(20) == 20
+    assert time.process_time() - started < 1  # with a walk from each heading to the image: 3 s
