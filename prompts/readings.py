@@ -111,7 +111,7 @@ def _does(verb: str, gerund: str, rest: str, text: str) -> bool:
     for one in re.finditer(with_object, text, re.I):
         if not _NOUN_NEXT.search(text, max(one.start() - 12, 0), one.start()):
             return True
-    as_verb = rf"\b{_BEFORE_VERB}\s+{verb}\s+{found[0]}\b|(?:^|[.:;]\s)\s*To\s+{verb}\s+{found[0]}\b"
+    as_verb = rf"\b{_BEFORE_VERB}\s+{verb}\s+{found[0]}\b|(?:^[^\S\n]*|[.:;]\s+)To\s+{verb}\s+{found[0]}\b"
     if len(words(rest)) > 3 and found[0].endswith("s"):  # longer than a name, with an object of which there are several
         as_verb += rf"|\b{verb}\s+them\b"
     return re.search(as_verb, text, re.I | re.M) is not None

@@ -1,5 +1,7 @@
 """Instructions made of titles."""
 
+import time
+
 import pytest
 
 from prompts import load, titles
@@ -175,6 +177,12 @@ def test_hostile_titles_take_no_time(title):
     """A regular expression that backtracks would not end before the test's limit."""
     assert not titles.clean(title) or len(titles.clean(title)) <= len(title)
     assert titles.topic(title, title, load("embedded").wordings) == ""
+
+
+def test_a_text_of_line_breaks_takes_no_time():
+    started = time.process_time()
+    titles.instruction("Water pollution", "Water pollution." + "\n" * 20_000 + "end", ANSWERS)
+    assert time.process_time() - started < 0.5  # if each line break searches the others: 2 s
 
 
 def test_a_title_that_the_text_does_not_speak_of_gives_none():
