@@ -30,7 +30,7 @@ from moss.servers import client
 from moss.servers.client import Question, picture_part, text_part
 from moss.servers.transport import Server
 from schemas.errors import AGAIN, RecordFault, ServiceError, UserError, exit_code
-from schemas.images import FOREIGN
+from schemas.images import open_foreign
 from schemas.printable import printable
 from schemas.records import Text
 
@@ -139,7 +139,7 @@ def answered(asked: Answered, plan: Plan, drawn: dict[str, Any]) -> Answered:
             if isinstance(drawn[prompt], RecordFault):
                 refused.append(str(drawn[prompt]))
             else:
-                output.append(PIL.Image.open(io.BytesIO(drawn[prompt]), formats=FOREIGN))
+                output.append(open_foreign(io.BytesIO(drawn[prompt])))
     failed = f"{len(refused)} pictures were not drawn, the first: {refused[0]}" if refused else ""
     return dataclasses.replace(asked, output=output, missing=len(refused), failed=failed)
 

@@ -10,8 +10,10 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Iterator
+from typing import BinaryIO
 
 import PIL.Image
+import PIL.ImageOps
 
 MAX_PIXELS = 50_000_000
 """The most pixels (width x height) of an image that is opened: the default of the configuration's
@@ -46,6 +48,30 @@ def opaque(picture: PIL.Image.Image) -> PIL.Image.Image:
 def from_16_bits(picture: PIL.Image.Image) -> PIL.Image.Image:
     """A grey image of 16 bits in RGB: Pillow clips some 16-bit modes to 255 instead of scaling them."""
     return picture.convert("I").point(lambda value: value / 256).convert("L").convert("RGB")
+
+
+def open_foreign(file: BinaryIO) -> PIL.Image.Image:
+    """The image in another one's file, not decoded yet. Raises ValueError, with the reason, for one that is not opened."""
+    try:
+        picture = PIL.Image.open(file, formats=FOREIGN)
+    except MemoryError:
+        raise
+    except Exception as error:  # decoders raise nearly anything on damaged bytes
+        raise ValueError(f"no image that is read here ({type(error).__name__})") from error
+    if picture.width * picture.height > MAX_PIXELS:
+        raise ValueError(f"more than {MAX_PIXELS:,} pixels")
+    return picture
+
+
+def decode_foreign(picture: PIL.Image.Image) -> PIL.Image.Image:
+    """An image that `open_foreign` opened, decoded, as a camera's photo is meant to be seen. Raises ValueError."""
+    try:
+        picture.load()
+        return PIL.ImageOps.exif_transpose(picture)
+    except MemoryError:
+        raise
+    except Exception as error:  # as above
+        raise ValueError(f"damaged image data ({type(error).__name__})") from error
 
 
 def open_published(data: bytes, max_pixels: int = MAX_PIXELS, at_least: int | None = None) -> PIL.Image.Image:

@@ -29,11 +29,10 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import PIL.Image
-import PIL.ImageOps
 
 from schemas.codec import parse_json
 from schemas.errors import UserError
-from schemas.images import FOREIGN, MAX_PIXELS, opaque
+from schemas.images import decode_foreign, opaque, open_foreign
 from schemas.records import Text
 
 FILE = "answer.json"
@@ -106,11 +105,11 @@ def opened(picture: PIL.Image.Image | pathlib.Path) -> PIL.Image.Image:
 def upright(picture: PIL.Image.Image | pathlib.Path) -> PIL.Image.Image:
     """The picture as a camera's photo is meant to be seen. Raises UserError for a file that cannot be decoded."""
     try:
-        image = PIL.Image.open(picture, formats=FOREIGN) if isinstance(picture, pathlib.Path) else picture
-        image.load()
-        return PIL.ImageOps.exif_transpose(image)
-    except (OSError, ValueError, SyntaxError, PIL.Image.DecompressionBombError) as error:
-        raise UserError(f"{picture} cannot be read as a picture") from error
+        if isinstance(picture, pathlib.Path):
+            return decode_foreign(open_foreign(io.BytesIO(picture.read_bytes())))
+        return decode_foreign(picture)
+    except (OSError, ValueError) as error:
+        raise UserError(f"{picture} cannot be read as a picture: {error}") from error
 
 
 def read(folder: pathlib.Path) -> list[Answered]:
@@ -222,6 +221,8 @@ def tidy(place: pathlib.Path) -> None:
 def _answer(place: pathlib.Path) -> Answered:
     path = place / FILE
     try:
+        if not path.is_file():  # a device would never end
+            raise ValueError("it is no file")
         record = parse_json(path.read_bytes())
         context, _ = _read(record.get("context", []), place)
         output, missing = _read(record["output"], place)
@@ -250,15 +251,13 @@ def _read(segments: Any, place: pathlib.Path) -> tuple[list[Text | pathlib.Path]
             missing += 1
         else:
             path = place / segment["image"]
-            if not path.resolve().is_relative_to(place.resolve()):
-                raise ValueError(f"{segment['image']} lies outside")
+            if not path.resolve().is_relative_to(place.resolve()) or not path.is_file():
+                raise ValueError(f"{segment['image']} lies outside, or is no file")
             try:
-                with PIL.Image.open(path, formats=FOREIGN) as picture:
-                    width, height = picture.size
-            except (OSError, PIL.Image.DecompressionBombError) as error:
-                raise ValueError(f"{segment['image']} cannot be read as a picture") from error
-            if width * height > MAX_PIXELS:
-                raise ValueError(f"{segment['image']} has more than {MAX_PIXELS:,} pixels")
+                with open(path, "rb") as file:
+                    open_foreign(file)
+            except ValueError as error:
+                raise ValueError(f"{segment['image']} cannot be read as a picture: {error}") from error
             found.append(path)
     return found, missing
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import io
 import pathlib
 from collections.abc import Iterator, Sequence
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import PIL.Image
 import pyarrow.compute as pc
@@ -14,7 +13,8 @@ import pyarrow.parquet as pq
 from schemas.checks import index
 from schemas.codec import from_json, parse_json
 from schemas.errors import UserError
-from schemas.images import FOREIGN
+from schemas.folder import LocalFolder
+from schemas.images import open_published
 from schemas.records import Instance, Segment, Text
 
 Pictures = dict[str, PIL.Image.Image]
@@ -34,22 +34,27 @@ def read(folder: pathlib.Path, sources: Sequence[str] = ()) -> Iterator[tuple[In
     if not rows:
         raise UserError(f"{folder} has no instances of {', '.join(sources) or 'any source'}")
     for row in rows:
-        with open(folder / "shards" / row["shard"], "rb") as file:
-            instance = from_json(parse_json(_part(file, row["json_offset"], row["json_size"])))
-            yield (
-                instance,
-                {
-                    member["name"]: PIL.Image.open(
-                        io.BytesIO(_part(file, member["offset"], member["size"])), formats=FOREIGN
-                    )
-                    for member in row["images"]
-                },
-            )
+        try:
+            yield _instance(folder, row)
+        except (OSError, ValueError, LookupError, TypeError) as error:
+            raise UserError(
+                f"{folder} has an instance that cannot be read ({type(error).__name__}: {error}); "
+                f"`leafinstruct validate {folder} --deep` lists everything that is wrong with it"
+            ) from error
 
 
 def with_pictures(segments: Sequence[Segment], pictures: Pictures) -> list[Text | PIL.Image.Image]:
     """The segments with decoded images in place of image segments, in the same order."""
     return [segment if isinstance(segment, Text) else pictures[segment.uri] for segment in segments]
+
+
+def _instance(folder: pathlib.Path, row: dict[str, Any]) -> tuple[Instance, Pictures]:
+    if pathlib.PurePath(row["shard"]).name != row["shard"]:
+        raise ValueError("a shard outside the folder")
+    with LocalFolder(str(folder)).open(f"shards/{row['shard']}") as file:
+        instance = from_json(parse_json(_part(file, row["json_offset"], row["json_size"])))
+        members = {member["name"]: _part(file, member["offset"], member["size"]) for member in row["images"]}
+    return instance, {name: open_published(data) for name, data in members.items()}
 
 
 def _part(file: BinaryIO, offset: int, size: int) -> bytes:

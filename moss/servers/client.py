@@ -28,7 +28,7 @@ from moss.servers import transport
 from moss.servers.transport import Connection, Message, Server
 from schemas.codec import parse_json
 from schemas.errors import RecordFault, UserError, one_line
-from schemas.images import FOREIGN
+from schemas.images import decode_foreign, open_foreign
 
 TRIES = 3
 """How often a question is asked, each time with another seed, until its answer fits the schema."""
@@ -220,8 +220,8 @@ def _checked(text: str, schema: dict[str, Any]) -> Any:
 
 def _is_picture(data: bytes) -> bool:
     try:
-        PIL.Image.open(io.BytesIO(data), formats=FOREIGN).load()
-    except (OSError, ValueError, PIL.Image.DecompressionBombError):
+        decode_foreign(open_foreign(io.BytesIO(data)))
+    except ValueError:
         return False
     return True
 

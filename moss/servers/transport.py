@@ -17,6 +17,8 @@ from schemas.errors import AGAIN, RecordFault, ServiceError, UserError, one_line
 
 KEY = "LEAFINSTRUCT_LLM_KEY"
 """The environment variable with the API key of a server that needs one; the pipeline reads the same."""
+MOST_BYTES = 256 << 20
+"""The most bytes of a reply: a PNG of 50 million pixels as base64 fits in."""
 BUSY = (429, 503)
 """Statuses of a server that has no time now, whatever it is asked."""
 
@@ -110,7 +112,17 @@ async def _once(connection: Connection, path: str, body: Message | None) -> tupl
     """The status, the body, and the seconds that the server asks to be left alone for."""
     method, url = "GET" if body is None else "POST", f"{connection.server.url}/{path}"
     async with connection.session.request(method, url, json=body, allow_redirects=False) as reply:
-        return reply.status, await reply.read(), retry_after.seconds(reply.headers.get("retry-after", ""))
+        return reply.status, await _body(reply), retry_after.seconds(reply.headers.get("retry-after", ""))
+
+
+async def _body(reply: aiohttp.ClientResponse) -> bytes:
+    """The bytes of a reply, decompressed; reading stops when there are more than MOST_BYTES."""
+    data = bytearray()
+    async for chunk in reply.content.iter_chunked(1 << 16):
+        data += chunk
+        if len(data) > MOST_BYTES:
+            break
+    return bytes(data)
 
 
 async def _answers(connection: Connection, path: str, plain: Message) -> bool:

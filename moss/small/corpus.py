@@ -17,6 +17,7 @@ from tqdm import tqdm
 from moss.backbones.chameleon_pixels import square
 from moss.small import HELD_OUT
 from schemas.errors import UserError
+from schemas.images import open_foreign
 
 
 class Squares(NamedTuple):
@@ -44,7 +45,7 @@ def pictures(corpus: Path, names: Collection[str], side: int) -> Iterator[tuple[
         for member in tar:
             name = Path(member.name).name
             if name in names:
-                image = PIL.Image.open(io.BytesIO(_content(tar, member)))
+                image = open_foreign(io.BytesIO(_content(tar, member)))
                 image.draft("RGB", (2 * side, 2 * side))
                 yield name, image
 

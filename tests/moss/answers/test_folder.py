@@ -1,14 +1,19 @@
 """Folders of answers, and other forms that become one."""
 
+import io
 import json
+import os
 
 import numpy as np
 import PIL.Image
+import pyarrow.parquet
 import pytest
 
 from moss import generate
 from moss.answers import __main__ as command
 from moss.answers import folder, interleavedbench, plain
+from moss.data import instances
+from moss.servers import client
 from schemas.errors import UserError
 from schemas.records import Text
 from tests.moss.servers import fake
@@ -227,6 +232,48 @@ def test_a_picture_beyond_what_pillow_opens_is_said_and_no_traceback(tmp_path, m
     for read in (folder.opened, lambda path: generate.read_context([str(path)])):
         with pytest.raises(UserError, match="a.png"):
             read(tmp_path / "a.png")
+
+
+def test_a_picture_that_breaks_a_decoder_is_said_and_no_traceback(tmp_path):
+    file = io.BytesIO()
+    PIL.Image.new("RGB", (8, 8)).save(file, "AVIF")
+    (tmp_path / "a.avif").write_bytes(file.getvalue()[:-1])  # RuntimeError and SyntaxError
+    turned = b"\1\x12\0\3\0\0\0\1\0\6\0\0"
+    resolution = b"\1\x1a\0\1\0\0\0\1\0\0\0D"  # a byte, where exif_transpose writes a fraction: TypeError
+    metadata = b"Exif\0\0MM\0*\0\0\0\x08\0\2" + turned + resolution + bytes(4)
+    PIL.Image.new("RGB", (8, 8)).save(tmp_path / "b.jpg", exif=metadata)
+    for path in tmp_path.iterdir():
+        with pytest.raises(UserError, match=f"{path.name} cannot be read as a picture: damaged"):
+            folder.opened(path)
+        assert not client._is_picture(path.read_bytes())
+
+
+def test_an_answers_file_is_no_pipe_that_is_waited_for(tmp_path):
+    record = {"instruction": "x", "output": [{"type": "image", "image": "p.png"}]}
+    (tmp_path / "answer.json").write_text(json.dumps(record))
+    os.mkfifo(tmp_path / "p.png")
+    with pytest.raises(UserError, match=r"p\.png lies outside, or is no file"):
+        folder.read(tmp_path)
+    (tmp_path / "q").mkdir()
+    os.mkfifo(tmp_path / "q" / "answer.json")
+    (tmp_path / "answer.json").unlink()
+    with pytest.raises(UserError, match="it is no file"):
+        folder.read(tmp_path)
+
+
+def test_a_built_folder_with_a_damaged_picture_or_a_shard_elsewhere_is_refused(tmp_path):
+    example.write(place := tmp_path / "built")
+    index = pyarrow.parquet.read_table(place / "index.parquet")
+    first = index.slice(0, 1).to_pylist()[0]
+    with open(place / "shards" / first["shard"], "r+b") as file:
+        file.seek(first["images"][0]["offset"])
+        file.write(bytes(9))
+    with pytest.raises(UserError, match="cannot be read .ValueError: neither a JFIF file nor a PNG.*validate"):
+        next(instances.read(place))
+    shards = pyarrow.array([f"../../{name}" for name in index["shard"].to_pylist()])
+    pyarrow.parquet.write_table(index.set_column(2, "shard", shards), place / "index.parquet")
+    with pytest.raises(UserError, match="a shard outside the folder"):
+        next(instances.read(place))
 
 
 def test_a_text_of_interleavedbench_that_cannot_be_written_is_named(tmp_path):

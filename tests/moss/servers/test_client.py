@@ -9,7 +9,7 @@ import PIL.EpsImagePlugin
 import PIL.Image
 import pytest
 
-from moss.servers import client
+from moss.servers import client, transport
 from moss.servers.client import Question
 from moss.servers.transport import Server
 from schemas.errors import RecordFault, ServiceError, UserError
@@ -153,6 +153,13 @@ def test_an_answer_that_could_not_be_written_is_no_answer():
         found = client.ask_all(Server(server.url, "m"), [half, whole], asked)
     assert isinstance(found[0], RecordFault) and found[0].kind == "invalid_answer"
     assert found[1] == {"reason": "a\U0001f600"}
+
+
+def test_a_reply_is_read_up_to_a_limit(monkeypatch):
+    monkeypatch.setattr(transport, "MOST_BYTES", 100_000)
+    with fake.FakeVision(lambda body: '{"n": 1}' + " " * 10_000_000) as server:
+        [fault] = client.ask_all(Server(server.url, "m"), [1], question)
+    assert fault.kind == "invalid_answer"
 
 
 def test_a_reply_that_is_postscript_is_no_picture_and_starts_no_ghostscript(monkeypatch):
