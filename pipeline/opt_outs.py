@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import urllib.parse
+
+import httpx
 
 from pipeline.storage import uris
 from schemas.errors import UserError
@@ -62,9 +65,16 @@ def _read(path: str) -> bytes:
 
 
 def _split(url: str) -> tuple[str, str]:
-    """The (host, path and query) of an address; both are empty if there is no host."""
+    """The (host, path and query) of an address; both are empty if there is no host.
+
+    A host is spelt as it is requested: `müller.de` is `xn--mller-kva.de`.
+    """
     try:
         found = urllib.parse.urlsplit(url)
-        return (found.hostname or "").rstrip("."), found.path + (f"?{found.query}" if found.query else "")
+        host = (found.hostname or "").rstrip(".")
     except ValueError:
         return "", ""
+    if not host.isascii():
+        with contextlib.suppress(httpx.InvalidURL):  # it cannot be requested
+            host = httpx.URL(f"http://{host}").raw_host.decode("ascii").rstrip(".")
+    return host, found.path + (f"?{found.query}" if found.query else "")

@@ -96,7 +96,10 @@ def _page(record: WarcRecord) -> dict[str, Any] | BadRecord | None:
         return None
     record.freeze()  # in memory (32 MiB at most), so that no page has a say in where the next record begins
     held = record.content_length
-    record.parse_http(auto_decode="none")
+    try:
+        record.parse_http(auto_decode="none")
+    except (OSError, ValueError) as error:  # read from memory: no disk fails here
+        return BadRecord("unreadable", said(error))
     headers = record.http_headers
     if not (headers and headers.status_code == 200 and (record.http_content_type or "").lower() in _HTML):
         return None

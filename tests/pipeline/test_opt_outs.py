@@ -14,6 +14,8 @@ example.org
 photos.example.net/  # the whole host
 https://example.com/~ann/
 https://example.com/file.php?user=7
+müller.example
+xn--caf-dma.example
 """
 )
 
@@ -32,6 +34,11 @@ https://example.com/file.php?user=7
         ("http://example.com/file.php?user=7&n=1", True),
         ("http://example.com/file.php?user=8", False),
         ("http://[::1", False),
+        ("https://xn--mller-kva.example/a.jpg", True),
+        ("https://Müller.example/a.jpg", True),
+        ("https://www.café.example/a.jpg", True),
+        ("https://example。org/a.jpg", True),
+        ("https://ｅxample.org/a.jpg", False),  # it is not requested either
     ],
 )
 def test_who_is_listed(url, listed):

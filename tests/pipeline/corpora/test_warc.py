@@ -153,6 +153,12 @@ def test_a_damaged_page_is_one_fault(crawl, read_all, name):
     assert (fault.error, document.title) == ("unreadable", "Tea 0")
 
 
+def test_a_page_with_a_header_that_is_too_long_loses_none_behind_it(crawl, read_all):
+    bad = response("https://example.org/", PAGE.encode(), more=f"X: {'a' * 100_000}\r\n")
+    fault, document = read_all("warc", crawl(bad, *pages(1)))
+    assert (fault.error, document.title) == ("unreadable", "Tea 0")
+
+
 def test_very_many_members_or_chunks_take_little_time():
     started = time.process_time()
     assert encodings.plain(gzip.compress(b"") * 1_000_000, ["gzip"], 1000) == b""
