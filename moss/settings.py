@@ -225,7 +225,7 @@ def _check(settings: Settings, path: str) -> None:
 def _number(value: Any, path: str, key: str) -> float:
     try:
         number = math.nan if isinstance(value, bool) else float(value)  # YAML reads 1e-4, without a dot, as a text
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):  # the last: a whole number of more than 308 digits
         number = math.nan
     if not math.isfinite(number):
         raise UserError(f"{path}: {key} must be a finite number, not {value!r}")

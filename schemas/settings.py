@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import itertools
 import math
 import pathlib
 import types
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Literal, TypeVar
 
 import yaml
 
 from schemas.errors import UserError, one_line
+
+MOST_VALUES = 100_000
+"""The most values of a file, those that an alias repeats counted each time."""
 
 T = TypeVar("T")
 Number = Callable[[Any, str, str], float]
@@ -42,22 +46,42 @@ def parse(text: str, path: str) -> Any:
     """
     try:
         return yaml.load(text, Loader=_Loader)
-    except _TwiceError as error:
+    except _RefusedError as error:
         raise UserError(f"{path}: {error}") from None
     except yaml.YAMLError as error:
         raise UserError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
+    except (RecursionError, AttributeError) as error:  # lists within lists; PyYAML's own: `!!timestamp x`
+        raise UserError(f"{path} has a value that cannot be read: {one_line(error, 80)}") from error
     except ValueError as error:  # 2024-13-45 looks like a date; a number may have too many digits
         raise UserError(
             f"{path} has a value that cannot be read: {error}; put it in quotes if it is a string"
         ) from error
 
 
-class _TwiceError(Exception):
-    """A mapping has a key twice."""
+class _RefusedError(Exception):
+    """A mapping has a key twice, or aliases stand for too many values."""
 
 
 class _Loader(yaml.SafeLoader):
-    """Refuses a key that is given twice, of which PyYAML takes the last; a key beside `<<` may be in what that adds."""
+    """Refuses a key that is given twice, of which PyYAML takes the last; a key beside `<<` may be in what that adds.
+
+    It refuses more than MOST_VALUES values too: with aliases of aliases, a few lines stand for any number of them.
+    """
+
+    def __init__(self, stream: str) -> None:
+        super().__init__(stream)
+        self._values: dict[int, int] = {}
+
+    def compose_sequence_node(self, anchor: Any) -> yaml.SequenceNode:
+        found = super().compose_sequence_node(anchor)
+        self._count(found, found.value)
+        return found
+
+    def _count(self, node: yaml.Node, inner: Iterable[yaml.Node]) -> None:
+        count = 1 + sum(self._values.get(id(one), 1) for one in inner)
+        if count > MOST_VALUES:
+            raise _RefusedError(f"line {node.start_mark.line + 1} stands for more than {MOST_VALUES:,} values")
+        self._values[id(node)] = count
 
     def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
         found = super().compose_mapping_node(anchor)
@@ -67,8 +91,9 @@ class _Loader(yaml.SafeLoader):
                 continue
             line = key.start_mark.line + 1
             if before := lines.get((key.tag, key.value)):
-                raise _TwiceError(f"{one_line(key.value, 80)} is given twice, in the lines {before} and {line}")
+                raise _RefusedError(f"{one_line(key.value, 80)} is given twice, in the lines {before} and {line}")
             lines[key.tag, key.value] = line
+        self._count(found, itertools.chain(*found.value))
         return found
 
 

@@ -78,6 +78,7 @@ def test_compiling_and_checkpointing_exclude_each_other(tmp_path):
         ("training.steps=1.5", "training.steps must be a whole number, not 1.5"),
         ("training.steps=true", "training.steps must be a whole number, not True"),
         ("training.clip=.nan", "training.clip must be a finite number, not nan"),
+        (f"training.clip=1{'0' * 309}", "training.clip must be a finite number, not 1" + "0" * 309),
         ("training.clip=0", "training.clip must be more than 0, not 0.0"),
         ("training.compile=1", "training.compile must be true or false, not 1"),
         ("training.warmup=4", "training.warmup (4) must be less than training.steps (4)"),

@@ -58,6 +58,25 @@ def test_a_key_may_be_in_two_mappings_and_beside_what_a_mapping_is_made_from():
     assert settings.parse(text, "some.yaml")["three"] == {"a": 3, "b": 4}
 
 
+LISTS = "a0: &a0 [1]\n" + "".join(f"a{i}: &a{i} [{','.join([f'*a{i - 1}'] * 9)}]\n" for i in range(1, 30))
+MERGED = "a0: &a0 {b: 1}\n" + "".join(f"a{i}: &a{i} {{<<: [{f'*a{i - 1},' * 9}]}}\n" for i in range(1, 30))
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (f"{LISTS}name: *a29", "line 6 stands for more than 100,000 values"),
+        (MERGED, "line 6 stands for more than 100,000 values"),
+        ("[" * 3000, "cannot be read"),
+        ("name: !!timestamp x", "cannot be read"),
+    ],
+)
+def test_a_few_lines_take_neither_hours_nor_a_traceback(tmp_path, text, said):
+    with pytest.raises(UserError, match=said) as error:
+        load(tmp_path, text)
+    assert len(str(error.value)) < 500
+
+
 @dataclasses.dataclass(frozen=True)
 class Inner:
     count: int
