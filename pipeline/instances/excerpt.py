@@ -187,9 +187,6 @@ class _Page(Generic[AnyDocument]):
         if any(map(self._refers_back, texts)) or any(map(alone.refers_above, texts[:FIRST])):
             return False
         headings = [i for i in range(start, stop) if self.form.levels[i]]
-        told = "\n".join(text for i in range(start, stop) if (text := self._text(i)) and not self.form.levels[i])
-        if alone.leaves_out(self._title(start, stop), told) or alone.lists_and_stops(told):
-            return False
         if (
             any(map(self._lost_code, texts))
             or any(map(self._points_to_video, texts))
@@ -201,9 +198,17 @@ class _Page(Generic[AnyDocument]):
             return False
         if stop < len(self.segments) and any(map(alone.announces_all, texts[: 2 * FIRST])):
             return False
-        if grade == SECTION:
-            return True
-        return not (any(map(self._announces_section, texts)) or alone.counts_and_stops(texts))
+        return grade == SECTION or not (any(map(self._announces_section, texts)) or self._stops_short(start, stop))
+
+    def _stops_short(self, start: int, stop: int) -> bool:
+        """Whether an excerpt that ends within its section tells some of the things that it names, and not all."""
+        told = [text for i in range(start, stop) if (text := self._text(i)) and not self.form.levels[i]]
+        whole = "\n".join(told)
+        return (
+            alone.leaves_out(self._title(start, stop), whole)
+            or alone.lists_and_stops(whole)
+            or alone.counts_and_stops(told)
+        )
 
     def _text(self, at: int) -> str:
         segment = self.segments[at] if at < len(self.segments) else None

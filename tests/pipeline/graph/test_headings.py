@@ -35,13 +35,16 @@ def test_headings_of_documents_with_different_texts_are_counted(tmp_path, copies
 
 def test_the_stage_takes_no_excerpt_that_starts_there(tmp_path):
     score = Coherence((0.3,), (0.3,), (-1.0,), None, None, "m")
-    page = document("# Own", "Word " * 250, "# Summary", below := "Saw" + " word" * 59, 1)
+    page = document(
+        "# Own", "Word " * 250, "# Summary", "Saw" + " word" * 59 + ".", 1, "# Other", "Saw" + " word" * 50 + "."
+    )
     page = ScoredDocument.of(page, coherence=score)
     stage = TakeExcerpt(a_run(tmp_path), TAKE_EXCERPT, stages.take_excerpt)
     stage.setup()
-    for recurring, first in (({}, "# Summary"), ({heading_key("test", "Summary"): RECURS}, below)):
-        (found,) = stage.process(page, recurring)
-        assert found.segments[0] == Text(first)
+    (found,) = stage.process(page, {})
+    assert found.segments[0] == Text("# Summary")
+    (found,) = stage.process(page, {heading_key("test", "Summary"): RECURS})
+    assert found.value.rule == "no_excerpt"
     long = ScoredDocument.of(document("Word " * 412, 1), coherence=score)
     (found,) = stage.process(long, {})
     assert found.value.rule == "no_excerpt"
