@@ -80,7 +80,7 @@ _VIDEO = re.compile(
 _SEVERAL = re.compile(
     r"\b(?:two|three|four|five|six|seven|eight|nine|ten|several|following)\b(?: [\w-]+){1,5}: ([^:;.!?\n]+)", re.I
 )
-_AND = re.compile(r",\s*(?:and |or )?|\s(?:and|or|&)\s")
+_AND = re.compile(r",\s*(?:and )?|\s(?:and|&)\s")
 _FIRST_OF = re.compile(r"\bfirst (?:step|stage|phase|type|kind|category|method|way|reason)\b", re.I)
 _NEXT_OF = re.compile(r"\b(?:second|third|next|then|after that|finally|last|another)\b", re.I)
 
