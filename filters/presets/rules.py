@@ -85,6 +85,9 @@ def _function(path: pathlib.Path, section: str, name: object) -> Callable[..., D
     ours = {"image": ("image",), "content": ("content",)}.get(section, ("text", "repetition"))
     known = " and ".join(f"filters.{m}" for m in ours) + ", or your own by their full name" * (section != "content")
     try:
+        if name and not module:  # as the ledger and the funnel name it
+            home = next((m for m in ours if hasattr(MODULES[m], attribute)), "MODULE")
+            raise ValueError(f"give it with its module: {home}.{attribute}")
         if section == "content" and module != "content":
             raise ValueError("each of them has its own measure")
         what = f"{path}: {section}: the module of the rule {name}"

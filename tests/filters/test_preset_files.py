@@ -152,6 +152,11 @@ DOCUMENT = "rules here are functions of filters.text and filters.repetition, or 
             ": document: text.word_count has no argument 1; it takes at_least, at_most.",
         ),
         ("after_images: [{rule: text.code}]", ": after_images: text.code needs the argument 'at_most'."),
+        (
+            "document: [{rule: duplicate_lines}]",
+            ": document: there is no rule 'duplicate_lines' (give it with its module: repetition.duplicate_lines); "
+            + DOCUMENT,
+        ),
         ("document: [{rule: text.within}]", f": document: there is no rule 'text.within'; {DOCUMENT}"),
         (
             "image: [{rule: image.within}]",
