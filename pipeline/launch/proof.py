@@ -38,7 +38,7 @@ def proofs(
         measure: [proof(kind, _pairs(measure, before, after[kind])) for kind in kinds]
         for measure, kinds in PLANTED.items()
     }
-    return {measure: (belief(measure, own), own) for measure, own in found.items()}
+    return {measure: (belief(measure, own, bool(documents)), own) for measure, own in found.items()}
 
 
 def _rated(run: Run, rate: Rate, documents: Sequence[ScoredDocument]) -> dict[str, Row]:

@@ -56,9 +56,11 @@ def proof(damage: str, pairs: Sequence[tuple[float, float]]) -> Proof:
     return Proof(SHOWN[damage], len(values), found, low, high, f"{own:.3f} and {damaged:.3f}")
 
 
-def belief(measure: str, proofs: Sequence[Proof]) -> str:
-    """How far to believe a measure on this corpus, in plain words."""
+def belief(measure: str, proofs: Sequence[Proof], copies: bool = True) -> str:
+    """How far to believe a measure on this corpus, in plain words; `copies`: whether any document was taken for a proof."""
     tested = [one for one in proofs if one.documents]
+    if not copies:
+        return f"{measure} is not proven. No copies of documents were damaged (--proof)."
     if not tested:
         return f"{measure} is not proven. {_NOT_TESTED.get(measure, 'No document could be damaged.')}"
     enough = [one for one in tested if one.documents >= FEWEST]

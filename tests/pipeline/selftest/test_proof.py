@@ -56,4 +56,5 @@ def test_a_proof_says_what_it_does_not_prove():
 def test_a_measure_without_a_value_says_what_is_missing():
     for measure, kinds in PLANTED.items():
         assert belief(measure, [proof(kind, []) for kind in kinds]).startswith(f"{measure} is not proven. No ")
+    assert "No language model" in belief("mean_rating", [proof("shuffled", [])])
     assert {kind for kinds in PLANTED.values() for kind in kinds} <= set(SHOWN)
