@@ -16,7 +16,7 @@ import sys
 import configs
 from pipeline import arguments
 from pipeline.launch import finished, logs
-from schemas.errors import BugError, ServiceError, UserError, exit_code, is_users
+from schemas.errors import BugError, ServiceError, UserError, exit_code, is_users, reason
 from schemas.printable import line, printable
 
 STOPPED = "leafinstruct: stopped; what was finished is kept, run the same command again to resume"
@@ -52,7 +52,7 @@ def main(argv: list[str] | None = None) -> int:
         return 0
     except OSError as error:
         print(
-            line(f"leafinstruct: {error.filename or options.command.__name__.rstrip('_')}: {error.strerror or error}"),
+            line(f"leafinstruct: {error.filename or options.command.__name__.rstrip('_')}: {reason(error)}"),
             file=sys.stderr,
         )
         return 2 if is_users(error) else 4

@@ -78,6 +78,17 @@ def is_users(error: OSError) -> bool:
     return bool(error.filename) and error.errno in _USERS
 
 
+def reason(error: OSError) -> str:
+    """What the system says, and of a full disk what to do.
+
+    >>> reason(OSError(errno.EIO, "Input/output error")), reason(OSError(errno.ENOSPC, "No space left on device"))[:36]
+    ('Input/output error', 'the disk is full; free some space an')
+    """
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"the disk is full; free some space and {AGAIN}"
+    return error.strerror or str(error)
+
+
 def one_line(text: object, limit: int = 300) -> str:
     """The printable text on one line, cut after `limit` characters.
 

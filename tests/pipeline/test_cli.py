@@ -1,5 +1,6 @@
 """The commands as people type them, above all when they get something wrong: one sentence, exit code 2, nothing lost."""
 
+import errno
 import io
 import json
 import os
@@ -14,6 +15,7 @@ import yaml
 from pipeline.cli import main
 from pipeline.dataset import ledger
 from pipeline.dataset.reader import context_counts
+from pipeline.storage import packs
 from tests.answers import MODEL, server
 from tests.pipeline.finished_run import small_run
 from tests.pipeline.runs import ROOT, demo_tree
@@ -317,6 +319,15 @@ def test_the_funnel_says_how_many_have_a_context(capsys, tmp_path):
 def test_an_address_that_is_none(capsys, config, tmp_path, address):
     said = refused(capsys, "build", "--config", config(), "--output", str(tmp_path / "out"), "--llm-url", address)
     assert address in said and "is not an http(s) address" in said
+
+
+def test_a_full_disk_is_said_by_every_command(capsys, monkeypatch):
+    def full() -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(packs, "flush", full)
+    assert main(["corpora"]) == 4
+    assert "the disk is full; free some space and run the same command again" in capsys.readouterr().err
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to mount a small disk")
