@@ -248,7 +248,7 @@ def test_only_the_vision_set_sends_pictures():
     picture = StoredImage("a.jpg", width=9, height=9, sha256="a" * 64, extension="jpg")
     document = boat(segments=(Text("Boil."), picture))
     sent = {name: prompts.load(name).rate_prompt(document).pictures for name in prompts.names()}
-    assert sent == {"embedded": (), "instruct": (), "vision": ("a" * 64,)}
+    assert {name: pictures for name, pictures in sent.items() if pictures} == {"vision": ("a" * 64,)}
     assert prompts.load("vision").write_prompt(document, DOMAINS).pictures == ("a" * 64,)
 
 
