@@ -136,7 +136,7 @@ SETTINGS: Schema = {
     "properties": {
         "coherence": _table(_THRESHOLD),
         "ratings": _table(_THRESHOLD),
-        "excerpt": _table(_THRESHOLD),
+        "excerpt": _table(_THRESHOLD) | {"properties": {"whole_sections": {"type": "boolean"}}},
         "images": {"type": "object", "properties": {"max_side": _POSITIVE}},
         "duplicates": {"type": "object", "properties": {"text_at_least": _THRESHOLD | {"type": ["number", "null"]}}},
         "shards": {"type": "object", "properties": {"size": _POSITIVE, "salt": _STRING}},
