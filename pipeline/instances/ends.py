@@ -268,7 +268,7 @@ class Form:
                 return 0
             return PART if self.levels[below] > self.sections[last] else SECTION
         if below > last + 1:  # a box in the middle of a text
-            return SENTENCE
+            return PART
         if isinstance(after, Image):
             return SENTENCE if isinstance(segment, Image) else 0  # of several images for one text some may be left out
         if not self.written:

@@ -148,4 +148,4 @@ def margins(judged: Sequence[Judged]) -> list[float]:
 
 
 def _percent(share: Share) -> str:
-    return f"{share.kept / share.of:.0%}" if share.of else "none"
+    return f"{share.kept / share.of:.1%}" if share.of else "none"  # 64.5 % are not "65 %, of at least 65 %"

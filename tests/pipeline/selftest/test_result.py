@@ -54,7 +54,7 @@ def test_the_verdict_follows_from_the_shares(true, swapped, permuted, word):
 
 def test_a_filter_that_keeps_swapped_images_is_called_by_its_name():
     result = summary(kinds((82, 100), (73, 100)), "m")
-    assert "does not select" in result["says"] and "82%" in result["says"] and "73%" in result["says"]
+    assert "does not select" in result["says"] and "82.0%" in result["says"] and "73.0%" in result["says"]
     assert result["says"] in text(result)
 
 
