@@ -29,7 +29,7 @@ _OF_TEACHING = re.compile(
     r"|(ap |unit |chapter )*((free|extended|short) response|multiple choice|review|practice|self-check"
     r"|critical thinking|comprehension|sourcing|historical reasoning|discussion|study|essay)? ?questions?"
     r"|critical thinking|full text|source links?|questions for each level of learning|answers?( to .*)?"
-    r"|review & self[- ]study|🚀 challenge|project goals?|duration( ?: .*)?"
+    r"|review & self[- ]study|🚀 challenge|project goal|duration ?: .*"
 )
 _PERHAPS_OF_TEACHING = re.compile(r"assignments?|challenges?|exercises?|homework|problems")
 _OF_THE_BOOK = re.compile(
@@ -43,7 +43,7 @@ _OF_THE_BOOK = re.compile(
     r"|glossary|changelog|change log|release notes|version history|technology partners"
     r"|community hubs|pedagogical foundation|coverage and scope|updated art|key terms"
     r"|section key terms|academic integrity|ideas for mods|share this( page)?|subscribe\b.*|newsletter"
-    r"|contribut(e|ing)|support us|donate|contact(ing)? (us|support)|feedback on .*"
+    r"|contribut(e|ing)|support us|donate|contact(ing)? (us|support)|feedback on (the|this|our) documentation"
 )
 _PERHAPS_OF_THE_BOOK = re.compile(
     r"comments?|compatibility|customization|editors|feedback|index|links|navigation|resources|sources"

@@ -2,11 +2,11 @@
 
 Manuals and textbook chapters have thousands of words and dozens of images; the context of a model that trains on
 interleaved sequences has space for a few images (Chameleon: 3 in 4,096 tokens). An excerpt is a sequence of whole
-segments within the given numbers of words and images. It begins where a reader could begin: at the document's beginning, at a
-heading or behind a box; headings that recur across the source's documents do not count. It ends where something is
-finished (`pipeline/instances/ends.py`), and before a heading if it does not begin at one: a document's title names all
-of it. It names nothing that came before and has all that it announces (`alone.py`), and it never has a part of a box
-for teachers or about the book (`filters/headings.py`).
+segments within the given numbers of words and images. It begins where a reader could begin: at the document's
+beginning, at a heading or behind a box; headings that recur across the source's documents do not count. It ends where
+something is finished (`pipeline/instances/ends.py`), and before a heading if it does not begin at one: a document's
+title names all of it. It names nothing that came before and has all that it announces (`alone.py`), and it never has a
+part of a box for teachers or about the book (`filters/headings.py`).
 """
 
 from __future__ import annotations

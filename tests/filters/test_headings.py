@@ -45,6 +45,12 @@ def test_only_headings_have_keys():
         ("## Introduction", ""),
         ("## Learning goals", "teaching"),
         ("## Senior Editors", "book"),
+        ("## Project Goal", "teaching"),
+        ("## Duration: 30 minutes", "teaching"),
+        ("## Duration", ""),
+        ("## Contacting support", "book"),
+        ("## Feedback on the documentation", "book"),
+        ("## Feedback on essays", ""),
         *((f"## {name}", "") for name in ("Goal", "Editor", "Sequencing", "Exercises", "Links", "Comments", "Index")),
     ],
 )
