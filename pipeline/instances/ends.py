@@ -187,7 +187,7 @@ class Form:
 
     levels: of headings, 0 for all else. sections: the level of the nearest heading at a position or above it. counts:
     of words. boxed: the positions in boxes. has_siblings: whether the first segment is a heading, and one of its level
-    or a higher one follows. written: whether any text ends like a sentence. Where none does (captions,
+    or a higher one follows that begins no box. written: whether any text ends like a sentence. Where none does (captions,
     spoken steps), endings and small letters say nothing.
     """
 
@@ -208,9 +208,10 @@ class Form:
         for level in levels:
             sections.append(level or (sections[-1] if sections else 0))
         written = any(ends_like_a_sentence(text) for text in texts)
-        siblings = bool(levels) and any(0 < level <= levels[0] for level in levels[1:])
+        inside = boxed(segments, recurs)
+        siblings = any(0 < level <= levels[0] for i, level in enumerate(levels) if i and i not in inside)
         counts = [len(words(text)) for text in texts]
-        return cls(segments, levels, sections, counts, boxed(segments, recurs), siblings, written)
+        return cls(segments, levels, sections, counts, inside, siblings, written)
 
     def ends(self, start: int, max_words: int, max_images: int) -> Iterator[tuple[int, int]]:
         """(how finished, the end) of the longest excerpts from `start` within the limits: one of each there is.
@@ -263,7 +264,8 @@ class Form:
             return SECTION
         below = self._behind_box(last + 1)
         if self.levels[below]:
-            name = plain(after.text) if isinstance(after, Text) else ""
+            heading = self.segments[below]
+            name = plain(heading.text) if isinstance(heading, Text) else ""
             if goes_on(name) or _RESULT.match(name):  # the next step, or the answer
                 return 0
             return PART if self.levels[below] > self.sections[last] else SECTION

@@ -152,6 +152,18 @@ def test_what_the_next_heading_goes_on_with_is_not_finished(heading):
     assert found("# A", "One.", heading, "Two three four five.", most=5) == []
 
 
+def test_what_the_heading_behind_a_box_goes_on_with_is_not_finished_and_the_box_says_nothing():
+    assert found("# A", "One.", "# Quiz", "Two.", "# Step 2", "Three four five.", most=4) == []
+    for box in ("# Answers", "# duration: 5 min"):
+        assert found("# A", "One.", box, "Two.", "# B", "Three four five.", most=4) == [(3, 2)]
+
+
+def test_a_box_behind_a_document_does_not_make_its_first_heading_one_of_several():
+    lesson = "# A", long(40), "", long(40), ""
+    assert best(*lesson) is best(*lesson, "# References", long(9)) is None
+    assert best(*lesson, "# B", long(60))[1] == ["# A", long(40), ""]
+
+
 @pytest.mark.parametrize(
     "below", ["This option saws it.", "However, it is dry.", "The next board", "While this dries, saw.", "To wrap up,"]
 )
