@@ -50,7 +50,7 @@ def parse(text: str, path: str) -> Any:
         raise UserError(f"{path}: {error}") from None
     except yaml.YAMLError as error:
         raise UserError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
-    except (RecursionError, AttributeError) as error:  # lists within lists; PyYAML's own: `!!timestamp x`
+    except (RecursionError, AttributeError, LookupError) as error:  # deep lists; PyYAML's: `!!timestamp x`, `!!bool x`
         raise UserError(f"{path} has a value that cannot be read: {one_line(error, 80)}") from error
     except ValueError as error:  # 2024-13-45 looks like a date; a number may have too many digits
         raise UserError(

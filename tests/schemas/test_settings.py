@@ -69,6 +69,8 @@ MERGED = "a0: &a0 {b: 1}\n" + "".join(f"a{i}: &a{i} {{<<: [{f'*a{i - 1},' * 9}]}
         (MERGED, "line 6 stands for more than 100,000 values"),
         ("[" * 3000, "cannot be read"),
         ("name: !!timestamp x", "cannot be read"),
+        ("name: !!bool x", "cannot be read"),
+        ("name: !!int ''", "cannot be read"),
     ],
 )
 def test_a_few_lines_take_neither_hours_nor_a_traceback(tmp_path, text, said):
