@@ -49,8 +49,9 @@ def excerpts(
     """Every excerpt that starts at the beginning, at a heading or behind a box, in reading order.
 
     Each has at least `min_words` words and one image, and is as long as the limits allow; one that ends with a section
-    comes before a longer one that does not. The title of an excerpt that does not start at the beginning is its first
-    heading. Excerpts may overlap. recurring: the keys of the headings that do not count (`filters.headings`).
+    comes before a longer one that does not. The title of the whole document and of its opening is the document's, of
+    all others the nearest heading at the start or above it. Excerpts may overlap. recurring: the keys of the headings
+    that do not count (`filters.headings`).
     """
     page = _Page(document, recurring)
     for _, excerpt in page.starting_at(page.beginnings(), _Limits(max_words, max_images, min_words)):
@@ -226,7 +227,7 @@ class _Page(Generic[AnyDocument]):
         return excerpt
 
     def _title(self, start: int, stop: int) -> str:
-        """The document's title at its beginning, otherwise the nearest of its own headings at the start or above it."""
+        """The document's title for all of it and for its opening, otherwise its nearest own heading at or above the start."""
         if start == 0 and (not self._is_section(start) or self.form.ends_with_document(stop)):
             return self.document.title
         nearest = bisect.bisect_right(self.headings, start) - 1
