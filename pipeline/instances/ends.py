@@ -15,8 +15,7 @@ from schemas.records import Image, Segment, Text
 SECTION, PART, SENTENCE = 3, 2, 1
 """How finished an excerpt is: it ends with a section or the document, before a part of its section, with a sentence."""
 LESSON_AGAIN = 60
-"""The number of words in a paragraph with which the lesson goes on below a box for teachers: this project's choice. In
-physics chapters and history lessons of the development corpus, the paragraphs of such boxes are shorter."""
+"""The words of a paragraph with which the lesson goes on below a box for teachers, whose own are shorter (our choice)."""
 CAPTION = 30
 """The most words of a caption below an image, which needs no full stop."""
 MOST_SEGMENTS = 200
@@ -186,9 +185,9 @@ class Form:
     """What the segments of a document are, position by position.
 
     levels: of headings, 0 for all else. sections: the level of the nearest heading at a position or above it. counts:
-    of words. boxed: the positions in boxes. has_siblings: whether the first segment is a heading, and one of its level
-    or a higher one follows that begins no box. written: whether any text ends like a sentence. Where none does (captions,
-    spoken steps), endings and small letters say nothing.
+    of words. boxed: the positions in boxes. has_siblings: whether the first segment is a heading, and another of its
+    level or a higher one follows, but no box's. written: whether any text ends like a sentence; else endings and small
+    letters say nothing (captions, spoken steps).
     """
 
     segments: Sequence[Segment]
@@ -210,8 +209,7 @@ class Form:
         written = any(ends_like_a_sentence(text) for text in texts)
         inside = boxed(segments, recurs)
         siblings = any(0 < level <= levels[0] for i, level in enumerate(levels) if i and i not in inside)
-        counts = [len(words(text)) for text in texts]
-        return cls(segments, levels, sections, counts, inside, siblings, written)
+        return cls(segments, levels, sections, [len(words(text)) for text in texts], inside, siblings, written)
 
     def ends(self, start: int, max_words: int, max_images: int) -> Iterator[tuple[int, int]]:
         """(how finished, the end) of the longest excerpts from `start` within the limits: one of each there is.
