@@ -163,13 +163,14 @@ class _Page(Generic[AnyDocument]):
 
     def _is_finished(self, start: int, stop: int, grade: int, whole_sections: bool) -> bool:
         """Whether an excerpt ends late enough for what its title names; a document's title names all of it."""
-        if start == 0 and not self._is_section(start):
+        if not self._is_section(start):
             is_opening = grade == PART and not any(self.form.levels[start + 1 : stop])
             return is_opening or self.form.ends_with_document(stop)
         return grade >= PART or (start in self.titles and not whole_sections)
 
     def _is_section(self, start: int) -> bool:
-        return start in self.titles and (start > 0 or self.form.has_siblings)
+        """Whether a heading of the document's own names what begins here, and not the document's title."""
+        return bool(self.headings) and self.headings[0] <= start and (start > 0 or self.form.has_siblings)
 
     def shortest(self, min_words: int) -> int:
         """The words of the shortest part that has an image and enough words, wherever it ends; 0 if there is none."""
@@ -228,10 +229,10 @@ class _Page(Generic[AnyDocument]):
 
     def _title(self, start: int, stop: int) -> str:
         """The document's title for all of it and for its opening, otherwise its nearest own heading at or above the start."""
-        if start == 0 and (not self._is_section(start) or self.form.ends_with_document(stop)):
+        if not self._is_section(start) or (start == 0 and self.form.ends_with_document(stop)):
             return self.document.title
         nearest = bisect.bisect_right(self.headings, start) - 1
-        own = plain(self.titles[self.headings[nearest]]) if nearest >= 0 else ""
+        own = plain(self.titles[self.headings[nearest]])
         return own or self.document.title
 
 

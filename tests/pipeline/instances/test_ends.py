@@ -228,5 +228,11 @@ def test_bylines_are_no_part_of_an_excerpt():
     assert best("# A", "By Ann the board is sawn, and then it is sanded for a day.", "")[1][1].startswith("By Ann")
 
 
+def test_what_begins_behind_a_byline_under_the_documents_title_is_its_opening_or_all_of_it():
+    begun = "By Ann Lee", long(20), "", "# B", long(20)
+    assert best(*begun, "# C", long(90)) == ("T", [long(20), ""])
+    assert best(*begun) == ("T", list(begun[1:]))
+
+
 def test_a_document_that_is_only_a_box_has_no_excerpt():
     assert best("# About the authors", long(20), "") is None
