@@ -43,6 +43,7 @@ _QUOTED = re.compile(r"""b?'(?:[^'\\]|\\.)*'|b?"(?:[^"\\]|\\.)*\"""", re.S)  # a
 
 AGAIN = "run the same command again: what was finished is kept"
 """The end of a message about a failure that may not occur in the next run."""
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def unquoted(error: object) -> str:
@@ -84,7 +85,7 @@ def reason(error: OSError) -> str:
     >>> reason(OSError(errno.EIO, "Input/output error")), reason(OSError(errno.ENOSPC, "No space left on device"))[:36]
     ('Input/output error', 'the disk is full; free some space an')
     """
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if error.errno in DISK_FULL:
         return f"the disk is full; free some space and {AGAIN}"
     return error.strerror or str(error)
 

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import aiohttp
 
-from schemas import retry_after
+from schemas import replies, retry_after
 from schemas.errors import AGAIN, RecordFault, ServiceError, UserError, one_line
 
 KEY = "LEAFINSTRUCT_LLM_KEY"
@@ -112,17 +112,8 @@ async def _once(connection: Connection, path: str, body: Message | None) -> tupl
     """The status, the body, and the seconds that the server asks to be left alone for."""
     method, url = "GET" if body is None else "POST", f"{connection.server.url}/{path}"
     async with connection.session.request(method, url, json=body, allow_redirects=False) as reply:
-        return reply.status, await _body(reply), retry_after.seconds(reply.headers.get("retry-after", ""))
-
-
-async def _body(reply: aiohttp.ClientResponse) -> bytes:
-    """The bytes of a reply, decompressed; reading stops when there are more than MOST_BYTES."""
-    data = bytearray()
-    async for chunk in reply.content.iter_chunked(1 << 16):
-        data += chunk
-        if len(data) > MOST_BYTES:
-            break
-    return bytes(data)
+        data = await replies.body(reply, MOST_BYTES)
+        return reply.status, data, retry_after.seconds(reply.headers.get("retry-after", ""))
 
 
 async def _answers(connection: Connection, path: str, plain: Message) -> bool:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import errno
 import json
 import logging
 import traceback
@@ -17,7 +16,7 @@ from collections.abc import Iterator
 from pipeline.storage import uris
 from pipeline.storage.files import write_bytes
 from pipeline.storage.store import content_key
-from schemas.errors import RecordFault, ServiceError, UserError, one_line
+from schemas.errors import DISK_FULL, RecordFault, ServiceError, UserError, one_line
 
 USER, SERVICE, BUG = "user", "service", "bug"
 KINDS = (USER, BUG, SERVICE)
@@ -93,7 +92,7 @@ def _all(folder: str) -> list[Failure]:
 def _message(error: Exception) -> str:
     if isinstance(error, UserError | ServiceError):
         return str(error)
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if isinstance(error, OSError) and error.errno in DISK_FULL:
         return "the disk is full"
     if isinstance(error, OSError) and error.errno:
         return f"{error.filename or 'a file'}: {error.strerror}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import logging
 import os
 import tempfile
@@ -11,10 +10,9 @@ from collections.abc import Iterator
 
 from pipeline.graph import failures
 from pipeline.graph.failures import BUG, USER, Failure
-from schemas.errors import AGAIN, BugError, ServiceError, UserError, is_users
+from schemas.errors import AGAIN, DISK_FULL, BugError, ServiceError, UserError, is_users
 from schemas.stage_names import stage_title
 
-_DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 _IMAGE = 1 << 18
 """The bytes of a large stored image."""
 _FROM_BEAM = " [while running '"
@@ -75,14 +73,14 @@ def _is_full(folder: str) -> bool:
             file.write(bytes(_IMAGE))
             file.flush()
     except OSError as error:
-        return error.errno in _DISK_FULL
+        return error.errno in DISK_FULL
     return False
 
 
 def _of_launcher(error: Exception, output: str, work: str, log: str) -> Exception:
     """An error of this process, or of the runner when no worker could record one."""
     if isinstance(error, OSError):
-        if error.errno in _DISK_FULL:
+        if error.errno in DISK_FULL:
             return _full(output)
         name = os.path.abspath(str(error.filename))
         for folder, option in ((output, "--output"), (work, "--work")):  # the default work folder is in the output

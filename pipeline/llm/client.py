@@ -24,11 +24,11 @@ import aiohttp
 from pipeline.llm.address import base_url, headers, shown
 from pipeline.llm.faults import AWAY, LlmFault, refuse
 from pipeline.llm.pictures import messages_of
-from pipeline.llm.responses import MOST_BYTES, Answer, body_of, check, clean, message, parse, read, tokens
+from pipeline.llm.responses import MOST_BYTES, Answer, check, clean, message, parse, read, tokens
 from pipeline.llm.slots import Slots
 from pipeline.storage.store import Store, content_key
 from prompts import Prompt
-from schemas import retry_after
+from schemas import replies, retry_after
 from schemas.errors import ServiceError
 
 TRIES = 3  # for a question: asked again if its answer is invalid
@@ -240,7 +240,7 @@ class Client:
                     # no redirects: the key is for this address alone
                     post = self._http.post(f"{self.url}/chat/completions", json=body, allow_redirects=False)
                     async with post as reply:
-                        data = await body_of(reply)
+                        data = await replies.body(reply, MOST_BYTES)
                         wanted = retry_after.seconds(reply.headers.get("retry-after", ""))
                 if reply.status in AWAY:
                     self._slots.overloaded(sent)

@@ -11,7 +11,6 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-import aiohttp
 import jsonschema
 
 MOST_BYTES = 4 << 20
@@ -124,16 +123,6 @@ def clean(text: object, most: int = WORDS) -> str:
     text = str(text)[: 4 * most]
     line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
     return line if len(line) <= most else line[: most - 1] + "…"
-
-
-async def body_of(reply: aiohttp.ClientResponse) -> bytes:
-    """The bytes of a response; reading stops when there are more than MOST_BYTES."""
-    data = bytearray()
-    async for chunk in reply.content.iter_chunked(1 << 16):
-        data += chunk
-        if len(data) > MOST_BYTES:
-            break
-    return bytes(data)
 
 
 def tokens(usage: object) -> dict[str, int]:
