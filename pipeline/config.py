@@ -94,8 +94,9 @@ class Llm:
     `model` is a folder, hub name or GGUF file for a server that the pipeline starts: `server` is vllm, llama.cpp or
     auto (the first of them that is installed), and `dtype` is vLLM's number format (auto, bfloat16, float16, float32).
     `name` is the server's name for the model; `url` has the addresses of servers that are already running, separated by
-    commas; `key_file` is a file with their key. `concurrency` is the number of questions in flight, `timeout` the seconds
-    for one answer, `deadline` those for a question, `max_model_len` the most tokens of prompt and answer.
+    commas; `key_file` is a file with their key. `concurrency` is the number of questions in flight at each server from
+    one worker process, `in_flight` from all of them (None: there is no such limit), `timeout` the seconds for one answer,
+    `deadline` those for a question, `max_model_len` the most tokens of prompt and answer.
     """
 
     model: str
@@ -105,6 +106,7 @@ class Llm:
     server: str = "auto"
     dtype: str = "auto"
     concurrency: int = 64
+    in_flight: int | None = None
     timeout: float = 120.0
     deadline: float = 600.0
     max_model_len: int = 2048
@@ -186,7 +188,7 @@ class Config:
 
 
 NOT_IN_HASH = {
-    "llm": ("url", "key_file", "server", "dtype", "concurrency", "timeout", "deadline"),
+    "llm": ("url", "key_file", "server", "dtype", "concurrency", "in_flight", "timeout", "deadline"),
     "clip": ("dtype", "batch_documents"),
     "images": ("workers", "timeout"),
     "web": ("contact", "per_host", "delay"),

@@ -28,6 +28,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "coherence.margin_at_least": (-2, 2),
     "coherence.similarity_at_most": (-1, 1),
     "llm.concurrency": _COUNT,
+    "llm.in_flight": _COUNT,
     "llm.max_model_len": _COUNT,
     "instructions.candidates": (1, MOST_CANDIDATES),
     "instructions.with_pictures": (0, 1),

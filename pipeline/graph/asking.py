@@ -86,13 +86,16 @@ def ask_each(
 
 
 def connect(run: Run) -> list[Client]:
-    """Clients of the model servers, with a cache of answers; one of the pipeline starts at the first question."""
+    """Clients of the model servers, with a cache of answers; one of the pipeline starts at the first question.
+
+    Those of all stages and threads of a process ask `llm.concurrency` questions at once together, at each server.
+    """
     llm = run.config.llm
     return [
         Client(
             url,
             run.llm_name,
-            llm.concurrency,
+            min(llm.concurrency, llm.in_flight or llm.concurrency),
             llm.timeout,
             Store(run.store("answers")),
             keys.of(llm) if llm.url else None,

@@ -21,11 +21,11 @@ from typing import Any, TypeVar
 
 import aiohttp
 
+from pipeline.llm import slots
 from pipeline.llm.address import base_url, headers, shown
 from pipeline.llm.faults import AWAY, LlmFault, refuse
 from pipeline.llm.pictures import messages_of
 from pipeline.llm.responses import MOST_BYTES, Answer, check, clean, message, parse, read, tokens
-from pipeline.llm.slots import Slots
 from pipeline.storage.store import Store, content_key
 from prompts import Prompt
 from schemas import replies, retry_after
@@ -80,7 +80,7 @@ class Client:
         self.submit(self._open(concurrency, api_key)).result()
 
     async def _open(self, concurrency: int, api_key: str | None) -> None:
-        self._slots = Slots(concurrency)
+        self._slots = slots.of(self.url, concurrency)
         # aiohttp: 0.14 ms of CPU a request here, against 1.2 to 2.6 ms for httpx2, openai and httpx. vLLM closes a
         # connection that was idle for 5 s, so ours are given up before that.
         self._http = aiohttp.ClientSession(

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import collections
+import threading
 import time
+import weakref
 from typing import Self
 
 PAUSE = 1.0
@@ -18,7 +20,7 @@ class Slots:
 
     A server shares its time between all questions. If none is answered in time, each is broken off and asked again, and
     that goes on for ever, unless fewer are asked at once. The rule is nearly that of TCP, so several processes that ask
-    one server come to shares that it can answer.
+    one server come to shares that it can answer. Event loops of several threads may share it.
     """
 
     def __init__(self, most: int):
@@ -26,6 +28,7 @@ class Slots:
         self._used = 0
         self._lowered = -PAUSE  # when
         self._turns: collections.deque[asyncio.Future[None]] = collections.deque()
+        self._lock = threading.Lock()
 
     async def __aenter__(self) -> Self:
         turn = asyncio.get_running_loop().create_future()
@@ -43,29 +46,53 @@ class Slots:
         self._free()
 
     def _free(self) -> None:
-        self._used -= 1
+        with self._lock:
+            self._used -= 1
         self._pass_on()
 
     def _pass_on(self) -> None:
-        """Give free slots to those who have waited longest.
+        """Give free slots to those who have waited longest, each in its own event loop.
 
         Nothing here waits, so nothing can be cancelled half-way, as a waiter of `asyncio.Condition` can be before Python
         3.13: it takes the notice with it, and its slot is lost.
         """
-        while self._turns and self._used < int(self.limit):
-            turn = self._turns.popleft()
-            if not turn.done():  # else its waiter was cancelled
+        with self._lock:
+            while self._turns and self._used < int(self.limit):
+                turn = self._turns.popleft()
+                if turn.done():  # its waiter was cancelled
+                    continue
                 self._used += 1
-                turn.set_result(None)
+                try:
+                    turn.get_loop().call_soon_threadsafe(self._take, turn)
+                except RuntimeError:  # the loop was closed just now, and all its waiters are cancelled
+                    self._used -= 1
+
+    def _take(self, turn: asyncio.Future[None]) -> None:
+        if turn.done():
+            self._free()
+        else:
+            turn.set_result(None)
 
     def answered(self) -> None:
         """The server has answered in time."""
-        self.limit = min(self.limit + max(1.0, GROWTH * self.limit) / self.limit, self.most)
+        with self._lock:
+            self.limit = min(self.limit + max(1.0, GROWTH * self.limit) / self.limit, self.most)
 
     def overloaded(self, since: float) -> None:
         """The server did not answer a question that was sent at `since` (of `time.monotonic`).
 
         Of questions that were in flight together, or soon after, only the first counts.
         """
-        if since > self._lowered + PAUSE:
-            self.limit, self._lowered = max(self.limit / 2, 1.0), time.monotonic()
+        with self._lock:
+            if since > self._lowered + PAUSE:
+                self.limit, self._lowered = max(self.limit / 2, 1.0), time.monotonic()
+
+
+_shared: weakref.WeakValueDictionary[tuple[str, int], Slots] = weakref.WeakValueDictionary()
+_sharing = threading.Lock()
+
+
+def of(server: str, most: int) -> Slots:
+    """The slots of this process for a server: the same for all who ask it with the same `most`, as long as one does."""
+    with _sharing:
+        return _shared.setdefault((server, most), Slots(most))

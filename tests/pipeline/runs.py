@@ -45,6 +45,13 @@ def demo_config(folder, llm=None, **changes) -> str:
     return str(path)
 
 
+def with_llm(run: Run, **changes) -> Run:
+    """The run with other keys of the section `llm`."""
+    return dataclasses.replace(
+        run, config=dataclasses.replace(run.config, llm=dataclasses.replace(run.config.llm, **changes))
+    )
+
+
 def a_run(folder, llm_url: str = "http://127.0.0.1:9/v1", **changes) -> Run:
     """`changes` replace keys of the demo's configuration, in which no text is read in images."""
     config = dataclasses.replace(configuration.load(str(ROOT / "configs/demo.yaml")), **{"ocr": None} | changes)

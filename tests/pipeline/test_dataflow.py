@@ -16,7 +16,7 @@ from pipeline.run import Run
 from pipeline.storage import remote
 from schemas.stage_names import STAGES, stage_title
 from tests.answers import server
-from tests.pipeline.runs import ROOT, a_run, demo_config
+from tests.pipeline.runs import ROOT, a_run, demo_config, with_llm
 from tests.pipeline.storage import emulators
 
 FLAGS = ["--runner=DataflowRunner", "--project=project-1", "--region=us-central1", "--temp_location=gs://bucket/tmp",
@@ -67,6 +67,14 @@ def test_a_job_can_end_with_images_or_with_scores(tmp_path, until, last):
     ]
     titles = [stage_title(stage) for stage in STAGES if stage_title(stage) in stages]
     assert titles[-1] == last and "Write shards" not in stages and "Write end" not in stages
+
+
+def test_questions_in_flight_in_the_whole_run_are_asked_in_lanes(job, tmp_path):
+    def shuffled(made: proto.Pipeline) -> list[str]:
+        return [one.unique_name for one in of(made, "beam:transform:group_by_key:v1") if "Questions" in one.unique_name]
+
+    assert len(shuffled(made(with_llm(a_run(tmp_path), in_flight=512)))) == 1
+    assert not shuffled(job)
 
 
 def test_no_step_has_state_or_timers(job):

@@ -14,13 +14,7 @@ from schemas.errors import ServiceError, UserError
 from schemas.records import Document, Text
 from tests.fake_openai import FakeOpenAI
 from tests.pipeline import disk  # noqa: F401  (disk://)
-from tests.pipeline.runs import a_run
-
-
-def with_server(run, **llm):
-    return dataclasses.replace(
-        run, config=dataclasses.replace(run.config, llm=dataclasses.replace(run.config.llm, **llm))
-    )
+from tests.pipeline.runs import a_run, with_llm
 
 
 def rating(run):
@@ -61,7 +55,7 @@ def test_a_slow_server_gets_fewer(tmp_path):
 
 def test_one_of_several_that_stays_away_stops_the_run(tmp_path):
     with FakeOpenAI() as one:
-        run = with_server(a_run(tmp_path, f"http://127.0.0.1:9/v1,{one.url}"), deadline=0.2)
+        run = with_llm(a_run(tmp_path, f"http://127.0.0.1:9/v1,{one.url}"), deadline=0.2)
         step = rating(run)
         futures = [step(document(number)) for number in range(4)]
         with pytest.raises(ServiceError, match="the model server at http://127.0.0.1:9/v1 stopped answering"):
@@ -91,7 +85,7 @@ def test_the_key_is_read_by_each_process_from_a_file_that_the_configuration_name
             (f"disk:/{tmp_path}/key", "of the file"),
             (None, "of the environment"),
         ):
-            run = with_server(a_run(tmp_path / said.replace(" ", "-"), server.url), url=server.url, key_file=key_file)
+            run = with_llm(a_run(tmp_path / said.replace(" ", "-"), server.url), url=server.url, key_file=key_file)
             step = rating(run)
             step(document(1)).result(30)
             step.close()

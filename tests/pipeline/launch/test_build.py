@@ -124,11 +124,13 @@ def test_reader_faults_name_their_line(first):
     assert all(o.location.rsplit("docs.jsonl:")[1].isdigit() for o in failed.values())
 
 
-def test_the_same_bytes_from_the_portable_job_service(config, first, tmp_path):
-    """Nothing is shared with the first run but its scores: those are a model's, and cached."""
+def test_the_same_bytes_from_the_portable_job_service(first, tmp_path):
+    """Nothing is shared with the first run but its scores: those are a model's, and cached. Few questions at once."""
     shutil.copytree(first / "work/scores", tmp_path / "work/scores")
-    with server() as llm:
+    config = demo_config(tmp_path, llm={"concurrency": 4, "in_flight": 8}, limit=None)
+    with server(slow=0.01) as llm:
         build(config, str(tmp_path / "out"), llm_url=llm.url, work=str(tmp_path / "work"), beam_flags=PORTABLE)
+        assert 1 < llm.most_in_flight <= 8
     assert (tmp_path / "out/manifest.json").read_bytes() == (first / "out/manifest.json").read_bytes()
     assert validate(tmp_path / "out", deep=True) == []
 

@@ -366,6 +366,21 @@ def test_slots_are_halved_once_for_questions_that_were_in_flight_together_and_co
     assert 2000 < count < 3000 and slots.limit == 256
 
 
+def test_clients_of_one_process_share_the_slots_of_a_server():
+    """Each stage of each thread has a client of its own."""
+    with FakeOpenAI(slow=0.02) as server, contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(Client(server.url, "fake", concurrency=3)) for _ in range(3)]
+        asked = [client.submit(client.ask(prompt(f"{at} {n}"))) for n in range(6) for at, client in enumerate(clients)]
+        clients[0].close()  # what it asks, or waits to ask, leaves its slots to the others
+        for one in asked[1::3] + asked[2::3]:
+            assert one.result(30)
+        assert server.most_in_flight == 3 and clients[1]._slots is clients[2]._slots
+        assert clients[1]._slots._used == 0 and clients[1].counts()["questions"] == 6
+        stack.pop_all()
+        for client in clients[1:]:
+            client.close()
+
+
 def test_waiting_for_a_slot_is_no_fault_of_the_server():
     """Two hundred questions to a server that can answer four at once in time: the last ones wait longer than patience."""
     server = Sharing(rate=20)
