@@ -102,7 +102,7 @@ def test_a_line_of_very_many_values_is_not_decoded(jsonl, read_all):
 )
 def test_a_gzip_bomb_is_one_fault(tmp_path, read_all, filling):
     (tmp_path / "a.jsonl.gz").write_bytes(
-        gzip.compress(json.dumps(document()).encode() + b"\n") + gzip.compress(filling * 4_000_000)
+        gzip.compress(json.dumps(document()).encode() + b"\n") + gzip.compress(filling * 4_000_000, 1)
     )
     started = time.process_time()
     found = faults(corpora.read(next(corpora.parts("native", f"{tmp_path}/a.jsonl.gz"))))
@@ -163,7 +163,7 @@ def repeated(times):
         ),
         (
             lambda: pa.table({"texts": ["\0" * 300_000_000]}),
-            {"compression": "zstd", "use_dictionary": False},
+            {"compression": "zstd", "use_dictionary": False, "write_statistics": False},
             "too_long",
         ),
         (lambda: pa.table({"texts": pa.nulls(5_000_000, pa.string())}), {"row_group_size": 5_000_000}, "unreadable"),

@@ -128,20 +128,27 @@ def spaces(compress, flush, count=300):
     return b"".join(compress(b" " * (1 << 20)) for _ in range(count)) + flush()
 
 
-def bombs():
-    packed, brotlied = zlib.compressobj(9, wbits=31), brotli.Compressor()
-    once = spaces(packed.compress, packed.flush)
-    return {
-        "gzip": once,
-        "br": spaces(brotlied.process, brotlied.finish),
-        "zstd": zstandard.compress(b" " * (100 << 20)),
-        "gzip, gzip": gzip.compress(once),
-    }
+def gzip_bomb():
+    packed = zlib.compressobj(1, wbits=31)
+    return spaces(packed.compress, packed.flush)
 
 
-@pytest.mark.parametrize("name", ["gzip", "br", "zstd", "gzip, gzip"])
-def test_a_page_that_becomes_very_long_is_one_fault(crawl, read_all, name):
-    bomb = response("https://example.org/", bombs()[name], more=f"Content-Encoding: {name}\r\n")
+def brotli_bomb():
+    brotlied = brotli.Compressor(quality=1)
+    return spaces(brotlied.process, brotlied.finish)
+
+
+@pytest.mark.parametrize(
+    "name, bomb",
+    [
+        ("gzip", gzip_bomb),
+        ("br", brotli_bomb),
+        ("zstd", lambda: zstandard.compress(b" " * (100 << 20))),
+        ("gzip, gzip", lambda: gzip.compress(gzip_bomb())),
+    ],
+)
+def test_a_page_that_becomes_very_long_is_one_fault(crawl, read_all, name, bomb):
+    bomb = response("https://example.org/", bomb(), more=f"Content-Encoding: {name}\r\n")
     fault, document = read_all("warc", crawl(bomb, *pages(1)))
     assert (fault.error, document.title) == ("too_long", "Tea 0")
 
