@@ -284,6 +284,6 @@ class Client:
         return False
 
     def _away(self, detail: str) -> tuple[LlmFault, float]:
-        """The fault of an unreachable server, and the time since when it is unreachable."""
-        self._away_since = self._away_since or time.monotonic()
+        """The fault of an unreachable server, and the time since when it is unreachable: for all clients of the process."""
+        self._away_since = max(self._away_since or time.monotonic(), self._slots.last_answer)
         return LlmFault("unreachable", detail), self._away_since

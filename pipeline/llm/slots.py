@@ -27,18 +27,19 @@ class Slots:
         self.most, self.limit = most, float(most)
         self._used = 0
         self._lowered = -PAUSE  # when
+        self.last_answer = 0.0  # when, of `time.monotonic`
         self._turns: collections.deque[asyncio.Future[None]] = collections.deque()
         self._lock = threading.Lock()
 
     async def __aenter__(self) -> Self:
         turn = asyncio.get_running_loop().create_future()
-        self._turns.append(turn)
+        with self._lock:
+            self._turns.append(turn)
         self._pass_on()
         try:
             await turn
         except asyncio.CancelledError:
-            if not turn.cancelled():  # it has a slot, and comes too late to take it
-                self._free()
+            self._leave(turn)
             raise
         return self
 
@@ -50,33 +51,32 @@ class Slots:
             self._used -= 1
         self._pass_on()
 
+    def _leave(self, turn: asyncio.Future[None]) -> None:
+        """Of a waiter that was cancelled: out of the line, or give back the slot that it has got meanwhile."""
+        with self._lock:
+            if waiting := turn in self._turns:
+                self._turns.remove(turn)
+        if not waiting:
+            self._free()
+
     def _pass_on(self) -> None:
         """Give free slots to those who have waited longest, each in its own event loop.
 
-        Nothing here waits, so nothing can be cancelled half-way, as a waiter of `asyncio.Condition` can be before Python
-        3.13: it takes the notice with it, and its slot is lost.
+        Whoever is out of the line has a slot, and gives it back if it was cancelled, whether or not its loop still came
+        to `_take`. Nothing here waits, so nothing can be cancelled half-way, as a waiter of `asyncio.Condition` can be
+        before Python 3.13: it takes the notice with it, and its slot is lost.
         """
         with self._lock:
             while self._turns and self._used < int(self.limit):
                 turn = self._turns.popleft()
-                if turn.done():  # its waiter was cancelled
-                    continue
                 self._used += 1
-                try:
-                    turn.get_loop().call_soon_threadsafe(self._take, turn)
-                except RuntimeError:  # the loop was closed just now, and all its waiters are cancelled
-                    self._used -= 1
-
-    def _take(self, turn: asyncio.Future[None]) -> None:
-        if turn.done():
-            self._free()
-        else:
-            turn.set_result(None)
+                turn.get_loop().call_soon_threadsafe(_take, turn)
 
     def answered(self) -> None:
         """The server has answered in time."""
         with self._lock:
             self.limit = min(self.limit + max(1.0, GROWTH * self.limit) / self.limit, self.most)
+            self.last_answer = time.monotonic()
 
     def overloaded(self, since: float) -> None:
         """The server did not answer a question that was sent at `since` (of `time.monotonic`).
@@ -86,6 +86,11 @@ class Slots:
         with self._lock:
             if since > self._lowered + PAUSE:
                 self.limit, self._lowered = max(self.limit / 2, 1.0), time.monotonic()
+
+
+def _take(turn: asyncio.Future[None]) -> None:
+    if not turn.done():
+        turn.set_result(None)
 
 
 _shared: weakref.WeakValueDictionary[tuple[str, int], Slots] = weakref.WeakValueDictionary()

@@ -381,6 +381,14 @@ def test_clients_of_one_process_share_the_slots_of_a_server():
             client.close()
 
 
+def test_a_server_that_answers_another_client_is_not_away():
+    """A question was refused, and waited for longer than patience behind those of another client, which were answered."""
+    with FakeOpenAI() as server, Client(server.url, "fake", 1) as one, Client(server.url, "fake", 1) as other:
+        one._away_since = time.monotonic() - one.patience
+        assert ask(other, "x")
+        assert ask(one, "!503*1")
+
+
 def test_waiting_for_a_slot_is_no_fault_of_the_server():
     """Two hundred questions to a server that can answer four at once in time: the last ones wait longer than patience."""
     server = Sharing(rate=20)

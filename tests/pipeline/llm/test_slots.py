@@ -70,6 +70,28 @@ def test_a_cancelled_question_takes_no_slot_with_it(when):
     asyncio.run(scene())
 
 
+def test_a_slot_that_a_loop_which_ends_does_not_take_any_more_is_given_back():
+    """Another thread gives a slot to a question that is cancelled, whose loop then ends without looking at it."""
+
+    async def scene() -> None:
+        slots, asked, loop = Slots(1), [], asyncio.get_running_loop()
+        first, last = asyncio.Event(), asyncio.Event()
+        last.set()
+        one = asyncio.create_task(_ask(slots, asked, "first", first))
+        await _settled()
+        two = asyncio.create_task(_ask(slots, asked, "cancelled", asyncio.Event()))
+        await _settled()
+        loop.call_soon_threadsafe = lambda *_: None
+        first.set()
+        await one
+        del loop.call_soon_threadsafe
+        two.cancel()
+        await asyncio.wait_for(_ask(slots, asked, "last", last), 1)
+        assert asked == ["first", "last"]
+
+    asyncio.run(scene())
+
+
 def test_an_overloaded_server_gets_half_as_many_and_after_answers_more_again():
     async def scene() -> None:
         slots, asked = Slots(4), []
