@@ -32,7 +32,7 @@ def build(pipeline: beam.Pipeline, run: Run, until: str | None = None) -> None:
     What it writes last says that all of them are there (`writing.write_end`). With `until`, that stage is the last, and
     what is kept are images and scores, in the work folder.
     """
-    images, clip, llm = run.config.images, run.config.clip, run.config.llm
+    images, clip = run.config.images, run.config.clip
     size, salt = run.config.shards.size, run.config.shards.salt
     disk = disk_of(run)
     ended = []
@@ -79,9 +79,9 @@ def build(pipeline: beam.Pipeline, run: Run, until: str | None = None) -> None:
     docs = stage(docs, TakeExcerpt(run, name.TAKE_EXCERPT, stages.take_excerpt), AsSingleton(recurring))
     if lanes := lanes_of(run):
         docs = docs | "Questions" >> Lanes(lanes)
-    docs = stage(docs, InFlight(run, name.RATE_TEXT, asking.rate_text, llm.concurrency))
+    docs = stage(docs, InFlight(run, name.RATE_TEXT, asking.rate_text, asking.at_once(run)))
     docs = stage(docs, Each(run, name.FILTER_RATINGS, stages.filter_ratings))
-    docs = stage(docs, InFlight(run, name.WRITE_INSTRUCTION, asking.write_instruction, llm.concurrency))
+    docs = stage(docs, InFlight(run, name.WRITE_INSTRUCTION, asking.write_instruction, asking.at_once(run)))
     staged = stage(docs, Each(run, name.ASSEMBLE, stages.assemble_instance))
 
     kept = (

@@ -85,6 +85,11 @@ def ask_each(
     return Step(ask, close, counts)
 
 
+def at_once(run: Run) -> int:
+    """About how many documents a stage asks at once: so many that each of the servers has enough of them."""
+    return run.config.llm.concurrency * len(address.several(run.llm_url))
+
+
 def connect(run: Run) -> list[Client]:
     """Clients of the model servers, with a cache of answers; one of the pipeline starts at the first question.
 

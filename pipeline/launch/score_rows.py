@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from filters.words import words
 from pipeline.coherence.complementarity import complementarity
+from pipeline.graph import asking
 from pipeline.graph.window import Window
 from pipeline.instances.excerpt import best_excerpt
 from pipeline.run import Run
@@ -83,7 +84,7 @@ def excerpt_of(run: Run, document: ScoredDocument) -> ScoredDocument | None:
 
 def rate_all(run: Run, rate: Rate, excerpts: list[tuple[ScoredDocument | None, Row]]) -> None:
     """Add the ratings of each excerpt to its row, or why there are none."""
-    window: Window[Row, Any] = Window(run.config.llm.concurrency)
+    window: Window[Row, Any] = Window(asking.at_once(run))
     finished: list[Any] = []
     for excerpt, row in excerpts:
         if excerpt is None:

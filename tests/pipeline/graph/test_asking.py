@@ -7,7 +7,8 @@ import dataclasses
 
 import pytest
 
-from pipeline.graph.asking import ask_each, connect
+from pipeline.graph.asking import ask_each, at_once, connect
+from pipeline.graph.window import Window
 from pipeline.llm import keys, questions
 from pipeline.llm.probe import check_server, probe
 from schemas.errors import ServiceError, UserError
@@ -39,6 +40,17 @@ def test_each_document_is_asked_of_the_server_with_the_least_to_do(tmp_path):
             future.result(30)
         assert again.counts() == {"questions": 20, "from_cache": 20}  # whichever server was asked
         again.close()
+
+
+def test_a_stage_has_enough_documents_for_each_server(tmp_path):
+    with FakeOpenAI(slow=0.05) as one, FakeOpenAI(slow=0.05) as two:
+        run = with_llm(a_run(tmp_path, f"{one.url},{two.url}"), concurrency=3)
+        step, window = rating(run), Window(at_once(run))
+        for number in range(12):
+            window.add(number, step(document(number)))
+        list(window.drain())
+        step.close()
+        assert one.most_in_flight == two.most_in_flight == 3
 
 
 def test_a_slow_server_gets_fewer(tmp_path):
