@@ -2,9 +2,9 @@
 
 Each stage below is one named line; its name is the same in the ledger and in the funnel. What a stage does to a
 document is a plain function in `graph/stages.py` (reading and writing: `graph/reading.py`, `graph/writing.py`); how
-that becomes a Beam transform is in `graph/transforms.py`. Images never cross a shuffle, and documents only before
-the questions, with `llm.in_flight` (`graph/lanes.py`): from `Read` to `Assemble` the stages are fused, and only ids, ranks
-and small ledger rows are grouped (`graph/grouping.py`).
+that becomes a Beam transform is in `graph/transforms.py`. Documents and their images never cross a shuffle: from `Read`
+to `Assemble` the stages are fused, and only ids, ranks and small ledger rows are grouped (`graph/grouping.py`). With
+`llm.in_flight`, documents wait in files before the questions, and the names of these are grouped (`graph/lanes.py`).
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def build(pipeline: beam.Pipeline, run: Run, until: str | None = None) -> None:
     docs = stage(docs, Each(run, name.FILTER_IMAGES, stages.filter_images))
     docs = stage(docs, TakeExcerpt(run, name.TAKE_EXCERPT, stages.take_excerpt), AsSingleton(recurring))
     if lanes := lanes_of(run):
-        docs = docs | "Questions" >> Lanes(lanes)
+        docs = docs | "Questions" >> Lanes(run, lanes)
     docs = stage(docs, InFlight(run, name.RATE_TEXT, asking.rate_text, asking.at_once(run)))
     docs = stage(docs, Each(run, name.FILTER_RATINGS, stages.filter_ratings))
     docs = stage(docs, InFlight(run, name.WRITE_INSTRUCTION, asking.write_instruction, asking.at_once(run)))
