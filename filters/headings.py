@@ -29,7 +29,7 @@ _OF_TEACHING = re.compile(
     r"|(ap |unit |chapter )*((free|extended|short) response|multiple choice|review|practice|self-check"
     r"|critical thinking|comprehension|sourcing|historical reasoning|discussion|study|essay)? ?questions?"
     r"|critical thinking|full text|source links?|questions for each level of learning|answers?( to .*)?"
-    r"|review & self[- ]study|🚀 challenge|project goal|duration ?: .*"
+    r"|review & self[- ]study|🚀 challenge|project goal|duration ?: .*|educator materials\b.*|~ ?(alert|hint|reminder)"
 )
 _PERHAPS_OF_TEACHING = re.compile(r"assignments?|challenges?|exercises?|homework|problems")
 _OF_THE_BOOK = re.compile(

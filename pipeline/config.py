@@ -77,8 +77,8 @@ class CoherenceRules:
 class Excerpt:
     """How much of a document becomes the instance.
 
-    `whole_sections`: whether it must end with the section in which it begins, or before a part of that; fewer documents
-    have such an excerpt, and more of these are whole (docs/quality.md).
+    `whole_sections`: whether it must end with the section in which it begins; fewer documents have such an excerpt, and
+    more of these are whole (docs/quality.md).
     """
 
     max_words: int = 300

@@ -38,7 +38,8 @@ _REFERS_BACK = re.compile(
     r"|\bnot yet (?:discussed|covered|introduced)\b|\bhaving (?:discussed|seen|learned|covered|looked)\b"
     r"|\bwe now turn\b|\bexample earlier\b|\bcoming back now\b|\[above\]\(#"
     rf"|\bas {_DID} (?:previously|earlier|before|above)\b|\b(?:discussed|covered) in the (?:previous|last) \w+"
-    rf"|\b{_DID} in (?:chapter|part|lesson)\b",
+    rf"|\b{_DID} in (?:chapter|part|lesson)\b|\b(?:we|you) \w+(?: to)? (?:earlier|previously)\b"
+    r"|\blet[’']s (?:keep|continue) \w+ing\b|\bstep \d+ (?:above|below)\b|\bsteps below\b",
     re.I,
 )
 _REFERS_ABOVE = re.compile(
@@ -47,7 +48,7 @@ _REFERS_ABOVE = re.compile(
     re.I,
 )
 _ANNOUNCES_ALL = re.compile(
-    rf"\b(?:this|the following) {_WORKS} (?:will |is going to )?(?:also )?(?:{_SHOWS}|provides? an? (?:walk|step))\b"
+    rf"\b(?:this|the following) (?:\w+ )?{_WORKS} (?:will |is going to )?(?:also )?(?:{_SHOWS}|helps?|provides? an? (?:walk|step))\b"
     rf"|\bin this {_WORKS}{_WILL}",
     re.I,
 )
@@ -60,14 +61,26 @@ _ANNOUNCES_LATER = re.compile(
     r"|\beach example below\b|\bwe[’']ll (?:fix|see|come back to) (?:this|that|it|these) (?:problem )?(?:later|with|in the)\b",
     re.I,
 )
-_LOST_CODE = re.compile(r"```[^\n`]*\n\s*```|\.\. code-tab::[^\n]*\s*\Z|\[!(?:code|include)", re.I)
+_LOST_CODE = re.compile(r"```[^\n`]*\n\s*```|\.\. code-tab::[^\n]*\s*\Z|\[!(?:code|include)|(?<!`)``(?!`) with\b", re.I)
+_LEADS_TO_FORMULA = re.compile(
+    r"\b(?:(?:is|are|gives?|get|write|by|becomes?|yields?|equations?|obtain|have|find)|(?:like this|as follows):)\s*\Z"
+)
+_LINKS_TO_OTHER_PAGES = re.compile(r"(?:\s*[-*+] \[[^\]\n]*\]\((?!https?:)[^)\s]*\)[ .]*(?:\n|\Z))+\s*\Z")
+_OF_THE_BOOK = re.compile(
+    r"\b(?:later|earlier) in (?:the|this) (?:chapter|book|course|series)\b|\bvideo series\b|\bguest (?:blog )?post\b"
+    r"|\bthis (?:chapter|book|course) (?:is (?:separated|divided|organi[sz]ed)|will|includes|consists)\b"
+    r"|\beditor[s'’]* note\b|\boriginally (?:published|posted|appeared)\b|\b\d+-(?:week|lesson),? (?:\d+-lesson )?curriculum\b"
+    r"|\bpart \w+ (?:of|in) (?:a|our|this|the) (?:\w+ )?series\b|\byesterday[’']s post\b|\byour (?:final )?grade\b",
+    re.I,
+)
+_TAB = re.compile(r"\]\(#tab/")
 _ANNOUNCES_SECTION = re.compile(
     rf"\bthis {_PARTS} (?:will |of the \w+ )*{_SHOWS}\b|\bin this {_PARTS}{_WILL}"
     r"|\b(?:we|I)(?:[’']ll| will| are going to) (?:now )?(?:walk|go|work) (?:\w+ )?through\b|\bone (?:at a time|by one):",
     re.I,
 )
 _OF_THE_COURSE = re.compile(
-    r"\s*(?:>\s*)?[*_]*(?:sketchnote\b|this lesson was taught\b|click the images? above\b|hearty thanks\b"
+    r"\s*(?:>\s*)?[*_]*(?:sketchnote\b|this lesson was taught\b|click the images? above\b|hearty thanks\b|(?:visit|read|watch) this (?:web ?site|report|article|link|page)\b"
     r"|(?:in|throughout|after) this (?:chapter|section|module|unit|lesson),? (?:you|students|learners)(?:[’']ll| will) (?:learn|be able)[^.!?\n]{0,40}:"
     r"|students (?:should|will)\b|(?:this|these) standards?\b|meet the team\b|project goal:|(?:many|special) thanks to\b|\[!include\b)",
     re.I,
@@ -79,6 +92,13 @@ _VIDEO = re.compile(
 )
 _SEVERAL = re.compile(
     r"\b(?:two|three|four|five|six|seven|eight|nine|ten|several|following)\b(?: [\w-]+){1,5}: ([^:;.!?\n]+)", re.I
+)
+_ANNOUNCES_SEVERAL = re.compile(
+    r"\b(?:two|three|four|five|six|seven|eight|several|few|couple of|many|various|multiple|different|some|number of|following)"
+    r" (?:[\w-]+ ){0,2}(?:ways|types|kinds|options|methods|examples|approaches|techniques|steps|stages|phases|forms"
+    r"|categories|parts|sections|reasons|causes|modes|tools|factors|principles|rules|tasks|features|components|elements"
+    r"|parameters|settings|properties|levels|groups|strategies|functions|areas|characteristics)\b",
+    re.I,
 )
 _AND = re.compile(r",\s*(?:and )?|\s(?:and|&)\s")
 _FIRST_OF = re.compile(r"\bfirst (?:step|stage|phase|type|kind|category|method|way|reason)\b", re.I)
@@ -123,6 +143,15 @@ def announces_section(text: str) -> bool:
     return bool(_ANNOUNCES_SECTION.search(text))
 
 
+def announces_several(text: str) -> bool:
+    """Whether a text says that there are several of something, each of which may have a part of its own.
+
+    >>> announces_several("There are two main ways to saw."), announces_several("There is one way to saw.")
+    (True, False)
+    """
+    return bool(_ANNOUNCES_SEVERAL.search(text))
+
+
 def announces_later(text: str) -> bool:
     """Whether a text says that something follows in another part.
 
@@ -139,6 +168,42 @@ def lost_code(text: str) -> bool:
     (True, False)
     """
     return bool(_LOST_CODE.search(text))
+
+
+def lost_formula(text: str, below: str) -> bool:
+    """Whether a text leads to a formula, and the text below it is none: the corpus has lost it.
+
+    >>> lost_formula("The force is", "where m is the mass."), lost_formula("The force is", "$F = ma$")
+    (True, False)
+    """
+    return bool(_LEADS_TO_FORMULA.search(text)) and below.lstrip()[:1].isalpha()
+
+
+def of_the_book(text: str) -> bool:
+    """Whether a text speaks of the book, the course or the site that it belongs to.
+
+    >>> of_the_book("This chapter is divided into three sections."), of_the_book("The saw is divided into three parts.")
+    (True, False)
+    """
+    return bool(_OF_THE_BOOK.search(text))
+
+
+def leads_elsewhere(text: str) -> bool:
+    """Whether a text is a list of links to other pages of its site, and nothing else.
+
+    >>> leads_elsewhere("- [Saws](saws.md)\\n- [Glue](#glue)"), leads_elsewhere("- [Saws](https://example.org)")
+    (True, False)
+    """
+    return bool(_LINKS_TO_OTHER_PAGES.match(text))
+
+
+def is_tab(heading: str) -> bool:
+    """Whether a heading is that of one of several tabs, which say the same for several systems.
+
+    >>> is_tab("# [macOS](#tab/macos)"), is_tab("# macOS")
+    (True, False)
+    """
+    return bool(_TAB.search(heading))
 
 
 def points_to_video(text: str) -> bool:

@@ -12,8 +12,8 @@ from filters.words import heading_level, plain, words
 from pipeline.instances.alone import of_the_course
 from schemas.records import Image, Segment, Text
 
-SECTION, PART, SENTENCE = 3, 2, 1
-"""How finished an excerpt is: it ends with a section or the document, before a part of its section, with a sentence."""
+SECTION, LEAD, PARTS, SENTENCE = 4, 3, 2, 1
+"""How finished an excerpt is: it ends with its section, before the first part of it, with some of its parts, or sooner."""
 LESSON_AGAIN = 60
 """The words of a paragraph with which the lesson goes on below a box for teachers, whose own are shorter (our choice)."""
 CAPTION = 30
@@ -35,7 +35,8 @@ _GOES_ON = re.compile(rf"\s*(?:{_ITEM}|[a-z]|[)}}\]>.,;])")
 _FROM_AFAR = (
     r"however|but|also|therefore|thus|hence|finally|similarly|likewise|moreover|furthermore|secondly|thirdly"
     r"|(?:second|third|fourth|fifth)(?=,)|for (?:example|instance)|in (?:contrast|addition|other words)"
-    r"|as (?:discussed|mentioned|noted|a result)"
+    r"|as (?:discussed|mentioned|noted|a result|the \w+ (?:suggest|show)s?)|just as|to test (?:this|that|it|these)"
+    r"|the task is (?:complete|done)|the (?:\w+ )?reasons? for (?:this|that|these)|\w+ (?:can )?also"
 )
 _CONTINUES = (
     rf"{_FROM_AFAR}|and|or|then|next|instead|so|in fact|as (?:shown|with)|again"
@@ -43,11 +44,10 @@ _CONTINUES = (
 )
 _REFERS = (
     r"this|these|that|those|it|its|they|their|he|his|she|her|such|now|as (?:you|we)|in (?:this|these)|another|here"
-    r"|once"
-    r"|the (?:following|above|same|second|third|next|other|figure|table|graph|diagram)|after (?:this|that|these)"
+    r"|once|the (?:following|above|same|second|third|next|other|figure|table|graph|diagram)|after (?:this|that|these)"
     r"|when (?:this|it|they)|of (?:this|these|those)|at (?:this|that)|during (?:this|that)|in one|having|there"
-    r"|an example of (?:this|these|that)|note(?: that)?|notice|while"
-    r" (?:this|that|it|they)|to (?:wrap up|continue|finish)|still|if you still"
+    r"|an example of (?:this|these|that)|note(?: that)?|notice|while (?:this|that|it|they)"
+    r"|to (?:wrap up|continue|finish)|still|if you still"
 )
 _CUT = re.compile(rf"\s*(?:{_FROM_AFAR})\b", re.I)
 _LEANS_BACK = re.compile(rf"\s*(?:{_CONTINUES}|{_REFERS})\b", re.I)
@@ -59,20 +59,18 @@ _SPEAKS_OF_ITSELF = re.compile(
 )
 _RESULT = re.compile(r"(?:strategy|solution|discussion|answers?|results?)\b", re.I)
 _ANNOUNCES = re.compile(
-    r"\blet[’']s (?:get started|begin|start|go|discuss|look|consider|see|examine|turn|explore)\b[^.!?]*[.!?]?[\s*_]*$"
-    r"|\b(?:this|the following|the next|these) (?:chapter|section|lesson|module|tutorial|guide|article|part|topic"
-    r"|unit"
-    r"|figure|table|example|paragraph|video)s?\b[^.!?]*\b(?:will|shows?|explains?|covers?|describes?|demonstrates?"
-    r"|want"
-    r" to)\b[^.!?]*[.!?]?[\s*_]*$"
-    r"|\b(?:below|(?:next|subsequent|following) \[?(?:chapter|section|lesson|step|paragraph)s?"
-    r"|later (?:on )?in this \w+)"
-    r"(?:\]\([^()\s]*\))?[.!][\s*_]*$|\b(?:read|see|watch) the following\b[^.!?]*[.!?]?[\s*_]*$"
+    r"\blet(?:[’']s| us) (?:get started|(?:\w+ )?(?:begin|start|go|discuss|look|consider|see|examine|think|turn|explore))\b"
+    r"[^.!?]*[.!?]?[\s*_]*$|\b(?:we|you)(?:[’']re| are) (?:now )?ready to\b[^.!?]*[.!?]?[\s*_]*$"
+    r"|\b(?:this|the following|the next|these) (?:chapter|section|lesson|module|tutorial|guide|article|part|topic|unit"
+    r"|figure|table|example|paragraph|video)s?\b[^.!?]*\b(?:will|shows?|explains?|covers?|describes?|demonstrates?|want"
+    r" to)\b[^.!?]*[.!?]?[\s*_]*$|\b(?:below|(?:next|subsequent|following) \[?(?:chapter|section|lesson|step|paragraph)s?"
+    r"|later (?:on )?in this \w+)(?:\]\([^()\s]*\))?[.!][\s*_]*$|\b(?:read|see|watch) the following\b[^.!?]*[.!?]?[\s*_]*$"
     r"|\bwe(?:['’]ll| will| shall) (?:see|discuss|explore|look|examine)\b[^.!?]*\b(?:below|later|next|following)\b[^.!?]*"
     r"[.!?]?[\s*_]*$|\b(?:like|as) (?:this|follows)[.!]?[\s*_]*$|\bnow we(?:['’]ll| will| shall) [^.!?]*[.!?]?[\s*_]*$",
     re.I,
 )
 """The last sentence says that something follows. Knows English alone."""
+_NOTHING_COMES = re.compile(r":$|\bthe following(?: [\w-]+){1,5}\.?$", re.I)
 _SENTENCE_ENDS = re.compile(r"[.!?…。！？](?:\[\d+\]|[\"'”’»)\]*_`|\s])*$")
 _WHOLE = re.compile(r"\s*(?:```|\||\$\$|\[!code|" + _ITEM + ")")  # code, tables, formulas, lists
 _BYLINE = re.compile(r"\s*[*_]*(?:written |posted )?by:? \W{0,9}[A-Z]", re.I)
@@ -236,7 +234,7 @@ class Form:
             untold = bare and self.written and i + 1 < len(self.segments) and not self.levels[i + 1]
             if level or untold or goes_on_below or (left and not self.ends_with_document(i + 1)):
                 continue
-            if grade := self._finished(i):
+            if grade := self._finished(start, i):
                 found[grade] = i + 1
         yield from sorted(found.items(), reverse=True)
 
@@ -247,8 +245,8 @@ class Form:
     def _behind_box(self, at: int) -> int:
         return next(i for i in itertools.count(at) if i not in self.boxed)
 
-    def _finished(self, last: int) -> int:
-        """How finished an excerpt is that ends with the segment at `last`; 0: not at all."""
+    def _finished(self, start: int, last: int) -> int:
+        """How finished an excerpt is from the segment at `start` to that at `last`; 0: not at all."""
         if last + 1 == len(self.segments):
             return SECTION
         segment, after = self.segments[last], self.segments[last + 1]
@@ -256,7 +254,7 @@ class Form:
         quoting = said.count("“") > said.count("”")
         said = said.rstrip()[-_TAIL:]
         asks = self.written and said.endswith("?")
-        if quoting or asks or _ANNOUNCES.search(said) or (isinstance(segment, Text) and said.endswith(":")):
+        if quoting or asks or _ANNOUNCES.search(said) or (isinstance(segment, Text) and _NOTHING_COMES.search(said)):
             return 0
         if self.ends_with_document(last + 1):
             return SECTION
@@ -266,9 +264,11 @@ class Form:
             name = plain(heading.text) if isinstance(heading, Text) else ""
             if goes_on(name) or _RESULT.match(name):  # the next step, or the answer
                 return 0
-            return PART if self.levels[below] > self.sections[last] else SECTION
+            if self.levels[below] <= self.sections[start]:
+                return SECTION
+            return PARTS if any(self.levels[start + 1 : last]) else LEAD
         if below > last + 1:  # a box in the middle of a text
-            return PART
+            return LEAD
         if isinstance(after, Image):
             return SENTENCE if isinstance(segment, Image) else 0  # of several images for one text some may be left out
         if not self.written:

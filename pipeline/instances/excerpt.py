@@ -22,7 +22,7 @@ from filters.drop_images import AnyDocument
 from filters.headings import heading_key
 from filters.words import plain
 from pipeline.instances import alone
-from pipeline.instances.ends import PART, SECTION, Form, begins_late, goes_on, in_the_middle, leads_on
+from pipeline.instances.ends import LEAD, PARTS, SECTION, Form, begins_late, goes_on, in_the_middle, leads_on
 from schemas.codec import mean_margin
 from schemas.records import Coherence, Image, ScoredDocument, Text
 
@@ -129,9 +129,12 @@ class _Page(Generic[AnyDocument]):
         # A text is in many excerpts.
         self._refers_back = functools.cache(alone.refers_back)
         self._announces_section = functools.cache(alone.announces_section)
+        self._announces_several = functools.cache(alone.announces_several)
         self._announces_later = functools.cache(alone.announces_later)
         self._lost_code = functools.cache(alone.lost_code)
         self._points_to_video = functools.cache(alone.points_to_video)
+        self._leads_elsewhere = functools.cache(alone.leads_elsewhere)
+        self._of_the_book = functools.cache(alone.of_the_book)
         self._heading = functools.cache(lambda i: plain(self._text(i)))
         self.images = [i for i, s in enumerate(self.segments) if isinstance(s, Image)]
 
@@ -141,13 +144,20 @@ class _Page(Generic[AnyDocument]):
         No heading of a later step, and none whose text refers to what stands above.
         """
         boxed, levels = self.form.boxed, self.form.levels
-        behind = {i for i, text in self.texts if i - 1 in boxed and not levels[i] and not in_the_middle(text)}
+        behind = {
+            i
+            for i, text in self.texts
+            if i - 1 in boxed and not levels[i] and self._is_first(i) and not in_the_middle(text)
+        }
         headings = {
             i
             for i, text in self.titles.items()
-            if not goes_on(plain(text)) and not leads_on(self._text(i + 1)) and not begins_late(self._text(i + 1))
+            if not goes_on(plain(text))
+            and not alone.is_tab(text)
+            and not leads_on(self._below(i))
+            and not begins_late(self._text(i + 1))
         }
-        is_cut = any(not levels[i] and in_the_middle(text) for i, text in self.texts[:1])
+        is_cut = in_the_middle(next((text for i, text in self.texts if not levels[i]), ""))
         return sorted((headings | behind | (set() if is_cut else {0})) - boxed)
 
     def starting_at(self, starts: list[int], limits: _Limits) -> Iterator[tuple[int, AnyDocument]]:
@@ -164,9 +174,9 @@ class _Page(Generic[AnyDocument]):
     def _is_finished(self, start: int, stop: int, grade: int, whole_sections: bool) -> bool:
         """Whether an excerpt ends late enough for what its title names; a document's title names all of it."""
         if not self._is_section(start):
-            is_opening = grade == PART and not any(self.form.levels[start + 1 : stop])
+            is_opening = grade == LEAD and not any(self.form.levels[start + 1 : stop])
             return is_opening or self.form.ends_with_document(stop)
-        return grade >= PART or (start in self.titles and not whole_sections)
+        return grade == SECTION or (not whole_sections and (grade >= PARTS or start in self.titles))
 
     def _is_section(self, start: int) -> bool:
         """Whether a heading of the document's own names what begins here, and not the document's title."""
@@ -192,6 +202,9 @@ class _Page(Generic[AnyDocument]):
         if (
             any(map(self._lost_code, texts))
             or any(map(self._points_to_video, texts))
+            or any(map(self._of_the_book, texts))
+            or any(map(self._leads_elsewhere, texts))
+            or any(self._lost_formula(i) for i in range(start, stop - 1))
             or alone.lacks_solution(list(map(self._heading, headings)))
         ):
             return False
@@ -199,6 +212,8 @@ class _Page(Generic[AnyDocument]):
         if stop < len(self.segments) and any(self._announces_later(self._text(i)) for i in last):
             return False
         if stop < len(self.segments) and any(map(alone.announces_all, texts[: 2 * FIRST])):
+            return False
+        if grade == PARTS and any(map(self._announces_several, texts)):
             return False
         return grade == SECTION or not (any(map(self._announces_section, texts)) or self._stops_short(start, stop))
 
@@ -211,6 +226,19 @@ class _Page(Generic[AnyDocument]):
             or alone.lists_and_stops(whole)
             or alone.counts_and_stops(told)
         )
+
+    def _is_first(self, at: int) -> bool:
+        """Whether nothing but boxes stands between a text and the heading above it."""
+        above = next((i for i in range(at - 1, -1, -1) if i not in self.form.boxed), -1)
+        return above < 0 or bool(self.form.levels[above])
+
+    def _below(self, heading: int) -> str:
+        """The text below a heading, if nothing but images stands between."""
+        return next((s.text for s in self.segments[heading + 1 :] if isinstance(s, Text)), "")
+
+    def _lost_formula(self, at: int) -> bool:
+        """Whether a formula should stand below the text at `at`, and does not."""
+        return not self.form.levels[at] and alone.lost_formula(self._text(at), self._text(at + 1))
 
     def _text(self, at: int) -> str:
         segment = self.segments[at] if at < len(self.segments) else None

@@ -35,6 +35,14 @@ def chosen(*parts: str, min_words: int = 10) -> list[str] | None:
         "As mentioned previously, boards warp.",
         "Use the saw that you chose in chapter 2.",
         "Saw again (see [above](#sawing)).",
+        "Use the board that we sawed to earlier.",
+        "Let's keep sawing.",
+        "Take one of the saws in Step 4 below.",
+        "This chapter is divided into three sections.",
+        "*Editor's note: Ann saws.*",
+        "Originally published in a magazine.",
+        "This is part two of a series.",
+        "I will read it, and it is half of your final grade.",
     ],
 )
 def test_what_names_something_before_it_is_no_excerpt(text):
@@ -56,6 +64,7 @@ def test_what_stands_above_may_be_inside_the_excerpt():
         "Water that is too hot kills yeast.",
         "Part B vitamins help.",
         "Phase 2 trials are long.",
+        "The chapter house is divided into three parts.",
     ],
 )
 def test_what_only_sounds_like_it_stays(text):
@@ -84,9 +93,46 @@ def test_what_is_announced_for_later_must_be_there(later):
     assert chosen(*texts, "") == texts
 
 
-@pytest.mark.parametrize("lost", ["Run this:\n```sh\n```", ".. code-tab:: python\n", "[!code-sh[Main](saw.sh)]"])
+@pytest.mark.parametrize(
+    "lost", ["Run this:\n```sh\n```", ".. code-tab:: python\n", "[!code-sh[Main](saw.sh)]", "Replace `` with it."]
+)
 def test_code_that_the_corpus_has_lost_is_missed(lost):
     assert chosen("# Sawing", PLAIN, lost, "", "# Gluing", BELOW, "") == ["# Gluing", BELOW]
+
+
+@pytest.mark.parametrize("below, whole", [("where m is the mass.", False), ("$$F = ma$$", True), ("- a force", True)])
+def test_a_formula_that_the_corpus_has_lost_is_missed(below, whole):
+    texts = ["# Sawing", PLAIN, "The force of the saw is", below, "It is small."]
+    assert chosen(*texts, "", "# Gluing", BELOW, "") == (texts if whole else ["# Gluing", BELOW])
+
+
+@pytest.mark.parametrize(
+    "last, whole",
+    [
+        ("Let's briefly go over the saws.", False),
+        ("Now we are ready to saw.", False),
+        ("The saw has the following parts.", False),
+        ("It follows the parts of the board.", True),
+    ],
+)
+def test_what_the_last_sentence_announces_must_come(last, whole):
+    texts = ["# Sawing", "", f"{PLAIN} {last}"]
+    assert chosen(*texts, "# Gluing", BELOW, "") == ([*texts[:1], *texts[2:]] if whole else ["# Gluing", BELOW])
+
+
+@pytest.mark.parametrize(
+    "first", ["As the story shows, saws cut.", "To test this, saw.", "Saws also cut.", "Just as saws, files cut."]
+)
+def test_a_section_that_goes_on_from_above_is_not_whole_also_below_an_image(first):
+    assert chosen("Text.", "# Sawing", "", f"{first} {PLAIN}", "# Gluing", BELOW, "") == ["# Gluing", BELOW]
+
+
+def test_one_of_several_tabs_is_not_whole():
+    assert chosen("Text.", "# [macOS](#tab/macos)", PLAIN, "", "# Gluing", BELOW, "") == ["# Gluing", BELOW]
+
+
+def test_a_line_that_only_links_is_a_box():
+    assert boxed(tuple(map(Text, ["Saws cut.", "Visit this website to learn about saws.", "Files cut, too."]))) == {1}
 
 
 def test_a_worked_example_needs_its_solution():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from filters.words import words
-from pipeline.instances.ends import LESSON_AGAIN, Form, boxed, goes_on, leans_back
+from pipeline.instances.ends import LEAD, LESSON_AGAIN, PARTS, SECTION, SENTENCE, Form, boxed, goes_on, leans_back
 from pipeline.instances.excerpt import best_excerpt
 from schemas.records import Document, Image, Text
 
@@ -88,14 +88,17 @@ def found(*parts: str, start: int = 0, most: int = 100, images: int = 4) -> list
 
 
 def test_the_longest_of_each_kind():
-    assert found("# A", "One.", "", "Two.", "# B", "Three.", "Four.", "five", "Six.", most=7) == [(3, 4), (1, 3)]
+    assert found("# A", "One.", "", "Two.", "# B", "Three.", "Four.", "five", "Six.", most=7) == [
+        (SECTION, 4),
+        (SENTENCE, 3),
+    ]
     assert found("Text.", "# A", "One.", "", "Two.", "# B", "Three.", "Four.", "five", "Six.", most=8) == [
-        (3, 5),
-        (2, 1),
-        (1, 7),
+        (LEAD, 1),
+        (PARTS, 5),
+        (SENTENCE, 7),
     ]
     assert found("# A", "One", "two", "three.", most=2) == []
-    assert found("# A", "One", "Two", "three") == [(3, 4), (1, 3)]
+    assert found("# A", "One", "Two", "three") == [(SECTION, 4), (SENTENCE, 3)]
 
 
 @pytest.mark.parametrize(
@@ -134,14 +137,15 @@ def test_an_excerpt_ends_where_something_is_finished(parts, kept):
      ("- " + long(31)[:-1], True), ("# " + long(31)[:-1], False), (long(31)[:-1] + "\n", False)],
 )  # fmt: skip
 def test_an_image_is_an_end_unless_the_paragraph_above_it_breaks_off(above, ends):
-    assert found(above, "", "Saws cut.", most=len(words(above))) == ([(1, 2)] if ends else [])
+    assert found(above, "", "Saws cut.", most=len(words(above))) == ([(SENTENCE, 2)] if ends else [])
 
 
-def test_a_section_ends_before_a_heading_of_its_level_or_a_box_not_before_its_own_parts():
-    assert found("# A", "One.", "## B", "Two.", "### C", "Three four five.", most=4) == [(2, 4)]
-    assert found("# A", "One.", "## B", "Two.", "## C", "Three four five.", most=4) == [(3, 4), (2, 2)]
-    assert found("# A", "One.", "## Quiz", "Two.", most=4) == [(3, 2)]
-    assert found("# A", "One.", "## Quiz", "Two.", "## B", "Three.", most=4) == [(2, 2)]
+def test_a_section_ends_before_a_heading_of_its_level_not_before_its_own_parts_or_a_box():
+    assert found("# A", "One.", "## B", "Two.", "### C", "Three four five.", most=4) == [(LEAD, 2), (PARTS, 4)]
+    assert found("# A", "One.", "## B", "Two.", "## C", "Three four five.", most=4) == [(LEAD, 2), (PARTS, 4)]
+    assert found("# A", "One.", "## B", "Two.", "# C", "Three four five.", most=4) == [(SECTION, 4), (LEAD, 2)]
+    assert found("# A", "One.", "## Quiz", "Two.", most=4) == [(SECTION, 2)]
+    assert found("# A", "One.", "## Quiz", "Two.", "## B", "Three.", most=4) == [(LEAD, 2)]
     assert found("# A", "One:", "## B", "Two three four five.", most=4) == []
 
 
@@ -155,7 +159,7 @@ def test_what_the_next_heading_goes_on_with_is_not_finished(heading):
 def test_what_the_heading_behind_a_box_goes_on_with_is_not_finished_and_the_box_says_nothing():
     assert found("# A", "One.", "# Quiz", "Two.", "# Step 2", "Three four five.", most=4) == []
     for box in ("# Answers", "# duration: 5 min"):
-        assert found("# A", "One.", box, "Two.", "# B", "Three four five.", most=4) == [(3, 2)]
+        assert found("# A", "One.", box, "Two.", "# B", "Three four five.", most=4) == [(SECTION, 2)]
 
 
 def test_a_box_behind_a_document_does_not_make_its_first_heading_one_of_several():
@@ -175,9 +179,9 @@ def test_a_heading_whose_text_refers_to_what_is_above_is_no_beginning(below):
 
 def test_it_does_not_leave_the_part_it_began_in():
     parts = ("# A", "## B", "One.", "## C", "Two.", "# D", "Three.")
-    assert found(*parts, start=1) == [(3, 3)]  # what its title names, and no section beside it
-    assert found(*parts, start=2) == [(3, 3)]
-    assert found(*parts) == [(3, 7)]
+    assert found(*parts, start=1) == [(SECTION, 3)]  # what its title names, and no section beside it
+    assert found(*parts, start=2) == [(SECTION, 3)]
+    assert found(*parts) == [(SECTION, 7), (PARTS, 3)]
 
 
 def best(*parts: str, **limits: int):

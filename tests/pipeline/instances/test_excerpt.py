@@ -159,13 +159,26 @@ def test_nothing_is_taken_where_the_first_segment_is_too_long():
     assert list(excerpts(document(text(500), A, H2), **LIMITS)) == []
 
 
-def test_an_excerpt_of_whole_sections_ends_with_one_or_before_its_parts():
+def test_an_excerpt_of_whole_sections_ends_with_its_own_and_not_with_some_of_its_parts():
     cut = document(text(5), H1, text(60), A, text(60), H2, text(90))
     assert best_excerpt(cut, **LIMITS).segments == (H1, text(60), A)
     assert best_excerpt(cut, **LIMITS, whole_sections=True) is None
     assert "is finished" in why_none(cut, **LIMITS, whole_sections=True)
-    part = document(text(5), H1, text(60), A, Text("## A part"), text(60), H2, text(90))
-    assert best_excerpt(part, **LIMITS, whole_sections=True).segments == (H1, text(60), A)
+    parts = document(text(5), H1, text(30), A, Text("## A part"), text(20), Text("## Another"), text(60), H2, text(90))
+    assert best_excerpt(parts, **LIMITS).segments == (H1, text(30), A)
+    assert best_excerpt(parts, **LIMITS, whole_sections=True) is None
+    whole = document(text(5), H1, text(30), A, Text("## A part"), text(20), H2, text(90))
+    assert best_excerpt(whole, **LIMITS, whole_sections=True).segments == whole.segments[1:6]
+
+
+def test_of_several_things_that_are_announced_all_parts_are_there():
+    def parts(says: str):
+        return document(
+            text(5), H1, Text(says), Text("## Saws"), text(40), A, Text("## Files"), text(90), H2, text(90)
+        )  # fmt: skip
+
+    assert best_excerpt(parts("Boards are cut."), **LIMITS).segments[-1] == A
+    assert best_excerpt(parts("There are two ways to cut boards."), **LIMITS).segments[0] == Text("## Saws")
 
 
 def test_an_excerpt_of_the_whole_document_has_its_title_and_one_of_its_first_section_that_of_the_section():
