@@ -23,6 +23,7 @@ from pipeline.launch import lease
 from pipeline.launch.build import build
 from pipeline.storage import bucket, packs, remote
 from pipeline.storage.folder import opened
+from pipeline.storage.removal import remove
 from schemas.defects import Defect
 from schemas.errors import BugError, ServiceError, UserError
 from schemas.validate import examine
@@ -170,4 +171,5 @@ def test_a_run_whose_store_fails_publishes_nothing_or_everything(place, whole, c
         run(config, folder)
         if manifest(folder) != expected or defects(folder):
             wrong.append((at, broken, stopped, "after the second run"))
+        remove(folder)  # the emulators become slow with what is in them
     assert not wrong
