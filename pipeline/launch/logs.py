@@ -49,12 +49,22 @@ def _shown(record: logging.LogRecord, level: int) -> bool:
     return record.levelno >= max(level, logging.ERROR)
 
 
+class _File(logging.FileHandler):
+    """A log file whose faults nobody hears of: what the disk is needed for reports them once, not each message."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        with contextlib.suppress(OSError):  # of opening the file, which `handleError` is not told
+            super().emit(record)
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        pass
+
+
 @contextlib.contextmanager
 def to_file(path: str) -> Iterator[None]:
     """While the block runs, append every message, Beam's too, to a file."""
     root = logging.getLogger()
-    handler = logging.FileHandler(path, delay=True, encoding="utf-8")
-    handler.handleError = lambda record: None  # type: ignore[method-assign]  # report a full disk once, not per line
+    handler = _File(path, delay=True, encoding="utf-8")
     handler.setFormatter(_FORMAT)
     root.addHandler(handler)
     try:

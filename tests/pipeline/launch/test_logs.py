@@ -30,3 +30,9 @@ def test_bodies_of_requests_are_not_logged_because_credentials_are_among_them(tm
     text = (tmp_path / "log").read_text()
     assert "ours" in text and "SecretAccessKey" not in text
     assert "theirs" in text or name.startswith("google")  # Google's loggers tell nobody else
+
+
+def test_a_log_file_that_cannot_be_opened_stops_no_thread(tmp_path):
+    with logs.to_file(str(tmp_path / "missing" / "log")):
+        logging.getLogger("pipeline.images").warning("ours")
+    assert list(tmp_path.iterdir()) == []
