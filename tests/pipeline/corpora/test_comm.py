@@ -175,7 +175,8 @@ ITEM = b"}(" + text_of(b"type") + text_of(b"text") + text_of(b"content") + text_
     ],
 )
 def test_a_small_pickle_takes_neither_hours_nor_all_memory(tmp_path, read_all, monkeypatch, operations, error, detail):
-    monkeypatch.setattr(comm, "_SECONDS", 0)
+    if "time" in detail:  # the others end by themselves, on a slow machine not within a second
+        monkeypatch.setattr(comm, "_SECONDS", 0)
     pickled(tmp_path / "train.pth", operations)
     [fault] = read_all("comm", tmp_path)
     assert (fault.error, detail in fault.detail) == (error, True), fault.detail
