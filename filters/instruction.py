@@ -66,7 +66,7 @@ ASKING = re.compile(
     re.I,
 )
 PLACEHOLDERS = re.compile(
-    r"\.\.\.|…|[\[\]{}<>]|\b(?:(?:this|(?:the )?(?:above|following|given|provided)) "
+    r"\.\.\.|…|[\[\]{}<>]|@\w+@|\b(?:(?:this|(?:the )?(?:above|following|given|provided)) "
     r"(?:text|passage|document|excerpt|article)"
     r"|(?:the )?text above|the instruction that|names? its subject|its domain|(?:this|the) topic|one sentence that"
     r"|(?:the|this) following (?:image|picture)s?|insert \w+ here|your instruction here"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from typing import Literal
 
+from filters.instruction import ACTIONS
 from filters.text import FUNCTION_WORDS
 from filters.words import words
 
@@ -57,6 +58,77 @@ _BEFORE_VERB = (
 _BEFORE_NOUN = r"(?:an?|the|this|these|your|our|its|each|every|any|some|of|in|for|with|on|from|by|about|into)"
 _VERB = r"\s+(?:is|are|was|were|has|have|can|may|must)\b"
 _NOUN_NEXT = re.compile(rf"\b{_BEFORE_NOUN}\s+$", re.I)
+
+
+_NO_VERB = (
+    "behind|beside|besides|inside|beyond|beneath|underneath|below|above|throughout|across|outside|along|near|amid|aboard"
+    "|past|despite|unlike|versus|plus|minus|via|onto|until|towards?|almost|half|halfway|twice"
+)
+_ORDER = re.compile(
+    rf"(?!(?i:{_NO_VERB}|{'|'.join(sorted(FUNCTION_WORDS))})\b)[A-Za-z][a-z]+(?<!ing)(?<!ed)(?<!ly) (?:a|an|the|your) \w"
+)
+"""What may be a verb that is in no list, with its object; or a name ("Alexander the Great"), which the text tells."""
+
+
+def _gerunds() -> dict[str, str]:
+    """All possible spellings of the verbs' -ing forms, with their verbs."""
+    forms = {}
+    for verb in ACTIONS:
+        forms[verb + "ing"] = verb
+        if verb.endswith("e"):
+            forms[verb[:-1] + "ing"] = verb
+        forms[verb + verb[-1] + "ing"] = verb
+    return forms
+
+
+GERUNDS = _gerunds()
+
+
+def read(subject: str, text: str, small: set[str], names: set[str]) -> tuple[Reading, str]:
+    """How a subject reads, and as such: of an -ing form that is an action, the verb. Empty: as either.
+
+    small, names: words that the text writes small, and that are names (`spelling.capitals`). Verbs that are in no list are
+    looked for in the text.
+
+    >>> read("accepting the terms", "Accept the terms. I accept.", {"accept"}, set()), read("terms", "", set(), set())
+    (('do', 'accept the terms'), ('about', 'terms'))
+    """
+    first, _, rest = subject.partition(" ")
+    key, head = first.lower(), rest.partition(" - ")[0]  # behind a dash stands a name, such as the site's
+    if verb := _verb(key, head, text, small):
+        if activity(verb, key, head, text) == "about":
+            return "about", subject
+        return "do", f"{verb} " + re.sub(
+            r"^(and|or) (\w+)", lambda m: f"{m[1]} {GERUNDS.get(m[2].lower(), m[2])}", head
+        )
+    if key in ACTIONS:
+        found = order(key, head, text, ACTIONS)
+        joined = re.sub(r"^(?:and|or) (\w+)", lambda m: m[0].lower() if m[1].lower() in ACTIONS else m[0], head)
+        return (found, f"{key} {joined}") if found == "do" else (found, subject)
+    if first in names or key in FUNCTION_WORDS or not key.isalpha():
+        return "about", subject
+    if _ORDER.match(subject):  # "Hang a shelf"
+        is_verb = first.islower() or re.match(r"\w+ (?:a|an|your) ", subject)
+        return ("do", f"{key} {head}") if is_verb else ("", subject)
+    if (
+        head.partition(" ")[0].lower() not in FUNCTION_WORDS | {""}
+        and not key.endswith(("ing", "ed", "s"))
+        and _does(key, rf"{re.escape(key.removesuffix('e'))}\w?ing", head, text)
+    ):
+        return "do", f"{key} {head}"
+    return "about", subject
+
+
+def _verb(gerund: str, rest: str, text: str, small: set[str]) -> str:
+    """The verb of an -ing form that something follows; of one in no list only if the text has the verb with the object."""
+    if not rest or not gerund.endswith("ing"):
+        return ""
+    if gerund in GERUNDS:
+        return GERUNDS[gerund]
+    stem = gerund.removesuffix("ing")
+    forms = (stem, stem + "e", *([stem[:-1]] if stem[-1:] == stem[-2:-1] else []))
+    verb = next((form for form in forms if form in small and len(form) > 2), "")
+    return verb if verb and (_OBJECT.match(rest) or _does(verb, re.escape(gerund), rest, text)) else ""
 
 
 def order(verb: str, rest: str, text: str, verbs: frozenset[str]) -> Reading:

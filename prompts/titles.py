@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import re
 
-from filters.instruction import ACTIONS, AUXILIARIES, QUESTIONS
+from filters.instruction import AUXILIARIES, QUESTIONS
 from filters.text import FUNCTION_WORDS
 from filters.words import plain, words
-from prompts.readings import activity, order
-from prompts.wordings import Answers, Wordings, capitals, long_names
+from prompts.readings import read
+from prompts.spelling import capitals, spelled
+from prompts.wordings import Answers, Wordings
 
 USELESS = re.compile(
-    r"^(overview|introduction|summary|setup|set ?up|see also|steps?|tasks?|notes?|tools?|hardware|software"
+    r"^(overview|introduction|summary|setup|set ?up|(setup|set ?up) (and|&) procedure|procedures?|see also|steps?|tasks?|notes?|tools?|hardware|software"
     r"|learning outcomes?"
     r"|standards|conclusion|examples?|code( example)?|prerequisites|requirements|download|materials?|resources?"
     r"|references?"
@@ -41,31 +42,29 @@ _LABEL = re.compile(
     r"|\d+(?:\.\d+)*[.):]?\s+|[A-H]\.\s+)",
     re.I,
 )
-_NO_VERB = (
-    "behind|beside|besides|inside|beyond|beneath|underneath|below|above|throughout|across|outside|along|near|amid|aboard"
-    "|past|despite|unlike|versus|plus|minus|via|onto|until|towards?|almost|half|halfway|twice"
+_SORT = re.compile(
+    r"\W*(?:(?:an? |the )?(?:case study|(?:coding )?activity|advanced(?: effects)?|bonus|challenge|day|example|exploration|extension"
+    r"|faq|note|optional|paradox|problem|project|question|sample|solution|tip|unplugged|central commitment"
+    r"|(?:personal )?history|art|biology|chemistry|engineering|physics|science|technology|profiles?))\s*#?\d*",
+    re.I,
 )
-_ORDER = re.compile(
-    rf"(?!(?i:{_NO_VERB}|{'|'.join(sorted(FUNCTION_WORDS))})\b)[A-Za-z][a-z]+(?<!ing)(?<!ed)(?<!ly) (?:a|an|the|your) \w"
-)
-"""What may be a verb that is in no list, with its object; or a name ("Alexander the Great"), which the text tells."""
+"""What stands before a title's colon and names no subject."""
 _TAG = re.compile(r"\{[^{}]*\}|\\?<[^<>]*>|</?\w+")
-_DOT = re.compile(r"(?<!\d)\.(?!NET\b)|\.(?!\d|NET\b)")  # no dot of a number
+_DOT = re.compile(r"(?<!\b[A-Z])(?<!\bDr)(?<!\bvs)\.(?=\s)|\w{2}\.(?!NET\b)[A-Za-z]")  # of a sentence or a file
+_YEARS = re.compile(r"(?<=[a-z])\d{4}\s*-\s*(?:\d{4})?$")
+_LEARNED = re.compile(
+    r"(?:learn(?:ing)?(?: more)? about|understand(?:ing)?|get(?:ting)? to know|about"
+    r"|(?:an? |the )?(?:(?:brief|short|quick) )?(?:introduction to|overview of|basics of)) (.+)",
+    re.I,
+)
+INDIRECT = frozenset("how what why when where which who whom whose".split())
+"""Words with which a question begins that may be a part of a sentence: "explain how it flies"."""
+_NO_THING = re.compile(
+    r"(?:in|on|at|for|with|from|by|into|after|before|when|if|as|because|not|don't|all|our|my|we|i|it)\b"
+    r"|.*\b(?:we|they|i|he|she|there|it's)\b",
+    re.I,
+)
 _TAIL = re.compile(r"\s*(\{[^}]*\}|\(optional\)|@\w+|&lt;.*?&gt;|<[^>]*>|[\s:.,;–—-]+$)\s*", re.I)
-
-
-def _gerunds() -> dict[str, str]:
-    """All possible spellings of the verbs' -ing forms, with their verbs."""
-    forms = {}
-    for verb in ACTIONS:
-        forms[verb + "ing"] = verb
-        if verb.endswith("e"):
-            forms[verb[:-1] + "ing"] = verb
-        forms[verb + verb[-1] + "ing"] = verb
-    return forms
-
-
-GERUNDS = _gerunds()
 
 
 def clean(title: str) -> str | None:
@@ -76,22 +75,21 @@ def clean(title: str) -> str | None:
     title = _TAG.sub(" ", title.replace("&lt;", "<").replace("&gt;", ">"))
     title = " ".join(title.replace("–", "-").replace("’", "'").split())
     title = re.sub(r"[^\w\s.,:;'’&/()?!+#-]", "", plain(title))
+    title = _YEARS.sub("", title)  # "Franz Boas1858-1942"
     for _ in range(2):
         title = _LABEL.sub("", title)
     title = _TAIL.sub(" ", title).strip()
     count = len(words(title))
     if (
         USELESS.search(title)
-        or not 1 <= count <= 11
+        or not 1 <= count <= 16
         or len(title) < 5
         or not title.isascii()
         or max(map(len, title.split())) > LONGEST_WORD
-        or _DOT.search(title[:-1])
+        or _DOT.search(title)
     ):
         return None
     if re.search(r"[\[\]{}<>=_]|[a-z][A-Z]\w*$", title) and count == 1:
-        return None
-    if re.search(r"[a-z]{2}\d{4}", title):  # "Franz Boas1858-1942"
         return None
     return title
 
@@ -99,9 +97,8 @@ def clean(title: str) -> str | None:
 def instruction(title: str, text: str, answers: Answers, choice: int = 0, at_least: float = 0.5) -> str | None:
     """An instruction for a text with this title, in one of the forms of `answers`; None if none fits.
 
-    choice: selects the form. at_least: the share of the title's longer words that must occur in the text. Words that are
-    lower-case in the text become lower-case, and in a title whose longer words all have capitals, all that are no names;
-    words with capitals that stand together stay together.
+    choice: selects the form. at_least: the share of the title's longer words that must occur in the text. Capitals are
+    those of `spelling.spelled`.
     """
     subject = clean(title)
     if subject is None or not (answers.do and answers.about):
@@ -110,81 +107,50 @@ def instruction(title: str, text: str, answers: Answers, choice: int = 0, at_lea
     content = [w for w in words(subject) if len(w) > 3 and w.lower() not in FUNCTION_WORDS]
     if not content or sum(w[:5].lower() in stems for w in content) < at_least * len(content):
         return None
-    lower, names = capitals(text)
-    in_title_case = len(content) > 1 and all(w[0].isupper() for w in content)
-    long = long_names(text)
-    small = _in_small_letters(subject, lower, names | {w for name in long for w in name.split()}, long, in_title_case)
+    small = spelled(subject, text)
     first, _, rest = small.partition(" ")
     key = first.lower()
     if key == "how" and rest.startswith("to "):
         return _fill(answers.do, choice, rest[3:].rstrip("?"))
     if key == "to" and rest:
         return _fill(answers.do, choice, rest)
+    if follow_up := re.fullmatch(r"(?:what|how) about (.+)", small, re.I):
+        return _fill(answers.about, choice, follow_up[1].rstrip("?"))
     if re.match(r"(what|how|why|when|where|who|which|can|is|are|do|does)\b", key):
         asking = rest.partition(" ")[0].lower() in QUESTIONS | AUXILIARIES  # "how does it fly", and not "how it flies"
-        if key == "how" and not small.endswith("?") and not asking:
+        if key != "how" and re.search(r"\b(?:we|our|us)\b", small, re.I):
+            return None
+        if key in INDIRECT and not small.endswith("?") and not asking:
             return f"Explain {key} {rest}."
         if small.endswith("?") or key in ("what", "why", "how"):
             form = ("{}?", "{}? Explain with pictures.", "Explain this to me: {}?")[choice % 3]
             asked = small.rstrip("?")
             return form.format(asked if "this" in form else asked[0].upper() + asked[1:])
         return None
-    learned = re.fullmatch(
-        r"(?:learn(?:ing)?(?: more)? about|understand(?:ing)?|get(?:ting)? to know|about) (.+)", small, re.I
-    )
-    if learned:
+    if learned := _LEARNED.fullmatch(small):
         return _fill(answers.about, choice, learned[1])
-    head = rest.partition(" - ")[0]  # behind a dash stands a name, such as the site's
-    if key in GERUNDS and rest and activity(GERUNDS[key], key, head, text) == "do":
-        head = re.sub(r"^(and|or) (\w+)", lambda m: f"{m[1]} {GERUNDS.get(m[2].lower(), m[2])}", head)
-        return _fill(answers.do, choice, f"{GERUNDS[key]} {head}")
-    if key in ACTIONS:
-        reading = order(key, head, text, ACTIONS)
-        if reading == "do":
-            head = re.sub(r"^(?:and|or) (\w+)", lambda m: m[0].lower() if m[1].lower() in ACTIONS else m[0], head)
-            return _fill(answers.do, choice, f"{key} {head}")
-        if not reading:  # "explain change language" is as wrong as "how to water pollution"
-            return None
-    if small.endswith(("?", "!")) or ":" in small or _SENTENCE.search(small):
+    form, subject = read(small, text, *capitals(text))
+    if form == "do":
+        return _fill(answers.do, choice, subject)
+    if not form or small.endswith(("?", "!")) or ":" in small or _SENTENCE.search(small) or _NO_THING.match(small):
         return None
-    if key not in ACTIONS and first not in names and _ORDER.match(subject):  # "Hang a shelf"
-        is_verb = key in lower or re.match(r"\w+ (?:a|an|your) ", subject)
-        return _fill(answers.do, choice, f"{key} {head}") if is_verb else None
     return _fill(answers.about, choice, small)
 
 
-def _in_small_letters(subject: str, lower: set[str], names: set[str], long: frozenset[str], in_title_case: bool) -> str:
-    """Each run of words with capitals as it is, if one of them is a name, and otherwise in small letters.
+def halves(title: str) -> tuple[str, str]:
+    """What stands before a title's colon, and behind it: what the text is a part of, and what it is about.
 
-    A verb at the beginning is in no run, unless one of the `long` names begins with it ("Display Settings").
+    The first is empty if there is no colon, or if what stands before it says what kind of text it is, and not of what.
+
+    >>> halves("The Hadza: Gathering as a Way of Life"), halves("Lesson 3: Saws"), halves("Saws")
+    (('The Hadza', 'Gathering as a Way of Life'), ('', 'Lesson 3: Saws'), ('', 'Saws'))
+    >>> halves("History: Galileo's Ship")
+    ('', "Galileo's Ship")
     """
-
-    def is_name(word: str) -> bool:
-        owner = word.removesuffix("'s")
-        return not names.isdisjoint((owner, *word.split("-"))) or (owner != word and owner.lower() not in lower)
-
-    def fitting(run: list[str]) -> list[str]:
-        bare = [word.strip(_MARKS) for word in run]
-        if any(map(is_name, bare)) or not (in_title_case or all(word.lower() in lower for word in bare)):
-            return run
-        return [word.lower() for word in run]
-
-    found: list[str] = []
-    run: list[str] = []
-    for at, word in enumerate(given := subject.split()):
-        bare = word.strip(_MARKS)
-        verb = [w.lower() for w in given[:at]] in ([], ["to"], ["how", "to"]) and bare.lower() in _VERBS
-        verb = verb and not any(given[at:][: len(name)] == name for name in map(str.split, long))
-        small = verb or bare.lower() in _SMALL
-        if small or not _CAPITAL.fullmatch(bare) or word[:1] in _MARKS:
-            found, run = [*found, *fitting(run)], []
-        if small or not _CAPITAL.fullmatch(bare):
-            found.append(word.lower() if small else word)
-        else:
-            run.append(word)
-        if word[-1:] in _MARKS:
-            found, run = [*found, *fitting(run)], []
-    return " ".join([*found, *fitting(run)])
+    before, _, behind = _LABEL.sub("", title).partition(": ")
+    if not behind.strip() or behind.partition(": ")[2]:
+        return "", title
+    return ("" if _SORT.fullmatch(before) else before.strip(), behind.strip())
 
 
 def topic(title: str, text: str, wordings: Wordings) -> str:
@@ -205,13 +171,9 @@ def topic(title: str, text: str, wordings: Wordings) -> str:
     return ""
 
 
-_VERBS = ACTIONS | GERUNDS.keys()
 _SENTENCE = re.compile(r"\w(?<!\bthat)(?<!\bwhich)(?<!\bwho) (?:is|are|was|were) \w", re.I)
-_CAPITAL = re.compile(r"[A-Z][a-z]+(?:'s|-[A-Za-z][a-z]*)*")
-_MARKS = ".,:?!()"
 _OPENING = re.compile(r"^(?:an? )?(?:overview of|introduction to|guide to|about)\s+", re.I)
 _SAYS = re.compile(r"\b(?:is|are|was|were|will|can|has|have|you|we|i|your|our|my|let.s)\b", re.I)
-_SMALL = frozenset("a an the and or of for with to in on from by at your how as into using is are do does".split())
 
 
 def _fill(forms: tuple[str, ...], choice: int, subject: str) -> str:

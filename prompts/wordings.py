@@ -9,7 +9,6 @@ advice; `answers` are the forms in which such a model was trained to answer, fro
 
 from __future__ import annotations
 
-import collections
 import dataclasses
 import hashlib
 import pathlib
@@ -18,8 +17,9 @@ from collections.abc import Sequence
 from typing import Literal
 
 from filters.instruction import asks, length, placeholder
-from filters.text import FUNCTION_WORDS
 from filters.words import plain
+from prompts.readings import read
+from prompts.spelling import HEADING, capitals, long_names, spelled, with_article
 from schemas import settings
 from schemas.errors import UserError
 from schemas.records import Document
@@ -29,10 +29,9 @@ BASIC: tuple[Kind, ...] = ("how_to", "question", "explanation")
 _COMPARES = re.compile(
     r"\b(?:compar\w+|differ|differs|different|differences?|differently|versus|vs|unlike|whereas|than)\b", re.I
 )
-_OBJECT = re.compile(r"(?:the|an?|your|it)\b")
-_HEADING = re.compile(r"^#.*", re.M)
-_LONG_NAME = re.compile(
-    r"(?<![\w'’-])[a-z][\w'’-]*[,;]? ([A-Z](?:[\w'’-]|\.(?! ))*(?:(?: of| of the| and| for)? [A-Z]\w[\w'’-]*)+)"
+_OPENING = re.compile(
+    r"^(?:an? |the )?(?:(?:brief|short|quick) )?(?:introduction to|overview of|basics of|learn(?:ing)? about|about) ",
+    re.I,
 )
 _TO_YOU = re.compile(r"\b(?:you|your|yours|yourself)\b", re.I)
 _BY_ME = re.compile(r"\bI\b|\bme (?:to )?\{|\bwho wants to\b|^Let's")  # frames in which the asker does it
@@ -116,7 +115,13 @@ class Wordings:
         be an instruction.
         """
         form, subject = self.subject(answer)
-        subject = _small(subject) if form == "do" else _lower(subject, document)
+        text = plain(HEADING.sub("", "\n".join(document.texts)))
+        subject = _written(_OPENING.sub("", subject) or subject, text)
+        if form == "about":
+            reading, said = read(subject, text, *capitals(text))
+            form, subject = ("do", said) if reading == "do" else (form, with_article(subject, text))
+        if form == "do":
+            subject = _small(subject)
         for wording in wordings:
             frame = wording.do if form == "do" else wording.about if form == "about" else ""
             if form == "do" and _TO_YOU.search(subject) and _BY_ME.search(frame):
@@ -138,37 +143,10 @@ class Wordings:
             before = form.partition("{}")[0]
             if answer.casefold().startswith(before.casefold()):
                 rest = _without(answer[len(before) :], ends)
-                if name == "about" and (rest.lower().startswith("how to ") or _is_action(rest)):
-                    name, rest = "do", re.sub("^how to ", "", rest, flags=re.I)
+                if name == "about" and rest.lower().startswith("how to "):
+                    name, rest = "do", rest[len("how to ") :]
                 return (name, rest) if rest else ("", "")
         return "", ""
-
-
-def long_names(text: str) -> frozenset[str]:
-    """Names of two words or more: words with capitals that stand together within a sentence, not in a heading.
-
-    >>> sorted(long_names("Built at Fort McHenry, as the University of California in Rome. The End came."))
-    ['Fort McHenry', 'University of California']
-    """
-    return frozenset(_LONG_NAME.findall(_HEADING.sub("", text)))
-
-
-def capitals(text: str) -> tuple[set[str], set[str]]:
-    """Words that are mostly written small within sentences, in small letters, and words that mostly have a capital there.
-
-    Headings do not count, nor does the first word of a sentence.
-
-    >>> small, names = capitals("An egg drops. The Egg Drop is by Max Planck, and Planck's egg broke.")
-    >>> "egg" in small, "drop" in small, sorted(names)
-    (True, False, ['Drop', 'Max', 'Planck'])
-    """
-    prose = _HEADING.sub("", text)
-    small = collections.Counter(re.findall(r"\b[a-z][\w-]*", prose))
-    inside = collections.Counter(re.findall(r"(?<=[a-z,;] )[A-Z][a-z]+\b", prose))
-    names = {word for word, count in inside.items() if count > small[word.lower()]}
-    owners = set(re.findall(r"\b([A-Z][a-z]+)['’]s\b", prose))
-    names |= {word for word in owners if inside[word] or not small[word.lower()]}  # "newton" is a unit, too
-    return small.keys() - {name.lower() for name in names}, names
 
 
 def compares(document: Document) -> bool:
@@ -199,12 +177,6 @@ def _drawn(kinds: Kinds, draw: float) -> Kind:
     return BASIC[-1]
 
 
-def _is_action(subject: str) -> bool:
-    """Whether a subject is an order, though the answer's form is for things ("a lesson on knead the dough")."""
-    first, _, rest = subject.lower().partition(" ")
-    return bool(_OBJECT.match(rest)) and first not in FUNCTION_WORDS and first.isalpha() and not first.endswith("ing")
-
-
 def _without(text: str, ends: Sequence[str]) -> str:
     """The text without the ends of forms, however many follow each other."""
     before = ""
@@ -216,15 +188,14 @@ def _without(text: str, ends: Sequence[str]) -> str:
     return text
 
 
-def _small(action: str) -> str:
-    """The action with a small first letter: it begins with a verb, which is no name, unless it has other capitals."""
-    first = action.partition(" ")[0]
-    return action if first[1:] != first[1:].lower() else action[:1].lower() + action[1:]
+def _written(subject: str, text: str) -> str:
+    """The subject with a small first letter, if the text has its first word in small letters and it begins no name.
 
-
-def _lower(subject: str, document: Document) -> str:
-    """The subject with a small first letter, if the document has its first word in small letters and it begins no name."""
-    first, text = re.match(r"[A-Z][a-z'’-]*(?!\w)", subject), plain("\n".join(document.texts))
+    One that begins small and goes on with a capital is spelled as the text has it ("privacy Act").
+    """
+    if re.match(r"[a-z]+,? [A-Z][a-z]", subject):
+        return spelled(subject, text)
+    first = re.match(r"[A-Z][a-z'’-]*(?!\w)", subject)
     if re.match(r"(?!\w+ing )\S+ [A-Z][a-z]", subject):  # what has capitals together keeps them together
         return subject
     if any(subject.startswith(name) for name in long_names(text)):
@@ -232,3 +203,9 @@ def _lower(subject: str, document: Document) -> str:
     if first and re.search(rf"(?<![\w-]){re.escape(first[0].lower())}(?![\w-])", text):
         return subject[0].lower() + subject[1:]
     return subject
+
+
+def _small(action: str) -> str:
+    """The action with a small first letter: it begins with a verb, which is no name, unless it has other capitals."""
+    first = action.partition(" ")[0]
+    return action if first[1:] != first[1:].lower() else action[:1].lower() + action[1:]

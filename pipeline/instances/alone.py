@@ -38,18 +38,20 @@ _REFERS_BACK = re.compile(
     r"|\bnot yet (?:discussed|covered|introduced)\b|\bhaving (?:discussed|seen|learned|covered|looked)\b"
     r"|\bwe now turn\b|\bexample earlier\b|\bcoming back now\b|\[above\]\(#"
     rf"|\bas {_DID} (?:previously|earlier|before|above)\b|\b(?:discussed|covered) in the (?:previous|last) \w+"
+    r"|\bas (?:noted|mentioned|discussed|stated)(?: above| earlier)?,|\bfor part \([b-z]\)|\bearlier in *[.,]"
+    r"|\b(?:completed|finished|done) the [^.!?\n]{0,60}\b(?:tutorial|lesson|module|project|activit(?:y|ie)|course)s?\b"
     rf"|\b{_DID} in (?:chapter|part|lesson)\b|\b(?:we|you) \w+(?: to)? (?:earlier|previously)\b"
     r"|\blet[’']s (?:keep|continue) \w+ing\b|\bstep \d+ (?:above|below)\b|\bsteps below\b",
     re.I,
 )
 _REFERS_ABOVE = re.compile(
     rf"\b(?:previous|preceding|prior|earlier) {_PARTS}s?\b|\b(?:as|like) before\b"
-    rf"|\b{_WE} (?:just )?{_DID} (?:\w+ )?(?:above|before)\b|\b{_DID} (?:above|before)\b",
+    rf"|\b{_WE} (?:just )?{_DID} (?:\w+ )?(?:above|before)\b|\b{_DID} (?:above|before)\b|\b(?:formula|equation) above\b",
     re.I,
 )
 _ANNOUNCES_ALL = re.compile(
     rf"\b(?:this|the following) (?:\w+ )?{_WORKS} (?:will |is going to )?(?:also )?(?:{_SHOWS}|helps?|provides? an? (?:walk|step))\b"
-    rf"|\bin this {_WORKS}{_WILL}",
+    rf"|\bin this {_WORKS}{_WILL}|\bguides you to\b|\bgoes over how\b|\b(?:you|we)(?:[’']ll| will) be making\b",
     re.I,
 )
 _ANNOUNCES_LATER = re.compile(
@@ -61,10 +63,7 @@ _ANNOUNCES_LATER = re.compile(
     r"|\beach example below\b|\bwe[’']ll (?:fix|see|come back to) (?:this|that|it|these) (?:problem )?(?:later|with|in the)\b",
     re.I,
 )
-_LOST_CODE = re.compile(r"```[^\n`]*\n\s*```|\.\. code-tab::[^\n]*\s*\Z|\[!(?:code|include)|(?<!`)``(?!`) with\b", re.I)
-_LEADS_TO_FORMULA = re.compile(
-    r"\b(?:(?:is|are|gives?|get|write|by|becomes?|yields?|equations?|obtain|have|find)|(?:like this|as follows):)\s*\Z"
-)
+_STEP = re.compile(r"\W*(?:step|task|part|lesson) (?!0?1\b)\d+\W*(?:@\w+\W*)?\Z", re.I)
 _LINKS_TO_OTHER_PAGES = re.compile(r"(?:\s*[-*+] \[[^\]\n]*\]\((?!https?:)[^)\s]*\)[ .]*(?:\n|\Z))+\s*\Z")
 _OF_THE_BOOK = re.compile(
     r"\b(?:later|earlier) in (?:the|this) (?:chapter|book|course|series)\b|\bvideo series\b|\bguest (?:blog )?post\b"
@@ -161,24 +160,6 @@ def announces_later(text: str) -> bool:
     return bool(_ANNOUNCES_LATER.search(text))
 
 
-def lost_code(text: str) -> bool:
-    """Whether a text has a place for code, and no code in it: the corpus has lost it.
-
-    >>> lost_code("Run this: ```sh\\n```"), lost_code("Run this: ```sh\\nls\\n```")
-    (True, False)
-    """
-    return bool(_LOST_CODE.search(text))
-
-
-def lost_formula(text: str, below: str) -> bool:
-    """Whether a text leads to a formula, and the text below it is none: the corpus has lost it.
-
-    >>> lost_formula("The force is", "where m is the mass."), lost_formula("The force is", "$F = ma$")
-    (True, False)
-    """
-    return bool(_LEADS_TO_FORMULA.search(text)) and below.lstrip()[:1].isalpha()
-
-
 def of_the_book(text: str) -> bool:
     """Whether a text speaks of the book, the course or the site that it belongs to.
 
@@ -204,6 +185,15 @@ def is_tab(heading: str) -> bool:
     (True, False)
     """
     return bool(_TAB.search(heading))
+
+
+def is_step(heading: str) -> bool:
+    """Whether a heading says the number of a later step and nothing else.
+
+    >>> is_step("## {Step 3}"), is_step("## Step 3: Saw")
+    (True, False)
+    """
+    return bool(_STEP.match(heading))
 
 
 def points_to_video(text: str) -> bool:

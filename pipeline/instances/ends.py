@@ -33,7 +33,7 @@ _LATE = re.compile(r"\s*(?:(?i:step|question|problem) (?!0?[01]\b)\d{1,3}\b|(?!0
 _NUMBERED = re.compile(r"\s*(?:\d{1,3}|[a-z])[.)]\s")
 _GOES_ON = re.compile(rf"\s*(?:{_ITEM}|[a-z]|[)}}\]>.,;])")
 _FROM_AFAR = (
-    r"however|but|also|therefore|thus|hence|finally|similarly|likewise|moreover|furthermore|secondly|thirdly"
+    r"however|but|last but not least|also|therefore|thus|hence|finally|similarly|likewise|moreover|furthermore|secondly|thirdly"
     r"|(?:second|third|fourth|fifth)(?=,)|for (?:example|instance)|in (?:contrast|addition|other words)"
     r"|as (?:discussed|mentioned|noted|a result|the \w+ (?:suggest|show)s?)|just as|to test (?:this|that|it|these)"
     r"|the task is (?:complete|done)|the (?:\w+ )?reasons? for (?:this|that|these)|\w+ (?:can )?also"

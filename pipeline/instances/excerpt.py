@@ -21,7 +21,7 @@ from typing import Generic
 from filters.drop_images import AnyDocument
 from filters.headings import heading_key
 from filters.words import plain
-from pipeline.instances import alone
+from pipeline.instances import alone, lost
 from pipeline.instances.ends import LEAD, PARTS, SECTION, Form, begins_late, goes_on, in_the_middle, leads_on
 from schemas.codec import mean_margin
 from schemas.records import Coherence, Image, ScoredDocument, Text
@@ -131,7 +131,7 @@ class _Page(Generic[AnyDocument]):
         self._announces_section = functools.cache(alone.announces_section)
         self._announces_several = functools.cache(alone.announces_several)
         self._announces_later = functools.cache(alone.announces_later)
-        self._lost_code = functools.cache(alone.lost_code)
+        self._lost_code = functools.cache(lost.code)
         self._points_to_video = functools.cache(alone.points_to_video)
         self._leads_elsewhere = functools.cache(alone.leads_elsewhere)
         self._of_the_book = functools.cache(alone.of_the_book)
@@ -153,8 +153,8 @@ class _Page(Generic[AnyDocument]):
             i
             for i, text in self.titles.items()
             if not goes_on(plain(text))
-            and not alone.is_tab(text)
-            and not leads_on(self._below(i))
+            and not (alone.is_tab(text) or alone.is_step(text))
+            and not (leads_on(self._below(i)) or lost.subject(self._below(i)))
             and not begins_late(self._text(i + 1))
         }
         is_cut = in_the_middle(next((text for i, text in self.texts if not levels[i]), ""))
@@ -205,6 +205,7 @@ class _Page(Generic[AnyDocument]):
             or any(map(self._of_the_book, texts))
             or any(map(self._leads_elsewhere, texts))
             or any(self._lost_formula(i) for i in range(start, stop - 1))
+            or self._lost_parts(start, stop)
             or alone.lacks_solution(list(map(self._heading, headings)))
         ):
             return False
@@ -238,7 +239,14 @@ class _Page(Generic[AnyDocument]):
 
     def _lost_formula(self, at: int) -> bool:
         """Whether a formula should stand below the text at `at`, and does not."""
-        return not self.form.levels[at] and alone.lost_formula(self._text(at), self._text(at + 1))
+        return not self.form.levels[at] and lost.formula(self._text(at), self._text(at + 1))
+
+    def _lost_parts(self, start: int, stop: int) -> bool:
+        """Whether a table has become lines, a quiz lacks its answers, or an image is announced that does not come."""
+        body = [text for i in range(start, stop) if (text := self._text(i)) and not self.form.levels[i]]
+        last_image = max((i for i in self.images if i < stop), default=start)
+        behind = [self._text(i) for i in range(last_image + 1, stop)]
+        return lost.table(body) or lost.answers(body) or lost.picture(behind)
 
     def _text(self, at: int) -> str:
         segment = self.segments[at] if at < len(self.segments) else None

@@ -120,13 +120,16 @@ def of_title(prompts: PromptSet, document: Document, wordings: Sequence[Wording]
     """The candidate made of the document's title, without a domain.
 
     None if the title names no subject of the text in at least two words, or the prompt set has no frames: of "Corridor"
-    a model says more.
+    a model says more. A title with a colon names the whole first: "The Hadza: Gathering as a Way of Life".
     """
     text = shown_text(document, prompts.shown)
-    answer = titles.instruction(document.title, text, prompts.wordings.answers, at_least=SHARED)
-    if answer is None or len(instruction.subject_words(answer)) < 2:
-        return None
-    return _candidate(0, answer, "", prompts, document, wordings)
+    whole, title = titles.halves(document.title)
+    for named in (title, whole):
+        answer = titles.instruction(named, text, prompts.wordings.answers, at_least=SHARED)
+        if answer and len(instruction.subject_words(answer)) >= 2:
+            within = whole if whole and named == title else document.part_of
+            return _candidate(0, answer, "", prompts, dataclasses.replace(document, part_of=within), wordings)
+    return None
 
 
 def with_topic(prompts: PromptSet, document: Document, asked: str, wordings: Sequence[Wording]) -> str:

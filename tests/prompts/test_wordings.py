@@ -69,7 +69,6 @@ def test_the_same_document_and_salt_get_the_same_words():
         ("Write an illustrated lesson on folding paper, with pictures.", "about", "folding paper"),
         ("Tell me about triangles, step by step.", "about", "triangles"),
         ("Write an illustrated lesson on how to sew.", "do", "sew"),
-        ("Write an illustrated lesson on knead the dough.", "do", "knead the dough"),
         ("Write an illustrated lesson on kneading the dough.", "about", "kneading the dough"),
         ("Tell me about the form of a boat.", "about", "the form of a boat"),
         ("Can you explain bulbs to me?", "about", "bulbs"),
@@ -95,11 +94,51 @@ def test_a_subject_is_put_into_the_frame_and_begins_as_in_the_text():
     assert given.reworded("Tell me about Paper boats.", BOAT, given.wordings) == "Teach me paper boats."
     assert given.reworded("Tell me about Boston.", BOAT, given.wordings) == "Teach me Boston."
     git = dataclasses.replace(BOAT, segments=(Text("It is about using Git."),))
-    assert given.reworded("Tell me about Using Git.", git, given.wordings) == "Teach me using Git."
+    assert given.reworded("Tell me about Using Git.", git, given.wordings) == "Teach me to use Git."
     tiles = dataclasses.replace(BOAT, segments=(Text("A TileMap is a tilemap."),))
-    assert given.reworded("Tell me about TileMap.", tiles, given.wordings) == "Teach me TileMap."
+    assert given.reworded("Tell me about TileMap.", tiles, given.wordings) == "Teach me a TileMap."
     named = dataclasses.replace(BOAT, segments=(Text("A boat, which is seen at the Boat Harbour."),))
     assert given.reworded("Tell me about Boat Harbour.", named, given.wordings) == "Teach me Boat Harbour."
+
+
+@pytest.mark.parametrize(
+    "answer, text, asked",
+    [
+        # an action in the form for things: a verb of the list, of the text, or an -ing form
+        ("Tell me about add MIME types.", "Add MIME types. MIME types are added.", "Teach me to add MIME types."),
+        ("Tell me about knead the dough.", "Press it.", "Teach me to knead the dough."),
+        (
+            "Tell me about trigger quality checks.",
+            "You trigger a quality check.",
+            "Teach me to trigger quality checks.",
+        ),
+        ("Tell me about accepting the terms.", "Accept them. I accept the terms.", "Teach me to accept the terms."),
+        ("Tell me about floating the rates.", "The rates are floating.", "Teach me floating the rates."),
+        ("Tell me about shift in supply.", "Prices shift in supply.", "Teach me shift in supply."),
+        # a title's opening
+        ("Tell me about introduction to the gland.", "A gland.", "Teach me the gland."),
+        ("Tell me about Overview of byte ranges.", "Byte ranges.", "Teach me byte ranges."),
+        # capitals as the text has them
+        ("Tell me about privacy Act of 1974.", "It is the Privacy Act of 1974, and this act is law.", "Teach me the Privacy Act of 1974."),
+        ("Tell me about egg Drop Test.", "Drop an egg: a test. We drop it.", "Teach me egg drop test."),
+        # the article that the text has
+        ("Tell me about brain.", "Then the brain grows. Feed the brain, and a brain works.", "Teach me the brain."),
+        ("Tell me about earth law.", "# The Earth Law\nit is an earth law of a planet; this law", "Teach me an earth law."),
+        (
+            "Tell me about heat.",
+            "Here the heat is used. In the oven, heat is lost, and heat of fire.",
+            "Teach me heat.",
+        ),
+        ("Tell me about axes.", "See the axes of it. Draw the axes.", "Teach me axes."),
+        ("Tell me about entropy.", "This is the entropy of the gas.", "Teach me entropy."),
+        ("Tell me about saws, nails, glue.", "Saws, nails, glue.", "Teach me saws, nails, and glue."),
+        ("Tell me about saws, nails and glue.", "Saws, nails, glue.", "Teach me saws, nails and glue."),
+    ],
+)
+def test_a_subject_is_put_into_the_frame_as_english_writes_it(answer, text, asked):
+    given = (Wording("how_to", do="Teach me to {}.", about="Teach me {}."),)
+    document = dataclasses.replace(BOAT, segments=(Text(text),))
+    assert EMBEDDED.reworded(answer, document, given) == asked
 
 
 @pytest.mark.parametrize(

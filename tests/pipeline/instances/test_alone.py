@@ -106,6 +106,49 @@ def test_a_formula_that_the_corpus_has_lost_is_missed(below, whole):
     assert chosen(*texts, "", "# Gluing", BELOW, "") == (texts if whole else ["# Gluing", BELOW])
 
 
+CHOICES = ["The blade is hot and bends.", "The blade is hot and breaks.", "Its teeth are all blunt."]
+
+
+@pytest.mark.parametrize(
+    "first, last, whole",
+    [
+        ([PLAIN], ["The force of the saw is then", "This is small."], False),
+        ([PLAIN], ["We write the force as:", "Call it one."], False),
+        ([PLAIN], ["We write the force this way,", "where m is the mass."], False),
+        ([PLAIN], ["We saw where", "where is the blade?"], False),
+        ([PLAIN, "Why is it warm?"], [*CHOICES[:2], "The blade is old and cold."], False),
+        ([PLAIN, "Why is it warm?"], CHOICES, True),
+        ([PLAIN, "It is warm."], [*CHOICES[:2], "The blade is old and cold."], True),
+        ([PLAIN], ["The image below has a saw."], False),
+        ([PLAIN, "The image below has a saw."], ["It is sharp."], True),
+        (["Wood", "Weight", "Oak", "0.7", PLAIN], ["It is heavy."], False),
+        (["- Wood", "- Glue", "- Oak", "- Nails", PLAIN], ["It is heavy."], True),
+        (["As noted, saws are sharp.", PLAIN], ["It is sharp."], False),
+        (["Do it as noted here.", PLAIN], ["It is sharp."], True),
+        ([PLAIN], ["Be sure to have completed the hammer tutorial."], False),
+        ([PLAIN], ["Answer for part (b) too."], False),
+        (["Last but not least, we saw.", PLAIN], ["It is sharp."], False),
+        (["The formula above is long.", PLAIN], ["It is sharp."], False),
+    ],
+)
+def test_what_is_lost_or_elsewhere_is_missed(first, last, whole):
+    texts = ["# Sawing", *first, "", *last]
+    assert chosen(*texts, "# Gluing", BELOW, "") == ([t for t in texts if t] if whole else ["# Gluing", BELOW])
+
+
+@pytest.mark.parametrize(
+    "heading, first, found",
+    [
+        ("# {Step 14}", PLAIN, False),
+        ("# Step 1", PLAIN, True),
+        ("# Sawing", "shows a saw in the wood. " + PLAIN, False),
+        ("# Sawing", "Shows have a saw in the wood. " + PLAIN, True),
+    ],
+)
+def test_no_excerpt_begins_at_a_later_step_or_a_sentence_without_subject(heading, first, found):
+    assert (chosen("# Tools", "Tools are useful. " * 30, heading, first, "") is not None) == found
+
+
 @pytest.mark.parametrize(
     "last, whole",
     [

@@ -374,7 +374,8 @@ def test_clients_of_one_process_share_the_slots_of_a_server():
         clients[0].close()  # what it asks, or waits to ask, leaves its slots to the others
         for one in asked[1::3] + asked[2::3]:
             assert one.result(30)
-        assert server.most_in_flight == 3 and clients[1]._slots is clients[2]._slots
+        # the server may still be at the three that were cancelled; with slots of their own the clients ask nine at once
+        assert 3 <= server.most_in_flight <= 6 and clients[1]._slots is clients[2]._slots
         assert clients[1]._slots._used == 0 and clients[1].counts()["questions"] == 6
         stack.pop_all()
         for client in clients[1:]:

@@ -137,9 +137,21 @@ def test_a_title_that_names_a_subject_is_asked_for():
     terse = dataclasses.replace(titled, title="The paper")
     got, _ = run(lambda c: made(c, PROMPTS, terse, DOMAINS, wordings, 1), by_seed(GOOD))
     assert got.attempts == 1
-    poor = dataclasses.replace(titled, title="Pocket and corners of a long and flat half side, in an hour")
+    poor = dataclasses.replace(titled, title="Pocket and corners" + " of a long and flat half side" * 3)
     got, requests = run(lambda c: made(c, PROMPTS, poor, DOMAINS, wordings, 2), by_seed(GOOD, "Explain the paper."))
     assert (got.attempts, len(requests)) == (1, 2)  # a title that is none for a request
+    for title, asked in (
+        ("Paper boats: how to open the pocket", "How would you open the pocket? I am reading about paper boats."),
+        ("Project: open the pocket", "How would you open the pocket?"),
+        ("The paper boat: a story", "Explain the paper boat with pictures."),
+    ):
+        halves = dataclasses.replace(titled, title=title)
+        got, _ = run(lambda c, halves=halves: made(c, PROMPTS, halves, DOMAINS, wordings, 1), by_seed(GOOD))
+        assert (
+            got.instruction.partition(" I ")[0].partition(" The ")[0].partition(" This ")[0]
+            == asked.partition(" I ")[0]
+        )
+        assert ("paper boats" in got.instruction) == ("paper boats" in asked)
     plain = load_prompts("instruct")
     got, _ = run(lambda c: made(c, plain, titled, DOMAINS, (), 1), written("Explain the paper."))
     assert got.attempts == 1  # no frames, so nothing to put a title into

@@ -1,0 +1,93 @@
+"""What texts lack of what their source had: code, formulas, tables, images, answers, and names of figures.
+
+The lists of words are English, and were made from what readers found (docs/quality.md); so were the lengths in them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+_LOST_CODE = re.compile(r"```[^\n`]*\n\s*```|\.\. code-tab::[^\n]*\s*\Z|\[!(?:code|include)|(?<!`)``(?!`) with\b", re.I)
+_LEADS_TO_FORMULA = re.compile(
+    r"\b(?:(?:is|are|gives?|get|write|by|becomes?|yields?|equations?|obtain|have|find|then)|(?:like this|as follows|as):)\s*\Z"
+)
+_CUT = re.compile(r"[\w,:]\s*\Z")
+_NAMES_SYMBOLS = re.compile(r"\s*(?:where|in which)\b")
+_LACKS_SUBJECT = re.compile(r"\s*(?:is|are|was|were|shows?|illustrates?|presents?|depicts?|lists?)\b")
+_PICTURE_BELOW = re.compile(
+    r"\b(?:images?|figures?|pictures?|screen ?shots?|diagrams?) below\b"
+    r"|\bfollowing (?:images?|figures?|pictures?|screen ?shots?|diagrams?)\b",
+    re.I,
+)
+_ASKS = re.compile(r".*\?|\s*(?:explain|describe|which|what|why|how)\b", re.I | re.S)
+_CHOICE = 40
+"""The most words of one choice of a quiz."""
+_NO_CELL = re.compile(r"\s*[-*+•]\s|.*[.!?:;]\s*\Z", re.S)
+"""An item of a list, or a sentence."""
+_CELL = 5
+"""The most words of a cell of a table that has become lines."""
+
+
+def code(text: str) -> bool:
+    """Whether a text has a place for code, and no code in it: the corpus has lost it.
+
+    >>> code("Run this: ```sh\\n```"), code("Run this: ```sh\\nls\\n```")
+    (True, False)
+    """
+    return bool(_LOST_CODE.search(text))
+
+
+def formula(text: str, below: str) -> bool:
+    """Whether a text leads to a formula, and the text below it is none: the corpus has lost it.
+
+    >>> formula("The force is", "where m is the mass."), formula("The force is", "$F = ma$")
+    (True, False)
+    """
+    if _CUT.search(text) and _NAMES_SYMBOLS.match(below):
+        return True
+    return bool(_LEADS_TO_FORMULA.search(text)) and below.lstrip()[:1].isalpha()
+
+
+def table(texts: Sequence[str]) -> bool:
+    """Whether texts begin with the cells of a table that has become lines.
+
+    >>> table(["Wood", "Weight", "Oak", "0.7"]), table(["- Wood", "- Glue", "- Saws", "- Nails"])
+    (True, False)
+    """
+    cells = texts[:4]
+    return len(cells) == 4 and all(len(text.split()) <= _CELL and not _NO_CELL.match(text) for text in cells)
+
+
+def picture(texts: Sequence[str]) -> bool:
+    """Whether texts that no image follows send their reader to one below.
+
+    >>> picture(["See the image below."]), picture(["See below."])
+    (True, False)
+    """
+    return any(map(_PICTURE_BELOW.search, texts))
+
+
+def answers(texts: Sequence[str]) -> bool:
+    """Whether texts have a question with three choices, which begin alike: its answer is elsewhere.
+
+    >>> answers(["Why does it cut?", "The saw is hot and thin.", "The saw is cold and old.", "The saw has many teeth."])
+    True
+    >>> answers(["Why does it cut?", "The saw is hot.", "Its teeth are sharp.", "The wood is soft."])
+    False
+    """
+    for at in range(len(texts) - 3):
+        choices = [text.split() for text in texts[at + 1 : at + 4]]
+        alike = len({choice[0] for choice in choices if choice and choice[0].isalpha()}) == 1
+        if alike and _ASKS.match(texts[at]) and all(_CELL <= len(choice) <= _CHOICE for choice in choices):
+            return True
+    return False
+
+
+def subject(text: str) -> bool:
+    """Whether a text begins with a verb in small letters, before which the corpus has lost the name of a figure.
+
+    >>> subject("shows a saw."), subject("Shows are fun.")
+    (True, False)
+    """
+    return bool(_LACKS_SUBJECT.match(text))
