@@ -137,8 +137,8 @@ def with_article(subject: str, text: str) -> str:
             before[word if word in ("a", "an") else "the" if word in _THE else ""] += 1
     article, count = max(before.items(), key=lambda one: (one[1], one[0]), default=("", 0))
     head = re.escape(words(subject.partition(" of ")[0])[-1])
-    certain = count > 1 or re.search(rf"\b(?:an?|each|every|this) {head}\b|\b{head}s\b", prose, re.I)  # no "thermodynamics"
-    if not certain or before[""] * 3 > before.total() or re.search(r"(?<!s)s$", head):
+    countable = re.search(rf"\b(?:an?|each|every|this) {head}\b|\b{head}s\b", prose, re.I)  # not "thermodynamics"
+    if not (count > 1 or countable) or before[""] * 3 > before.total() or re.search(r"(?<!s)s$", head):
         return subject
     return f"{article} {subject}".lstrip()
 

@@ -119,11 +119,19 @@ def test_a_subject_is_put_into_the_frame_and_begins_as_in_the_text():
         ("Tell me about introduction to the gland.", "A gland.", "Teach me the gland."),
         ("Tell me about Overview of byte ranges.", "Byte ranges.", "Teach me byte ranges."),
         # capitals as the text has them
-        ("Tell me about privacy Act of 1974.", "It is the Privacy Act of 1974, and this act is law.", "Teach me the Privacy Act of 1974."),
+        (
+            "Tell me about privacy Act of 1974.",
+            "It is the Privacy Act of 1974, and this act is law.",
+            "Teach me the Privacy Act of 1974.",
+        ),
         ("Tell me about egg Drop Test.", "Drop an egg: a test. We drop it.", "Teach me egg drop test."),
         # the article that the text has
         ("Tell me about brain.", "Then the brain grows. Feed the brain, and a brain works.", "Teach me the brain."),
-        ("Tell me about earth law.", "# The Earth Law\nit is an earth law of a planet; this law", "Teach me an earth law."),
+        (
+            "Tell me about earth law.",
+            "# The Earth Law\nit is an earth law of a planet; this law",
+            "Teach me an earth law.",
+        ),
         (
             "Tell me about heat.",
             "Here the heat is used. In the oven, heat is lost, and heat of fire.",
