@@ -71,7 +71,7 @@ def spelled(subject: str, text: str) -> str:
     for name in sorted(long, key=lambda name: (len(name), name)):
         begun = name[:1].lower() + name[1:]  # "privacy Act"
         if begun in made and text.count(name) > text.count(name.lower()):
-            made = re.sub(rf"(?<![\w-]){re.escape(begun)}(?![\w-])", lambda _, name=name: name, made)
+            made = re.sub(rf"(?<![\w-]){re.escape(begun)}(?![\w-])", name, made)
     return made
 
 
