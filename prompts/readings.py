@@ -179,7 +179,7 @@ def _does(verb: str, gerund: str, rest: str, text: str) -> bool:
     if not found:
         return False
     verb, objects = re.escape(verb), "|".join(w for w in found if w.lower() not in FUNCTION_WORDS) or found[0]
-    with_object = rf"(?<![\w-])(?:{verb}|{gerund})\s+{_DETERMINER}\s+(?:[\w-]+\s+){{0,2}}?(?:{objects})"
+    with_object = rf"(?<![\w-])(?:{verb}|{gerund})[^\S\n]+{_DETERMINER}\s+(?:[\w-]+\s+){{0,2}}?(?:{objects})"
     for one in re.finditer(with_object, text, re.I):
         if not _NOUN_NEXT.search(text, max(one.start() - 12, 0), one.start()):
             return True

@@ -125,8 +125,8 @@ def with_article(subject: str, text: str) -> str:
     'roses, tulips, and dahlias'
     """
     *items, last = subject.split(", ")
-    if items and not _JOINED.search(subject) and not last[:1].isdigit():
-        subject = f"{', '.join(items)}{',' if len(items) > 1 else ''} and {last}"
+    if len(items) > 1 and not _JOINED.search(subject) and not last[:1].isdigit():
+        subject = f"{', '.join(items)}, and {last}"
     if words(subject)[:1] and words(subject)[0].lower() in FUNCTION_WORDS:
         return subject
     before: collections.Counter[str] = collections.Counter()

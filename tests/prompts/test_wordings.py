@@ -115,6 +115,7 @@ def test_a_subject_is_put_into_the_frame_and_begins_as_in_the_text():
         ("Tell me about accepting the terms.", "Accept them. I accept the terms.", "Teach me to accept the terms."),
         ("Tell me about floating the rates.", "The rates are floating.", "Teach me floating the rates."),
         ("Tell me about shift in supply.", "Prices shift in supply.", "Teach me shift in supply."),
+        ("Tell me about rack resource.", "Rack\nThe rack resource is for tools.", "Teach me rack resource."),
         # a title's opening
         ("Tell me about introduction to the gland.", "A gland.", "Teach me the gland."),
         ("Tell me about Overview of byte ranges.", "Byte ranges.", "Teach me byte ranges."),
