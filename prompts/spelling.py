@@ -127,7 +127,8 @@ def with_article(subject: str, text: str) -> str:
     *items, last = subject.split(", ")
     if len(items) > 1 and not _JOINED.search(subject) and not last[:1].isdigit():
         subject = f"{', '.join(items)}, and {last}"
-    if words(subject)[:1] and words(subject)[0].lower() in FUNCTION_WORDS:
+    heads = words(subject.partition(" of ")[0])
+    if not heads or heads[0].lower() in FUNCTION_WORDS:
         return subject
     before: collections.Counter[str] = collections.Counter()
     prose = HEADING.sub("", text)
@@ -136,7 +137,7 @@ def with_article(subject: str, text: str) -> str:
             word = found[1].lower()
             before[word if word in ("a", "an") else "the" if word in _THE else ""] += 1
     article, count = max(before.items(), key=lambda one: (one[1], one[0]), default=("", 0))
-    head = re.escape(words(subject.partition(" of ")[0])[-1])
+    head = re.escape(heads[-1])
     countable = re.search(rf"\b(?:an?|each|every|this) {head}\b|\b{head}s\b", prose, re.I)  # not "thermodynamics"
     if not (count > 1 or countable) or before[""] * 3 > before.total() or re.search(r"(?<!s)s$", head):
         return subject

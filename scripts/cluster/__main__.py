@@ -27,6 +27,7 @@ import local
 import prism
 import psutil
 import spark
+import yaml
 from processes import Failed, Missing, process
 
 from pipeline.storage.files import write_bytes
@@ -39,6 +40,8 @@ RUN = 8
 """Minutes for one run of the demo."""
 PAUSE = 1.0
 """Seconds that the language model takes for an answer where a process is killed meanwhile."""
+SHORT = 0.1
+"""Seconds for an answer where the questions in flight are counted."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,20 +50,22 @@ class Engine:
 
     fetch: gets what it is made of, once; raises Missing. start: its processes while a block runs, given a folder for
     them and how many questions the language model was asked; yields a run's flags. bucket: work and output are on S3, by
-    its emulator. answers: the run gets the local run's answers; else it asks for them again.
+    its emulator. answers: the run gets the local run's answers; else it asks for them again. in_flight: the most questions
+    that all its workers may ask at once, by `llm.in_flight`, which is checked; None: there is no limit.
     """
 
     fetch: Callable[[], None]
     start: Callable[[Path, Callable[[], int]], contextlib.AbstractContextManager[list[str]]]
     bucket: bool = False
     answers: bool = True
+    in_flight: int | None = None
 
 
 ENGINES = {
     "local": Engine(local.fetch, local.start),
     "prism": Engine(prism.fetch, prism.start),
-    "spark": Engine(spark.fetch, spark.start),
-    "flink": Engine(flink.fetch, flink.start, bucket=True),
+    "spark": Engine(spark.fetch, spark.start, answers=False, in_flight=2),
+    "flink": Engine(flink.fetch, flink.start, bucket=True, answers=False, in_flight=2),
     "flink-killed": Engine(flink.fetch, flink.start_and_kill, bucket=True, answers=False),
 }
 
@@ -145,12 +150,28 @@ def build_on(name: str, command: list[str], folder: Path, llm: FakeOpenAI, minut
     engine, first, here = ENGINES[name], folder / "first", folder / name
     root = f"s3://bucket/{name}" if engine.bucket else str(here)
     hand_over(f"{first}/work", f"{root}/work", ("ocr", "scores", *(["answers"] if engine.answers else [])))
-    before, llm.slow = len(llm.requests), 0.0 if engine.answers else PAUSE
+    before, llm.slow, llm.most_in_flight = len(llm.requests), 0.0 if engine.answers else PAUSE, 0
+    if engine.in_flight:
+        command = limited(command, engine.in_flight, here)
+        llm.slow = SHORT
     with engine.start(here, lambda: len(llm.requests) - before) as flags:
         build([*command, *flags], root, here, minutes)
     if read_bytes(f"{root}/out/manifest.json") != read_bytes(f"{first}/out/manifest.json"):
         raise Failed("another manifest")
-    return "the same manifest"
+    if not engine.in_flight:
+        return "the same manifest"
+    if llm.most_in_flight > engine.in_flight:
+        raise Failed(f"{llm.most_in_flight} questions at once, and {engine.in_flight} are allowed")
+    return f"the same manifest, {llm.most_in_flight} of {engine.in_flight} questions at once"
+
+
+def limited(command: list[str], in_flight: int, folder: Path) -> list[str]:
+    """The command with a copy of its configuration whose workers ask so many questions at once, one each."""
+    at = command.index("--config") + 1
+    config = yaml.safe_load(Path(command[at]).read_text())
+    config["llm"] = {**config.get("llm", {}), "in_flight": in_flight, "concurrency": 1}
+    (folder / "config.yaml").write_text(yaml.safe_dump(config))
+    return [*command[:at], str(folder / "config.yaml"), *command[at + 1 :]]
 
 
 def build(command: list[str], root: str, logs: Path, minutes: int) -> str:

@@ -151,6 +151,15 @@ def test_a_subject_is_put_into_the_frame_as_english_writes_it(answer, text, aske
 
 
 @pytest.mark.parametrize(
+    "subject", ["???", "of of", " of x", "日本", "1", "a", "(", "\\", "A. B.", "-ing x", "ing x", "x, , y"]
+)
+def test_a_strange_subject_is_worded_too(subject):
+    given = (Wording("how_to", do="Teach me to {}.", about="Teach me {}."),)
+    for form in ("Tell me about {}.", "Explain how to {}.", "What should I know about {}?"):
+        assert EMBEDDED.reworded(form.replace("{}", subject), BOAT, given)
+
+
+@pytest.mark.parametrize(
     "frame,stays",
     [
         ("Add the next pictures, so that I can {}.", False),
