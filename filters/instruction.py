@@ -23,18 +23,19 @@ review show suggest summarise summarize talk teach tell walk write""".split()
 """Verbs that request a text."""
 
 ACTIONS = frozenset(
-    """add adjust analyze animate apply arrange assemble assess assign attach bake balance boil
-browse build buy calculate calibrate capture care change check choose clean clear collect combine compare compute
-configure connect control convert cook copy create customize cut debug decorate define delete deploy deny describe
-design detect determine develop disable display distribute download draw drive dry edit enable evaluate examine
-export extend feed filter find fix fold follow freeze generate get give grow handle host identify implement import
-improve install integrate interpret invite join keep knit learn load log make manage map measure mend migrate mix
-modify monitor move navigate open order organize pack paint paste pick pitch plan plant play plot poach position
-prepare prevent print program prune publish push put read record reduce register remove rename repair replace
-request reset restore review run save scale schedule secure select send serve set sew share sharpen ship show
-simulate sketch solve start stop store stretch switch take teach test tie track train transfer translate
-troubleshoot tune turn understand uninstall update upgrade upload use validate verify view visualize visit walk
-wash water wire work write""".split()
+    """add adjust analyze animate apply arrange assemble assess assign attach bake balance boil browse build buy
+calculate calibrate capture care change check choose clean clear collect combine compare compute configure
+connect control convert cook copy count create customize cut debug decorate define delete deny deploy describe
+design detect determine develop disable display distribute download draw drive dry edit enable enter evaluate
+examine execute export extend extract feed filter find fix fold follow freeze generate get give grow handle host
+identify implement import improve insert install integrate interpret invite join keep knit launch learn load log
+make manage map measure mend merge migrate mix modify monitor move navigate open order organize pack paint paste
+pick pitch plan plant play plot poach position prepare prevent print program provision prune publish push put
+read record reduce register remove rename repair replace request reset restore review rotate run save scale scan
+schedule secure select send serve set sew share sharpen ship show simulate sketch solve sort split start stop
+store stretch switch take teach test tie track train transfer translate trigger troubleshoot tune turn
+understand uninstall update upgrade upload use validate verify view visit visualize walk wash water wire
+withdraw work write""".split()
 )
 """Verbs that a how-to text is about, and with which a request may begin."""
 

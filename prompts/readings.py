@@ -16,20 +16,20 @@ from filters.words import words
 Reading = Literal["do", "about", ""]
 
 _NAMES = frozenset(
-    """balance build capture care change check clean clear compute control cook copy cut debug design display download
-draw drive dry edit export feed filter fold freeze handle host import invite join knit load log map measure mix
-monitor move open order pack paint paste pick pitch plan plant play plot position print program prune push read
-record register repair request reset restore review run save scale schedule secure set share ship sketch start stop
-store stretch switch test tie track train transfer tune turn update upgrade upload view visit walk wash water wire
-work""".split()
+    """balance build capture care change check clean clear compute control cook copy count cut debug design display
+download draw drive dry edit export extract feed filter fold freeze handle host import insert invite join knit
+launch load log map measure mix monitor move open order pack paint paste pick pitch plan plant play plot
+position print program prune push read record register repair request reset restore review run save scale scan
+schedule secure set share ship sketch sort split start stop store stretch switch test tie track train transfer
+trigger tune turn update upgrade upload view visit walk wash water wire work""".split()
 )
 """Verbs that are nouns or adjectives, too, and as such begin names of two words: "plant cells", "open source"."""
 _KINDS = frozenset(
-    """bake boil build change clean compute control cook cut debug design develop draw drive dry edit feed filter fold
-follow freeze grow handle host knit learn load log map measure mix monitor move open order pack paint plan plant play
-plot position print program prune publish record register run save scale schedule serve set sew share sharpen ship
-sketch start stop store switch teach test tie track train tune turn view visit walk wash water wire work
-write""".split()
+    """bake boil build change clean compute control cook count cut debug design develop draw drive dry edit extract
+feed filter fold follow freeze grow handle host insert knit launch learn load log map measure mix monitor move
+open order pack paint plan plant play plot position print program prune publish record register run save scale
+scan schedule serve set sew share sharpen ship sketch sort split start stop store switch teach test tie track
+train trigger tune turn view visit walk wash water wire work write""".split()
 )
 """Verbs whose -ing form says of what kind a thing is: "washing machines", "learning rate"."""
 _LABEL = re.compile(

@@ -23,6 +23,12 @@ _LETTERED = re.compile(
     re.I,
 )
 """Words behind which "A" is a letter."""
+_NAMES = frozenset(
+    """Africa African America American Arab Asia Asian Britain British Canada China Chinese Christian Dutch England English
+Europe European France French German Germany Greek India Indian Islamic Italian Italy Japan Japanese Jewish Latin Mexico Muslim
+Roman Russia Russian Soviet Spain Spanish United""".split()
+)
+"""Words that have a capital in any text, also one that does not have them."""
 _SMALL = frozenset("a an the and or of for with to in on from by at your how as into using is are do does".split())
 _JOINED = re.compile(r"\b(?:and|or|vs)\b|[&/(]", re.I)
 
@@ -83,7 +89,11 @@ def _in_small_letters(subject: str, lower: set[str], names: set[str], long: froz
 
     def is_name(word: str) -> bool:
         owner = word.removesuffix("'s")
-        return not names.isdisjoint((owner, *word.split("-"))) or (owner != word and owner.lower() not in lower)
+        return (
+            owner in _NAMES
+            or not names.isdisjoint((owner, *word.split("-")))
+            or (owner != word and owner.lower() not in lower)
+        )
 
     def fitting(run: list[str]) -> list[str]:
         bare = [word.strip(_MARKS) for word in run]

@@ -60,7 +60,7 @@ _LEARNED = re.compile(
 INDIRECT = frozenset("how what why when where which who whom whose".split())
 """Words with which a question begins that may be a part of a sentence: "explain how it flies"."""
 _NO_THING = re.compile(
-    r"(?:in|on|at|for|with|from|by|into|after|before|when|if|as|because|not|don't|all|our|my|we|i|it)\b"
+    r"(?:in|on|at|to|for|with|from|by|into|after|before|when|if|as|because|not|don't|all|our|my|we|i|it)\b"
     r"|.*\b(?:we|they|i|he|she|there|it's)\b",
     re.I,
 )
@@ -112,7 +112,7 @@ def instruction(title: str, text: str, answers: Answers, choice: int = 0, at_lea
     key = first.lower()
     if key == "how" and rest.startswith("to "):
         return _fill(answers.do, choice, rest[3:].rstrip("?"))
-    if key == "to" and rest:
+    if key == "to" and rest.partition(" ")[0].lower() not in FUNCTION_WORDS | {""}:  # not "To each their own"
         return _fill(answers.do, choice, rest)
     if follow_up := re.fullmatch(r"(?:what|how) about (.+)", small, re.I):
         return _fill(answers.about, choice, follow_up[1].rstrip("?"))
