@@ -138,10 +138,18 @@ SETTINGS: Schema = {
         "ratings": _table(_THRESHOLD),
         "excerpt": _table(_THRESHOLD) | {"properties": {"whole_sections": {"type": "boolean"}}},
         "images": {"type": "object", "properties": {"max_side": _POSITIVE}},
-        "duplicates": {"type": "object", "properties": {"text_at_least": _THRESHOLD | {"type": ["number", "null"]}}},
+        "duplicates": {
+            "type": "object",
+            "properties": dict.fromkeys(
+                ("text_at_least", "images_in_at_most"), _THRESHOLD | {"type": ["number", "null"]}
+            ),
+        },
         "shards": {"type": "object", "properties": {"size": _POSITIVE, "salt": _STRING}},
         "domains": {"type": "array", "items": _STRING},
-        "rules": {"type": "object", "properties": {"document": _RULES, "image": _RULES, "after_images": _RULES}},
+        "rules": {
+            "type": "object",
+            "properties": dict.fromkeys(("document", "image", "after_images", "content"), _RULES),
+        },
     },
 }
 

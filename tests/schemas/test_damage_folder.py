@@ -199,6 +199,14 @@ CASES = {
         setting("config", "coherence", "mean_at_least", value="high"),
         [at("manifest-schema", M, pointer="/config/coherence/mean_at_least")],
     ),
+    "manifest rule about what an image shows, of another form": (
+        setting("config", "rules", "content", value=[{"rule": 1}]),
+        [at("manifest-schema", M, pointer="/config/rules/content/0/rule")],
+    ),
+    "manifest threshold of recurring images that is a word": (
+        setting("config", "duplicates", value={"images_in_at_most": "ten"}),
+        [at("manifest-schema", M, pointer="/config/duplicates/images_in_at_most")],
+    ),
     "manifest without signed files": (lambda f: manifest(f, lambda m: m.pop("files")), [at("manifest-schema", M)]),
     "manifest without the card": (
         lambda f: manifest(f, lambda m: m["files"].pop(CARD)),
