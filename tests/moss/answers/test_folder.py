@@ -17,7 +17,7 @@ from moss.servers import client
 from schemas.errors import UserError
 from schemas.records import Text
 from tests.moss.servers import fake
-from tests.schemas import example
+from tests.schemas import damage, example
 
 
 def write(place, answers):
@@ -274,6 +274,30 @@ def test_a_built_folder_with_a_damaged_picture_or_a_shard_elsewhere_is_refused(t
     pyarrow.parquet.write_table(index.set_column(2, "shard", shards), place / "index.parquet")
     with pytest.raises(UserError, match="a shard outside the folder"):
         next(instances.read(place))
+
+
+def test_a_built_folder_with_a_damaged_index_is_refused(tmp_path):
+    example.write(tmp_path)
+    index = pyarrow.parquet.read_table(tmp_path / "index.parquet")
+    pyarrow.parquet.write_table(index.drop_columns("images"), tmp_path / "index.parquet")
+    with pytest.raises(
+        UserError, match=r"index\.parquet cannot be read .No match for FieldRef.*build the folder again"
+    ):
+        next(instances.read(tmp_path))
+    (tmp_path / "index.parquet").write_bytes(b"")
+    with pytest.raises(UserError, match=r"index\.parquet cannot be read .*0 bytes"):
+        next(instances.read(tmp_path))
+
+
+def test_an_instance_of_a_built_folder_decides_no_path_and_has_its_pictures(tmp_path):
+    """Its key becomes the name of an answer's folder, which replaces one that is there."""
+    example.write(tmp_path)
+    damage.index(tmp_path, damage.first(images=[]))
+    with pytest.raises(UserError, match=r"the index does not have its image 00\."):
+        next(instances.read(tmp_path))
+    damage.edit(tmp_path, 0, lambda value: value.update(key="../../elsewhere"))
+    with pytest.raises(UserError, match="cannot be read .ValueError: /key .*elsewhere"):
+        next(instances.read(tmp_path))
 
 
 def test_a_text_of_interleavedbench_that_cannot_be_written_is_named(tmp_path):
