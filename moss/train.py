@@ -77,6 +77,10 @@ def train(settings: Settings, *, resume: bool = False) -> Position:
             "or name another output"
         )
     position = checkpoints.resume_position(folder, settings) if folder else Position()
+    if position.step > training.steps:
+        raise UserError(
+            f"{folder} has taken {position.step} steps, and training.steps is {training.steps}: raise it, or name another output"
+        )
     with sharded.in_turn(accelerator, settings.backbone.path):
         generalist = build(settings, folder)
         attention.choose(generalist, settings, accelerator.device)

@@ -210,6 +210,12 @@ def test_a_run_is_not_written_over(shards, tmp_path):
         run(small.settings(shards, tmp_path, steps=1, warmup=0))
 
 
+def test_a_run_does_not_go_on_to_fewer_steps_than_it_has_taken(uninterrupted):
+    fewer = dataclasses.replace(uninterrupted, training=dataclasses.replace(uninterrupted.training, steps=4))
+    with pytest.raises(UserError, match="checkpoint-00000006 has taken 6 steps, and training.steps is 4"):
+        run(fewer, resume=True)
+
+
 def test_the_command_reads_overrides_and_says_what_is_wrong(shards, tmp_path, capsys, monkeypatch):
     config = [
         "--config",
