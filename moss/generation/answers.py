@@ -77,6 +77,7 @@ def shown(facts: dict[str, Any]) -> list[tuple[str, str]]:
 def check_same(output: pathlib.Path, facts: dict[str, Any]) -> None:
     """Raise UserError unless existing answers are of the same weights, decoder and sampling."""
     for path in sorted(output.glob(f"[!.]*/{folder.FILE}")):
+        folder.read(path.parent)  # refuses one that is damaged
         record = parse_json(path.read_bytes())
         for key in ("weights", "decoder", "sampling"):
             if record.get(key) != facts[key]:

@@ -11,16 +11,20 @@ There is no state of a random number generator: `moss.train` seeds every step fr
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
 import pathlib
+import pickle
 import shutil
+from collections.abc import Iterator
+from typing import Any
 
 import torch
 from peft import PeftModel, get_peft_model_state_dict
-from peft.utils import SAFETENSORS_WEIGHTS_NAME
-from safetensors import safe_open
+from peft.utils import CONFIG_NAME, SAFETENSORS_WEIGHTS_NAME
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch.distributed.checkpoint.state_dict import StateDictOptions, get_optimizer_state_dict, set_optimizer_state_dict
 from torch.distributed.tensor import DTensor
@@ -106,12 +110,21 @@ def latest(output: str) -> pathlib.Path | None:
     return next(reversed(_checkpoints(output)), None)
 
 
+def read_state(folder: pathlib.Path) -> dict[str, Any]:
+    """What a checkpoint's state.json says. Raises UserError if it cannot be read."""
+    with _reading(folder / "state.json") as file:
+        state = json.loads(file.read_text())
+        if not isinstance(state, dict):
+            raise ValueError("no object")
+        return state
+
+
 def resume_position(folder: pathlib.Path, settings: Settings) -> Position:
     """The position of a checkpoint's run.
 
     Raises UserError if these settings would make it another run, or if the checkpoint does not say enough to tell.
     """
-    state = json.loads((folder / "state.json").read_text())
+    state = read_state(folder)
     then, now = completed(state.get("settings", {})), flat(settings)
     lost = {field.name for field in dataclasses.fields(Position)} - {"samples", "backbone"} - state.keys()
     strange = [
@@ -158,10 +171,13 @@ def load_weights(folder: pathlib.Path | str, generalist: Generalist, *, trainabl
     Raises UserError for a checkpoint that lacks some of them: they would be as new.
     """
     folder = pathlib.Path(folder)
+    # PEFT would take a file that is missing for one on the Hub, and complain of the folder's name
+    with _reading(folder / "adapter" / CONFIG_NAME) as config:
+        json.loads(config.read_text())
+    with _reading(folder / "adapter" / SAFETENSORS_WEIGHTS_NAME) as weights, safe_open(weights, "pt") as file:
+        found = set(file.keys())
     own = any(name.startswith("extra.") and weight.requires_grad for name, weight in generalist.named_parameters())
     generalist.model = PeftModel.from_pretrained(generalist.model, folder / "adapter", is_trainable=trainable)
-    with safe_open(folder / "adapter" / SAFETENSORS_WEIGHTS_NAME, "pt") as file:
-        found = set(file.keys())
     wanted = set(get_peft_model_state_dict(generalist.model, save_embedding_layers=False))
     if found != wanted:
         raise UserError(
@@ -175,14 +191,30 @@ def load_weights(folder: pathlib.Path | str, generalist: Generalist, *, trainabl
         )
     if (folder / "extra.safetensors").exists():
         extra = generalist.get_submodule("extra")
-        extra.load_state_dict(load_file(folder / "extra.safetensors"))
+        with _reading(folder / "extra.safetensors") as path:
+            own_weights = load_file(path)
+        extra.load_state_dict(own_weights)
     return generalist
 
 
 def load_optimizer(folder: pathlib.Path, generalist: Generalist, optimizer: torch.optim.Optimizer) -> None:
     """Load the moments of a prepared model's optimiser, sharded or not."""
-    moments = torch.load(folder / "optimizer.pt", map_location="cpu", weights_only=True)
+    with _reading(folder / "optimizer.pt") as path:
+        moments = torch.load(path, map_location="cpu", weights_only=True)
     set_optimizer_state_dict(generalist, optimizer, moments, options=WHOLE)
+
+
+@contextlib.contextmanager
+def _reading(path: pathlib.Path) -> Iterator[pathlib.Path]:
+    """What fails when a checkpoint's file is missing or cut, as a UserError."""
+    try:
+        yield path
+    except (OSError, EOFError, ValueError, RuntimeError, pickle.UnpicklingError, SafetensorError) as error:
+        said = str(error).partition("\n")[0]
+        raise UserError(
+            f"{path} cannot be read ({type(error).__name__}: {said}): copy the checkpoint again, or take it away, so that "
+            "the one before it is used"
+        ) from error
 
 
 def _checkpoints(output: str) -> list[pathlib.Path]:

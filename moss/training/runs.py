@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
 import os
 import pathlib
@@ -45,7 +44,7 @@ def find_run(folder: str | pathlib.Path) -> Run:
     checkpoint = folder if (folder / "state.json").exists() else checkpoints.latest(str(folder))
     if checkpoint is None:
         raise UserError(f"{folder} holds no checkpoint; give the output folder of `python -m moss.train`")
-    stored = json.loads((checkpoint / "state.json").read_text()).get("settings", {})
+    stored = checkpoints.read_state(checkpoint).get("settings", {})
     return Run(checkpoint, _settings(completed(stored), checkpoint))
 
 
@@ -57,7 +56,7 @@ def load_run(folder: str | pathlib.Path, *, adapters: bool = True) -> Generalist
     run = find_run(folder)
     torch.manual_seed(run.settings.training.seed)  # a continuous backbone may come with new weights
     generalist = load_backbone(run.settings.backbone)
-    then = json.loads((run.checkpoint / "state.json").read_text()).get("backbone", "")
+    then = checkpoints.read_state(run.checkpoint).get("backbone", "")
     fingerprints.check(run.checkpoint, then, fingerprints.backbone(generalist), run.settings.backbone.path)
     if adapters:
         checkpoints.load_weights(run.checkpoint, generalist)

@@ -133,6 +133,8 @@ def test_answers_to_other_questions_or_of_another_decoder_are_not_kept(config, t
     ):
         path.write_text(json.dumps({**known, **change}))
         assert generate.main(run) == 2 and said in capsys.readouterr().err
+    path.write_text(json.dumps(known)[:-9])
+    assert generate.main(run) == 2 and f"{path} is no answer" in capsys.readouterr().err
     path.write_text(json.dumps(known))
     assert generate.main(run) == 0
 

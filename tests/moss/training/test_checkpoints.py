@@ -75,6 +75,28 @@ def test_weights_that_are_missing_or_have_other_names_are_refused(tmp_path):
         checkpoints.load_weights(folder, small.bare())
 
 
+def test_a_file_that_is_cut_or_missing_is_named(tmp_path):
+    settings, generalist = small.settings("s", tmp_path), with_projections(small.adapted())
+    optimizer = stepped(generalist)
+    folder = checkpoints.save(str(tmp_path), generalist, optimizer, Position(1, 0, 1), settings, writes=True)
+    for name, read in (
+        ("state.json", lambda: checkpoints.resume_position(folder, settings)),
+        ("state.json", lambda: runs.find_run(folder.parent)),
+        ("optimizer.pt", lambda: checkpoints.load_optimizer(folder, generalist, optimizer)),
+        ("adapter/adapter_config.json", lambda: checkpoints.load_weights(folder, small.bare())),
+        ("adapter/adapter_model.safetensors", lambda: checkpoints.load_weights(folder, small.bare())),
+        ("extra.safetensors", lambda: checkpoints.load_weights(folder, with_projections(small.bare()))),
+    ):
+        whole = (folder / name).read_bytes()
+        (folder / name).write_bytes(whole[: len(whole) // 2])
+        with pytest.raises(UserError, match=f"checkpoint-00000001/{name} cannot be read .*: copy the checkpoint again"):
+            read()
+        (folder / name).unlink()
+        with pytest.raises(UserError, match="cannot be read .*FileNotFound|has no extra.safetensors"):
+            read()
+        (folder / name).write_bytes(whole)
+
+
 def test_only_whole_checkpoints_are_found_and_the_highest_step_wins(tmp_path):
     assert checkpoints.latest(str(tmp_path)) is None
     settings, generalist = small.settings("s", tmp_path), small.adapted()
