@@ -16,10 +16,12 @@ from apache_beam.runners.runner import create_runner
 from pipeline import __version__, corpora, dag, opt_outs
 from pipeline import config as configuration
 from pipeline.coherence.version import clip_format, clip_version
+from pipeline.corpora.files import check_name
 from pipeline.dataset import ledger
 from pipeline.graph import failures, progress
 from pipeline.graph.outcomes import is_bug
 from pipeline.launch import advice, arenas, engine, groups, job, logs, metrics, publish
+from pipeline.launch import work as work_folder
 from pipeline.launch.errors import translated
 from pipeline.launch.inputs import fingerprints
 from pipeline.launch.lock import exclusive_lock
@@ -70,8 +72,10 @@ def build(
     config = configured(config_path, corpora, limit, llm_url, llm_server)
     options = _beam_options(list(beam_flags))
     key = private_key(sign) if sign else None
-    if not output.strip("/"):
-        raise UserError("--output must name a folder")
+    for option, folder in (("--output", output), ("--work", work)):
+        if folder is not None and not folder.strip("/"):  # as by --work "$FOLDER" where there is no such variable
+            raise UserError(f"{option} must name a folder")
+        check_name(folder or "")
     if _runner(options) == "dataflowrunner" and (
         here := [one for one in (output, work or output) if not is_remote(one)]
     ):
@@ -84,6 +88,7 @@ def build(
     id_, log = uuid.uuid4().hex[:12], log_of(work)
     with translated(output, work, f"{work}/failures/{id_}", log), stopped_by_signals(), contextlib.ExitStack() as stack:
         publish.check_output(output, config, replace)  # a folder of something else is not even locked
+        work_folder.check(output, work)
         run = _prepare(id_, config, output, work, keep_going, asking=not until)
         if retry_failed:
             run = dataclasses.replace(run, retry=uuid.uuid4().hex)
@@ -100,9 +105,6 @@ def build(
             )
         alone()  # reading all that may have taken long
         publish.prepare_output(run)
-        if _is_local(options):
-            stack.enter_context(arenas.limited())
-            run = dataclasses.replace(run, groups=stack.enter_context(groups.folder(run)))
         record = job.of(
             run,
             inputs,
@@ -111,7 +113,10 @@ def build(
             template=engine.is_template(options),
             until=until or "",
         )
-        job.save(record, work)
+        job.save(record, work)  # before anything that makes this a run's work folder (`launch.work`)
+        if _is_local(options):
+            stack.enter_context(arenas.limited())
+            run = dataclasses.replace(run, groups=stack.enter_context(groups.folder(run)))
         if not is_remote(work):
             stack.enter_context(logs.to_file(log))
         if not config.llm.url and not until:

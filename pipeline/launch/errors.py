@@ -41,8 +41,8 @@ def translated(output: str, work: str, failures_folder: str, log: str) -> Iterat
 def _recorded(folder: str) -> Failure | None:
     try:
         return failures.read(folder)
-    except (OSError, ValueError, TypeError):  # the disk may be what failed
-        _log.exception("cannot read %s", folder)
+    except (OSError, ValueError, TypeError):  # the disk, or the access to it, may be what failed
+        _log.info("cannot read %s", folder, exc_info=True)
         return None
 
 
@@ -91,10 +91,11 @@ def _of_launcher(error: Exception, output: str, work: str, log: str) -> Exceptio
         return ServiceError(f"{error.filename or 'a file'}: {error.strerror or error}; fix it and {AGAIN}")
     if _is_full(work):  # no worker could record that
         return _full(output)
-    _log.exception("error in the launcher")
     if type(error).__module__.split(".")[0] in ("apache_beam", "grpc") or type(error) is RuntimeError:
+        _log.info("error in the runner", exc_info=error)
         return ServiceError(
             f"the runner stopped, but no worker recorded an error; this happens when a worker process "
             f"is killed or out of memory; see {log}; {AGAIN}"
         )
+    _log.exception("error in the launcher")
     return BugError(f"a bug stopped the run: {type(error).__name__}: {error}; the traceback is in {log}")

@@ -16,6 +16,7 @@ from pipeline import config as configuration
 from pipeline import report
 from pipeline.dataset import card, ledger, shards
 from pipeline.launch import advice, differences, job, metrics, whole
+from pipeline.launch.work import OF_ONE_RUN
 from pipeline.run import Run
 from pipeline.storage import remote, uris
 from pipeline.storage.bucket import is_remote
@@ -165,7 +166,7 @@ def prepare_output(run: Run) -> None:
     """
     for folder in (
         f"{run.output}/.staging",
-        *(f"{run.work}/{name}" for name in ("counts", "failures", "dropped", "groups")),
+        *(f"{run.work}/{name}" for name in OF_ONE_RUN),
         run.llm_wanted,
     ):
         if folder:

@@ -6,6 +6,7 @@ import os
 import pytest
 
 from pipeline.graph import failures
+from pipeline.launch import logs
 from pipeline.launch.errors import translated
 from schemas.errors import BugError, ServiceError, UserError
 
@@ -109,3 +110,18 @@ def test_a_bug_of_the_launcher_is_a_bug(tmp_path):
     assert said(tmp_path, BugError, ZeroDivisionError("x")) == (
         "a bug stopped the run: ZeroDivisionError: x; the traceback is in L"
     )
+
+
+@pytest.mark.parametrize(
+    "error", [RuntimeError("Channel closed prematurely."), OSError(errno.EACCES, "Permission denied", "/locked/x")]
+)
+def test_the_terminal_gets_a_sentence_and_the_log_file_the_traceback(tmp_path, monkeypatch, capsys, error):
+    def locked(folder):
+        raise PermissionError(errno.EACCES, "Permission denied", folder)
+
+    monkeypatch.setattr(failures, "read", locked)
+    logs.to_terminal("warning")
+    with logs.to_file(f"{tmp_path}/log"):
+        said(tmp_path, ServiceError, error)
+    assert capsys.readouterr().err == ""
+    assert "Traceback" in (tmp_path / "log").read_text()

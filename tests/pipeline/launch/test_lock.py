@@ -33,7 +33,7 @@ def test_a_folder_is_for_one_run_at_a_time_and_free_when_that_one_is_killed(tmp_
         pass
 
 
-def test_output_and_work_may_be_the_same_folder(tmp_path):
+def test_a_folder_that_is_named_twice_is_locked_once(tmp_path):
     with exclusive_lock(str(tmp_path), f"{tmp_path}/"):
         pass
 
