@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from pipeline import config as configuration
 from pipeline import report
 from pipeline.dataset import card, ledger, shards
+from pipeline.dataset.reader import corruption_as_user_error
 from pipeline.launch import advice, differences, job, metrics, whole
 from pipeline.launch.work import OF_ONE_RUN
 from pipeline.run import Run
@@ -82,6 +83,8 @@ def check_output(output: str, config: configuration.Config, replace: bool = Fals
     else:
         before, now = manifest.get("config"), configuration.as_dict(config)
         another = manifest.get("config_hash") != config_hash(now)
+    if manifest == {} and not replace:
+        raise UserError(f"{output}/{MANIFEST} is damaged, so it does not say what {output} was built from; {_ADVICE}")
     if another and not replace:
         keys = differences.named(before, now)
         which = f" (different: {keys})" if keys else ""
@@ -113,28 +116,30 @@ def check_inputs(output: str, inputs: Sequence[Json]) -> None:
     manifest = _manifest(output)
     if manifest is None or manifest.get("inputs") == list(inputs):
         return
-    theirs = {entry["corpus"]: entry for entry in manifest.get("inputs") or ()}
-    if not theirs:
-        raise UserError(f"{output} does not say which input files it was built from; {_ADVICE}")
-    for entry in inputs:
-        before = theirs.get(entry["corpus"])
-        if before and before != entry:
-            raise UserError(
-                f"{entry['corpus']} has changed since {output} was built from it: then {before['files']:,} files of "
-                f"{before['bytes']:,} bytes, now {entry['files']:,} of {entry['bytes']:,}; {_ADVICE}"
-            )
+    with corruption_as_user_error(f"{output}/{MANIFEST}"):
+        theirs = {entry["corpus"]: entry for entry in manifest.get("inputs") or ()}
+        if not theirs:
+            raise UserError(f"{output} does not say which input files it was built from; {_ADVICE}")
+        for entry in inputs:
+            before = theirs.get(entry["corpus"])
+            if before and before != entry:
+                raise UserError(
+                    f"{entry['corpus']} has changed since {output} was built from it: then {before['files']:,} files of "
+                    f"{before['bytes']:,} bytes, now {entry['files']:,} of {entry['bytes']:,}; {_ADVICE}"
+                )
     raise UserError(f"{output} was built from other corpora; {_ADVICE}")
 
 
 def check_models(run: Run) -> None:
     """Raise UserError if the output folder has results of other models."""
     theirs = (_manifest(run.output) or {}).get("provenance")
-    for name in ("clip", "llm"):
-        if theirs and theirs[name] != getattr(run.provenance, name):
-            raise UserError(
-                f"{run.output} contains the results of another model, {theirs[name]}, and this run uses "
-                f"{getattr(run.provenance, name)}; {_ADVICE}"
-            )
+    with corruption_as_user_error(f"{run.output}/{MANIFEST}"):
+        for name in ("clip", "llm"):
+            if theirs and theirs[name] != getattr(run.provenance, name):
+                raise UserError(
+                    f"{run.output} contains the results of another model, {theirs[name]}, and this run uses "
+                    f"{getattr(run.provenance, name)}; {_ADVICE}"
+                )
 
 
 def _manifest(output: str) -> dict[str, Any] | None:

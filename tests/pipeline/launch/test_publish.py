@@ -106,6 +106,24 @@ def test_a_finished_folder_is_not_replaced_by_that_of_another_input(tmp_path, no
         check_inputs(run.output, now)
 
 
+@pytest.mark.parametrize(
+    "manifest, check",
+    [
+        ('{"config": {', lambda run: check_output(run.output, run.config)),
+        ("[1]", lambda run: check_output(run.output, run.config)),
+        ('{"inputs": 5}', lambda run: check_inputs(run.output, [BEFORE])),
+        ('{"inputs": [{"x": 1}]}', lambda run: check_inputs(run.output, [BEFORE])),
+        ('{"provenance": [1]}', check_models),
+    ],
+)
+def test_a_damaged_manifest_is_told_as_such_and_may_be_replaced(tmp_path, manifest, check):
+    run = a_run(tmp_path)
+    config_file(run).with_name(MANIFEST).write_text(manifest)
+    with pytest.raises(UserError, match="manifest.json is damaged"):
+        check(run)
+    check_output(run.output, run.config, replace=True)
+
+
 def test_a_folder_of_an_older_version_is_not_replaced_silently(tmp_path):
     run = a_run(tmp_path)
     built_from(run)
