@@ -7,6 +7,7 @@ import dataclasses
 import heapq
 from collections.abc import Callable
 
+import pyarrow as pa
 from pyarrow.compute import field
 
 from pipeline.dataset import ledger
@@ -40,14 +41,19 @@ def sample(folder: str, dropped: str, size: int) -> list[Item]:
     dropped: the folder of examples that a build leaves in its work folder. Both kinds are those with the lowest hashes
     of their ids, which is a random sample; of dropped documents it is one as long as no rule has more than the `STORED`
     examples that are kept of it. Raises UserError if `folder` is not a finished build, or `dropped` has
-    none of its examples.
+    none of its examples, or those of another run, which may have dropped what this one kept.
     """
     funnel = ledger.funnel(ledger.read_outcomes(folder))
     rules = {rule for stage in funnel.stages if stage.name not in ABOUT_OTHERS for rule in stage.dropped}
-    examples = read_samples(dropped, sorted(rules), STORED).values()
-    gone = heapq.nsmallest(
-        size // 2, (e for e in examples if e["stage"] not in ABOUT_OTHERS), key=lambda e: rank(e["id"])
-    )
+    examples = [e for e in read_samples(dropped, sorted(rules), STORED).values() if e["stage"] not in ABOUT_OTHERS]
+    shown = field("id").isin(pa.array([e["id"] for e in examples], pa.string()))
+    ended = {row.id: row.rule for row in ledger.read_outcomes(folder, shown)}
+    if any(ended.get(e["id"]) != e["rule"] for e in examples):
+        raise UserError(
+            f"{dropped} has the examples of another run, which came after {folder}: give this build's command again (what "
+            "is in its work folder is not computed again), and then audit it"
+        )
+    gone = heapq.nsmallest(size // 2, examples, key=lambda e: rank(e["id"]))
     if rules and not gone:
         raise UserError(
             f"{dropped} has no example of the dropped documents in {folder}: give the build's work folder (--work)"

@@ -62,6 +62,19 @@ def test_kept_and_dropped_look_the_same_but_for_the_hidden_instruction(folder):
     )
 
 
+@pytest.mark.parametrize("number, rule", [(3, "min_words"), (106, "min_words"), (300, "min_words")])
+def test_examples_that_a_later_run_left_are_refused(folder, tmp_path, number, rule):
+    """It dropped what this one kept, by another rule, or what this one has not read."""
+    shutil.copytree(f"{folder}/.work/dropped", tmp_path / "dropped")
+    example = json.loads(next((tmp_path / "dropped/min_words").iterdir()).read_text())
+    theirs = tmp_path / "dropped" / rule / "0.json"
+    theirs.write_text(json.dumps(example | {"id": f"doc-{number:03d}", "rule": rule}))
+    with pytest.raises(UserError, match="has the examples of another run, which came after"):
+        sample(folder, f"{tmp_path}/dropped", 18)
+    theirs.unlink()
+    assert len(sample(folder, f"{tmp_path}/dropped", 18)) == 18
+
+
 def test_the_page_says_nothing_of_scores_and_rules(page):
     for word in ("margin", "min_words", "mean_coherence", "filter_text", "dropped_images", "fluency"):
         assert word not in page.partition("<body")[2]
