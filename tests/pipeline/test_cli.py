@@ -125,7 +125,7 @@ def test_an_output_that_holds_something_else(capsys, config, llm, tmp_path):
     "name, text, words",
     [
         ("manifest.json", '{"config_hash": "0123"}', "another config"),
-        ("manifest.json", "?", "another config"),
+        ("manifest.json", "?", "manifest.json is damaged"),
         ("manifest.json", '{"config_hash": "0", "config": {"limit": 3, "shards": {"size": 7}}}', "different: "),
         ("config.yaml", "preset: mine\n", "config.yaml"),
     ],
