@@ -180,6 +180,7 @@ def test_a_local_run_groups_in_files_and_removes_those_of_a_run_that_was_killed(
     left = tmp_path / "work/groups/of a killed run"
     left.mkdir(parents=True)
     (left / "some").write_bytes(b"-")
+    (tmp_path / "work/job.json").touch()  # every run has left one
     with server() as llm:
         build(
             config,
