@@ -38,6 +38,8 @@ _REFERS_BACK = re.compile(
     r"|\bnot yet (?:discussed|covered|introduced)\b|\bhaving (?:discussed|seen|learned|covered|looked)\b"
     r"|\bwe now turn\b|\bexample earlier\b|\bcoming back now\b|\[above\]\(#"
     rf"|\bas {_DID} (?:previously|earlier|before|above)\b|\b(?:discussed|covered) in the (?:previous|last) \w+"
+    r"|\blet[’']s (?:go|come|turn) back to\b|\bas detailed (?:before|above|earlier|previously)\b|\bremember [A-Z]\w+\?"
+    r"|\bpreviously (?:described|discussed|mentioned|explained|introduced)\b|\bwe have (?:thus|now|already) (?:seen|learned)\b"
     r"|\bas (?:noted|mentioned|discussed|stated)(?: above| earlier)?,|\bfor part \([b-z]\)|\bearlier in *[.,]"
     r"|\b(?:completed|finished|done) the [^.!?\n]{0,60}\b(?:tutorial|lesson|module|project|activit(?:y|ie)|course)s?\b"
     rf"|\b{_DID} in (?:chapter|part|lesson)\b|\b(?:we|you) \w+(?: to)? (?:earlier|previously)\b"
@@ -67,7 +69,8 @@ _STEP = re.compile(r"\W*(?:step|task|part|lesson) (?!0?1\b)\d+\W*(?:@\w+\W*)?\Z"
 _LINKS_TO_OTHER_PAGES = re.compile(r"(?:\s*[-*+] \[[^\]\n]*\]\((?!https?:)[^)\s]*\)[ .]*(?:\n|\Z))+\s*\Z")
 _OF_THE_BOOK = re.compile(
     r"\b(?:later|earlier) in (?:the|this) (?:chapter|book|course|series)\b|\bvideo series\b|\bguest (?:blog )?post\b"
-    r"|\bthis (?:chapter|book|course) (?:is (?:separated|divided|organi[sz]ed)|will|includes|consists)\b"
+    r"|\b(?:with)?in this (?:chapter|book|course)\b"
+    r"|\bthis (?:chapter|book|course) (?:covers|presents|introduces|is (?:separated|divided|organi[sz]ed)|will|includes|consists)\b"
     r"|\beditor[s'’]* note\b|\boriginally (?:published|posted|appeared)\b|\b\d+-(?:week|lesson),? (?:\d+-lesson )?curriculum\b"
     r"|\bpart \w+ (?:of|in) (?:a|our|this|the) (?:\w+ )?series\b|\byesterday[’']s post\b|\byour (?:final )?grade\b",
     re.I,
@@ -100,8 +103,12 @@ _ANNOUNCES_SEVERAL = re.compile(
     re.I,
 )
 _AND = re.compile(r",\s*(?:and )?|\s(?:and|&)\s")
-_FIRST_OF = re.compile(r"\bfirst (?:step|stage|phase|type|kind|category|method|way|reason)\b", re.I)
-_NEXT_OF = re.compile(r"\b(?:second|third|next|then|after that|finally|last|another)\b", re.I)
+_FIRST_OF = re.compile(
+    r"\bfirst (?:step|stage|phase|type|kind|category|method|way|reason|approach|option|possibility)\b"
+    r"|\bone (?:possibility|option|explanation)\b|\(1\)",
+    re.I,
+)
+_NEXT_OF = re.compile(r"\b(?:second|third|next|then|after that|finally|last|another|other|also)\b|\(2\)", re.I)
 
 
 def refers_back(text: str) -> bool:

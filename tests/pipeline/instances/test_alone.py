@@ -129,6 +129,12 @@ CHOICES = ["The blade is hot and bends.", "The blade is hot and breaks.", "Its t
         ([PLAIN], ["Answer for part (b) too."], False),
         (["Last but not least, we saw.", PLAIN], ["It is sharp."], False),
         (["The formula above is long.", PLAIN], ["It is sharp."], False),
+        ([PLAIN], ["Let's go back to the saw."], False),
+        ([PLAIN], ["As detailed before, it is sharp."], False),
+        ([PLAIN], ["It is one of the previously described saws."], False),
+        ([PLAIN], ["We have thus seen that it is sharp."], False),
+        ([PLAIN], ["This chapter covers saws."], False),
+        ([PLAIN], ["There are hints within this chapter."], False),
     ],
 )
 def test_what_is_lost_or_elsewhere_is_missed(first, last, whole):
