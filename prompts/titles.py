@@ -15,7 +15,7 @@ from prompts.spelling import capitals, spelled
 from prompts.wordings import Answers, Wordings
 
 USELESS = re.compile(
-    r"^(overview|introduction|summary|setup|set ?up|(setup|set ?up) (and|&) procedure|procedures?|see also|steps?|tasks?|notes?|tools?|hardware|software"
+    r"^(overview|introduction|case stud(y|ies)|summary|setup|set ?up|(setup|set ?up) (and|&) procedure|procedures?|see also|steps?|tasks?|notes?|tools?|hardware|software"
     r"|learning outcomes?"
     r"|standards|conclusion|examples?|code( example)?|prerequisites|requirements|download|materials?|resources?"
     r"|references?"
