@@ -67,7 +67,8 @@ def _read(path: str) -> bytes:
 def _split(url: str) -> tuple[str, str]:
     """The (host, path and query) of an address; both are empty if there is no host.
 
-    A host is spelt as it is requested: `müller.de` is `xn--mller-kva.de`.
+    A host is spelt as it is requested: `müller.de` is `xn--mller-kva.de`. A path is decoded, and without `.` and `..`:
+    `/a/../my%20photos/` is `/my photos/`.
     """
     try:
         found = urllib.parse.urlsplit(url)
@@ -77,4 +78,8 @@ def _split(url: str) -> tuple[str, str]:
     if not host.isascii():
         with contextlib.suppress(httpx.InvalidURL):  # it cannot be requested
             host = httpx.URL(f"http://{host}").raw_host.decode("ascii").rstrip(".")
-    return host, found.path + (f"?{found.query}" if found.query else "")
+    path = found.path
+    if "%" in path or "/." in path:
+        with contextlib.suppress(httpx.InvalidURL):
+            path = httpx.URL(f"http://host{path}").path
+    return host, path + (f"?{urllib.parse.unquote(found.query)}" if found.query else "")
