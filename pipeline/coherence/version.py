@@ -89,7 +89,7 @@ def plain_errors(model: str, pretrained: str | None) -> Iterator[None]:
         yield
     except (OSError, ValueError, RuntimeError, AssertionError) as error:  # open_clip asserts that shapes agree
         mend = (
-            "run `make models` or `python -m models.build`, which put the embedded model together"
+            "check clip.model in the config, or, for the embedded model, run `make models` or `python -m models.build`"
             if model.startswith(LOCAL)
             else (
                 "check clip.model and clip.pretrained in the config, and the network if the weights are to be downloaded"
