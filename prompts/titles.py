@@ -15,8 +15,8 @@ from prompts.spelling import capitals, spelled
 from prompts.wordings import Answers, Wordings
 
 USELESS = re.compile(
-    r"^(overview|introduction|case stud(y|ies)|summary|setup|set ?up|(setup|set ?up) (and|&) procedure|procedures?|see also|steps?|tasks?|notes?|tools?|hardware|software"
-    r"|learning outcomes?"
+    r"^(overview|introduction|summary|set ?up( (and|&) procedure)?|procedures?|see also|steps?|tasks?|notes?|tools?|hardware"
+    r"|software|case stud(y|ies)|learning outcomes?"
     r"|standards|conclusion|examples?|code( example)?|prerequisites|requirements|download|materials?|resources?"
     r"|references?"
     r"|compatibility|teacher support|discussion|suggested sequencing|check your understanding|practice problems"
@@ -43,8 +43,8 @@ _LABEL = re.compile(
     re.I,
 )
 _SORT = re.compile(
-    r"\W*(?:(?:an? |the )?(?:case study|(?:coding )?activity|advanced(?: effects)?|bonus|challenge|day|example|exploration|extension"
-    r"|faq|note|optional|paradox|problem|project|question|sample|solution|tip|unplugged|central commitment"
+    r"\W*(?:(?:an? |the )?(?:case study|(?:coding )?activity|advanced|bonus|challenge|day|example|exploration|extension"
+    r"|faq|note|optional|problem|project|question|sample|solution|tip|unplugged"
     r"|(?:personal )?history|art|biology|chemistry|engineering|physics|science|technology|profiles?))\s*#?\d*",
     re.I,
 )
