@@ -57,7 +57,7 @@ _ANNOUNCES_ALL = re.compile(
     re.I,
 )
 _ANNOUNCES_LATER = re.compile(
-    rf"\bin the (?:next|following) (?:{_WORKS}|section)s?\b|\b(?:next|following) {_WORKS} (?:will |we )?{_SHOWS}"
+    rf"\bin the (?:next|following) (?:\w+ )?(?:{_WORKS}|section)s?\b|\b(?:next|following) {_WORKS} (?:will |we )?{_SHOWS}"
     r"|\bmore (?:on|about) (?:that|this|it) (?:later|below|at the end)\b|\bexplain(?:ed)? (?:later|below)\b"
     r"|\bread the (?:next|following)\b|\b(?:will be|is|are) \w+(?:ed|wn) in the (?:next|following)\b"
     r"|\b(?:following|next) (?:\w+ ){1,4}feature\b|\blastly, we (?:will|shall)\b"

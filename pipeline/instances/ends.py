@@ -35,12 +35,12 @@ _GOES_ON = re.compile(rf"\s*(?:{_ITEM}|[a-z]|[)}}\]>.,;])")
 _FROM_AFAR = (
     r"however|but|last but not least|also|therefore|thus|hence|finally|similarly|likewise|moreover|furthermore|secondly|thirdly"
     r"|(?:second|third|fourth|fifth)(?=,)|for (?:example|instance)|in (?:contrast|addition|other words)"
-    r"|as (?:discussed|mentioned|noted|a result|the \w+ (?:suggest|show)s?)|just as|to test (?:this|that|it|these)"
+    r"|as (?:discussed|mentioned|noted|a result|(?:the|our) \w+ (?:suggest|show)s?)|just as|to test (?:this|that|it|these)|one (?:final|last|more) thing"
     r"|the task is (?:complete|done)|the (?:\w+ )?reasons? for (?:this|that|these)|\w+ (?:can )?also"
 )
 _CONTINUES = (
     rf"{_FROM_AFAR}|and|or|then|next|instead|so|in fact|as (?:shown|with)|again"
-    r"|now (?:that|suppose|imagine|consider|let|we|you|it)|because of (?:this|these)|if (?:so|not)|with similar"
+    r"|now (?:that|suppose|imagine|consider|let|we|you|it)|(?:because of|based on) (?:this|these)|if (?:so|not)|with similar"
 )
 _REFERS = (
     r"this|these|that|those|it|its|they|their|he|his|she|her|such|now|as (?:you|we)|in (?:this|these)|another|here"

@@ -130,6 +130,8 @@ CHOICES = ["The blade is hot and bends.", "The blade is hot and breaks.", "Its t
         (["Last but not least, we saw.", PLAIN], ["It is sharp."], False),
         (["The formula above is long.", PLAIN], ["It is sharp."], False),
         ([PLAIN], ["Let's go back to the saw."], False),
+        (["One final thing is the saw.", PLAIN], ["It is sharp."], False),
+        (["As our narrative suggests, saws cut.", PLAIN], ["It is sharp."], False),
         ([PLAIN], ["As detailed before, it is sharp."], False),
         ([PLAIN], ["It is one of the previously described saws."], False),
         ([PLAIN], ["We have thus seen that it is sharp."], False),
@@ -148,6 +150,7 @@ def test_what_is_lost_or_elsewhere_is_missed(first, last, whole):
         ("# {Step 14}", PLAIN, False),
         ("# Step 1", PLAIN, True),
         ("# Sawing", "shows a saw in the wood. " + PLAIN, False),
+        ("# Sawing", "Based on this research, we saw. " + PLAIN, False),
         ("# Sawing", "Shows have a saw in the wood. " + PLAIN, True),
     ],
 )
