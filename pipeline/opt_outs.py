@@ -78,7 +78,7 @@ def _split(url: str) -> tuple[str, str]:
     if not host.isascii():
         with contextlib.suppress(httpx.InvalidURL):  # it cannot be requested
             host = httpx.URL(f"http://{host}").raw_host.decode("ascii").rstrip(".")
-    path = found.path
+    path = found.path.replace("%2e", ".").replace("%2E", ".")
     if "%" in path or "/." in path:
         with contextlib.suppress(httpx.InvalidURL):
             path = httpx.URL(f"http://host{path}").path

@@ -37,6 +37,7 @@ xn--caf-dma.example
         ("http://example.com/%7Eann/a.jpg", True),
         ("http://example.com/b/../~ann/a.jpg", True),
         ("http://example.com/~ann/../~bob/a.jpg", False),
+        ("http://example.com/b/%2E%2e/~ann/a.jpg", True),
         ("http://example.com/file.php?%75ser=7", True),
         ("http://example.com/%ZZ/~ann/", False),
         ("https://xn--mller-kva.example/a.jpg", True),
