@@ -18,7 +18,7 @@ Reading = Literal["do", "about", ""]
 _NAMES = frozenset(
     """balance build capture care change check clean clear compute control cook copy count cut debug design display
 download draw drive dry edit export extract feed filter fold freeze handle host import insert invite join knit
-launch load log map measure mix monitor move open order pack paint paste pick pitch plan plant play plot
+launch load log map measure merge mix monitor move open order pack paint paste pick pitch plan plant play plot
 position print program prune push read record register repair request reset restore review run save scale scan
 schedule secure set share ship sketch sort split start stop store stretch switch test tie track train transfer
 trigger tune turn update upgrade upload view visit walk wash water wire work""".split()

@@ -142,7 +142,9 @@ def with_article(subject: str, text: str) -> str:
         return subject
     before: collections.Counter[str] = collections.Counter()
     prose = HEADING.sub("", text)
-    for found in re.finditer(rf"([\w'’-]+)[^\S\n]+{re.escape(subject)}(?![\w-])(?: ([\w'’-]+))?", prose, re.I):
+    for found in re.finditer(
+        rf"(?<![\w'’-])([\w'’-]+)[^\S\n]+{re.escape(subject)}(?![\w-])(?: ([\w'’-]+))?", prose, re.I
+    ):
         if not found[2] or found[2].lower() in FUNCTION_WORDS:  # otherwise it may be a part of a longer name
             word = found[1].lower()
             before[word if word in ("a", "an") else "the" if word in _THE else ""] += 1

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from prompts import load, titles
+from prompts import load, spelling, titles
 from prompts.wordings import Answers
 
 ANSWERS = load("embedded").wordings.answers
@@ -51,6 +51,7 @@ ANSWERS = load("embedded").wordings.answers
         ("Prune roses. Install circuits.", None),
         ("Install roses in circuits 8.0", "Explain how to install roses in circuits 8.0."),
         ("Install roses.py", None),
+        ("Merge Roses", None),
         ("Overview", None),
         ("Setup and Procedure", None),
         ("Learning Outcomes", None),
@@ -200,6 +201,12 @@ def test_a_text_of_line_breaks_takes_no_time():
     started = time.process_time()
     titles.instruction("Water pollution", "Water pollution." + "\n" * 20_000 + "end", ANSWERS)
     assert time.process_time() - started < 0.5  # if each line break searches the others: 2 s
+
+
+def test_a_text_of_one_long_word_takes_no_time():
+    begun = time.process_time()
+    assert spelling.with_article("saw", "a" * 50_000) == "saw"
+    assert time.process_time() - begun < 1
 
 
 def test_a_title_that_the_text_does_not_speak_of_gives_none():
