@@ -38,10 +38,12 @@ _REFERS_BACK = re.compile(
     r"|\bnot yet (?:discussed|covered|introduced)\b|\bhaving (?:discussed|seen|learned|covered|looked)\b"
     r"|\bwe now turn\b|\bexample earlier\b|\bcoming back now\b|\[above\]\(#"
     rf"|\bas {_DID} (?:previously|earlier|before|above)\b|\b(?:discussed|covered) in the (?:previous|last) \w+"
-    r"|\blet[’']s (?:go|come|turn) back to\b|\bas detailed (?:before|above|earlier|previously)\b|\bremember [A-Z]\w+\?"
-    r"|\bpreviously (?:described|discussed|mentioned|explained|introduced)\b|\bwe have (?:thus|now|already) (?:seen|learned)\b"
+    r"|\blet[’']s (?:go|come|turn) back to\b(?! (?:the )?\d)|\bas detailed (?:before|above|earlier|previously)\b|\bremember [A-Z]\w+\?"
+    r"|\b(?:the previously (?:described|introduced)|previously (?:discussed|mentioned|explained))\b"
+    r"|\bwe have (?:thus|now|already) (?:seen|learned)\b"
     r"|\bas (?:noted|mentioned|discussed|stated)(?: above| earlier)?,|\bfor part \([b-z]\)|\bearlier in *[.,]"
-    r"|\b(?:completed|finished|done) the [^.!?\n]{0,60}\b(?:tutorial|lesson|module|project|activit(?:y|ie)|course)s?\b"
+    r"|(?:\bhaving|(?<!when you)(?<!once you)(?: have|[’']ve)) (?:completed|finished|done) the [^.!?\n]{0,60}"
+    r"\b(?:tutorial|lesson|module|project|activit(?:y|ie)|course)s?\b"
     rf"|\b{_DID} in (?:chapter|part|lesson)\b|\b(?:we|you) \w+(?: to)? (?:earlier|previously)\b"
     r"|\blet[’']s (?:keep|continue) \w+ing\b|\bstep \d+ (?:above|below)\b|\bsteps below\b",
     re.I,

@@ -243,10 +243,12 @@ class _Page(Generic[AnyDocument]):
 
     def _lost_parts(self, start: int, stop: int) -> bool:
         """Whether a table has become lines, a quiz lacks its answers, or an image is announced that does not come."""
-        body = [text for i in range(start, stop) if (text := self._text(i)) and not self.form.levels[i]]
+        told = [i for i in range(start, stop) if self._text(i) and not self.form.levels[i]]
+        body = list(map(self._text, told))
+        illustrated = any(told[:1] < [i] < told[3:4] for i in self.images)  # captions are no cells
         last_image = max((i for i in self.images if i < stop), default=start)
         behind = [self._text(i) for i in range(last_image + 1, stop)]
-        return lost.table(body) or lost.answers(body) or lost.picture(behind)
+        return (not illustrated and lost.table(body)) or lost.answers(body) or lost.picture(behind)
 
     def _text(self, at: int) -> str:
         segment = self.segments[at] if at < len(self.segments) else None

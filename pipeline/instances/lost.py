@@ -23,10 +23,12 @@ _PICTURE_BELOW = re.compile(
 _ASKS = re.compile(r".*\?|\s*(?:explain|describe|which|what|why|how)\b", re.I | re.S)
 _CHOICE = 40
 """The most words of one choice of a quiz."""
-_NO_CELL = re.compile(r"\s*[-*+•]\s|.*[.!?:;]\s*\Z", re.S)
+_NO_CELL = re.compile(r"\s*(?:[-*+•]|\(?\w{1,2}[.)])\s|.*[.!?:;…。！？।]\s*\Z", re.S)
 """An item of a list, or a sentence."""
 _CELL = 5
 """The most words of a cell of a table that has become lines."""
+_CELL_LENGTH = 40
+"""The most characters of one: some languages write no spaces between words."""
 
 
 def code(text: str) -> bool:
@@ -56,7 +58,9 @@ def table(texts: Sequence[str]) -> bool:
     (True, False)
     """
     cells = texts[:4]
-    return len(cells) == 4 and all(len(text.split()) <= _CELL and not _NO_CELL.match(text) for text in cells)
+    return len(cells) == 4 and all(
+        len(text) <= _CELL_LENGTH and len(text.split()) <= _CELL and not _NO_CELL.match(text) for text in cells
+    )
 
 
 def picture(texts: Sequence[str]) -> bool:
@@ -69,7 +73,7 @@ def picture(texts: Sequence[str]) -> bool:
 
 
 def answers(texts: Sequence[str]) -> bool:
-    """Whether texts have a question with three choices, which begin alike: its answer is elsewhere.
+    """Whether texts have a question with three choices, which begin with the same two words: its answer is elsewhere.
 
     >>> answers(["Why does it cut?", "The saw is hot and thin.", "The saw is cold and old.", "The saw has many teeth."])
     True
@@ -78,7 +82,9 @@ def answers(texts: Sequence[str]) -> bool:
     """
     for at in range(len(texts) - 3):
         choices = [text.split() for text in texts[at + 1 : at + 4]]
-        alike = len({choice[0] for choice in choices if choice and choice[0].isalpha()}) == 1
+        alike = len({tuple(choice[:2]) for choice in choices}) == 1 and all(
+            choice and choice[0].isalpha() for choice in choices
+        )
         if alike and _ASKS.match(texts[at]) and all(_CELL <= len(choice) <= _CHOICE for choice in choices):
             return True
     return False

@@ -118,6 +118,17 @@ CHOICES = ["The blade is hot and bends.", "The blade is hot and breaks.", "Its t
         ([PLAIN], ["We saw where", "where is the blade?"], False),
         ([PLAIN, "Why is it warm?"], [*CHOICES[:2], "The blade is old and cold."], False),
         ([PLAIN, "Why is it warm?"], CHOICES, True),
+        (
+            [PLAIN, "How do saws work?"],
+            ["The blade is a steel sheet.", "The teeth cut into wood.", "The grip is for hands."],
+            True,
+        ),
+        (["1. Saw", "2. Glue", "3. Sand", "4. Paint", PLAIN], ["It is heavy."], True),
+        (["用锯子锯木板。", "把边磨平！", "涂上胶水。", "晾干一天。", PLAIN], ["It is heavy."], True),
+        ([PLAIN], ["He completed the bridge project."], True),
+        ([PLAIN], ["When you have finished the project, rest."], True),
+        ([PLAIN], ["No previously described saw is so sharp."], True),
+        (["Let's go back to 1905.", PLAIN], ["It is sharp."], True),
         ([PLAIN, "It is warm."], [*CHOICES[:2], "The blade is old and cold."], True),
         ([PLAIN], ["The image below has a saw."], False),
         ([PLAIN, "The image below has a saw."], ["It is sharp."], True),
@@ -142,6 +153,12 @@ CHOICES = ["The blade is hot and bends.", "The blade is hot and breaks.", "Its t
 def test_what_is_lost_or_elsewhere_is_missed(first, last, whole):
     texts = ["# Sawing", *first, "", *last]
     assert chosen(*texts, "# Gluing", BELOW, "") == ([t for t in texts if t] if whole else ["# Gluing", BELOW])
+
+
+def test_captions_of_images_are_no_table():
+    texts = tuple(Text(text) for text in ("Fold it", "Turn it over", "Fold its corners", "Open the hat", PLAIN))
+    segments = tuple(segment for text in texts for segment in (text, IMAGE))
+    assert best_excerpt(Document("d", "s", segments), max_words=60, max_images=9, min_words=10) is not None
 
 
 @pytest.mark.parametrize(
