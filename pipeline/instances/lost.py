@@ -5,6 +5,7 @@ The lists of words are English, and were made from what readers found (docs/qual
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Sequence
 
@@ -73,20 +74,19 @@ def picture(texts: Sequence[str]) -> bool:
 
 
 def answers(texts: Sequence[str]) -> bool:
-    """Whether texts have a question with three choices, which begin with the same two words: its answer is elsewhere.
+    """Whether texts have a question with three choices, of which each has half of the next one's words: its answer is elsewhere.
 
-    >>> answers(["Why does it cut?", "The saw is hot and thin.", "The saw is cold and old.", "The saw has many teeth."])
+    >>> answers(["Why does it cut?", "The saw is hot and thin.", "The saw is hot and old.", "The saw is old and thin."])
     True
-    >>> answers(["Why does it cut?", "The saw is hot.", "Its teeth are sharp.", "The wood is soft."])
+    >>> answers(["Why does it cut?", "The saw has teeth in it.", "The wood is soft and dry.", "The hand is strong enough."])
     False
     """
     for at in range(len(texts) - 3):
-        choices = [text.split() for text in texts[at + 1 : at + 4]]
-        alike = len({tuple(choice[:2]) for choice in choices}) == 1 and all(
-            choice and choice[0].isalpha() for choice in choices
-        )
-        if alike and _ASKS.match(texts[at]) and all(_CELL <= len(choice) <= _CHOICE for choice in choices):
-            return True
+        choices = [text.casefold().split() for text in texts[at + 1 : at + 4]]
+        if _ASKS.match(texts[at]) and all(_CELL <= len(choice) <= _CHOICE for choice in choices):
+            sets = list(map(set, choices))
+            if all(2 * len(one & other) >= max(len(one), len(other)) for one, other in itertools.pairwise(sets)):
+                return True
     return False
 
 
