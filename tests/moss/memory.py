@@ -1,4 +1,4 @@
-"""python -m tests.moss.memory FOLDER DTYPE: the MiB that building a run's model adds to this process alone.
+"""python -m tests.moss.memory FOLDER DTYPE ...: the MiB that building a run's model adds to this process alone, for each type.
 
 Pages of the checkpoint's file are not counted: all processes of a machine share them.
 """
@@ -24,10 +24,12 @@ def own() -> int:
 
 
 if __name__ == "__main__":
-    settings = small.settings("none", "none")
-    settings = dataclasses.replace(settings, backbone=Backbone("continuous", sys.argv[1], sys.argv[2]))
     small.bare()  # what transformers imports for a model is not the model's
-    accelerator, before = Accelerator(cpu=True), own()
-    made = sharded.to_device(accelerator, train.build(settings))
-    fingerprints.backbone(made)
-    print(own() - before)
+    accelerator, kept = Accelerator(cpu=True), []
+    for dtype in sys.argv[2:]:
+        settings = small.settings("none", "none")
+        settings = dataclasses.replace(settings, backbone=Backbone("continuous", sys.argv[1], dtype))
+        before = own()
+        kept.append(sharded.to_device(accelerator, train.build(settings)))
+        fingerprints.backbone(kept[-1])
+        print(own() - before)
