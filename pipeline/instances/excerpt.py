@@ -220,7 +220,7 @@ class _Page(Generic[AnyDocument]):
 
     def _stops_short(self, start: int, stop: int) -> bool:
         """Whether an excerpt that ends within its section tells some of the things that it names, and not all."""
-        told = [text for i in range(start, stop) if (text := self._text(i)) and not self.form.levels[i]]
+        told = list(map(self._text, self._told(start, stop)))
         whole = "\n".join(told)
         return (
             alone.leaves_out(self._title(start, stop), whole)
@@ -243,12 +243,16 @@ class _Page(Generic[AnyDocument]):
 
     def _lost_parts(self, start: int, stop: int) -> bool:
         """Whether a table has become lines, a quiz lacks its answers, or an image is announced that does not come."""
-        told = [i for i in range(start, stop) if self._text(i) and not self.form.levels[i]]
+        told = self._told(start, stop)
         body = list(map(self._text, told))
         illustrated = any(told[:1] < [i] < told[3:4] for i in self.images)  # captions are no cells
         last_image = max((i for i in self.images if i < stop), default=start)
         behind = [self._text(i) for i in range(last_image + 1, stop)]
         return (not illustrated and lost.table(body)) or lost.answers(body) or lost.picture(behind)
+
+    def _told(self, start: int, stop: int) -> list[int]:
+        """The positions of an excerpt's texts that are no headings."""
+        return [i for i in range(start, stop) if self._text(i) and not self.form.levels[i]]
 
     def _text(self, at: int) -> str:
         segment = self.segments[at] if at < len(self.segments) else None
